@@ -1,0 +1,62 @@
+"""How the workbench refuses: one sentence that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WorkbenchError(Exception):
+    """The caller can mend it. The command line prints the message alone and exits with 2."""
+
+
+class CannotAnswer(WorkbenchError):
+    """The data cannot support the answer that was asked for; the message says why."""
+
+
+def named(names: Iterable[object]) -> str:
+    """Quote names for a message.
+
+    >>> named(["arm", "revenue"])
+    "'arm', 'revenue'"
+    """
+    return ", ".join(f"'{name}'" for name in names) or "nothing"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that a mistyped one most likely meant, as a sentence with a space before it.
+
+    >>> nearest("satisfacton", ["satisfaction", "uplift"])
+    " Did you mean 'satisfaction'?"
+    >>> nearest("xyz", ["satisfaction"])
+    ''
+    """
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:
+    """Build the refusal of a name that does not exist.
+
+    >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
+    no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
+    """
+    known = list(known)
+    place = f" in {where}" if where else ""
+    return WorkbenchError(f"no {what} '{name}'{place}.{nearest(name, known)} There are: {named(known)}.")
+
+
+def require_columns(table, columns: Iterable[str], name: str, *, hint: str = "") -> None:
+    """Refuse a DataFrame that lacks a column, naming what it has.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing; the nearest existing column is suggested.
+    """
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        has = [str(c) for c in table.columns]
+        shown = named(has[:30]) + (" …" if len(has) > 30 else "")
+        advice = f" {hint}" if hint else ""
+        raise WorkbenchError(f"{name} lacks {named(missing)}.{nearest(missing[0], has)} It has: {shown}.{advice}")
