@@ -184,7 +184,7 @@ def _dialect(raw: dict, where: str) -> dict[str, Any]:
     if quote and (len(quote) != 1 or not quote.isascii() or quote in forbidden):
         raise WorkbenchError(f'{where}: quote must be one ASCII character, or "" for none, not {quote!r}.')
     header, names = raw.get("header", "names" not in raw), _texts(raw, "names", where, ())
-    if header is not True and header is not False or header == bool(names):
+    if (header is not True and header is not False) or header == bool(names):
         raise WorkbenchError(
             f'{where}: a file without header needs header = false and names = ["…"]; one with, neither.'
         )
@@ -230,6 +230,8 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     values = raw.get("values")
     if values is not None and not (isinstance(values, dict) and values):
         raise WorkbenchError(f'{where}: values must be a table such as {{ "男" = "male" }}.')
+    if values is not None and "" in values.values():
+        raise WorkbenchError(f"{where}: values turns a text into nothing. List that text under missing instead.")
     scale = raw.get("scale")
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not scale):
         raise WorkbenchError(f"{where}: scale must be a number other than 0, not {scale!r}.")
@@ -274,9 +276,7 @@ def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
 def _check_keys(raw: dict, known: tuple[str, ...], where: str) -> None:
     for key in raw:
         if key not in known:
-            raise WorkbenchError(
-                f"{where} has an unknown key '{key}'.{nearest(key, known)} Known are: {named(known)} (docs/mappings.md)."
-            )
+            raise WorkbenchError(f"{where} has an unknown key '{key}'.{nearest(key, known)} There are: {named(known)}.")
 
 
 def _plain(cell: Any, where: str) -> str:
