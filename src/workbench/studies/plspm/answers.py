@@ -156,7 +156,7 @@ def moments(answers: Answers, rows: np.ndarray) -> Moments:
         How often each respondent counts (on top of its survey weight), in the order of `answers`.
     """
     rows = rows * answers.weights
-    n, p = answers.x.shape
+    p = answers.x.shape[1]
     gaps = np.flatnonzero(answers.missing.any(axis=0))
     g, count = len(gaps), len(answers.cells)
     upper = np.triu_indices(p)

@@ -167,12 +167,15 @@ def bootstrap_pls(
     cluster = None if clusters is None else clusters_of[answers.position]
     draw, groups = seeds(rng, 2)
     n = len(answers.x)
-    found = resample(answers, fit, bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw))
+    rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw)
+    found = resample(answers, fit, rows, tolerance)
     left_out = None
     if interval == "bca":
-        left_out = resample(answers, fit, _leave_out(n, stratum, cluster, np.random.default_rng(groups))).values
+        left_out = resample(
+            answers, fit, _leave_out(n, stratum, cluster, np.random.default_rng(groups)), tolerance
+        ).values
     labels = Plan(model).labels
-    table = _table(fit_values(answers, fit), found.values, labels, interval, level, left_out)
+    table = _table(fit.estimates.to_numpy(), found.values, labels, interval, level, left_out)
     return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed)
 
 
@@ -184,12 +187,7 @@ def check_resampling(resamples: int, level: float) -> None:
         raise WorkbenchError(f"level={level} is no coverage. Give a share between 0 and 1, like 0.95.")
 
 
-def fit_values(answers: Answers, fit: PlsFit) -> np.ndarray:
-    """Every quantity of `Plan.labels` for the whole survey, shape (quantities,); the index also if undefined."""
-    return resample(answers, fit, [np.ones((1, len(answers.x)))]).values[0]
-
-
-def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float = 1e-7) -> Replicates:
+def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float) -> Replicates:
     """Fit the model of `fit` to each row of weights, starting from its outer weights.
 
     Raises

@@ -55,6 +55,8 @@ class PlsFit(Result):
         Answers replaced by the mean.
     dropped : int
         Respondents left out for a missing answer.
+    estimates : Series by (quantity, name)
+        All of the above as `bootstrap_pls` names it; the index also where it is not defined.
     """
 
     model: PathModel
@@ -79,6 +81,7 @@ class PlsFit(Result):
     n_effective: float
     missing: int
     dropped: int
+    estimates: pd.Series
 
     def headline(self) -> str:
         """Say how well the model explains what it is about."""
@@ -164,7 +167,7 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
             "the answers do not determine the outer weights: an item copies others of its construct, or a "
             "construct is unrelated to its neighbours. Look at the items' correlations."
         )
-    table = pd.Series(values, index=pd.MultiIndex.from_tuples(plan.labels))
+    table = pd.Series(values, index=pd.MultiIndex.from_tuples(plan.labels, names=["quantity", "name"]))
     items = pd.MultiIndex.from_tuples(
         [(c.name, i) for c in model.constructs for i in c.items], names=["construct", "item"]
     )
@@ -195,6 +198,7 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
         n_effective=answers.effective,
         missing=int(answers.missing.sum()),
         dropped=answers.dropped,
+        estimates=table,
     )
 
 
