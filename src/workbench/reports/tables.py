@@ -108,19 +108,21 @@ def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
     return f"<{table['minimum']}" if column["name"] == table["counts"] else HIDDEN
 
 
-def as_html(table: Mapping[str, Any]) -> str:
-    """Write a payload as an HTML table: everything escaped, numbers to the right."""
+def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
+    """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows."""
     classes = [' class="n"' if c["kind"] in ("number", "integer") else "" for c in table["columns"]]
     head = "".join(
         f'<th scope="col"{k}>{html.escape(c["name"])}</th>' for c, k in zip(table["columns"], classes, strict=True)
     )
     body = "".join(
         "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
-        for row in shown(table)
+        for row in shown(table)[:longest]
     )
     note = ""
+    if longest is not None and len(table["rows"]) > longest:
+        note = f" The first {longest} of {len(table['rows']):,} rows; all are in the sheet '{table['name']}'."
     if table["suppressed"]:
-        note = f" Rows on fewer than {table['minimum']} are suppressed."
+        note += f" Rows on fewer than {table['minimum']} are suppressed."
     caption = html.escape(table["caption"] + note)
     return (
         f'<div class="table"><table>\n<caption>{caption}</caption>\n'
