@@ -120,7 +120,7 @@ def _blocks(cell: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, An
     if cell["cell_type"] == "markdown":
         yield _safe("markdown", _markdown(source, outline))
     elif cell["cell_type"] == "code":
-        if source.strip() and not {"hide-input", "parameters"} & set(tags):
+        if source.strip() and not {"hide-input", "parameters", "injected-parameters"} & set(tags):
             yield _safe("code", _highlighted(source))
         if "hide-output" not in tags:
             for output in cell.get("outputs", []):

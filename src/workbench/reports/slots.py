@@ -135,8 +135,8 @@ def warehouse_version(source: str, root: Path) -> str:
     if not re.fullmatch(r"[\w.-]+", source):
         return ""
     current = root / "data" / "warehouse" / source / "CURRENT"
-    lines = current.read_text("utf-8").splitlines() if current.is_file() else []
-    return lines[0].strip() if lines else ""
+    names = current.read_text("utf-8").split() if current.is_file() else []
+    return names[0] if names else ""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

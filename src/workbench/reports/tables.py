@@ -133,11 +133,11 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
 def as_text(table: Mapping[str, Any]) -> str:
     """Write a payload as aligned plain text."""
     grid = [[c["name"] for c in table["columns"]], *shown(table)]
-    widths = [max(map(_width, column)) for column in zip(*grid, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*grid, strict=True)]
     right = [c["kind"] in ("number", "integer") for c in table["columns"]]
     lines = [
         "  ".join(
-            " " * (w - _width(cell)) + cell if r else cell + " " * (w - _width(cell))
+            " " * (w - width(cell)) + cell if r else cell + " " * (w - width(cell))
             for cell, w, r in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in grid
@@ -145,7 +145,8 @@ def as_text(table: Mapping[str, Any]) -> str:
     return "\n".join([table["caption"], *lines])
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
+    """Count the columns a text takes in a terminal; a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
