@@ -1,0 +1,31 @@
+"""Where is the project? The folder that holds notebooks, mappings, data and reports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+
+def project_root() -> Path:
+    """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none.
+    """
+    home = os.environ.get("WORKBENCH_HOME")
+    if home:
+        if not Path(home).is_dir():
+            raise WorkbenchError(f"WORKBENCH_HOME is '{home}', which is no folder. Set it to the project's folder.")
+        return Path(home).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "data" / "mappings").is_dir():
+            return folder
+    raise WorkbenchError(
+        f"'{here}' is not inside a workbench project (no folder upwards holds data/mappings). "
+        "Go to the project, or set WORKBENCH_HOME to its folder."
+    )
