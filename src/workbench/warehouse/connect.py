@@ -202,18 +202,30 @@ class Warehouse:
             'SELECT file, line, reasons, record FROM quarantine WHERE "table" = ? ORDER BY file, line', [table]
         )
 
-    def survey(self, wave: str | None = None) -> pd.DataFrame:
-        """Give the interviews of a wave (all by default), with a column for each item; NaN is a missing answer.
+    def survey(self, wave: str = "", *, province: str = "", service: str = "") -> pd.DataFrame:
+        """Give the interviews of a wave, with a column for each item; NaN is a missing answer.
+
+        Parameters
+        ----------
+        wave : str
+            A wave's name, "latest" for the last in order of name, or "" for all.
+        province, service : str
+            Take only these respondents; "" for all.
 
         Raises
         ------
         WorkbenchError
-            If there is no such wave.
+            If there is no survey, or no such wave, province or service in it.
         """
-        if wave is not None:
-            self._check("survey_response", "wave", wave)
-        where, parameters = ("WHERE wave = ?", [wave]) if wave is not None else ("", [])
-        return self._wide("survey_response", ("items",), where, parameters)
+        waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
+        if not waves:
+            raise WorkbenchError(f"the warehouse of '{self.source}' holds no survey. Map one, and ingest again.")
+        chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province, "service": service}
+        chosen = {column: value for column, value in chosen.items() if value}
+        for column, value in chosen.items():
+            self._check("survey_response", column, value)
+        where = f"WHERE {' AND '.join(f'{column} = ?' for column in chosen)}" if chosen else ""
+        return self._wide("survey_response", ("items",), where, list(chosen.values()))
 
     def campaign(self, campaign_id: str) -> pd.DataFrame:
         """Give a campaign's members: customer_id, arm, assigned_on, contacted, then outcomes, then covariates.

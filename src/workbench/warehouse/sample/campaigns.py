@@ -174,5 +174,3 @@ def write_members(
         "effect_responded": played.effect_responded[campaign, who],
         "effect_revenue": played.effect_monthly[campaign, who] * months[who],
     }
-
-
