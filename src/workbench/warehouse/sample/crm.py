@@ -54,6 +54,7 @@ _RECORD_BREAKS = (
     ("missing mandatory", "start_time", ""),
 )
 
+
 def write_customers(extracts: Extracts, customers: Customers) -> None:
     """Write the customers of a batch."""
     every = [city for cities in CITIES for city in cities]

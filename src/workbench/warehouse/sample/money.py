@@ -74,7 +74,9 @@ class Bills:
 def write_tariffs(extracts: Extracts) -> None:
     """Write the tariffs."""
     terms = [MOBILE[k, 1:] if k < len(MOBILE) else [None] * 6 for k in range(len(TARIFF_IDS))]
-    columns = dict(zip("含语音分钟 含流量MB 含短信条 语音单价 流量单价 短信单价".split(), zip(*terms, strict=True), strict=True))
+    columns = dict(
+        zip("含语音分钟 含流量MB 含短信条 语音单价 流量单价 短信单价".split(), zip(*terms, strict=True), strict=True)
+    )
     extracts.excel(
         TARIFF_FILE,
         "资费",
@@ -185,4 +187,3 @@ def _write_payments(extracts: Extracts, paid: dict[str, np.ndarray], rng: np.ran
             "方式": words(method, METHODS),
         },
     )
-

@@ -105,7 +105,9 @@ def _write_contacts(extracts, customers, contacted, complainer, complained, rng)
     young = customers.birth_year > 1985
     who, day = _moments(customers, np.where(customers.kind >= 2, 0.5, 0.18), rng)
     by_age = np.array([(0.42, 0.16, 0.06, 0.12, 0.12, 0.02, 0.10), (0.20, 0.42, 0.10, 0.12, 0.05, 0.01, 0.10)])
-    channel = (rng.random(len(who))[:, None] > np.cumsum(by_age, axis=1)[young[who].astype(int)]).sum(axis=1).clip(max=6)
+    channel = (
+        (rng.random(len(who))[:, None] > np.cumsum(by_age, axis=1)[young[who].astype(int)]).sum(axis=1).clip(max=6)
+    )
     topic = rng.integers(0, len(_TOPICS), len(who))
     campaign, member = np.nonzero(contacted)
     launch = np.full(len(member), MONTH_START[CAMPAIGN_MONTH]) + rng.integers(0, 5, len(member))

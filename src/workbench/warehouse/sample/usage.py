@@ -183,9 +183,7 @@ def _draw_kind(
     return _Records(line, hour, bits, out, size)
 
 
-def _table(
-    customers: Customers, lines: Lines, month: int, kind: int, records: _Records, price: np.ndarray
-) -> pa.Table:
+def _table(customers: Customers, lines: Lines, month: int, kind: int, records: _Records, price: np.ndarray) -> pa.Table:
     line, bits, n = records.line, records.bits, len(records.line)
     start = int(MONTH_START[month]) * 86_400
     seconds = records.hour * np.int64(3_600) + ((bits[:, 1].astype(np.uint32) * 3_600) >> 16) + start

@@ -202,9 +202,7 @@ class _Tally:
             writer.close()
 
 
-def _write_batch(
-    extracts: Extracts, tally: _Tally, seed: int, number: int, first: int, count: int, serial: int
-) -> int:
+def _write_batch(extracts: Extracts, tally: _Tally, seed: int, number: int, first: int, count: int, serial: int) -> int:
     rng = {stream: _rng(seed, stream, number) for stream in _STREAMS}
     customers = draw_customers(first, count, rng["people"])
     lines = draw_lines(customers, serial, rng["people"])
@@ -254,5 +252,3 @@ def _write_usage(
 
 def _write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
