@@ -101,7 +101,7 @@ def effects(known: Known) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     appetite = heavy * (0.25 + 0.75 * young) * (0.3 + 0.7 * middle)
     none = np.zeros_like(heavy)
     renews = expit(0.3 - 1.1 * known.risk())
-    upgrade = np.where(appetite < 0.13, np.minimum(1, known.arpu / 30), 1) * (28 * appetite - 3.6)
+    upgrade = np.where(appetite < 0.13, np.minimum(1, known.arpu / 30), 1) * (40 * appetite - 5)
     responded = np.stack([0.30 * appetite - 0.015, none, 0.25 * (1 - renews)])
     monthly = np.stack([upgrade, none, 4 + 2 * young])
     return responded, monthly, np.stack([0.03 + 0.03 * young, none + 0.05, renews])

@@ -36,15 +36,15 @@ CIRCLE = np.array([45, 12, 18, 6, 5, 9])
 MOBILE = np.array(
     [
         (8, 0, 300, 0, 0.15, 0.006, 0.1),
-        (19, 15, 1_500, 10, 0.15, 0.005, 0.1),
-        (39, 30, 5_000, 20, 0.15, 0.004, 0.1),
-        (59, 60, 12_000, 50, 0.12, 0.003, 0.1),
-        (99, 150, 25_000, 100, 0.10, 0.003, 0.1),
-        (169, 400, 50_000, 200, 0.10, 0.002, 0.1),
+        (29, 15, 1_500, 10, 0.15, 0.005, 0.1),
+        (49, 30, 5_000, 20, 0.15, 0.004, 0.1),
+        (69, 60, 12_000, 50, 0.12, 0.003, 0.1),
+        (109, 150, 25_000, 100, 0.10, 0.003, 0.1),
+        (179, 400, 50_000, 200, 0.10, 0.002, 0.1),
     ]
 )
-TARIFF_IDS = ("M8", "M19", "M39", "M59", "M99", "M169", "B50", "B80", "B400", "F15", "I10")
-TARIFF_FEES = np.array([8, 19, 39, 59, 99, 169, 50, 80, 400, 15, 10], dtype=float)
+TARIFF_IDS = ("M8", "M29", "M49", "M69", "M109", "M179", "B50", "B80", "B400", "F15", "I10")
+TARIFF_FEES = np.array([8, 29, 49, 69, 109, 179, 50, 80, 400, 15, 10], dtype=float)
 TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
 
 
@@ -115,7 +115,7 @@ def draw_customers(first: int, count: int, rng: np.random.Generator) -> Customer
     hazard = np.clip(hazard * np.where(prepaid, 1.2, 0.95) * np.where(group == 2, 0.6, 1), 0.001, 0.2)
     hazard[fraud] = 0.01
     rate = -np.log1p(-hazard) / 30.44
-    ended = (np.maximum(joined, 0) + 20 + rng.standard_exponential(count) / rate).astype(np.int64)
+    ended = (np.maximum(joined + 20, 0) + rng.standard_exponential(count) / rate).astype(np.int64)
     ended[ended >= END] = NEVER
     left = ended < NEVER
     reason = np.where(left, rng.choice(3, count, p=_REASON_SHARE), -1)
