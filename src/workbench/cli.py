@@ -1,0 +1,333 @@
+"""The `workbench` command: thin, each subcommand calls one function of a room."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from workbench import __version__
+from workbench.errors import WorkbenchError, unknown
+from workbench.project import project_root
+
+SAMPLE = "sample"
+
+
+class Commands(click.Group):
+    """A group that answers a mistyped command with the nearest one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit: 0 good, 1 a report failed or an account does not balance, 2 the caller can mend it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = 2
+    except click.ClickException as error:
+        status = _refuse(f"{error.format_message()} See --help.")
+    except WorkbenchError as error:
+        status = _refuse(str(error))
+    except OSError as error:
+        status = _refuse(f"'{error.filename}': {error.strerror}." if error.filename else str(error))
+    except (click.Abort, KeyboardInterrupt):
+        status = _refuse("stopped; what was published before stands.", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str, status: int = 2) -> int:
+    click.echo(f"workbench: {message}", err=True)
+    return status
+
+
+@click.group(
+    cls=Commands,
+    epilog="""\b
+Examples:
+  workbench report                        everything: data, studies, index page
+  workbench list                          studies and their parameters
+  workbench run uplift -p seed=1          one study with a parameter of its own
+  workbench data describe bill            what a table holds""",
+)
+@click.version_option(__version__, prog_name="workbench")
+def workbench() -> None:
+    """Research workbench for telecom operators: from raw extracts to studies as reports.
+
+    Work from the project's folder, or set WORKBENCH_HOME to it.
+    """
+
+
+_TIMEOUT = click.option(
+    "--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds allowed per study."
+)
+_JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+
+
+@workbench.command()
+@_JOBS
+@_TIMEOUT
+def report(jobs: int | None, timeout: float) -> int:
+    """Do everything: sample data if there is none, ingest, all studies.
+
+    What is up to date is not done again. Ends with where to look.
+    """
+    root = project_root()
+    _ensure_sample(root)
+    return _run((), {}, root, jobs=jobs, timeout=timeout)
+
+
+@workbench.command(
+    epilog="""\b
+Examples:
+  workbench run                           all studies with their declared parameters
+  workbench run satisfaction uplift --jobs 2
+  workbench run uplift -p source=hillstrom -p seed=7
+  workbench run segmentation --force      even if nothing has changed"""
+)
+@click.argument("studies", metavar="[STUDY]...", nargs=-1)
+@click.option("-p", "--parameter", "assignments", metavar="NAME=VALUE", multiple=True, help="Value of a parameter.")
+@_JOBS
+@click.option("--force", is_flag=True, help="Run also what is up to date.")
+@_TIMEOUT
+def run(studies: tuple[str, ...], assignments: tuple[str, ...], jobs: int | None, force: bool, timeout: float) -> int:
+    """Run studies and publish their reports.
+
+    Without a STUDY all are run. See `workbench list` for studies and parameters. Exits with 1 if a study fails;
+    the others are run all the same.
+    """
+    from workbench.reports.parameters import split_assignments
+
+    given = split_assignments(assignments)
+    return _run(studies, given, project_root(), jobs=jobs, force=force, timeout=timeout)
+
+
+@workbench.command("list")
+def list_() -> None:
+    """List the studies and their parameters."""
+    from workbench.reports.slots import find_studies
+
+    for study in find_studies(project_root()).values():
+        click.echo(f"{study.name}: {study.title}")
+        _table(
+            ["parameter", "type", "default", "unit", "meaning"],
+            ([p.name, _type(p), str(p.default), p.unit, p.meaning] for p in study.parameters),
+            indent=2,
+        )
+        click.echo()
+
+
+@workbench.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab on the notebooks.
+
+    ARGUMENTS go to JupyterLab, for instance --no-browser --port=9000.
+    """
+    root = project_root()
+    os.environ["WORKBENCH_HOME"] = str(root)
+    os.chdir(root)
+    quiet = ("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+    start = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={root}",
+        "--LabApp.default_url=/lab/tree/notebooks",
+    ]
+    os.execv(sys.executable, [*start, *quiet, *arguments])
+
+
+@workbench.group(cls=Commands)
+def data() -> None:
+    """Make, ingest, check and describe data."""
+
+
+@data.command()
+@click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to.  [default: data/raw/sample of the project]")
+def sample(customers: int, seed: int, folder: Path | None) -> None:
+    """Write the raw extracts of a fictional operator."""
+    _write_sample(folder or project_root() / "data" / "raw" / SAMPLE, customers, seed)
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
+def ingest(source: str, raw: Path | None) -> int:
+    """Read the extracts of SOURCE into a new version of its warehouse.
+
+    data/mappings/SOURCE.toml says how. Every raw line is accepted or quarantined with its reasons.
+    """
+    return _ingest(source, raw, project_root())
+
+
+@data.command()
+def ensure() -> None:
+    """Make the sample operator and its warehouse if they are missing or out of date."""
+    _ensure_sample(project_root())
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+def check(source: str) -> int:
+    """Show the account of SOURCE: raw lines = accepted + quarantined, per file."""
+    from workbench.warehouse import open_warehouse
+
+    account = open_warehouse(source, root=project_root()).account()
+    _frame(account)
+    balanced = bool((account["raw"] == account["accepted"] + account["quarantined"]).all())
+    click.echo("the account balances" if balanced else "THE ACCOUNT DOES NOT BALANCE: raw != accepted + quarantined")
+    return 0 if balanced else 1
+
+
+@data.command()
+@click.argument("table", required=False)
+def describe(table: str | None) -> None:
+    """Describe the tables of the warehouse, or the columns of TABLE."""
+    from workbench.warehouse import schema
+
+    if table is None:
+        _table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
+        return
+    found = schema.table(table)
+    click.echo(f"{found.name}: {found.meaning}")
+    click.echo(f"A row is identified by: {', '.join(found.key)}.")
+    rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
+    _table(["column", "type", "unit", "rules", "meaning"], rows)
+
+
+def _run(studies: Iterable[str], given: dict[str, str], root: Path, **options: Any) -> int:
+    from workbench.reports.render import run
+
+    made = run(studies, given, root=root, **options)
+    count = {status: sum(s.status == status for s in made.slots) for status in ("done", "failed", "unchanged")}
+    if count["unchanged"] == len(made.slots):
+        click.echo(f"nothing to do: {_many(len(made.slots), 'report')} up to date")
+    else:
+        said = [f"{n} {status}" for status, n in count.items() if n]
+        click.echo(f"{_many(len(made.slots), 'report')}: {', '.join(said)}, in {made.seconds:.1f} s")
+    click.echo(f"open {_nearby(made.index)}")
+    return 1 if made.failed else 0
+
+
+def _ensure_sample(root: Path) -> None:
+    """Make like `make`: what is missing, or older than what it is made from, is made."""
+    raw = root / "data" / "raw" / SAMPLE
+    if not raw.is_dir():
+        _write_sample(raw, 20_000, 0)
+    if _is_stale(SAMPLE, root) and _ingest(SAMPLE, None, root):
+        raise WorkbenchError("the account of the sample operator does not balance. See workbench data check.")
+
+
+def _is_stale(source: str, root: Path) -> bool:
+    from workbench.reports.slots import PACKAGE
+
+    current = root / "data" / "warehouse" / source / "CURRENT"
+    if not current.is_file():
+        return True
+    made_from = [
+        root / "data" / "mappings" / f"{source}.toml",
+        PACKAGE / "warehouse" / "schema.toml",
+        *(p for p in (root / "data" / "raw" / source).rglob("*") if p.is_file()),
+    ]
+    made = current.stat().st_mtime
+    return any(p.stat().st_mtime > made for p in made_from if p.is_file())
+
+
+def _write_sample(folder: Path, customers: int, seed: int) -> None:
+    from workbench.warehouse.sample import write_sample
+
+    with _progress("sample operator") as advance:
+        made = write_sample(folder, customers=customers, seed=seed, progress=advance)
+    rows, bad = int(made.files["rows"].sum()), int(made.files["bad_rows"].sum())
+    click.echo(
+        f"sample operator: {len(made.files)} files, {rows:,} lines ({bad:,} bad on purpose), {made.seconds:.1f} s"
+    )
+
+
+def _ingest(source: str, raw: Path | None, root: Path) -> int:
+    from workbench.warehouse import ingest
+
+    account = ingest(source, raw=raw, root=root)
+    _frame(account.frame)
+    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE")
+    return 0 if account.balanced else 1
+
+
+class _progress:
+    """A bar on a terminal, nothing elsewhere; called with a label, what is done and what there is to do."""
+
+    def __init__(self, label: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=label, disable=not sys.stderr.isatty(), leave=False, unit_scale=True)
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _advance(self, label: str, done: int, total: int) -> None:
+        self._bar.set_description(label, refresh=False)
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.refresh()
+
+
+def _type(parameter: Any) -> str:
+    return " | ".join(map(str, parameter.choices)) or parameter.type
+
+
+def _rules(column: Any) -> str:
+    rules = [name for name in ("not_null", "unique") if getattr(column, name)]
+    if column.accepted_values:
+        rules.append("one of " + ", ".join(column.accepted_values))
+    if column.in_range:
+        rules.append(f"{column.in_range[0]} to {column.in_range[1]}")
+    if column.relationships:
+        rules.append("in " + ".".join(column.relationships))
+    return "; ".join(rules)
+
+
+def _frame(frame: Any) -> None:
+    _table(list(map(str, frame.columns)), ([_cell(v) for v in row] for row in frame.itertuples(index=False)))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if hasattr(value, "__index__") and not isinstance(value, bool) else str(value)
+
+
+def _table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:
+    from workbench.reports.tables import width
+
+    grid = [head, *rows]
+    widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
+    for row in grid:
+        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
+        click.echo((" " * indent + "  ".join(cells)).rstrip())
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _nearby(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,46 @@
+"""Where is the project? The folder that holds notebooks, mappings, data and reports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from workbench.errors import WorkbenchError, unknown
+
+
+def project_root() -> Path:
+    """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none.
+    """
+    home = os.environ.get("WORKBENCH_HOME")
+    if home:
+        if not Path(home).is_dir():
+            raise WorkbenchError(f"WORKBENCH_HOME is '{home}', which is no folder. Set it to the project's folder.")
+        return Path(home).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "data" / "mappings").is_dir():
+            return folder
+    raise WorkbenchError(
+        f"'{here}' is not inside a workbench project (no folder upwards holds data/mappings). "
+        "Go to the project, or set WORKBENCH_HOME to its folder."
+    )
+
+
+def model_file(name: str) -> Path:
+    """Where the path model of a name stands, in data/models.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none of that name; the nearest is suggested.
+    """
+    folder = project_root() / "data" / "models"
+    known = sorted(file.stem for file in folder.glob("*.toml"))
+    if name not in known:
+        raise unknown("model", name, known, "data/models")
+    return folder / f"{name}.toml"

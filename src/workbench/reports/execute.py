@@ -1,0 +1,385 @@
+"""One slot in a worker process: run the notebook, gather what it says, write the report's files.
+
+Nothing here touches what is published: the files go to a folder of their own, and the caller moves it.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench import errors
+from workbench.errors import WorkbenchError
+from workbench.reports import page, sheets, tables
+from workbench.reports.parameters import Value, as_code
+from workbench.reports.slots import PACKAGE
+
+_LONGEST_SOCKET_FOLDER = 50
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
+_HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A slot as a worker gets it.
+
+    Attributes
+    ----------
+    study, title, slot, fingerprint, data_version : str
+        What the manifest says of it.
+    notebook, root, folder : Path
+        The notebook, the project, and the folder to fill.
+    values : dict
+        Value of every parameter.
+    declared : list of dict
+        name, value, unit, meaning, changed of every parameter, for readers.
+    timeout : float
+        Seconds for the whole notebook.
+    """
+
+    study: str
+    title: str
+    slot: str
+    fingerprint: str
+    data_version: str
+    notebook: Path
+    root: Path
+    folder: Path
+    values: dict[str, Value]
+    declared: list[dict[str, Any]]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a notebook said: headline, payloads of its tables, rows of its numbers."""
+
+    headline: str
+    tables: list[dict[str, Any]]
+    quantities: list[dict[str, Any]]
+
+
+class _Failure(Exception):
+    """The notebook did not reach its end; says why, and in which cell."""
+
+    def __init__(self, message: str, notebook: Any = None, cell: int | None = None, traceback: str = "") -> None:
+        super().__init__(message)
+        self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
+
+
+def prepare_worker() -> None:
+    """Set up a worker: one thread for linear algebra, no history no start-up files of the user, no Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    private = tempfile.mkdtemp(prefix="wb-")
+    paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    os.environ.update(
+        IPYTHONDIR=str(Path(private, "ipython")),
+        JUPYTER_RUNTIME_DIR=private,
+        MPLBACKEND="agg",
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
+        PYTHONHASHSEED="0",
+        PYTHONPATH=os.pathsep.join(os.path.abspath(p) for p in paths),
+        PYTHONUTF8="1",
+    )
+    import atexit
+    import shutil
+
+    atexit.register(shutil.rmtree, private, ignore_errors=True)
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Run a notebook and fill the job's folder with its report, or with the page that says why there is none.
+
+    Returns
+    -------
+    dict
+        The manifest that was written; its `status` is "done" or "failed".
+    """
+    import nbformat
+
+    started = time.monotonic()
+    notebook = nbformat.read(job.notebook, as_version=4)
+    failure = None
+    try:
+        notebook = _execute(notebook, job)
+        said = gather(notebook)
+    except _Failure as error:
+        failure, notebook = error, error.notebook or notebook
+    except WorkbenchError as error:
+        failure = _Failure(str(error))
+    manifest = _manifest(job, time.monotonic() - started)
+    _clean(notebook, job.root)
+    if failure is None:
+        manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
+        _write_report(job, notebook, said, manifest)
+    else:
+        manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
+        _write_failure(job, notebook, failure, manifest)
+    write_json(job.folder / "manifest.json", manifest)
+    return manifest
+
+
+def write_failed(job: Job, message: str, seconds: float) -> dict[str, Any]:
+    """Fill the folder of a job whose worker gave no answer; give the manifest."""
+    import nbformat
+
+    for left in job.folder.iterdir():
+        left.unlink()
+    manifest = _manifest(job, seconds)
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root)}
+    _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
+    write_json(job.folder / "manifest.json", manifest)
+    return manifest
+
+
+def gather(notebook: Mapping[str, Any]) -> Said:
+    """Gather what an executed notebook said.
+
+    Raises
+    ------
+    WorkbenchError
+        If two tables or two numbers share a name, or a picture has no caption and description.
+    """
+    headline: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for data, ours in _displayed(notebook):
+        kind = ours.get("kind")
+        if kind == "answer":
+            headline += "".join(data["text/plain"]).splitlines()
+        elif kind == "table":
+            _add(found, data[tables.MIME], "table")
+        elif kind == "quantities":
+            for row in data[page.QUANTITIES]:
+                _add(numbers, row, "number")
+        elif kind != "figure" and any(mime.startswith("image/") for mime in data):
+            raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
+    return Said(" ".join(headline), list(found.values()), list(numbers.values()))
+
+
+def without_paths(text: str, root: Path) -> str:
+    """Take the paths of this machine out of a message or a traceback."""
+    here = {str(root): ".", str(root.resolve()): ".", str(PACKAGE): "workbench", str(PACKAGE.parent): "src"}
+    prefixes = {sys.prefix: "…", sys.base_prefix: "…", os.path.expanduser("~"): "~", tempfile.gettempdir(): "…"}
+    text = re.sub(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py", "cell", text)
+    for path, short in sorted((here | prefixes).items(), key=lambda p: -len(p[0])):
+        if len(path) > 1:
+            text = re.sub(re.escape(path) + r"(?=[/\\'\"\s:,)]|$)", short, text)
+    return text
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON readable by people and by every reader: real characters, no NaN."""
+    path.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _displayed(notebook: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                yield output["data"], output.get("metadata", {}).get("workbench", {})
+
+
+def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) -> None:
+    if one["name"] in found:
+        raise WorkbenchError(f"two {what}s of the notebook are named '{one['name']}'. Give each a name of its own.")
+    found[one["name"]] = copy.deepcopy(dict(one))
+
+
+def _execute(notebook: Any, job: Job) -> Any:
+    """Execute a notebook with the run's parameters behind its own, and give it back with its outputs."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # a slow grammar that nothing here needs
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    os.environ["WORKBENCH_HOME"] = str(job.root)
+    so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
+    deadline = time.monotonic() + job.timeout
+    try:
+        return papermill.execute_notebook(
+            _with_parameters(notebook, job.values),
+            so_far,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=str(job.root),
+            start_timeout=60,
+            kernel_manager_class=_kernel_manager(),
+            timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
+            shutdown_kernel="immediate",
+        )
+    except PapermillExecutionError as error:
+        raise _failed_cell(_read_so_far(so_far), error) from None
+    except CellTimeoutError:
+        message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
+        raise _interrupted(_read_so_far(so_far), message) from None
+    except DeadKernelError:
+        message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
+        raise _interrupted(_read_so_far(so_far), message) from None
+    finally:
+        so_far.unlink(missing_ok=True)
+
+
+def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
+    import nbformat
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    place = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+    if place:
+        given = nbformat.v4.new_code_cell(as_code(values), metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(place[0] + 1, given)
+    return notebook
+
+
+def _read_so_far(path: Path) -> Any:
+    """Read what papermill saved, without the notes on the error that it puts between the cells."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
+    return notebook
+
+
+def _kernel_manager() -> type:
+    """Make kernels of this very environment, spoken to through sockets in the worker's own folder."""
+    import uuid
+
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    folder = os.environ["JUPYTER_RUNTIME_DIR"]
+    sockets = os.name == "posix" and len(folder) <= _LONGEST_SOCKET_FOLDER
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            options |= {"connection_file": str(Path(folder, f"{uuid.uuid4().hex[:12]}.json"))}
+            super().__init__(transport="ipc" if sockets else "tcp", **options)
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+    return Kernel
+
+
+def _failed_cell(notebook: Any, error: Any) -> _Failure:
+    ours = getattr(errors, error.ename, None)
+    if isinstance(ours, type) and issubclass(ours, WorkbenchError):
+        return _Failure(error.evalue, notebook, error.cell_index)
+    message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
+    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)))
+
+
+def _interrupted(notebook: Any, message: str) -> _Failure:
+    """Say what stopped a notebook from outside, in the last cell that was begun."""
+    begun = [i for i, c in enumerate(notebook.cells) if c.metadata.get("papermill", {}).get("start_time")]
+    return _Failure(message, notebook, begun[-1] if begun else None)
+
+
+def _clean(notebook: Any, root: Path) -> None:
+    """Strip what is of this machine or of this minute, in place."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    kept = {k: notebook.metadata[k] for k in ("language", "language_info", "title") if k in notebook.metadata}
+    notebook.metadata = type(notebook.metadata)({"kernelspec": kernel, **kept})
+    for cell in notebook.cells:
+        for stamp in ("papermill", "execution", "ExecuteTime"):
+            cell.metadata.pop(stamp, None)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = without_paths(output.text, root)
+            elif output.output_type == "error":
+                output.evalue = without_paths(output.evalue, root)
+                output.traceback = [without_paths(page.plain(line), root) for line in output.traceback]
+
+
+def _manifest(job: Job, seconds: float) -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"workbench": workbench.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _VERSIONED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "study": job.study,
+        "title": job.title,
+        "slot": job.slot,
+        "parameters": job.declared,
+        "data_version": job.data_version,
+        "fingerprint": job.fingerprint,
+        "versions": versions,
+        "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds")}
+    return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
+
+
+def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, Any]) -> None:
+    import nbformat
+
+    nbformat.write(notebook, job.folder / "report.ipynb")
+    write_json(job.folder / "results.json", said.quantities)
+    lines = [
+        ("study", job.study, job.title),
+        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
+        ("data version", job.data_version, ""),
+        ("finished", manifest["finished"], f"{manifest['seconds']} s"),
+        *((name, version, "version") for name, version in manifest["versions"].items()),
+        ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
+    ]
+    sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
+    links = [
+        {"href": "tables.xlsx", "text": "Tables (xlsx)"},
+        {"href": "results.json", "text": "Numbers (json)"},
+        {"href": "report.ipynb", "text": "Notebook"},
+    ]
+    made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
+    (job.folder / "index.html").write_text(made, encoding="utf-8")
+
+
+def _write_failure(job: Job, notebook: Any, failure: _Failure, manifest: Mapping[str, Any]) -> None:
+    import nbformat
+
+    nbformat.write(notebook, job.folder / "failed.ipynb")
+    shown = {"message": manifest["error"], "cell": None, "section": "", "source": "", "traceback": ""}
+    if failure.cell is not None and failure.cell < len(notebook.cells):
+        before = notebook.cells[: failure.cell + 1]
+        headings = [h for c in before if c.cell_type == "markdown" for h in _HEADING.findall(c.source)]
+        ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
+        shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
+    shown["traceback"] = without_paths(failure.traceback, job.root)
+    kept = (job.root / "reports" / "site" / job.study / job.slot / "index.html").is_file()
+    links = [{"href": "failed.ipynb", "text": "Notebook as far as it came"}]
+    made = page.failure_page(title=job.title, facts=_facts(manifest), links=links, failure=shown, kept=kept)
+    (job.folder / "failure.html").write_text(made, encoding="utf-8")

@@ -1,0 +1,265 @@
+"""What a notebook says: its answer, its tables, its figures and the numbers others rely on.
+
+Each function displays something a reader of the notebook sees, together with what the report needs to
+set the page, the sheets and `results.json`.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.reports import tables
+from workbench.reports.page import QUANTITIES
+from workbench.result import Quantity, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+"""Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
+
+_INK, _GRID = "#222222", "#dddddd"
+_SCALE = 2
+
+
+def use_theme() -> None:
+    """Set the look of all figures of a notebook, once, in its setup cell.
+
+    Colours are those of Okabe and Ito, the background is white in every mode, and the font is Noto Sans SC
+    as shipped with the environment, so that Chinese is drawn alike on every machine. A character the font
+    lacks is an error, never an empty box.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update(
+        {
+            "font.family": [_font()],
+            "font.size": 10,
+            "axes.unicode_minus": True,
+            "axes.prop_cycle": cycler(color=PALETTE),
+            "axes.edgecolor": _INK,
+            "axes.labelcolor": _INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": _GRID,
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.8,
+            "lines.markersize": 5,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "text.color": _INK,
+            "legend.frameon": False,
+            "figure.figsize": (7.2, 4.0),
+            "figure.dpi": 96,
+            "figure.facecolor": "white",
+            "axes.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "image.cmap": "cividis",
+        }
+    )
+    warnings.filterwarnings("error", message=r"Glyph \d+ .*missing")
+
+
+def answer(*results: Result | str) -> None:
+    """Display the answer: the headline of each result, a sentence a line."""
+    sentences = [r if isinstance(r, str) else r.headline() for r in results]
+    if not sentences:
+        raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
+    _display(
+        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_literal_markdown, sentences))},
+        {"kind": "answer"},
+    )
+
+
+def show_table(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    caption: str,
+    formats: Mapping[str, str] | None = None,
+    counts: str | None = None,
+    minimum: int = 10,
+) -> None:
+    """Display a table with its caption, and hand it to the report as a sheet.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a line; units stand in the column names. An index with labels is shown as the first column.
+    name : str
+        Name of the sheet, unique in the notebook.
+    caption : str
+        What the table shows, in a sentence.
+    formats : mapping of str to str, optional
+        Format of a column's numbers: ``"{:.1f}"``, ``"{:,.0f}"``, ``"{:.1%}"``. The sheet keeps full precision.
+    counts : str, optional
+        Column with the number of customers a row stands on. Rows below `minimum` are suppressed, in the sheet too.
+    minimum : int
+        Smallest count that is shown.
+
+    Raises
+    ------
+    WorkbenchError
+        If name or caption is empty, or a format or `counts` does not fit the table.
+    """
+    _require_words("table", name=name, caption=caption)
+    table = tables.payload(frame, name=name, caption=caption, formats=formats, counts=counts, minimum=minimum)
+    _display(
+        {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
+        {"kind": "table", "name": name},
+    )
+
+
+def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: str) -> None:
+    """Display a figure with its caption and, for those who cannot see it, its description.
+
+    Parameters
+    ----------
+    ax_or_figure : Axes or Figure
+        What was drawn; it is closed afterwards.
+    name : str
+        Name of the figure, unique in the notebook.
+    caption : str
+        What the figure shows and what to see in it.
+    alt : str
+        What a reader would see: the kind of chart, its axes and its message.
+
+    Raises
+    ------
+    WorkbenchError
+        If a text is empty, or the font lacks a character of the figure.
+    """
+    _require_words("figure", name=name, caption=caption, alt=alt)
+    png, width, height = _picture(ax_or_figure, name)
+    size = {"width": width, "height": height}
+    _display(
+        {"image/png": png, "text/plain": f"[{alt}]"},
+        {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size},
+        {"image/png": {**size, "alt": alt}},
+    )
+    _display({"text/plain": caption, "text/html": f"<p><em>{html.escape(caption)}</em></p>"}, {"kind": "caption"})
+
+
+def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> None:
+    """Record numbers that others rely on, by name: they end in `results.json`.
+
+    Parameters
+    ----------
+    *results_or_quantities : Result, Quantity or iterable of Quantity
+        A result stands for its `quantities()`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a value is not a finite number, or one name is recorded twice. The end of an interval that is not
+        finite is recorded as missing (null).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for quantity in _quantities(results_or_quantities):
+        if quantity.name in rows:
+            raise WorkbenchError(f"quantity '{quantity.name}' is recorded twice. Give each number a name of its own.")
+        rows[quantity.name] = _row(quantity)
+    noun = "number" if len(rows) == 1 else "numbers"
+    _display({"text/plain": f"{len(rows)} {noun} recorded", QUANTITIES: list(rows.values())}, {"kind": "quantities"})
+
+
+def _quantities(given: Iterable[Any]) -> Iterator[Quantity]:
+    for one in given:
+        if isinstance(one, Quantity):
+            yield one
+        elif isinstance(one, Result):
+            yield from one.quantities()
+        elif isinstance(one, Iterable) and not isinstance(one, str):
+            yield from _quantities(one)
+        else:
+            raise WorkbenchError(f"record() was given a {type(one).__name__}. Pass results or quantities.")
+
+
+def _row(quantity: Quantity) -> dict[str, Any]:
+    value = float(quantity.value)
+    if not math.isfinite(value):
+        raise WorkbenchError(f"quantity '{quantity.name}' is {value}. Only a finite number can be recorded.")
+    ends = [None if e is None or not math.isfinite(e) else float(e) for e in (quantity.low, quantity.high)]
+    return {
+        "name": str(quantity.name),
+        "value": value,
+        "unit": str(quantity.unit),
+        "low": ends[0],
+        "high": ends[1],
+        "rtol": float(quantity.rtol),
+    }
+
+
+def _display(data: dict[str, Any], ours: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    from IPython.display import display
+
+    display(data, raw=True, metadata={"workbench": ours, **(metadata or {})})
+
+
+def _require_words(what: str, **texts: str) -> None:
+    for field, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            raise WorkbenchError(f"a {what} lacks its {field}. Say it in {field}=: every reader needs it.")
+
+
+def _literal_markdown(sentence: str) -> str:
+    """Escape a sentence so that markdown shows it as it is."""
+    escaped = html.escape(sentence, quote=False)
+    return "".join("\\" + c if c in r"\`*_{}[]()#!|$~" else c for c in escaped)
+
+
+def _font() -> str:
+    from importlib.resources import files
+
+    from matplotlib import font_manager
+
+    try:
+        path = Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
+    except ModuleNotFoundError as error:
+        raise WorkbenchError(
+            "the font for Chinese text is not installed (package pylopdf-fonts-zh-cn). Build the environment "
+            "again from requirements.lock."
+        ) from error
+    name = font_manager.FontProperties(fname=path).get_name()
+    if path not in {Path(f.fname) for f in font_manager.fontManager.ttflist}:
+        font_manager.fontManager.addfont(path)
+    return name
+
+
+def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
+    """Draw to PNG; give it in base64 with its width and height in CSS pixels."""
+    import base64
+
+    from matplotlib import pyplot as plt
+    from PIL import Image
+
+    figure = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
+    figure = figure.get_figure(root=True) or figure
+    drawn = io.BytesIO()
+    try:
+        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", metadata={"Software": None})
+    except UserWarning as warning:
+        raise WorkbenchError(
+            f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
+        ) from None
+    finally:
+        plt.close(figure)
+    picture = Image.open(drawn).convert("RGB")
+    small = io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    smallest = min(drawn.getvalue(), small.getvalue(), key=len)
+    size = round(picture.width / _SCALE), round(picture.height / _SCALE)
+    return base64.b64encode(smallest).decode("ascii"), *size

@@ -1,0 +1,195 @@
+"""What there is to render: studies, and slots, a study with its parameters.
+
+Only the standard library is imported here: finding that nothing is to be done takes a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench.errors import WorkbenchError, unknown
+from workbench.reports.parameters import Parameter, Value, declared, read_source, resolve
+
+PACKAGE = Path(workbench.__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Study:
+    """A notebook of the project.
+
+    Attributes
+    ----------
+    name : str
+        Name of the notebook's file without its ending.
+    path : Path
+        The file.
+    """
+
+    name: str
+    path: Path
+
+    @cached_property
+    def cells(self) -> list[dict[str, Any]]:
+        """Cells with kind, source and tags."""
+        try:
+            return read_source(self.path.read_bytes())
+        except (WorkbenchError, OSError) as error:
+            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters it declares."""
+        try:
+            return declared(self.cells)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    @cached_property
+    def title(self) -> str:
+        """Its first heading, else its name."""
+        for cell in self.cells:
+            if cell["kind"] == "markdown" and (found := re.search(r"^#+\s+(.+)$", cell["source"], flags=re.MULTILINE)):
+                return found[1].strip()
+        return self.name
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A study with a value for each of its parameters: the unit that is run, published and listed.
+
+    Attributes
+    ----------
+    study : Study
+        Its notebook.
+    parameters : dict
+        Value of every declared parameter.
+    name : str
+        Name of its folder: "default", or the values that differ from the defaults.
+    fingerprint : str
+        Hash of all that its results depend on.
+    data_version : str
+        Version of the warehouse of its `source`; empty if it has none.
+    """
+
+    study: Study
+    parameters: dict[str, Value]
+    name: str
+    fingerprint: str
+    data_version: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name of the study and of the folder: what tells slots apart."""
+        return self.study.name, self.name
+
+    def folder(self, root: Path) -> Path:
+        """Give the folder its report is published in."""
+        return root / "reports" / "site" / self.study.name / self.name
+
+
+def find_studies(root: Path) -> dict[str, Study]:
+    """Give the studies of a project by name: every notebook in `notebooks/`."""
+    return {p.stem: Study(p.stem, p) for p in sorted((root / "notebooks").glob("*.ipynb"))}
+
+
+def find_slots(names: Iterable[str], given: Mapping[str, Any], root: Path) -> list[Slot]:
+    """Make the slots that a run asks for, all parameters checked.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Studies; all of the project if empty.
+    given : mapping
+        Parameter values, as text or typed.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such study, no study at all, or a parameter is unknown or ill-typed.
+    """
+    studies = find_studies(root)
+    if not studies:
+        raise WorkbenchError(f"no notebook in '{root / 'notebooks'}'. Put one there, named after its study.")
+    chosen = list(dict.fromkeys(names)) or list(studies)
+    for name in chosen:
+        if name not in studies:
+            raise unknown("study", name, studies)
+    shared = _shared_fingerprint(root)
+    return [_slot(studies[name], given, root, shared) for name in chosen]
+
+
+def warehouse_version(source: str, root: Path) -> str:
+    """Give the version of a source's warehouse, empty where it was not ingested."""
+    if not re.fullmatch(r"[\w.-]+", source):
+        return ""
+    current = root / "data" / "warehouse" / source / "CURRENT"
+    names = current.read_text("utf-8").split() if current.is_file() else []
+    return names[0] if names else ""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a published slot; empty if there is none that can be read."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def is_done(slot: Slot, root: Path) -> bool:
+    """Say whether the slot is published with the same fingerprint."""
+    manifest = read_manifest(slot.folder(root))
+    return manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
+
+
+def folder_name(values: Mapping[str, Value]) -> str:
+    """Name a folder after values, safely: no separator, no dot in front, no odd length.
+
+    >>> folder_name({})
+    'default'
+    >>> folder_name({"province": "北京", "area": "010"})
+    'province=北京,area=010'
+    >>> folder_name({"area": "../x"})
+    'area=x~33c92215'
+    """
+    if not values:
+        return "default"
+    whole = ",".join(f"{name}={value}" for name, value in values.items())
+    safe = re.sub(r"[^\w=,.+-]|(?<![0-9])\.|\.(?![0-9])", "", unicodedata.normalize("NFC", whole))[:60]
+    if safe == whole and len(whole.encode()) <= 180:
+        return safe
+    return f"{safe}~{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _slot(study: Study, given: Mapping[str, Any], root: Path, shared: str) -> Slot:
+    values = resolve(study.parameters, given, study=study.name)
+    changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != p.default}
+    version = warehouse_version(str(values.get("source", "")), root)
+    known = json.dumps([shared, study.cells, values, version], ensure_ascii=True, sort_keys=True)
+    fingerprint = hashlib.sha256(known.encode("ascii")).hexdigest()
+    return Slot(study, values, folder_name(changed), fingerprint, version)
+
+
+def _shared_fingerprint(root: Path) -> str:
+    """Hash the package, the models, the lock and the Python version."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for folder in (PACKAGE, root / "data" / "models"):
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo"))
+        for path in files:
+            digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    lock = root / "requirements.lock"
+    digest.update(lock.read_bytes() if lock.is_file() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""Worker processes that a notebook cannot take down with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from workbench.reports.execute import Job, prepare_worker, run_job, write_failed
+
+
+class Workers:
+    """Lanes of one process each: a worker that dies or hangs costs its own slot and no other.
+
+    Parameters
+    ----------
+    count : int
+        Number of lanes.
+    patience : float
+        Seconds after which a worker that has not answered is ended.
+    """
+
+    def __init__(self, count: int, *, patience: float) -> None:
+        self._lanes = [_Lane() for _ in range(count)]
+        self._patience = patience
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for lane in self._lanes:
+            lane.end()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Run jobs; give each with its manifest as it ends."""
+        waiting = list(jobs)[::-1]
+        free, busy = list(self._lanes), {}
+        while waiting or busy:
+            while waiting and free:
+                lane, job = free.pop(), waiting.pop()
+                busy[lane.start(job)] = (lane, job, time.monotonic())
+            ended, _ = wait(busy, timeout=1.0, return_when=FIRST_COMPLETED)
+            for lane, _, since in busy.values():
+                if time.monotonic() - since > self._patience:
+                    lane.kill()
+            for future in ended:
+                lane, job, since = busy.pop(future)
+                yield job, _result(future, job, time.monotonic() - since)
+                free.append(lane)
+
+
+class _Lane:
+    """One worker process, started when needed and again after its death."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._pid: Future[int] | None = None
+
+    def start(self, job: Job) -> Future[dict[str, Any]]:
+        if self._pool is not None:
+            with contextlib.suppress(BrokenProcessPool):
+                return self._pool.submit(run_job, job)
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=prepare_worker)
+        self._pid = self._pool.submit(os.getpid)
+        return self._pool.submit(run_job, job)
+
+    def kill(self) -> None:
+        if self._pid is not None and self._pid.done() and not self._pid.exception():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid.result(), signal.SIGTERM)
+
+    def end(self) -> None:
+        if self._pool is not None:
+            idle = not self._pool._pending_work_items
+            if not idle:
+                self.kill()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[str, Any]:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        message = "its worker process ended without an answer, most likely for want of memory. Try --jobs 1."
+    except Exception as error:
+        message = f"the report could not be made: {type(error).__name__}: {error}"
+    return write_failed(job, message, seconds)
