@@ -193,7 +193,9 @@ class Build:
             if month not in self.months:
                 folder = self.place / BY_MONTH
                 folder.mkdir(exist_ok=True)
-                self.months[month] = pq.ParquetWriter(folder / f"{month}.parquet", rows.schema, compression="zstd")
+                self.months[month] = pq.ParquetWriter(
+                    folder / f"{month}.parquet", rows.schema, compression="zstd", use_dictionary=_few_values()
+                )
             self.months[month].write_table(rows)
         return good.num_rows
 
@@ -309,6 +311,12 @@ class Build:
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
+
+
+def _few_values() -> list[str]:
+    """Columns of the detail records whose values repeat enough for a dictionary."""
+    columns = schema.table(BY_MONTH).columns
+    return [c.name for c in columns if c.type == "text" and not c.name.endswith("_key")]
 
 
 def _repeats(table: schema.Table) -> str:
