@@ -115,10 +115,10 @@ class Build:
         if table.name != BY_MONTH:
             self._finish(table, entries)
         for entry, _ in entries:
-            entry.quarantined = self._number('SELECT count(*) FROM stage.quarantine WHERE "#file" = ?', entry.number)
-            self.progress(
-                f"{entry.file}: {entry.raw:,} = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
-            )
+            sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
+            entry.quarantined = self._number(sql, entry.number)
+            said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
+            self.progress(f"{entry.file}: {said}")
         if not any(entry.accepted for entry in self.entries if entry.table == table.name):
             raise WorkbenchError(self._empty(table))
 
