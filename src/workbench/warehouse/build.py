@@ -115,10 +115,10 @@ class Build:
         if table.name != BY_MONTH:
             self._finish(table, entries)
         for entry, _ in entries:
-            entry.quarantined = self._number('SELECT count(*) FROM stage.quarantine WHERE "#file" = ?', entry.number)
-            self.progress(
-                f"{entry.file}: {entry.raw:,} = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
-            )
+            sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
+            entry.quarantined = self._number(sql, entry.number)
+            said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
+            self.progress(f"{entry.file}: {said}")
         if not any(entry.accepted for entry in self.entries if entry.table == table.name):
             raise WorkbenchError(self._empty(table))
 
@@ -193,7 +193,9 @@ class Build:
             if month not in self.months:
                 folder = self.place / BY_MONTH
                 folder.mkdir(exist_ok=True)
-                self.months[month] = pq.ParquetWriter(folder / f"{month}.parquet", rows.schema, compression="zstd")
+                self.months[month] = pq.ParquetWriter(
+                    folder / f"{month}.parquet", rows.schema, compression="zstd", use_dictionary=_few_values()
+                )
             self.months[month].write_table(rows)
         return good.num_rows
 
@@ -309,6 +311,12 @@ class Build:
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
+
+
+def _few_values() -> list[str]:
+    """Columns of the detail records whose values repeat enough for a dictionary."""
+    columns = schema.table(BY_MONTH).columns
+    return [c.name for c in columns if c.type == "text" and not c.name.endswith("_key")]
 
 
 def _repeats(table: schema.Table) -> str:

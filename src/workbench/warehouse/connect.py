@@ -133,8 +133,8 @@ class Warehouse:
             self._view_months(con)
             for name, value in {
                 "TimeZone": "'UTC'",
-                "temp_directory": literal(tempfile.gettempdir()),
-                "allowed_directories": f"[{literal(str(self.place))}]",
+                "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
+                "allowed_paths": f"[{', '.join(map(literal, self._months()))}]::VARCHAR[]",
                 "enable_external_access": "false",
                 "lock_configuration": "true",
             }.items():
@@ -143,9 +143,11 @@ class Warehouse:
         finally:
             con.close()
 
+    def _months(self) -> list[str]:
+        return [str(file) for file in sorted((self.place / "detail_record").glob("*.parquet"))]
+
     def _view_months(self, con: duckdb.DuckDBPyConnection) -> None:
-        files = [str(file) for file in sorted((self.place / "detail_record").glob("*.parquet"))]
-        if files:
+        if files := self._months():
             con.execute(f"CREATE VIEW detail_record AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
         else:
             con.execute(schema.table("detail_record").ddl())

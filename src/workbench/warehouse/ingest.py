@@ -84,10 +84,10 @@ def _silent(line: str) -> None:
 def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
+    except (duckdb.Error, OSError) as error:
         raise WorkbenchError(
-            f"the ingest into {folder} stopped: {str(error).splitlines()[0]}. Make room or mend access and try again; "
-            "the version in force is as it was."
+            f"the ingest into {folder} stopped: {str(error).splitlines()[0]}. Is the disk full, or not to be written? "
+            "The version in force is as it was."
         ) from error
 
 

@@ -35,7 +35,7 @@ class Pseudonyms:
     def of(self, texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
         """Give the pseudonym (20 hexadecimal digits) of each text; missing where it is missing."""
         encoded = pc.dictionary_encode(texts.combine_chunks())
-        clear = [None if text is None else text.strip(" ") for text in encoded.dictionary.to_pylist()]
+        clear = encoded.dictionary.to_pylist()
         hidden = [None if text is None or text in missing else self._one(text) for text in clear]
         return pa.chunked_array([pa.array(hidden, pa.string()).take(encoded.indices)])
 

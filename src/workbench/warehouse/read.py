@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
-from workbench.warehouse.lines import Batch, Malformed, csv_batches
+from workbench.warehouse.lines import Batch, Malformed, csv_batches, trimmed
 from workbench.warehouse.mapping import FileBlock, Mapping
 
 ROWS = 200_000
@@ -95,10 +95,10 @@ def _parquet(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
                 _check_type(file.schema_arrow.field(name).type, name, path)
             done = 0
             for batch in file.iter_batches(ROWS, columns=list(block.sources())):
-                texts = {n: _texts(batch.column(n)) for n in block.sources()}
+                texts = trimmed(pa.table({n: _texts(batch.column(n)) for n in block.sources()}))
                 lines = pa.array(range(done + 1, done + batch.num_rows + 1), pa.int64())
                 done += batch.num_rows
-                yield Batch(pa.table({**texts, "#line": lines}), (), batch.num_rows)
+                yield Batch(texts.append_column("#line", lines), (), batch.num_rows)
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
         raise WorkbenchError(f"{path} can't be read as Parquet: {error}. Have it delivered again.") from None
@@ -137,7 +137,7 @@ def _excel(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
     reasons = dict.fromkeys(_blank_rows(cells), "the line is empty")
     reasons |= {e.offset_position[0]: f"a cell has an error: {e.detail}" for e in (errors.errors if errors else ())}
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = pa.table({name: cells.column(name) for name in block.sources()}).take(good)
+    columns = trimmed(pa.table({name: cells.column(name) for name in block.sources()}).take(good))
     columns = columns.append_column("#line", pa.array([row + 2 for row in good], pa.int64()))
     malformed = tuple(Malformed(row + 2, reason, "") for row, reason in sorted(reasons.items()))
     yield Batch(columns, malformed, cells.num_rows)

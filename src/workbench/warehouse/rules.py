@@ -1,6 +1,6 @@
 """Is this record what the schema says? The mapping and the rules of a table as one SQL statement.
 
-A record passes three layers: texts (blanks off, missing values out, pseudonyms in), typed values, and rules. Reasons
+A record passes three layers: texts (missing values out, pseudonyms in), typed values, and rules. Reasons
 are made only for records that break one.
 """
 
@@ -181,7 +181,7 @@ _KINDS = {
 
 
 def _present(source: str, missing: tuple[str, ...]) -> str:
-    text = f"trim({quoted(source)})"
+    text = quoted(source)
     if len(missing) == 1:
         return f"nullif({text}, {literal(missing[0])})"
     return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, missing))}) THEN {text} END" if missing else text
@@ -207,7 +207,9 @@ def _cast(u: str, column: Column, value: Value) -> str:
         case "timestamp" if value.format:
             return f"try_strptime({u}, {literal(value.format)})"
         case _:
-            return f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN TRY_CAST({u} AS TIMESTAMP) END"
+            usual = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
+            other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN TRY_CAST({u} AS TIMESTAMP) END"
+            return f"CASE WHEN {usual} IS NOT NULL THEN {usual} ELSE {other} END"
 
 
 def _number(u: str) -> str:
