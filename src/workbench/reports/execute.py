@@ -90,6 +90,8 @@ class _Failure(Exception):
 def prepare_worker() -> None:
     """Set up a worker: one thread for linear algebra, no history no start-up files of the user, no Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A grammar that takes 1.6 s to load; it serves one format of JSON schemas that notebooks do not use.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     private = tempfile.mkdtemp(prefix="wb-")
     paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -209,7 +211,6 @@ def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) ->
 
 def _execute(notebook: Any, job: Job) -> Any:
     """Execute a notebook with the run's parameters behind its own, and give it back with its outputs."""
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # a slow grammar that nothing here needs
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -282,7 +283,7 @@ def _kernel_manager() -> type:
 
         @property
         def kernel_spec(self) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=50", "-f", "{connection_file}"]
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     return Kernel

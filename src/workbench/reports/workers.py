@@ -61,14 +61,17 @@ class _Lane:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._pid: Future[int] | None = None
+        self._work: Future[dict[str, Any]] | None = None
 
     def start(self, job: Job) -> Future[dict[str, Any]]:
         if self._pool is not None:
             with contextlib.suppress(BrokenProcessPool):
-                return self._pool.submit(run_job, job)
+                self._work = self._pool.submit(run_job, job)
+                return self._work
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=prepare_worker)
         self._pid = self._pool.submit(os.getpid)
-        return self._pool.submit(run_job, job)
+        self._work = self._pool.submit(run_job, job)
+        return self._work
 
     def kill(self) -> None:
         if self._pid is not None and self._pid.done() and not self._pid.exception():
@@ -77,8 +80,7 @@ class _Lane:
 
     def end(self) -> None:
         if self._pool is not None:
-            idle = not self._pool._pending_work_items
-            if not idle:
+            if self._work is not None and not self._work.done():
                 self.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
 

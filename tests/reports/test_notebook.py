@@ -1,0 +1,105 @@
+"""What a notebook says reaches a reader and, as data, the report."""
+
+import base64
+import io
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from workbench.errors import WorkbenchError
+from workbench.reports import notebook
+from workbench.result import Quantity
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Every display as (data, what it is)."""
+    displayed = []
+    monkeypatch.setattr(notebook, "_display", lambda data, ours, metadata=None: displayed.append((data, ours)))
+    return displayed
+
+
+@pytest.fixture
+def theme():
+    """The theme, put back afterwards."""
+    import warnings
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.use("agg")
+        notebook.use_theme()
+        yield
+    plt.close("all")
+
+
+def test_the_answer_is_shown_as_it_is(said):
+    """Markdown and HTML in a headline are text, and stand so in the plain answer."""
+    notebook.answer("The <b>rise</b> is *2%*.", "Second.")
+    data, ours = said[0]
+    assert data["text/plain"] == "The <b>rise</b> is *2%*.\nSecond."
+    assert data["text/markdown"] == "The &lt;b&gt;rise&lt;/b&gt; is \\*2%\\*.\n\nSecond."
+    assert ours == {"kind": "answer"}
+
+
+def test_a_table_carries_its_payload(said):
+    """Text, HTML and the machine's form come together."""
+    notebook.show_table(pd.DataFrame({"a": [1]}), name="t", caption="A.")
+    data, _ = said[0]
+    assert set(data) == {"text/plain", "text/html", "application/vnd.workbench.table+json"}
+
+
+def test_numbers_are_recorded_by_name(said):
+    """Results and quantities become rows; an end of an interval that is no number is missing."""
+    notebook.record(Quantity("n", 3, "customers"), [Quantity("x", 0.5, "share", low=0.1, high=float("nan"), rtol=1e-3)])
+    assert said[0][0][notebook.QUANTITIES] == [
+        {"name": "n", "value": 3.0, "unit": "customers", "low": None, "high": None, "rtol": 1e-6},
+        {"name": "x", "value": 0.5, "unit": "share", "low": 0.1, "high": None, "rtol": 1e-3},
+    ]
+
+
+def test_what_cannot_be_recorded_is_refused(said):
+    """Values that are no numbers, repeated names and foreign objects are refused by name."""
+    with pytest.raises(WorkbenchError, match=r"'x' is nan\. Only a finite number"):
+        notebook.record(Quantity("x", float("nan"), "1"))
+    with pytest.raises(WorkbenchError, match="'x' is recorded twice"):
+        notebook.record(Quantity("x", 1, "1"), Quantity("x", 1, "1"))
+    with pytest.raises(WorkbenchError, match="was given a str"):
+        notebook.record("x")
+    assert said == []
+
+
+def test_a_figure_is_a_sharp_picture_with_words(said, theme):
+    """Twice the pixels of its size, the same bytes each time, and closed afterwards."""
+    pictures = []
+    for _ in range(2):
+        _, ax = plt.subplots()
+        ax.plot([1, 2], [3, 1], label="满意度")
+        ax.set_xlabel("月份")
+        ax.legend()
+        notebook.show_figure(ax, name="f", caption="It falls.", alt="Falling line.")
+        data, ours = said[-2]
+        pictures.append(base64.b64decode(data["image/png"]))
+        assert (ours["caption"], ours["alt"]) == ("It falls.", "Falling line.")
+        assert abs(mpl.image.imread(io.BytesIO(pictures[-1])).shape[1] - 2 * ours["width"]) <= 1
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) < 60_000
+    assert plt.get_fignums() == []
+
+
+def test_a_character_without_a_glyph_is_refused(said, theme):
+    """Never an empty box: the refusal names figure and character."""
+    _, ax = plt.subplots()
+    ax.set_xlabel("\N{GRINNING FACE}")
+    with pytest.raises(WorkbenchError, match=r"figure 'f': Glyph 128512 .*GRINNING FACE"):
+        notebook.show_figure(ax, name="f", caption="c", alt="a")
+    assert said == []
+
+
+@pytest.mark.parametrize("missing", ["name", "caption", "alt"])
+def test_words_are_obligatory(missing, theme):
+    """A figure without name, caption or description is refused."""
+    _, ax = plt.subplots()
+    words = {"name": "f", "caption": "c", "alt": "a"} | {missing: " "}
+    with pytest.raises(WorkbenchError, match=f"a figure lacks its {missing}"):
+        notebook.show_figure(ax, **words)

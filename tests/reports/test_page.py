@@ -1,0 +1,133 @@
+"""The page fetches nothing, runs nothing and shows data only as text."""
+
+import base64
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from workbench.reports import page, tables
+
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">\u202e"\'--><!--notice-->'
+PNG = base64.b64encode(b"\x89PNG").decode()
+FACTS = {
+    "study": "uplift",
+    "parameters": [{"name": "province", "value": EVIL, "unit": "name", "meaning": EVIL, "changed": True}],
+    "data_version": "v1",
+    "finished": "2026-07-01 10:00",
+    "seconds": 1.0,
+    "workbench": "0.1.0",
+}
+
+
+def _code(source="", outputs=(), tags=()):
+    return {"cell_type": "code", "source": source, "outputs": list(outputs), "metadata": {"tags": list(tags)}}
+
+
+def _text(source):
+    return {"cell_type": "markdown", "source": source, "metadata": {}}
+
+
+def _shown(data, **ours):
+    return {"output_type": "display_data", "data": data, "metadata": {"workbench": ours} if ours else {}}
+
+
+def _page(*cells, title="Title", **metadata):
+    return page.report_page({"cells": list(cells), "metadata": metadata}, title=title, facts=FACTS, links=[])
+
+
+def _elements(made):
+    found = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda name, attributes: found.append((name, dict(attributes)))
+    parser.feed(made)
+    return found
+
+
+def test_hostile_text_stays_text_wherever_it_stands():
+    """Title, markdown, code, answer, table, figure, stream, foreign HTML, parameter: no element comes of it."""
+    table = tables.payload(pd.DataFrame({EVIL: [EVIL]}), name=EVIL, caption=EVIL)
+    figure = {"kind": "figure", "caption": EVIL, "alt": EVIL, "width": 10, "height": 10}
+    number = {"name": EVIL, "value": 1.0, "unit": EVIL, "low": None, "high": 2.0}
+    made = _page(
+        _text(f"# {EVIL}\n\n## {EVIL}\n\n{EVIL}\n\n[x](javascript:alert(3)) ![a](http://a.example/x.png) ${EVIL}$"),
+        _code(
+            f"x = {EVIL!r}",
+            [
+                _shown({"text/plain": EVIL}, kind="answer"),
+                _shown({tables.MIME: table, "text/html": EVIL}, kind="table"),
+                _shown({"image/png": PNG}, **figure),
+                _shown({page.QUANTITIES: [number]}, kind="quantities"),
+                _shown({"text/html": EVIL, "text/plain": EVIL}),
+                _shown({"text/markdown": EVIL}),
+                {"output_type": "stream", "name": "stdout", "text": EVIL},
+                {"output_type": "stream", "name": "stderr", "text": EVIL},
+                {"output_type": "error", "ename": "E", "evalue": EVIL, "traceback": [EVIL]},
+            ],
+        ),
+        title=EVIL,
+        language=EVIL,
+    )
+    elements = _elements(made)
+    assert {"script", "iframe", "object", "link"}.isdisjoint(name for name, _ in elements)
+    assert not [a for _, attributes in elements for a in attributes if a.startswith("on")]
+    assert [a["src"][:22] for _, a in elements if "src" in a] == ["data:image/png;base64,"]
+    assert not [a["href"] for _, a in elements if "href" in a and not a["href"].startswith(("#", ".."))]
+    assert made.count(page.NOTICE) == 1
+    assert '<html lang="en">' in made
+
+
+def test_headings_become_contents_and_the_first_is_the_title():
+    """The title stands once; ids are unique, Chinese included."""
+    made = _page(_text("# Title\n\n## 数据\n\n## 数据\n\n### Deep"))
+    assert made.count("<h1") == 1
+    assert 'href="#数据"' in made and 'id="数据-2"' in made
+    assert '<li class="deep"><a href="#deep">' in made
+
+
+def test_code_is_folded_and_hidden_where_asked():
+    """Code is in a fold; setup and parameter cells show their outputs alone."""
+    made = _page(_code("shown = 1"), _code("secret = 2", tags=["hide-input"]), _code("p = 3", tags=["parameters"]))
+    assert made.count('<details class="code">') == 1
+    assert "secret" not in made
+    assert "p = " not in made
+
+
+def test_terminal_colours_are_stripped_and_endless_text_is_cut():
+    """A page stays readable and small whatever a cell prints."""
+    assert page.plain("\x1b[31mred\x1b[0m") == "red"
+    assert len(page.plain("x" * 1_000_000)) < 11_000
+
+
+def test_a_page_is_small():
+    """The frame, style included, is under 15 KB."""
+    assert len(_page(_text("# Title")).encode()) < 15_000
+
+
+def test_the_mark_of_a_failed_run_is_replaced_not_repeated():
+    """Marking twice leaves one mark."""
+    once = page.with_notice(_page(), "first <b>")
+    twice = page.with_notice(once, "second")
+    assert "first &lt;b&gt;" in once
+    assert twice.count('class="notice"') == 1
+    assert "second" in twice and "first" not in twice
+
+
+def test_the_failure_page_says_why():
+    """Message, cell and section are there; the traceback is folded."""
+    failure = {"message": EVIL, "cell": 3, "section": "Data", "source": "1/0", "traceback": "Traceback"}
+    made = page.failure_page(title="T", facts=FACTS, links=[], failure=failure, kept=True)
+    assert "in cell 3, under “Data”" in made
+    assert "<details><summary>traceback</summary>" in made
+    assert "<script" not in made
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_index_counts_its_reports(count):
+    """One report, many reports, none."""
+    report = dict.fromkeys(
+        ("title", "parameters", "status", "headline", "data_version", "finished", "seconds", "page"), EVIL
+    )
+    made = page.site_page(title="Reports", reports=[report | {"files": []}] * count)
+    assert ("No report yet" in made) == (count == 0)
+    assert "<script" not in made

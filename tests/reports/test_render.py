@@ -1,0 +1,235 @@
+"""Notebooks become reports: whole or not at all, each for itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import openpyxl
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from workbench.reports.render import publish, run
+
+EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
+PARAMETERS = """
+source: str = "sample"  # name: the operator
+as_of: date = "2026-07-01"  # date: nothing later is known
+province: str = "北京"  # name: the province
+"""
+SETUP = """
+import pandas as pd
+from matplotlib import pyplot as plt
+from workbench.reports.notebook import answer, record, show_figure, show_table, use_theme
+from workbench.result import Quantity
+use_theme()
+"""
+TABLE = """
+frame = pd.DataFrame({"text": [province, "=1+1", "@x"], "n": [5, 20, 30], "share": [0.5, 1 / 3, 0.2]})
+show_table(frame, name="text " + province, caption=province, counts="n")
+"""
+FIGURE = """
+figure, ax = plt.subplots()
+ax.plot([1, 2], [3, 1])
+ax.set_xlabel("月份")
+show_figure(ax, name="line", caption=province, alt=province)
+"""
+
+
+def _notebook(root: Path, name: str, *sources: str) -> None:
+    """Write a notebook: text starting with # is markdown, the cell with a type annotation has the parameters."""
+    cells = []
+    for source in sources:
+        if source.startswith("#"):
+            cells.append(new_markdown_cell(source))
+        else:
+            tags = {"tags": ["parameters"]} if "as_of: date" in source else {}
+            cells.append(new_code_cell(source.strip(), metadata=tags))
+    kernel = {"name": "no-such-kernel", "display_name": "Other", "language": "python"}
+    (root / "notebooks").mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / "notebooks" / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A project in a folder with Chinese, spaces and braces."""
+    return tmp_path_factory.mktemp("w") / "项目 {一}"
+
+
+@pytest.fixture(scope="module")
+def made(root):
+    """One run over a good study, three that fail in their own ways, with a hostile parameter."""
+    dates = "from datetime import date"
+    say = "answer(f'In {province} sales rose.')\nrecord(Quantity('n[p=' + province + ']', 3, 'customers'))"
+    _notebook(root, "good", "# 好 & good", dates, PARAMETERS, SETUP, say, "## Data", TABLE, FIGURE, "print(1)")
+    refusal = "from workbench.errors import CannotAnswer\nraise CannotAnswer('no survey of ' + as_of + '. Ask later.')"
+    _notebook(root, "refused", "# Refused", dates, PARAMETERS, "## Data", refusal)
+    _notebook(root, "broken", "# Broken", dates, PARAMETERS, "import os\nopen(os.getcwd() + '/none.csv')")
+    _notebook(root, "dead", "# Dead", dates, PARAMETERS, "print('alive')", "import os\nos.kill(os.getpid(), 9)")
+    report = run(parameters={"province": EVIL}, root=root, timeout=120, progress=False)
+    return {slot.study: slot for slot in report.slots}
+
+
+def test_a_failing_study_does_not_stop_the_others(made):
+    """Each ends for itself."""
+    status = {name: slot.status for name, slot in made.items()}
+    assert status == {"broken": "failed", "dead": "failed", "good": "done", "refused": "failed"}
+
+
+def test_a_report_has_all_its_files(made):
+    """Page, sheets, numbers, executed notebook and manifest."""
+    files = {p.name for p in made["good"].folder.iterdir()}
+    assert files == {"index.html", "tables.xlsx", "results.json", "report.ipynb", "manifest.json"}
+    manifest = json.loads((made["good"].folder / "manifest.json").read_text("utf-8"))
+    assert manifest["headline"] == f"In {EVIL} sales rose."
+    assert [p["name"] for p in manifest["parameters"] if p["changed"]] == ["province"]
+    numbers = json.loads((made["good"].folder / "results.json").read_text("utf-8"))
+    assert numbers == [
+        {"name": f"n[p={EVIL}]", "value": 3.0, "unit": "customers", "low": None, "high": None, "rtol": 1e-6}
+    ]
+
+
+def test_hostile_text_is_text_in_page_and_sheet(made, root):
+    """No script in the page, no formula in the sheet, no file outside the site."""
+    page = (made["good"].folder / "index.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "<title>好 &amp; good</title>" in page
+    book = openpyxl.load_workbook(made["good"].folder / "tables.xlsx")
+    assert all(c.data_type != "f" for sheet in book for row in sheet.iter_rows() for c in row)
+    assert [c.value for c in book.worksheets[0][4]] == [EVIL, "<10", "–"]
+    assert {p.name for p in root.iterdir()} == {"notebooks", "reports"}
+    assert list((root / "reports" / "runs").iterdir()) == []
+
+
+def test_a_page_is_small_beside_its_figures(made):
+    """Under 60 KB without the pictures."""
+    page = (made["good"].folder / "index.html").read_text("utf-8")
+    pictures = sum(len(part.split('"')[0]) for part in page.split("base64,")[1:])
+    assert len(page.encode()) - pictures < 60_000
+
+
+def test_nothing_tells_of_the_machine(made, root):
+    """No file names a path of this machine."""
+    for slot in made.values():
+        for path in slot.folder.iterdir():
+            if path.suffix in (".html", ".ipynb", ".json"):
+                text = path.read_text("utf-8")
+                assert str(root) not in text
+                assert sys.prefix not in text
+                assert "/tmp/" not in text
+                assert "papermill" not in text
+
+
+def test_the_executed_notebook_shows_its_parameters_readably(made):
+    """The values stand behind the declarations, Chinese as Chinese, direction marks escaped."""
+    notebook = nbformat.read(made["good"].folder / "report.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    given = next(c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", []))
+    assert 'source = "sample"' in given.source
+    assert "\\u202e" in given.source
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_a_refusal_is_said_in_its_own_words(made):
+    """A study's refusal is shown without traceback, an accident with one, folded."""
+    assert made["refused"].message == "no survey of 2026-07-01. Ask later."
+    refused = (made["refused"].folder / "failure.html").read_text("utf-8")
+    assert "in cell 3, under “Data”" in refused
+    assert "traceback" not in refused
+    broken = (made["broken"].folder / "failure.html").read_text("utf-8")
+    assert "FileNotFoundError" in made["broken"].message
+    assert "<summary>traceback</summary>" in broken
+    assert "none.csv" in broken
+    assert "the kernel died" in made["dead"].message
+
+
+def test_the_index_lists_every_report_by_relative_links(made, root):
+    """Status, answer and files; every link leads to a file."""
+    from html.parser import HTMLParser
+    from urllib.parse import unquote
+
+    index = root / "reports" / "site" / "index.html"
+    links = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda name, attributes: links.extend(v for k, v in attributes if k == "href")
+    parser.feed(index.read_text("utf-8"))
+    assert len(links) == 7
+    assert all((index.parent / unquote(link)).is_file() for link in links)
+    assert "4 reports" in index.read_text("utf-8")
+
+
+SAY = "from workbench.reports.notebook import answer, record\nfrom workbench.result import Quantity\n"
+
+
+def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
+    """Nothing to do at first, then a failure that keeps the results, then a good run that clears the mark."""
+    _notebook(tmp_path, "s", "# S", SAY + "answer('Version one.')\nrecord(Quantity('n', 1, 'customers'))")
+    assert [s.status for s in run(root=tmp_path, progress=False).slots] == ["done"]
+    again = run(root=tmp_path, progress=False)
+    assert [s.status for s in again.slots] == ["unchanged"]
+    assert again.seconds < 1
+    folder = again.slots[0].folder
+
+    for sources in (
+        ("# S", SAY + "record(Quantity('n', 1, '1'))", "record(Quantity('n', 2, '1'))"),
+        ("# S", "from IPython.display import Image\nImage(b'\\x89PNG', format='png')"),
+    ):
+        _notebook(tmp_path, "s", *sources)
+        failed = run(root=tmp_path, progress=False)
+        assert len(failed.failed) == 1
+        page = (folder / "index.html").read_text("utf-8")
+        assert "Version one." in page
+        assert page.count("This is the last good version") == 1
+        assert json.loads((folder / "results.json").read_text("utf-8"))[0]["value"] == 1
+        assert 'href="index.html">last good version' in (folder / "failure.html").read_text("utf-8")
+    assert "without caption and description" in failed.failed[0].message
+
+    _notebook(tmp_path, "s", "# S", SAY + "answer('Version two.')")
+    run(root=tmp_path, progress=False)
+    assert "last good version" not in (folder / "index.html").read_text("utf-8")
+    assert not (folder / "failure.html").exists()
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_a_notebook_has_a_limit_as_a_whole(tmp_path):
+    """Cells that are short each are stopped when their sum is too long."""
+    _notebook(tmp_path, "slow", "# Slow", *["import time\ntime.sleep(3)"] * 10)
+    began = time.monotonic()
+    report = run(root=tmp_path, timeout=6, progress=False)
+    assert "took longer than its 6 seconds" in report.slots[0].message
+    assert time.monotonic() - began < 30
+
+
+def test_an_interrupted_publication_is_mended(tmp_path):
+    """What a crash between the two renames left aside is put back or removed."""
+    made, place, aside = tmp_path / "made", tmp_path / "site" / "default", tmp_path / "site" / ".default.previous"
+    for _ in ("nothing in place", "the new one in place"):
+        for folder in (made, aside):
+            folder.mkdir(parents=True)
+            (folder / "x").write_text(folder.name)
+        publish(made, place)
+        assert (place / "x").read_text() == "made"
+        assert not aside.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="skipped: interrupts are sent as POSIX signals")
+def test_an_interrupt_leaves_nothing_behind(tmp_path):
+    """Ctrl-C ends workers and kernels; no part of a report is published and no temporary folder stays."""
+    _notebook(tmp_path, "slow", "# Slow", "open('started', 'w').close()\nimport time\ntime.sleep(120)")
+    source = str(Path(__file__).parents[2] / "src")
+    environment = os.environ | {"WORKBENCH_HOME": str(tmp_path), "PYTHONPATH": source}
+    command = [sys.executable, "-m", "workbench", "run"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.decode().strip().splitlines() == ["workbench: stopped; what was published before stands."]
+    assert list((tmp_path / "reports" / "runs").iterdir()) == []
+    assert not (tmp_path / "reports" / "site").exists()

@@ -1,0 +1,182 @@
+"""The command answers a newcomer: help, lists, one clear refusal and an exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from workbench import cli
+from workbench.project import project_root
+from workbench.reports import slots
+
+SOURCE = str(Path(__file__).parents[1] / "src")
+CELL = 'source: str = "sample"  # name: the operator\ntop: float = 0.2  # share: who is called the top'
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project with one study, in a folder with Chinese and a space; the working directory is inside it."""
+    root = tmp_path / "工作 台"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "data" / "mappings").mkdir(parents=True)
+    cells = [new_markdown_cell("# 谁会买？"), new_code_cell(CELL, metadata={"tags": ["parameters"]})]
+    nbformat.write(new_notebook(cells=cells), root / "notebooks" / "uplift.ipynb")
+    monkeypatch.delenv("WORKBENCH_HOME", raising=False)
+    monkeypatch.chdir(root / "notebooks")
+    return root
+
+
+@pytest.fixture
+def call(capsys):
+    """Call the command; give exit code, what it said and what it complained."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        return left.value.code, *capsys.readouterr()
+
+    return call
+
+
+def _publish(root):
+    """Put a finished report in place, as a run would."""
+    slot = slots.find_slots([], {}, root)[0]
+    folder = slot.folder(root)
+    folder.mkdir(parents=True)
+    manifest = f'{{"status": "done", "fingerprint": "{slot.fingerprint}", "seconds": 1, "headline": "Yes."}}'
+    (folder / "manifest.json").write_text(manifest, encoding="utf-8")
+
+
+def test_help_is_for_newcomers(call):
+    """Every command has a sentence; examples follow."""
+    code, said, _ = call("--help")
+    assert code == 0
+    assert "Examples:" in said
+    for command in ("report", "run", "list", "lab", "data"):
+        assert f"\n  {command} " in said
+        assert call(command, "--help")[0] == 0
+    for command in ("sample", "ingest", "ensure", "check", "describe"):
+        assert f"\n  {command} " in call("data", "--help")[1]
+
+
+def test_list_shows_studies_with_their_parameters(root, call):
+    """Type, default, unit and meaning of each, aligned."""
+    code, said, _ = call("list")
+    assert code == 0
+    assert said.splitlines()[:4] == [
+        "uplift: 谁会买？",
+        "  parameter  type   default  unit   meaning",
+        "  source     str    sample   name   the operator",
+        "  top        float  0.2      share  who is called the top",
+    ]
+
+
+def test_nothing_to_do_is_said(root, call):
+    """A second run does nothing, exits with 0 and says where to look."""
+    _publish(root)
+    code, said, _ = call("run")
+    assert code == 0
+    assert said.splitlines()[0] == "nothing to do: 1 report up to date"
+    assert said.splitlines()[1].endswith(str(Path("reports", "site", "index.html")))
+
+
+def test_a_run_with_nothing_to_do_loads_nothing_heavy(root):
+    """Neither pandas nor papermill nor a template engine: it takes a moment."""
+    _publish(root)
+    (root / "reports/site/index.html").touch()
+    heavy = "pandas", "papermill", "nbformat", "jinja2", "matplotlib", "duckdb", "numpy"
+    program = (
+        "import sys\nfrom workbench.cli import main\ntry:\n    main(['run'])\nexcept SystemExit:\n    pass\n"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": SOURCE}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=root)
+    assert done.stdout.splitlines()[0] == "nothing to do: 1 report up to date"
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], "no command 'rnu'. Did you mean 'run'?"),
+        (["data", "sampel"], "no command 'sampel'. Did you mean 'sample'?"),
+        (["run", "uplit"], "no study 'uplit'. Did you mean 'uplift'?"),
+        (["run", "-p", "tpo=1"], "study 'uplift' has no parameter 'tpo'. Did you mean 'top'?"),
+        (["run", "-p", "top=much"], "parameter 'top' is 'much', but must be a number"),
+        (["run", "-p", "top"], "not of the form name=value"),
+        (["run", "--jobs", "0"], "0 is not in the range x>=1"),
+        (["run", "--forse"], "'--forse'"),
+        (["data", "describe", "bil"], "no table 'bil'. Did you mean 'bill'?"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, words, root, call):
+    """What, where and the nearest name on standard error; exit 2; nothing written."""
+    code, said, complained = call(*arguments)
+    assert code == 2
+    assert said == ""
+    assert complained.startswith("workbench: ")
+    assert words in complained
+    assert "Traceback" not in complained
+    assert not (root / "reports").exists()
+
+
+def test_a_broken_notebook_is_named(root, call):
+    """A file that is no notebook is refused by name."""
+    (root / "notebooks" / "x.ipynb").write_text("{", encoding="utf-8")
+    code, _, complained = call("list")
+    assert code == 2
+    assert "notebook 'x.ipynb': this is not a notebook" in complained
+
+
+def test_outside_a_project_the_way_in_is_said(tmp_path, monkeypatch, call):
+    """No project upwards, or a WORKBENCH_HOME that is no folder."""
+    monkeypatch.delenv("WORKBENCH_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, _, complained = call("list")
+    assert code == 2
+    assert "is not inside a workbench project" in complained
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "none"))
+    assert "which is no folder" in call("list")[2]
+
+
+def test_the_project_is_found_from_below_or_by_name(root, monkeypatch, tmp_path):
+    """From a folder inside it, or from anywhere through WORKBENCH_HOME."""
+    assert project_root() == root.resolve()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_HOME", str(root))
+    assert project_root() == root.resolve()
+
+
+def test_describe_is_the_dictionary(call):
+    """Tables with their meaning; a table's columns with type, unit and rules."""
+    assert "\nholding " in call("data", "describe")[1]
+    said = call("data", "describe", "holding")[1]
+    assert "A row is identified by: customer_id, product_id, from_on." in said
+    assert "in customer.customer_id" in said
+
+
+def test_a_warehouse_is_stale_when_what_it_is_made_from_is_newer(root):
+    """Missing, up to date, and older than an extract or the mapping."""
+    assert cli._is_stale("sample", root)
+    current = root / "data/warehouse/sample/CURRENT"
+    raw = root / "data/raw/sample/bills.csv"
+    for path in (raw, current):
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    later = current.stat().st_mtime + 3600 * 24 * 365 * 50
+    os.utime(current, (later, later))
+    assert not cli._is_stale("sample", root)
+    os.utime(raw, (later + 1, later + 1))
+    assert cli._is_stale("sample", root)
+
+
+def test_python_m_workbench_is_the_command():
+    """The module runs as the command does."""
+    environment = os.environ | {"PYTHONPATH": SOURCE}
+    command = [sys.executable, "-m", "workbench", "--version"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "workbench, version 0.1.0\n"
