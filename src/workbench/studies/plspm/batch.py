@@ -24,6 +24,7 @@ from workbench.studies.plspm.model import PathModel
 Scheme = Literal["path", "factorial", "centroid"]
 Label = tuple[str, str]
 ITERATIONS = 300
+SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +262,12 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve B positive definite systems at once: shapes (m, m, B) and (m, B).
 
     Elimination without pivots is stable here, and small systems as vectors over B cost a tenth of a call each.
+    NaN where a variable is a combination of those before it.
     """
     a, y = matrix.copy(), right.copy()
     m = len(a)
     for i in range(m):
+        a[i, i] = np.where(a[i, i] > SINGULAR, a[i, i], np.nan)
         for j in range(i + 1, m):
             factor = a[j, i] / a[i, i]
             a[j, i + 1 :] -= factor * a[i, i + 1 :]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import interval
@@ -29,7 +30,7 @@ class OperatorGaps(Result):
     ----------
     table : DataFrame
         One row a pair: the other columns of the index's cells, operator, against, gap (points, operator minus
-        against), se, low, high, p (two-sided, from the resamples), p_holm (over all rows), larger_than_noise.
+        against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm (over all rows), larger_than_noise.
     construct : str
     level : float
     """
@@ -82,6 +83,9 @@ def operator_gaps(
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
 
+    p is normal with the standard error of the resamples: a share of resamples beyond zero could not fall below
+    2 / (resamples + 1), and no gap would survive the adjustment for many pairs.
+
     Parameters
     ----------
     index : SatisfactionIndex
@@ -108,7 +112,8 @@ def operator_gaps(
     if np.isnan(index.estimate[:, k]).any():
         raise CannotAnswer(f"the index of {construct} is not defined: {' '.join(index.fit.verdicts)}")
     others = [c for c in index.by if c != operator]
-    groups = [index.cells.index] if not others else index.cells.groupby(others, sort=True).groups.values()
+    group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
+    groups = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     if not pairs:
         raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
@@ -116,21 +121,15 @@ def operator_gaps(
     gap = index.estimate[first, k] - index.estimate[second, k]
     drawn = index.replicates[:, first, k] - index.replicates[:, second, k]
     low, high = interval(gap, drawn, level=level)
-    p = _two_sided(drawn)
+    error = standard_error(drawn)
+    p = 2 * norm.sf(np.abs(gap) / error)
     table = index.cells.loc[first, others].reset_index(drop=True)
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
         against=index.cells.loc[second, operator].to_numpy(),
-        gap=gap, se=standard_error(drawn), low=low, high=high, p=p, p_holm=_holm(p),
+        gap=gap, se=error, low=low, high=high, p=p, p_holm=_holm(p),
     )  # fmt: skip
     return OperatorGaps(table.assign(larger_than_noise=table["p_holm"] < 1 - level), construct, level)
-
-
-def _two_sided(drawn: np.ndarray) -> np.ndarray:
-    """Two-sided p of no difference: twice the smaller share of resamples on the other side of zero."""
-    count = (~np.isnan(drawn)).sum(axis=0)
-    other = np.minimum((drawn <= 0).sum(axis=0), (drawn >= 0).sum(axis=0))
-    return np.minimum(1.0, 2 * (other + 1) / (count + 1))
 
 
 def _holm(p: np.ndarray) -> np.ndarray:
