@@ -331,6 +331,14 @@ def test_failed_ingest_leaves_the_version_in_force(tmp_path):
     assert warehouse.version == version and len(warehouse.table("product")) == 1
 
 
+def test_file_that_grows_while_it_is_read_is_refused(tmp_path):
+    """A delivery still under way is not published as if it were complete."""
+    root = project(tmp_path, PRODUCT, {"p.csv": "id,name,fee\na,x,1\n"})
+    with pytest.raises(WorkbenchError, match=r"p\.csv was changed while it was read"):
+        ingest("shop", root=root, progress=lambda line: project(tmp_path, PRODUCT, {"p.csv": "id,name,fee\na,x,1\nb"}))
+    assert nothing_published(root)
+
+
 def test_columns_are_found_by_name_whatever_their_order(tmp_path):
     """A delivery with other column order is the same delivery."""
     root = project(tmp_path, PRODUCT, {"p.csv": "fee,id,name\n1,a,x\n"})

@@ -44,7 +44,7 @@ def test_origins_are_read_with_their_options(tmp_path):
     mapping = read(tmp_path, GOOD)
     block = mapping.files[0]
     assert mapping.currency == "yuan" and mapping.source == "shop"
-    assert block.columns["monthly_fee"] == Value(column="费(分)", scale=0.01, missing=("-",))
+    assert block.columns["monthly_fee"] == Value(column="费(分)", scale=0.01, missing=("", "-"))
     assert block.columns["product_id"].missing == ("", "NULL")
     assert block.sources() == ("编号", "类", "名", "费(分)")
 

@@ -26,12 +26,13 @@ BY_MONTH = "detail_record"
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file to be read: its block in the mapping, where it lies, its name for people, and its content's digest."""
+    """A file to be read: its block, place, name for people, digest of its content, and size and time of change."""
 
     block: FileBlock
     path: Path
     name: str
     digest: str
+    state: tuple[int, int]
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Build:
     def _rows(self, table: schema.Table) -> None:
         """Take the rows that the mapping itself holds; a bad one is the mapping's fault."""
         columns = [c.name for c in table.columns if not c.is_map]
-        origins = {name: Value(column=name, missing=(), pseudonym=False) for name in columns}
+        origins = {name: Value(column=name, pseudonym=False) for name in columns}
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}

@@ -9,7 +9,7 @@ from workbench.warehouse.schema import Column, Table
 
 _OPENING = """# The canonical tables
 
-Every source becomes these tables (how: [docs/mappings.md](../docs/mappings.md)); notebooks and features read nothing else.
+Every source becomes these tables (how: [docs/mappings.md](../docs/mappings.md)); notebooks read nothing else.
 This page is made from `src/workbench/warehouse/schema.toml` by `dictionary_markdown()`; change it there.
 
 Definition: version {version}. Money is in the currency that the mapping declares. Times are local, without a zone.

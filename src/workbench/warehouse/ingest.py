@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ def ingest(
         notes = _unread(mapping, files, raw) + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             Build(mapping, files, pseudonyms, place, version, progress or _silent).run(notes)
+            _check_unchanged(files)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
 
@@ -94,7 +96,17 @@ def _disk(folder: Path) -> Iterator[None]:
 def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return RawFile(block, path, path.relative_to(raw).as_posix(), digest)
+        state = os.fstat(stream.fileno())
+    return RawFile(block, path, path.relative_to(raw).as_posix(), digest, (state.st_size, state.st_mtime_ns))
+
+
+def _check_unchanged(files: list[RawFile]) -> None:
+    for file in files:
+        now = file.path.stat()
+        if (now.st_size, now.st_mtime_ns) != file.state:
+            raise WorkbenchError(
+                f"{file.path} was changed while it was read. Wait until its delivery is complete, then ingest again."
+            )
 
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None) -> str:

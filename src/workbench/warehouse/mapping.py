@@ -43,7 +43,7 @@ class Value:
     scale : float or None
         Factor to the canonical unit.
     missing : tuple of str
-        Texts that mean "no value".
+        Texts that mean "no value"; the empty text always does.
     pseudonym : bool or None
         Whether the clear text is replaced by its keyed pseudonym; None where the mapping is silent.
     """
@@ -155,7 +155,7 @@ def _file_block(raw: dict, where: str) -> FileBlock:
         raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel" or "parquet".')
     if foreign := [key for key in CSV_KEYS if key in raw and format != "csv"]:
         raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
-    missing = _texts(raw, "missing", where, ("",))
+    missing = _missing(raw, where, ("",))
     columns = raw.get("columns")
     if not isinstance(columns, dict) or not columns:
         raise WorkbenchError(f'{where} maps no column. Add [file.columns] with canonical = "column of the file".')
@@ -243,7 +243,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
         template=_text(raw, "template", where, None), row_number=_flag(raw, "row_number", where) is True,
         values={k: _plain(v, where) for k, v in values.items()} if values else None,
         format=_text(raw, "format", where, None), scale=scale,
-        missing=_texts(raw, "missing", where, missing), pseudonym=_flag(raw, "pseudonym", where),
+        missing=_missing(raw, where, missing), pseudonym=_flag(raw, "pseudonym", where),
     )  # fmt: skip
     _check_pseudonym(value, column, where)
     if value.template is not None and not value.sources():
@@ -309,6 +309,10 @@ def _flag(raw: dict, key: str, where: str) -> bool | None:
 
 def _texts(raw: dict, key: str, where: str, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_list(raw, key, str, where)) if key in raw else default
+
+
+def _missing(raw: dict, where: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("", *_texts(raw, "missing", where, default))))
 
 
 def _list(raw: dict, key: str, kind: type, where: str) -> list:
