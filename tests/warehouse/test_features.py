@@ -641,7 +641,7 @@ def test_composed_query_is_one_statement():
     tree = sqlglot.parse_one(features_sql(), read="duckdb")
     names = [cte.alias for cte in tree.args["with_"].expressions]
     assert isinstance(tree, exp.Select) and set(names) == {*features.PARTIALS, *features.SUBJECTS}
-    assert names.index("customer_day") < names.index("activity") < names.index("frequency_trend")
+    assert names.index("recent_use") < names.index("activity") < names.index("frequency_trend")
 
 
 def test_windows_end_the_day_before():
