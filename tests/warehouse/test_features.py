@@ -1,5 +1,6 @@
 """The features, worked out by hand for fourteen customers as of 2026-07-01, and what any feature must hold."""
 
+import tomllib
 from datetime import date, timedelta
 from io import StringIO
 from itertools import pairwise
@@ -19,207 +20,7 @@ from workbench.warehouse.features import customer_features, feature_dictionary, 
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2026, 7, 1)
-
-# Windows before 2026-07-01: 30 days begin 06-01, 90 days 04-02, 180 days 01-02, 12 months 2025-07-01.
-CUSTOMERS = {
-    "customer": """
-        customer_id,kind,province,gender,birth_year,joined_on,is_staff
-        c01,person,北京,female,1980,2020-01-31,false
-        c02,person,上海,male,1990,2019-05-05,
-        c03,household,广东,,,2026-03-15,false
-        c04,person,北京,,,2018-01-01,true
-        c05,person,北京,,,2018-01-01,false
-        c06,person,北京,,,2026-06-10,false
-        c07,person,北京,,,2018-01-01,false
-        c08,company,北京,,,2015-07-01,false
-        c09,person,北京,,,2026-07-01,false
-        c10,person,北京,,,2026-03-01,false
-        c11,person,北京,,,2019-01-01,false
-        c12,person,北京,,,2019-01-01,false
-        c13,person,北京,,,2026-04-01,false
-        c14,person,北京,,,2026-05-20,false
-    """,
-    "subscription": """
-        subscription_id,customer_id,service,contract,activated_on,ended_on
-        s01,c01,mobile,postpaid,2020-01-31,
-        s02,c02,mobile,prepaid,2019-05-05,
-        s03,c03,mobile,postpaid,2026-03-15,
-        s04,c04,mobile,postpaid,2018-01-01,
-        s05,c05,mobile,postpaid,2018-01-01,
-        s06,c06,mobile,postpaid,2026-06-10,
-        s07,c07,mobile,postpaid,2018-01-01,2026-06-30
-        s8a,c08,mobile,postpaid,2015-07-01,2026-07-01
-        s8b,c08,broadband,prepaid,2016-07-01,
-        s8c,c08,fixed,,2016-07-01,
-        s8d,c08,mobile,prepaid,2016-07-01,2026-06-30
-        s11,c11,mobile,postpaid,2019-01-01,
-        s12,c12,mobile,postpaid,2019-01-01,
-        s13,c13,mobile,postpaid,2026-04-01,
-        s14,c14,mobile,postpaid,2026-07-01,
-    """,
-    "detail_record": """
-        customer_id,subscription_id,started_at,kind,direction,zone,on_net,counterpart_key,duration_s,volume_mb,charge
-        c01,s01,2026-01-05 10:00:00,call,out,local,true,k9,60,0,0
-        c01,s01,2026-04-01 23:59:59,call,out,local,true,k8,60,0,0
-        c01,s01,2026-04-02 00:00:00,data,out,local,,,60,5,0
-        c01,s01,2026-06-27 21:59:59,call,out,local,true,k1,60,0,0
-        c01,s01,2026-06-27 22:00:00,message,out,national,false,k2,,0,0
-        c01,s01,2026-06-28 05:59:59,call,out,roaming,true,k1,60,0,0
-        c01,s01,2026-06-28 06:00:00,data,out,international,,,60,5,0
-        c01,s01,2026-06-30 23:00:00,call,in,local,,k3,60,0,0
-        c01,s01,2026-07-01 00:00:00,call,out,local,true,k4,60,0,0
-        c02,s02,2026-06-01 12:00:00,call,out,local,false,k1,60,0,0
-        c03,s03,2026-06-29 12:00:00,call,out,local,false,k1,60,0,0
-        c04,s04,2026-05-31 23:59:59,call,out,local,false,k1,60,0,0
-        c05,s05,2026-03-20 12:00:00,call,out,local,false,k1,60,0,0
-        c08,s8a,2026-06-15 12:00:00,call,out,local,false,k1,60,0,0
-        c10,s10,2026-06-30 12:00:00,call,out,local,false,k1,60,0,0
-        c13,s13,2026-06-30 12:00:00,call,out,local,false,k1,60,0,0
-    """,
-    "usage_month": """
-        customer_id,subscription_id,month,active_days,calls,call_min,messages,data_mb
-        c01,s01,2026-01-01,20,9,999,9,999
-        c01,s01,2026-02-01,20,9,999,9,999
-        c01,s01,2026-03-01,20,9,999,9,999
-        c01,s01,2026-04-01,20,9,30,0,100
-        c01,s01,2026-05-01,20,9,60,1,200.5
-        c01,s01,2026-06-01,20,9,90,2,300
-        c01,s01,2026-07-01,1,1,999,9,999
-        c01,s01,2025-12-01,1,1,999,9,999
-        c02,s02,2026-01-01,30,0,0,0,0
-        c02,s02,2026-02-01,26,0,0,0,0
-        c02,s02,2026-03-01,22,0,0,0,0
-        c02,s02,2026-04-01,18,0,0,0,0
-        c02,s02,2026-05-01,14,0,0,0,0
-        c02,s02,2026-06-01,10,0,0,0,0
-        c03,s03,2026-03-01,5,0,999,0,0
-        c03,s03,2026-04-01,10,0,3,0,0
-        c03,s03,2026-05-01,13,0,3,0,0
-        c03,s03,2026-06-01,16,0,6,0,0
-        c06,s06,2026-06-01,15,0,60,0,0
-        c08,s8a,2026-01-01,4,0,0,0,0
-        c08,s8b,2026-01-01,6,0,0,0,0
-        c08,s8a,2026-02-01,10,0,0,0,0
-        c08,s8a,2026-04-01,10,0,0,0,0
-        c08,s8a,2026-05-01,10,0,0,0,0
-        c08,s8a,2026-06-01,7,0,10,0,0
-        c08,s8b,2026-06-01,3,0,20,0,0
-        c10,s10,2026-03-01,4,0,0,0,0
-        c10,s10,2026-04-01,8,0,0,0,0
-        c10,s10,2026-05-01,6,0,0,0,0
-        c10,s10,2026-06-01,6,0,0,0,0
-        c13,s13,2026-04-01,9,0,0,0,0
-        c13,s13,2026-05-01,10,0,0,0,0
-        c13,s13,2026-06-01,11,0,0,0,0
-    """,
-    # The run of a month is issued on the 5th of the next one and due on its 20th.
-    "bill": """
-        bill_id,customer_id,month,issued_on,due_on,recurring,usage_charge,discount,amount
-        b01-05,c01,2025-05-01,2025-06-30,2025-07-20,40,0,0,40
-        b01-06,c01,2025-06-01,2025-07-01,2025-07-20,40,0,0,40
-        b01-14,c01,2026-02-01,2026-03-05,2026-03-20,50,0,0,50
-        b01-15,c01,2026-03-01,2026-04-05,2026-04-20,50,0,0,50
-        b01-16,c01,2026-04-01,2026-05-05,2026-05-20,60,0,0,60
-        b01-17,c01,2026-05-01,2026-06-05,2026-06-20,60,20,10,70
-        b01-18,c01,2026-06-01,2026-07-05,2026-07-20,500,0,0,500
-        b02-14,c02,2026-02-01,2026-03-05,2026-03-20,30,0,0,30
-        b02-15,c02,2026-03-01,2026-04-05,2026-04-20,40,0,0,40
-        b02-16,c02,2026-04-01,2026-05-05,2026-05-20,50,0,0,50
-        b03-15,c03,2026-03-01,2026-04-05,2026-04-20,10,0,0,10
-        b03-16,c03,2026-04-01,2026-05-05,2026-05-20,40,0,0,40
-        b04-15,c04,2026-03-01,2026-04-05,2026-04-20,30,0,0,30
-        b04-17,c04,2026-05-01,2026-06-05,2026-06-20,60,0,0,60
-        b08-15,c08,2026-03-01,2026-04-05,2026-04-20,15,0,0,15
-        b08-16,c08,2026-04-01,2026-05-05,2026-05-20,15,0,0,15
-        b08-17,c08,2026-05-01,2026-06-05,2026-06-20,20,0,0,20
-        b08-xx,c08,2026-05-01,2026-06-05,2026-06-20,5,0,10,-5
-        b11-01,c11,2025-12-01,2026-03-01,2026-06-30,1,0,0,1
-        b11-02,c11,2025-12-01,2026-03-01,2026-06-21,2,0,0,2
-        b11-03,c11,2025-12-01,2026-03-01,2026-06-20,4,0,0,4
-        b11-04,c11,2025-12-01,2026-03-01,2026-06-11,8,0,0,8
-        b11-05,c11,2025-12-01,2026-03-01,2026-06-10,16,0,0,16
-        b11-06,c11,2025-12-01,2026-03-01,2026-06-01,32,0,0,32
-        b11-07,c11,2025-12-01,2026-03-01,2026-05-31,64,0,0,64
-        b11-08,c11,2025-12-01,2026-03-01,2026-05-02,128,0,0,128
-        b11-09,c11,2025-12-01,2026-03-01,2026-05-01,256,0,0,256
-        b11-10,c11,2025-12-01,2026-03-01,2026-04-02,512,0,0,512
-        b11-11,c11,2025-12-01,2026-03-01,2026-04-01,1024,0,0,1024
-        b11-12,c11,2025-12-01,2026-03-01,2026-07-01,2048,0,0,2048
-    """,
-    "payment": """
-        payment_id,customer_id,bill_id,paid_on,amount
-        p0105,c01,b01-05,2025-07-20,40
-        p0106,c01,b01-06,2025-07-20,40
-        p0114,c01,b01-14,2026-04-01,50
-        p0115,c01,b01-15,2026-04-02,50
-        p0116,c01,b01-16,2026-05-10,60
-        p0117,c01,b01-17,2026-06-15,69.9
-        p0118,c01,b01-17,2026-06-20,0.1
-        p0214,c02,b02-14,2026-03-10,30
-        p0215,c02,b02-15,2026-04-10,40
-        p0216,c02,b02-16,2026-05-20,20
-        p0217,c02,b02-16,2026-07-01,30
-        p0315,c03,b03-15,2026-04-20,10
-        p0316,c03,b03-16,2026-05-20,40
-        p0415,c04,b04-15,2026-04-20,50
-        p0417,c04,b04-17,2026-06-20,60
-        p0418,c04,b04-17,2026-06-22,-60
-        p0500,c05,,2026-06-01,-5
-        p0815,c08,b08-15,2026-04-20,15
-        p0816,c08,b08-16,2026-05-20,15
-        p0817,c08,b08-17,2026-06-20,20
-        p1000,c10,,2026-06-30,100
-        p1001,c10,,2026-07-01,100
-    """,
-    "contact": """
-        contact_id,customer_id,contacted_at,channel,direction,wait_s
-        t1,c12,2026-04-01 23:59:00,hotline,in,500
-        t2,c12,2026-04-02 00:00:00,hotline,in,30
-        t3,c12,2026-06-01 12:00:00,hotline,in,
-        t4,c12,2026-06-02 12:00:00,hotline,out,999
-        t5,c12,2026-06-03 12:00:00,app,in,999
-        t6,c12,2026-06-30 23:59:00,hotline,in,60
-        t7,c12,2026-07-01 00:00:00,hotline,in,500
-    """,
-    "ticket": """
-        ticket_id,customer_id,kind,opened_at,due_at,closed_at
-        k1,c12,complaint,2026-01-01 23:00:00,2026-01-10 00:00:00,
-        k2,c12,complaint,2026-01-02 00:00:00,2026-01-04 00:00:00,2026-01-05 00:00:00
-        k3,c12,fault,2026-06-30 10:00:00,2026-07-02 00:00:00,
-        k4,c12,fault,2026-06-20 10:00:00,2026-06-25 00:00:00,2026-07-01 08:00:00
-        k5,c12,installation,2026-06-01 10:00:00,2026-06-10 00:00:00,2026-06-05 00:00:00
-        k6,c12,complaint,2026-07-01 00:00:00,2026-07-02 00:00:00,
-    """,
-    "product": """
-        product_id,name,monthly_fee
-        music,音乐,10
-        video,视频,5.5
-        games,游戏,99
-    """,
-    "holding": """
-        customer_id,product_id,from_on,to_on
-        c13,music,2026-01-01,
-        c13,music,2026-05-01,
-        c13,video,2026-01-01,2026-07-01
-        c13,games,2026-01-01,2026-06-30
-        c13,games,2026-07-01,
-    """,
-    "campaign": """
-        campaign_id,name,assignment,starts_on,ends_on
-        a1,a1,randomised,2026-01-02,2026-02-01
-        a2,a2,randomised,2026-06-01,2026-06-30
-        a3,a3,randomised,2026-01-01,2026-02-01
-        a4,a4,randomised,2026-06-15,2026-07-30
-    """,
-    "campaign_member": """
-        campaign_id,customer_id,arm,assigned_on,contacted
-        a1,c13,treatment,2026-01-02,true
-        a2,c13,treatment,,true
-        a3,c13,treatment,2026-01-01,true
-        a4,c13,treatment,2026-07-01,true
-        a1,c12,control,2026-01-02,false
-    """,
-}
+CUSTOMERS = tomllib.loads(Path(__file__).with_name("fourteen_customers.toml").read_text(encoding="utf-8"))
 
 
 class Tables:
@@ -230,8 +31,7 @@ class Tables:
         for table in schema.tables().values():
             self.connection.execute(table.ddl())
         for name, text in (texts or {}).items():
-            lines = "\n".join(line.strip() for line in text.strip().splitlines())
-            self.insert(name, pd.read_csv(StringIO(lines), dtype="str"))
+            self.insert(name, pd.read_csv(StringIO(text), dtype="str"))
 
     def insert(self, name: str, rows: pd.DataFrame) -> None:
         casts = ", ".join(f"CAST({c} AS {schema.table(name).column(c).sql_type})" for c in rows.columns)
@@ -641,7 +441,7 @@ def test_composed_query_is_one_statement():
     tree = sqlglot.parse_one(features_sql(), read="duckdb")
     names = [cte.alias for cte in tree.args["with_"].expressions]
     assert isinstance(tree, exp.Select) and set(names) == {*features.PARTIALS, *features.SUBJECTS}
-    assert names.index("customer_day") < names.index("activity") < names.index("frequency_trend")
+    assert names.index("recent_use") < names.index("activity") < names.index("frequency_trend")
 
 
 def test_windows_end_the_day_before():

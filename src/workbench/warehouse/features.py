@@ -30,7 +30,7 @@ SUBJECTS = (
     "holdings",
     "campaigns",
 )
-PARTIALS = ("customer_day",)
+PARTIALS = ("recent_use",)
 DETAIL_DAYS = 90
 
 _DESCRIBED = re.compile(r"-- (\w+) \[(.*?)\]: (.+)")
@@ -274,12 +274,11 @@ Rules that all features share:
   the 90 days before `as_of` entirely.
 
 Running the files elsewhere: they use the part of SQL that means the same on DuckDB, Spark and PostgreSQL (a test lists
-it and renders them with sqlglot). Make each partial and file a view of its name, in the order of this page, as some read
-others; the partial `customer_day` is to be cached or stored on an engine that doesn't materialise it. `$as_of` is a
-named parameter: bind it as `{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the
-marker `:as_of`, on Spark; as `%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query
-that `features_sql()` composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on
-PostgreSQL).
+it and renders them with sqlglot). Make each partial and file a view of its name, in the order of this page, as some
+read others; cache or store the partial `recent_use` on an engine that doesn't materialise it. `$as_of` is a named
+parameter: bind it as `{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the marker
+`:as_of`, on Spark; as `%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query that
+`features_sql()` composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on PostgreSQL).
 """
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 -- How much, and in which way, does the customer use the network?
 -- Grain: one row a customer who joined before as_of. Parameters: as_of (date, exclusive).
--- Reads the partial customer_day. The monthly means are over the last 3 full months before as_of that begin on or
+-- Reads the partial recent_use. The monthly means are over the last 3 full months before as_of that begin on or
 -- after the day of joining and for which usage_month holds any row; no row in such a month counts as 0. The shares are
 -- of events in the last 90 days, and missing without an event.
 --
@@ -39,25 +39,6 @@ used AS (
     INNER JOIN customer ON customer.customer_id = usage_month.customer_id AND observed.month >= customer.joined_on
     GROUP BY usage_month.customer_id
 ),
-since_monday AS (  -- 1990-01-01 was one; the engines' own days of the week differ
-    SELECT
-        customer_day.*,
-        CAST(DATE_DIFF('day', CAST('1990-01-01' AS DATE), active_on) AS DOUBLE) AS days
-    FROM customer_day
-),
-mix AS (
-    SELECT
-        customer_id,
-        CAST(SUM(events) AS DOUBLE) AS events,
-        CAST(SUM(night) AS DOUBLE) AS night,
-        CAST(SUM(CASE WHEN days - 7 * FLOOR(days / 7) >= 5 THEN events ELSE 0 END) AS DOUBLE) AS weekend,
-        CAST(SUM(on_net) AS DOUBLE) AS on_net,
-        CAST(SUM(net_known) AS DOUBLE) AS net_known,
-        CAST(SUM(roaming) AS DOUBLE) AS roaming,
-        CAST(SUM(international) AS DOUBLE) AS international
-    FROM since_monday
-    GROUP BY customer_id
-),
 circle AS (
     SELECT
         customer_id,
@@ -81,16 +62,16 @@ SELECT
     CAST(COALESCE(used.call_min, 0) AS DOUBLE) / CAST(alive.months AS DOUBLE) AS call_min_month,
     CAST(COALESCE(used.data_mb, 0) AS DOUBLE) / CAST(alive.months AS DOUBLE) AS data_mb_month,
     CAST(COALESCE(used.messages, 0) AS DOUBLE) / CAST(alive.months AS DOUBLE) AS messages_month,
-    mix.night / NULLIF(mix.events, 0) AS night_share,
-    mix.weekend / NULLIF(mix.events, 0) AS weekend_share,
-    mix.on_net / NULLIF(mix.net_known, 0) AS on_net_share,
-    mix.roaming / NULLIF(mix.events, 0) AS roaming_share,
-    mix.international / NULLIF(mix.events, 0) AS international_share,
+    recent_use.night / NULLIF(recent_use.events, 0) AS night_share,
+    recent_use.weekend / NULLIF(recent_use.events, 0) AS weekend_share,
+    recent_use.on_net / NULLIF(recent_use.net_known, 0) AS on_net_share,
+    recent_use.roaming / NULLIF(recent_use.events, 0) AS roaming_share,
+    recent_use.international / NULLIF(recent_use.events, 0) AS international_share,
     CAST(COALESCE(circle.counterparts, known.zero) AS DOUBLE) AS counterparts
 FROM customer
 CROSS JOIN known
 LEFT JOIN alive ON alive.customer_id = customer.customer_id
 LEFT JOIN used ON used.customer_id = customer.customer_id
-LEFT JOIN mix ON mix.customer_id = customer.customer_id
+LEFT JOIN recent_use ON recent_use.customer_id = customer.customer_id
 LEFT JOIN circle ON circle.customer_id = customer.customer_id
 WHERE customer.joined_on < CAST($as_of AS DATE)
