@@ -52,7 +52,9 @@ class Queryable(Protocol):
         """Run a query with bound parameters."""
 
 
-def customer_features(warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None) -> pd.DataFrame:
+def customer_features(
+    warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None, province: str = ""
+) -> pd.DataFrame:
     """Give what is known about each active customer as of a date, one row a customer.
 
     Active is who joined before `as_of` and is not gone: had lines before it, all of them ended before it. Nothing that
@@ -67,6 +69,8 @@ def customer_features(warehouse: Queryable, as_of: date | str, *, tables: Sequen
         Exclusive; text as "YYYY-MM-DD".
     tables : sequence of str, optional
         Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
+    province : str
+        Take only its customers; "" for all.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def customer_features(warehouse: Queryable, as_of: date | str, *, tables: Sequen
     Raises
     ------
     WorkbenchError
-        If `as_of` is no date or a name of `tables` no feature file.
+        If `as_of` is no date, a name of `tables` no feature file, or `province` none of the customers'.
     CannotAnswer
         If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if nobody is
         active on it.
@@ -87,6 +91,10 @@ def customer_features(warehouse: Queryable, as_of: date | str, *, tables: Sequen
     frame = warehouse.query(features_sql(names), {"as_of": day})
     if frame.empty:
         raise CannotAnswer(f"no customer is active on {day}: nobody joined before it and still had a line.")
+    if province:
+        if province not in set(frame["province"]):
+            raise unknown("province", province, sorted(frame["province"].unique()), "the customers")
+        frame = frame[frame["province"] == province].reset_index(drop=True)
     return frame.astype({column: "str" for column in frame if frame[column].dtype == object})
 
 
