@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, unknown
 
 
 def project_root() -> Path:
@@ -29,3 +29,18 @@ def project_root() -> Path:
         f"'{here}' is not inside a workbench project (no folder upwards holds data/mappings). "
         "Go to the project, or set WORKBENCH_HOME to its folder."
     )
+
+
+def model_file(name: str) -> Path:
+    """Where the path model of a name stands, in data/models.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none of that name; the nearest is suggested.
+    """
+    folder = project_root() / "data" / "models"
+    known = sorted(file.stem for file in folder.glob("*.toml"))
+    if name not in known:
+        raise unknown("model", name, known, "data/models")
+    return folder / f"{name}.toml"

@@ -1,0 +1,18 @@
+"""From raw extracts to canonical tables that notebooks read, and to what is known of each customer on a day."""
+
+from workbench.warehouse.account import Account
+from workbench.warehouse.campaigns import CampaignArms, campaign_arms
+from workbench.warehouse.connect import Warehouse, open_warehouse
+from workbench.warehouse.features import customer_features, feature_dictionary
+from workbench.warehouse.ingest import ingest
+
+__all__ = [
+    "Account",
+    "CampaignArms",
+    "Warehouse",
+    "campaign_arms",
+    "customer_features",
+    "feature_dictionary",
+    "ingest",
+    "open_warehouse",
+]

@@ -1,0 +1,73 @@
+# Two commands do everything: `make report` and `make test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export PYTHONUTF8 := 1
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help environment report test check lint notebooks lab prove bench lock clean
+
+help:
+	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
+	@echo "make test     everything that CI runs: lint, tests, notebooks"
+	@echo "make lab      JupyterLab on the notebooks"
+	@echo "make prove    slow proof: simulations and scale"
+	@echo "make bench    ours against the peers, as ratios"
+	@echo "make lock     requirements.lock anew from pyproject.toml"
+	@echo "make clean    remove environment, data and reports that were made here"
+
+# The environment is whole or absent: it is built anew when the lock has changed, and marked ready last.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 15) else "workbench: needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0] + "; name another with make PYTHON=python3.11")'
+	@echo "environment: building $(VENV) from requirements.lock"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then \
+	    index="$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)"; \
+	    if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	    echo "environment: installing with uv"; \
+	    $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	      && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	      && touch $@; \
+	  fi; true
+	@if [ ! -e $@ ]; then \
+	    echo "environment: uv cannot do it here, installing with pip (some minutes)"; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	      && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	      && touch $@; \
+	  fi
+	@echo "environment: ready"
+
+environment: $(READY)
+
+report: $(READY)
+	@$(BIN)/workbench report
+
+test check: lint
+	@$(BIN)/workbench data ensure
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest --nbval-lax notebooks -p no:doctest
+
+lint: $(READY)
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check --quiet src tests benchmarks
+	@$(BIN)/nbstripout --verify --keep-count notebooks/*.ipynb
+
+lab: $(READY)
+	@$(BIN)/workbench lab
+
+prove: $(READY)
+	@$(BIN)/python -m pytest -m prove -s
+
+bench: $(READY)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock:
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --quiet \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf $(VENV) data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis

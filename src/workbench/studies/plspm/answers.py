@@ -1,0 +1,294 @@
+"""What do the respondents say? Checked answers, and their moments under any rows of weights.
+
+A resample, a survey weight, a group: each is a row of weights, and all moments of all rows are matrix
+products of the rows with the answers and their products. Mean replacement is exact in each row: beside
+x_j x_k the sums of d_j x_k and d_j d_k are kept, where d_j marks that answer j is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, named, require_columns
+from workbench.resampling import canonical_order
+from workbench.studies.plspm.model import PathModel
+
+Missing = Literal["mean", "listwise"]
+Weights = str | Sequence[float] | np.ndarray | pd.Series | None
+CHUNK = 2048
+FLAT = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers ready to be weighted, in canonical order (first by cell).
+
+    Attributes
+    ----------
+    x : array, shape (n, items)
+        Centred and scaled on the whole survey, reversed items turned; 0 where missing.
+    missing : bool array, shape (n, items)
+    center, scale, low, high : arrays, shape (items,)
+        In units of the questionnaire: answer = center + scale * x.
+    weights : array, shape (n,)
+        Mean 1.
+    cell : int array, shape (n,)
+        Which of `cells` a respondent belongs to; non-decreasing.
+    cells : DataFrame
+        One row a cell, its columns those asked for (one cell without columns, if none).
+    position : int array, shape (n,)
+        Row of the given survey.
+    dropped, weightless : int
+        Respondents left out for a missing answer (listwise), and for a weight of zero.
+    """
+
+    x: np.ndarray
+    missing: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    weights: np.ndarray
+    cell: np.ndarray
+    cells: pd.DataFrame
+    position: np.ndarray
+    dropped: int
+    weightless: int
+
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of respondents."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Moments of the answers in each of B rows of weights.
+
+    Attributes
+    ----------
+    mean, sd : arrays, shape (B, items)
+        In units of the questionnaire, divisor: the sum of the weights.
+    correlation : array, shape (B, items, items)
+        NaN where an item does not vary in a row.
+    cell_mean : array, shape (B, cells, items)
+        Means of the answers that were given, in units of the questionnaire.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    correlation: np.ndarray
+    cell_mean: np.ndarray
+
+
+def read_answers(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    weights: Weights = None,
+    missing: Missing = "mean",
+    by: Sequence[str] = (),
+    within: pd.DataFrame | None = None,
+) -> Answers:
+    """Check the survey against the model, and order it so that the order in the file cannot matter.
+
+    Parameters
+    ----------
+    by : sequence of str
+        Columns whose combinations are the cells.
+    within : DataFrame, optional
+        Further columns (strata, clusters) that take part in the order; same rows as `survey`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, an item is text, constant, never answered or off its scale, or a weight is
+        negative or missing; the item, the value and what to do are named.
+    """
+    if missing not in ("mean", "listwise"):
+        raise WorkbenchError(f"missing={missing!r} is unknown. Choose 'mean' or 'listwise'.")
+    require_columns(survey, model.items, "survey", hint="Items are named in the model.")
+    require_columns(survey, by, "survey")
+    low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
+    values = np.column_stack([_numbers(survey[item], model) for item in model.items])
+    _refuse_off_scale(values, model.items, low, high)
+    turned = np.array([item in c.reversed for c in model.constructs for item in c.items])
+    values = np.where(turned, low + high - values, values)
+    weight = _checked_weights(survey, weights)
+
+    keep = weight > 0
+    weightless = int((~keep).sum())
+    if missing == "listwise":
+        keep &= ~np.isnan(values).any(axis=1)
+    dropped = len(survey) - weightless - int(keep.sum())
+    position = np.flatnonzero(keep)
+    if len(position) < 3:
+        raise WorkbenchError(f"the survey holds {len(position)} usable respondents. A path model needs far more.")
+    cell, cells = _cells(survey.iloc[position], by)
+
+    key = pd.DataFrame(values[position]).assign(_weight=weight[position])
+    key.insert(0, "_cell", cell)
+    if within is not None:
+        key = pd.concat([key, within.iloc[position].reset_index(drop=True)], axis=1)
+    key.columns = range(key.shape[1])
+    order = canonical_order(key)
+    position, cell = position[order], cell[order]
+    values, weight = values[position], weight[position]
+    center, scale = _spread(values, weight, model.items)
+    absent = np.isnan(values)
+    x = np.where(absent, 0.0, (values - center) / scale)
+    return Answers(
+        x, absent, center, scale, low, high, weight / weight.mean(), cell, cells, position, dropped, weightless
+    )
+
+
+def moments(answers: Answers, rows: np.ndarray) -> Moments:
+    """Compute the moments of the answers in each row of weights.
+
+    Parameters
+    ----------
+    rows : array, shape (B, n)
+        How often each respondent counts (on top of its survey weight), in the order of `answers`.
+    """
+    rows = rows * answers.weights
+    p = answers.x.shape[1]
+    gaps = np.flatnonzero(answers.missing.any(axis=0))
+    g, count = len(gaps), len(answers.cells)
+    upper = np.triu_indices(p)
+    total = np.zeros((len(rows), len(upper[0])))
+    crossed = np.zeros((len(rows), g * (p + g)))
+    first = np.zeros((count, len(rows), 1 + p + g))
+    starts = np.searchsorted(answers.cell, np.arange(count + 1))
+    for c in range(count):
+        for start in range(starts[c], starts[c + 1], CHUNK):
+            part = slice(start, min(start + CHUNK, starts[c + 1]))
+            x, absent = answers.x[part], answers.missing[part][:, gaps]
+            sums = rows[:, part] @ np.hstack([np.ones((len(x), 1)), x, absent, _products(x)])
+            first[c] += sums[:, : 1 + p + g]
+            total += sums[:, 1 + p + g :]
+            if g and (holes := absent.any(axis=1)).any():
+                marked = absent[holes].astype(float)
+                both = np.hstack([x[holes], marked])
+                crossed += rows[:, part][:, holes] @ (marked[:, :, None] * both[:, None, :]).reshape(len(marked), -1)
+    return _finished(answers, first, total, crossed, upper, gaps)
+
+
+def _finished(answers, first, total, crossed, upper, gaps) -> Moments:
+    """Turn weighted sums into means, standard deviations and correlations, gaps filled with the row's means."""
+    b, p, g = len(total), answers.x.shape[1], len(gaps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overall = first.sum(axis=0)
+        size, mean = overall[:, :1], _means(overall, p, gaps)
+        second = np.empty((b, p, p))
+        second[:, upper[0], upper[1]] = total
+        second[:, upper[1], upper[0]] = total
+        if g:
+            crossed = crossed.reshape(b, g, p + g)
+            filled = np.zeros((b, p, p))
+            filled[:, gaps, :] = mean[:, gaps, None] * crossed[:, :, :p]
+            second += filled + filled.transpose(0, 2, 1)
+            both = mean[:, gaps, None] * mean[:, None, gaps] * crossed[:, :, p:]
+            second[:, gaps[:, None], gaps] += both
+        covariance = second / size[:, :, None] - mean[:, :, None] * mean[:, None, :]
+        variance = np.einsum("bii->bi", covariance)
+        sd = np.sqrt(np.where(variance > FLAT, variance, np.nan))
+        correlation = covariance / (sd[:, :, None] * sd[:, None, :])
+        correlation[:, np.arange(p), np.arange(p)] = np.where(np.isnan(sd), np.nan, 1.0)
+        cell_mean = _means(first, p, gaps)
+    at = answers.center + answers.scale * mean
+    cell_at = (answers.center + answers.scale * cell_mean).transpose(1, 0, 2)
+    return Moments(at, answers.scale * sd, correlation, cell_at)
+
+
+def _means(sums: np.ndarray, p: int, gaps: np.ndarray) -> np.ndarray:
+    given = np.repeat(sums[..., :1], p, axis=-1)
+    given[..., gaps] -= sums[..., 1 + p :]
+    return sums[..., 1 : 1 + p] / np.where(given > FLAT, given, np.nan)
+
+
+def _products(x: np.ndarray) -> np.ndarray:
+    """Products of all pairs of columns i <= j, in the order of `numpy.triu_indices`."""
+    p = x.shape[1]
+    out = np.empty((len(x), p * (p + 1) // 2))
+    at = 0
+    for i in range(p):
+        np.multiply(x[:, i:], x[:, i : i + 1], out=out[:, at : at + p - i])
+        at += p - i
+    return out
+
+
+def _numbers(column: pd.Series, model: PathModel) -> np.ndarray:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        given = column.dropna()
+        example = f", for instance {given.iloc[0]!r}" if len(given) else ""
+        raise WorkbenchError(f"item '{column.name}' is not numeric{example}. Turn its answers into numbers first.")
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isin(values, model.missing_codes), np.nan, values) if model.missing_codes else values
+
+
+def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray, high: np.ndarray) -> None:
+    off = (values < low) | (values > high)
+    for j in np.flatnonzero(off.any(axis=0)):
+        example = values[off[:, j], j].min()
+        raise WorkbenchError(
+            f"item '{items[j]}' holds {example:g}, off its scale {low[j]:g} to {high[j]:g} "
+            f"({int(off[:, j].sum())} answers). Mend low= or high= of its construct, or declare a missing code."
+        )
+
+
+def _checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
+    if weights is None:
+        return np.ones(len(survey))
+    if isinstance(weights, str):
+        require_columns(survey, [weights], "survey", hint="weights= names the column of the survey weight.")
+        where, weights = f"weight column '{weights}'", survey[weights]
+    else:
+        where = "weights"
+    try:
+        weight = np.asarray(pd.Series(weights).to_numpy(dtype=float, na_value=np.nan))
+    except (TypeError, ValueError):
+        raise WorkbenchError(f"{where} is not numeric. Give numbers, one a respondent.") from None
+    if len(weight) != len(survey):
+        raise WorkbenchError(f"{where} has {len(weight)} values for {len(survey)} respondents. Give one each.")
+    for problem, bad in (("missing", np.isnan(weight)), ("negative", weight < 0), ("infinite", np.isinf(weight))):
+        if bad.any():
+            raise WorkbenchError(
+                f"{where} has {int(bad.sum())} {problem} values, the first in row {int(np.argmax(bad))}. "
+                "Every respondent needs a weight of 0 or more."
+            )
+    if not (weight > 0).any():
+        raise WorkbenchError(f"{where} is zero for every respondent. At least some must count.")
+    return weight
+
+
+def _cells(survey: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    by = list(by)
+    if not by:
+        return np.zeros(len(survey), dtype=int), pd.DataFrame(index=range(1))
+    for column in by:
+        if survey[column].isna().any():
+            count = int(survey[column].isna().sum())
+            raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")
+    groups = survey.groupby(by, sort=True, observed=True)
+    return groups.ngroup().to_numpy(), groups.size().reset_index()[by]
+
+
+def _spread(values: np.ndarray, weight: np.ndarray, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    given = ~np.isnan(values)
+    never = [item for item, some in zip(items, given.any(axis=0), strict=True) if not some]
+    if never:
+        raise WorkbenchError(f"nobody answered {named(never)}. Leave it out of the model.")
+    highest, lowest = np.nanmax(values, axis=0), np.nanmin(values, axis=0)
+    constant = [f"{item} (always {a:g})" for item, a, b in zip(items, lowest, highest, strict=True) if a == b]
+    if constant:
+        raise WorkbenchError(f"{named(constant)} does not vary, so it measures nothing. Leave it out of the model.")
+    share = np.where(given, weight[:, None], 0.0)
+    share /= share.sum(axis=0)
+    filled = np.where(given, values, 0.0)
+    center = (share * filled).sum(axis=0)
+    return center, np.sqrt((share * (filled - center) ** 2 * given).sum(axis=0))

@@ -1,0 +1,290 @@
+"""How sure are we of the model? Every quantity of a fit with its standard error and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds
+from workbench.result import Quantity, Result
+from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
+from workbench.studies.plspm.batch import Label, Plan, Scheme, estimates, index_points, solve
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
+from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.verdicts import bootstrap_verdicts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BATCH = 512
+JACKKNIFE_GROUPS = 500
+Columns = str | Sequence[str] | np.ndarray | pd.Series | None
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """What B rows of weights gave; NaN in rows that did not converge.
+
+    Attributes
+    ----------
+    values : array, shape (B, quantities)
+        Columns as `Plan.labels`.
+    cell_index : array, shape (B, cells, constructs)
+        Index 0-100 of each cell with the row's pooled weights.
+    failed : int
+        Rows without convergence.
+    """
+
+    values: np.ndarray
+    cell_index: np.ndarray
+    failed: int
+
+
+@dataclass(frozen=True, eq=False)
+class PlsBootstrap(Result):
+    """A fit with the uncertainty of everything in it.
+
+    Attributes
+    ----------
+    fit : PlsFit
+    replicates : array, shape (resamples, quantities)
+        NaN in resamples that did not converge.
+    labels : list of (quantity, name)
+        Columns of `replicates`.
+    table : DataFrame
+        What `summary` gives.
+    interval : {"percentile", "bc", "bca", "normal"}
+    level : float
+    failed : int
+        Resamples that did not converge; they are in no interval.
+    """
+
+    fit: PlsFit
+    replicates: np.ndarray
+    labels: list[Label]
+    table: pd.DataFrame
+    interval: IntervalMethod
+    level: float
+    failed: int
+
+    def headline(self) -> str:
+        """Say which path is strongest, with its interval, and how many resamples failed."""
+        paths = self.table[self.table["quantity"] == "path"]
+        top = paths.loc[paths["estimate"].abs().idxmax()]
+        zero = int(((paths["low"] <= 0) & (paths["high"] >= 0)).sum())
+        failed = f" {self.failed:,} of {len(self.replicates):,} resamples did not converge." if self.failed else ""
+        return (
+            f"The strongest path is {top['name']}: {top['estimate']:.2f} "
+            f"({self.level:.0%} interval {top['low']:.2f} to {top['high']:.2f}); the intervals of {zero} of "
+            f"{len(paths)} paths include zero.{failed}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate every quantity: quantity, name, estimate, se, low, high."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the path coefficients with their intervals."""
+        paths = self.table[self.table["quantity"] == "path"]
+        return dot_and_interval(paths["name"], paths, ax, label="path coefficient", zero=True)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name paths, R2 and the pooled index."""
+        units = {"path": "1", "r2": "share", "index": "points"}
+        for row in self.table[self.table["quantity"].isin(units)].itertuples():
+            name = f"index[construct={row.name}]" if row.quantity == "index" else f"{row.quantity}[{row.name}]"
+            yield Quantity(name, row.estimate, units[row.quantity], row.low, row.high)
+
+    def replicate(self, quantity: str, name: str) -> np.ndarray:
+        """Give the resamples of one quantity, shape (resamples,)."""
+        return self.replicates[:, self.labels.index((quantity, name))]
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What an examiner would object to, one sentence each; empty if nothing."""
+        return bootstrap_verdicts(self)
+
+
+def bootstrap_pls(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    resamples: int = 10_000,
+    interval: IntervalMethod = "bca",
+    level: float = 0.95,
+    strata: Columns = None,
+    clusters: Columns = None,
+    weights: Weights = None,
+    scheme: Scheme = "path",
+    missing: Missing = "mean",
+    tolerance: float = 1e-7,
+    rng: Rng = 0,
+) -> PlsBootstrap:
+    """Fit a path model and resample respondents to say how sure everything in it is.
+
+    Parameters
+    ----------
+    survey, model, weights, scheme, missing, tolerance
+        As for `fit_pls`. Survey weights multiply the counts of a resample; missing answers take the mean
+        of the resample.
+    resamples : int
+    interval : {"percentile", "bc", "bca", "normal"}
+        "bca" leaves out one respondent at a time (beyond 500, one of 500 random groups) for its acceleration.
+    level : float
+        Coverage of the intervals, 0-1.
+    strata, clusters : str, list of str, or array, optional
+        Columns of `survey` (or one code a respondent): respondents are drawn within strata; clusters are
+        drawn whole.
+    rng : int or Generator
+
+    Returns
+    -------
+    PlsBootstrap
+
+    Raises
+    ------
+    WorkbenchError
+        If an argument or the survey cannot be used.
+    CannotAnswer
+        If PLS does not converge on the survey, or in fewer than half of the resamples.
+    """
+    if interval not in get_args(IntervalMethod):
+        raise WorkbenchError(f"interval={interval!r} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.")
+    check_resampling(resamples, level)
+    strata_of, clusters_of = _codes(survey, strata, "strata"), _codes(survey, clusters, "clusters")
+    within = pd.DataFrame({"strata": strata_of, "clusters": clusters_of})
+    answers = read_answers(survey, model, weights=weights, missing=missing, within=within)
+    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
+    refuse_unconverged(fit)
+    stratum = None if strata is None else strata_of[answers.position]
+    cluster = None if clusters is None else clusters_of[answers.position]
+    draw, groups = seeds(rng, 2)
+    n = len(answers.x)
+    rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw)
+    found = resample(answers, fit, rows, tolerance)
+    left_out = None
+    if interval == "bca":
+        left_out = resample(
+            answers, fit, _leave_out(n, stratum, cluster, np.random.default_rng(groups)), tolerance
+        ).values
+    labels = Plan(model).labels
+    table = _table(fit.estimates.to_numpy(), found.values, labels, interval, level, left_out)
+    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed)
+
+
+def check_resampling(resamples: int, level: float) -> None:
+    """Refuse a number of resamples or a level that gives no interval."""
+    if resamples < 20:
+        raise WorkbenchError(f"resamples={resamples} are too few for an interval. Ask for 1,000 or more.")
+    if not 0 < level < 1:
+        raise WorkbenchError(f"level={level} is no coverage. Give a share between 0 and 1, like 0.95.")
+
+
+def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float) -> Replicates:
+    """Fit the model of `fit` to each row of weights, starting from its outer weights.
+
+    Raises
+    ------
+    CannotAnswer
+        If fewer than half of the rows converge.
+    """
+    plan, start = Plan(fit.model), fit.weights.to_numpy()
+    values, cell_index, failed = [], [], 0
+    with one_thread():
+        for moment in _batches(moments(answers, block) for block in rows):
+            solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
+            value = estimates(plan, answers, moment, solution)
+            with np.errstate(all="ignore"):
+                raw = (solution.weight / moment.sd)[:, None, :]
+                cells = index_points(plan, answers, raw, moment.cell_mean)
+            value[~solution.converged] = np.nan
+            cells[~solution.converged] = np.nan
+            failed += int((~solution.converged).sum())
+            values.append(value)
+            cell_index.append(cells)
+    found = Replicates(np.concatenate(values), np.concatenate(cell_index), failed)
+    if failed > len(found.values) / 2:
+        raise CannotAnswer(
+            f"PLS did not converge in {failed:,} of {len(found.values):,} resamples, so there are no intervals. "
+            "The survey is too small for this model: fewer constructs, or more respondents."
+        )
+    return found
+
+
+def _batches(parts: Iterator[Moments]) -> Iterator[Moments]:
+    """Join moments to batches that are worth a step of the algorithm."""
+    waiting: list[Moments] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(m.mean) for m in waiting) >= BATCH:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[Moments]) -> Moments:
+    names = ("mean", "sd", "correlation", "cell_mean")
+    return Moments(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def _table(estimate, replicates, labels, method, level, left_out) -> pd.DataFrame:
+    low, high = interval(estimate, replicates, method=method, level=level, jackknife=left_out)
+    spread = standard_error(replicates)
+    table = pd.DataFrame(labels, columns=["quantity", "name"])
+    return table.assign(estimate=estimate, se=spread, low=low, high=high)
+
+
+def standard_error(replicates: np.ndarray) -> np.ndarray:
+    """Standard deviation over the resamples that converged; NaN where there are none."""
+    given = ~np.isnan(replicates)
+    count = given.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(given, replicates, 0).sum(axis=0) / count
+        square = np.where(given, (replicates - mean) ** 2, 0).sum(axis=0)
+        return np.sqrt(square / (count - 1))
+
+
+def _codes(survey: pd.DataFrame, columns: Columns, what: str) -> np.ndarray:
+    """One code a respondent for a column, a combination of columns, or an array."""
+    if columns is None:
+        return np.zeros(len(survey), dtype=int)
+    if isinstance(columns, str):
+        columns = [columns]
+    if isinstance(columns, (list, tuple)) and all(isinstance(c, str) for c in columns):
+        require_columns(survey, columns, "survey", hint=f"{what}= names columns.")
+        keys = survey[list(columns)].reset_index(drop=True)
+    else:
+        keys = pd.DataFrame({what: np.asarray(columns)})
+        if len(keys) != len(survey):
+            raise WorkbenchError(f"{what} has {len(keys)} values for {len(survey)} respondents. Give one each.")
+    if keys.isna().any(axis=None):
+        count = int(keys.isna().any(axis=1).sum())
+        raise WorkbenchError(f"{what} is missing for {count} respondents. Fill it, or drop them.")
+    return keys.groupby(list(keys.columns), sort=True, observed=True).ngroup().to_numpy()
+
+
+def _leave_out(n, stratum, cluster, generator) -> Iterator[np.ndarray]:
+    """Rows that leave out one respondent, cluster, or random group; the rest of its stratum stands in for it."""
+    unit = np.arange(n) if cluster is None else np.unique(cluster, return_inverse=True)[1]
+    count = int(unit.max()) + 1
+    groups = min(count, JACKKNIFE_GROUPS)
+    of_unit = np.arange(count) if count <= groups else generator.permutation(np.arange(count) % groups)
+    group = of_unit[unit]
+    code = np.zeros(n, int) if stratum is None else np.unique(stratum, return_inverse=True)[1]
+    size = np.bincount(code)
+    for first, last in pairwise([*range(0, groups, 64), groups]):
+        block = np.ones((last - first, n))
+        for row, g in enumerate(range(first, last)):
+            out = group == g
+            rest = size - np.bincount(code[out], minlength=len(size))
+            stand_in = np.where(rest > 0, size / np.maximum(rest, 1), 1.0)[code]
+            block[row] = np.where(out & (rest[code] > 0), 0.0, stand_in)
+        yield block

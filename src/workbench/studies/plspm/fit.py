@@ -1,0 +1,219 @@
+"""What does the survey say about the model? One fit: weights, loadings, paths, reliability, index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.resampling import one_thread
+from workbench.result import Result
+from workbench.studies.plspm.answers import Answers, Missing, Weights, moments, read_answers
+from workbench.studies.plspm.batch import ITERATIONS, Plan, Scheme, estimates, solve
+from workbench.studies.plspm.diagram import path_diagram
+from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.verdicts import fit_verdicts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class PlsFit(Result):
+    """A path model fitted by partial least squares.
+
+    Attributes
+    ----------
+    model : PathModel
+    scheme : {"path", "factorial", "centroid"}
+    weights, loadings : Series by (construct, item)
+        Outer weights that give scores of variance 1; correlations of items with their construct.
+    unstandardised_weights : Series by (construct, item)
+        Weights of the answers as given, summing to 1 in each construct: those of the index.
+    paths : Series by (source, target)
+        Standardised path coefficients.
+    total_effects, importance : Series by (source, target)
+        Over all chains of paths: standardised; in points of the target's index per point of the source's.
+    r2 : Series by construct
+        Share of variance explained, of constructs that paths lead to.
+    index : Series by construct
+        0-100; NaN where an outer weight is negative (see `verdicts`).
+    rho_a, rho_c, alpha, ave : Series by construct
+        Reliability and average variance extracted; 1 for single items, NaN for mode B.
+    htmt, correlations : DataFrame, construct by construct
+        Heterotrait-monotrait ratio; correlations of the scores.
+    iterations : int
+    converged : bool
+    n : int
+        Respondents that count.
+    n_effective : float
+        After weighting (Kish).
+    missing : int
+        Answers replaced by the mean.
+    dropped : int
+        Respondents left out for a missing answer.
+    estimates : Series by (quantity, name)
+        All of the above as `bootstrap_pls` names it; the index also where it is not defined.
+    """
+
+    model: PathModel
+    scheme: Scheme
+    weights: pd.Series
+    loadings: pd.Series
+    unstandardised_weights: pd.Series
+    paths: pd.Series
+    total_effects: pd.Series
+    importance: pd.Series
+    r2: pd.Series
+    index: pd.Series
+    rho_a: pd.Series
+    rho_c: pd.Series
+    alpha: pd.Series
+    ave: pd.Series
+    htmt: pd.DataFrame
+    correlations: pd.DataFrame
+    iterations: int
+    converged: bool
+    n: int
+    n_effective: float
+    missing: int
+    dropped: int
+    estimates: pd.Series
+
+    def headline(self) -> str:
+        """Say how well the model explains what it is about."""
+        best = self.r2.idxmax()
+        state = f"after {self.iterations} iterations" if self.converged else "WITHOUT convergence"
+        return (
+            f"{len(self.model.constructs)} constructs fitted to {self.n:,} respondents {state}; "
+            f"{best} is explained best (R² {self.r2[best]:.2f})."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the constructs: index, R2, reliability. (Intervals: `bootstrap_pls`.)"""
+        columns = {"index": self.index, "r2": self.r2, "rho_a": self.rho_a, "rho_c": self.rho_c, "ave": self.ave}
+        return pd.DataFrame(columns).reindex(list(self.model.names))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the model with its coefficients."""
+        return path_diagram(self, ax)
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What an examiner would object to, one sentence each; empty if nothing."""
+        return fit_verdicts(self)
+
+
+def fit_pls(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    scheme: Scheme = "path",
+    weights: Weights = None,
+    missing: Missing = "mean",
+    tolerance: float = 1e-7,
+) -> PlsFit:
+    """Fit a path model to a survey by partial least squares.
+
+    Parameters
+    ----------
+    survey : DataFrame
+        One row a respondent, one numeric column an item.
+    model : PathModel
+    scheme : {"path", "factorial", "centroid"}
+        How neighbouring constructs are weighed in the inner estimation.
+    weights : str or array, optional
+        Survey weight: a column of `survey`, or one number a respondent.
+    missing : {"mean", "listwise"}
+        Missing answers take the item's weighted mean, or their respondent is left out (and counted).
+    tolerance : float
+        Stop when no outer weight moves by more.
+
+    Returns
+    -------
+    PlsFit
+        With `converged` False where the iteration did not settle.
+
+    Raises
+    ------
+    WorkbenchError
+        If an item or a weight cannot be used; the message names it.
+    CannotAnswer
+        If the answers do not determine the weights.
+    """
+    answers = read_answers(survey, model, weights=weights, missing=missing)
+    return fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
+
+
+def check_scheme(scheme: str) -> Scheme:
+    """Refuse an unknown scheme."""
+    if scheme not in get_args(Scheme):
+        raise WorkbenchError(f"scheme={scheme!r} is unknown. Choose 'path', 'factorial' or 'centroid'.")
+    return scheme
+
+
+def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance: float) -> PlsFit:
+    """Fit a path model to answers that were checked already."""
+    plan = Plan(model)
+    with one_thread():
+        moment = moments(answers, np.ones((1, len(answers.x))))
+        solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance)
+        values = estimates(plan, answers, moment, solution)[0]
+    if np.isnan(solution.weight).any():
+        raise CannotAnswer(
+            "the answers do not determine the outer weights: an item copies others of its construct, or a "
+            "construct is unrelated to its neighbours. Look at the items' correlations."
+        )
+    table = pd.Series(values, index=pd.MultiIndex.from_tuples(plan.labels, names=["quantity", "name"]))
+    items = pd.MultiIndex.from_tuples(
+        [(c.name, i) for c in model.constructs for i in c.items], names=["construct", "item"]
+    )
+    chains = pd.MultiIndex.from_tuples(
+        [(model.names[s], model.names[t]) for s, t in plan.effects], names=["source", "target"]
+    )
+    edges = pd.MultiIndex.from_tuples(model.edges, names=["source", "target"])
+    raw = pd.Series(solution.weight[0] / moment.sd[0], index=items)
+    weight = pd.Series(table["weight"].to_numpy(), index=items)
+    index = table["index"].rename_axis("construct").copy()
+    index[weight.groupby(level=0, sort=False).min().reindex(index.index) < 0] = np.nan
+    return PlsFit(
+        model=model,
+        scheme=scheme,
+        weights=weight,
+        loadings=pd.Series(table["loading"].to_numpy(), index=items),
+        unstandardised_weights=raw / raw.groupby(level=0).transform("sum"),
+        paths=pd.Series(table["path"].to_numpy(), index=edges),
+        total_effects=pd.Series(table["total_effect"].to_numpy(), index=chains),
+        importance=pd.Series(table["importance"].to_numpy(), index=chains),
+        index=index,
+        **{name: table[name].rename_axis("construct") for name in ("r2", "rho_a", "rho_c", "alpha", "ave")},
+        htmt=_square(plan, table["htmt"].to_numpy()),
+        correlations=_square(plan, table["correlation"].to_numpy()),
+        iterations=int(solution.iterations[0]),
+        converged=bool(solution.converged[0]),
+        n=len(answers.x),
+        n_effective=answers.effective,
+        missing=int(answers.missing.sum()),
+        dropped=answers.dropped,
+        estimates=table,
+    )
+
+
+def refuse_unconverged(fit: PlsFit) -> None:
+    """Refuse to resample a fit that did not settle."""
+    if not fit.converged:
+        raise CannotAnswer(
+            f"PLS did not converge in {ITERATIONS} iterations with scheme '{fit.scheme}'. Try another scheme, or a "
+            "looser tolerance, and look for constructs that hardly correlate."
+        )
+
+
+def _square(plan: Plan, values: np.ndarray) -> pd.DataFrame:
+    names = list(plan.model.names)
+    matrix = np.eye(len(names))
+    matrix[plan.pairs] = values
+    matrix.T[plan.pairs] = values
+    return pd.DataFrame(matrix, index=names, columns=names)

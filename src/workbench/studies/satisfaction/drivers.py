@@ -1,0 +1,222 @@
+"""What drives satisfaction, and where is a point easiest to gain? Paths, reliability, importance-performance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, named
+from workbench.resampling import IntervalMethod, Rng
+from workbench.resampling import interval as ends_of
+from workbench.result import Quantity, Result
+from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.studies.plspm.batch import Scheme
+from workbench.studies.satisfaction.index import listed, refuse_mixed_waves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class PathEffects(Result):
+    """What drives what, how well it is explained, and how well it is measured.
+
+    Attributes
+    ----------
+    bootstrap : PlsBootstrap
+        The pooled fit with its resamples.
+    """
+
+    bootstrap: PlsBootstrap
+
+    @property
+    def fit(self) -> PlsFit:
+        """The pooled fit."""
+        return self.bootstrap.fit
+
+    def headline(self) -> str:
+        """Say what drives the construct that is explained best, strongest first."""
+        target = self.fit.r2.idxmax()
+        table = self.bootstrap.table
+        paths = table[(table["quantity"] == "path") & table["name"].str.endswith(f"->{target}")]
+        top = paths.loc[paths["estimate"].abs().idxmax()]
+        r2 = table[(table["quantity"] == "r2") & (table["name"] == target)].iloc[0]
+        source = str(top["name"]).split("->")[0]
+        doubts = len(self.verdicts)
+        return (
+            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({r2['low']:.0%} to {r2['high']:.0%}), "
+            f"most directly by {source} (path {top['estimate']:.2f}, {self.bootstrap.level:.0%} interval "
+            f"{top['low']:.2f} to {top['high']:.2f}). {doubts or 'No'} doubts about the measurement."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate paths, total effects and R2: quantity, name, estimate, se, low, high."""
+        table = self.bootstrap.table
+        return table[table["quantity"].isin(["path", "total_effect", "r2"])].reset_index(drop=True)
+
+    def reliability(self) -> pd.DataFrame:
+        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT by construct, with a verdict in words."""
+        return reliability_table(self.fit)
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Doubts about the measurement, one sentence each."""
+        return self.bootstrap.verdicts
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the model; dashed paths have intervals that include zero."""
+        table = self.bootstrap.table
+        paths = table[table["quantity"] == "path"]
+        unsure = paths[(paths["low"] <= 0) & (paths["high"] >= 0)]["name"]
+        return path_diagram(self.fit, ax, faint=[tuple(name.split("->")) for name in unsure])
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name paths and R2."""
+        return (q for q in self.bootstrap.quantities() if not q.name.startswith("index["))
+
+
+@dataclass(frozen=True, eq=False)
+class ImportancePerformance(Result):
+    """Where a point of the target is easiest to gain.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a driver, first priority first: construct, importance (points of the target's index per point
+        of the driver's), performance (the driver's index, points), potential (importance x (100 -
+        performance): points of the target if the driver rose to 100), each with `_low` and `_high`;
+        probability_first and probability_here (shares of resamples in which it ranks first, and here).
+    target : str
+    level : float
+    """
+
+    table: pd.DataFrame
+    target: str
+    level: float
+
+    def headline(self) -> str:
+        """Say what comes first and how sure that is."""
+        top = self.table.iloc[0]
+        order = ", ".join(self.table["construct"])
+        sure = "" if top["probability_first"] >= self.level else " The order is not certain."
+        return (
+            f"To raise {self.target}, start with {top['construct']}: one point more brings {top['importance']:.2f} "
+            f"points ({self.level:.0%} interval {top['importance_low']:.2f} to {top['importance_high']:.2f}) and it "
+            f"stands at {top['performance']:.1f}; it comes first in {top['probability_first']:.0%} of the resamples. "
+            f"Order: {order}.{sure}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the drivers in order of priority."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        rows = self.table
+        across = (rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"])
+        up = (rows["performance"] - rows["performance_low"], rows["performance_high"] - rows["performance"])
+        errors = {"xerr": np.clip(across, 0, None), "yerr": np.clip(up, 0, None)}
+        ax.errorbar(rows["importance"], rows["performance"], **errors, fmt="o", color="C0", ecolor="0.7")
+        for row in rows.itertuples():
+            ax.annotate(row.construct, (row.importance, row.performance), (6, 5), textcoords="offset points")
+        ax.axhline(rows["performance"].mean(), color="0.8", linewidth=0.8, zorder=0)
+        ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
+        ax.set_xlabel(f"importance (points of {self.target} per point)")
+        ax.set_ylabel("performance (index, points)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name importance and performance of every driver."""
+        for row in self.table.to_dict("records"):
+            for what, unit in (("importance", "points/point"), ("performance", "points")):
+                name = f"{what}[construct={row['construct']},target={self.target}]"
+                yield Quantity(name, row[what], unit, row[f"{what}_low"], row[f"{what}_high"])
+
+
+def path_effects(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    by: Sequence[str] = ("operator", "service"),
+    weight: str | None = "weight",
+    scheme: Scheme = "path",
+    resamples: int = 1000,
+    interval: IntervalMethod = "percentile",
+    level: float = 0.95,
+    rng: Rng = 0,
+) -> PathEffects:
+    """Fit the path model to all respondents, with intervals from resamples within cells.
+
+    Parameters
+    ----------
+    survey, model, weight, scheme, resamples, level, rng
+        As for `satisfaction_index`.
+    by : sequence of str
+        Columns whose combinations are the strata of the resampling; none to draw from all alike.
+    interval : {"percentile", "bc", "bca", "normal"}
+    """
+    by = listed(by)
+    refuse_mixed_waves(survey, by)
+    return PathEffects(
+        bootstrap_pls(
+            survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
+            scheme=scheme, rng=rng,
+        )
+    )  # fmt: skip
+
+
+def importance_performance(effects: PathEffects, *, target: str = "Satisfaction") -> ImportancePerformance:
+    """Rank the drivers of a construct by what raising them would bring.
+
+    Parameters
+    ----------
+    effects : PathEffects
+        For one operator: those of its respondents alone.
+    target : str
+
+    Raises
+    ------
+    CannotAnswer
+        If no path leads to the target, or an index is not defined.
+
+    Warning
+    -------
+    Importance is a regression effect: what would follow if the driver rose and nothing outside the model moved.
+    """
+    boot, model = effects.bootstrap, effects.fit.model
+    model.construct(target)
+    drivers = [name for name in model.names if (name, target) in effects.fit.importance.index]
+    if not drivers:
+        raise CannotAnswer(f"no path leads to '{target}', so nothing drives it in this model.")
+    undefined = [n for n in [*drivers, target] if np.isnan(effects.fit.index[n])]
+    if undefined:
+        raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(effects.fit.verdicts)}")
+    estimate = {
+        "importance": effects.fit.importance.loc[[(n, target) for n in drivers]].to_numpy(),
+        "performance": effects.fit.index[drivers].to_numpy(),
+    }
+    drawn = {
+        "importance": np.column_stack([boot.replicate("importance", f"{n}->{target}") for n in drivers]),
+        "performance": np.column_stack([boot.replicate("index", n) for n in drivers]),
+    }
+    for values in (estimate, drawn):
+        values["potential"] = values["importance"] * (100 - values["performance"])
+    table = pd.DataFrame({"construct": drivers})
+    for what, values in estimate.items():
+        low, high = ends_of(values, drawn[what], level=boot.level)
+        table = table.assign(**{what: values, f"{what}_low": low, f"{what}_high": high})
+    place = np.argsort(np.argsort(-estimate["potential"], kind="stable"))
+    settled = drawn["potential"][~np.isnan(drawn["potential"]).any(axis=1)]
+    drawn_place = np.argsort(np.argsort(-settled, axis=1, kind="stable"), axis=1)
+    table = table.assign(
+        probability_first=(drawn_place == 0).mean(axis=0), probability_here=(drawn_place == place).mean(axis=0)
+    )
+    return ImportancePerformance(table.iloc[np.argsort(place)].reset_index(drop=True), target, boot.level)

@@ -1,0 +1,237 @@
+"""How satisfied are customers, with whom? The index 0-100 of every construct in every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.resampling import Rng, bootstrap_weights, interval, one_thread
+from workbench.result import Quantity, Result
+from workbench.studies.plspm import PathModel, PlsFit
+from workbench.studies.plspm.answers import moments, read_answers
+from workbench.studies.plspm.batch import Plan, Scheme, index_points
+from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class SatisfactionIndex(Result):
+    """Index 0-100 of every construct in every cell, with standard error and interval.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell and construct: the columns of `by`, construct, index, se, low, high (points), n
+        (respondents) and n_effective (after weighting).
+    suppressed : DataFrame
+        Cells below `minimum` respondents: the columns of `by` and n. They count in the pooled weights only.
+    cells : DataFrame
+        Columns of `by`, one row a cell, as the second axis of `replicates`.
+    estimate : array, shape (cells, constructs)
+    replicates : array, shape (resamples, cells, constructs)
+    fit : PlsFit
+        The pooled fit whose unstandardised weights make the index.
+    construct : str
+        The one that `headline` and `plot` show.
+    level : float
+    minimum, failed : int
+        Fewest respondents shown; resamples that did not converge.
+    """
+
+    table: pd.DataFrame
+    suppressed: pd.DataFrame
+    cells: pd.DataFrame
+    estimate: np.ndarray
+    replicates: np.ndarray
+    fit: PlsFit
+    construct: str
+    level: float
+    minimum: int
+    failed: int
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Columns that make the cells."""
+        return tuple(self.cells.columns)
+
+    def headline(self) -> str:
+        """Say where the index is highest and lowest, and what is not shown."""
+        rows = self._shown()
+        if rows["index"].isna().all():
+            return f"The index of {self.construct} is not defined: {' '.join(self.fit.verdicts)}"
+        hidden = ""
+        if len(self.suppressed):
+            names = "; ".join(f"{cell_name(r)} ({n})" for *r, n in self.suppressed.itertuples(index=False))
+            hidden = f" Not shown, with fewer than {self.minimum} respondents: {names}."
+        failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
+        if len(rows) == 1:
+            return f"The {self.construct} index is {self._said(rows.iloc[0])}.{hidden}{failed}"
+        top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
+        return (
+            f"The {self.construct} index runs from {self._said(bottom)} for {cell_name(bottom[list(self.by)])} "
+            f"to {self._said(top)} for {cell_name(top[list(self.by)])} "
+            f"({self.level:.0%} intervals).{hidden}{failed}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate cell, construct, index, se, low, high, n, n_effective."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the index of `construct` in every cell with its interval, operators by colour."""
+        rows = self._shown().sort_values(list(self.by[::-1]), kind="stable") if self.by else self._shown()
+        labels = [cell_name(values) for values in rows[list(self.by[::-1])].to_numpy()] if self.by else ["all"]
+        ax = dot_and_interval(labels, rows.rename(columns={"index": "estimate"}), ax, digits=".1f")
+        if len(self.by) > 1:
+            _colour(ax, rows[self.by[0]])
+        ax.set_xlabel(f"{self.construct} index (points, {self.level:.0%} interval)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every index shown."""
+        for row in self.table.dropna(subset=["index"]).to_dict("records"):
+            cell = "".join(f"{column}={row[column]}," for column in self.by)
+            yield Quantity(
+                f"index[{cell}construct={row['construct']}]", row["index"], "points", row["low"], row["high"]
+            )
+
+    def _shown(self) -> pd.DataFrame:
+        return self.table[self.table["construct"] == self.construct]
+
+    @staticmethod
+    def _said(row: pd.Series) -> str:
+        return f"{row['index']:.1f} ({row['low']:.1f} to {row['high']:.1f})"
+
+
+def satisfaction_index(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    by: Sequence[str] = ("operator", "service"),
+    weight: str | None = "weight",
+    construct: str = "Satisfaction",
+    scheme: Scheme = "path",
+    resamples: int = 1000,
+    level: float = 0.95,
+    minimum: int = 30,
+    rng: Rng = 0,
+) -> SatisfactionIndex:
+    """Compute the index 0-100 of every construct in every cell, with its uncertainty.
+
+    The outer weights come from one fit to all respondents, so that cells differ by their answers and not by
+    the yardstick. Respondents are resampled within cells, and the weights are fitted again each time.
+
+    Parameters
+    ----------
+    survey : DataFrame
+        One row a respondent of one wave, one numeric column an item.
+    model : PathModel
+    by : sequence of str
+        Columns whose combinations are the cells; none for one index of the whole survey.
+    weight : str or None
+        Column of the survey weight.
+    construct : str
+        The one to put into words and picture.
+    resamples : int
+    level : float
+        Coverage of the percentile intervals, 0-1.
+    minimum : int
+        Cells with fewer respondents are not shown, but named.
+    rng : int or Generator
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or cannot be used, or several waves are mixed.
+    CannotAnswer
+        If no cell is large enough, or PLS does not converge.
+
+    Warning
+    -------
+    An item's missing answers count as the mean of its cell, which is right if they are missing at random
+    within the cell.
+
+    References
+    ----------
+    Fornell, Johnson, Anderson, Cha & Bryant (1996), The American Customer Satisfaction Index, Journal of
+    Marketing 60(4).
+    """
+    model.construct(construct)
+    check_resampling(resamples, level)
+    by = listed(by)
+    refuse_mixed_waves(survey, by)
+    answers = read_answers(survey, model, weights=weight, by=by)
+    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=1e-7)
+    refuse_unconverged(fit)
+    size = np.bincount(answers.cell, minlength=len(answers.cells))
+    shown = size >= minimum
+    if not shown.any():
+        raise CannotAnswer(f"no cell has {minimum} respondents (the largest: {size.max()}). Use fewer columns in by=.")
+    n = len(answers.x)
+    with one_thread():
+        whole = moments(answers, np.ones((1, n)))
+    raw = fit.unstandardised_weights.to_numpy()
+    estimate = index_points(Plan(model), answers, raw, whole.cell_mean[0])
+    estimate[:, fit.index.isna()] = np.nan
+    found = resample(answers, fit, bootstrap_weights(n, resamples, strata=answers.cell, rng=rng), 1e-7)
+    total, square = (np.bincount(answers.cell, w, minlength=len(size)) for w in (answers.weights, answers.weights**2))
+    cells = answers.cells.assign(n=size, n_effective=total**2 / square)
+    return SatisfactionIndex(
+        table=_index_table(cells[shown], model.names, estimate[shown], found.cell_index[:, shown], level),
+        suppressed=cells.loc[~shown, [*by, "n"]].reset_index(drop=True),
+        cells=answers.cells.loc[shown].reset_index(drop=True),
+        estimate=estimate[shown],
+        replicates=found.cell_index[:, shown],
+        fit=fit,
+        construct=construct,
+        level=level,
+        minimum=minimum,
+        failed=found.failed,
+    )
+
+
+def listed(by: Sequence[str]) -> list[str]:
+    return [by] if isinstance(by, str) else list(by)
+
+
+def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
+    require_columns(survey, by, "survey", hint="by= names the columns that make the cells.")
+    waves = sorted(survey["wave"].dropna().unique()) if "wave" in survey.columns and "wave" not in by else []
+    if len(waves) > 1:
+        raise WorkbenchError(f"the survey mixes the waves {named(waves)}. Take one wave, or put 'wave' into by=.")
+
+
+def cell_name(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _index_table(cells, names, estimate, drawn, level) -> pd.DataFrame:
+    table = cells.loc[cells.index.repeat(len(names))].reset_index(drop=True)
+    n, effective = table.pop("n"), table.pop("n_effective")
+    flat = drawn.reshape(len(drawn), -1)
+    low, high = interval(estimate.ravel(), flat, level=level)
+    undefined = np.isnan(estimate.ravel())
+    low[undefined], high[undefined] = np.nan, np.nan
+    spread = np.where(undefined, np.nan, standard_error(flat))
+    table["construct"] = list(names) * len(cells)
+    return table.assign(index=estimate.ravel(), se=spread, low=low, high=high, n=n, n_effective=effective)
+
+
+def _colour(ax: Axes, operators: pd.Series) -> None:
+    """Colour the rows of a dot-and-interval picture by operator."""
+    known = sorted(operators.unique())
+    colours = [f"C{known.index(o) % 10}" for o in operators]
+    lines, dots = ax.collections[-1], ax.lines[-1]
+    lines.set_colors(colours)
+    x, y = dots.get_data()
+    dots.set_visible(False)
+    ax.scatter(x, y, c=colours, s=20, zorder=3)

@@ -1,0 +1,334 @@
+"""Which customers behave alike? Clusters on the right scale, with the stability that tells whether they are real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.resampling import Rng, one_thread, seeds
+from workbench.result import Quantity, Result
+from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
+from workbench.studies.segmentation.stability import (
+    STABLE,
+    bootstrap_jaccard,
+    centres_of,
+    nearest_centre,
+    prediction_strength,
+    separation,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method = Literal["kmeans"]
+
+_FIT_ROWS = 50_000
+_STABILITY_ROWS = 10_000
+_SCREEN_RESAMPLES = 20
+_SPLITS = 5
+_APART = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Segments(Result):
+    """Clusters of customers, numbered from the largest.
+
+    Attributes
+    ----------
+    labels : Series of int
+        Cluster of each customer, 1 to k; the index is that of the features.
+    centres : DataFrame
+        Index cluster; the centre in the units of the features (for logged ones the geometric centre, for shares that
+        of the log-ratios).
+    criteria : DataFrame
+        One row a number of clusters that was tried: k, smallest_share, jaccard_least, prediction_strength, silhouette,
+        calinski_harabasz, davies_bouldin, chosen.
+    deviations : DataFrame
+        Index cluster; mean of each scaled feature, in standard deviations from the mean of all customers.
+    typical : DataFrame
+        Index cluster; median of logged features, mean of the others, in their units.
+    scale : FeatureScale
+    replicates : ndarray, shape (resamples, k)
+        Jaccard similarity of each cluster in each resample.
+    """
+
+    labels: pd.Series
+    centres: pd.DataFrame
+    criteria: pd.DataFrame
+    deviations: pd.DataFrame
+    typical: pd.DataFrame
+    scale: FeatureScale
+    scaled_centres: np.ndarray
+    replicates: np.ndarray
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+        return len(self.centres)
+
+    def assign(self, features: pd.DataFrame) -> pd.Series:
+        """Give the cluster of each customer of a table with the same columns; the fit stays as it is."""
+        x = self.scale.transform(features)
+        return pd.Series(nearest_centre(x, self.scaled_centres) + 1, index=features.index, name="cluster")
+
+    def names(self) -> pd.Series:
+        """Propose a name for each cluster from what sets it apart, index cluster."""
+        taken: dict[str, int] = {}
+        for cluster, row in self.deviations.iterrows():
+            for count in range(2, len(row) + 1):
+                name = _describe(row, count)
+                if name not in taken:
+                    break
+            else:
+                name = f"{name} ({cluster})"
+            taken[name] = cluster
+        return pd.Series(list(taken), index=self.deviations.index, name="name")
+
+    def profile(self) -> pd.DataFrame:
+        """Tabulate the clusters: size, proposed name and typical values of the features.
+
+        The sizes are counts of all customers given, not estimates.
+        """
+        size = self.labels.value_counts().reindex(self.deviations.index)
+        head = pd.DataFrame({"name": self.names(), "customers": size, "share": size / len(self.labels)})
+        return head.join(self.typical).reset_index()
+
+    def stability(self) -> pd.DataFrame:
+        """Tabulate how well each cluster is found again: mean Jaccard, the middle 95 % over resamples, a verdict."""
+        mean = np.nanmean(self.replicates, axis=0)
+        low, high = np.nanquantile(self.replicates, [0.025, 0.975], axis=0)
+        table = {"cluster": self.deviations.index, "name": self.names().to_numpy(), "jaccard": mean}
+        return pd.DataFrame({**table, "low": low, "high": high, "verdict": [verdict(j) for j in mean]})
+
+    def headline(self) -> str:
+        """Say how many clusters there are, the largest, and how stable the least stable is."""
+        table, profile = self.stability(), self.profile()
+        least = table.loc[table.jaccard.idxmin()]
+        return (
+            f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}) has "
+            f"{profile.name[0]}; the least stable, cluster {least.cluster}, is found again in resamples with a Jaccard "
+            f"similarity of {least.jaccard:.2f} ({least.low:.2f} to {least.high:.2f}): {least.verdict}."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate size, stability and verdict of each cluster."""
+        return self.profile()[["cluster", "customers", "share"]].merge(self.stability(), on="cluster")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the heat map of deviations: what each cluster has more and less of, in standard deviations."""
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca() if ax is None else ax
+        z = self.deviations.to_numpy()
+        limit = max(1.0, np.abs(z).max())
+        ax.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        for row, column in np.ndindex(z.shape):
+            colour = "white" if abs(z[row, column]) > 0.6 * limit else "black"
+            ax.text(column, row, f"{z[row, column]:+.1f}", ha="center", va="center", color=colour)
+        profile = self.profile()
+        ax.grid(False)
+        ax.set_yticks(range(self.k), [f"{c}  ({s:.0%})" for c, s in zip(profile.cluster, profile.share, strict=True)])
+        words = [_words(c) for c in self.deviations.columns]
+        ax.set_xticks(
+            range(len(words)), words, rotation=30 if len(words) > 3 else 0, ha="right" if len(words) > 3 else "center"
+        )
+        ax.set_ylabel("cluster (share of customers)")
+        ax.set_xlabel("deviation from all customers (standard deviations)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Number of clusters, share and stability of each."""
+        yield Quantity("clusters", float(self.k), "clusters")
+        for row in self.summary().itertuples():
+            yield Quantity(f"cluster_share[{row.cluster}]", float(row.share), "share", rtol=1e-3)
+            yield Quantity(f"cluster_jaccard[{row.cluster}]", row.jaccard, "1", row.low, row.high, rtol=1e-2)
+
+
+def fit_segments(
+    features: pd.DataFrame,
+    *,
+    k: Literal["auto"] | int = "auto",
+    method: Method = "kmeans",
+    log: Sequence[str] = (),
+    shares: Sequence[Group] = (),
+    scale: Scale = "standard",
+    clip: float | None = None,
+    missing: Missing = "refuse",
+    candidates: Sequence[int] = range(2, 9),
+    min_share: float = 0.02,
+    starts: int = 10,
+    resamples: int = 50,
+    rng: Rng = 0,
+) -> Segments:
+    """Cluster customers by behaviour.
+
+    Parameters
+    ----------
+    features : DataFrame
+        One row a customer (the index identifies them), numeric features only.
+    k : "auto" or int
+        "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
+        0.75) and all hold at least `min_share` of the customers; where none does, the one with the best least stable
+        cluster. The other criteria stand beside it in `.criteria`: they often disagree, so look at usefulness too.
+    method : {"kmeans"}
+    log : sequence of str
+        Features taken as log(1 + x): amounts and counts with a long tail.
+    shares : sequence of str or of sequences of str
+        Features taken as log-ratios: a name is a share with its complement, a group is a composition (its parts are
+        divided by their sum). 0.005 is added to each part, so that 0 has a logarithm.
+    scale : {"standard", "robust", "none"}
+        Then mean 0 and standard deviation 1; or median 0 and interquartile range 1.349 (the standard deviation where
+        that range is 0); or as they are.
+    clip : float, optional
+        Hold scaled values within +-clip, against single extreme customers.
+    missing : {"refuse", "median"}
+        Refuse missing values with their count a column, or put the median.
+    candidates, min_share
+        For k="auto".
+    starts : int
+        Seeded runs of which the best counts.
+    resamples : int
+        For the stability of the clusters; while k is sought, at most 20 for each candidate.
+    rng : int, SeedSequence or Generator
+
+    Notes
+    -----
+    Above 50,000 customers the centres are fitted on that many, drawn at random; stability uses at most 10,000. Everyone
+    gets the nearest centre. Clusters are numbered by size, then by centre; nothing depends on the order of the rows.
+
+    Raises
+    ------
+    WorkbenchError
+        If an argument, column or value is not as described (missing values and constant features by name).
+    CannotAnswer
+        If there are fewer distinct customers than clusters.
+
+    Warnings
+    --------
+    k-means cuts any cloud into k pieces, also one without groups. Look at `.stability()` before naming anything, and
+    do not read a cut through a continuum as a kind of customer.
+
+    References
+    ----------
+    Hennig (2007), CSDA 52; Tibshirani & Walther (2005), JCGS 14; Aitchison (1986), compositional data.
+    """
+    if method != "kmeans":
+        raise unknown("method", method, ("kmeans",))
+    tried = _tried(k, candidates)
+    if resamples < 2:
+        raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
+    if len(features) < 2:
+        raise CannotAnswer(f"clusters need at least two customers; there is {len(features)}.")
+    how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
+    x = how.transform(features)
+    with one_thread():
+        draw, sift, *of_k = seeds(rng, 2 + len(tried))
+        fitted, judged = _drawn(x, tried, draw, sift)
+        screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
+        fits = {
+            size: _fit(fitted, judged, size, starts=starts, resamples=screen, seed=seed)
+            for size, seed in zip(tried, of_k, strict=True)
+        }
+        criteria = pd.DataFrame([row for _, row in fits.values()])
+        best = _chosen(criteria, min_share)
+        criteria["chosen"] = criteria["k"] == best
+        centres = _numbered(x, fits[best][0])
+        again = seeds(of_k[tried.index(best)], 4)[1]
+        replicates = bootstrap_jaccard(judged, nearest_centre(judged, centres), best, resamples=resamples, rng=again)
+    return _segments(features, x, how, centres, criteria, replicates)
+
+
+def _tried(k: object, candidates: Sequence[int]) -> list[int]:
+    tried = sorted(set(candidates)) if k == "auto" else [k]
+    if not tried or not all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in tried):
+        raise WorkbenchError(
+            f"k is 'auto' or a whole number, candidates are whole numbers; not k={k!r}, {candidates!r}."
+        )
+    if tried[0] < 2:
+        raise WorkbenchError(f"k={tried[0]}: a segmentation has at least 2 clusters.")
+    return [int(size) for size in tried]
+
+
+def _drawn(x, tried, draw, sift):
+    """Rows to fit on and rows to judge by, in an order that the order of the file has no part in."""
+    key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
+    order = np.argsort(key, kind="stable")
+    distinct = 1 + int((np.diff(key[order]) > 0).sum())
+    if distinct < tried[-1]:
+        raise CannotAnswer(
+            f"{tried[-1]} clusters need at least as many distinct customers; "
+            f"{len(x):,} rows hold {distinct:,}. Take a smaller k."
+        )
+    generator = np.random.default_rng(sift)
+    parts = []
+    for most in (_FIT_ROWS, _STABILITY_ROWS):
+        rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
+        parts.append(x[rows])
+    return parts
+
+
+def _fit(fitted, judged, k, *, starts, resamples, seed):
+    """Centres for k clusters, and the row of criteria that judges them."""
+    start, boot, split, pick = seeds(seed, 4)
+    centres = centres_of(fitted, k, starts=starts, seed=start)
+    label = nearest_centre(judged, centres)
+    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot)
+    row = {
+        "k": k,
+        "smallest_share": np.bincount(label, minlength=k).min() / len(label),
+        "jaccard_least": float(np.nanmean(jaccard, axis=0).min()),
+        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split),
+        **separation(judged, label, pick),
+    }
+    return centres, row
+
+
+def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
+    good = criteria[(criteria["jaccard_least"] > STABLE) & (criteria["smallest_share"] >= min_share)]
+    if len(good):
+        return int(good["k"].max())
+    return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
+
+
+def _numbered(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Order centres by size of their cluster, the largest first; equal ones by their coordinates."""
+    size = np.bincount(nearest_centre(x, centres), minlength=len(centres))
+    return centres[np.lexsort([*centres.T[::-1], -size])]
+
+
+def _segments(features, x, how, centres, criteria, replicates):
+    k = len(centres)
+    index = pd.RangeIndex(1, k + 1, name="cluster")
+    label = nearest_centre(x, centres)
+    spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+    mean = np.array([x[label == c].mean(axis=0) for c in range(k)])
+    groups = features[list(how.columns)].groupby(label)
+    typical = groups.mean()
+    typical[list(how.log)] = groups[list(how.log)].median() if how.log else typical[[]]
+    columns = list(how.columns)
+    return Segments(
+        labels=pd.Series(label + 1, index=features.index, name="cluster"),
+        centres=how.inverse(centres).set_axis(index, axis=0),
+        criteria=criteria,
+        deviations=pd.DataFrame((mean - x.mean(axis=0)) / spread, index=index, columns=columns),
+        typical=typical.set_axis(index, axis=0),
+        scale=how,
+        scaled_centres=centres,
+        replicates=replicates,
+    )
+
+
+def _describe(deviation: pd.Series, count: int) -> str:
+    strongest = deviation.reindex(deviation.abs().sort_values(ascending=False, kind="stable").index)[:count]
+    parts = [f"{'high' if z > 0 else 'low'} {_words(name)}" for name, z in strongest.items() if abs(z) >= _APART]
+    return ", ".join(parts) or "near the mean in all"
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")

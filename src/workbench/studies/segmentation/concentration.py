@@ -1,0 +1,285 @@
+"""How much of the revenue do the best customers bring? The 80/20 rule measured, not assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.resampling import Rng, bootstrap_weights
+from workbench.result import Quantity, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TOP = (0.01, 0.05, 0.10, 0.20)
+GOAL = 0.8
+
+_LARGE = 25_000
+_FEWEST = 10
+_DUST = 1e-9
+
+
+@dataclass(frozen=True)
+class Share:
+    """An estimate with its interval; a plain number where one is expected."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __float__(self) -> float:
+        return self.estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Concentration(Result):
+    """Lorenz curve of revenue over customers, and what is read from it.
+
+    The numbers themselves are counts of the customers given. The intervals answer how far they would move with
+    other customers of the same kind (the base as a sample of those the operator could have had).
+
+    Attributes
+    ----------
+    gini : Share
+        0 = all alike, towards 1 = one brings everything.
+    revenue : ndarray, shape (n,)
+        Ascending, as used.
+    table : DataFrame
+        One row a quantity: quantity, estimate, low, high (NaN where fewer than 10 customers are the top), customers.
+    level : float
+        Coverage of the intervals.
+    negative : int
+        Customers with a negative amount that were counted as 0.
+    """
+
+    gini: Share
+    revenue: np.ndarray
+    table: pd.DataFrame
+    level: float
+    negative: int = 0
+
+    def share_of_top(self, share: float) -> float:
+        """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
+        if not 0 < share <= 1:
+            raise WorkbenchError(f"the share of customers lies above 0 and up to 1; not {share}.")
+        return float(self.revenue[-_count(share, len(self.revenue)) :].sum() / self.revenue.sum())
+
+    def customers_for(self, share: float) -> int:
+        """Fewest customers that together bring `share` of the revenue."""
+        if not 0 < share <= 1:
+            raise WorkbenchError(f"the share of revenue lies above 0 and up to 1; not {share}.")
+        return _needed(self.revenue, share)
+
+    def headline(self) -> str:
+        """Say what the top fifth brings, who brings 80 %, and the Gini coefficient."""
+        top = self.table.set_index("quantity").loc[_top_name(0.2)]
+        return (
+            f"The top 20% of customers bring {top.estimate:.2%} of revenue ({self.level:.0%} interval {top.low:.1%} to "
+            f"{top.high:.1%}); {GOAL:.0%} of it takes {self.customers_for(GOAL):,} of {len(self.revenue):,} customers; "
+            f"Gini {self.gini.estimate:.3f} ({self.gini.low:.3f} to {self.gini.high:.3f})."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%."""
+        return self.table.copy()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the Lorenz curve, best customers first, with the top fifth marked."""
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca() if ax is None else ax
+        n = len(self.revenue)
+        curve = np.append(0.0, np.cumsum(self.revenue[::-1])) / self.revenue.sum()
+        at = np.unique(np.linspace(0, n, min(n, 1_000) + 1).round().astype(int))
+        ax.plot(100 * at / n, 100 * curve[at])
+        ax.plot([0, 100], [0, 100], color="0.6", linewidth=1)
+        ax.annotate("all alike", (72, 72), xytext=(4, -12), textcoords="offset points", color="0.4")
+        top = self.share_of_top(0.2)
+        ax.plot([20], [100 * top], "o", color="black")
+        ax.annotate(f"top 20%: {top:.1%} of revenue", (20, 100 * top), xytext=(10, -14), textcoords="offset points")
+        ax.set_xlim(0, 100)
+        ax.set_ylim(0, 102)
+        ax.set_xlabel("customers, best first (%)")
+        ax.set_ylabel("share of revenue (%)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Gini, shares of the top, share of customers for 80%."""
+        for row in self.table.itertuples():
+            unit = "1" if row.quantity == "gini" else "share"
+            ends = (None, None) if np.isnan(row.low) else (float(row.low), float(row.high))
+            yield Quantity(row.quantity, float(row.estimate), unit, *ends)
+        yield Quantity(f"customers_for[{GOAL:g}]", float(self.customers_for(GOAL)), "customers")
+
+
+def concentration(
+    revenue: pd.Series | np.ndarray,
+    *,
+    negative: Literal["refuse", "zero"] = "refuse",
+    resamples: int = 1_000,
+    level: float = 0.95,
+    rng: Rng = 0,
+) -> Concentration:
+    """Measure how revenue is spread over customers.
+
+    Parameters
+    ----------
+    revenue : Series or array, shape (n,)
+        One amount a customer; customers who brought nothing belong in it as 0.
+    negative : {"refuse", "zero"}
+        What to do with customers whose refunds exceed what they paid: refuse with their count, or count them as 0.
+    resamples : int
+        For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
+        25,000 customers on, or with 0 resamples, the influence function alone (they agree there).
+    level : float
+        Coverage of the intervals.
+    rng : int, SeedSequence or Generator
+
+    Raises
+    ------
+    WorkbenchError
+        If amounts are missing, infinite, or negative and to be refused.
+    CannotAnswer
+        If there are fewer than two customers or no revenue.
+
+    Examples
+    --------
+    >>> result = concentration(np.array([1.0, 1, 2, 6]), resamples=0)
+    >>> round(result.gini.estimate, 6), result.share_of_top(0.25), result.customers_for(0.8)
+    (0.4, 0.6, 2)
+
+    References
+    ----------
+    Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
+    """
+    amounts, below = _checked(revenue, negative)
+    value, error = _estimate(amounts, np.ones((1, len(amounts))))
+    low, high = _ends(amounts, value[0], error[0], resamples, level, rng)
+    names = ["gini", *(_top_name(p) for p in TOP), f"share_of_customers_for[{GOAL:g}]"]
+    n = len(amounts)
+    customers = [n, *(_count(p, n) for p in TOP), _needed(amounts, GOAL)]
+    table = pd.DataFrame({"quantity": names, "estimate": value[0], "low": low, "high": high, "customers": customers})
+    few = [name.startswith("share_of_top") and count < _FEWEST for name, count in zip(names, customers, strict=True)]
+    table.loc[few, ["low", "high"]] = np.nan
+    gini = Share(*(float(v[0]) for v in (value[0], low, high)))
+    return Concentration(gini, amounts, table, level, below)
+
+
+def _top_name(share: float) -> str:
+    return f"share_of_top[{share:g}]"
+
+
+def _count(share: float, n: int) -> int:
+    return max(1, int(np.ceil(share * n - _DUST)))
+
+
+def _needed(ascending: np.ndarray, share: float) -> int:
+    reached = np.cumsum(ascending[::-1])
+    return int(np.searchsorted(reached, share * reached[-1] * (1 - _DUST)) + 1)
+
+
+def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray, int]:
+    if negative not in ("refuse", "zero"):
+        raise unknown("treatment of negative amounts", negative, ("refuse", "zero"))
+    try:
+        amounts = np.asarray(revenue, dtype=float)
+    except (TypeError, ValueError):
+        raise WorkbenchError("revenue takes one number a customer; convert the text with pandas.to_numeric.") from None
+    if amounts.ndim != 1:
+        raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {amounts.shape}.")
+    bad = int((~np.isfinite(amounts)).sum())
+    if bad:
+        raise WorkbenchError(
+            f"revenue of {len(amounts):,} customers has {bad:,} missing or infinite amounts. "
+            "Give 0 where a customer brought nothing."
+        )
+    below = int((amounts < 0).sum())
+    if below and negative == "refuse":
+        raise WorkbenchError(
+            f"revenue has {below:,} negative amounts of {len(amounts):,} (refunds above payments); shares of a total "
+            "are not defined with them. Pass negative='zero' to count them as 0, or add the earlier months."
+        )
+    amounts = np.sort(np.maximum(amounts, 0))
+    if len(amounts) < 2 or amounts[-1] <= 0:
+        what = f"{len(amounts)} customers" if len(amounts) < 2 else "no revenue at all"
+        raise CannotAnswer(f"concentration needs at least two customers and some revenue; there is {what}.")
+    return amounts, below
+
+
+def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates and their standard errors by the influence function, for each row of weights.
+
+    x is ascending, shape (n,); w has shape (rows, n); both returned arrays have shape (rows, 6).
+    """
+    rows, n = w.shape
+    size = w.sum(axis=1, keepdims=True)
+    wx = w * x
+    below, money = np.cumsum(w, axis=1), np.cumsum(wx, axis=1)
+    total = money[:, -1:]
+    mean = total / size
+    rank = (below - w / 2) / size
+    above = (total - money + wx / 2) / size
+    gini = 2 * (wx * rank).sum(axis=1, keepdims=True) / total - 1
+    influence = 2 / mean * (x * rank + above) - (gini + 1) * (1 + x / mean)
+    found = [(gini[:, 0], _standard_error(influence, w, size))]
+    for share in TOP:
+        many = np.ceil(share * size[:, 0] - _DUST)
+        at = _first_from(below, size[:, 0] - many + 1)
+        found.append(_top(x, w, at, many / size[:, 0], None, size, mean))
+    at = n - 1 - _first_from(np.cumsum(wx[:, ::-1], axis=1), GOAL * total[:, 0] * (1 - _DUST))
+    inside = below[np.arange(rows), -1] - below[np.arange(rows), at] + w[np.arange(rows), at]
+    found.append(_top(x, w, at, None, (inside, money), size, mean))
+    return np.column_stack([f[0] for f in found]), np.column_stack([f[1] for f in found])
+
+
+def _first_from(increasing: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    return np.array([np.searchsorted(row, g, side="left") for row, g in zip(increasing, goal, strict=True)]).clip(
+        max=increasing.shape[1] - 1
+    )
+
+
+def _top(x, w, at, share, needed, size, mean):
+    """Revenue share of the top, or (where `needed`) the customers' share that brings the goal; with error."""
+    edge = x[at][:, None]
+    excess = np.maximum(x - edge, 0)
+    beyond = (w * excess).sum(axis=1, keepdims=True) / size
+    if needed is None:
+        part = share[:, None]
+        value = (beyond + part * edge) / mean
+        influence = (excess + part * edge - value * x) / mean
+        return value[:, 0], _standard_error(influence, w, size)
+    exact = np.clip((GOAL * mean - beyond) / edge, 1e-12, 1)
+    whole = np.ceil(exact * size - _DUST) / size
+    influence = -(excess + exact * edge - GOAL * x) / edge
+    return whole[:, 0], _standard_error(influence, w, size)
+
+
+def _standard_error(influence: np.ndarray, w: np.ndarray, size: np.ndarray) -> np.ndarray:
+    centred = influence - (w * influence).sum(axis=1, keepdims=True) / size
+    return np.sqrt((w * centred**2).sum(axis=1)) / size[:, 0]
+
+
+def _ends(x, value, error, resamples, level, rng):
+    """Ends of the intervals on the logit scale, shape (6,) each."""
+    tail = (1 - level) / 2
+    spread = error / np.clip(value * (1 - value), 1e-300, None)
+    with np.errstate(divide="ignore"):
+        centre = np.log(value) - np.log1p(-value)
+    quantiles = np.tile(norm.ppf([tail, 1 - tail])[:, None], (1, len(value)))
+    if resamples and len(x) < _LARGE:
+        pivots = []
+        for w in bootstrap_weights(len(x), resamples, rng=rng):
+            v, e = _estimate(x, w)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                pivots.append((np.log(v) - np.log1p(-v) - centre) / (e / (v * (1 - v))))
+        pivots = np.vstack(pivots)
+        pivots[~np.isfinite(pivots)] = np.nan
+        quantiles = np.nanquantile(pivots, [1 - tail, tail], axis=0) * -1
+    shifted = centre + quantiles * spread
+    return 1 / (1 + np.exp(-shifted))

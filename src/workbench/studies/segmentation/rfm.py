@@ -1,0 +1,349 @@
+"""Who bought lately, often and much? Recency, frequency, monetary: scores, cells and named segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.result import Quantity, Result
+from workbench.studies.segmentation.binning import scores
+from workbench.studies.segmentation.checks import by_id, refuse_missing, require_numbers, require_once
+from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Binning = Literal["independent", "nested"]
+Ties = Literal["together", "by_id"]
+
+_AMOUNT_STEP = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Rfm(Result):
+    """Scores and segment of each customer.
+
+    Attributes
+    ----------
+    customers : DataFrame
+        One row a customer, sorted by customer: the customer's column, recency_days (whole days from the last active day
+        to the snapshot; NaN for never active), frequency (active days), monetary (sum of amounts), r, f, m (1 to
+        `bins`, highest = best; 0 for never active), cell ("555"), segment.
+    grid : SegmentGrid
+    binning, ties : str
+    as_of : Timestamp or None
+        The snapshot, exclusive; None where the features were given.
+    set_aside : dict of str to int
+        What was counted but not used, by reason: events from the snapshot on, customers of whom only those are known,
+        events with a negative amount (they reduce the sum but are no activity), customers never active.
+    """
+
+    customers: pd.DataFrame
+    grid: SegmentGrid
+    binning: Binning
+    ties: Ties
+    as_of: pd.Timestamp | None = None
+    set_aside: dict[str, int] = field(default_factory=dict)
+
+    def headline(self) -> str:
+        """Say who carries the revenue and who slips away."""
+        table = self.summary().set_index("segment")
+        best = table.loc[self.grid.segments[0].name]
+        concern = table.loc[[s.name for s in self.grid.segments if s.concern]]
+        text = (
+            f"Of {len(self.customers):,} customers, {best.customers:,.0f} ({best.share:.1%}) are "
+            f"{_words(best.name)} and bring {best.monetary_share:.1%} of the amount"
+        )
+        if len(concern):
+            names = " or ".join(_words(name) for name in concern.index)
+            text += (
+                f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}, "
+                f"with {concern.monetary_share.sum():.1%} of it"
+            )
+        return text + "."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the segments in the grid's order, empty ones too.
+
+        Shares are of all customers given: counts of the whole base, not estimates, hence without an interval.
+        """
+        segments = list(self.grid.segments)
+        rows = pd.DataFrame(
+            {
+                "segment": [s.name for s in segments] + [NEVER_ACTIVE],
+                "name_zh": [s.name_zh for s in segments] + ["从未使用客户"],
+                "action": [s.action for s in segments] + ["Find out why: activation, a spare card, or a wrong record."],
+            }
+        )
+        grouped = self.customers.groupby("segment")
+        facts = grouped.agg(
+            customers=("segment", "size"),
+            recency_days=("recency_days", "median"),
+            frequency=("frequency", "median"),
+            monetary_mean=("monetary", "mean"),
+            monetary=("monetary", "sum"),
+        )
+        rows = rows.join(facts, on="segment").fillna({"customers": 0, "monetary": 0})
+        rows = rows[(rows.segment != NEVER_ACTIVE) | (rows.customers > 0)]
+        rows["customers"] = rows["customers"].astype(int)
+        rows["share"] = rows.customers / len(self.customers)
+        total = rows.monetary.sum()
+        rows["monetary_share"] = rows.monetary / total if total > 0 else np.nan
+        order = [
+            "segment",
+            "name_zh",
+            "customers",
+            "share",
+            "monetary_share",
+            "monetary_mean",
+            "recency_days",
+            "frequency",
+        ]
+        return rows[[*order, "action"]].reset_index(drop=True)
+
+    def cells(self) -> pd.DataFrame:
+        """Count customers and sum amounts in each used cell of R, F and M."""
+        table = (
+            self.customers.groupby(["r", "f", "m", "cell", "segment"])["monetary"].agg(["size", "sum"]).reset_index()
+        )
+        return table.rename(columns={"size": "customers", "sum": "monetary"})
+
+    def plot(self, ax: Axes | None = None, *, show: Literal["customers", "monetary"] = "customers") -> Axes:
+        """Draw the heat map of R by F: customers, or mean amount, in each square."""
+        import matplotlib.pyplot as plt
+
+        if show not in ("customers", "monetary"):
+            raise unknown("picture", show, ("customers", "monetary"))
+        ax = plt.gca() if ax is None else ax
+        bins = self.grid.bins
+        scored = self.customers[self.customers.r > 0]
+        square = [(scored.r - 1), (scored.f - 1)]
+        count, value = np.zeros((bins, bins)), np.zeros((bins, bins))
+        np.add.at(count, tuple(square), 1)
+        np.add.at(value, tuple(square), scored.monetary)
+        shown = (
+            count if show == "customers" else np.divide(value, count, out=np.full_like(value, np.nan), where=count > 0)
+        )
+        ax.imshow(shown, origin="lower", cmap="Blues", aspect="auto", vmin=0)
+        middle = np.nanmax(shown) / 2
+        for r, f in np.argwhere(count > 0):
+            colour = "white" if shown[r, f] > middle else "black"
+            ax.text(f, r, f"{shown[r, f]:,.0f}", ha="center", va="center", color=colour)
+        ax.grid(False)
+        ax.set_xticks(range(bins), [str(i + 1) for i in range(bins)])
+        ax.set_yticks(range(bins), [str(i + 1) for i in range(bins)])
+        ax.set_xlabel(f"frequency score (1 rarest, {bins} most frequent)")
+        ax.set_ylabel(f"recency score (1 longest ago, {bins} latest)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Share of customers and of the amount in each segment: counts of the base, without interval."""
+        for row in self.summary().itertuples():
+            yield Quantity(f"segment_share[{row.segment}]", float(row.share), "share")
+            yield Quantity(f"segment_monetary_share[{row.segment}]", float(row.monetary_share), "share")
+
+
+def rfm(
+    events: pd.DataFrame,
+    *,
+    customer: str,
+    when: str,
+    amount: str,
+    as_of: str | date | pd.Timestamp,
+    bins: int = 5,
+    binning: Binning = "independent",
+    ties: Ties = "together",
+    grid: SegmentGrid | None = None,
+) -> Rfm:
+    """Score customers from their purchases or other chargeable events before a snapshot.
+
+    Parameters
+    ----------
+    events : DataFrame
+        One row a purchase, payment or event.
+    customer, when, amount : str
+        Columns: who, the local date or time, the amount in currency. Amounts are added to a millionth.
+        A negative amount (refund) reduces the sum and is no activity.
+    as_of : date
+        The snapshot, exclusive: only what happened before its 00:00 counts.
+    bins, binning, ties, grid
+        As in `score_rfm`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, is of the wrong type or holds missing values, or `as_of` has a time of day.
+    CannotAnswer
+        If no event lies before the snapshot, or there are fewer customers than bins.
+
+    Examples
+    --------
+    >>> days = pd.to_datetime(["2026-06-30", "2026-06-01", "2026-05-01", "2026-07-01"])
+    >>> events = pd.DataFrame({"who": [1, 1, 2, 3], "on": days, "yuan": [5.0, 6.0, 7.0, 8.0]})
+    >>> grid = SegmentGrid.from_mapping({"bins": 2, "segment": [
+    ...     {"name": "all", "name_zh": "全部", "meaning": "everyone", "action": "none", "boxes": [{}]}]})
+    >>> result = rfm(events, customer="who", when="on", amount="yuan", as_of="2026-07-01", bins=2, grid=grid)
+    >>> result.customers[["who", "recency_days", "frequency", "monetary", "cell"]].values.tolist()
+    [[1, 1.0, 2, 11.0, '222'], [2, 61.0, 1, 7.0, '111']]
+    >>> result.set_aside["events from the snapshot on"]
+    1
+    """
+    require_columns(events, [customer, when, amount], "events")
+    snapshot = _snapshot(as_of)
+    refuse_missing(events, [customer, when, amount], "events")
+    require_numbers(events, [amount], "events")
+    if not pd.api.types.is_datetime64_any_dtype(events[when]):
+        raise WorkbenchError(f"events column '{when}' holds {events[when].dtype}; convert it with pandas.to_datetime.")
+    if getattr(events[when].dtype, "tz", None) is not None:
+        raise WorkbenchError(f"events column '{when}' has a time zone; convert it to naive local time first.")
+    before = (events[when] < snapshot).to_numpy()
+    if not before.any():
+        first = "there are no events" if events.empty else f"the first is of {events[when].min():%Y-%m-%d %H:%M}"
+        raise CannotAnswer(f"no event lies before the snapshot {snapshot:%Y-%m-%d}: {first}. Choose a later as_of.")
+    known = events.loc[before]
+    code, ids = pd.factorize(known[customer], sort=False)
+    features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
+    features.insert(0, customer, ids)
+    result = score_rfm(
+        features, customer=customer, recency="recency_days", frequency="frequency", monetary="monetary",
+        bins=bins, binning=binning, ties=ties, grid=grid,
+    )  # fmt: skip
+    set_aside = {
+        "events from the snapshot on": int((~before).sum()),
+        "customers of whom only those are known": int(events[customer].nunique() - len(ids)),
+        "events with a negative amount": int((known[amount] < 0).sum()),
+    }
+    return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside)
+
+
+def score_rfm(
+    customers: pd.DataFrame,
+    *,
+    customer: str,
+    recency: str,
+    frequency: str,
+    monetary: str,
+    bins: int = 5,
+    binning: Binning = "independent",
+    ties: Ties = "together",
+    grid: SegmentGrid | None = None,
+) -> Rfm:
+    """Score customers whose recency, frequency and monetary are known.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        One row a customer.
+    customer, recency, frequency, monetary : str
+        Columns: identifier; days since the last activity (missing = never active: such customers are kept, get the
+        scores 0 and the segment `never_active`, and move nobody's score); active days; amount in currency.
+    bins : int
+        Scores run from 1 to `bins`; the highest is best (most recent, most frequent, highest amount).
+    binning : {"independent", "nested"}
+        Quantiles of all customers; or F within each R, and M within each R and F. On real data the two agree on few
+        customers: state which one a report uses. Within a group of fewer than `bins` customers, nested scores spread
+        from the middle.
+    ties : {"together", "by_id"}
+        "together": cut points are quantiles of the values and equal values share a score. Cut points that coincide, or
+        that ties at the lowest value straddle, merge their bins; a merged bin has the middle of its scores (down).
+        "by_id": bins of equal size; equal values are ranked by customer, the larger identifier higher. Identifiers
+        that are all digits sort as numbers, others as text.
+    grid : SegmentGrid, optional
+        The named segments; the ten of `rfm_segments.toml` if None (for five bins).
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, not numeric, or holds missing values where it must not, a customer stands twice, or the
+        grid is for another number of bins.
+    CannotAnswer
+        If fewer customers than `bins` were ever active.
+    """
+    for name, value, known in (("binning", binning, ("independent", "nested")), ("ties", ties, ("together", "by_id"))):
+        if value not in known:
+            raise unknown(name, value, known)
+    grid = _grid_for(bins, grid)
+    table = _checked(customers, customer, recency, frequency, monetary)
+    active = table["recency_days"].notna().to_numpy()
+    if active.sum() < bins:
+        raise CannotAnswer(
+            f"{int(active.sum())} active customers cannot be spread over {bins} bins. "
+            "Take fewer bins or more customers."
+        )
+    values = np.column_stack(
+        [-table.loc[active, "recency_days"], table.loc[active, "frequency"], table.loc[active, "monetary"]]
+    )
+    found = np.zeros((len(table), 3), dtype=np.int64)
+    found[active] = scores(values, bins, nested=binning == "nested", together=ties == "together")
+    for column, name in enumerate(("r", "f", "m")):
+        table[name] = found[:, column]
+    separator = "" if bins < 10 else "-"
+    table["cell"] = [separator.join(map(str, row)) for row in found.tolist()]
+    segment = np.full(len(table), NEVER_ACTIVE, dtype=object)
+    segment[active] = grid.names(*found[active].T)
+    table["segment"] = pd.array(segment, dtype="str")
+    return Rfm(table, grid, binning, ties, set_aside={"customers never active": int((~active).sum())})
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _grid_for(bins: int, grid: SegmentGrid | None) -> SegmentGrid:
+    grid = default_grid() if grid is None else grid
+    if grid.bins != bins:
+        raise WorkbenchError(
+            f"the segment grid is for {grid.bins} bins, not {bins}. Take bins={grid.bins}, or pass a grid of your own: "
+            "grid=SegmentGrid.from_toml(path)."
+        )
+    return grid
+
+
+def _snapshot(as_of: str | date | pd.Timestamp) -> pd.Timestamp:
+    try:
+        snapshot = pd.Timestamp(as_of)
+    except (ValueError, TypeError):
+        snapshot = pd.NaT
+    if snapshot is pd.NaT or snapshot.tz is not None or snapshot != snapshot.normalize():
+        raise WorkbenchError(f"as_of is a day (its 00:00 local time), like '2026-07-01'; not {as_of!r}.")
+    return snapshot
+
+
+def _features(
+    code: np.ndarray, count: int, when: pd.Series, amount: np.ndarray, snapshot: pd.Timestamp
+) -> pd.DataFrame:
+    ago = (snapshot - when.dt.normalize()).dt.days.to_numpy()
+    active = amount >= 0
+    recency = np.full(count, np.inf)
+    np.minimum.at(recency, code[active], ago[active])
+    days = pd.unique(code[active] * (ago.max() + 1) + ago[active])
+    frequency = np.bincount(days // (ago.max() + 1), minlength=count)
+    monetary = np.bincount(code, weights=np.rint(amount / _AMOUNT_STEP), minlength=count) * _AMOUNT_STEP
+    return pd.DataFrame(
+        {
+            "recency_days": np.where(np.isinf(recency), np.nan, recency),
+            "frequency": frequency,
+            "monetary": monetary.round(6),
+        }
+    )
+
+
+def _checked(customers: pd.DataFrame, customer: str, recency: str, frequency: str, monetary: str) -> pd.DataFrame:
+    features = [recency, frequency, monetary]
+    require_columns(customers, [customer, *features], "customers")
+    require_numbers(customers, features, "customers")
+    require_once(customers, customer)
+    seen = customers[customers[recency].notna()]
+    refuse_missing(seen, [frequency, monetary], "customers (those ever active)", "Give 0 where there was nothing.")
+    if (seen[[recency, frequency]] < 0).any(axis=None):
+        raise WorkbenchError(
+            f"'{recency}' and '{frequency}' count days; a negative one means an event after the snapshot."
+        )
+    table = customers[[customer, *features]].iloc[by_id(customers[customer])].reset_index(drop=True)
+    return table.set_axis([customer, "recency_days", "frequency", "monetary"], axis=1)

@@ -1,0 +1,105 @@
+"""Would other customers of the same kind give the same clusters? Bootstrap Jaccard and prediction strength."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+
+from workbench.resampling import seeds
+
+STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
+_RESAMPLE_STARTS = 3
+_SILHOUETTE_ROWS = 3_000
+
+
+def verdict(jaccard: float) -> str:
+    """Say what a mean Jaccard similarity means, by Hennig's thresholds."""
+    if jaccard > HIGHLY_STABLE:
+        return "highly stable"
+    if jaccard > STABLE:
+        return "stable"
+    return "pattern, borders doubtful" if jaccard > DOUBTFUL else "not stable"
+
+
+def centres_of(x: np.ndarray, k: int, *, starts: int, seed: np.random.SeedSequence) -> np.ndarray:
+    """Centres of the best of several seeded k-means runs, shape (k, p)."""
+    state = int(seed.generate_state(1)[0])
+    return KMeans(k, n_init=starts, random_state=state).fit(x).cluster_centers_
+
+
+def nearest_centre(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Position of the nearest centre for each row (the first of equally near ones), shape (n,)."""
+    best = np.full(len(x), np.inf)
+    label = np.zeros(len(x), dtype=np.int64)
+    for k, centre in enumerate(centres):
+        distance = ((x - centre) ** 2).sum(axis=1)
+        closer = distance < best
+        label[closer], best = k, np.where(closer, distance, best)
+    return label
+
+
+def bootstrap_jaccard(
+    x: np.ndarray, label: np.ndarray, k: int, *, resamples: int, rng: np.random.SeedSequence
+) -> np.ndarray:
+    """How well each cluster is found again in resamples, shape (resamples, k).
+
+    A resample is the set of distinct customers of a bootstrap draw, clustered anew. A cluster's similarity is the
+    greatest Jaccard coefficient with any of the new clusters, on the customers drawn.
+
+    References
+    ----------
+    Hennig (2007), Cluster-wise assessment of cluster stability, CSDA 52.
+    """
+    found = np.full((resamples, k), np.nan)
+    for row, seed in enumerate(seeds(rng, resamples)):
+        draw, start = seeds(seed, 2)
+        drawn = np.unique(np.random.default_rng(draw).integers(0, len(x), len(x)))
+        again = nearest_centre(x[drawn], centres_of(x[drawn], k, starts=_RESAMPLE_STARTS, seed=start))
+        both = _crosstab(label[drawn], again, k)
+        either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
+        best = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
+        found[row] = np.where(both.sum(axis=1) > 0, best, np.nan)
+    return found
+
+
+def prediction_strength(x: np.ndarray, k: int, *, splits: int, rng: np.random.SeedSequence) -> float:
+    """How well one half's clusters predict who is together in the other half; 1 = perfectly.
+
+    References
+    ----------
+    Tibshirani & Walther (2005), Cluster validation by prediction strength, JCGS 14.
+    """
+    strengths = []
+    for seed in seeds(rng, splits):
+        draw, first, second = seeds(seed, 3)
+        order = np.random.default_rng(draw).permutation(len(x))
+        halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
+        centres = [
+            centres_of(half, k, starts=_RESAMPLE_STARTS, seed=s)
+            for half, s in zip(halves, (first, second), strict=True)
+        ]
+        for mine, other in ((0, 1), (1, 0)):
+            own, foreign = (nearest_centre(halves[mine], centres[side]) for side in (mine, other))
+            together = _crosstab(own, foreign, k)
+            size = together.sum(axis=1)
+            pairs = (together * (together - 1)).sum(axis=1)
+            strengths.append(np.where(size > 1, pairs / np.maximum(size * (size - 1), 1), 1.0).min())
+    return float(np.mean(strengths))
+
+
+def separation(x: np.ndarray, label: np.ndarray, rng: np.random.SeedSequence) -> dict[str, float]:
+    """Silhouette (on at most 3,000 rows), Calinski-Harabasz and Davies-Bouldin."""
+    rows = np.arange(len(x))
+    if len(x) > _SILHOUETTE_ROWS:
+        rows = np.sort(np.random.default_rng(rng).choice(len(x), _SILHOUETTE_ROWS, replace=False))
+    few = len(np.unique(label[rows])) < 2
+    return {
+        "silhouette": np.nan if few else float(silhouette_score(x[rows], label[rows])),
+        "calinski_harabasz": float(calinski_harabasz_score(x, label)),
+        "davies_bouldin": float(davies_bouldin_score(x, label)),
+    }
+
+
+def _crosstab(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
+    return np.bincount(a * k + b, minlength=k * k).reshape(k, k).astype(float)

@@ -1,0 +1,33 @@
+"""Campaign uplift: who buys *because* we contacted them, did it pay, and whom should we contact next time?
+
+In the order of a study: `check_campaign` (were the arms alike before?), `average_effect` (what did the campaign
+change?), `predict_uplift` (for whom?), `uplift_curve` and `effect_groups` (do the predictions rank and are they to
+scale?), `targeting` (what is contacting the best share worth in money, and is it better than contacting everybody?) and
+`describe_targets` (who are they, in words).
+"""
+
+from workbench.studies.uplift.checks import CampaignChecks, check_campaign, sample_ratio
+from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
+from workbench.studies.uplift.describe import TargetGroup, describe_targets
+from workbench.studies.uplift.effect import AverageEffect, Interval, average_effect
+from workbench.studies.uplift.learners import Trees, predict_uplift
+from workbench.studies.uplift.targeting import Targeting, targeting
+
+__all__ = [
+    "AverageEffect",
+    "CampaignChecks",
+    "EffectGroups",
+    "Interval",
+    "TargetGroup",
+    "Targeting",
+    "Trees",
+    "UpliftCurve",
+    "average_effect",
+    "check_campaign",
+    "describe_targets",
+    "effect_groups",
+    "predict_uplift",
+    "sample_ratio",
+    "targeting",
+    "uplift_curve",
+]

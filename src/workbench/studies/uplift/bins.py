@@ -1,0 +1,115 @@
+"""Members sorted by score once, summed in at most 200 bins, and resampled there at a cost that ignores their number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.resampling import Rng, seeds
+
+MOST_BINS = 200
+
+
+@dataclass(frozen=True)
+class ScoreBins:
+    """Both arms' sums by bin of the score, high scores first; equal scores are never parted.
+
+    Attributes
+    ----------
+    lowest : array, shape (bins,)
+        Lowest score of each bin.
+    totals : array, shape (2, bins, 1 + q)
+        Arm (control, treated), bin, and the count and the sum of each of q values.
+    products : array, shape (2, bins, 1 + q, 1 + q)
+        Sums of the products of (1, values).
+    """
+
+    lowest: np.ndarray
+    totals: np.ndarray
+    products: np.ndarray
+
+    def resampled(self, resamples: int, rng: Rng) -> np.ndarray:
+        """Draw totals with independent weights of mean 1 and variance 1 for every member.
+
+        The weights are normal, hence their sums over a bin are too, with the mean and covariance kept here: drawing
+        the sums is the same as drawing a weight for each member. (Poisson weights share both moments.)
+
+        Returns
+        -------
+        array, shape (resamples, 2, bins, 1 + q)
+        """
+        size, direction = np.linalg.eigh(self.products)
+        root = direction * np.sqrt(np.maximum(size, 0))[..., None, :]
+        generator = np.random.default_rng(seeds(rng, 1)[0])
+        noise = generator.standard_normal((resamples, *self.totals.shape))
+        return self.totals + np.einsum("abij,rabj->rabi", root, noise)
+
+
+def score_bins(score: np.ndarray, treated: np.ndarray, values: np.ndarray, *, most: int = MOST_BINS) -> ScoreBins:
+    """Sum `values`, shape (n, q), by arm over at most `most` bins of equal size as far as ties allow.
+
+    The first bin reaches as deep as is needed to hold both arms, so that every prefix does.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    if len(last) > most:
+        wanted = np.arange(1, most + 1) / most * len(ranked)
+        last = np.unique(last[np.minimum(np.searchsorted(last + 1, wanted), len(last) - 1)])
+    seen = np.cumsum(treated[order])[last]
+    last = last[(seen > 0) & (seen <= last)]
+    bin_of = np.empty(len(score), dtype=np.int64)
+    bin_of[order] = np.searchsorted(last, np.arange(len(ranked)))
+    columns = [np.ones(len(score)), *values.T]
+    cell, width = bin_of + len(last) * treated, 2 * len(last)
+    products = np.empty((width, len(columns), len(columns)))
+    for i, one in enumerate(columns):
+        for j in range(i + 1):
+            products[:, i, j] = products[:, j, i] = np.bincount(cell, one * columns[j], width)
+    products = products.reshape(2, len(last), len(columns), len(columns))
+    return ScoreBins(ranked[last], np.ascontiguousarray(products[..., 0]), products)
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """What the members down to each bin show, arrays of shape (..., bins).
+
+    share of the list; mean outcome of the treated less that of the control; mean of the further values in the treated.
+    """
+
+    share: np.ndarray
+    effect: np.ndarray
+    treated_means: np.ndarray
+
+
+def prefixes(totals: np.ndarray, floor: np.ndarray | None = None) -> Prefixes:
+    """Accumulate totals, shape (..., 2, bins, 1 + q), from the highest score down; `floor` bounds the counts below."""
+    running = np.cumsum(totals, axis=-2)
+    count = running[..., 0]
+    if floor is not None:
+        count = np.maximum(count, floor)
+    means = running[..., 1:] / count[..., None]
+    everybody = count.sum(axis=-2)
+    return Prefixes(
+        share=everybody / everybody[..., -1:],
+        effect=means[..., 1, :, 0] - means[..., 0, :, 0],
+        treated_means=means[..., 1, :, 1:],
+    )
+
+
+def resampled_curves(bins: ScoreBins, worth, resamples: int, rng: Rng) -> np.ndarray:
+    """Give curves `worth(prefixes)` of resampled members at the shares of the list itself, and 0 at share 0.
+
+    Returns
+    -------
+    array, shape (resamples, 1 + bins)
+    """
+    floor = np.cumsum(bins.totals[..., 0], axis=-1) / 4
+    at = prefixes(bins.totals).share
+    drawn = prefixes(bins.resampled(resamples, rng), floor)
+    curves = worth(drawn)
+    result = np.zeros((resamples, len(at) + 1))
+    for row in range(resamples):
+        result[row, 1:] = np.interp(at, np.append(0, drawn.share[row]), np.append(0, curves[row]))
+    return result

@@ -1,0 +1,319 @@
+"""Do the predicted effects rank the members, and are they to scale?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.resampling import Rng
+from workbench.result import Quantity, Result
+from workbench.studies.uplift.bins import prefixes, resampled_curves, score_bins
+from workbench.studies.uplift.members import arms, numbers, scores
+from workbench.studies.uplift.words import figure, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class UpliftCurve(Result):
+    """Extra outcome per customer of the list when the best share of it is contacted, against contact at random.
+
+    Attributes
+    ----------
+    points : DataFrame
+        share (of the list, 0-1), gain (extra outcome per customer of the whole list), low, high.
+    qini_excess, se, low, high : float
+        Extra outcome per customer over contact at random, mean over all depths: the area between the uplift curve
+        and its chord, in units of the outcome.
+    members : int
+    """
+
+    points: pd.DataFrame
+    qini_excess: float
+    se: float
+    low: float
+    high: float
+    members: int
+    level: float
+    outcome: str
+    binary: bool
+    unit: str = ""
+    campaign: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Factor from the outcome to what is said: 100 (percentage points) for a 0/1 outcome."""
+        return 100.0 if self.binary else 1.0
+
+    @property
+    def spoken_unit(self) -> str:
+        """Unit of what is said."""
+        return "points" if self.binary else self.unit
+
+    def headline(self) -> str:
+        """Say whether the score ranks the members by their effect."""
+        unit = f" {self.spoken_unit}" if self.spoken_unit else ""
+        number = f"{figure(self.scale * self.qini_excess, signed=True)}{unit}"
+        number += f" per customer {span(self.scale * self.low, self.scale * self.high)}"
+        if self.low > 0:
+            return f"The score finds who reacts: contacting the best first adds {number} over contact at random."
+        if self.high < 0:
+            return f"The score ranks the wrong way round: contacting its best first changes {self.outcome} by {number}."
+        return f"No evidence that the score finds who reacts: Qini excess {number}."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the Qini excess and the curve at every tenth of the list."""
+        at = np.arange(1, 11) / 10
+        rows = {name: np.interp(at, self.points["share"], self.points[name]) for name in ("gain", "low", "high")}
+        table = pd.DataFrame({"estimate of": [f"gain at {share:.0%}" for share in at], "value": rows["gain"]})
+        table["low"], table["high"] = rows["low"], rows["high"]
+        first = pd.DataFrame([("Qini excess", self.qini_excess, self.low, self.high)], columns=table.columns)
+        return pd.concat([first, table], ignore_index=True)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the Qini excess."""
+        name = f"qini_excess{label(self.campaign, outcome=self.outcome)}"
+        yield Quantity(name, self.qini_excess, "share" if self.binary else self.unit or "1", self.low, self.high, 1e-3)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curve with its band, and contact at random."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        share, points = 100 * self.points["share"], self.points
+        ax.fill_between(share, self.scale * points["low"], self.scale * points["high"], alpha=0.2, linewidth=0)
+        (line,) = ax.plot(share, self.scale * points["gain"])
+        end = self.scale * points["gain"].iloc[-1]
+        ax.plot([0, 100], [0, end], color="0.5", linestyle="--", linewidth=1)
+        middle = int((points["share"] - 0.45).abs().argmin())
+        best_first = share.iloc[middle], self.scale * points["gain"].iloc[middle]
+        ax.annotate("best first", best_first, (-6, 6), textcoords="offset points", ha="right", color=line.get_color())
+        ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("share of the list contacted (%)")
+        ax.set_ylabel(f"extra {self.outcome} per customer ({self.spoken_unit or 'units of the outcome'})")
+        return ax
+
+
+def uplift_curve(
+    members: pd.DataFrame,
+    *,
+    score: str | pd.Series,
+    outcome: str,
+    treatment: str,
+    resamples: int = 1_000,
+    level: float = 0.95,
+    rng: Rng = 0,
+    unit: str = "",
+    campaign: str = "",
+) -> UpliftCurve:
+    """Measure how much better it is to contact members in the order of a score than at random.
+
+    At share u the curve is u times the difference of the arms' mean outcome among the members with the highest
+    scores (the uplift curve, scaled to everyone; not Radcliffe's Qini curve, which is scaled to the treated).
+    Members with equal scores enter together.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms of a randomised campaign.
+    score : str or Series
+        Column, or values by row label; high = contact first. It must come from models that did not see the
+        member, such as `predict_uplift` gives.
+    outcome, treatment : str
+        Columns.
+    resamples : int
+        Resamples behind the intervals.
+    level : float
+        Coverage of the intervals, 0-1; the band holds at each share, not for all at once.
+    rng : int, SeedSequence or Generator
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, not numeric or has gaps, or there are not two arms.
+
+    References
+    ----------
+    Radcliffe (2007), Using control groups to target on predicted lift, Direct Marketing Analytics Journal.
+    Yadlowsky, Fleming, Shah, Brunskill and Wager (2025), JASA 120 (rank-weighted average effects).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"score": [2, 2, 1, 1], "arm": [1, 0, 1, 0], "bought": [1, 0, 1, 1]})
+    >>> curve = uplift_curve(table, score="score", outcome="bought", treatment="arm")
+    >>> curve.points["gain"].tolist(), curve.qini_excess
+    ([0.0, 0.5, 0.5], 0.125)
+    """
+    treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
+    if resamples < 100:
+        raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
+    bins = score_bins(order, treated, y[:, None])
+    listed = prefixes(bins.totals)
+    share = np.append(0, listed.share)
+    gain = np.append(0, _gain(listed))
+    drawn = resampled_curves(bins, _gain, resamples, rng)
+    excess = float(_excess(share, gain))
+    se = float(_excess(share, drawn).std(ddof=1))
+    z = norm.isf((1 - level) / 2)
+    spread = z * drawn.std(axis=0, ddof=1)
+    points = pd.DataFrame({"share": share, "gain": gain, "low": gain - spread, "high": gain + spread})
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    return UpliftCurve(
+        points, excess, se, excess - z * se, excess + z * se, len(y), level, outcome, binary, unit, campaign
+    )
+
+
+def _gain(found) -> np.ndarray:
+    return found.share * found.effect
+
+
+def _excess(share: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Area between a curve (last axis) and its chord."""
+    return np.trapezoid(gain - share * gain[..., -1:], share, axis=-1)
+
+
+@dataclass(frozen=True)
+class EffectGroups(Result):
+    """Average effects of groups of members sorted by their predicted effect, and whether predictions are to scale.
+
+    Attributes
+    ----------
+    groups : DataFrame
+        group (1 = highest scores), members, predicted (mean score), effect, se, low, high.
+    slope, slope_low, slope_high : float
+        Calibration slope: 1 where a predicted difference of 1 is a true difference of 1, 0 where the score says
+        nothing about the effect; NaN where all scores are equal.
+    """
+
+    groups: pd.DataFrame
+    slope: float
+    slope_low: float
+    slope_high: float
+    level: float
+    outcome: str
+    binary: bool
+    unit: str = ""
+    campaign: str = ""
+
+    def headline(self) -> str:
+        """Say how the first and the last group react, and whether the score is to scale."""
+        first, last = self.groups.iloc[0], self.groups.iloc[-1]
+        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
+        ends = [
+            f"{figure(scale * row.effect, signed=True)}{unit} {span(scale * row.low, scale * row.high)}"
+            for row in (first, last)
+        ]
+        said = f"Effect on {self.outcome}: {ends[0]} in the group with the highest scores, {ends[1]} in the lowest"
+        if np.isnan(self.slope):
+            return f"{said}."
+        slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}"
+        if self.slope_low <= 0:
+            return f"{said}; no evidence that the predicted effects differ in truth ({slope})."
+        fit = "are to scale" if self.slope_low <= 1 <= self.slope_high else "are not to scale"
+        return f"{said}; the predicted differences are real and {fit} ({slope})."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the groups."""
+        return self.groups.copy()
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the calibration slope."""
+        if not np.isnan(self.slope):
+            name = f"calibration_slope{label(self.campaign, outcome=self.outcome)}"
+            yield Quantity(name, self.slope, "1", self.slope_low, self.slope_high, 1e-3)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each group's effect over its predicted effect; on the diagonal predictions are to scale."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        scale = 100 if self.binary else 1
+        table = self.groups
+        error = scale * np.array([table["effect"] - table["low"], table["high"] - table["effect"]])
+        ax.axhline(0, color="0.8", linewidth=1)
+        ends = scale * np.array([table["predicted"].min(), table["predicted"].max()])
+        ax.plot(ends, ends, color="0.5", linestyle="--", linewidth=1)
+        ax.annotate("to scale", (ends[1], ends[1]), (-4, 4), textcoords="offset points", ha="right", color="0.4")
+        ax.errorbar(scale * table["predicted"], scale * table["effect"], error, fmt="o", capsize=0)
+        unit = "points" if self.binary else self.unit or "units of the outcome"
+        ax.set_xlabel(f"predicted effect on {self.outcome} ({unit})")
+        ax.set_ylabel(f"effect in the group ({unit})")
+        return ax
+
+
+def effect_groups(
+    members: pd.DataFrame,
+    *,
+    score: str | pd.Series,
+    outcome: str,
+    treatment: str,
+    groups: int = 5,
+    level: float = 0.95,
+    unit: str = "",
+    campaign: str = "",
+) -> EffectGroups:
+    """Estimate the effect in groups of equal size sorted by predicted effect, and the predictions' scale.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms of a randomised campaign.
+    score : str or Series
+        Predicted effect in units of the outcome, from models that did not see the member.
+    outcome, treatment : str
+        Columns.
+    groups : int
+        Members with equal scores share a group, so that groups can be fewer or unequal.
+
+    Raises
+    ------
+    CannotAnswer
+        If a group has fewer than 2 members of an arm.
+
+    References
+    ----------
+    Chernozhukov, Demirer, Duflo and Fernández-Val (2025), Econometrica 93 (sorted groups, best linear predictor).
+    """
+    treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
+    if not 2 <= groups <= 100:
+        raise WorkbenchError(f"groups is {groups}: give 2 to 100.")
+    depth = (pd.Series(-order).rank(method="average").to_numpy() - 0.5) / len(order)
+    group = np.minimum((depth * groups).astype(int), groups - 1)
+    z = norm.isf((1 - level) / 2)
+    rows = []
+    for k in np.unique(group):
+        one, zero = y[(group == k) & treated], y[(group == k) & ~treated]
+        if min(len(one), len(zero)) < 2:
+            raise CannotAnswer(
+                f"not answerable: group {len(rows) + 1} has fewer than 2 members of an arm; ask for fewer."
+            )
+        effect, se = one.mean() - zero.mean(), np.sqrt(one.var(ddof=1) / len(one) + zero.var(ddof=1) / len(zero))
+        predicted = order[group == k].mean()
+        rows.append((len(rows) + 1, len(one) + len(zero), predicted, effect, se, effect - z * se, effect + z * se))
+    table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
+    slope, se = _calibration(y, treated, order)
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    return EffectGroups(table, slope, slope - z * se, slope + z * se, level, outcome, binary, unit, campaign)
+
+
+def _calibration(y: np.ndarray, treated: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+    """Slope of the effect in the score: coefficient of (t - e)(s - mean s) in a regression of y, with its HC2 error."""
+    spread = score.std()
+    if spread <= 1e-12 * max(1.0, np.abs(score).max()):
+        return np.nan, np.nan
+    centred = (score - score.mean()) / spread
+    arm = treated - treated.mean()
+    design = np.column_stack([np.ones(len(y)), centred, arm, arm * centred])
+    basis, corner = np.linalg.qr(design)
+    row = basis @ np.linalg.solve(corner.T, np.array([0.0, 0.0, 0.0, 1.0]))
+    residual = y - basis @ (basis.T @ y)
+    error = row * residual / np.sqrt(np.maximum(1 - (basis**2).sum(axis=1), 1e-12))
+    return float(row @ y / spread), float(np.sqrt((error**2).sum()) / spread)

@@ -1,0 +1,221 @@
+"""What would the campaign change for each member? Predicted effects, never from a model that saw the member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.resampling import Rng, one_thread, seeds
+from workbench.studies.uplift.members import arms, feature_matrix, numbers
+
+Learner = Literal["s", "t", "x", "dr", "r"]
+
+FEWEST_PER_FOLD = 5
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Small boosted trees, the base of every learner here.
+
+    Attributes
+    ----------
+    leaves, rounds : int
+    smallest_leaf : int
+        Members a leaf holds at least; a 25th of the fitted rows where those are fewer than 12,500.
+    rate : float
+        Learning rate.
+    """
+
+    leaves: int = 6
+    rounds: int = 60
+    smallest_leaf: int = 500
+    rate: float = 0.05
+
+    def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Callable:
+        """Fit by squared error and give the function that predicts, x of shape (n, p)."""
+        model = HistGradientBoostingRegressor(
+            max_leaf_nodes=self.leaves,
+            max_iter=self.rounds,
+            min_samples_leaf=min(self.smallest_leaf, max(5, len(y) // 25)),
+            learning_rate=self.rate,
+            early_stopping=False,
+            categorical_features=categorical or None,
+            random_state=0,
+        )
+        return model.fit(x, y, sample_weight=weight).predict
+
+
+def predict_uplift(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    features: Sequence[str],
+    learner: Learner = "x",
+    folds: int = 5,
+    rng: Rng = 0,
+    trees: Trees | None = None,
+) -> pd.Series:
+    """Predict for each member how much contact changes the outcome, by models fitted to the other folds.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms of a randomised campaign.
+    outcome : str
+        Numeric column, complete.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    features : sequence of str
+        Columns known before assignment; numbers and texts, missing values as they are.
+    learner : {"x", "s", "t", "dr", "r"}
+        How outcome models become an effect; see docs/methods.md.
+    folds : int
+    rng : int, SeedSequence or Generator
+        Draws the folds, within arms. The order of the rows does not matter.
+    trees : Trees, optional
+        Size of the base models; small by default, which ranks and calibrates better than large.
+
+    Returns
+    -------
+    Series, index of `members`
+        In units of the outcome. Models of different folds are on slightly different scales, so each fold's
+        predictions take the mean distribution over folds by their rank: members of different folds compare.
+
+    Warnings
+    --------
+    Prediction is not yet profit, nor is a low score evidence of harm: assess with `uplift_curve`,
+    `effect_groups` and `targeting` before anyone is contacted. On a campaign whose arms were not drawn by lot the
+    predictions mix the effect with the selection.
+
+    References
+    ----------
+    Künzel, Sekhon, Bickel and Yu (2019), PNAS 116 (S, T, X). Kennedy (2023), EJS 17 (DR).
+    Nie and Wager (2021), Biometrika 108 (R).
+    """
+    if learner not in _LEARNERS:
+        raise unknown("learner", learner, _LEARNERS)
+    treated, y = arms(members, treatment), numbers(members, outcome)
+    x, categorical = feature_matrix(members, features)
+    order = canonical(x, y, treated)
+    x, y, treated = x[order], y[order], treated[order]
+    fold = draw_folds(treated, folds, rng)
+    base = trees or Trees()
+    raw = np.empty(len(y))
+    with one_thread():
+        for k in range(folds):
+            inside = fold != k
+            effect = _LEARNERS[learner](x[inside], y[inside], treated[inside], categorical, base)
+            raw[~inside] = effect(x[~inside])
+    score = np.empty(len(y))
+    score[order] = _comparable(raw, fold)
+    return pd.Series(score, index=members.index, name="uplift")
+
+
+def canonical(x: np.ndarray, y: np.ndarray, treated: np.ndarray) -> np.ndarray:
+    """Positions that sort rows by their content; rows that tie are alike in every column."""
+    content = pd.util.hash_pandas_object(pd.DataFrame(x), index=False).to_numpy()
+    return np.lexsort([content, y, treated])
+
+
+def draw_folds(treated: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
+    """Deal rows (in canonical order) into folds by lot, each arm for itself.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If folds < 2, or an arm has fewer than 5 members a fold.
+    """
+    if folds < 2:
+        raise WorkbenchError(f"folds is {folds}: at least 2 are needed, so that no model predicts a member it saw.")
+    smallest = int(min(treated.sum(), (~treated).sum()))
+    if smallest < FEWEST_PER_FOLD * folds:
+        raise CannotAnswer(
+            f"not answerable: the smaller arm has {smallest} members, "
+            f"and {folds} folds need {FEWEST_PER_FOLD * folds}. Individual effects need thousands of members."
+        )
+    fold = np.empty(len(treated), dtype=np.int64)
+    for arm, seed in zip((False, True), seeds(rng, 2), strict=True):
+        rows = np.flatnonzero(treated == arm)
+        fold[np.random.default_rng(seed).permutation(rows)] = np.arange(len(rows)) % folds
+    return fold
+
+
+def _comparable(raw: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Give each fold's predictions the mean distribution over folds, keeping their ranks and ties."""
+    depth = pd.Series(raw).groupby(fold).rank(method="average").to_numpy() - 0.5
+    depth /= np.bincount(fold)[fold]
+    score = np.zeros(len(raw))
+    count = fold.max() + 1
+    for k in range(count):
+        values = np.sort(raw[fold == k])
+        score += np.interp(depth, (np.arange(len(values)) + 0.5) / len(values), values) / count
+    return score
+
+
+def _s(x, y, treated, categorical, trees):
+    model = trees.fit(np.column_stack([x, treated]), y, categorical)
+    arm = np.ones(1)
+
+    def effect(new):
+        ones = np.broadcast_to(arm, (len(new), 1))
+        return model(np.hstack([new, ones])) - model(np.hstack([new, 0 * ones]))
+
+    return effect
+
+
+def _t(x, y, treated, categorical, trees):
+    with_contact = trees.fit(x[treated], y[treated], categorical)
+    without = trees.fit(x[~treated], y[~treated], categorical)
+    return lambda new: with_contact(new) - without(new)
+
+
+def _x(x, y, treated, categorical, trees):
+    with_contact = trees.fit(x[treated], y[treated], categorical)
+    without = trees.fit(x[~treated], y[~treated], categorical)
+    on_treated = trees.fit(x[treated], y[treated] - without(x[treated]), categorical)
+    on_control = trees.fit(x[~treated], with_contact(x[~treated]) - y[~treated], categorical)
+    share = treated.mean()
+    return lambda new: share * on_control(new) + (1 - share) * on_treated(new)
+
+
+def _dr(x, y, treated, categorical, trees):
+    pseudo = doubly_robust(x, y, treated, categorical, trees, folds=2)
+    return trees.fit(x, pseudo[0] - pseudo[1], categorical)
+
+
+def _r(x, y, treated, categorical, trees):
+    fold = draw_folds(treated, 2, 0)
+    expected = np.empty(len(y))
+    for k in range(2):
+        expected[fold == k] = trees.fit(x[fold != k], y[fold != k], categorical)(x[fold == k])
+    surprise = treated - treated.mean()
+    return trees.fit(x, (y - expected) / surprise, categorical, surprise**2)
+
+
+_LEARNERS: dict[str, Callable] = {"x": _x, "s": _s, "t": _t, "dr": _dr, "r": _r}
+
+
+def doubly_robust(
+    x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees, *, folds: int, rng: Rng = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give each row's doubly robust outcome with and without contact; rows in canonical order.
+
+    The mean of the first less the mean of the second is the average effect. The propensity is the share of
+    treated, as in a campaign drawn by lot; outcome models are fitted to the other folds.
+    """
+    fold = draw_folds(treated, folds, rng)
+    share = treated.mean()
+    values = []
+    for arm, chance in ((treated, share), (~treated, 1 - share)):
+        expected = np.empty(len(y))
+        for k in range(folds):
+            expected[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
+        values.append(expected + arm * (y - expected) / chance)
+    return values[0], values[1]

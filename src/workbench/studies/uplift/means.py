@@ -1,0 +1,107 @@
+"""Mean outcome of each arm, plain or adjusted, and what each member adds to its error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.resampling import Rng, one_thread
+from workbench.studies.uplift.learners import Trees, canonical, doubly_robust
+from workbench.studies.uplift.members import feature_matrix
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of both arms and the share of each row in their errors.
+
+    treated, control : float; error_treated, error_control : arrays, shape (n,), whose (clustered) sums of squares are
+    the variances; leverage-corrected (HC2) in `corrected`.
+    """
+
+    treated: float
+    control: float
+    error_treated: np.ndarray
+    error_control: np.ndarray
+    correction: np.ndarray
+
+
+def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None) -> Means:
+    """Mean of each arm, adjusted to the covariates' overall mean by a regression within the arm; `x` centred."""
+    found, errors, correction = {}, {}, np.ones(len(y))
+    for name, arm in (("treated", treated), ("control", ~treated)):
+        count = int(arm.sum())
+        design = np.ones((count, 1)) if x is None else np.column_stack([np.ones(count), x[arm]])
+        if count < design.shape[1] + 2 and x is not None:
+            raise CannotAnswer(
+                f"not answerable: {count} members of an arm cannot be adjusted for {design.shape[1] - 1} covariates; "
+                "give fewer, or method='difference'."
+            )
+        basis, corner = np.linalg.qr(design)
+        intercept = basis @ np.linalg.solve(corner.T, np.eye(design.shape[1])[0])
+        residual = y[arm] - basis @ (basis.T @ y[arm])
+        errors[name] = np.zeros(len(y))
+        errors[name][arm] = intercept * residual
+        correction[arm] = 1 / np.sqrt(np.maximum(1 - (basis**2).sum(axis=1), 1e-12))
+        found[name] = float(intercept @ y[arm])
+    return Means(found["treated"], found["control"], errors["treated"], errors["control"], correction)
+
+
+def doubly_robust_means(
+    members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, rng: Rng
+) -> Means:
+    x, categorical = feature_matrix(members, covariates)
+    order = canonical(x, y, treated)
+    with one_thread():
+        pair = doubly_robust(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+    n = len(y)
+    errors = []
+    for value in pair:
+        error = np.empty(n)
+        error[order] = (value - value.mean()) / n
+        errors.append(error)
+    return Means(float(pair[0].mean()), float(pair[1].mean()), *errors, np.full(n, np.sqrt(n / (n - 1))))
+
+
+def cluster_codes(members: pd.DataFrame, clusters: str | None) -> np.ndarray | None:
+    if clusters is None:
+        return None
+    require_columns(members, [clusters], "members")
+    if members[clusters].isna().any():
+        raise WorkbenchError(f"'{clusters}' is missing for {int(members[clusters].isna().sum())} members.")
+    return pd.factorize(members[clusters], sort=True)[0]
+
+
+def variances(means: Means, treated: np.ndarray, group: np.ndarray | None, *, pooled: bool) -> tuple[np.ndarray, float]:
+    """Variance of the treated mean, the control mean and their difference, and degrees of freedom (Satterthwaite)."""
+    one, zero = means.error_treated, means.error_control
+    if group is None:
+        one, zero = one * means.correction, zero * means.correction
+        sizes = np.array([treated.sum(), (~treated).sum()], dtype=float)
+    else:
+        one, zero, sizes, pooled = _cluster_errors(one, zero, treated, group, pooled)
+    difference = one - zero
+    variances = np.array([(one**2).sum(), (zero**2).sum(), (difference**2).sum()])
+    if pooled:
+        return variances, float(sizes.sum() - 2) if group is None else float(len(difference) - 1)
+    parts = variances[:2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
+    return variances, float(df) if np.isfinite(df) else float(sizes.sum() - 2)
+
+
+def _cluster_errors(
+    one: np.ndarray, zero: np.ndarray, treated: np.ndarray, group: np.ndarray, pooled: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Sum errors over clusters with the correction G/(G-1), within arms where clusters lie in one arm."""
+    count = int(group.max()) + 1
+    share = np.bincount(group, treated, count) / np.bincount(group, minlength=count)
+    one, zero = np.bincount(group, one, count), np.bincount(group, zero, count)
+    nested = np.isin(share, (0.0, 1.0)).all() and not pooled
+    sizes = np.array([(share == 1).sum(), (share == 0).sum()], dtype=float) if nested else np.array([count, count])
+    if min(sizes) < 2:
+        raise CannotAnswer("not answerable: an arm has a single cluster, so nothing tells how much clusters differ.")
+    factor = np.sqrt(sizes / (sizes - 1))
+    return one * factor[0], zero * factor[1], sizes, not nested

@@ -1,0 +1,108 @@
+"""What a rule of contact earns, and which share of the list would earn most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.resampling import Rng, seeds
+from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
+from workbench.studies.uplift.learners import draw_folds
+
+PARTS = 5
+FEWEST_TO_CHOOSE = 50
+
+
+@dataclass(frozen=True)
+class Costs:
+    """margin (share), contact, incentive (each member), fixed (per customer of the list)."""
+
+    margin: float
+    contact: float
+    incentive: float
+    fixed: float
+
+    def net(self, found: Prefixes) -> np.ndarray:
+        """Net of each prefix, fixed cost left out."""
+        redeem = self.incentive * found.treated_means[..., 0]
+        return found.share * (self.margin * found.effect - self.contact - redeem)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """outcome, redeemed, treated: arrays, shape (n,)."""
+
+    y: np.ndarray
+    redeemed: np.ndarray
+    treated: np.ndarray
+
+    def part(self, rows: np.ndarray) -> Rows:
+        return Rows(self.y[rows], self.redeemed[rows], self.treated[rows])
+
+
+def best_share(curve: pd.DataFrame, drawn: np.ndarray, level: float) -> tuple[float, float, float]:
+    """Share with the highest net, and the range of shares not refused as the best.
+
+    A share is refused where some other beats it by more than resampling explains, all others looked at together.
+    """
+    net, share = curve["net"].to_numpy(), curve["share"].to_numpy()
+    noise = drawn - net
+    tolerance = 1e-9 * max(1e-300, float(np.abs(net).max()))
+    best = int(np.flatnonzero(net >= net.max() - tolerance)[0])
+    possible = []
+    for k in range(len(net)):
+        lead, shaken = net - net[k], noise - noise[:, [k]]
+        spread = shaken.std(axis=0, ddof=1)
+        usable = spread > tolerance
+        sure = bool((lead[~usable] > tolerance).any())
+        if usable.any():
+            critical = np.quantile((shaken[:, usable] / spread[usable]).max(axis=1), level)
+            sure |= bool((lead[usable] / spread[usable]).max() > critical)
+        possible.append(not sure)
+    kept = share[np.append(np.flatnonzero(possible), best)]
+    return float(share[best]), float(kept.min()), float(kept.max())
+
+
+def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> tuple[float, np.ndarray]:
+    """Net of the cut that the other parts of the list chose, part by part, and each row's error in it."""
+    order = np.lexsort([rows.redeemed, rows.y, score, rows.treated])
+    part = np.empty(len(score), dtype=np.int64)
+    part[order] = draw_folds(rows.treated[order], PARTS, seeds(rng, 2)[1])
+    value, errors = 0.0, np.zeros(len(score))
+    for k in range(PARTS):
+        held = part == k
+        cut = _cut(rows.part(~held), score[~held], costs)
+        worth, error = policy(rows.part(held), score[held] >= cut, costs)
+        value += held.mean() * worth
+        errors[held] = error
+    return value, errors
+
+
+def _cut(rows: Rows, score: np.ndarray, costs: Costs) -> float:
+    """Lowest score to contact for the highest net; infinite where nobody is."""
+    bins = score_bins(score, rows.treated, np.column_stack([rows.y, rows.redeemed]))
+    net = costs.net(prefixes(bins.totals)) - costs.fixed
+    reached = np.cumsum(bins.totals[..., 0], axis=-1).min(axis=0) >= FEWEST_TO_CHOOSE
+    net = np.where(reached, net, -np.inf)
+    best = int(net.argmax())
+    if net[best] <= 0:
+        return np.inf
+    return -np.inf if best == len(net) - 1 else float(bins.lowest[best])
+
+
+def policy(rows: Rows, chosen: np.ndarray, costs: Costs) -> tuple[float, np.ndarray]:
+    """Net per row of contacting the chosen ones, and each row's error, whose mean square over n is the variance."""
+    one, zero = chosen & rows.treated, chosen & ~rows.treated
+    if min(one.sum(), zero.sum()) < 2:
+        return 0.0, np.zeros(len(chosen))
+    chance = one.sum() / chosen.sum()
+    earned = costs.margin * rows.y - costs.incentive * rows.redeemed
+    with_contact, without = earned[one].mean(), costs.margin * rows.y[zero].mean()
+    each = with_contact - without - costs.contact
+    value = chosen.mean() * each
+    errors = chosen * each - value
+    errors[one] += (earned[one] - with_contact) / chance
+    errors[zero] -= (costs.margin * rows.y[zero] - without) / (1 - chance)
+    return float(value - costs.fixed), errors

@@ -1,0 +1,303 @@
+"""What is contacting the best share worth in money, and is it better than contacting everybody?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import WorkbenchError
+from workbench.resampling import Rng
+from workbench.result import Quantity, Result
+from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
+from workbench.studies.uplift.checks import CampaignChecks
+from workbench.studies.uplift.effect import Interval
+from workbench.studies.uplift.members import arms, numbers, scores
+from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, policy
+from workbench.studies.uplift.words import figure, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Verdict = Literal["works and targetable", "works, contact everybody", "no evidence", "harms", "not answerable"]
+
+FEWEST_IN_ARM = 100
+FEWEST_EVENTS = 20
+
+
+@dataclass(frozen=True)
+class Targeting(Result):
+    """Net money per customer of the list by the share contacted, the best share, and the verdict.
+
+    Money is per customer of the whole list, against contacting nobody: margin on the extra outcome, less the cost of
+    contact, less the incentive of all who redeem it (also of those who would have bought anyway), less fixed cost.
+
+    Attributes
+    ----------
+    curve : DataFrame
+        share (0-1), net, low, high; the band holds at each share.
+    best_share, best_share_low, best_share_high : float
+        Share with the highest net on the curve, and the lowest and highest share that the data cannot tell from the
+        best (a confidence set, so the interval is wide where the curve is flat).
+    net, net_low, net_high : float
+        Net of contacting those above a cut, each fifth of the list judged at the cut that the other four chose: free
+        of the optimism of the curve's own maximum.
+    everybody, advantage : Interval
+        Net of contacting everybody, and how much more targeting earns than that.
+    break_even : float
+        Effect on the outcome at which contacting a member pays its own costs.
+    verdict : Verdict
+    reasons : tuple of str
+        Why, each a sentence.
+    """
+
+    curve: pd.DataFrame
+    best_share: float
+    best_share_low: float
+    best_share_high: float
+    net: float
+    net_low: float
+    net_high: float
+    everybody: Interval
+    advantage: Interval
+    break_even: float
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    customers: int
+    level: float
+    outcome: str
+    currency: str = "yuan"
+    campaign: str = ""
+
+    def headline(self) -> str:
+        """Say the verdict with its money."""
+        return f"{self.verdict[0].upper()}{self.verdict[1:]}: {'; '.join(self.reasons)}."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the best share and the money per customer of the list."""
+        rows = [
+            ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
+            ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
+            ("net of contacting everybody", *_triple(self.everybody), self.currency),
+            ("best share more than everybody", *_triple(self.advantage), self.currency),
+            ("break-even effect", self.break_even, np.nan, np.nan, self.outcome),
+        ]
+        return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the best share and the money; none where the question is not answerable."""
+        if self.verdict == "not answerable":
+            return
+        where = label(self.campaign)
+        yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
+        yield Quantity(f"net{where}", self.net, self.currency, self.net_low, self.net_high, 1e-3)
+        yield Quantity(f"net_everybody{where}", self.everybody.estimate, self.currency, *_triple(self.everybody)[1:])
+        yield Quantity(
+            f"advantage{where}", self.advantage.estimate, self.currency, *_triple(self.advantage)[1:], rtol=1e-3
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw net money over the share contacted, with its band and the shares that may be best."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        share = 100 * self.curve["share"]
+        ax.axhline(0, color="0.6", linewidth=1)
+        ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
+        (line,) = ax.plot(share, self.curve["net"])
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("share of the list contacted, best first (%)")
+        ax.set_ylabel(f"net per customer of the list ({self.currency})")
+        if self.verdict == "not answerable":
+            ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
+            return ax
+        best = int((self.curve["share"] - self.best_share).abs().argmin())
+        at = share.iloc[best], self.curve["net"].iloc[best]
+        ax.plot(*at, "o", color=line.get_color())
+        text = f"best {self.best_share:.0%}\n(may be {self.best_share_low:.0%} to {self.best_share_high:.0%})"
+        side = "right" if self.best_share > 0.5 else "left"
+        ax.annotate(text, at, (0, -10), textcoords="offset points", ha=side, va="top")
+        return ax
+
+
+def targeting(
+    members: pd.DataFrame,
+    *,
+    score: str | pd.Series,
+    outcome: str,
+    treatment: str,
+    margin: float,
+    contact_cost: float,
+    incentive_cost: float = 0.0,
+    response: str | None = None,
+    fixed_cost: float = 0.0,
+    checks: CampaignChecks | None = None,
+    resamples: int = 1_000,
+    level: float = 0.95,
+    rng: Rng = 0,
+    currency: str = "yuan",
+    campaign: str = "",
+) -> Targeting:
+    """Decide whom to contact next time: nobody, everybody, or the members with the best scores.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms of a randomised campaign.
+    score : str or Series
+        Predicted effect from models that did not see the member; high = contact first.
+    outcome : str
+        Money the member brings within the window; or a 0/1 outcome, then `margin` is at most 1 unit a success.
+    margin : float
+        Share of the outcome that is earned, above 0 and at most 1.
+    contact_cost : float
+        Cost of contacting one member.
+    incentive_cost : float
+        Cost of the incentive for each contacted member who redeems it, as `response` tells.
+    response : str, optional
+        0/1 column of who redeemed; needed with incentive_cost.
+    fixed_cost : float
+        Cost of the whole campaign, spread over the list, where anybody is contacted.
+    checks : CampaignChecks, optional
+        Where they find the arms not comparable, the verdict is "not answerable".
+    resamples, level, rng
+        Of the intervals; `rng` draws the parts of the list, too.
+
+    Raises
+    ------
+    WorkbenchError
+        If margin is not in (0, 1], a cost is negative, incentive_cost lacks response, or a column cannot be used.
+
+    Notes
+    -----
+    "works and targetable" is said where targeting earns more than both nobody and everybody, each by an interval
+    above 0; "works, contact everybody" where contacting everybody earns and targeting is not shown to earn more;
+    "harms" where contacting everybody is shown to lose and targeting not shown to earn; else "no evidence".
+    """
+    _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
+    treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
+    redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
+    costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
+    bins = score_bins(order, treated, np.column_stack([y, redeemed]))
+    curve, drawn = _curve(bins, costs, resamples, level, rng)
+    plain = Rows(y, redeemed, treated)
+    everyone = np.ones(len(y), dtype=bool)
+    all_value, all_errors = policy(plain, everyone, costs)
+    doubts = _doubts(plain, order, checks)
+    value, errors = (np.nan, np.full(len(y), np.nan)) if doubts else assessed(plain, order, costs, rng)
+    z = norm.isf((1 - level) / 2)
+    everybody, chosen = _interval(all_value, all_errors, z), _interval(value, errors, z)
+    advantage = _interval(value - all_value, errors - all_errors, z)
+    best, low, high = best_share(curve, drawn, level)
+    rate = float(redeemed[treated].mean())
+    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, best, currency)
+    return Targeting(
+        curve=curve,
+        best_share=best,
+        best_share_low=low,
+        best_share_high=high,
+        net=chosen.estimate,
+        net_low=chosen.low,
+        net_high=chosen.high,
+        everybody=everybody,
+        advantage=advantage,
+        break_even=(contact_cost + incentive_cost * rate) / margin,
+        verdict=verdict,
+        reasons=(*reasons, *_flags(plain, costs)),
+        customers=len(y),
+        level=level,
+        outcome=outcome,
+        currency=currency,
+        campaign=campaign,
+    )
+
+
+def _triple(interval: Interval) -> tuple[float, float, float]:
+    return interval.estimate, interval.low, interval.high
+
+
+def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
+    if not 0 < margin <= 1:
+        raise WorkbenchError(
+            f"margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
+        )
+    for name, cost in (("contact_cost", contact), ("incentive_cost", incentive), ("fixed_cost", fixed)):
+        if not 0 <= cost < np.inf:
+            raise WorkbenchError(f"{name} is {cost}: a cost is 0 or more, in the currency of the outcome.")
+    if incentive and response is None:
+        raise WorkbenchError(
+            "incentive_cost is paid to all who redeem the incentive: name the 0/1 column that tells who in response=."
+        )
+
+
+def _doubts(rows: Rows, score: np.ndarray, checks: CampaignChecks | None) -> list[str]:
+    """Why the data cannot answer."""
+    doubts = list(checks.reasons) if checks is not None and not checks.comparable else []
+    sizes = int(rows.treated.sum()), int((~rows.treated).sum())
+    if min(sizes) < FEWEST_IN_ARM:
+        doubts.append(f"the smaller arm has {min(sizes)} members, fewer than {FEWEST_IN_ARM}")
+    _, counts = np.unique(rows.y, return_counts=True)
+    if len(rows.y) - counts.max() < FEWEST_EVENTS:
+        doubts.append(f"all but {len(rows.y) - counts.max()} members have the same outcome")
+    one, zero = score[rows.treated], score[~rows.treated]
+    error = np.sqrt(one.var() / len(one) + zero.var() / len(zero))
+    if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
+        gap = (one.mean() - zero.mean()) / score.std()
+        doubts.append(
+            f"the arms differ in the score by {abs(gap):.2f} standard deviations, so they were not drawn by lot"
+        )
+    return doubts
+
+
+def _flags(rows: Rows, costs: Costs) -> list[str]:
+    """What looks like a mistake in the costs."""
+    earned = costs.margin * np.abs(rows.y).mean()
+    if costs.contact > earned > 0:
+        return [
+            f"check the costs: a contact ({figure(costs.contact)}) costs more than a customer's whole margin "
+            f"({figure(earned)})"
+        ]
+    return []
+
+
+def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng) -> tuple[pd.DataFrame, np.ndarray]:
+    """Net by share, with its band, and the resampled curves, shape (resamples, points)."""
+    listed = prefixes(bins.totals)
+    fixed = np.append(0, np.full(len(listed.share), costs.fixed))
+    net = np.append(0, costs.net(listed)) - fixed
+    drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
+    half = norm.isf((1 - level) / 2) * drawn.std(axis=0, ddof=1)
+    share = np.append(0, listed.share)
+    return pd.DataFrame({"share": share, "net": net, "low": net - half, "high": net + half}), drawn
+
+
+def _interval(value: float, errors: np.ndarray, z: float) -> Interval:
+    half = z * float(np.sqrt((errors**2).sum())) / len(errors)
+    return Interval(float(value), float(value - half), float(value + half))
+
+
+def _verdict(
+    doubts: list[str], chosen: Interval, everybody: Interval, advantage: Interval, best: float, currency: str
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The strongest statement that the intervals carry."""
+
+    def said(found: Interval, signed: bool = False) -> str:
+        return f"{figure(found.estimate, signed=signed)} {currency} per customer {span(found.low, found.high)}"
+
+    if doubts:
+        return "not answerable", tuple(doubts)
+    whole = f"contacting everybody nets {said(everybody)}"
+    target = f"contacting the best {best:.0%} nets {said(chosen)}"
+    more = f"{said(advantage, signed=True)}"
+    if chosen.low > 0 and advantage.low > 0:
+        return "works and targetable", (target, f"that is {more} more than contacting everybody")
+    flat = f"no evidence that targeting beats contacting everybody ({more})"
+    if everybody.low > 0:
+        return "works, contact everybody", (whole, flat)
+    if everybody.high < 0 and chosen.low <= 0:
+        return "harms", (whole, f"no evidence that contacting the best share earns anything ({said(chosen)})")
+    return "no evidence", (whole, flat, target)

@@ -1,0 +1,44 @@
+"""How numbers of a campaign are said: points for 0/1 outcomes, three figures for the rest."""
+
+from __future__ import annotations
+
+import math
+
+
+def figure(value: float, *, signed: bool = False) -> str:
+    """Round to three figures, never in powers of ten.
+
+    >>> figure(0.4244), figure(12345.6), figure(0.0, signed=True), figure(-2.0, signed=True)
+    ('0.424', '12,346', '0', '−2.00')
+    """
+    if math.isnan(value):
+        return "unknown"
+    if value == 0:
+        return "0"
+    digits = min(max(0, 2 - math.floor(math.log10(abs(value)))), 8)
+    text = f"{abs(value):,.{digits}f}"
+    return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def span(low: float, high: float) -> str:
+    """Say an interval, its ends rounded alike.
+
+    >>> span(-0.0312, 1.25)
+    '[−0.03, 1.25]'
+    """
+    if math.isnan(low) or math.isnan(high):
+        return "[not defined]"
+    largest = max(abs(low), abs(high))
+    digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
+    ends = [f"{end:,.{digits}f}".replace("-", "−") for end in (low, high)]
+    return f"[{ends[0]}, {ends[1]}]"
+
+
+def label(campaign: str, **names: str) -> str:
+    """Name what a quantity belongs to.
+
+    >>> label("spring", outcome="revenue"), label("", outcome="revenue")
+    ('[campaign=spring,outcome=revenue]', '[outcome=revenue]')
+    """
+    parts = ([f"campaign={campaign}"] if campaign else []) + [f"{key}={value}" for key, value in names.items()]
+    return f"[{','.join(parts)}]" if parts else ""

@@ -1,0 +1,137 @@
+"""Who was in a campaign, in which arm, and what was known of them on the day they were assigned?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.features import customer_features
+
+CONTROL = "control"
+
+
+@dataclass(frozen=True, eq=False)
+class CampaignArms:
+    """The members of one arm and of the control arm, with outcomes and what was known before.
+
+    Attributes
+    ----------
+    members : DataFrame
+        One row a member: customer_id, treatment (1 in the arm, 0 in control), the outcomes, the covariates.
+    outcomes, covariates : tuple of str
+        Columns of `members`.
+    facts : Series
+        The row of the canonical table `campaign`.
+    others : int
+        Members of further arms, left out here.
+    unknown_before : int
+        Members of whom nothing was known on the day of assignment; their covariates are missing.
+    """
+
+    members: pd.DataFrame
+    outcomes: tuple[str, ...]
+    covariates: tuple[str, ...]
+    facts: pd.Series
+    others: int
+    unknown_before: int
+
+    def cost(self, name: str, given: float) -> float:
+        """Give a cost or margin: the given one, or, where that is negative, the campaign's own.
+
+        Raises
+        ------
+        WorkbenchError
+            If neither is there.
+        """
+        if given >= 0:
+            return given
+        if pd.isna(self.facts[name]):
+            raise WorkbenchError(
+                f"campaign '{self.facts['campaign_id']}' declares no {name}. Pass it: -p {name}=NUMBER, or add it to "
+                "the mapping."
+            )
+        return float(self.facts[name])
+
+
+def campaign_arms(
+    warehouse: Warehouse, campaign: str, *, arm: str, as_of: date | str, outcome: str | None = None
+) -> CampaignArms:
+    """Give an arm of a campaign beside its control arm, with covariates as of the day of assignment.
+
+    A source that carries covariates with its members keeps them; else they are the customer features of that day,
+    without those that say nothing (constant or empty among the members).
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    campaign : str
+        Its campaign_id.
+    arm : str
+        The arm that is compared with control.
+    as_of : date or str
+        The outcome window must have closed before it.
+    outcome : str, optional
+        Refused here already if the campaign has no such outcome.
+
+    Raises
+    ------
+    WorkbenchError
+        If campaign, arm or outcome are unknown; the nearest is suggested.
+    CannotAnswer
+        If the outcome window is still open on `as_of`, or members were assigned on different days.
+    """
+    campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
+    if campaign not in campaigns.index:
+        raise unknown("campaign", campaign, campaigns.index, f"the warehouse of '{warehouse.source}'")
+    facts = campaigns.loc[campaign]
+    day = date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    if facts["ends_on"].date() >= day:
+        raise CannotAnswer(
+            f"the outcome window of campaign '{campaign}' runs until {facts['ends_on']:%Y-%m-%d}, and only what "
+            f"happened before {day} counts. Ask again with as_of after that day."
+        )
+    wide = warehouse.campaign(campaign)
+    known_arms = sorted(wide["arm"].unique())
+    if CONTROL not in known_arms:
+        raise CannotAnswer(f"campaign '{campaign}' has no control arm. It has: {named(known_arms)}.")
+    if arm not in known_arms or arm == CONTROL:
+        raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], f"campaign '{campaign}'")
+    outcomes, own = _maps(warehouse, campaign)
+    if outcome is not None and outcome not in outcomes:
+        raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
+    kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True)
+    members = kept.assign(treatment=(kept["arm"] == arm).astype(int))
+    covariates, missing = list(own), 0
+    if not own:
+        members, covariates, missing = _with_features(warehouse, members, facts)
+    columns = ["customer_id", "treatment", *outcomes, *covariates]
+    return CampaignArms(members[columns], tuple(outcomes), tuple(covariates), facts, len(wide) - len(kept), missing)
+
+
+def _maps(warehouse: Warehouse, campaign: str) -> tuple[list[str], list[str]]:
+    def entries(column: str) -> list[str]:
+        sql = f"SELECT DISTINCT unnest(map_keys({column})) AS entry FROM campaign_member WHERE campaign_id = ?"
+        return sorted(warehouse.query(sql, [campaign])["entry"])
+
+    return entries("outcomes"), entries("covariates")
+
+
+def _with_features(
+    warehouse: Warehouse, members: pd.DataFrame, facts: pd.Series
+) -> tuple[pd.DataFrame, Sequence[str], int]:
+    assigned = members["assigned_on"].fillna(facts["starts_on"])
+    if assigned.min() < assigned.max():
+        raise CannotAnswer(
+            f"members of campaign '{facts['campaign_id']}' were assigned from {assigned.min():%Y-%m-%d} to "
+            f"{assigned.max():%Y-%m-%d}. What was known before is taken as of one day: split the campaign by day."
+        )
+    features = customer_features(warehouse, assigned.iloc[0].date())
+    joined = members.merge(features, on="customer_id", how="left", validate="one_to_one")
+    distinct = joined[features.columns.drop("customer_id")].nunique()
+    covariates = distinct.index[distinct > 1].tolist()
+    return joined, covariates, int(joined[features.columns[1]].isna().sum())

@@ -1,0 +1,280 @@
+"""What does the warehouse know? The door through which notebooks read it, and nothing can be written."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, unknown
+from workbench.warehouse import schema
+from workbench.warehouse.account import Account
+from workbench.warehouse.rules import literal, quoted
+from workbench.warehouse.versions import versions_in_force
+
+HOME = "WORKBENCH_HOME"
+
+
+def project_root() -> Path:
+    """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none.
+    """
+    if home := os.environ.get(HOME):
+        if not (Path(home) / "data" / "mappings").is_dir():
+            raise WorkbenchError(f"{HOME} is {home}, which has no data/mappings. Set it to the folder of the project.")
+        return Path(home).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "data" / "mappings").is_dir():
+            return folder
+    raise WorkbenchError(f"no project in {here} or above it. Go to the folder of the project, or set {HOME} to it.")
+
+
+def sources(root: Path) -> list[str]:
+    """Names of the sources that have a mapping."""
+    return sorted(file.stem for file in (root / "data" / "mappings").glob("*.toml"))
+
+
+def mapping_file(source: str, root: Path) -> Path:
+    """Where the mapping of a source stands; refuses a source that has none."""
+    if source not in sources(root):
+        raise unknown("source", source, sources(root), str(root / "data" / "mappings"))
+    return root / "data" / "mappings" / f"{source}.toml"
+
+
+def warehouse_folder(source: str, root: Path) -> Path:
+    """Where the versions of a source's warehouse stand."""
+    return root / "data" / "warehouse" / source
+
+
+def open_warehouse(source: str = "sample", *, root: Path | str | None = None) -> Warehouse:
+    """Open the version in force of a source's warehouse, for reading.
+
+    Raises
+    ------
+    WorkbenchError
+        If the source is unknown, was never ingested, or was ingested by a program with other tables.
+    """
+    root = Path(root) if root is not None else project_root()
+    mapping_file(source, root)
+    folder = warehouse_folder(source, root)
+    command = f"Run: workbench data ingest {source}"
+    in_force = versions_in_force(folder)
+    if not in_force:
+        raise WorkbenchError(f"no warehouse of '{source}' in {folder}. {command}")
+    place = folder / in_force[0]
+    try:
+        with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
+            facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
+    except duckdb.Error as error:
+        raise WorkbenchError(f"{place} can't be read: {str(error).splitlines()[0]}. {command}") from None
+    if facts.get("schema_version") != str(schema.version()):
+        raise WorkbenchError(
+            f"the warehouse of '{source}' has tables of version {facts.get('schema_version')}; this program needs "
+            f"version {schema.version()}. {command}"
+        )
+    return Warehouse(
+        source, in_force[0], facts["title"], facts["operator"], facts["currency"],
+        date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One version of a source's warehouse, read-only.
+
+    Every method opens the files, reads and closes them; nothing stays open between calls.
+
+    Attributes
+    ----------
+    source, version, title, operator, currency : str
+    as_of : date
+        The day before which all is known.
+    key_fingerprint : str
+        Tells the key of the pseudonyms from others; "" where there are none.
+    notes : tuple of str
+    place : Path
+        Folder of this version.
+    """
+
+    source: str
+    version: str
+    title: str
+    operator: str
+    currency: str
+    as_of: date
+    key_fingerprint: str
+    notes: tuple[str, ...]
+    place: Path
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection that sees all canonical tables, and nothing of the machine but this version."""
+        con = duckdb.connect()
+        try:
+            con.execute(f"ATTACH {literal(str(self.place / 'warehouse.duckdb'))} AS stored (READ_ONLY)")
+            for (name,) in con.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'stored'"
+            ).fetchall():
+                con.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM stored.{quoted(name)}")
+            self._view_months(con)
+            for name, value in {
+                "TimeZone": "'UTC'",
+                "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
+                "allowed_paths": f"[{', '.join(map(literal, self._months()))}]::VARCHAR[]",
+                "enable_external_access": "false",
+                "lock_configuration": "true",
+            }.items():
+                con.execute(f"SET {name} = {value}")
+            yield con
+        finally:
+            con.close()
+
+    def _months(self) -> list[str]:
+        return [str(file) for file in sorted((self.place / "detail_record").glob("*.parquet"))]
+
+    def _view_months(self, con: duckdb.DuckDBPyConnection) -> None:
+        if files := self._months():
+            con.execute(f"CREATE VIEW detail_record AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
+        else:
+            con.execute(schema.table("detail_record").ddl())
+
+    def tables(self) -> list[str]:
+        """Names of the canonical tables that hold rows."""
+        with self.connect() as con:
+            return [t for t in schema.tables() if con.execute(f"SELECT 1 FROM {t} LIMIT 1").fetchall()]
+
+    def table(self, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+        """Give a canonical table, or some columns of it, in the order of its key.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such table or column; the nearest is suggested.
+        """
+        table = schema.table(name)
+        chosen = [table.column(c).name for c in columns] if columns is not None else [c.name for c in table.columns]
+        order = table.key or [c.name for c in table.columns]
+        return self.query(f"SELECT {', '.join(chosen)} FROM {name} ORDER BY {_order(order)}")
+
+    def query(self, sql: str, parameters: Sequence | Mapping = ()) -> pd.DataFrame:
+        """Run a query; parameters stand for `?`, or by name for `$name`.
+
+        Raises
+        ------
+        WorkbenchError
+            If the query is wrong; the message says where.
+        """
+        with self.connect() as con:
+            try:
+                return con.execute(sql, parameters or None).df()
+            except duckdb.Error as error:
+                raise WorkbenchError(f"the query failed: {error}") from None
+
+    def account(self) -> pd.DataFrame:
+        """Give what became of each file's records: file, table, raw, accepted, quarantined."""
+        return self.query('SELECT file, "table", raw, accepted, quarantined FROM account ORDER BY "#file"')
+
+    def full_account(self, *, changed: bool = True) -> Account:
+        """Give the account with the reasons of quarantine and the notes."""
+        reasons = self.query(
+            'SELECT "table", reason, count(*) AS records FROM '
+            '(SELECT "table", unnest(reasons) AS reason FROM quarantine) '
+            'GROUP BY ALL ORDER BY records DESC, "table", reason'
+        )
+        return Account(self.source, self.version, self.account(), reasons, self.notes, changed)
+
+    def quarantine(self, table: str) -> pd.DataFrame:
+        """Give a table's records in quarantine: file, line, reasons (a list), record (JSON text)."""
+        schema.table(table)
+        return self.query(
+            'SELECT file, line, reasons, record FROM quarantine WHERE "table" = ? ORDER BY file, line', [table]
+        )
+
+    def survey(self, wave: str = "", *, province: str = "", service: str = "") -> pd.DataFrame:
+        """Give the interviews of a wave, with a column for each item; NaN is a missing answer.
+
+        Parameters
+        ----------
+        wave : str
+            A wave's name, "latest" for the last in order of name, or "" for all.
+        province, service : str
+            Take only these respondents; "" for all.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no survey, or no such wave, province or service in it.
+        """
+        waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
+        if not waves:
+            raise WorkbenchError(f"the warehouse of '{self.source}' holds no survey. Map one, and ingest again.")
+        chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province, "service": service}
+        chosen = {column: value for column, value in chosen.items() if value}
+        for column, value in chosen.items():
+            self._check("survey_response", column, value)
+        where = f"WHERE {' AND '.join(f'{column} = ?' for column in chosen)}" if chosen else ""
+        return self._wide("survey_response", ("items",), where, list(chosen.values()))
+
+    def campaign(self, campaign_id: str) -> pd.DataFrame:
+        """Give a campaign's members: customer_id, arm, assigned_on, contacted, then outcomes, then covariates.
+
+        A covariate is numeric where every value is a number; else it is text.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such campaign.
+        """
+        self._check("campaign_member", "campaign_id", campaign_id)
+        wide = self._wide("campaign_member", ("outcomes", "covariates"), "WHERE campaign_id = ?", [campaign_id])
+        return wide.drop(columns="campaign_id")
+
+    def _check(self, table: str, column: str, value: str) -> None:
+        known = self.query(f"SELECT DISTINCT {column} FROM {table} ORDER BY {column}")[column].tolist()
+        if value not in known:
+            raise unknown(column, value, known, f"the warehouse of '{self.source}'")
+
+    def _wide(self, name: str, maps: tuple[str, ...], where: str, parameters: list) -> pd.DataFrame:
+        table = schema.table(name)
+        chosen = [c.name for c in table.columns if not c.is_map]
+        texts = []
+        for column in maps:
+            sql = f"SELECT DISTINCT unnest(map_keys({column})) AS entry FROM {name} {where}"
+            entries = sorted(self.query(sql, parameters)["entry"], key=_natural)
+            chosen += [f"{column}[{literal(entry)}] AS {quoted(entry)}" for entry in entries]
+            texts += entries if table.column(column).type == "texts" else []
+        wide = self.query(f"SELECT {', '.join(chosen)} FROM {name} {where} ORDER BY {_order(table.key)}", parameters)
+        return wide.assign(**{entry: _numeric(wide[entry]) for entry in texts})
+
+
+def _order(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} NULLS LAST" for name in columns)
+
+
+def _natural(name: str) -> list:
+    """Sort key by which item 2 comes before item 10.
+
+    >>> sorted(["IM10", "IM2", "EX1"], key=_natural)
+    ['EX1', 'IM2', 'IM10']
+    """
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _numeric(texts: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(texts, errors="coerce")
+    fits = texts.isna() | np.isfinite(numbers)
+    return numbers.astype("float64") if fits.all() else texts

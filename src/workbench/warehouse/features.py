@@ -1,0 +1,286 @@
+"""What did each customer look like as of a date? The feature files, run together into one table.
+
+The features are SQL: `features/*.sql`, one file a subject, each a single SELECT that gives one row a customer with the
+named parameter ``$as_of``. The comment that opens a file says what it gives, its grain, and describes each column
+(``-- name [unit]: meaning``). A file may read another, or a partial of `features/partial/`, by its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from functools import cache
+from importlib import resources
+from typing import Any, Protocol
+
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+
+SUBJECTS = (
+    "life",
+    "activity",
+    "frequency_trend",
+    "usage_mix",
+    "bills",
+    "arrears",
+    "payments",
+    "service",
+    "holdings",
+    "campaigns",
+)
+PARTIALS = ("customer_day",)
+DETAIL_DAYS = 90
+
+_DESCRIBED = re.compile(r"-- (\w+) \[(.*?)\]: (.+)")
+_CONTINUED = re.compile(r"--     (.+)")
+_FIRST_LAST = {
+    "detail_record": ("MIN(started_at)", "MAX(started_at)"),
+    "usage_month": ("MIN(month)", "MAX(month) + INTERVAL '1' MONTH - INTERVAL '1' DAY"),
+    "bill": ("MIN(issued_on)", "MAX(issued_on)"),
+    "payment": ("MIN(paid_on)", "MAX(paid_on)"),
+    "contact": ("MIN(contacted_at)", "MAX(contacted_at)"),
+    "ticket": ("MIN(opened_at)", "MAX(opened_at)"),
+}
+
+
+class Queryable(Protocol):
+    """What the features need of a warehouse."""
+
+    def query(self, sql: str, parameters: Any = ()) -> pd.DataFrame:
+        """Run a query with bound parameters."""
+
+
+def customer_features(warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None) -> pd.DataFrame:
+    """Give what is known about each active customer as of a date, one row a customer.
+
+    Active is who joined before `as_of` and is not gone: had lines before it, all of them ended before it. Nothing that
+    happened on `as_of` or later enters. A table without rows knows nothing: its columns are NaN; a customer without
+    rows in a table that has some counts 0.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Opened by `open_warehouse`; anything with ``query(sql, parameters)`` over the canonical tables will do.
+    as_of : date or str
+        Exclusive; text as "YYYY-MM-DD".
+    tables : sequence of str, optional
+        Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by customer_id; columns in the order of `feature_dictionary`. Numbers are float64, missing is NaN.
+
+    Raises
+    ------
+    WorkbenchError
+        If `as_of` is no date or a name of `tables` no feature file.
+    CannotAnswer
+        If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if nobody is
+        active on it.
+    """
+    day = _as_date(as_of)
+    names = _chosen(tables)
+    _require_coverage(warehouse, day, names)
+    frame = warehouse.query(features_sql(names), {"as_of": day})
+    if frame.empty:
+        raise CannotAnswer(f"no customer is active on {day}: nobody joined before it and still had a line.")
+    return frame.astype({column: "str" for column in frame if frame[column].dtype == object})
+
+
+def feature_dictionary() -> pd.DataFrame:
+    """Describe every feature: one row a column of `customer_features`, with name, unit and meaning.
+
+    >>> feature_dictionary().set_index("name").loc["frequency", "unit"]
+    'days'
+    """
+    rows = [row for name in SUBJECTS for row in _described(name)]
+    return pd.DataFrame(rows, columns=["name", "unit", "meaning"])
+
+
+def feature_file(name: str) -> str:
+    """Give the SQL of a feature file or partial by name, as it stands in the package.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is none; the nearest is suggested.
+    """
+    if name not in SUBJECTS + PARTIALS:
+        raise unknown("feature file", name, SUBJECTS + PARTIALS)
+    return _read(name)
+
+
+def features_sql(tables: Iterable[str] | None = None) -> str:
+    """Compose the feature files into one query with the named parameter ``$as_of``, sorted by customer_id.
+
+    Each file becomes a common table expression of its name, so that what several of them read is computed once.
+    """
+    names = _chosen(tables)
+    needed = _with_what_they_read(names)
+    ctes = ",\n".join(f"{name} AS MATERIALIZED (\n{_body(name)})" for name in needed)
+    columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in _described(name))
+    joins = "".join(f"\nLEFT JOIN {name} ON {name}.customer_id = life.customer_id" for name in names if name != "life")
+    return f"WITH {ctes}\nSELECT\n    {columns}\nFROM life{joins}\nORDER BY life.customer_id"
+
+
+def dictionary_markdown() -> str:
+    """Write docs/features.md: the rules that all features share, then each file's columns."""
+    parts = [_PREFACE]
+    for name in SUBJECTS:
+        question, *notes = _notes(name)
+        parts.append(f"## {name}\n\n{question}\n\n{' '.join(notes)}\n")
+        rows = [f"| `{column}` | {unit} | {meaning} |" for column, unit, meaning in _described(name)]
+        parts.append("\n".join(["| column | unit | meaning |", "|---|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _as_date(as_of: date | str) -> date:
+    try:
+        moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+        day = moment.date() if isinstance(moment, datetime) else moment
+        if isinstance(day, date) and (not isinstance(moment, datetime) or moment == datetime(*day.timetuple()[:3])):
+            return day
+    except ValueError:
+        pass
+    raise WorkbenchError(f"as_of = {as_of!r} is not a day. Give a date, or text as '2026-07-01'.")
+
+
+def _chosen(tables: Iterable[str] | None) -> list[str]:
+    asked = SUBJECTS if tables is None else [tables] if isinstance(tables, str) else list(tables)
+    for name in asked:
+        if name not in SUBJECTS:
+            raise unknown("feature file", name, SUBJECTS)
+    return [name for name in SUBJECTS if name == "life" or name in asked]
+
+
+def _require_coverage(warehouse: Queryable, day: date, names: list[str]) -> None:
+    spans = _spans(warehouse)
+    if not spans:
+        return
+    last = max(b for _, b in spans.values()) + timedelta(days=1)
+    declared = getattr(warehouse, "as_of", None)
+    first, last = min(a for a, _ in spans.values()) + timedelta(days=1), max(last, declared or last)
+    if not first <= day <= last:
+        raise CannotAnswer(f"as_of = {day} lies outside the data. Choose a day from {first} to {last}.")
+    if "detail_record" in spans and "detail_record" in _tables_read(names):
+        _require_detail(day, *spans["detail_record"])
+
+
+def _require_detail(day: date, first: date, last: date) -> None:
+    earliest, latest = first + timedelta(days=DETAIL_DAYS), last + timedelta(days=1)
+    if earliest <= day <= latest:
+        return
+    others = [name for name in SUBJECTS if "detail_record" not in _tables_read([name])]
+    choice = f"Choose an as_of from {earliest} to {latest}, or leave" if earliest <= latest else "Leave"
+    raise CannotAnswer(
+        f"the features of use need the detail records of the {DETAIL_DAYS} days before as_of = {day}; those on record "
+        f"run from {first} to {last}. {choice} those features out with tables={others}."
+    )
+
+
+def _spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
+    """First and last day on record, by table of dated facts; tables without rows are left out."""
+    parts = [
+        f"SELECT '{table}' AS fact, CAST({first} AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
+        for table, (first, last) in _FIRST_LAST.items()
+    ]
+    frame = warehouse.query(" UNION ALL ".join(parts)).dropna()
+    return {
+        fact: (pd.Timestamp(first).date(), pd.Timestamp(last).date())
+        for fact, first, last in frame.itertuples(index=False)
+    }
+
+
+def _with_what_they_read(names: list[str]) -> list[str]:
+    """The files and the files they read, in an order in which each comes after what it reads."""
+    found: list[str] = []
+
+    def visit(name: str) -> None:
+        for other in _read_by(name):
+            if other in SUBJECTS + PARTIALS:
+                visit(other)
+        if name not in found:
+            found.append(name)
+
+    for name in names:
+        visit(name)
+    return found
+
+
+def _tables_read(names: list[str]) -> set[str]:
+    return {table for name in _with_what_they_read(names) for table in _read_by(name)}
+
+
+def _read_by(name: str) -> list[str]:
+    """Names that stand after FROM or JOIN in a file and are not its own common table expressions."""
+    body = _body(name)
+    own = set(re.findall(r"(\w+) AS \(", body))
+    return [table for table in dict.fromkeys(re.findall(r"(?:FROM|JOIN) ([a-z_]+)", body)) if table not in own]
+
+
+@cache
+def _read(name: str) -> str:
+    place = f"partial/{name}.sql" if name in PARTIALS else f"{name}.sql"
+    return (resources.files("workbench.warehouse") / "features" / place).read_text(encoding="utf-8")
+
+
+def _header(name: str) -> list[str]:
+    lines = _read(name).splitlines()
+    return lines[: next(i for i, line in enumerate(lines) if not line.startswith("--"))]
+
+
+def _body(name: str) -> str:
+    return "\n".join(_read(name).splitlines()[len(_header(name)) :]) + "\n"
+
+
+def _notes(name: str) -> list[str]:
+    header = _header(name)
+    return [line.removeprefix("-- ") for line in (header[: header.index("--")] if "--" in header else header)]
+
+
+def _described(name: str) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    header = _header(name)
+    for line in header[header.index("--") + 1 :]:
+        if start := _DESCRIBED.fullmatch(line):
+            rows.append(start.groups())
+        elif rows and (more := _CONTINUED.fullmatch(line)):
+            rows[-1] = (*rows[-1][:2], f"{rows[-1][2]} {more[1]}")
+        else:
+            raise WorkbenchError(
+                f"features/{name}.sql: '{line}' is not '-- name [unit]: meaning' nor its continuation."
+            )
+    return rows
+
+
+_PREFACE = """# Features
+
+One row a customer who is active on a day, `as_of`: the columns of `customer_features(warehouse, as_of)`. This page is
+generated from the SQL files (`python -m workbench.warehouse.features > docs/features.md`), and a test holds it to them.
+
+Rules that all features share:
+
+- `as_of` is exclusive: nothing that happened on that day or later enters. A window of 90 days is the 90 days that end
+  with the day before `as_of`; "12 months" reaches back to the same day of the month.
+- Days since something are counted to `as_of`: what happened on the day before is 1 day ago.
+- A table without any row knows nothing: the columns it feeds are missing (NaN). A customer without a row in a table
+  that has rows counts 0. Shares and means of nothing are missing.
+- Numbers are DOUBLE. Amounts are added as exact decimals, so that no sum depends on the order of rows.
+- Money is in the currency of the source, as its mapping declares. Times are local and naive.
+- A day before or after the data is refused, and so are features of use where the detail records on hand do not cover
+  the 90 days before `as_of` entirely.
+
+Running the files elsewhere: they use the part of SQL that means the same on DuckDB, Spark and PostgreSQL (a test lists
+it and renders them with sqlglot). Make each partial and file a view of its name, in the order of this page, as some read
+others; the partial `customer_day` is to be cached or stored on an engine that doesn't materialise it. `$as_of` is a
+named parameter: bind it as `{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the
+marker `:as_of`, on Spark; as `%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query
+that `features_sql()` composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on
+PostgreSQL).
+"""
+
+if __name__ == "__main__":
+    print(dictionary_markdown(), end="")

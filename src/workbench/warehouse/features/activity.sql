@@ -1,0 +1,33 @@
+-- How recently, and on how many days, did the customer use the network?
+-- Grain: one row a customer who joined before as_of. Parameters: as_of (date, exclusive).
+-- Reads the partial customer_day. Any event counts, outgoing or incoming.
+--
+-- recency_days [days]: Days from the last event on record to as_of; 1 is the day before. Missing without an event.
+-- frequency [days]: Days with at least one event in the last 90 days.
+WITH latest AS (
+    SELECT
+        customer_id,
+        MAX(started_at) AS last_event
+    FROM detail_record
+    WHERE started_at < CAST($as_of AS DATE)
+    GROUP BY customer_id
+),
+active AS (
+    SELECT
+        customer_id,
+        COUNT(*) AS days
+    FROM customer_day
+    GROUP BY customer_id
+),
+known AS (
+    SELECT CASE WHEN COUNT(*) > 0 THEN 0 END AS zero FROM detail_record
+)
+SELECT
+    customer.customer_id,
+    CAST(DATE_DIFF('day', CAST(latest.last_event AS DATE), CAST($as_of AS DATE)) AS DOUBLE) AS recency_days,
+    CAST(COALESCE(active.days, known.zero) AS DOUBLE) AS frequency
+FROM customer
+CROSS JOIN known
+LEFT JOIN latest ON latest.customer_id = customer.customer_id
+LEFT JOIN active ON active.customer_id = customer.customer_id
+WHERE customer.joined_on < CAST($as_of AS DATE)

@@ -1,0 +1,105 @@
+"""Which version of a warehouse is in force? Built aside, published whole, one writer at a time.
+
+data/warehouse/SOURCE/
+    CURRENT                     name of the version in force, and of the one before it
+    3f9c0a1b2c4d/               a version: warehouse.duckdb, detail_record/2026-01.parquet …
+    .building-…/                a version in the making, or what a crash left of it
+    .lock                       held by the one writer
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+BUILDING = ".building-"
+KEPT = 2
+
+
+def versions_in_force(folder: Path) -> list[str]:
+    """Names of the version in force and of the one before it; none where nothing is published."""
+    try:
+        names = (folder / "CURRENT").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return []
+    return [name for name in names if (folder / name / "warehouse.duckdb").is_file()]
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder for one writer; a lock dies with its process.
+
+    Raises
+    ------
+    WorkbenchError
+        If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise WorkbenchError(
+                f"another ingest (process {holder}) is writing {folder}. Wait until it has finished, then try again."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def building(folder: Path, version: str) -> Iterator[Path]:
+    """Give an empty folder for a new version, and remove whatever is left of it at the end."""
+    for left in folder.glob(f"{BUILDING}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    place = folder / f"{BUILDING}{version}"
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def publish(place: Path, version: str) -> None:
+    """Put a whole version in force; a crash at any point leaves the old one or the new one, never a part."""
+    folder = place.parent
+    for file in place.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    for inner in [*(p for p in place.rglob("*") if p.is_dir()), place]:
+        _sync(inner)
+    if (folder / version).exists():
+        shutil.rmtree(folder / version)
+    place.rename(folder / version)
+    _sync(folder)
+    put_in_force(folder, version)
+
+
+def put_in_force(folder: Path, version: str) -> None:
+    """Point CURRENT to a version, and remove all but it and the one before it."""
+    kept = [version, *(name for name in versions_in_force(folder) if name != version)][:KEPT]
+    part = folder / f"{BUILDING}CURRENT"
+    part.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    _sync(part)
+    os.replace(part, folder / "CURRENT")
+    _sync(folder)
+    for old in folder.iterdir():
+        if old.is_dir() and old.name not in kept and not old.name.startswith(BUILDING):
+            shutil.rmtree(old)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

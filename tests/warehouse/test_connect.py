@@ -1,0 +1,132 @@
+"""The door of the warehouse: what it gives, in which order, and what it refuses."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.warehouse import ingest, open_warehouse
+from workbench.warehouse.connect import project_root
+
+MAPPING = """
+title = "A shop"
+operator = "中国电信"
+as_of = 2026-07-01
+[[file]]
+path = "s.csv"
+table = "survey_response"
+[file.columns]
+response_id = "r"
+wave = "w"
+operator = { constant = "中国电信" }
+service = { constant = "mobile" }
+weight = { constant = 1.5 }
+items = { Q10 = "a", Q2 = "b" }
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A project with one survey of three interviews."""
+    folder = tmp_path_factory.mktemp("项 目")
+    (folder / "data" / "mappings").mkdir(parents=True)
+    (folder / "data" / "raw" / "shop").mkdir(parents=True)
+    (folder / "data" / "mappings" / "shop.toml").write_text(MAPPING, encoding="utf-8")
+    (folder / "data" / "raw" / "shop" / "s.csv").write_text("r,w,a,b\n2,A,5,\n1,B,7,8\n3,A,9,10\n")
+    ingest("shop", root=folder)
+    return folder
+
+
+def test_warehouse_says_what_it_is(root):
+    """Source, operator, currency and as_of come from the mapping; only tables with rows are listed."""
+    warehouse = open_warehouse("shop", root=root)
+    assert (warehouse.operator, warehouse.currency, warehouse.as_of) == ("中国电信", "yuan", date(2026, 7, 1))
+    assert warehouse.tables() == ["survey_response"] and len(warehouse.version) == 12
+    assert warehouse.account().values.tolist() == [["s.csv", "survey_response", 3, 3, 0]]
+
+
+def test_survey_is_wide_ordered_and_keeps_missing_answers(root):
+    """One column an item in natural order, one row an interview in order of its number."""
+    wide = open_warehouse("shop", root=root).survey()
+    base = ["response_id", "wave", "operator", "province", "service", "channel", "weight"]
+    assert wide.columns.tolist() == [*base, "Q2", "Q10"]
+    assert wide["response_id"].tolist() == ["1", "2", "3"]
+    assert wide["Q2"].isna().tolist() == [False, True, False] and wide["Q10"].tolist() == [7.0, 5.0, 9.0]
+    assert open_warehouse("shop", root=root).survey("A")["response_id"].tolist() == ["2", "3"]
+
+
+def test_query_takes_parameters_and_sees_all_tables(root):
+    """Positions and names both work; tables without rows are there, empty, typed."""
+    warehouse = open_warehouse("shop", root=root)
+    assert warehouse.query("SELECT ? AS x", [3])["x"].tolist() == [3]
+    assert warehouse.query("SELECT $day AS x", {"day": date(2026, 1, 2)})["x"][0] == pd.Timestamp("2026-01-02")
+    assert warehouse.query("SELECT count(*) AS n FROM detail_record JOIN bill USING (customer_id)")["n"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/hostname')",
+        "INSERT INTO stored.facts VALUES ('a', 'b')",
+        "COPY (SELECT 1) TO '/tmp/x.csv'",
+        "SET enable_external_access = true",
+        "SELECT * FROM no_such_table",
+    ],
+)
+def test_query_can_neither_write_nor_reach_out(root, sql):
+    """A query reads this version of this warehouse, and nothing else."""
+    with pytest.raises(WorkbenchError, match="the query failed"):
+        open_warehouse("shop", root=root).query(sql)
+
+
+def test_unknown_names_are_refused_with_the_nearest(root):
+    """Source, table, column, wave and campaign: each is told what there is."""
+    warehouse = open_warehouse("shop", root=root)
+    for call, words in (
+        (lambda: open_warehouse("shpo", root=root), "no source 'shpo'.*Did you mean 'shop'"),
+        (lambda: warehouse.table("survey"), "no table 'survey'"),
+        (lambda: warehouse.table("customer", ["provinz"]), "Did you mean 'province'"),
+        (lambda: warehouse.survey("C"), "no wave 'C'.*'A', 'B'"),
+        (lambda: warehouse.campaign("x"), "no campaign_id 'x'"),
+    ):
+        with pytest.raises(WorkbenchError, match=words):
+            call()
+
+
+def test_source_without_warehouse_is_told_the_command(root):
+    """A mapping without a warehouse: the command that makes it is in the message."""
+    (root / "data" / "mappings" / "new.toml").write_text(MAPPING, encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="Run: workbench data ingest new"):
+        open_warehouse("new", root=root)
+
+
+def test_warehouse_of_another_schema_or_a_damaged_one_is_refused(root, tmp_path):
+    """Older tables are not read as if they were today's."""
+    shutil.copytree(root, tmp_path / "p")
+    place = open_warehouse("shop", root=tmp_path / "p").place
+    with duckdb.connect(str(place / "warehouse.duckdb")) as con:
+        con.execute("UPDATE facts SET value = '0' WHERE name = 'schema_version'")
+    with pytest.raises(WorkbenchError, match=r"has tables of version 0; .* Run: workbench data ingest shop"):
+        open_warehouse("shop", root=tmp_path / "p")
+    (place / "warehouse.duckdb").write_bytes(b"nonsense")
+    with pytest.raises(WorkbenchError, match="can't be read"):
+        open_warehouse("shop", root=tmp_path / "p")
+
+
+def test_project_root_is_found_upwards_or_by_the_environment(root, tmp_path, monkeypatch):
+    """The nearest folder with data/mappings, else WORKBENCH_HOME, else a message that says both."""
+    monkeypatch.delenv("WORKBENCH_HOME", raising=False)
+    monkeypatch.chdir(root / "data" / "raw")
+    assert project_root() == root
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkbenchError, match="set WORKBENCH_HOME"):
+        project_root()
+    monkeypatch.setenv("WORKBENCH_HOME", str(root))
+    assert project_root() == root.resolve()
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    with pytest.raises(WorkbenchError, match="has no data/mappings"):
+        project_root()
