@@ -133,14 +133,14 @@ def test_a_broken_notebook_is_named(root, call):
 
 
 def test_outside_a_project_the_way_in_is_said(tmp_path, monkeypatch, call):
-    """No project upwards, or a WORKBENCH_HOME that is no folder."""
+    """No project upwards, or a WORKBENCH_HOME that is no project."""
     monkeypatch.delenv("WORKBENCH_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
     code, _, complained = call("list")
     assert code == 2
     assert "is not inside a workbench project" in complained
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "none"))
-    assert "which is no folder" in call("list")[2]
+    assert "which has no data/mappings" in call("list")[2]
 
 
 def test_the_project_is_found_from_below_or_by_name(root, monkeypatch, tmp_path):

@@ -189,11 +189,7 @@ def check(source: str) -> int:
     """Show the account of SOURCE: raw lines = accepted + quarantined, per file."""
     from workbench.warehouse import open_warehouse
 
-    account = open_warehouse(source, root=project_root()).account()
-    _frame(account)
-    balanced = bool((account["raw"] == account["accepted"] + account["quarantined"]).all())
-    click.echo("the account balances" if balanced else "THE ACCOUNT DOES NOT BALANCE: raw != accepted + quarantined")
-    return 0 if balanced else 1
+    return _show_account(open_warehouse(source, root=project_root()).full_account(changed=False))
 
 
 @data.command()
@@ -231,8 +227,10 @@ def _ensure_sample(root: Path) -> None:
     raw = root / "data" / "raw" / SAMPLE
     if not raw.is_dir():
         _write_sample(raw, 20_000, 0)
-    if _is_stale(SAMPLE, root) and _ingest(SAMPLE, None, root):
-        raise WorkbenchError("the account of the sample operator does not balance. See workbench data check.")
+    if _is_stale(SAMPLE, root):
+        if _ingest(SAMPLE, None, root):
+            raise WorkbenchError("the account of the sample operator does not balance. See workbench data check.")
+        (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()
 
 
 def _is_stale(source: str, root: Path) -> bool:
@@ -264,9 +262,12 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
     from workbench.warehouse import ingest
 
-    account = ingest(source, raw=raw, root=root)
-    _frame(account.frame)
-    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE")
+    return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
+
+
+def _show_account(account: Any) -> int:
+    click.echo("\n".join(account.lines()))
+    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
     return 0 if account.balanced else 1
 
 
@@ -304,14 +305,6 @@ def _rules(column: Any) -> str:
     if column.relationships:
         rules.append("in " + ".".join(column.relationships))
     return "; ".join(rules)
-
-
-def _frame(frame: Any) -> None:
-    _table(list(map(str, frame.columns)), ([_cell(v) for v in row] for row in frame.itertuples(index=False)))
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,}" if hasattr(value, "__index__") and not isinstance(value, bool) else str(value)
 
 
 def _table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:

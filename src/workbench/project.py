@@ -18,8 +18,8 @@ def project_root() -> Path:
     """
     home = os.environ.get("WORKBENCH_HOME")
     if home:
-        if not Path(home).is_dir():
-            raise WorkbenchError(f"WORKBENCH_HOME is '{home}', which is no folder. Set it to the project's folder.")
+        if not (Path(home) / "data" / "mappings").is_dir():
+            raise WorkbenchError(f"WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.")
         return Path(home).resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):

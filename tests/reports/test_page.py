@@ -99,6 +99,15 @@ def test_terminal_colours_are_stripped_and_endless_text_is_cut():
     assert len(page.plain("x" * 1_000_000)) < 11_000
 
 
+def test_a_long_list_of_numbers_is_cut():
+    """The page shows the first and counts the rest; the file has all."""
+    rows = [{"name": f"n{i}", "value": i, "unit": "1", "low": None, "high": None} for i in range(100)]
+    made = _page(_code(outputs=[_shown({page.QUANTITIES: rows}, kind="quantities")]))
+    assert "100 numbers recorded" in made
+    assert "<td>n39</td>" in made and "<td>n40</td>" not in made
+    assert "60 more are in the file" in made
+
+
 def test_a_page_is_small():
     """The frame, style included, is under 15 KB."""
     assert len(_page(_text("# Title")).encode()) < 15_000

@@ -216,10 +216,20 @@ def test_an_interrupted_publication_is_mended(tmp_path):
         assert not aside.exists()
 
 
+STALL = """
+import os, time
+with open("started.new", "w") as file:
+    print(os.getpid(), file=file)
+os.rename("started.new", "started")
+time.sleep(120)
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="skipped: interrupts are sent as POSIX signals")
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
     """Ctrl-C ends workers and kernels; no part of a report is published and no temporary folder stays."""
-    _notebook(tmp_path, "slow", "# Slow", "open('started', 'w').close()\nimport time\ntime.sleep(120)")
+    _notebook(tmp_path, "slow", "# Slow", STALL)
+    (tmp_path / "data" / "mappings").mkdir(parents=True)
     source = str(Path(__file__).parents[2] / "src")
     environment = os.environ | {"WORKBENCH_HOME": str(tmp_path), "PYTHONPATH": source}
     command = [sys.executable, "-m", "workbench", "run"]
@@ -233,3 +243,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
     assert said.decode().strip().splitlines() == ["workbench: stopped; what was published before stands."]
     assert list((tmp_path / "reports" / "runs").iterdir()) == []
     assert not (tmp_path / "reports" / "site").exists()
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int((tmp_path / "started").read_text()), 0)
+            time.sleep(0.1)

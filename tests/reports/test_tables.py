@@ -34,6 +34,12 @@ def test_cells_are_formatted_once_by_column():
     assert shown[3][2:] == ["", "30.0%", ""]
 
 
+def test_whole_numbers_beside_gaps_stay_whole():
+    """A count in a column with gaps is shown without decimals."""
+    made = _payload(pd.DataFrame({"members": [118.0, np.nan, 63.0]}))
+    assert tables.shown(made) == [["118"], [""], ["63"]]
+
+
 def test_rows_on_few_customers_are_suppressed_everywhere():
     """Below the minimum the count reads <10 and the numbers are gone, from the payload, too."""
     made = _payload(counts="customers")

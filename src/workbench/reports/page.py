@@ -18,6 +18,7 @@ from workbench.reports import tables
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
+LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
 NOTICE = "<!--notice-->"
 
@@ -49,6 +50,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
         links=links,
         blocks=blocks,
         contents=contents,
+        longest=LONGEST_LIST,
         style=_style(),
     )
 

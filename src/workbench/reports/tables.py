@@ -210,6 +210,8 @@ def _default_format(cells: list[Any], kind: str) -> str:
     largest = max((abs(v) for v in cells if v is not None), default=0)
     if kind == "integer":
         return "{:,d}" if largest >= 10_000 else "{:d}"
+    if all(v == round(v) for v in cells if v is not None):
+        return "{:,.0f}"
     magnitude = math.floor(math.log10(largest)) if largest else 0
     return f"{{:,.{min(max(3 - magnitude, 0), 6)}f}}"
 
