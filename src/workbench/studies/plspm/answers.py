@@ -20,7 +20,7 @@ from workbench.studies.plspm.model import PathModel
 
 Missing = Literal["mean", "listwise"]
 Weights = str | Sequence[float] | np.ndarray | pd.Series | None
-CHUNK = 2048
+CHUNK = 512
 FLAT = 1e-12
 
 
@@ -164,11 +164,12 @@ def moments(answers: Answers, rows: np.ndarray) -> Moments:
     crossed = np.zeros((len(rows), g * (p + g)))
     first = np.zeros((count, len(rows), 1 + p + g))
     starts = np.searchsorted(answers.cell, np.arange(count + 1))
+    features = np.ones((CHUNK, 1 + p + g + len(upper[0])))
     for c in range(count):
         for start in range(starts[c], starts[c + 1], CHUNK):
             part = slice(start, min(start + CHUNK, starts[c + 1]))
             x, absent = answers.x[part], answers.missing[part][:, gaps]
-            sums = rows[:, part] @ np.hstack([np.ones((len(x), 1)), x, absent, _products(x)])
+            sums = rows[:, part] @ _filled(features[: len(x)], x, absent)
             first[c] += sums[:, : 1 + p + g]
             total += sums[:, 1 + p + g :]
             if g and (holes := absent.any(axis=1)).any():
@@ -211,15 +212,16 @@ def _means(sums: np.ndarray, p: int, gaps: np.ndarray) -> np.ndarray:
     return sums[..., 1 : 1 + p] / np.where(given > FLAT, given, np.nan)
 
 
-def _products(x: np.ndarray) -> np.ndarray:
-    """Products of all pairs of columns i <= j, in the order of `numpy.triu_indices`."""
+def _filled(features: np.ndarray, x: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """Fill rows with 1, answers, gaps, and products of all pairs i <= j in the order of `numpy.triu_indices`."""
     p = x.shape[1]
-    out = np.empty((len(x), p * (p + 1) // 2))
-    at = 0
+    at = 1 + p + absent.shape[1]
+    features[:, 1 : 1 + p] = x
+    features[:, 1 + p : at] = absent
     for i in range(p):
-        np.multiply(x[:, i:], x[:, i : i + 1], out=out[:, at : at + p - i])
+        np.multiply(x[:, i:], x[:, i : i + 1], out=features[:, at : at + p - i])
         at += p - i
-    return out
+    return features
 
 
 def _numbers(column: pd.Series, model: PathModel) -> np.ndarray:

@@ -30,7 +30,8 @@ class OperatorGaps(Result):
     ----------
     table : DataFrame
         One row a pair: the other columns of the index's cells, operator, against, gap (points, operator minus
-        against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm (over all rows), larger_than_noise.
+        against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm (over all
+        rows), larger_than_noise.
     construct : str
     level : float
     """

@@ -1,0 +1,79 @@
+"""How fast is the path engine? CPU time against the Python peer `seminr`, same survey, same run, as ratios.
+
+Run: python benchmarks/plspm.py [SURVEY.csv]   (a survey with the ECSI items; a simulated one if not given)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workbench.resampling import one_thread
+from workbench.studies.plspm import PathModel, bootstrap_pls
+from workbench.studies.satisfaction import satisfaction_index
+
+MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
+
+
+def simulated(model: PathModel, n: int, seed: int = 0) -> pd.DataFrame:
+    """Answers 1-10 that share one factor."""
+    rng = np.random.default_rng(seed)
+    values = 7 + 1.2 * rng.normal(size=(n, 1)) + rng.normal(size=(n, len(model.items)))
+    return pd.DataFrame(np.clip(np.round(values), 1, 10), columns=list(model.items))
+
+
+def cpu(task: Callable[[], object]) -> float:
+    """CPU seconds of a task, on one thread."""
+    with one_thread():
+        start = time.process_time()
+        task()
+        return time.process_time() - start
+
+
+def peer(survey: pd.DataFrame, model: PathModel, resamples: int) -> Callable[[], object] | None:
+    """The same bootstrap by `seminr`; None if it is not installed."""
+    try:
+        import seminr
+    except ImportError:
+        return None
+    constructs = seminr.constructs(*(seminr.composite(c.name, list(c.items)) for c in model.constructs))
+    paths = seminr.relationships(*(seminr.paths(from_=list(s), to=t) for t, s in model.paths.items()))
+
+    def task() -> object:
+        fitted = seminr.estimate_pls(data=survey, measurement_model=constructs, structural_model=paths)
+        return seminr.bootstrap_model(fitted, nboot=resamples, cores=1)
+
+    return task
+
+
+def main() -> None:
+    """Print one line a case."""
+    ecsi, tcsi = PathModel.from_toml(MODELS / "ecsi.toml"), PathModel.from_toml(MODELS / "tcsi.toml")
+    small = pd.read_csv(sys.argv[1]) if len(sys.argv) > 1 else simulated(ecsi, 250)
+    bootstrap_pls(small, ecsi, resamples=100)
+    cases = {"250 respondents": (small, 5000), "50,000 respondents": (simulated(ecsi, 50_000), 500)}
+    for name, (survey, resamples) in cases.items():
+        ours = cpu(lambda s=survey, r=resamples: bootstrap_pls(s, ecsi, resamples=r, interval="percentile"))
+        print(f"{name}, {resamples:,} resamples: {ours:.2f} CPU s", end="")
+        few = max(resamples // 50, 20)
+        theirs = peer(survey, ecsi, few)
+        print(f", seminr takes {cpu(theirs) * resamples / few / ours:.0f} times as long" if theirs else "")
+    if peer(small, ecsi, 20) is None:
+        print("no ratios: the peer is not installed. Into an environment of its own: pip install seminr")
+    rng = np.random.default_rng(1)
+    panel = simulated(tcsi, 93_000).assign(
+        operator=rng.integers(0, 3, 93_000), service=rng.integers(0, 4, 93_000), province=rng.integers(0, 31, 93_000),
+        weight=rng.uniform(0.5, 2, 93_000),
+    )  # fmt: skip
+    cells = ("operator", "service", "province")
+    national = cpu(lambda: satisfaction_index(panel, tcsi, by=cells, resamples=1000))
+    print(f"93,000 respondents, 372 cells, 1,000 stratified replicates, 8 indices a cell: {national:.1f} CPU s")
+
+
+if __name__ == "__main__":
+    main()
