@@ -59,6 +59,13 @@ def test_no_model_sees_the_member():
     assert abs(np.mean(found)) < 3 / np.sqrt(12)
 
 
+def test_a_feature_without_values_changes_nothing():
+    """A column that is missing for all members, number or text, leaves ranks as they were."""
+    table = campaign(600).assign(empty=np.nan, blank=None)
+    found = predict_uplift(table, features=[*FEATURES, "empty", "blank"], **HOW)
+    assert np.isfinite(found).all() and found.std() > 0
+
+
 def test_refusals():
     """An unknown learner, one fold, no features and a tiny campaign are refused."""
     table = campaign(200)
