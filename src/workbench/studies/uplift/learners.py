@@ -38,7 +38,7 @@ class Trees:
     rate: float = 0.05
 
     def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Callable:
-        """Fit by squared error and give the function that predicts, x of shape (n, p); an empty column splits nothing."""
+        """Fit by squared error, x of shape (n, p), and give the function that predicts; empty columns split nothing."""
         model = HistGradientBoostingRegressor(
             max_leaf_nodes=self.leaves,
             max_iter=self.rounds,
