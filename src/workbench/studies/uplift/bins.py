@@ -39,11 +39,22 @@ class ScoreBins:
         -------
         array, shape (resamples, 2, bins, 1 + q)
         """
-        size, direction = np.linalg.eigh(self.products)
-        root = direction * np.sqrt(np.maximum(size, 0))[..., None, :]
+        root = _root(self.products)
         generator = np.random.default_rng(seeds(rng, 1)[0])
         noise = generator.standard_normal((resamples, *self.totals.shape))
         return self.totals + np.einsum("abij,rabj->rabi", root, noise)
+
+
+def _root(products: np.ndarray) -> np.ndarray:
+    """Lower triangular root of each matrix (last two axes), 0 where a value adds nothing; scales with the values."""
+    root = np.zeros_like(products)
+    for j in range(products.shape[-1]):
+        rest = products[..., :, j] - (root[..., :, :j] * root[..., j : j + 1, :j]).sum(axis=-1)
+        pivot = rest[..., j]
+        adds = pivot > 1e-10 * products[..., j, j]
+        size = np.sqrt(np.where(adds, pivot, 1.0))
+        root[..., j:, j] = np.where(adds[..., None], rest[..., j:] / size[..., None], 0.0)
+    return root
 
 
 def score_bins(score: np.ndarray, treated: np.ndarray, values: np.ndarray, *, most: int = MOST_BINS) -> ScoreBins:

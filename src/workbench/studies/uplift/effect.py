@@ -198,7 +198,7 @@ def average_effect(
         If a column is missing or not numeric, the outcome or treatment has gaps, there are not two arms, or the
         method needs covariates and has none.
     CannotAnswer
-        If an arm has fewer than 2 members or clusters, or fewer than covariates + 2.
+        If the outcome is the same for all, or an arm has fewer than 2 members or clusters, or covariates + 2.
 
     References
     ----------
@@ -223,6 +223,8 @@ def average_effect(
     treated, y = arms(members, treatment), numbers(members, outcome)
     if min(treated.sum(), (~treated).sum()) < 2:
         raise CannotAnswer("not answerable: an arm has a single member, so nothing tells how uncertain its mean is.")
+    if (y == y[0]).all():
+        raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
     group = cluster_codes(members, clusters)
     plain = arm_means(y, treated)
     if method == "difference":

@@ -38,7 +38,7 @@ class Trees:
     rate: float = 0.05
 
     def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Callable:
-        """Fit by squared error and give the function that predicts, x of shape (n, p)."""
+        """Fit by squared error, x of shape (n, p), and give the function that predicts; empty columns split nothing."""
         model = HistGradientBoostingRegressor(
             max_leaf_nodes=self.leaves,
             max_iter=self.rounds,
@@ -48,7 +48,8 @@ class Trees:
             categorical_features=categorical or None,
             random_state=0,
         )
-        return model.fit(x, y, sample_weight=weight).predict
+        known = np.where(np.isnan(x).all(axis=0), 0.0, x)
+        return model.fit(known, y, sample_weight=weight).predict
 
 
 def predict_uplift(

@@ -33,8 +33,13 @@ def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None) -
     found, errors, correction = {}, {}, np.ones(len(y))
     for name, arm in (("treated", treated), ("control", ~treated)):
         count = int(arm.sum())
-        design = np.ones((count, 1)) if x is None else np.column_stack([np.ones(count), x[arm]])
-        if count < design.shape[1] + 2 and x is not None:
+        if x is None:
+            found[name] = float(y[arm].mean())
+            errors[name] = np.where(arm, (y - found[name]) / count, 0.0)
+            correction[arm] = 1 / np.sqrt(1 - 1 / count)
+            continue
+        design = np.column_stack([np.ones(count), x[arm]])
+        if count < design.shape[1] + 2:
             raise CannotAnswer(
                 f"not answerable: {count} members of an arm cannot be adjusted for {design.shape[1] - 1} covariates; "
                 "give fewer, or method='difference'."

@@ -75,11 +75,8 @@ def scores(members: pd.DataFrame, score: str | pd.Series) -> np.ndarray:
     """Give the score of each member, from a column or from a Series with the labels of `members`."""
     if isinstance(score, str):
         return numbers(members, score, role="score")
-    if (
-        not members.index.is_unique
-        or not score.index.is_unique
-        or len(score.index.union(members.index)) != len(members)
-    ):
+    alike = score.index.is_unique and members.index.is_unique and len(score) == len(members)
+    if not (alike and score.index.isin(members.index).all()):
         raise WorkbenchError("score must hold one value for each row label of members, and no other label.")
     return numbers(pd.DataFrame({"score": score.reindex(members.index)}), "score", role="score")
 

@@ -65,19 +65,43 @@ def best_share(curve: pd.DataFrame, drawn: np.ndarray, level: float) -> tuple[fl
     return float(share[best]), float(kept.min()), float(kept.max())
 
 
-def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> tuple[float, np.ndarray]:
-    """Net of the cut that the other parts of the list chose, part by part, and each row's error in it."""
+@dataclass(frozen=True)
+class Assessed:
+    """Net per customer of cuts that were chosen without the members they are judged on, and how much more than
+    contacting everybody that is on the same members.
+
+    net, advantage : float; net_errors, advantage_errors : arrays, one a judged member, whose sum of squares over their
+    number squared is the variance; cuts : array, lowest score contacted in each judged part; weights : its share.
+    """
+
+    net: float
+    net_errors: np.ndarray
+    advantage: float
+    advantage_errors: np.ndarray
+    cuts: np.ndarray
+    weights: np.ndarray
+
+
+def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
+    """Judge on each part of the list, drawn by lot, the cut that the parts before it chose; the first only chooses.
+
+    Parts that chose for one another would share their luck and make the interval too short: looking only back, the
+    errors of the parts are uncorrelated.
+    """
     order = np.lexsort([rows.redeemed, rows.y, score, rows.treated])
     part = np.empty(len(score), dtype=np.int64)
     part[order] = draw_folds(rows.treated[order], PARTS, seeds(rng, 2)[1])
-    value, errors = 0.0, np.zeros(len(score))
-    for k in range(PARTS):
-        held = part == k
-        cut = _cut(rows.part(~held), score[~held], costs)
-        worth, error = policy(rows.part(held), score[held] >= cut, costs)
-        value += held.mean() * worth
-        errors[held] = error
-    return value, errors
+    found = []
+    for k in range(1, PARTS):
+        held, before = rows.part(part == k), part < k
+        cut = _cut(rows.part(before), score[before], costs)
+        net, errors = policy(held, score[part == k] >= cut, costs)
+        whole, whole_errors = policy(held, np.ones(len(held.y), dtype=bool), costs)
+        found.append((cut, len(held.y), net, net - whole, errors, errors - whole_errors))
+    cuts, sizes, net, advantage = (np.array([row[i] for row in found], dtype=float) for i in range(4))
+    weights = sizes / sizes.sum()
+    errors, more = (np.concatenate([row[i] for row in found]) for i in (4, 5))
+    return Assessed(float(weights @ net), errors, float(weights @ advantage), more, cuts, weights)
 
 
 def _cut(rows: Rows, score: np.ndarray, costs: Costs) -> float:

@@ -44,10 +44,10 @@ class Targeting(Result):
         Share with the highest net on the curve, and the lowest and highest share that the data cannot tell from the
         best (a confidence set, so the interval is wide where the curve is flat).
     net, net_low, net_high : float
-        Net of contacting those above a cut, each fifth of the list judged at the cut that the other four chose: free
-        of the optimism of the curve's own maximum.
+        Net of contacting those above a cut, each fifth of the list judged at the cut that the fifths before it chose:
+        free of the optimism of the curve's own maximum.
     everybody, advantage : Interval
-        Net of contacting everybody, and how much more targeting earns than that.
+        Net of contacting everybody, and how much more targeting earns than that on the members it is judged on.
     break_even : float
         Effect on the outcome at which contacting a member pays its own costs.
     verdict : Verdict
@@ -182,16 +182,19 @@ def targeting(
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
-    bins = score_bins(order, treated, np.column_stack([y, redeemed]))
+    bins = score_bins(order, treated, np.column_stack([y, redeemed]), most=100)
     curve, drawn = _curve(bins, costs, resamples, level, rng)
     plain = Rows(y, redeemed, treated)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(plain, everyone, costs)
     doubts = _doubts(plain, order, checks)
-    value, errors = (np.nan, np.full(len(y), np.nan)) if doubts else assessed(plain, order, costs, rng)
     z = norm.isf((1 - level) / 2)
-    everybody, chosen = _interval(all_value, all_errors, z), _interval(value, errors, z)
-    advantage = _interval(value - all_value, errors - all_errors, z)
+    everybody = _interval(all_value, all_errors, z)
+    chosen = advantage = Interval(np.nan, np.nan, np.nan)
+    if not doubts:
+        found = assessed(plain, order, costs, rng)
+        chosen = _interval(found.net, found.net_errors, z)
+        advantage = _interval(found.advantage, found.advantage_errors, z)
     best, low, high = best_share(curve, drawn, level)
     rate = float(redeemed[treated].mean())
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, best, currency)

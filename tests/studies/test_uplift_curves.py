@@ -1,0 +1,113 @@
+"""Curves and groups: by hand, in properties, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.uplift import effect_groups, uplift_curve
+
+HOW = {"score": "s", "outcome": "y", "treatment": "t"}
+
+
+def campaign(members: int = 500, seed: int = 0, scores: int = 40) -> pd.DataFrame:
+    """A campaign with an effect of 3 s, scores with ties, 30% treated."""
+    rng = np.random.default_rng(seed)
+    s = rng.integers(0, scores, members) / scores
+    t = rng.permutation(np.arange(members) < 0.3 * members).astype(int)
+    return pd.DataFrame({"s": s, "t": t, "y": 3 * s * t + rng.gamma(2, 1, members)})
+
+
+def test_curve_by_hand_with_unequal_arms():
+    """Three treated and two control in the upper half: 3/5 of the list has effect 5 - 1, the whole 4 - 1."""
+    table = pd.DataFrame({"s": [2, 2, 2, 1, 1], "t": [1, 1, 0, 1, 0], "y": [4.0, 6.0, 1.0, 2.0, 1.0]})
+    curve = uplift_curve(table, **HOW)
+    assert curve.points["share"].tolist() == [0, 0.6, 1]
+    assert curve.points["gain"].tolist() == pytest.approx([0, 0.6 * 4, 3])
+    assert curve.qini_excess == pytest.approx(0.5 * (2.4 - 0.6 * 3))
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10**6), factor=st.floats(0.1, 100))
+def test_order_scale_labels_and_score_transform(seed, factor):
+    """Row order and monotone scores change nothing, scale scales, swapped arms flip the sign."""
+    table = campaign(seed=seed)
+    found = uplift_curve(table, resamples=100, **HOW)
+
+    def again(changed: pd.DataFrame):
+        return uplift_curve(changed, resamples=100, **HOW)
+
+    shuffled, scaled = again(table.sample(frac=1, random_state=seed)), again(table.assign(y=factor * table["y"]))
+    swapped, bent = again(table.assign(t=1 - table["t"])), again(table.assign(s=np.exp(table["s"])))
+    assert (shuffled.qini_excess, shuffled.se) == pytest.approx((found.qini_excess, found.se), rel=1e-9)
+    assert (scaled.qini_excess, scaled.se) == pytest.approx((factor * found.qini_excess, factor * found.se), rel=1e-6)
+    assert swapped.qini_excess == pytest.approx(-found.qini_excess, rel=1e-9)
+    assert bent.qini_excess == pytest.approx(found.qini_excess, rel=1e-12)
+
+
+def test_copies_leave_the_curve():
+    """Every member listed twice gives the same curve."""
+    table = campaign()
+    twice = uplift_curve(pd.concat([table, table], ignore_index=True), **HOW)
+    assert twice.qini_excess == pytest.approx(uplift_curve(table, **HOW).qini_excess, rel=1e-9)
+
+
+def test_equal_scores_are_contact_at_random():
+    """A constant score ranks nobody: the excess is exactly 0."""
+    curve = uplift_curve(campaign().assign(s=1.0), **HOW)
+    assert (curve.qini_excess, curve.se) == (0, 0)
+    assert curve.headline().startswith("No evidence")
+
+
+def test_bins_resample_as_members_do():
+    """The standard error from bins equals that of a bootstrap of members, within three of its own standard errors."""
+    table = campaign(2_000, scores=10**6)
+    found = uplift_curve(table, resamples=2_000, **HOW)
+    rng = np.random.default_rng(0)
+    repeats = [
+        uplift_curve(table.iloc[rng.integers(0, 2_000, 2_000)].reset_index(drop=True), resamples=100, **HOW).qini_excess
+        for _ in range(200)
+    ]
+    assert found.se == pytest.approx(np.std(repeats), rel=0.16)
+
+
+def test_groups_by_hand():
+    """Two groups with effects 3 and 1 where 2 and 0 were predicted: the slope is 1."""
+    table = pd.DataFrame({"s": [2.0] * 4 + [0.0] * 4, "t": [1, 1, 0, 0] * 2, "y": [4, 6, 1, 3, 2, 4, 1, 3.0]})
+    found = effect_groups(table, groups=2, **HOW)
+    assert found.groups["effect"].tolist() == [3, 1]
+    assert found.groups["predicted"].tolist() == [2, 0]
+    assert found.slope == pytest.approx(1)
+
+
+def test_groups_recover_the_scale():
+    """Scores a third of the true effect have slope 3, within three standard errors."""
+    found = effect_groups(campaign(5_000), **HOW)
+    se = (found.slope_high - found.slope_low) / 2 / 1.96
+    assert abs(found.slope - 3) < 3 * se
+    assert "real and are not to scale" in found.headline()
+
+
+def test_pictures_and_quantities():
+    """Curve and groups draw with units on the axes, and name their numbers."""
+    curve = uplift_curve(campaign(), campaign="spring", unit="yuan", **HOW)
+    assert "yuan" in curve.plot().get_ylabel()
+    assert [q.name for q in curve.quantities()] == ["qini_excess[campaign=spring,outcome=y]"]
+    groups = effect_groups(campaign(), campaign="spring", **HOW)
+    groups.plot().figure.clear()
+    assert len(groups.summary()) == 5 and [q.unit for q in groups.quantities()] == ["1"]
+
+
+def test_refusals():
+    """A score with gaps, scores of other members, few resamples and too many groups are refused."""
+    table = campaign()
+    with pytest.raises(WorkbenchError, match="score 's' is missing or infinite for 1 of 500"):
+        uplift_curve(table.assign(s=table["s"].where(table.index > 0)), **HOW)
+    with pytest.raises(WorkbenchError, match="one value for each row label"):
+        uplift_curve(table, score=pd.Series([1.0, 2.0]), outcome="y", treatment="t")
+    with pytest.raises(WorkbenchError, match="at least 100"):
+        uplift_curve(table, resamples=10, **HOW)
+    with pytest.raises(CannotAnswer, match="fewer than 2 members"):
+        effect_groups(table.iloc[:6], **HOW)

@@ -1,0 +1,154 @@
+"""The average effect: by hand, in properties, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.uplift import average_effect, check_campaign
+
+HOW = {"outcome": "y", "treatment": "t"}
+TINY = pd.DataFrame({"t": [1, 1, 1, 0, 0], "y": [4.0, 6.0, 8.0, 1.0, 3.0]})
+
+
+def campaign(members: int = 400, seed: int = 0) -> pd.DataFrame:
+    """A campaign with an effect of 2 on y, covariates with gaps and a rare category, and households of two."""
+    rng = np.random.default_rng(seed)
+    x, t = rng.normal(size=members), rng.permutation(np.arange(members) < 0.4 * members).astype(int)
+    table = pd.DataFrame({"t": t, "y": 1 + 2 * t + 3 * x + rng.normal(size=members), "x": x})
+    table["town"] = rng.choice(["A", "B", "C"], members)
+    table.loc[0, "town"] = "Z"
+    table.loc[rng.random(members) < 0.1, "x"] = np.nan
+    table["household"] = np.arange(members) // 2
+    return table
+
+
+def test_difference_by_hand():
+    """Means 6 and 2 differ by 4, with variance 4/3 + 2/2."""
+    found = average_effect(TINY, **HOW)
+    assert found.estimate == pytest.approx(4)
+    assert found.se == pytest.approx(np.sqrt(4 / 3 + 2 / 2))
+    assert found.relative.estimate == pytest.approx(2)
+    assert (found.n_treated, found.n_control) == (3, 2)
+
+
+def test_clusters_by_hand():
+    """Two clusters an arm with means 1, 3 and 5, 9: the variance is that of four cluster means."""
+    table = pd.DataFrame({"t": [0, 0, 0, 0, 1, 1, 1, 1], "y": [1, 1, 3, 3, 5, 5, 9, 9], "shop": list("aabbccdd")})
+    found = average_effect(table, clusters="shop", **HOW)
+    assert found.estimate == pytest.approx(5)
+    assert found.se == pytest.approx(np.sqrt(2 / 2 + 8 / 2))
+
+
+def test_lin_equals_the_interacted_regression():
+    """Lin's estimate and HC2 error equal the full regression with the arm times every centred covariate."""
+    table = campaign()
+    found = average_effect(table, covariates=["x", "town"], method="lin", **HOW)
+    x = table["x"].fillna(table["x"].mean())
+    columns = [x, table["x"].isna(), table["town"] == "B", table["town"] == "C"]
+    x = np.column_stack(columns).astype(float)
+    x -= x.mean(axis=0)
+    t, y = table["t"].to_numpy(float), table["y"].to_numpy()
+    design = np.column_stack([np.ones(len(y)), t, x, t[:, None] * x])
+    inverse = np.linalg.inv(design.T @ design)
+    beta = inverse @ design.T @ y
+    residual = y - design @ beta
+    leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+    meat = design.T @ (design * (residual**2 / (1 - leverage))[:, None])
+    assert found.estimate == pytest.approx(beta[1], rel=1e-9)
+    assert found.se == pytest.approx(np.sqrt((inverse @ meat @ inverse)[1, 1]), rel=1e-9)
+    assert found.variance_ratio < 0.5
+
+
+def test_doubly_robust_finds_the_effect_with_less_error():
+    """AIPW is within three standard errors of the truth, 2, and beats the plain difference."""
+    found = average_effect(campaign(2_000), covariates=["x", "town"], method="aipw", **HOW)
+    assert abs(found.estimate - 2) < 3 * found.se
+    assert found.variance_ratio < 0.7
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6), factor=st.floats(0.1, 100))
+@pytest.mark.parametrize("method", ["difference", "lin"])
+def test_order_scale_and_labels(method, seed, factor):
+    """Row order changes nothing, the outcome's scale scales, and swapped arms flip the sign."""
+    table = campaign(60, seed)
+    options = {"covariates": ["x"], "method": method} | HOW
+    found = average_effect(table, **options)
+    shuffled = average_effect(table.sample(frac=1, random_state=seed), **options)
+    scaled = average_effect(table.assign(y=factor * table["y"]), **options)
+    swapped = average_effect(table.assign(t=1 - table["t"]), **options)
+    assert shuffled.estimate == pytest.approx(found.estimate, rel=1e-9)
+    assert (scaled.estimate, scaled.se) == pytest.approx((factor * found.estimate, factor * found.se), rel=1e-9)
+    assert (swapped.estimate, swapped.se) == pytest.approx((-found.estimate, found.se), rel=1e-9)
+
+
+def test_members_copied_as_households_change_nothing():
+    """Each member listed twice as one household gives the estimate and (nearly) the error of the single list."""
+    table = campaign(300).assign(household=np.arange(300))
+    twice = pd.concat([table, table], ignore_index=True)
+    found, copied = average_effect(table, **HOW), average_effect(twice, clusters="household", **HOW)
+    assert copied.estimate == pytest.approx(found.estimate)
+    assert copied.se == pytest.approx(found.se, rel=1e-9)
+
+
+def test_aipw_does_not_depend_on_row_order():
+    """The folds follow the members, not the file."""
+    table = campaign(300)
+    options = {"covariates": ["x", "town"], "method": "aipw"} | HOW
+    shuffled = average_effect(table.sample(frac=1, random_state=1), **options)
+    assert shuffled.estimate == pytest.approx(average_effect(table, **options).estimate, rel=1e-12)
+
+
+def test_headline_says_only_what_the_interval_carries():
+    """An interval that holds 0 is no evidence; arms that differ are not answerable and give no quantities."""
+    quiet = average_effect(campaign(60).assign(y=lambda d: d["household"] % 7), **HOW)
+    assert quiet.headline().startswith("No evidence that the campaign changed y")
+    assert "raised y by +" in average_effect(campaign(), **HOW).headline()
+    table = campaign()
+    table["risk"] = table["t"] + np.linspace(0, 1, len(table))
+    checks = check_campaign(table, treatment="t", covariates=["risk"])
+    refused = average_effect(table, checks=checks, **HOW)
+    assert refused.headline().startswith("Not answerable: the arms differ before the campaign")
+    assert list(refused.quantities()) == []
+
+
+def test_quantities_and_picture():
+    """The effect is named by campaign and outcome, and the picture says it."""
+    found = average_effect(TINY.assign(y=[1, 1, 0, 0, 0]), campaign="spring", **HOW)
+    assert next(q.name for q in found.quantities()) == "effect[campaign=spring,outcome=y]"
+    assert found.binary and "points" in found.plot().texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"t": [1, 1, 1, 1, 1]}, "one arm only"),
+        ({"t": [1, np.nan, 1, 0, 0]}, "missing for 1 of 5"),
+        ({"t": [1, 2, 1, 0, 0]}, "Keep two arms"),
+        ({"y": ["a", "b", "c", "d", "e"]}, "is not numeric"),
+        ({"y": [1, np.nan, 3, 4, 5]}, "missing or infinite for 1 of 5"),
+    ],
+)
+def test_refused_columns(change, words):
+    """A table that cannot be used is refused with what is wrong and how many rows."""
+    with pytest.raises(WorkbenchError, match=words):
+        average_effect(TINY.assign(**change), **HOW)
+
+
+def test_other_refusals():
+    """A misspelt column, a method without covariates, an unknown method and a single member are refused."""
+    with pytest.raises(WorkbenchError, match="Did you mean 'y'"):
+        average_effect(TINY, outcome="yy", treatment="t")
+    with pytest.raises(WorkbenchError, match="adjusts for covariates"):
+        average_effect(TINY, method="lin", **HOW)
+    with pytest.raises(WorkbenchError, match="no method 'diff'"):
+        average_effect(TINY, method="diff", **HOW)
+    with pytest.raises(CannotAnswer, match="single member"):
+        average_effect(TINY.iloc[2:4], **HOW)
+    with pytest.raises(CannotAnswer, match="same for all"):
+        average_effect(TINY.assign(y=1.0), **HOW)
+    with pytest.raises(WorkbenchError, match="repeats row labels"):
+        average_effect(pd.concat([TINY, TINY]), **HOW)

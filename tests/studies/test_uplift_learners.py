@@ -1,0 +1,79 @@
+"""Predicted effects: every learner finds a strong one, from other folds only, whatever the order of the rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.uplift import effect_groups, predict_uplift, uplift_curve
+
+HOW = {"outcome": "y", "treatment": "t"}
+FEATURES = ["x", "town", "noise"]
+
+
+def campaign(members: int = 3_000, seed: int = 0) -> pd.DataFrame:
+    """Contact helps in town A by 4, elsewhere by nothing, more with x; a third of x is missing; 30% treated."""
+    rng = np.random.default_rng(seed)
+    t = rng.permutation(np.arange(members) < 0.3 * members)
+    table = pd.DataFrame({"t": np.where(t, "treatment", "control"), "x": rng.random(members)})
+    table["town"] = rng.choice(["A", "B", None], members)
+    table["noise"] = rng.normal(size=members)
+    table["tau"] = np.where(table["town"] == "A", 4.0, 0.0) + 2 * table["x"]
+    table["y"] = 5 * table["x"] + t * table["tau"] + rng.normal(size=members)
+    return table.assign(x=table["x"].where(rng.random(members) > 0.3)).set_index(np.arange(members) + 7)
+
+
+@pytest.mark.parametrize("learner", ["s", "t", "x", "dr", "r"])
+def test_each_learner_finds_who_reacts(learner):
+    """Predictions correlate with the true effect, average to it and rank it beyond chance."""
+    table = campaign()
+    score = predict_uplift(table, features=FEATURES, learner=learner, **HOW)
+    assert score.index.equals(table.index)
+    assert np.corrcoef(score, table["tau"])[0, 1] > 0.8
+    assert score.mean() == pytest.approx(table["tau"].mean(), abs=0.35)
+    assert uplift_curve(table, score=score, **HOW).low > 0
+
+
+def test_default_is_to_scale():
+    """The calibration interval of the default learner holds 1."""
+    table = campaign(6_000)
+    found = effect_groups(table, score=predict_uplift(table, features=FEATURES, **HOW), **HOW)
+    assert found.slope_low < 1.1 and found.slope_high > 0.95
+
+
+def test_row_order_changes_nothing():
+    """A shuffled file gives each member exactly the same prediction."""
+    table = campaign(600)
+    score = predict_uplift(table, features=FEATURES, **HOW)
+    shuffled = predict_uplift(table.sample(frac=1, random_state=3), features=FEATURES, **HOW)
+    pd.testing.assert_series_equal(shuffled.sort_index(), score, check_exact=True)
+
+
+def test_no_model_sees_the_member():
+    """Where the outcome is pure noise the predictions do not find it: the mean excess of 12 campaigns is near 0."""
+    found = []
+    for seed in range(12):
+        table = campaign(400, seed).assign(y=lambda d, s=seed: np.random.default_rng(10_000 + s).normal(size=len(d)))
+        curve = uplift_curve(table, score=predict_uplift(table, features=FEATURES, rng=seed, **HOW), **HOW)
+        found.append(curve.qini_excess / curve.se)
+    assert abs(np.mean(found)) < 3 / np.sqrt(12)
+
+
+def test_a_feature_without_values_changes_nothing():
+    """A column that is missing for all members, number or text, leaves ranks as they were."""
+    table = campaign(600).assign(empty=np.nan, blank=None)
+    found = predict_uplift(table, features=[*FEATURES, "empty", "blank"], **HOW)
+    assert np.isfinite(found).all() and found.std() > 0
+
+
+def test_refusals():
+    """An unknown learner, one fold, no features and a tiny campaign are refused."""
+    table = campaign(200)
+    with pytest.raises(WorkbenchError, match="no learner 'xx'"):
+        predict_uplift(table, features=FEATURES, learner="xx", **HOW)
+    with pytest.raises(WorkbenchError, match="at least 2"):
+        predict_uplift(table, features=FEATURES, folds=1, **HOW)
+    with pytest.raises(WorkbenchError, match="features is empty"):
+        predict_uplift(table, features=[], **HOW)
+    with pytest.raises(CannotAnswer, match="not answerable: the smaller arm"):
+        predict_uplift(table.iloc[:40], features=FEATURES, **HOW)

@@ -1,0 +1,134 @@
+"""The intervals of the uplift study hold the truth as often as they say, in campaigns whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.studies.uplift import average_effect, targeting, uplift_curve
+from workbench.studies.uplift.policy import Costs, Rows, assessed
+
+MARGIN, CONTACT = 0.5, 0.6
+
+
+@dataclass(frozen=True)
+class World:
+    """A population of campaigns: `slope` of the effect in x, share of treated, share of members who buy at all."""
+
+    slope: float
+    share: float = 0.5
+    buyers: float = 0.3
+    level: float = 1.0
+
+    def draw(self, members: int, seed: int) -> pd.DataFrame:
+        """Draw a campaign; `tau` is the individual effect, `score` a noisy guess of it made before the campaign."""
+        rng = np.random.default_rng(seed)
+        x = rng.random(members)
+        treated = rng.permutation(np.arange(members) < round(self.share * members))
+        tau = self.level + self.slope * (x - 0.5)
+        buys = rng.random(members) < self.buyers
+        base = np.where(buys, rng.gamma(2.0, 4.0, members), 0.0)
+        y = base + treated * np.where(buys, tau / self.buyers, 0.0)
+        score = x + 0.3 * rng.standard_normal(members)
+        noise = rng.standard_normal(members)
+        columns = {"treated": treated, "y": y, "x": x, "tau": tau, "score": score, "noise": noise}
+        return pd.DataFrame(columns)
+
+    def truth(self) -> Truth:
+        """The population's values, from a million members."""
+        crowd = self.draw(1_000_000, 10**6).sort_values("score", ascending=False)
+        share = np.arange(1, len(crowd) + 1) / len(crowd)
+        gain = crowd["tau"].to_numpy().cumsum() / len(crowd)
+        excess = float((gain - share * gain[-1]).mean())
+        return Truth(crowd["score"].to_numpy()[::-1], share, gain, excess)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Ascending scores, and share and gain at each depth of the population, and its Qini excess."""
+
+    ascending: np.ndarray
+    share: np.ndarray
+    gain: np.ndarray
+    excess: float
+
+    def net(self, cut: float) -> float:
+        """Net per customer of contacting those with at least this score."""
+        count = len(self.ascending) - np.searchsorted(self.ascending, cut)
+        return 0.0 if count == 0 else float(MARGIN * self.gain[count - 1] - CONTACT * count / len(self.share))
+
+    def best_share(self) -> float:
+        """Share with the highest net."""
+        return float(self.share[(MARGIN * self.gain - CONTACT * self.share).argmax()])
+
+
+def holds(world: World, runs: int, members: int = 4_000) -> pd.Series:
+    """Share of runs in which each interval holds its truth, and in which a random score wins."""
+    truth, rows = world.truth(), []
+    how = {"outcome": "y", "treatment": "treated"}
+    for run in range(runs):
+        table = world.draw(members, run)
+        effect = average_effect(table, **how)
+        lin = average_effect(table, covariates=["x"], **how)
+        curve = uplift_curve(table, score="score", resamples=200, rng=run, **how)
+        middle = curve.points.iloc[(curve.points["share"] - 0.4).abs().argmin()]
+        gain = np.interp(middle["share"], truth.share, truth.gain)
+        money = {"margin": MARGIN, "contact_cost": CONTACT, "resamples": 200, "rng": run}
+        target = targeting(table, score="score", **money, **how)
+        lost = targeting(table, score="noise", **money, **how)
+        plan = _plan(table, run)
+        net = sum(w * truth.net(cut) for w, cut in zip(plan.weights, plan.cuts, strict=True))
+        rows.append(
+            {
+                "effect": effect.low <= world.level <= effect.high,
+                "effect, adjusted": lin.low <= world.level <= lin.high,
+                "Qini excess": curve.low <= truth.excess <= curve.high,
+                "curve at 40%": middle["low"] <= gain <= middle["high"],
+                "net at chosen share": target.net_low <= net <= target.net_high,
+                "best share": target.best_share_low - 0.006 <= truth.best_share() <= target.best_share_high + 0.006,
+                "random score wins": lost.verdict == "works and targetable",
+                "score wins": target.verdict == "works and targetable",
+            }
+        )
+    return pd.DataFrame(rows).mean()
+
+
+def _plan(table: pd.DataFrame, rng: int):
+    rows = Rows(table["y"].to_numpy(), np.zeros(len(table)), table["treated"].to_numpy())
+    return assessed(rows, table["score"].to_numpy(), Costs(MARGIN, CONTACT, 0.0, 0.0), rng)
+
+
+def _require(found: pd.Series, runs: int) -> None:
+    """Coverage within three standard errors of 95%, the best share's at least that; a random score wins at most 5%."""
+    allowed = 3 * np.sqrt(0.95 * 0.05 / runs)
+    for name in ("effect", "effect, adjusted", "Qini excess", "curve at 40%", "net at chosen share"):
+        assert abs(found[name] - 0.95) <= allowed, (name, found[name])
+    assert found["best share"] >= 0.95 - allowed
+    assert found["random score wins"] <= 0.05 + allowed
+
+
+def test_intervals_hold_the_truth_where_effects_differ():
+    """In 50 campaigns with heterogeneous effects every interval covers within three standard errors of 95%."""
+    _require(holds(World(slope=4.0), 50, 2_000), 50)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(slope=4.0),
+        World(slope=0.0),
+        World(slope=4.0, share=0.9),
+        World(slope=4.0, buyers=0.03),
+        World(slope=4.0, level=0.0),
+    ],
+    ids=["differing", "alike", "90/10", "rare buyers", "no mean effect"],
+)
+def test_coverage_over_a_thousand_campaigns(world):
+    """Every interval covers within three standard errors of 95% over 1,000 campaigns of each kind."""
+    found = holds(world, 1_000)
+    print(f"\n{world}\n{found.round(3).to_string()}")
+    _require(found, 1_000)

@@ -1,0 +1,121 @@
+"""Money and the verdict: by hand, the five verdicts, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.studies.uplift import check_campaign, describe_targets, targeting
+
+HOW = {"score": "s", "outcome": "y", "treatment": "t"}
+MONEY = {"margin": 0.5, "contact_cost": 1.0, "resamples": 300}
+
+
+def campaign(effect, members: int = 4_000, seed: int = 0) -> pd.DataFrame:
+    """A campaign where contact brings `effect(s)` to a member with score s in 0-1, and a tenth redeems."""
+    rng = np.random.default_rng(seed)
+    s, t = rng.random(members), rng.permutation(np.arange(members) % 2)
+    y = 10 + t * effect(s) + 3 * rng.normal(size=members)
+    return pd.DataFrame({"s": s, "t": t, "y": y, "redeemed": (rng.random(members) < 0.1 * t).astype(int)})
+
+
+def test_net_by_hand():
+    """Upper half: 0.5 (6 - 2) - 1 = 1 each; a redeemer in two costs 0.4 more; everybody: 0.5 x 2 - 1 - 0.2."""
+    table = pd.DataFrame({"s": [2] * 4 + [1] * 4, "t": [1, 1, 0, 0] * 2, "y": [5, 7, 1, 3, 2, 2, 2, 2.0]})
+    table["redeemed"] = [1, 0, 0, 0, 0, 1, 0, 0]
+    found = targeting(table, incentive_cost=0.4, response="redeemed", **MONEY, **HOW)
+    assert found.curve["share"].tolist() == [0, 0.5, 1]
+    assert found.curve["net"].tolist() == pytest.approx([0, 0.5 * (2 - 1 - 0.2), 0.5 * 2 - 1 - 0.2])
+    assert found.everybody.estimate == pytest.approx(-0.2)
+    assert found.break_even == pytest.approx((1 + 0.2) / 0.5)
+    assert found.verdict == "not answerable" and "fewer than 100" in found.headline()
+    assert list(found.quantities()) == []
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict"),
+    [
+        (lambda s: 8 * (s > 0.5), "works and targetable"),
+        (lambda s: 6 + 0 * s, "works, contact everybody"),
+        (lambda s: 2 + 0 * s, "no evidence"),
+        (lambda s: 0 * s, "harms"),
+    ],
+)
+def test_verdicts(effect, verdict):
+    """Each kind of campaign gets its verdict, and the words carry the money."""
+    found = targeting(campaign(effect), campaign="spring", **MONEY, **HOW)
+    assert found.verdict == verdict
+    assert "yuan per customer [" in found.headline()
+    assert next(iter(found.quantities())).name == "best_share[campaign=spring]"
+
+
+def test_the_best_share_is_found():
+    """Where half of the list reacts, the interval of the best share holds one half and is short."""
+    found = targeting(campaign(lambda s: 8 * (s > 0.5)), **MONEY, **HOW)
+    assert found.best_share_low <= 0.5 <= found.best_share_high < 0.75
+    assert found.net_low < 0.5 * (0.5 * 8 - 1) < found.net_high
+
+
+def test_fixed_cost_is_spread_over_the_list():
+    """A fixed cost lowers every net but that of contacting nobody by its share."""
+    table = campaign(lambda s: 8 * (s > 0.5))
+    plain, charged = targeting(table, **MONEY, **HOW), targeting(table, fixed_cost=400, **MONEY, **HOW)
+    assert (plain.curve["net"] - charged.curve["net"]).tolist() == pytest.approx([0] + [0.1] * (len(plain.curve) - 1))
+    assert plain.net - charged.net == pytest.approx(0.1)
+
+
+def test_row_order_changes_nothing():
+    """A shuffled file gives the same money and the same share."""
+    table = campaign(lambda s: 4 * s)
+    one, other = (targeting(t, **MONEY, **HOW) for t in (table, table.sample(frac=1, random_state=1)))
+    assert (one.net, one.net_low, one.best_share) == pytest.approx((other.net, other.net_low, other.best_share))
+
+
+def test_arms_that_differ_are_not_answerable():
+    """By the checks, or by the score itself, a selected campaign gets no verdict on its money."""
+    table = campaign(lambda s: 8 * s)
+    table["t"] = (table["s"] + np.random.default_rng(0).random(len(table)) > 1).astype(int)
+    assert "differ in the score" in targeting(table, **MONEY, **HOW).headline()
+    checks = check_campaign(table, treatment="t", covariates=["s"])
+    assert targeting(table, checks=checks, **MONEY, **HOW).reasons[0] == checks.reasons[0]
+
+
+def test_an_implausible_cost_is_flagged():
+    """A contact that costs more than a customer's whole margin is pointed out."""
+    found = targeting(campaign(lambda s: 4 * s), **HOW, margin=0.5, contact_cost=50, resamples=100)
+    assert any("check the costs" in reason for reason in found.reasons)
+
+
+def test_targets_in_words():
+    """The tree says who they are: a town and a bound, with counts, and everybody where all are contacted."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"bill": rng.uniform(0, 100, 3_000), "town": rng.choice(["A", "B"], 3_000)})
+    table["s"] = ((table["town"] == "A") & (table["bill"] > 50)) + 0.01 * rng.random(3_000)
+    found = describe_targets(table, score="s", features=["bill", "town"], share=0.25)
+    assert "bill over" in found.groups["who"][0] and "town is A" in found.groups["who"][0]
+    assert found.groups["members"].sum() == 3_000
+    assert found.groups["targets"].sum() == pytest.approx(750, abs=1)
+    assert "above all: bill over" in found.headline()
+    found.plot()
+    assert describe_targets(table, score="s", features=["bill"], share=1).groups["who"].tolist() == ["everybody"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"margin": 0}, "margin is 0"),
+        ({"margin": 30}, "margin is 30"),
+        ({"contact_cost": -1}, "contact_cost is -1"),
+        ({"incentive_cost": 5}, "name the 0/1 column"),
+    ],
+)
+def test_refusals(change, words):
+    """Margins that are no shares, negative costs and incentives without redeemers are refused."""
+    with pytest.raises(WorkbenchError, match=words):
+        targeting(campaign(lambda s: s, 400), **(MONEY | change), **HOW)
+
+
+def test_picture():
+    """The curve has money and share on its axes and the best share as a label."""
+    ax = targeting(campaign(lambda s: 8 * (s > 0.5)), **MONEY, **HOW).plot()
+    assert "yuan" in ax.get_ylabel() and "may be" in ax.texts[-1].get_text()
