@@ -32,6 +32,7 @@ _FIT_ROWS = 50_000
 _STABILITY_ROWS = 10_000
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
+_SILHOUETTE_SLACK = 0.02
 _APART = 0.5
 
 
@@ -173,9 +174,10 @@ def fit_segments(
     features : DataFrame
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
-        "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
-        0.75) and all hold at least `min_share` of the customers; where none does, the one with the best least stable
-        cluster. The other criteria stand beside it in `.criteria`: they often disagree, so look at usefulness too.
+        "auto" looks at those of `candidates` whose clusters are all found again in resamples (mean Jaccard above 0.75)
+        and all hold at least `min_share` of the customers, and takes the largest whose silhouette is within 0.02 of
+        the best of them; where none is stable, the one with the best least stable cluster. All criteria stand in
+        `.criteria`: they often disagree, so look at usefulness too.
     method : {"kmeans"}
     log : sequence of str
         Features taken as log(1 + x): amounts and counts with a long tail.
@@ -292,7 +294,8 @@ def _fit(fitted, judged, k, *, starts, resamples, seed):
 def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
     good = criteria[(criteria["jaccard_least"] > STABLE) & (criteria["smallest_share"] >= min_share)]
     if len(good):
-        return int(good["k"].max())
+        near = good["silhouette"] >= good["silhouette"].max() - _SILHOUETTE_SLACK
+        return int(good.loc[near, "k"].max())
     return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
 
 
