@@ -237,13 +237,16 @@ def fit_segments(
             size: _fit(fitted, judged, size, starts=starts, resamples=screen, seed=seed)
             for size, seed in zip(tried, of_k, strict=True)
         }
-        criteria = pd.DataFrame([row for _, row in fits.values()])
+        criteria = pd.DataFrame([row for _, row, _ in fits.values()])
         best = _chosen(criteria, min_share)
         criteria["chosen"] = criteria["k"] == best
-        centres = _numbered(x, fits[best][0])
-        again = seeds(of_k[tried.index(best)], 4)[1]
-        replicates = bootstrap_jaccard(judged, nearest_centre(judged, centres), best, resamples=resamples, rng=again)
-    return _segments(features, x, how, centres, criteria, replicates)
+        centres, _, replicates = fits[best]
+        order = _numbering(x, centres)
+        if len(replicates) < resamples:
+            again = seeds(of_k[tried.index(best)], 4)[1]
+            label = nearest_centre(judged, centres)
+            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again)
+    return _segments(features, x, how, centres[order], criteria, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -276,7 +279,7 @@ def _drawn(x, tried, draw, sift):
 
 
 def _fit(fitted, judged, k, *, starts, resamples, seed):
-    """Centres for k clusters, and the row of criteria that judges them."""
+    """Centres for k clusters, the row of criteria that judges them, and their Jaccard similarities."""
     start, boot, split, pick = seeds(seed, 4)
     centres = centres_of(fitted, k, starts=starts, seed=start)
     label = nearest_centre(judged, centres)
@@ -288,7 +291,7 @@ def _fit(fitted, judged, k, *, starts, resamples, seed):
         "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split),
         **separation(judged, label, pick),
     }
-    return centres, row
+    return centres, row, jaccard
 
 
 def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
@@ -299,10 +302,10 @@ def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
     return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
 
 
-def _numbered(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Order centres by size of their cluster, the largest first; equal ones by their coordinates."""
+def _numbering(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Order of centres by size of their cluster, the largest first; equal ones by their coordinates."""
     size = np.bincount(nearest_centre(x, centres), minlength=len(centres))
-    return centres[np.lexsort([*centres.T[::-1], -size])]
+    return np.lexsort([*centres.T[::-1], -size])
 
 
 def _segments(features, x, how, centres, criteria, replicates):
