@@ -59,7 +59,7 @@ def _score_together(values: np.ndarray, bins: int) -> np.ndarray:
     if n < bins:
         return _score_few_together(values, bins)
     ordered = np.sort(values)
-    last = -(-np.arange(1, bins) * n // bins)
+    last = np.arange(1, bins) * n // bins
     cuts = ordered[last - 1]
     keep = ~((cuts == ordered[0]) & (ordered[last] == cuts))
     keep &= np.append(cuts[1:] != cuts[:-1], True)

@@ -35,7 +35,7 @@ def require_once(table: pd.DataFrame, customer: str) -> None:
         example = table.loc[twice, customer].iloc[0]
         raise WorkbenchError(
             f"customers has {int(twice.sum()):,} repeated '{customer}', "
-            f"for instance {example!r}. Give one row a customer."
+            f"for instance '{example}'. Give one row a customer."
         )
 
 

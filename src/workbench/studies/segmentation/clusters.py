@@ -32,6 +32,7 @@ _FIT_ROWS = 50_000
 _STABILITY_ROWS = 10_000
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
+_SILHOUETTE_SLACK = 0.02
 _APART = 0.5
 
 
@@ -173,9 +174,10 @@ def fit_segments(
     features : DataFrame
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
-        "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
-        0.75) and all hold at least `min_share` of the customers; where none does, the one with the best least stable
-        cluster. The other criteria stand beside it in `.criteria`: they often disagree, so look at usefulness too.
+        "auto" looks at those of `candidates` whose clusters are all found again in resamples (mean Jaccard above 0.75)
+        and all hold at least `min_share` of the customers, and takes the largest whose silhouette is within 0.02 of
+        the best of them; where none is stable, the one with the best least stable cluster. All criteria stand in
+        `.criteria`: they often disagree, so look at usefulness too.
     method : {"kmeans"}
     log : sequence of str
         Features taken as log(1 + x): amounts and counts with a long tail.
@@ -235,13 +237,16 @@ def fit_segments(
             size: _fit(fitted, judged, size, starts=starts, resamples=screen, seed=seed)
             for size, seed in zip(tried, of_k, strict=True)
         }
-        criteria = pd.DataFrame([row for _, row in fits.values()])
+        criteria = pd.DataFrame([row for _, row, _ in fits.values()])
         best = _chosen(criteria, min_share)
         criteria["chosen"] = criteria["k"] == best
-        centres = _numbered(x, fits[best][0])
-        again = seeds(of_k[tried.index(best)], 4)[1]
-        replicates = bootstrap_jaccard(judged, nearest_centre(judged, centres), best, resamples=resamples, rng=again)
-    return _segments(features, x, how, centres, criteria, replicates)
+        centres, _, replicates = fits[best]
+        order = _numbering(x, centres)
+        if len(replicates) < resamples:
+            again = seeds(of_k[tried.index(best)], 4)[1]
+            label = nearest_centre(judged, centres)
+            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again)
+    return _segments(features, x, how, centres[order], criteria, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -274,7 +279,7 @@ def _drawn(x, tried, draw, sift):
 
 
 def _fit(fitted, judged, k, *, starts, resamples, seed):
-    """Centres for k clusters, and the row of criteria that judges them."""
+    """Centres for k clusters, the row of criteria that judges them, and their Jaccard similarities."""
     start, boot, split, pick = seeds(seed, 4)
     centres = centres_of(fitted, k, starts=starts, seed=start)
     label = nearest_centre(judged, centres)
@@ -286,20 +291,21 @@ def _fit(fitted, judged, k, *, starts, resamples, seed):
         "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split),
         **separation(judged, label, pick),
     }
-    return centres, row
+    return centres, row, jaccard
 
 
 def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
     good = criteria[(criteria["jaccard_least"] > STABLE) & (criteria["smallest_share"] >= min_share)]
     if len(good):
-        return int(good["k"].max())
+        near = good["silhouette"] >= good["silhouette"].max() - _SILHOUETTE_SLACK
+        return int(good.loc[near, "k"].max())
     return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
 
 
-def _numbered(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Order centres by size of their cluster, the largest first; equal ones by their coordinates."""
+def _numbering(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Order of centres by size of their cluster, the largest first; equal ones by their coordinates."""
     size = np.bincount(nearest_centre(x, centres), minlength=len(centres))
-    return centres[np.lexsort([*centres.T[::-1], -size])]
+    return np.lexsort([*centres.T[::-1], -size])
 
 
 def _segments(features, x, how, centres, criteria, replicates):

@@ -225,7 +225,7 @@ def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = total / size
     rank = (below - w / 2) / size
     above = (total - money + wx / 2) / size
-    gini = 2 * (wx * rank).sum(axis=1, keepdims=True) / total - 1
+    gini = np.maximum(2 * (wx * rank).sum(axis=1, keepdims=True) / total - 1, 0)
     influence = 2 / mean * (x * rank + above) - (gini + 1) * (1 + x / mean)
     found = [(gini[:, 0], _standard_error(influence, w, size))]
     for share in TOP:
@@ -266,20 +266,23 @@ def _standard_error(influence: np.ndarray, w: np.ndarray, size: np.ndarray) -> n
 
 
 def _ends(x, value, error, resamples, level, rng):
-    """Ends of the intervals on the logit scale, shape (6,) each."""
+    """Ends of the intervals on the logit scale, shape (6,) each; the value itself where nothing can vary."""
     tail = (1 - level) / 2
-    spread = error / np.clip(value * (1 - value), 1e-300, None)
-    with np.errstate(divide="ignore"):
-        centre = np.log(value) - np.log1p(-value)
     quantiles = np.tile(norm.ppf([tail, 1 - tail])[:, None], (1, len(value)))
-    if resamples and len(x) < _LARGE:
-        pivots = []
-        for w in bootstrap_weights(len(x), resamples, rng=rng):
-            v, e = _estimate(x, w)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                pivots.append((np.log(v) - np.log1p(-v) - centre) / (e / (v * (1 - v))))
-        pivots = np.vstack(pivots)
-        pivots[~np.isfinite(pivots)] = np.nan
-        quantiles = np.nanquantile(pivots, [1 - tail, tail], axis=0) * -1
-    shifted = centre + quantiles * spread
-    return 1 / (1 + np.exp(-shifted))
+    with np.errstate(all="ignore"):
+        centre, spread = _logit(value, error)
+        if resamples and len(x) < _LARGE:
+            pivots = []
+            for w in bootstrap_weights(len(x), resamples, rng=rng):
+                again, noise = _logit(*_estimate(x, w))
+                pivots.append((again - centre) / noise)
+            pivots = np.vstack(pivots)
+            steady = np.isfinite(pivots)
+            pivots = np.where(steady.any(axis=0), np.where(steady, pivots, np.nan), 0.0)
+            quantiles = -np.nanquantile(pivots, [1 - tail, tail], axis=0)
+        ends = 1 / (1 + np.exp(-(centre + quantiles * spread)))
+    return np.where(error > 1e-12, ends, value)
+
+
+def _logit(value, error):
+    return np.log(value) - np.log1p(-value), error / (value * (1 - value))

@@ -76,7 +76,7 @@ class Tiers(Result):
             ax.bar_label(bars, [f"{v:.1%} of {label}" for v in table[column]], padding=3)
         ax.set_yticks(place, table.tier)
         ax.invert_yaxis()
-        ax.set_xlim(0, 125 * max(table.share.max(), table.value_share.max()))
+        ax.set_xlim(0, 145 * max(table.share.max(), table.value_share.max()))
         ax.set_xlabel("share (%)")
         return ax
 

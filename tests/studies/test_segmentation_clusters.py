@@ -1,0 +1,203 @@
+"""Clusters: known groups found again, on IBM telco, by property, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.segmentation import fit_segments
+from workbench.studies.segmentation.scaling import fit_scale
+from workbench.studies.segmentation.stability import bootstrap_jaccard, nearest_centre, verdict
+
+ADD_ONS = ["OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies"]
+
+
+@pytest.fixture(scope="module")
+def ibm(shared_data):
+    """Tenure, monthly charge and number of add-ons of the IBM telco customers."""
+    table = pd.read_csv(shared_data / "ibm_telco_churn.csv.gz")
+    columns = {"tenure": table["tenure"], "monthly_charge": table["MonthlyCharges"]}
+    return pd.DataFrame({**columns, "add_ons": (table[ADD_ONS] == "Yes").sum(axis=1)}).set_axis(table["customerID"])
+
+
+def simulated(n=600, seed=0):
+    """Three kinds of customers: data, voice and light users, with the kind of each."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    mb = np.exp(np.array([8.5, 5.0, 3.0])[kind] + 0.4 * rng.standard_normal(n))
+    minutes = np.exp(np.array([2.5, 6.0, 3.0])[kind] + 0.4 * rng.standard_normal(n))
+    night = rng.beta(*np.array([[8, 12], [1, 19], [4, 16]])[kind].T)
+    return pd.DataFrame({"data_mb": mb, "call_min": minutes, "night_share": night}), kind
+
+
+def fit_simulated(table, **choices):
+    """Fit with the scale that fits."""
+    how = {"log": ["data_mb", "call_min"], "shares": ["night_share"], "resamples": 10, "candidates": range(2, 6)}
+    return fit_segments(table, **how | choices)
+
+
+def test_known_groups_are_found():
+    """Three simulated kinds are found, k by stability, ARI above .95, the largest first."""
+    table, kind = simulated()
+    result = fit_simulated(table)
+    assert result.k == 3
+    assert adjusted_rand_score(kind, result.labels) > 0.95
+    profile = result.profile()
+    assert profile["customers"].is_monotonic_decreasing
+    assert profile["name"].tolist() == [
+        "high data mb, high night share",
+        "high call min, low night share",
+        "low data mb, low call min",
+    ] or ("high data mb" in profile["name"][0])
+    assert (result.stability()["verdict"] == "highly stable").all()
+
+
+@pytest.mark.parametrize(("k", "published"), [(3, [0.997, 0.993, 0.993]), (4, [0.980, 0.969, 0.935, 0.931])])
+def test_ibm_jaccard(ibm, k, published):
+    """Bootstrap Jaccard of the IBM clusters equals the published figures within 0.02."""
+    found = fit_segments(ibm, k=k, resamples=50).stability()["jaccard"]
+    assert sorted(found, reverse=True) == pytest.approx(published, abs=0.02)
+
+
+def test_row_order_and_seed_luck_do_not_matter(ibm):
+    """Shuffled rows give the same cluster for each customer; another seed gives the same numbering."""
+    few = ibm.iloc[:1500]
+    one = fit_segments(few, k=3, resamples=5)
+    other = fit_segments(few.sample(frac=1, random_state=1), k=3, resamples=5)
+    pd.testing.assert_series_equal(one.labels, other.labels.reindex(few.index))
+    pd.testing.assert_frame_equal(one.stability(), other.stability())
+    pd.testing.assert_frame_equal(one.criteria, other.criteria)
+    assert (fit_segments(few, k=3, resamples=5, rng=9).labels == one.labels).mean() > 0.99
+
+
+def test_assign_repeats_the_labels():
+    """The fitted segmentation gives its own customers their labels, whatever else the table holds."""
+    table, _ = simulated()
+    result = fit_simulated(table, k=3)
+    again = result.assign(table[::-1].assign(extra="x")[["extra", "night_share", "call_min", "data_mb"]])
+    pd.testing.assert_series_equal(again.sort_index(), result.labels)
+
+
+def test_centres_are_in_units():
+    """Centres come back in megabytes, minutes and shares, near the simulated medians."""
+    table, kind = simulated(3_000)
+    result = fit_simulated(table, k=3)
+    median = table.groupby(kind).median().loc[table.groupby(kind).size().sort_values(ascending=False).index]
+    assert result.centres.to_numpy() == pytest.approx(median.to_numpy(), rel=0.15)
+
+
+def test_scale_round_trip():
+    """Transform and inverse undo each other, for logs, a share and a composition, clipped at the ends only."""
+    rng = np.random.default_rng(1)
+    parts = rng.dirichlet([2, 3, 4], 50)
+    table = pd.DataFrame({"mb": rng.gamma(1, 900, 50), "night": rng.random(50), "age": rng.normal(40, 9, 50)})
+    table[["a", "b", "c"]] = parts
+    how = fit_scale(table, log=["mb"], shares=["night", ("a", "b", "c")], scale="robust")
+    assert how.inverse(how.transform(table)).to_numpy() == pytest.approx(table.to_numpy(), rel=1e-9)
+    assert np.abs(fit_scale(table, clip=1.0).transform(table)).max() <= 1.0
+
+
+def test_composition_ignores_its_total():
+    """Parts given as counts or as shares are the same composition."""
+    counts = pd.DataFrame({"a": [1.0, 2, 3], "b": [4.0, 2, 1], "c": [5.0, 5, 9]})
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    one, other = (fit_scale(t, shares=[("a", "b", "c")]).transform(t) for t in (counts, shares))
+    assert one == pytest.approx(other)
+
+
+def test_median_imputation_is_explicit():
+    """Missing values are refused with counts, or become the median of the fit on demand, in assign as well."""
+    table, _ = simulated(200)
+    holes = table.copy()
+    holes.loc[:4, "call_min"] = np.nan
+    with pytest.raises(WorkbenchError, match=r"'call_min' 5\. Fill them"):
+        fit_simulated(holes, k=2)
+    result = fit_simulated(holes, k=2, missing="median")
+    assert result.scale.fill == pytest.approx(holes.median().to_numpy())
+    assert len(result.assign(holes)) == 200
+
+
+def test_jaccard_of_certain_and_random_clusters():
+    """Far groups are found again exactly; halves of a formless cloud are not highly stable throughout."""
+    rng = np.random.SeedSequence(3)
+    far = np.repeat([[0.0, 0], [9, 9]], 50, axis=0) + np.random.default_rng(0).normal(0, 0.1, (100, 2))
+    label = nearest_centre(far, np.array([[0.0, 0], [9, 9]]))
+    assert bootstrap_jaccard(far, label, 2, resamples=5, rng=rng) == pytest.approx(1)
+    cloud = pd.DataFrame(np.random.default_rng(1).normal(size=(400, 2)), columns=["x", "y"])
+    assert fit_segments(cloud, k=5, resamples=20).stability()["jaccard"].min() < 0.75
+    assert [verdict(j) for j in (0.9, 0.8, 0.7, 0.5)] == [
+        "highly stable",
+        "stable",
+        "pattern, borders doubtful",
+        "not stable",
+    ]
+
+
+def test_large_tables_are_fitted_on_a_sample(monkeypatch):
+    """Beyond the limit the centres come from a sample, everyone gets a label, and row order still does not matter."""
+    from workbench.studies.segmentation import clusters
+
+    monkeypatch.setattr(clusters, "_FIT_ROWS", 300)
+    monkeypatch.setattr(clusters, "_STABILITY_ROWS", 200)
+    table, kind = simulated(2_000)
+    one, other = (fit_simulated(t, k=3) for t in (table, table.sample(frac=1, random_state=2)))
+    assert adjusted_rand_score(kind, one.labels) > 0.95
+    pd.testing.assert_series_equal(one.labels, other.labels.sort_index())
+
+
+def test_three_voices():
+    """Headline, summary, picture and quantities carry the same stability."""
+    import matplotlib.pyplot as plt
+
+    table, _ = simulated()
+    result = fit_simulated(table, k=3)
+    summary = result.summary()
+    assert f"{summary['jaccard'].min():.2f}" in result.headline()
+    assert ((summary["low"] <= summary["jaccard"]) & (summary["jaccard"] <= summary["high"])).all()
+    assert {q.name for q in result.quantities()} == {"clusters"} | {
+        f"cluster_{what}[{c}]" for what in ("share", "jaccard") for c in (1, 2, 3)
+    }
+    figure, ax = plt.subplots()
+    assert result.plot(ax) is ax
+    assert len(ax.texts) == 9
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"k": 1}, "at least 2 clusters"),
+        ({"k": 2.5}, "whole number"),
+        ({"k": "automatic"}, "whole number"),
+        ({"method": "kmean"}, "Did you mean 'kmeans'"),
+        ({"log": ["data_mv"]}, "Did you mean 'data_mb'"),
+        ({"log": ["night_share"]}, "one role"),
+        ({"scale": "robsut"}, "Did you mean 'robust'"),
+        ({"shares": ["call_min"], "log": []}, "leave 0-1"),
+        ({"resamples": 1}, "at least 2"),
+    ],
+)
+def test_choices_refused(change, words):
+    """A wrong k, method, column or scale is refused."""
+    with pytest.raises(WorkbenchError, match=words):
+        fit_simulated(simulated(60)[0], **{"k": 2} | change)
+
+
+def test_tables_refused():
+    """Constant and textual columns, negative logs, empty compositions, one customer and too few distinct rows."""
+    table, _ = simulated(60)
+    with pytest.raises(WorkbenchError, match="constant columns that cannot tell customers apart: 'fee'"):
+        fit_simulated(table.assign(fee=0.1), k=2)
+    with pytest.raises(WorkbenchError, match="'city' holds str; it takes numbers"):
+        fit_simulated(table.assign(city="北京"), k=2)
+    with pytest.raises(WorkbenchError, match="60 negative values"):
+        fit_simulated(table.assign(call_min=-table["call_min"]), k=2)
+    with pytest.raises(WorkbenchError, match="all 0 for 60 customers"):
+        fit_simulated(table.assign(a=0.0, b=0.0), k=2, shares=[("a", "b")])
+    with pytest.raises(CannotAnswer, match="there is 1"):
+        fit_simulated(table.iloc[:1], k=2)
+    with pytest.raises(CannotAnswer, match="4 clusters need at least as many distinct customers; 60 rows hold 3"):
+        fit_segments(pd.DataFrame({"x": np.tile([1.0, 2, 3], 20)}), k=4)
+    with pytest.raises(WorkbenchError, match="lacks 'call_min'"):
+        fit_simulated(table, k=2).assign(table.drop(columns="call_min"))

@@ -1,0 +1,253 @@
+"""Concentration and tiers: by hand, by property, on CDNOW, in simulation, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.segmentation import EXCLUDED, concentration, default_standard, read_standard, tiers
+from workbench.studies.segmentation.concentration import _estimate
+
+AMOUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=60).filter(any)
+
+
+@pytest.fixture(scope="module")
+def spent(shared_data):
+    """What each CDNOW customer spent."""
+    return (
+        pd.read_csv(shared_data / "cdnow_sample.csv.gz")
+        .groupby("sample_id")["amount"]
+        .sum()
+        .rename("spent")
+        .reset_index()
+    )
+
+
+def test_concentration_by_hand():
+    """Amounts 1, 1, 2, 6: mean difference 1.5 + ..., Gini 0.4; the best quarter brings 6 of 10."""
+    result = concentration(pd.Series([6.0, 1, 2, 1]))
+    assert result.gini.estimate == pytest.approx(0.4)
+    assert result.share_of_top(0.25) == 0.6
+    assert result.share_of_top(0.26) == 0.8
+    assert [result.customers_for(s) for s in (0.6, 0.61, 0.8, 0.9, 1.0)] == [1, 2, 2, 3, 4]
+
+
+def test_cdnow_concentration(spent):
+    """CDNOW: top fifth 67.46 %, 777 customers for 80 %, Gini .6309; the intervals hold them."""
+    result = concentration(spent["spent"], resamples=200)
+    assert round(result.share_of_top(0.2), 4) == 0.6746 or round(100 * result.share_of_top(0.2), 2) == 67.46
+    assert result.customers_for(0.8) == 777
+    assert round(float(result.gini), 4) == 0.6309
+    table = result.summary()
+    assert ((table["low"] < table["estimate"]) & (table["estimate"] < table["high"])).all()
+    assert "777" in result.headline()
+    names = [q.name for q in result.quantities()]
+    assert {"gini", "share_of_top[0.2]", "share_of_customers_for[0.8]", "customers_for[0.8]"} <= set(names)
+
+
+@settings(max_examples=50, deadline=None)
+@given(AMOUNTS, st.integers(1, 1000), st.integers(0, 99))
+def test_scale_and_order_do_not_matter(amounts, factor, seed):
+    """Gini and shares stay when amounts change their unit or customers their order."""
+    amounts = np.array(amounts, dtype=float)
+    one = concentration(amounts, resamples=0).table["estimate"]
+    other = concentration(np.random.default_rng(seed).permutation(amounts) * factor, resamples=0).table["estimate"]
+    assert other.to_numpy() == pytest.approx(one.to_numpy(), abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(AMOUNTS)
+def test_gini_is_mean_difference(amounts):
+    """Gini equals the mean absolute difference of all pairs over twice the mean."""
+    x = np.array(amounts, dtype=float)
+    direct = np.abs(x[:, None] - x).mean() / (2 * x.mean())
+    assert float(concentration(x, resamples=0).gini) == pytest.approx(direct, abs=1e-12)
+
+
+def test_weights_are_copies():
+    """A weight of two does what a second customer of the same amount does, for the error as well."""
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.lognormal(size=40))
+    weight = rng.integers(0, 3, 40).astype(float)
+    copies = np.repeat(x, weight.astype(int))
+    for weighted, copied in zip(_estimate(x, weight[None]), _estimate(copies, np.ones((1, len(copies)))), strict=True):
+        assert weighted[0] == pytest.approx(copied[0], rel=1e-9)
+
+
+def test_error_matches_simulation():
+    """The influence-function errors equal the spread over repeated samples, within its own error."""
+    rng = np.random.default_rng(5)
+    found = [[part[0] for part in _estimate(np.sort(rng.gamma(2, 20, 2_000)), np.ones((1, 2_000)))] for _ in range(300)]
+    value, error = np.array(found).swapaxes(0, 1)
+    assert error.mean(axis=0) / value.std(axis=0, ddof=1) == pytest.approx(np.ones(6), abs=4 / np.sqrt(2 * 300))
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kind", ["gamma", "zeros", "lognormal"])
+def test_intervals_cover(kind):
+    """95 % intervals of Gini, top shares and customers needed cover 93-97 % (1,000 samples of 2,000 customers)."""
+    draw = {
+        "gamma": lambda rng, n: rng.gamma(0.8, 50, n),
+        "zeros": lambda rng, n: rng.gamma(1.5, 30, n) * (rng.random(n) > 0.2),
+        "lognormal": lambda rng, n: rng.lognormal(0, 1, n),
+    }[kind]
+    rng = np.random.default_rng(11)
+    truth = concentration(draw(rng, 4_000_000), resamples=0).table["estimate"].to_numpy()
+    samples = 1_000
+    hits = np.zeros(len(truth))
+    for seed in range(samples):
+        table = concentration(draw(rng, 2_000), resamples=400, rng=seed).table
+        hits += (table["low"] <= truth) & (truth <= table["high"])
+    slack = 3 * np.sqrt(0.95 * 0.05 / samples)
+    assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= 0.97 + slack / 3).all(), hits / samples
+
+
+def test_interval_needs_customers_at_the_top():
+    """The top 1 % of 300 customers are three: their share has no interval, and the quantity says so."""
+    result = concentration(np.random.default_rng(0).gamma(2, 1, 300), resamples=50)
+    row = result.table.set_index("quantity").loc["share_of_top[0.01]"]
+    assert np.isnan(row["low"]) and row["customers"] == 3
+    assert next(q for q in result.quantities() if q.name == "share_of_top[0.01]").low is None
+
+
+@pytest.mark.parametrize(
+    ("amounts", "words"),
+    [
+        ([1.0, np.nan, 2], "1 missing or infinite"),
+        ([1.0, -2, 5], "1 negative amounts of 3"),
+        ([5.0], "there is 1 customers"),
+        ([0.0, 0.0], "no revenue at all"),
+        (["a", "b"], "to_numeric"),
+    ],
+)
+def test_revenue_refused(amounts, words):
+    """Missing, negative, absent or textual revenue is refused with its count."""
+    with pytest.raises(WorkbenchError, match=words):
+        concentration(pd.Series(amounts))
+
+
+def test_negative_as_zero_is_counted():
+    """Negative amounts count as 0 on demand, and how many is kept."""
+    result = concentration(np.array([-3.0, 1, 9]), negative="zero", resamples=0)
+    assert result.negative == 1
+    assert result.revenue.tolist() == [0, 1, 9]
+
+
+def test_equal_customers_have_gini_zero():
+    """Where all bring the same, Gini is 0 and the top fifth brings a fifth."""
+    result = concentration(np.full(100, 7.0), resamples=50)
+    assert float(result.gini) == pytest.approx(0, abs=1e-12)
+    assert result.share_of_top(0.2) == pytest.approx(0.2)
+
+
+def customers(values):
+    """Customers with an ARPU."""
+    return pd.DataFrame({"id": range(len(values)), "arpu": values})
+
+
+def test_tiers_by_share_by_hand():
+    """Of 100 distinct customers, 1, 4, 15 and 80 are diamond, gold, silver and basic."""
+    result = tiers(customers(np.arange(100.0)), customer="id", value="arpu")
+    assert result.table["customers"].tolist() == [1, 4, 15, 80]
+    assert result.table["from_value"].tolist() == [99, 95, 80, -np.inf]
+    assert result.table["value_share"].sum() == pytest.approx(1)
+    assert "diamond from 99.00 (1)" in result.headline()
+
+
+def test_ties_share_a_tier():
+    """Customers at the same value are never split; the threshold takes the closest share."""
+    values = np.array([9.0] * 3 + [5.0] * 3 + [1.0] * 4)
+    two = default_standard().iloc[[0, 3]]
+    result = tiers(customers(values), customer="id", value="arpu", shares=[0.4, 0.6], standard=two)
+    assert result.table["customers"].tolist() == [3, 7]
+    assert result.customers.groupby("arpu")["tier"].nunique().max() == 1
+    generous = tiers(customers(values), customer="id", value="arpu", shares=[0.45, 0.55], standard=two)
+    assert generous.table["customers"].tolist() == [6, 4]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 10_000), min_size=60, max_size=200, unique=True), st.integers(0, 9))
+def test_tiers_ignore_row_order(values, seed):
+    """Shuffled rows give the same table, and a better value never has a worse tier."""
+    table = customers(np.array(values, dtype=float))
+    one = tiers(table, customer="id", value="arpu", shares=[0.05, 0.1, 0.25, 0.6])
+    other = tiers(table.sample(frac=1, random_state=seed), customer="id", value="arpu", shares=[0.05, 0.1, 0.25, 0.6])
+    pd.testing.assert_frame_equal(one.customers, other.customers)
+    rank = one.customers["tier"].map({"diamond": 0, "gold": 1, "silver": 2, "basic": 3})
+    assert (np.diff(rank.to_numpy()[np.argsort(-one.customers["arpu"].to_numpy())]) >= 0).all()
+
+
+def test_exclusions_are_named_and_outside():
+    """Excluded customers have no tier, their reasons are joined, and shares leave them out."""
+    table = customers(np.arange(100.0)).assign(staff=False, fraud=False)
+    table.loc[99, ["staff", "fraud"]] = True
+    result = tiers(table, customer="id", value="arpu", exclusions=["staff", "fraud"])
+    out = result.customers[result.customers["tier"] == EXCLUDED]
+    assert out["excluded_for"].tolist() == ["staff; fraud"]
+    assert result.table["share"].sum() == pytest.approx(1)
+    assert result.table.set_index("tier").loc["diamond", "from_value"] == 98
+    assert "1 more are excluded" in result.headline()
+    assert {q.name for q in result.quantities()} >= {"tier_share[diamond]", "tier_value_share[gold]"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"shares": [0.5, 0.5]}, "4 tiers need 4 shares"),
+        ({"thresholds": [1, 2, 3]}, "3 thresholds, falling"),
+        ({"thresholds": [3, 2, 1], "shares": [0.1, 0.2, 0.3, 0.4]}, "pass one of them"),
+        ({"value": "arpa"}, "Did you mean 'arpu'"),
+        ({"exclusions": ["id"]}, "it takes true or false"),
+    ],
+)
+def test_tiers_refused(choices, words):
+    """Shares, thresholds and columns that do not fit are refused."""
+    with pytest.raises(WorkbenchError, match=words):
+        tiers(customers(np.arange(50.0)), **{"customer": "id", "value": "arpu"} | choices)
+
+
+def test_tiers_need_distinct_values():
+    """All ties, ties over two borders, or nobody to rank: no tiers by share."""
+    for values, words in ((np.ones(50), "1 distinct values"), (np.repeat([1.0, 2, 3, 4], [97, 1, 1, 1]), "ties leave")):
+        with pytest.raises(CannotAnswer, match=words):
+            tiers(
+                customers(values),
+                customer="id",
+                value="arpu",
+                shares=[0.01, 0.04, 0.45, 0.5] if len(values) > 60 else None,
+            )
+    with pytest.raises(CannotAnswer, match="nobody is left"):
+        tiers(customers(np.arange(5.0)).assign(staff=True), customer="id", value="arpu", exclusions=["staff"])
+    with pytest.raises(WorkbenchError, match="missing values: 'arpu' 1"):
+        tiers(customers([1.0, np.nan, 3]), customer="id", value="arpu")
+
+
+def test_standard_as_data(tmp_path):
+    """The shipped standard rises with the tier; one's own is read, a broken one refused."""
+    standard = default_standard()
+    assert standard["tier"].tolist() == ["diamond", "gold", "silver", "basic"]
+    assert standard["hotline_s"].is_monotonic_increasing and standard["credit_yuan"].is_monotonic_decreasing
+    path = tmp_path / "standard.toml"
+    path.write_text(
+        '[[tier]]\nname = "vip"\nname_zh = "贵宾"\n[[tier]]\nname = "rest"\nname_zh = "其他"\n', encoding="utf-8"
+    )
+    result = tiers(customers([1.0, 2, 9]), customer="id", value="arpu", thresholds=[5], standard=read_standard(path))
+    assert result.customers["tier"].tolist() == ["rest", "rest", "vip"]
+    path.write_text('[[tier]]\nname = "vip"\nname_zh = "贵宾"\n', encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="two or more tiers"):
+        read_standard(path)
+    with pytest.raises(WorkbenchError, match="no service standard at"):
+        read_standard(tmp_path / "absent.toml")
+
+
+def test_pictures_draw(spent):
+    """The Lorenz curve is labelled directly; the tier bars carry their shares."""
+    import matplotlib.pyplot as plt
+
+    for result in (concentration(spent["spent"], resamples=0), tiers(spent, customer="sample_id", value="spent")):
+        figure, ax = plt.subplots()
+        assert result.plot(ax) is ax
+        assert any("%" in text.get_text() for text in ax.texts)
+        plt.close(figure)
