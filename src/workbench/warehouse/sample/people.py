@@ -163,7 +163,7 @@ def _draw_activity(ended: np.ndarray, fraud: np.ndarray, rng: np.random.Generato
     level[month >= silent_from[:, None]] *= 0.005
     declines = (ended < NEVER) & (rng.random(count) < 0.65) & ~fraud
     to_go = np.searchsorted(MONTH_START, ended, side="right")[:, None] - 1 - month
-    drop = np.array([0.25, 0.4, 0.6, 0.8, 1.0])[np.clip(to_go, 0, 4)]
+    drop = np.array([0.2, 0.3, 0.5, 0.7, 1.0])[np.clip(to_go, 0, 4)]
     return np.where(declines[:, None], level * drop, level)
 
 
@@ -181,10 +181,10 @@ def draw_lines(customers: Customers, serial: int, rng: np.random.Generator) -> L
     fraud = customers.fraud[customer]
     profile[fraud] = 6 + (customers.id[customer[fraud]] % 2)
     mobile = (service == 0)[:, None]
-    events = EVENTS[np.minimum(profile, 5)] * np.exp(0.25 * rng.standard_normal((m, 3)) - 0.03)
+    events = EVENTS[np.minimum(profile, 5)] * np.exp(0.4 * rng.standard_normal((m, 3)) - 0.08)
     events *= customers.scale[customer, None]
-    call_s = CALL_SECONDS[np.minimum(profile, 5)] * np.exp(0.2 * rng.standard_normal(m))
-    session_mb = SESSION_MB[np.minimum(profile, 5)] * np.exp(0.3 * rng.standard_normal(m))
+    call_s = CALL_SECONDS[np.minimum(profile, 5)] * np.exp(0.35 * rng.standard_normal(m) - 0.06)
+    session_mb = SESSION_MB[np.minimum(profile, 5)] * np.exp(0.45 * rng.standard_normal(m) - 0.1)
     tariff = _draw_tariffs(events, call_s, session_mb, customers.kind[customer], service, rng)
     events[profile == 6] = (450, 1, 1)  # a SIM box: hundreds of short calls, each to another number
     events[profile == 7] = (120, 2, 3)  # bursts of long calls abroad
