@@ -17,9 +17,7 @@ _SEGMENT_SHARE = {
     "household": (0.05, 0.20, 0.55, 0.05, 0.0, 0.15),
     "organisation": (0.85, 0.0, 0.15, 0.0, 0.0, 0.0),
 }
-SERVICES = ("mobile", "broadband", "fixed", "iptv")
-REASONS = ("port_out", "disconnect", "non_payment")
-_REASON_SHARE = (0.36, 0.44, 0.20)
+_REASON_SHARE = (0.36, 0.44, 0.20)  # ported out, disconnected, cut off for non-payment
 
 # By segment: monthly churn, share of prepaid, youngest and oldest year of birth.
 _CHURN = np.array([0.011, 0.021, 0.013, 0.010, 0.036, 0.021])
@@ -52,7 +50,8 @@ TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
 class Customers:
     """A batch of n customers; every array has shape (n,) but `activity` (n, 24), its use relative to normal.
 
-    Days are counted from the first of the sample; `ended` is the last day, or NEVER.
+    Days are counted from the first of the sample; `ended` is the last day, or NEVER; `scale` is use relative to
+    the segment's.
     `hazard` is the true probability of leaving within a month.
     """
 

@@ -42,7 +42,9 @@ ITEMS = tuple(item for items in CONSTRUCTS.values() for item in items)
 _BLOCK = np.array([k for k, items in enumerate(CONSTRUCTS.values()) for _ in items])
 _LOADING = np.array([86, 84, 80, 80, 78, 76, 86, 84, 82, 84, 80, 90, 88, 88, 86, 90, 88, 86, 96, 88, 80, 86]) / 100
 _SPREAD = 2.0
-# Published satisfaction indices (2008) by operator and service; no fixed-line or broadband one for every operator.
+# Satisfaction by operator and service (mobile, broadband, fixed) as published for 2008. Tietong's fixed lines
+# count as 中国移动's, Netcom's broadband as 中国联通's, which took them over; 中国移动's broadband (no figure) lies
+# between the others.
 _SATISFACTION = np.array([[75.1, 68.3, 77.7], [78.6, 69.5, 78.0], [77.5, 71.0, 78.9]])
 _YEARLY = 0.2
 _ABOVE = dict(Image=2.5, Expectation=1.5, Quality=1.0, Value=-6, Equity=-4, Satisfaction=0, Complaints=-5, Loyalty=-2)

@@ -54,6 +54,10 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
+    Truth is in four files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    (effect_responded, effect_revenue: expected for that member), `satisfaction.json` (population paths and indices)
+    and `declared.json` (bad rows by file and kind, churn by month, mobile ARPU).
+
     The same `customers` and `seed` give the same bytes. Memory does not grow with `customers`. The folder appears
     whole or not at all; a sample that stood there before is replaced.
 
