@@ -57,15 +57,15 @@ class Known:
     def risk(self) -> np.ndarray:
         """The retention team's score, about standard normal."""
         score = 1.1 * self.decline + 0.9 * np.exp(-self.tenure_months / 24) - 0.75 * np.log(self.arpu / 45)
-        return np.clip(0.25 + score - 0.35, -2.5, 2.5)
+        return np.clip(score - 0.1, -2.5, 2.5)
 
 
 @dataclass(frozen=True)
 class Played:
-    """The campaigns of a batch, each array (3, n): members, treated, and expected effects (0 for others).
+    """The campaigns of a batch, each array (3, n): members, arms, delivery, expected effects (0 for others).
 
-    `monthly` (n,) is what each customer's bills changed in each month of the window; `p_responds` (3, n, 2) the
-    chance of the response without and with contact.
+    `effect_monthly` is in yuan a month of the window; `responded` is what was observed; `monthly` (n,) is what
+    contact changed in each customer's bill in each month of the window.
     """
 
     member: np.ndarray
@@ -101,7 +101,7 @@ def effects(known: Known) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     appetite = heavy * (0.25 + 0.75 * young) * (0.3 + 0.7 * middle)
     none = np.zeros_like(heavy)
     renews = expit(0.3 - 1.1 * known.risk())
-    upgrade = np.where(appetite < 0.13, np.minimum(1, known.arpu / 30), 1) * (40 * appetite - 5)
+    upgrade = np.where(appetite < 0.125, np.minimum(1, known.arpu / 30), 1) * (40 * appetite - 5)
     responded = np.stack([0.30 * appetite - 0.015, none, 0.25 * (1 - renews)])
     monthly = np.stack([upgrade, none, 4 + 2 * young])
     return responded, monthly, np.stack([0.03 + 0.03 * young, none + 0.05, renews])

@@ -107,10 +107,15 @@ class Extracts:
         book.close()
         tally.rows += len(rows)
 
-    def close(self) -> pd.DataFrame:
-        """Close all files and tabulate file, rows, bad_rows, encoding."""
+    def __enter__(self) -> Extracts:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         for handle in self._open.values():
             handle.close()
+
+    def frame(self) -> pd.DataFrame:
+        """Tabulate file, rows, bad_rows, encoding."""
         rows = [(path, t.rows, t.bad.total(), t.encoding) for path, t in sorted(self._files.items())]
         return pd.DataFrame(rows, columns=["file", "rows", "bad_rows", "encoding"])
 

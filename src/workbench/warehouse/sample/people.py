@@ -17,9 +17,7 @@ _SEGMENT_SHARE = {
     "household": (0.05, 0.20, 0.55, 0.05, 0.0, 0.15),
     "organisation": (0.85, 0.0, 0.15, 0.0, 0.0, 0.0),
 }
-SERVICES = ("mobile", "broadband", "fixed", "iptv")
-REASONS = ("port_out", "disconnect", "non_payment")
-_REASON_SHARE = (0.36, 0.44, 0.20)
+_REASON_SHARE = (0.36, 0.44, 0.20)  # ported out, disconnected, cut off for non-payment
 
 # By segment: monthly churn, share of prepaid, youngest and oldest year of birth.
 _CHURN = np.array([0.011, 0.021, 0.013, 0.010, 0.036, 0.021])
@@ -35,16 +33,16 @@ CIRCLE = np.array([45, 12, 18, 6, 5, 9])
 # Mobile tariffs: fee, minutes, MB, messages; beyond them yuan a minute, an MB, a message.
 MOBILE = np.array(
     [
-        (8, 0, 300, 0, 0.15, 0.006, 0.1),
-        (29, 15, 1_500, 10, 0.15, 0.005, 0.1),
-        (49, 30, 5_000, 20, 0.15, 0.004, 0.1),
-        (69, 60, 12_000, 50, 0.12, 0.003, 0.1),
-        (109, 150, 25_000, 100, 0.10, 0.003, 0.1),
-        (179, 400, 50_000, 200, 0.10, 0.002, 0.1),
+        (15, 0, 300, 0, 0.15, 0.006, 0.1),
+        (35, 15, 1_500, 10, 0.15, 0.005, 0.1),
+        (59, 30, 5_000, 20, 0.15, 0.004, 0.1),
+        (79, 60, 12_000, 50, 0.12, 0.003, 0.1),
+        (129, 150, 25_000, 100, 0.10, 0.003, 0.1),
+        (199, 400, 50_000, 200, 0.10, 0.002, 0.1),
     ]
 )
-TARIFF_IDS = ("M8", "M29", "M49", "M69", "M109", "M179", "B50", "B80", "B400", "F15", "I10")
-TARIFF_FEES = np.array([8, 29, 49, 69, 109, 179, 50, 80, 400, 15, 10], dtype=float)
+TARIFF_IDS = ("M15", "M35", "M59", "M79", "M129", "M199", "B50", "B80", "B400", "F15", "I10")
+TARIFF_FEES = np.array([15, 35, 59, 79, 129, 199, 50, 80, 400, 15, 10], dtype=float)
 TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
 
 
@@ -52,7 +50,8 @@ TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
 class Customers:
     """A batch of n customers; every array has shape (n,) but `activity` (n, 24), its use relative to normal.
 
-    Days are counted from the first of the sample; `ended` is the last day, or NEVER.
+    Days are counted from the first of the sample; `ended` is the last day, or NEVER; `scale` is use relative to
+    the segment's.
     `hazard` is the true probability of leaving within a month.
     """
 
@@ -163,7 +162,7 @@ def _draw_activity(ended: np.ndarray, fraud: np.ndarray, rng: np.random.Generato
     level[month >= silent_from[:, None]] *= 0.005
     declines = (ended < NEVER) & (rng.random(count) < 0.65) & ~fraud
     to_go = np.searchsorted(MONTH_START, ended, side="right")[:, None] - 1 - month
-    drop = np.array([0.25, 0.4, 0.6, 0.8, 1.0])[np.clip(to_go, 0, 4)]
+    drop = np.array([0.2, 0.3, 0.5, 0.7, 1.0])[np.clip(to_go, 0, 4)]
     return np.where(declines[:, None], level * drop, level)
 
 
@@ -181,10 +180,10 @@ def draw_lines(customers: Customers, serial: int, rng: np.random.Generator) -> L
     fraud = customers.fraud[customer]
     profile[fraud] = 6 + (customers.id[customer[fraud]] % 2)
     mobile = (service == 0)[:, None]
-    events = EVENTS[np.minimum(profile, 5)] * np.exp(0.25 * rng.standard_normal((m, 3)) - 0.03)
+    events = EVENTS[np.minimum(profile, 5)] * np.exp(0.4 * rng.standard_normal((m, 3)) - 0.08)
     events *= customers.scale[customer, None]
-    call_s = CALL_SECONDS[np.minimum(profile, 5)] * np.exp(0.2 * rng.standard_normal(m))
-    session_mb = SESSION_MB[np.minimum(profile, 5)] * np.exp(0.3 * rng.standard_normal(m))
+    call_s = CALL_SECONDS[np.minimum(profile, 5)] * np.exp(0.35 * rng.standard_normal(m) - 0.06)
+    session_mb = SESSION_MB[np.minimum(profile, 5)] * np.exp(0.45 * rng.standard_normal(m) - 0.1)
     tariff = _draw_tariffs(events, call_s, session_mb, customers.kind[customer], service, rng)
     events[profile == 6] = (450, 1, 1)  # a SIM box: hundreds of short calls, each to another number
     events[profile == 7] = (120, 2, 3)  # bursts of long calls abroad

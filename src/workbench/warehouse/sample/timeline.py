@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -29,9 +31,12 @@ def dates(days: np.ndarray) -> pa.Array:
 def date_texts(days: np.ndarray, form: str) -> pa.Array:
     """Turn days into text as departments write it, for instance "%Y%m%d"; what never happened is missing."""
     days = np.asarray(days)
-    every = (START + np.arange(_OLDEST, _LATEST)).astype(object)
-    texts = pa.array([day.strftime(form) for day in every])
-    return texts.take(pa.array(np.clip(days, _OLDEST, _LATEST - 1) - _OLDEST, mask=days >= NEVER))
+    return _every_day(form).take(pa.array(np.clip(days, _OLDEST, _LATEST - 1) - _OLDEST, mask=days >= NEVER))
+
+
+@cache
+def _every_day(form: str) -> pa.Array:
+    return pa.array([day.strftime(form) for day in (START + np.arange(_OLDEST, _LATEST)).astype(object)])
 
 
 def timestamps(seconds: np.ndarray, unit: str = "s") -> pa.Array:

@@ -54,6 +54,10 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
+    Truth is in four files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    (effect_responded, effect_revenue: expected for that member), `satisfaction.json` (population paths and indices)
+    and `declared.json` (bad rows by file and kind, churn by month, mobile ARPU).
+
     The same `customers` and `seed` give the same bytes. Memory does not grow with `customers`. The folder appears
     whole or not at all; a sample that stood there before is replaced.
 
@@ -118,27 +122,23 @@ def _publish(building: Path, target: Path) -> None:
 
 def _build(folder: Path, customers: int, seed: int, progress: Callable[[str, int, int], None]) -> pd.DataFrame:
     (folder / "truth").mkdir()
-    extracts = Extracts(folder)
-    tally = _Tally(folder / "truth")
-    lines = 0
-    for number, first in enumerate(range(0, customers, BATCH)):
-        count = min(BATCH, customers - first)
-        lines += _write_batch(extracts, tally, seed, number, first, count, lines)
-        progress("customers", first + count, customers)
-    money.write_tariffs(extracts)
-    products.write_products(extracts)
-    campaigns.write_campaigns(extracts)
-    products.write_market(extracts, _rng(seed, "market", 0))
-    products.write_costs(extracts, campaigns.IDS, tally.contacts, campaigns.CONTACT_COSTS, _rng(seed, "market", 1))
-    truth = survey.write_survey(extracts, _rng(seed, "survey", 0))
-    files = extracts.close()
-    tally.close()
+    with Extracts(folder) as extracts, _Tally(folder / "truth") as tally:
+        lines = 0
+        for number, first in enumerate(range(0, customers, BATCH)):
+            count = min(BATCH, customers - first)
+            lines += _write_batch(extracts, tally, seed, number, first, count, lines)
+            progress("customers", first + count, customers)
+        money.write_tariffs(extracts)
+        products.write_products(extracts)
+        campaigns.write_campaigns(extracts)
+        products.write_market(extracts, _rng(seed, "market", 0))
+        costs = campaigns.CONTACT_COSTS
+        products.write_costs(extracts, campaigns.IDS, tally.contacts, costs, _rng(seed, "market", 1))
+        truth = survey.write_survey(extracts, _rng(seed, "survey", 0))
     _write_json(folder / "truth/satisfaction.json", truth)
-    _write_json(
-        folder / _DECLARED,
-        {"customers": customers, "seed": seed, "files": extracts.declared()} | tally.declared(),
-    )
-    return files
+    declared = {"customers": customers, "seed": seed, "files": extracts.declared()} | tally.declared()
+    _write_json(folder / _DECLARED, declared)
+    return extracts.frame()
 
 
 def _rng(seed: int, stream: str, number: int) -> np.random.Generator:
@@ -197,7 +197,10 @@ class _Tally:
             "money": {name: round(value, 2) for name, value in self.money.items()},
         }
 
-    def close(self) -> None:
+    def __enter__(self) -> _Tally:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         for writer in self._writers.values():
             writer.close()
 
