@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError, require_columns, unknown
 def test_missing_column_is_named_with_the_nearest_and_what_is_there():
     """A mistyped column is refused with the nearest existing name."""
     members = pd.DataFrame({"treatmnt": [1], "revenue": [2.0]})
-    with pytest.raises(WorkbenchError, match="members lacks 'treatment'. Did you mean 'treatmnt'"):
+    with pytest.raises(WorkbenchError, match=r"members lacks 'treatment'\. Did you mean 'treatmnt'"):
         require_columns(members, ["treatment", "revenue"], "members")
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.project import project_root
 from workbench.warehouse import ingest, open_warehouse
-from workbench.warehouse.connect import project_root
 
 MAPPING = """
 title = "A shop"

@@ -16,31 +16,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.rules import literal, quoted
 from workbench.warehouse.versions import versions_in_force
-
-HOME = "WORKBENCH_HOME"
-
-
-def project_root() -> Path:
-    """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.
-
-    Raises
-    ------
-    WorkbenchError
-        If there is none.
-    """
-    if home := os.environ.get(HOME):
-        if not (Path(home) / "data" / "mappings").is_dir():
-            raise WorkbenchError(f"{HOME} is {home}, which has no data/mappings. Set it to the folder of the project.")
-        return Path(home).resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "data" / "mappings").is_dir():
-            return folder
-    raise WorkbenchError(f"no project in {here} or above it. Go to the folder of the project, or set {HOME} to it.")
 
 
 def sources(root: Path) -> list[str]:

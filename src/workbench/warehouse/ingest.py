@@ -12,10 +12,11 @@ from pathlib import Path
 import duckdb
 
 from workbench.errors import WorkbenchError
+from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.build import Build, RawFile
-from workbench.warehouse.connect import mapping_file, open_warehouse, project_root, warehouse_folder
+from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.mapping import FileBlock, Mapping, read_mapping
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.read import raw_files

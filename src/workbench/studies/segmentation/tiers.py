@@ -82,7 +82,7 @@ class Tiers(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Share of customers and of value in each tier: counts of the base, without interval."""
-        for row in self.table.itertuples():
+        for row in self.table[self.table.tier != EXCLUDED].itertuples():
             yield Quantity(f"tier_share[{row.tier}]", float(row.share), "share")
             yield Quantity(f"tier_value_share[{row.tier}]", float(row.value_share), "share")
 
