@@ -94,7 +94,7 @@ def test_indices_recover_the_population(wave, model):
     assert (np.abs(gaps["gap"] - true_gap) < 4.5 * gaps["se"]).all()
 
 
-def test_quality_comes_before_complaints_handling(wave, model):
+def test_priorities_are_the_drivers_of_satisfaction(wave, model):
     """Priorities are drivers of satisfaction only, each with an interval around it."""
     survey, _ = wave
     found = importance_performance(path_effects(survey, model, by=STRATA, resamples=200))
