@@ -1,5 +1,7 @@
 """Fixtures that several rooms need."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -14,3 +16,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("skipped: the public data sets (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def operator(tmp_path_factory) -> Path:
+    """A project with the default sample operator, ingested: made once, whichever process of a run asks first."""
+    from workbench.warehouse import ingest
+    from workbench.warehouse.sample import write_sample
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = base / "operator"
+    with (base / "operator.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "data/warehouse/sample/CURRENT").exists():
+            for part in ("mappings", "models"):
+                (root / "data" / part).mkdir(parents=True, exist_ok=True)
+                for file in (ROOT / "data" / part).glob("*.toml"):
+                    (root / "data" / part / file.name).write_bytes(file.read_bytes())
+            write_sample(root / "data/raw/sample")
+            ingest("sample", root=root)
+    return root

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from workbench.errors import WorkbenchError
 
@@ -37,8 +38,13 @@ def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Hold BLAS and OpenMP to one thread: on small problems a second one costs up to 15 times."""
-    with threadpool_limits(1):
+    with _libraries().limit(limits=1):
         yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finding the libraries costs milliseconds: once is enough
 
 
 def canonical_order(table: pd.DataFrame) -> np.ndarray:

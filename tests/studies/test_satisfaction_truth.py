@@ -13,42 +13,23 @@ from workbench.studies.satisfaction import (
     path_effects,
     satisfaction_index,
 )
+from workbench.warehouse import open_warehouse
 
-sample = pytest.importorskip("workbench.warehouse.sample", reason="skipped: the sample operator is not here")
 STRATA = ("operator", "service", "province")
-NAMES = {"问卷编号": "response_id", "运营商": "operator", "省份": "province", "业务": "service", "权重": "weight"}
-SERVICES = {"移动业务": "mobile", "宽带": "broadband", "固话": "fixed"}
 
 
 @pytest.fixture(scope="module")
-def model(request):
+def model(operator):
     """The telecom model."""
-    return PathModel.from_toml(request.config.rootpath / "data/models/tcsi.toml")
-
-
-@pytest.fixture(scope="module")
-def extracts(tmp_path_factory):
-    """Raw extracts and truth of a small sample operator; the survey has its full size."""
-    folder = tmp_path_factory.mktemp("sample") / "raw"
-    sample.write_sample(folder, customers=300, seed=11)
-    return folder
+    return PathModel.from_toml(operator / "data/models/tcsi.toml")
 
 
 @pytest.fixture(scope="module", params=["2025", "2026"])
-def wave(request, extracts, model):
-    """Usable answers of one wave (bad rows left out, 99 = no answer), and its population values."""
-    file = next(extracts.glob(f"survey/*{request.param}.csv"))
-    raw = pd.read_csv(file, encoding="gb18030", dtype=str).rename(columns=NAMES).drop_duplicates("response_id")
-    survey = raw.assign(service=raw["service"].map(SERVICES))
-    numeric = ["weight", *model.items]
-    survey[numeric] = survey[numeric].apply(pd.to_numeric, errors="coerce")
-    survey = survey[
-        survey["weight"].notna() & survey["service"].notna() & ~raw[list(model.items)].eq("很好").any(axis=1)
-    ]
-    survey[list(model.items)] = survey[list(model.items)].replace(99, np.nan)
-    truth = json.loads((extracts / "truth/satisfaction.json").read_text(encoding="utf-8"))
+def wave(request, operator):
+    """The interviews of one wave as the warehouse gives them, and the population values."""
+    truth = json.loads((operator / "data/raw/sample/truth/satisfaction.json").read_text(encoding="utf-8"))
     assert truth["scheme"] == "path"
-    return survey, truth["waves"][request.param]
+    return open_warehouse("sample", root=operator).survey(request.param), truth["waves"][request.param]
 
 
 def z_scores(table: pd.DataFrame, column: str, truth: pd.Series) -> pd.Series:

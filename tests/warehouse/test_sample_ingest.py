@@ -3,12 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from workbench.warehouse import schema
+from workbench.warehouse import ingest, schema
 from workbench.warehouse.sample import write_sample
 
-ingesting = pytest.importorskip("workbench.warehouse.ingest", reason="skipped: ingest is not part of this checkout")
 MAPPINGS = Path(__file__).resolve().parents[2] / "data/mappings"
 
 
@@ -19,7 +16,7 @@ def test_quarantine_holds_the_declared_rows_of_each_file(tmp_path, monkeypatch):
     (tmp_path / "data/mappings/sample.toml").write_bytes((MAPPINGS / "sample.toml").read_bytes())
     raw = tmp_path / "data/raw/sample"
     write_sample(raw, customers=1_500, seed=2)
-    account = ingesting.ingest("sample", root=tmp_path)
+    account = ingest("sample", root=tmp_path)
     assert account.balanced
     declared = json.loads((raw / "truth/declared.json").read_text(encoding="utf-8"))["files"]
     counted = {row.file: (row.raw, row.quarantined) for row in account.frame.itertuples() if row.file in declared}
