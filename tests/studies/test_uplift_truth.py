@@ -10,15 +10,16 @@ from workbench.warehouse import campaign_arms, open_warehouse
 
 @pytest.fixture(scope="module")
 def campaigns(operator):
-    """Members by campaign as the warehouse gives them, with their true effects; and the covariates of each."""
+    """By campaign: members as the warehouse gives them with their true effects, covariates, and costs."""
     warehouse = open_warehouse("sample", root=operator)
     truth = pd.read_parquet(operator / "data/raw/sample/truth/campaign_members.parquet")
-    tables, known = {}, {}
+    found = {}
     for name, effects in truth.groupby("campaign_id"):
         arms = campaign_arms(warehouse, name, arm="treatment", as_of="2026-07-01")
-        tables[name] = arms.members.merge(effects.drop(columns="campaign_id"), on="customer_id", validate="one_to_one")
-        known[name] = list(arms.covariates)
-    return tables, known
+        table = arms.members.merge(effects.drop(columns="campaign_id"), on="customer_id", validate="one_to_one")
+        costs = {cost: arms.cost(cost, -1) for cost in ("margin", "contact_cost", "incentive_cost")}
+        found[name] = (table, list(arms.covariates), costs)
+    return found
 
 
 @pytest.mark.parametrize("campaign", ["data_upgrade", "sms_greeting"])
@@ -26,7 +27,7 @@ def campaigns(operator):
 @pytest.mark.parametrize("method", ["difference", "lin"])
 def test_the_effect_is_recovered(campaigns, campaign, outcome, method):
     """The estimate is within three standard errors of the mean of the true individual effects."""
-    table, known = (part[campaign] for part in campaigns)
+    table, known, _ = campaigns[campaign]
     covariates = known if method == "lin" else ()
     found = average_effect(table, outcome=outcome, treatment="treatment", covariates=covariates, method=method)
     assert abs(found.estimate - table[f"effect_{outcome}"].mean()) < 3 * found.se
@@ -34,7 +35,7 @@ def test_the_effect_is_recovered(campaigns, campaign, outcome, method):
 
 def test_who_reacts_is_recovered(campaigns):
     """Predicted effects on responses correlate with the true ones."""
-    table, known = (part["data_upgrade"] for part in campaigns)
+    table, known, _ = campaigns["data_upgrade"]
     score = predict_uplift(table, outcome="responded", treatment="treatment", features=known)
     assert np.corrcoef(score, table["effect_responded"])[0, 1] > 0.6
 
@@ -47,11 +48,9 @@ def test_verdicts(campaigns):
         "retention_call": "not answerable",
     }
     for campaign, verdict in verdicts.items():
-        table, known = (part[campaign] for part in campaigns)
+        table, known, costs = campaigns[campaign]
         how = {"outcome": "revenue", "treatment": "treatment"}
         checks = check_campaign(table, treatment="treatment", covariates=known)
         score = predict_uplift(table, features=known, **how)
-        found = targeting(
-            table, score=score, margin=0.45, contact_cost=4.0, checks=checks, resamples=300, campaign=campaign, **how
-        )
+        found = targeting(table, score=score, response="responded", checks=checks, resamples=300, **costs, **how)
         assert found.verdict == verdict, found.headline()
