@@ -210,10 +210,8 @@ def rfm(
     code, ids = pd.factorize(known[customer], sort=False)
     features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
     features.insert(0, customer, ids)
-    result = score_rfm(
-        features, customer=customer, recency="recency_days", frequency="frequency", monetary="monetary",
-        bins=bins, binning=binning, ties=ties, grid=grid,
-    )  # fmt: skip
+    names = {"customer": customer, "recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
+    result = score_rfm(features, **names, bins=bins, binning=binning, ties=ties, grid=grid)
     set_aside = {
         "events from the snapshot on": int((~before).sum()),
         "customers of whom only those are known": int(
