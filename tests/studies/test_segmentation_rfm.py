@@ -131,6 +131,13 @@ def test_all_ties_together_is_the_middle():
     assert set(result.customers["cell"]) == {"333"}
 
 
+def test_most_customers_active_yesterday_are_still_recent():
+    """Where more than half share the best recency, as contract customers do, they score 4 and can be champions."""
+    result = score_base(base([1] * 6 + [2, 3, 5, 9], range(20, 10, -1), range(90, 80, -1)))
+    assert result.customers["r"].tolist() == [4] * 6 + [2, 2, 1, 1]
+    assert result.customers["segment"].iloc[0] == "champions"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 8), min_size=5, max_size=60), st.integers(2, 6), st.booleans())
 def test_scores_keep_order(values, bins, nested):

@@ -54,6 +54,8 @@ def _score_together(values: np.ndarray, bins: int) -> np.ndarray:
 
     >>> _score_together(np.array([1.0, 1, 1, 1, 1, 1, 2, 3, 4, 5]), 5).tolist()
     [2, 2, 2, 2, 2, 2, 4, 4, 5, 5]
+    >>> _score_together(np.array([1.0, 2, 3, 4, 5, 9, 9, 9, 9, 9]), 5).tolist()
+    [1, 1, 2, 2, 4, 4, 4, 4, 4, 4]
     """
     n = len(values)
     if n < bins:
@@ -62,7 +64,7 @@ def _score_together(values: np.ndarray, bins: int) -> np.ndarray:
     last = np.arange(1, bins) * n // bins
     cuts = ordered[last - 1]
     keep = ~((cuts == ordered[0]) & (ordered[last] == cuts))
-    keep &= np.append(cuts[1:] != cuts[:-1], True)
+    keep &= np.append(cuts[1:] != cuts[:-1], True) & (cuts < ordered[-1])
     kept = np.flatnonzero(keep)
     upper = np.append(kept + 1, bins)
     lower = np.append(1, kept + 2)

@@ -210,13 +210,13 @@ def rfm(
     code, ids = pd.factorize(known[customer], sort=False)
     features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
     features.insert(0, customer, ids)
-    result = score_rfm(
-        features, customer=customer, recency="recency_days", frequency="frequency", monetary="monetary",
-        bins=bins, binning=binning, ties=ties, grid=grid,
-    )  # fmt: skip
+    names = {"customer": customer, "recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
+    result = score_rfm(features, **names, bins=bins, binning=binning, ties=ties, grid=grid)
     set_aside = {
         "events from the snapshot on": int((~before).sum()),
-        "customers of whom only those are known": int(events[customer].nunique() - len(ids)),
+        "customers of whom only those are known": int(
+            events.loc[~before, customer].drop_duplicates().isin(ids).eq(False).sum()
+        ),
         "events with a negative amount": int((known[amount] < 0).sum()),
     }
     return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside)
@@ -251,7 +251,7 @@ def score_rfm(
         from the middle.
     ties : {"together", "by_id"}
         "together": cut points are quantiles of the values and equal values share a score. Cut points that coincide, or
-        that ties at the lowest value straddle, merge their bins; a merged bin has the middle of its scores (down).
+        that ties at the lowest or highest value straddle, merge bins; a merged bin has the middle of its scores (down).
         "by_id": bins of equal size; equal values are ranked by customer, the larger identifier higher. Identifiers
         that are all digits sort as numbers, others as text.
     grid : SegmentGrid, optional
@@ -319,11 +319,12 @@ def _features(
     code: np.ndarray, count: int, when: pd.Series, amount: np.ndarray, snapshot: pd.Timestamp
 ) -> pd.DataFrame:
     ago = (snapshot - when.dt.normalize()).dt.days.to_numpy()
+    span = ago.max() + 1
     active = amount >= 0
+    who, day = np.divmod(pd.unique(code[active] * span + ago[active]), span)
     recency = np.full(count, np.inf)
-    np.minimum.at(recency, code[active], ago[active])
-    days = pd.unique(code[active] * (ago.max() + 1) + ago[active])
-    frequency = np.bincount(days // (ago.max() + 1), minlength=count)
+    np.minimum.at(recency, who, day.astype(float))
+    frequency = np.bincount(who, minlength=count)
     monetary = np.bincount(code, weights=np.rint(amount / _AMOUNT_STEP), minlength=count) * _AMOUNT_STEP
     return pd.DataFrame(
         {
