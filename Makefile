@@ -49,7 +49,7 @@ report: $(READY)
 test check: lint
 	@$(BIN)/workbench data ensure
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
-	@$(BIN)/python -m pytest --nbval-lax notebooks -p no:doctest
+	@$(BIN)/python -m pytest --override-ini addopts= -q --nbval-lax notebooks
 
 lint: $(READY)
 	@$(BIN)/ruff check src tests benchmarks

@@ -290,3 +290,27 @@ def test_grid_file(tmp_path):
         SegmentGrid.from_mapping({"bins": 2, "segment": [ONE | {"aktion": "z"}]})
     with pytest.raises(WorkbenchError, match="needs bins"):
         SegmentGrid.from_mapping({"segment": [ONE]})
+
+
+def test_fixed_cuts_score_alike_in_every_month():
+    """A value on a cut belongs to the better class, for recency (fewer days) as for frequency (more)."""
+    table = pd.DataFrame({"id": range(6), "r": [1.0, 3, 4, 14, 30, 31], "f": [1, 2, 5, 10, 20, 50], "m": [1.0] * 6})
+    names = {"customer": "id", "recency": "r", "frequency": "f", "monetary": "m"}
+    found = score_rfm(table, cuts={"recency": [3, 7, 14, 30], "frequency": [2, 5, 10, 50]}, **names).customers
+    assert found["r"].tolist() == [5, 5, 4, 3, 2, 1]
+    assert found["f"].tolist() == [1, 2, 3, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "words"),
+    [
+        ({"recncy": [1, 2, 3, 4]}, "Did you mean 'recency'"),
+        ({"recency": [1, 2, 3]}, "5 bins take 4 ascending numbers"),
+        ({"recency": [1, 2, 2, 4]}, "ascending"),
+    ],
+)
+def test_cuts_that_do_not_fit_are_refused(cuts, words):
+    """Unknown features, too few cuts and cuts out of order are named."""
+    table = pd.DataFrame({"id": range(6), "r": range(6), "f": range(6), "m": range(6)})
+    with pytest.raises(WorkbenchError, match=words):
+        score_rfm(table, customer="id", recency="r", frequency="f", monetary="m", cuts=cuts)

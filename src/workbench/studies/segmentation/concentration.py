@@ -86,8 +86,8 @@ class Concentration(Result):
         )
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%."""
-        return self.table.copy()
+        """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%, in words."""
+        return self.table.assign(quantity=[_in_words(name) for name in self.table["quantity"]])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the Lorenz curve, best customers first, with the top fifth marked."""
@@ -286,3 +286,13 @@ def _ends(x, value, error, resamples, level, rng):
 
 def _logit(value, error):
     return np.log(value) - np.log1p(-value), error / (value * (1 - value))
+
+
+def _in_words(name: str) -> str:
+    kind, _, share = name.partition("[")
+    share = f"{float(share.rstrip(']')):.0%}" if share else ""
+    return {
+        "gini": "Gini coefficient",
+        "share_of_top": f"share of revenue from the top {share}",
+        "share_of_customers_for": f"share of customers that bring {share}",
+    }[kind]

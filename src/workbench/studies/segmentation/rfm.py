@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -232,6 +232,7 @@ def score_rfm(
     bins: int = 5,
     binning: Binning = "independent",
     ties: Ties = "together",
+    cuts: Mapping[str, Sequence[float]] | None = None,
     grid: SegmentGrid | None = None,
 ) -> Rfm:
     """Score customers whose recency, frequency and monetary are known.
@@ -254,14 +255,19 @@ def score_rfm(
         that ties at the lowest or highest value straddle, merge bins; a merged bin has the middle of its scores (down).
         "by_id": bins of equal size; equal values are ranked by customer, the larger identifier higher. Identifiers
         that are all digits sort as numbers, others as text.
+    cuts : mapping, optional
+        Fixed ends of the classes, by "recency", "frequency" or "monetary", ascending, one fewer than `bins`; for
+        instance ``{"recency": [3, 7, 14, 30]}``: the best score up to 3 days, the lowest beyond 30. A value on a cut
+        belongs to the better class. Where nearly everybody was active yesterday, quantiles would call two days of
+        silence a risk. Only with independent binning.
     grid : SegmentGrid, optional
         The named segments; the ten of `rfm_segments.toml` if None (for five bins).
 
     Raises
     ------
     WorkbenchError
-        If a column is missing, not numeric, or holds missing values where it must not, a customer stands twice, or the
-        grid is for another number of bins.
+        If a column is missing, not numeric, or holds missing values where it must not, a customer stands twice, the
+        grid is for another number of bins, or the cuts don't fit the bins.
     CannotAnswer
         If fewer customers than `bins` were ever active.
     """
@@ -281,6 +287,9 @@ def score_rfm(
     )
     found = np.zeros((len(table), 3), dtype=np.int64)
     found[active] = scores(values, bins, nested=binning == "nested", together=ties == "together")
+    for name, ends in (cuts or {}).items():
+        column, ends = _fixed(name, ends, bins, binning)
+        found[active, column] = 1 + (values[:, [column]] >= ends).sum(axis=1)
     for column, name in enumerate(("r", "f", "m")):
         table[name] = found[:, column]
     separator = "" if bins < 10 else "-"
@@ -289,6 +298,19 @@ def score_rfm(
     segment[active] = grid.names(*found[active].T)
     table["segment"] = pd.array(segment, dtype="str")
     return Rfm(table, grid, binning, ties, set_aside={"customers never active": int((~active).sum())})
+
+
+def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tuple[int, np.ndarray]:
+    """Check fixed cut points; give the column they are for and its ends, the higher the better."""
+    features = ("recency", "frequency", "monetary")
+    if name not in features:
+        raise unknown("feature", name, features, "cuts")
+    if binning == "nested":
+        raise WorkbenchError("cuts are the same for everybody, nested classes are not. Take binning='independent'.")
+    ends = np.asarray(ends, dtype=float)
+    if ends.shape != (bins - 1,) or not np.isfinite(ends).all() or (np.diff(ends) <= 0).any():
+        raise WorkbenchError(f"cuts of '{name}' are {ends.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
+    return features.index(name), (-ends[::-1] if name == "recency" else ends)
 
 
 def _words(name: str) -> str:
