@@ -41,20 +41,30 @@ class OperatorGaps(Result):
     level: float
 
     def headline(self) -> str:
-        """Say how many gaps are larger than noise, and whether the largest is."""
-        clear = int(self.table["larger_than_noise"].sum())
-        top = self.table.loc[self.table["gap"].abs().idxmax()]
+        """Say how many gaps are larger than noise, and the largest of those (else the largest of all)."""
+        clear = self.table[self.table["larger_than_noise"]]
+        count, all_of = len(clear), len(self.table)
+        rule = f"(Holm over {all_of}, {1 - self.level:.0%})" if all_of > 1 else f"({1 - self.level:.0%})"
+        if not count:
+            none = "The gap" if all_of == 1 else f"None of the {all_of} gaps"
+            return (
+                f"{none} in {self.construct} is {'no ' if all_of == 1 else ''}larger than noise {rule}; "
+                f"{'' if all_of == 1 else 'the largest '}measured: {self._said(self.table)}."
+            )
+        verb = "is" if count == 1 else "are"
+        lead = "" if count == 1 else "the largest of them "
+        return (
+            f"{count} of {all_of} gaps in {self.construct} {verb} larger than noise {rule}: {lead}{self._said(clear)}."
+        )
+
+    def _said(self, rows: pd.DataFrame) -> str:
+        top = rows.loc[rows["gap"].abs().idxmax()]
         first, second, gap, low, high = top["operator"], top["against"], top["gap"], top["low"], top["high"]
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
-        others = [c for c in self.table.columns[: self.table.columns.get_loc("operator")]]
+        others = list(self.table.columns[: self.table.columns.get_loc("operator")])
         where = f" in {cell_name(top[others])}" if others else ""
-        verdict = "is larger than noise" if top["larger_than_noise"] else "is no larger than noise"
-        return (
-            f"{clear} of {len(self.table)} gaps between operators in {self.construct} are larger than noise "
-            f"(Holm, {1 - self.level:.0%}). The largest, {first} above {second}{where} by {gap:.1f} points "
-            f"({self.level:.0%} interval {low:.1f} to {high:.1f}), {verdict}."
-        )
+        return f"{first} above {second}{where} by {gap:.1f} points ({self.level:.0%} interval {low:.1f} to {high:.1f})"
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the pairs: gap, se, low, high, p, p_holm, larger_than_noise."""

@@ -112,7 +112,7 @@ class Segments(Result):
         table, profile = self.stability(), self.profile()
         least = table.loc[table.jaccard.idxmin()]
         return (
-            f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}) has "
+            f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}): "
             f"{profile.name[0]}; the least stable, cluster {least.cluster}, is found again in resamples with a Jaccard "
             f"similarity of {least.jaccard:.2f} ({least.low:.2f} to {least.high:.2f}): {least.verdict}."
         )

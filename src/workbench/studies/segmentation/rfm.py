@@ -25,6 +25,10 @@ Ties = Literal["together", "by_id"]
 _AMOUNT_STEP = 1e-6
 
 
+FEW = 10
+"""Groups of fewer customers are not put into words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rfm(Result):
     """Scores and segment of each customer.
@@ -62,9 +66,14 @@ class Rfm(Result):
         )
         if len(concern):
             names = " or ".join(_words(name) for name in concern.index)
+            few = concern.customers.sum() < FEW
             text += (
-                f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}, "
-                f"with {concern.monetary_share.sum():.1%} of it"
+                f"; fewer than {FEW} are {names}"
+                if few
+                else (
+                    f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}, "
+                    f"with {concern.monetary_share.sum():.1%} of it"
+                )
             )
         return text + "."
 
