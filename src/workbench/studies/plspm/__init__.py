@@ -1,10 +1,17 @@
 """Path models by partial least squares: specify, fit, resample, assess. Knows nothing of telecoms."""
 
+from workbench.studies.plspm.assess import (
+    cross_loadings,
+    fornell_larcker,
+    htmt_table,
+    reliability_table,
+    srmr,
+    structural_table,
+)
 from workbench.studies.plspm.bootstrap import PlsBootstrap, bootstrap_pls
 from workbench.studies.plspm.diagram import path_diagram
 from workbench.studies.plspm.fit import PlsFit, fit_pls
 from workbench.studies.plspm.model import Construct, PathModel
-from workbench.studies.plspm.verdicts import reliability_table
 
 __all__ = [
     "Construct",
@@ -12,7 +19,12 @@ __all__ = [
     "PlsBootstrap",
     "PlsFit",
     "bootstrap_pls",
+    "cross_loadings",
     "fit_pls",
+    "fornell_larcker",
+    "htmt_table",
     "path_diagram",
     "reliability_table",
+    "srmr",
+    "structural_table",
 ]

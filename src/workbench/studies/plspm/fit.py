@@ -45,6 +45,8 @@ class PlsFit(Result):
         Reliability and average variance extracted; 1 for single items, NaN for mode B.
     htmt, correlations : DataFrame, construct by construct
         Heterotrait-monotrait ratio; correlations of the scores.
+    item_correlations : DataFrame, item by item
+        As the fit saw them: weighted, gaps treated as `missing` says.
     iterations : int
     converged : bool
     n : int
@@ -75,6 +77,7 @@ class PlsFit(Result):
     ave: pd.Series
     htmt: pd.DataFrame
     correlations: pd.DataFrame
+    item_correlations: pd.DataFrame
     iterations: int
     converged: bool
     n: int
@@ -100,6 +103,12 @@ class PlsFit(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the model with its coefficients."""
         return path_diagram(self, ax)
+
+    @property
+    def r2_adjusted(self) -> pd.Series:
+        """R2 less what as many sources would explain by chance, by construct: 1 - (1 - R2)(n - 1)/(n - sources - 1)."""
+        sources = pd.Series({target: len(self.model.paths[target]) for target in self.r2.index})
+        return 1 - (1 - self.r2) * (self.n - 1) / (self.n - sources - 1)
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -192,6 +201,7 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
         **{name: table[name].rename_axis("construct") for name in ("r2", "rho_a", "rho_c", "alpha", "ave")},
         htmt=_square(plan, table["htmt"].to_numpy()),
         correlations=_square(plan, table["correlation"].to_numpy()),
+        item_correlations=pd.DataFrame(moment.correlation[0], list(model.items), list(model.items)),
         iterations=int(solution.iterations[0]),
         converged=bool(solution.converged[0]),
         n=len(answers.x),

@@ -63,39 +63,6 @@ def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
     return tuple(said)
 
 
-def reliability_table(fit: PlsFit) -> pd.DataFrame:
-    """Tabulate reliability and validity by construct, with a verdict in words."""
-    closest = {name: fit.htmt[name].drop(name) for name in fit.model.names}
-    rows = [
-        {
-            "construct": name,
-            "items": len(fit.model.construct(name).items),
-            "alpha": fit.alpha[name],
-            "rho_a": fit.rho_a[name],
-            "rho_c": fit.rho_c[name],
-            "ave": fit.ave[name],
-            "htmt_highest": closest[name].max(),
-            "htmt_with": closest[name].idxmax() if closest[name].notna().any() else "",
-            "verdict": _in_words(fit, name, closest[name].max()),
-        }
-        for name in fit.model.names
-    ]
-    return pd.DataFrame(rows)
-
-
-def _in_words(fit: PlsFit, name: str, htmt: float) -> str:
-    if len(fit.model.construct(name).items) == 1:
-        faults = ["one item: reliability unknown"]
-    elif np.isnan(fit.rho_a[name]):
-        faults = ["formed by its items: reliability does not apply"]
-    else:
-        faults = ["unreliable"] if fit.rho_a[name] < RELIABLE else []
-        faults += ["explains less than half of its items"] if fit.ave[name] < VARIANCE else []
-    if htmt > DISTINCT:
-        faults.append("not distinct")
-    return "; ".join(faults) or "good"
-
-
 def _reliability_verdicts(name: str, rho_a: float, ave: float) -> list[str]:
     said = []
     if rho_a < RELIABLE:
