@@ -10,11 +10,13 @@ from workbench.studies.plspm.assess import (
 )
 from workbench.studies.plspm.bootstrap import PlsBootstrap, bootstrap_pls
 from workbench.studies.plspm.diagram import path_diagram
+from workbench.studies.plspm.effects import Mediation, mediation
 from workbench.studies.plspm.fit import PlsFit, fit_pls
 from workbench.studies.plspm.model import Construct, PathModel
 
 __all__ = [
     "Construct",
+    "Mediation",
     "PathModel",
     "PlsBootstrap",
     "PlsFit",
@@ -23,6 +25,7 @@ __all__ = [
     "fit_pls",
     "fornell_larcker",
     "htmt_table",
+    "mediation",
     "path_diagram",
     "reliability_table",
     "srmr",

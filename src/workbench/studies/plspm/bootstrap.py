@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, get_args
@@ -64,6 +64,8 @@ class PlsBootstrap(Result):
     level : float
     failed : int
         Resamples that did not converge; they are in no interval.
+    left_out : array, shape (groups, quantities), or None
+        As `replicates`, with a respondent or group left out at a time; only for "bca".
     """
 
     fit: PlsFit
@@ -73,6 +75,7 @@ class PlsBootstrap(Result):
     interval: IntervalMethod
     level: float
     failed: int
+    left_out: np.ndarray | None = None
 
     def headline(self) -> str:
         """Say which path is strongest, with its interval, and how many resamples failed."""
@@ -105,6 +108,20 @@ class PlsBootstrap(Result):
     def replicate(self, quantity: str, name: str) -> np.ndarray:
         """Give the resamples of one quantity, shape (resamples,)."""
         return self.replicates[:, self.labels.index((quantity, name))]
+
+    def derived(self, function: Callable[[np.ndarray], np.ndarray]) -> pd.DataFrame:
+        """Tabulate what follows from the quantities: estimate, se, low, high.
+
+        Parameters
+        ----------
+        function : callable
+            From rows of quantities, shape (B, quantities) as `labels`, to what is asked, shape (B, m).
+        """
+        estimate = function(self.fit.estimates.to_numpy()[None])[0]
+        drawn = function(self.replicates)
+        left_out = None if self.left_out is None else function(self.left_out)
+        low, high = interval(estimate, drawn, method=self.interval, level=self.level, jackknife=left_out)
+        return pd.DataFrame({"estimate": estimate, "se": standard_error(drawn), "low": low, "high": high})
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -176,7 +193,7 @@ def bootstrap_pls(
         ).values
     labels = Plan(model).labels
     table = _table(fit.estimates.to_numpy(), found.values, labels, interval, level, left_out)
-    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed)
+    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed, left_out)
 
 
 def check_resampling(resamples: int, level: float) -> None:
