@@ -9,18 +9,21 @@ from workbench.studies.plspm.assess import (
     structural_table,
 )
 from workbench.studies.plspm.bootstrap import PlsBootstrap, bootstrap_pls
+from workbench.studies.plspm.consistent import ConsistentPls, consistent_pls
 from workbench.studies.plspm.diagram import path_diagram
 from workbench.studies.plspm.effects import Mediation, mediation
 from workbench.studies.plspm.fit import PlsFit, fit_pls
 from workbench.studies.plspm.model import Construct, PathModel
 
 __all__ = [
+    "ConsistentPls",
     "Construct",
     "Mediation",
     "PathModel",
     "PlsBootstrap",
     "PlsFit",
     "bootstrap_pls",
+    "consistent_pls",
     "cross_loadings",
     "fit_pls",
     "fornell_larcker",

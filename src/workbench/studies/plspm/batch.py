@@ -181,7 +181,7 @@ def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution)
     loading = crossed[:, np.arange(len(plan.owner)), plan.owner]
     score = _score_correlation(plan, weight, crossed)
     with np.errstate(all="ignore"):
-        path, r2 = _structure(plan, score)
+        path, r2 = structure(plan, score)
         total = _total_effects(plan, path)
         unstandardised = weight / moment.sd
         span = np.add.reduceat(unstandardised * (answers.high - answers.low), plan.start, axis=1)
@@ -199,6 +199,17 @@ def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution)
             loading,
         ]
     return np.hstack(parts)
+
+
+def structure(plan: Plan, score: np.ndarray) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
+    """Path coefficients by (source, target) and R2 by target, from correlations of constructs, shape (B, k, k)."""
+    columns = np.ascontiguousarray(score.transpose(1, 2, 0))
+    path, r2 = {}, {}
+    for target, sources in plan.sources.items():
+        coefficients = _regressed(columns, target, sources)
+        path.update({(source, target): value for source, value in zip(sources, coefficients, strict=True)})
+        r2[target] = (coefficients * columns[sources, target]).sum(axis=0)
+    return path, r2
 
 
 def index_points(plan: Plan, answers: Answers, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -292,16 +303,6 @@ def _oriented(plan: Plan, solution: Solution) -> Solution:
         solution.iterations,
         solution.converged,
     )
-
-
-def _structure(plan: Plan, score: np.ndarray) -> tuple[dict[Label, np.ndarray], dict[int, np.ndarray]]:
-    columns = np.ascontiguousarray(score.transpose(1, 2, 0))
-    path, r2 = {}, {}
-    for target, sources in plan.sources.items():
-        coefficients = _regressed(columns, target, sources)
-        path.update({(source, target): value for source, value in zip(sources, coefficients, strict=True)})
-        r2[target] = (coefficients * columns[sources, target]).sum(axis=0)
-    return path, r2
 
 
 def _total_effects(plan: Plan, path: dict) -> dict:
