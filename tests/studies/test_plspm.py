@@ -192,6 +192,38 @@ def test_mean_replacement_is_exact_in_every_resample():
         assert found.cell_mean[row] == pytest.approx(by_group.to_numpy())
 
 
+def test_pairwise_is_exact_in_every_resample():
+    """Correlations of a row of counts are those of the copied rows among who answered both; sd's, who answered."""
+    rng = np.random.default_rng(7)
+    table = answers(90, 7)
+    table = table.mask(rng.random(table.shape) < [0.2, 0.1, 0, 0.2, 0, 0.1])
+    ready = read_answers(table, THREE, missing="pairwise", weights=np.full(90, 2.0))
+    rows = next(iter(bootstrap_weights(90, 3, rng=1)))
+    found = moments(ready, rows)
+    for row in range(3):
+        copied = table.iloc[ready.position].loc[lambda t, r=row: t.index.repeat(rows[r].astype(int))]
+        assert found.correlation[row] == pytest.approx(copied.corr().to_numpy())
+        assert found.sd[row] == pytest.approx(copied.std(ddof=0).to_numpy())
+        assert found.mean[row] == pytest.approx(copied.mean().to_numpy())
+    boot = bootstrap_pls(table, THREE, resamples=50, missing="pairwise")
+    assert boot.fit.missing == table.isna().to_numpy().sum() and boot.failed == 0
+    same(fit_pls(table.dropna(), THREE, missing="pairwise"), fit_pls(table.dropna(), THREE))
+
+
+def test_contradicting_pairs_are_refused():
+    """Three pairs answered by different people can correlate as no one survey could: nothing is made of that."""
+    up, gap = np.arange(1, 9.0), np.full(8, np.nan)
+    noise = np.random.default_rng(1).permutation(np.resize(up, 24))
+    table = pd.DataFrame(
+        {"a1": np.r_[up, up, gap], "a2": np.r_[up, gap, up], "b1": np.r_[gap, up, 9 - up], "b2": noise}
+    )
+    model = PathModel([Construct("A", ["a1", "a2"]), Construct("B", ["b1", "b2"])], {"B": ["A"]})
+    with pytest.raises(CannotAnswer, match="contradict each other"):
+        fit_pls(table, model, missing="pairwise")
+    with pytest.raises(CannotAnswer, match="answered together by nobody"):
+        fit_pls(table.assign(b1=np.r_[gap, gap, up]).assign(a2=np.r_[up, up, gap]), model, missing="pairwise")
+
+
 def test_listwise_drops_and_counts():
     """Listwise deletion is a fit to the complete cases, and says how many it left out."""
     table = answers(100, 6)
@@ -329,7 +361,7 @@ def test_unusable_weights_are_refused(weights, words):
     ("options", "words"),
     [
         ({"scheme": "paths"}, "scheme='paths' is unknown"),
-        ({"missing": "pairwise"}, "missing='pairwise' is unknown"),
+        ({"missing": "pairs"}, "missing='pairs' is unknown"),
         ({"interval": "exact"}, "interval='exact' is unknown"),
         ({"resamples": 5}, "too few"),
         ({"level": 95}, "no coverage"),

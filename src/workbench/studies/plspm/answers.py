@@ -2,14 +2,15 @@
 
 A resample, a survey weight, a group: each is a row of weights, and all moments of all rows are matrix
 products of the rows with the answers and their products. Mean replacement is exact in each row: beside
-x_j x_k the sums of d_j x_k and d_j d_k are kept, where d_j marks that answer j is missing.
+x_j x_k the sums of d_j x_k and d_j d_k are kept, where d_j marks that answer j is missing; pairwise moments
+take those of d_j x_k^2 too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from workbench.errors import WorkbenchError, named, require_columns
 from workbench.resampling import canonical_order
 from workbench.studies.plspm.model import PathModel
 
-Missing = Literal["mean", "listwise"]
+Missing = Literal["mean", "pairwise", "listwise"]
 Weights = str | Sequence[float] | np.ndarray | pd.Series | None
 CHUNK = 512
 FLAT = 1e-12
@@ -45,6 +46,8 @@ class Answers:
         Row of the given survey.
     dropped, weightless : int
         Respondents left out for a missing answer (listwise), and for a weight of zero.
+    pairwise : bool
+        Moments of two items come from those who answered both; else missing answers take the item's mean.
     """
 
     x: np.ndarray
@@ -59,6 +62,7 @@ class Answers:
     position: np.ndarray
     dropped: int
     weightless: int
+    pairwise: bool
 
     @property
     def effective(self) -> float:
@@ -110,8 +114,8 @@ def read_answers(
         If a column is missing, an item is text, constant, never answered or off its scale, or a weight is
         negative or missing; the item, the value and what to do are named.
     """
-    if missing not in ("mean", "listwise"):
-        raise WorkbenchError(f"missing={missing!r} is unknown. Choose 'mean' or 'listwise'.")
+    if missing not in get_args(Missing):
+        raise WorkbenchError(f"missing={missing!r} is unknown. Choose 'mean', 'pairwise' or 'listwise'.")
     require_columns(survey, model.items, "survey", hint="Items are named in the model.")
     require_columns(survey, by, "survey")
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
@@ -142,9 +146,8 @@ def read_answers(
     center, scale = _spread(values, weight, model.items)
     absent = np.isnan(values)
     x = np.where(absent, 0.0, (values - center) / scale)
-    return Answers(
-        x, absent, center, scale, low, high, weight / weight.mean(), cell, cells, position, dropped, weightless
-    )
+    weight, pairwise = weight / weight.mean(), missing == "pairwise"
+    return Answers(x, absent, center, scale, low, high, weight, cell, cells, position, dropped, weightless, pairwise)
 
 
 def moments(answers: Answers, rows: np.ndarray) -> Moments:
@@ -161,7 +164,7 @@ def moments(answers: Answers, rows: np.ndarray) -> Moments:
     g, count = len(gaps), len(answers.cells)
     upper = np.triu_indices(p)
     total = np.zeros((len(rows), len(upper[0])))
-    crossed = np.zeros((len(rows), g * (p + g)))
+    crossed = np.zeros((len(rows), g * (p + g + p * answers.pairwise)))
     first = np.zeros((count, len(rows), 1 + p + g))
     starts = np.searchsorted(answers.cell, np.arange(count + 1))
     features = np.ones((CHUNK, 1 + p + g + len(upper[0])))
@@ -174,36 +177,65 @@ def moments(answers: Answers, rows: np.ndarray) -> Moments:
             total += sums[:, 1 + p + g :]
             if g and (holes := absent.any(axis=1)).any():
                 marked = absent[holes].astype(float)
-                both = np.hstack([x[holes], marked])
+                both = np.hstack([x[holes], marked, x[holes] ** 2] if answers.pairwise else [x[holes], marked])
                 crossed += rows[:, part][:, holes] @ (marked[:, :, None] * both[:, None, :]).reshape(len(marked), -1)
     return _finished(answers, first, total, crossed, upper, gaps)
 
 
 def _finished(answers, first, total, crossed, upper, gaps) -> Moments:
-    """Turn weighted sums into means, standard deviations and correlations, gaps filled with the row's means."""
-    b, p, g = len(total), answers.x.shape[1], len(gaps)
+    """Turn weighted sums into means, standard deviations and correlations."""
+    b, p = len(total), answers.x.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         overall = first.sum(axis=0)
-        size, mean = overall[:, :1], _means(overall, p, gaps)
+        mean = _means(overall, p, gaps)
         second = np.empty((b, p, p))
         second[:, upper[0], upper[1]] = total
         second[:, upper[1], upper[0]] = total
-        if g:
-            crossed = crossed.reshape(b, g, p + g)
-            filled = np.zeros((b, p, p))
-            filled[:, gaps, :] = mean[:, gaps, None] * crossed[:, :, :p]
-            second += filled + filled.transpose(0, 2, 1)
-            both = mean[:, gaps, None] * mean[:, None, gaps] * crossed[:, :, p:]
-            second[:, gaps[:, None], gaps] += both
-        covariance = second / size[:, :, None] - mean[:, :, None] * mean[:, None, :]
-        variance = np.einsum("bii->bi", covariance)
-        sd = np.sqrt(np.where(variance > FLAT, variance, np.nan))
-        correlation = covariance / (sd[:, :, None] * sd[:, None, :])
+        crossed = crossed.reshape(b, len(gaps), crossed.shape[1] // max(len(gaps), 1))
+        spread = _pairwise if answers.pairwise and len(gaps) else _mean_replaced
+        sd, correlation = spread(overall, mean, second, crossed, gaps)
         correlation[:, np.arange(p), np.arange(p)] = np.where(np.isnan(sd), np.nan, 1.0)
         cell_mean = _means(first, p, gaps)
     at = answers.center + answers.scale * mean
     cell_at = (answers.center + answers.scale * cell_mean).transpose(1, 0, 2)
     return Moments(at, answers.scale * sd, correlation, cell_at)
+
+
+def _mean_replaced(overall, mean, second, crossed, gaps) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations and correlations with gaps filled by the row's means."""
+    p = mean.shape[1]
+    if len(gaps):
+        filled = np.zeros_like(second)
+        filled[:, gaps, :] = mean[:, gaps, None] * crossed[:, :, :p]
+        second += filled + filled.transpose(0, 2, 1)
+        both = mean[:, gaps, None] * mean[:, None, gaps] * crossed[:, :, p:]
+        second[:, gaps[:, None], gaps] += both
+    covariance = second / overall[:, :1, None] - mean[:, :, None] * mean[:, None, :]
+    sd = _root(np.einsum("bii->bi", covariance))
+    return sd, covariance / (sd[:, :, None] * sd[:, None, :])
+
+
+def _pairwise(overall, mean, second, crossed, gaps) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations of the answers given, and correlations among those who answered both items."""
+    p, g = mean.shape[1], len(gaps)
+    size = np.tile(overall[:, :1, None], (1, p, p))
+    size[:, gaps, :] -= overall[:, 1 + p :, None]
+    size[:, :, gaps] -= overall[:, None, 1 + p :]
+    size[:, gaps[:, None], gaps] += crossed[:, :, p : p + g]
+    size = np.where(size > FLAT, size, np.nan)
+    at = np.tile(overall[:, None, 1 : 1 + p], (1, p, 1))  # [row, j, i]: sum of answers i where j is given
+    at[:, gaps, :] -= crossed[:, :, :p]
+    square = np.tile(np.einsum("bii->bi", second)[:, None, :], (1, p, 1))
+    square[:, gaps, :] -= crossed[:, :, p + g :]
+    at /= size
+    deviation = _root(square / size - at**2)
+    covariance = second / size - at * at.transpose(0, 2, 1)
+    sd = np.einsum("bii->bi", deviation).copy()
+    return sd, covariance / (deviation * deviation.transpose(0, 2, 1))
+
+
+def _root(variance: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.where(variance > FLAT, variance, np.nan))
 
 
 def _means(sums: np.ndarray, p: int, gaps: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ from workbench.studies.plspm.verdicts import fit_verdicts
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+IMPOSSIBLE = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class PlsFit(Result):
@@ -54,7 +56,7 @@ class PlsFit(Result):
     n_effective : float
         After weighting (Kish).
     missing : int
-        Answers replaced by the mean.
+        Answers not given.
     dropped : int
         Respondents left out for a missing answer.
     estimates : Series by (quantity, name)
@@ -136,8 +138,9 @@ def fit_pls(
         How neighbouring constructs are weighed in the inner estimation.
     weights : str or array, optional
         Survey weight: a column of `survey`, or one number a respondent.
-    missing : {"mean", "listwise"}
-        Missing answers take the item's weighted mean, or their respondent is left out (and counted).
+    missing : {"mean", "pairwise", "listwise"}
+        Missing answers take the item's weighted mean; or two items correlate as among those who answered both;
+        or respondents with a missing answer are left out (and counted).
     tolerance : float
         Stop when no outer weight moves by more.
 
@@ -169,6 +172,7 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
     plan = Plan(model)
     with one_thread():
         moment = moments(answers, np.ones((1, len(answers.x))))
+        _refuse_contradiction(moment.correlation[0])
         solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance)
         values = estimates(plan, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
@@ -210,6 +214,17 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
         dropped=answers.dropped,
         estimates=table,
     )
+
+
+def _refuse_contradiction(correlation: np.ndarray) -> None:
+    """Refuse pairwise correlations that no complete answers could have."""
+    if np.isnan(correlation).any():
+        raise CannotAnswer("two items were answered together by nobody, or without variation. Use missing='mean'.")
+    if np.linalg.eigvalsh(correlation)[0] < -IMPOSSIBLE:
+        raise CannotAnswer(
+            "the pairwise correlations contradict each other (an eigenvalue is negative): too few answered the same "
+            "items. Use missing='mean' or 'listwise'."
+        )
 
 
 def refuse_unconverged(fit: PlsFit) -> None:
