@@ -125,9 +125,9 @@ def test_a_clear_gap_is_told_from_noise(index):
 
 def test_holm_by_hand():
     """Holm: sorted p .01, .02, .04 of three become .03, .04, .04."""
-    from workbench.studies.satisfaction.gaps import _holm
+    from workbench.studies.plspm.groups import holm
 
-    assert _holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
 
 
 def test_equal_operators_differ_by_noise_only():

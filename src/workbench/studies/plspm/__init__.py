@@ -13,21 +13,31 @@ from workbench.studies.plspm.consistent import ConsistentPls, consistent_pls
 from workbench.studies.plspm.diagram import path_diagram
 from workbench.studies.plspm.effects import Mediation, mediation
 from workbench.studies.plspm.fit import PlsFit, fit_pls
+from workbench.studies.plspm.groups import (
+    GroupDifferences,
+    MeasurementInvariance,
+    compare_groups,
+    measurement_invariance,
+)
 from workbench.studies.plspm.model import Construct, PathModel
 
 __all__ = [
     "ConsistentPls",
     "Construct",
+    "GroupDifferences",
+    "MeasurementInvariance",
     "Mediation",
     "PathModel",
     "PlsBootstrap",
     "PlsFit",
     "bootstrap_pls",
+    "compare_groups",
     "consistent_pls",
     "cross_loadings",
     "fit_pls",
     "fornell_larcker",
     "htmt_table",
+    "measurement_invariance",
     "mediation",
     "path_diagram",
     "reliability_table",

@@ -16,6 +16,7 @@ from workbench.resampling import interval
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name
 
 if TYPE_CHECKING:
@@ -138,14 +139,6 @@ def operator_gaps(
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
         against=index.cells.loc[second, operator].to_numpy(),
-        gap=gap, se=error, low=low, high=high, p=p, p_holm=_holm(p),
+        gap=gap, se=error, low=low, high=high, p=p, p_holm=holm(p),
     )  # fmt: skip
     return OperatorGaps(table.assign(larger_than_noise=table["p_holm"] < 1 - level), construct, level)
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = np.minimum(1.0, adjusted)
-    return out
