@@ -20,6 +20,7 @@ from workbench.studies.plspm.groups import (
     measurement_invariance,
 )
 from workbench.studies.plspm.model import Construct, PathModel
+from workbench.studies.plspm.predict import PlsPrediction, predict_pls
 
 __all__ = [
     "ConsistentPls",
@@ -30,6 +31,7 @@ __all__ = [
     "PathModel",
     "PlsBootstrap",
     "PlsFit",
+    "PlsPrediction",
     "bootstrap_pls",
     "compare_groups",
     "consistent_pls",
@@ -40,6 +42,7 @@ __all__ = [
     "measurement_invariance",
     "mediation",
     "path_diagram",
+    "predict_pls",
     "reliability_table",
     "srmr",
     "structural_table",

@@ -179,7 +179,7 @@ def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution)
     """Compute every quantity of `plan.labels`, shape (B, quantities)."""
     weight, crossed = solution.weight, solution.crossed
     loading = crossed[:, np.arange(len(plan.owner)), plan.owner]
-    score = _score_correlation(plan, weight, crossed)
+    score = score_correlation(plan, weight, crossed)
     with np.errstate(all="ignore"):
         path, r2 = structure(plan, score)
         total = _total_effects(plan, path)
@@ -199,6 +199,11 @@ def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution)
             loading,
         ]
     return np.hstack(parts)
+
+
+def score_correlation(plan: Plan, weight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+    """Correlations of the scores, shape (B, k, k), from outer weights and the items' correlations with scores."""
+    return np.add.reduceat(weight[:, :, None] * crossed, plan.start, axis=1)
 
 
 def structure(plan: Plan, score: np.ndarray) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
@@ -234,13 +239,9 @@ def _scaled(plan: Plan, r: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, 
     return weight * scale[:, plan.owner], crossed * scale[:, None, :]
 
 
-def _score_correlation(plan: Plan, weight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(weight[:, :, None] * crossed, plan.start, axis=1)
-
-
 def _inner(plan: Plan, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Inner weights, shape (B, k, k): [row, construct, neighbour]."""
-    score = _score_correlation(plan, weight, crossed)
+    score = score_correlation(plan, weight, crossed)
     if scheme == "centroid":
         return plan.neighbours * np.sign(score)
     inner = plan.neighbours * score
