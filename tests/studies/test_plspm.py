@@ -192,6 +192,23 @@ def test_mean_replacement_is_exact_in_every_resample():
         assert found.cell_mean[row] == pytest.approx(by_group.to_numpy())
 
 
+@pytest.mark.parametrize("missing", ["mean", "pairwise"])
+def test_single_precision_counts_are_exact(missing):
+    """Whole counts of whole answers give the same moments in single precision; with survey weights it is not used."""
+    rng = np.random.default_rng(8)
+    table = answers(3000, 8)
+    table = table.mask(rng.random(table.shape) < 0.05).assign(group=np.resize(["x", "y"], 3000))
+    rows = next(iter(bootstrap_weights(3000, 5, rng=1)))
+    plain = read_answers(table, THREE, by=["group"], missing=missing)
+    weighted = read_answers(table, THREE, by=["group"], missing=missing, weights=rng.random(3000))
+    halves = read_answers(table.replace(7, 7.5), THREE, by=["group"], missing=missing)
+    assert plain.countable and not weighted.countable and not halves.countable
+    for ready in (plain, weighted, halves):
+        double, single = moments(ready, rows), moments(ready, rows.astype(np.float32))
+        for name in ("mean", "sd", "correlation", "cell_mean"):
+            assert np.allclose(getattr(double, name), getattr(single, name), rtol=0, atol=1e-13)
+
+
 def test_pairwise_is_exact_in_every_resample():
     """Correlations of a row of counts are those of the copied rows among who answered both; sd's, who answered."""
     rng = np.random.default_rng(7)

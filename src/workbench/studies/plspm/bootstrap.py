@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BATCH = 512
+CELLS = 1 << 24
 JACKKNIFE_GROUPS = 500
 Columns = str | Sequence[str] | np.ndarray | pd.Series | None
 
@@ -184,7 +185,7 @@ def bootstrap_pls(
     cluster = None if clusters is None else clusters_of[answers.position]
     draw, groups = seeds(rng, 2)
     n = len(answers.x)
-    rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw)
+    rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
     found = resample(answers, fit, rows, tolerance)
     left_out = None
     if interval == "bca":
@@ -215,7 +216,7 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     plan, start = Plan(fit.model), fit.weights.to_numpy()
     values, cell_index, failed = [], [], 0
     with one_thread():
-        for moment in _batches(moments(answers, block) for block in rows):
+        for moment in _batches(moments(answers, block) for block in _gathered(rows)):
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
             value = estimates(plan, answers, moment, solution)
             with np.errstate(all="ignore"):
@@ -233,6 +234,19 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
             "The survey is too small for this model: fewer constructs, or more respondents."
         )
     return found
+
+
+def _gathered(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Join blocks of rows: the products of answers are then computed fewer times."""
+    waiting: list[np.ndarray] = []
+    for block in rows:
+        waiting.append(block)
+        held = sum(map(len, waiting))
+        if held >= BATCH or (held + len(block)) * block.shape[1] > CELLS:
+            yield np.concatenate(waiting) if len(waiting) > 1 else block
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _batches(parts: Iterator[Moments]) -> Iterator[Moments]:

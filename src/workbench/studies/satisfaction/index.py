@@ -182,7 +182,8 @@ def satisfaction_index(
     raw = fit.unstandardised_weights.to_numpy()
     estimate = index_points(Plan(model), answers, raw, whole.cell_mean[0])
     estimate[:, fit.index.isna()] = np.nan
-    found = resample(answers, fit, bootstrap_weights(n, resamples, strata=answers.cell, rng=rng), 1e-7)
+    rows = bootstrap_weights(n, resamples, strata=answers.cell, rng=rng, dtype=np.float32)
+    found = resample(answers, fit, rows, 1e-7)
     total, square = (np.bincount(answers.cell, w, minlength=len(size)) for w in (answers.weights, answers.weights**2))
     cells = answers.cells.assign(n=size, n_effective=total**2 / square)
     return SatisfactionIndex(
