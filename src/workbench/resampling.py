@@ -25,6 +25,7 @@ IntervalMethod = Literal["percentile", "bc", "bca", "normal"]
 
 BLOCK = 64
 CACHE = 1 << 15
+COLUMNS = 64
 
 
 def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
@@ -195,10 +196,19 @@ def interval(
             acceleration = np.divide(cubes, 6 * spread**1.5, out=np.zeros(estimate.size), where=spread > 0)
         shifted = bias + z[:, None]
         ends = norm.cdf(bias + shifted / (1 - acceleration * shifted))
-    low, high = np.full(estimate.size, np.nan), np.full(estimate.size, np.nan)
-    for k in range(estimate.size):
-        values = replicates[:, k]
-        values = values[~np.isnan(values)]
-        if values.size:
-            low[k], high[k] = np.quantile(values, ends[:, k])
-    return low, high
+    return tuple(_quantiles(replicates, ends))
+
+
+def _quantiles(replicates: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Quantiles `at`, shape (2, q), of each column without its NaN, between the two nearest values; NaN if none."""
+    found = np.full(at.shape, np.nan)
+    for start in range(0, at.shape[1], COLUMNS):
+        part = slice(start, start + COLUMNS)
+        values = np.sort(replicates[:, part].T, axis=1)  # NaN come last
+        place = at[:, part] * np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
+        lower = np.floor(place).astype(int)
+        upper = np.ceil(place).astype(int)
+        column = np.arange(len(values))
+        below = values[column, lower]
+        found[:, part] = below + (place - lower) * (values[column, upper] - below)
+    return found
