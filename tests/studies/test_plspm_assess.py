@@ -63,6 +63,13 @@ def test_structure_by_hand():
     assert fit.r2_adjusted["C"] == pytest.approx(1 - (1 - fit.r2["C"]) * 59 / 57)
 
 
+def test_copied_sources_have_infinite_vif():
+    """A source that copies another cannot be told from it."""
+    table = single_items().assign(b=lambda t: t["a"])
+    rows = structural_table(fit_pls(table, SINGLE, scheme="centroid")).set_index(["source", "target"])
+    assert np.isinf(rows.loc[("A", "C"), "vif"]) and rows.loc[("A", "B"), "vif"] == pytest.approx(1)
+
+
 def test_srmr_by_hand():
     """Single items: saturated reproduces everything; estimated misses the two pairs without a path to D."""
     fit = fit_pls(single_items(), SINGLE)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from workbench.studies.plspm.batch import Plan
+from workbench.studies.plspm.batch import SINGULAR, Plan
 from workbench.studies.plspm.bootstrap import PlsBootstrap
 from workbench.studies.plspm.fit import PlsFit
 from workbench.studies.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE
@@ -88,10 +88,10 @@ def structural_table(fit: PlsFit) -> pd.DataFrame:
     rows = []
     for target, sources in fit.model.paths.items():
         r2 = fit.r2[target]
-        vif = np.diag(np.linalg.inv(fit.correlations.loc[list(sources), list(sources)]))
+        vif = _inflation(fit.correlations.loc[list(sources), list(sources)].to_numpy())
         for source, inflation in zip(sources, vif, strict=True):
             path = fit.paths[source, target]
-            f2 = path**2 / inflation / (1 - r2)
+            f2 = path**2 / inflation / (1 - r2) if r2 < 1 else np.inf
             rows.append((source, target, path, inflation, f2, r2, fit.r2_adjusted[target]))
     return pd.DataFrame(rows, columns=["source", "target", "path", "vif", "f2", "r2", "r2_adjusted"])
 
@@ -114,6 +114,13 @@ def srmr(fit: PlsFit) -> pd.Series:
         residual = np.where(as_observed, 0.0, observed - implied)[pairs]
         found[name] = float(np.sqrt((residual**2).mean()))
     return pd.Series(found, name="srmr")
+
+
+def _inflation(correlation: np.ndarray) -> np.ndarray:
+    """VIF of each variable; infinite where one is a combination of others."""
+    if np.linalg.eigvalsh(correlation)[0] < SINGULAR:
+        return np.full(len(correlation), np.inf)
+    return np.diag(np.linalg.inv(correlation))
 
 
 def _implied(fit: PlsFit, plan: Plan) -> np.ndarray:

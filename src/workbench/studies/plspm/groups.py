@@ -330,7 +330,7 @@ def _dealt(code: np.ndarray, groups: int, permutations: int, generator) -> Itera
     for start in range(0, 1 + permutations, deals):
         count = min(deals, 1 + permutations - start)
         labels = [code if start + d == 0 else generator.permutation(code) for d in range(count)]
-        yield (np.array(labels)[:, None, :] == np.arange(groups)[:, None]).reshape(-1, len(code)).astype(float)
+        yield (np.array(labels)[:, None, :] == np.arange(groups)[:, None]).reshape(-1, len(code)).astype(np.float32)
 
 
 def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Deals, level: float) -> pd.DataFrame:

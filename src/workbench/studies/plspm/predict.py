@@ -172,7 +172,7 @@ def _trained(answers, plan, fit, folds, repetitions, tolerance, rng) -> Iterator
     """Blocks of training rows with their moments and solutions."""
     n = len(answers.x)
     rows = (
-        (fold != f).astype(float)
+        (fold != f).astype(np.float32)
         for seed in seeds(rng, repetitions)
         for fold in [np.random.default_rng(seed).permutation(np.arange(n) % folds)]
         for f in range(folds)
