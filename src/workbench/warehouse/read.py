@@ -27,7 +27,9 @@ def raw_files(mapping: Mapping, folder: Path) -> list[tuple[FileBlock, list[Path
         If the raw folder or the file of a block is missing.
     """
     if mapping.files and not folder.is_dir():
-        raise WorkbenchError(f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or give raw=.")
+        raise WorkbenchError(
+            f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
+        )
     found = []
     for block in mapping.files:
         paths = sorted(p for p in folder.glob(block.path) if p.is_file()) if block.is_glob else [folder / block.path]
@@ -101,7 +103,9 @@ def _parquet(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
                 yield Batch(texts.append_column("#line", lines), (), batch.num_rows)
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
-        raise WorkbenchError(f"{path} can't be read as Parquet: {error}. Have it delivered again.") from None
+        raise WorkbenchError(
+            f"{path} can't be read as Parquet: {str(error).rstrip('.')}. Have it delivered again."
+        ) from None
 
 
 def _check_type(type: pa.DataType, name: str, path: Path) -> None:
