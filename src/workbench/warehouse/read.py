@@ -116,6 +116,8 @@ def _texts(column: pa.Array) -> pa.Array:
     """The cells as texts without spaces around them; a number, date or time has none."""
     if pa.types.is_dictionary(column.type):
         return _texts(column.dictionary).take(column.indices)
+    if pa.types.is_timestamp(column.type) and not pc.any(pc.not_equal(pc.subsecond(column), 0)).as_py():
+        column = column.cast(pa.timestamp("s"))
     texts = column.cast(pa.string())
     return texts if pa.types.is_primitive(column.type) else pc.utf8_trim(texts, " ")
 

@@ -212,7 +212,7 @@ def _cast(u: str, column: Column, value: Value) -> str:
             usual = f"strlen({u}) = 19 AND CAST({cast} AS VARCHAR) = {u}"
             spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
             other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
-            return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({spaced}, {other}) END"
+            return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
 
 
 def _number(u: str) -> str:
