@@ -44,19 +44,30 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except WorkbenchError as error:
         status = _refuse(str(error))
     except OSError as error:
-        status = _refuse(f"'{error.filename}': {error.strerror}." if error.filename else str(error))
+        where = f"'{error.filename}': " if error.filename else ""
+        status = _refuse(f"{where}{error.strerror or error}. Check the path, its permissions and the room on the disk.")
     except (click.Abort, KeyboardInterrupt):
         status = _refuse("stopped; what was published before stands.", 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _refuse(message: str, status: int = 2) -> int:
-    click.echo(f"workbench: {message}", err=True)
+    click.echo(f"workbench: {_relative(message)}", err=True)
     return status
+
+
+def _relative(message: str) -> str:
+    """Write the paths in a message as seen from the project's folder."""
+    try:
+        root = str(project_root())
+    except WorkbenchError:
+        return message
+    return message.replace(f"{root}{os.sep}", "") if len(root) > 1 else message
 
 
 @click.group(
     cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
   workbench report                        everything: data, studies, index page
@@ -107,8 +118,8 @@ Examples:
 def run(studies: tuple[str, ...], assignments: tuple[str, ...], jobs: int | None, force: bool, timeout: float) -> int:
     """Run studies and publish their reports.
 
-    Without a STUDY all are run. See `workbench list` for studies and parameters. Exits with 1 if a study fails;
-    the others are run all the same.
+    Without a STUDY all are run. See `workbench list` for studies and parameters. A study that fails does not stop
+    the others; the exit code is then 1, or 2 if what was asked for does not exist.
     """
     from workbench.reports.parameters import split_assignments
 
@@ -141,7 +152,11 @@ def lab(arguments: tuple[str, ...]) -> None:
     root = project_root()
     os.environ["WORKBENCH_HOME"] = str(root)
     os.chdir(root)
-    quiet = ("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+    quiet = (
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    )
     start = [
         sys.executable,
         "-m",
@@ -170,8 +185,9 @@ def sample(customers: int, seed: int, folder: Path | None) -> None:
 @click.argument("source", default=SAMPLE)
 @click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
 def ingest(source: str, raw: Path | None) -> int:
-    """Read the extracts of SOURCE into a new version of its warehouse.
+    """Read the extracts of SOURCE into a warehouse.
 
+    They make a new version, which is put in force when it is whole.
     data/mappings/SOURCE.toml says how. Every raw line is accepted or quarantined with its reasons.
     """
     return _ingest(source, raw, project_root())
@@ -179,14 +195,21 @@ def ingest(source: str, raw: Path | None) -> int:
 
 @data.command()
 def ensure() -> None:
-    """Make the sample operator and its warehouse if they are missing or out of date."""
+    """Make sample and warehouse if missing or old.
+
+    What `workbench report` does first: the sample operator is written if there is none, and ingested if its
+    warehouse is missing or older than its files.
+    """
     _ensure_sample(project_root())
 
 
 @data.command()
 @click.argument("source", default=SAMPLE)
 def check(source: str) -> int:
-    """Show the account of SOURCE: raw lines = accepted + quarantined, per file."""
+    """Show where every raw line of SOURCE went.
+
+    Per file: raw lines = accepted + quarantined, and the most frequent reasons.
+    """
     from workbench.warehouse import open_warehouse
 
     return _show_account(open_warehouse(source, root=project_root()).full_account(changed=False))
@@ -195,7 +218,7 @@ def check(source: str) -> int:
 @data.command()
 @click.argument("table", required=False)
 def describe(table: str | None) -> None:
-    """Describe the tables of the warehouse, or the columns of TABLE."""
+    """Describe the tables, or the columns of TABLE."""
     from workbench.warehouse import schema
 
     if table is None:
@@ -212,22 +235,28 @@ def _run(studies: Iterable[str], given: dict[str, str], root: Path, **options: A
     from workbench.reports.render import run
 
     made = run(studies, given, root=root, **options)
-    count = {status: sum(s.status == status for s in made.slots) for status in ("done", "failed", "unchanged")}
+    if all(s.status == "refused" and s.slot != "default" for s in made.slots):
+        return 2
+    known = ("done", "failed", "refused", "unchanged")
+    count = {status: sum(s.status == status for s in made.slots) for status in known}
     if count["unchanged"] == len(made.slots):
         click.echo(f"nothing to do: {_many(len(made.slots), 'report')} up to date")
     else:
         said = [f"{n} {status}" for status, n in count.items() if n]
         click.echo(f"{_many(len(made.slots), 'report')}: {', '.join(said)}, in {made.seconds:.1f} s")
     click.echo(f"open {_nearby(made.index)}")
-    return 1 if made.failed else 0
+    return 2 if made.refused else 1 if made.failed else 0
 
 
 def _ensure_sample(root: Path) -> None:
     """Make like `make`: what is missing, or older than what it is made from, is made."""
+    from workbench.reports.slots import warehouse_version
+
     raw = root / "data" / "raw" / SAMPLE
     if not raw.is_dir():
         _write_sample(raw, 20_000, 0)
-    if _is_stale(SAMPLE, root):
+    version = root / "data" / "warehouse" / SAMPLE / warehouse_version(SAMPLE, root)
+    if _is_stale(SAMPLE, root) or not (version / "warehouse.duckdb").is_file():
         if _ingest(SAMPLE, None, root):
             raise WorkbenchError("the account of the sample operator does not balance. See workbench data check.")
         (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()

@@ -28,11 +28,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     >>> nearest("satisfacton", ["satisfaction", "uplift"])
     " Did you mean 'satisfaction'?"
+    >>> nearest("北亰", ["湖北", "北京"])
+    " Did you mean '北京'?"
     >>> nearest("xyz", ["satisfaction"])
     ''
     """
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=5, cutoff=0.5)
+    if not close:
+        return ""
+
+    def likeness(other: str) -> tuple[float, bool]:
+        return difflib.SequenceMatcher(None, other, str(name)).ratio(), other[:1] == str(name)[:1]
+
+    return f" Did you mean '{max(close, key=likeness)}'?"
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:

@@ -22,7 +22,7 @@ from typing import Any
 
 import workbench
 from workbench import errors
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.reports import page, sheets, tables
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.slots import PACKAGE
@@ -80,11 +80,14 @@ class Said:
 
 
 class _Failure(Exception):
-    """The notebook did not reach its end; says why, and in which cell."""
+    """The notebook did not reach its end; says why, in which cell, and whether the caller can mend it."""
 
-    def __init__(self, message: str, notebook: Any = None, cell: int | None = None, traceback: str = "") -> None:
+    def __init__(
+        self, message: str, notebook: Any = None, cell: int | None = None, traceback: str = "", refused: bool = False
+    ) -> None:
         super().__init__(message)
         self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
+        self.refused = refused
 
 
 def prepare_worker() -> None:
@@ -137,6 +140,7 @@ def run_job(job: Job) -> dict[str, Any]:
         _write_report(job, notebook, said, manifest)
     else:
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
+        manifest |= {"refused": failure.refused}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
     return manifest
@@ -292,7 +296,7 @@ def _kernel_manager() -> type:
 def _failed_cell(notebook: Any, error: Any) -> _Failure:
     ours = getattr(errors, error.ename, None)
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
-        return _Failure(error.evalue, notebook, error.cell_index)
+        return _Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
     message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
     return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)))
 

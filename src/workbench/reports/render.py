@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +33,7 @@ class SlotReport:
     study, slot : str
         Name of the study and of its folder.
     status : str
-        "done", "failed", or "unchanged" where nothing was to be done.
+        "done", "failed", "refused" where the caller can mend it, or "unchanged" where nothing was to be done.
     message : str
         The headline, or why it failed.
     seconds : float
@@ -67,8 +70,13 @@ class RunReport:
 
     @property
     def failed(self) -> tuple[SlotReport, ...]:
-        """The slots that failed."""
-        return tuple(s for s in self.slots if s.status == "failed")
+        """The slots that have no report now, refused ones too."""
+        return tuple(s for s in self.slots if s.status in ("failed", "refused"))
+
+    @property
+    def refused(self) -> tuple[SlotReport, ...]:
+        """The slots that failed for a cause that the caller can mend, such as a province that does not exist."""
+        return tuple(s for s in self.slots if s.status == "refused")
 
 
 def run(
@@ -104,7 +112,7 @@ def run(
     ------
     WorkbenchError
         If a study or parameter is unknown or ill-typed; nothing has run then. A notebook that fails raises
-        nothing: see `RunReport.failed`.
+        nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
     """
     began = time.monotonic()
     root = root.resolve()
@@ -115,10 +123,11 @@ def run(
     if due:
         for slot, manifest in _rendered(due, root, jobs or _processors(), timeout, progress):
             made[slot.key] = _slot_report(slot, manifest, root)
-    if due or not index.is_file():
+    if not index.is_file() and all(s.status == "unchanged" for s in made.values()):
         from workbench.reports.site import write_site
 
-        write_site(root)
+        with _publishing(root):
+            write_site(root)
     return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)
 
 
@@ -165,26 +174,65 @@ def _rendered(
     due: list[Slot], root: Path, jobs: int, timeout: float, progress: bool
 ) -> Iterator[tuple[Slot, dict[str, Any]]]:
     """Run slots and publish each as it ends; on any way out no worker and no temporary folder stays."""
-    import tempfile
-
+    from workbench.reports.site import write_site
     from workbench.reports.workers import Workers
 
-    runs = root / "reports" / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=runs))
     todo = {f"{i}": slot for i, slot in enumerate(due)}
-    work = [_job(slot, root, aside / name, timeout) for name, slot in todo.items()]
-    try:
+    with _aside(root) as aside:
+        work = [_job(slot, root, aside / name, timeout) for name, slot in todo.items()]
         with Workers(min(jobs, len(due)), patience=timeout + _GRACE) as workers, _bar(len(due), progress) as tell:
             for job, manifest in workers.run(work):
                 slot = todo[job.folder.name]
-                if manifest["status"] != "done":
-                    keep_good(slot.folder(root), job.folder, manifest)
-                publish(job.folder, slot.folder(root))
+                if slot.name == "default" or not manifest.get("refused"):
+                    with _publishing(root):
+                        if manifest["status"] != "done":
+                            keep_good(slot.folder(root), job.folder, manifest)
+                        publish(job.folder, slot.folder(root))
+                        write_site(root)
                 tell(slot, manifest)
                 yield slot, manifest
+
+
+@contextmanager
+def _aside(root: Path) -> Iterator[Path]:
+    """Give an empty folder for one run; take away what runs that were killed left behind."""
+    runs = root / "reports" / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with _locked(runs):
+        for left in runs.iterdir():
+            try:
+                with _locked(left, wait=False):
+                    shutil.rmtree(left, ignore_errors=True)
+            except (BlockingIOError, NotADirectoryError):
+                continue
+        aside = Path(tempfile.mkdtemp(dir=runs))
+        held = os.open(aside, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        os.close(held)
+
+
+@contextmanager
+def _publishing(root: Path) -> Iterator[None]:
+    """Let one run at a time change what is published."""
+    site = root / "reports" / "site"
+    site.mkdir(parents=True, exist_ok=True)
+    with _locked(site):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder; the lock dies with its process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)
 
 
 def _job(slot: Slot, root: Path, folder: Path, timeout: float) -> Job:
@@ -234,7 +282,8 @@ class _bar:
 
     def _tell(self, slot: Slot, manifest: Mapping[str, Any]) -> None:
         if self._shown:
-            said = "done" if manifest["status"] == "done" else f"FAILED: {manifest['error']}"
+            word = "refused" if manifest.get("refused") else "FAILED"
+            said = "done" if manifest["status"] == "done" else f"{word}: {manifest['error']}"
             where = slot.study.name if slot.name == "default" else f"{slot.study.name} [{slot.name}]"
             self._bar.write(f"{where}: {said} ({manifest['seconds']:.1f} s)", file=sys.stderr)
         self._bar.update()
@@ -248,7 +297,8 @@ def _unchanged(slot: Slot, root: Path) -> SlotReport:
 def _slot_report(slot: Slot, manifest: Mapping[str, Any], root: Path) -> SlotReport:
     message = manifest.get("error") or manifest.get("headline", "")
     folder = slot.folder(root)
-    return SlotReport(slot.study.name, slot.name, manifest["status"], message, manifest["seconds"], folder)
+    status = "refused" if manifest.get("refused") else manifest["status"]
+    return SlotReport(slot.study.name, slot.name, status, message, manifest["seconds"], folder)
 
 
 def _processors() -> int:

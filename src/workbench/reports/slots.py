@@ -126,8 +126,18 @@ def find_slots(names: Iterable[str], given: Mapping[str, Any], root: Path) -> li
     for name in chosen:
         if name not in studies:
             raise unknown("study", name, studies)
+    if "source" in given:
+        _check_source(str(given["source"]), root)
     shared = _shared_fingerprint(root)
     return [_slot(studies[name], given, root, shared) for name in chosen]
+
+
+def _check_source(source: str, root: Path) -> None:
+    known = sorted(path.stem for path in (root / "data" / "mappings").glob("*.toml"))
+    if source not in known:
+        raise unknown("source", source, known, "data/mappings")
+    if not warehouse_version(source, root):
+        raise WorkbenchError(f"no warehouse of '{source}'. Run: workbench data ingest {source}")
 
 
 def warehouse_version(source: str, root: Path) -> str:
@@ -135,7 +145,7 @@ def warehouse_version(source: str, root: Path) -> str:
     if not re.fullmatch(r"[\w.-]+", source):
         return ""
     current = root / "data" / "warehouse" / source / "CURRENT"
-    names = current.read_text("utf-8").split() if current.is_file() else []
+    names = current.read_text("utf-8", errors="replace").split() if current.is_file() else []
     return names[0] if names else ""
 
 

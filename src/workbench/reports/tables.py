@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, require_columns, unknown
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MIME = "application/vnd.workbench.table+json"
 HIDDEN = "–"
+SENTENCE = 40
 MISSING = ""
 
 
@@ -109,14 +110,19 @@ def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
 
 
 def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
-    """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows."""
-    classes = [' class="n"' if c["kind"] in ("number", "integer") else "" for c in table["columns"]]
+    """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows.
+
+    Names of columns are shown with spaces, so that they wrap; columns of sentences are kept wide enough to read.
+    """
+    rows = shown(table)[:longest]
+    classes = [_class(column, (row[i] for row in rows)) for i, column in enumerate(table["columns"])]
     head = "".join(
-        f'<th scope="col"{k}>{html.escape(c["name"])}</th>' for c, k in zip(table["columns"], classes, strict=True)
+        f'<th scope="col"{k}>{html.escape(c["name"].replace("_", " "))}</th>'
+        for c, k in zip(table["columns"], classes, strict=True)
     )
     body = "".join(
         "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
-        for row in shown(table)[:longest]
+        for row in rows
     )
     note = ""
     if longest is not None and len(table["rows"]) > longest:
@@ -128,6 +134,12 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
         f'<div class="table"><table>\n<caption>{caption}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
     )
+
+
+def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:
+    if column["kind"] in ("number", "integer"):
+        return ' class="n"'
+    return ' class="w"' if max(map(width, cells), default=0) > SENTENCE else ""
 
 
 def as_text(table: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -68,7 +69,9 @@ class _Lane:
             with contextlib.suppress(BrokenProcessPool):
                 self._work = self._pool.submit(run_job, job)
                 return self._work
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=prepare_worker)
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+        )
         self._pid = self._pool.submit(os.getpid)
         self._work = self._pool.submit(run_job, job)
         return self._work
@@ -83,6 +86,20 @@ class _Lane:
             if self._work is not None and not self._work.done():
                 self.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    """Set up a worker that does not outlive the process that wants its work."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    prepare_worker()
 
 
 def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[str, Any]:

@@ -41,15 +41,17 @@ class CampaignArms:
     unknown_before: int
 
     def cost(self, name: str, given: float) -> float:
-        """Give a cost or margin: the given one, or, where that is negative, the campaign's own.
+        """Give a cost or margin: the given one, or, where that is -1, the campaign's own.
 
         Raises
         ------
         WorkbenchError
-            If neither is there.
+            If neither is there, or the given one is another negative number.
         """
         if given >= 0:
             return given
+        if given != -1:
+            raise WorkbenchError(f"{name} is {given:g}. Give 0 or more, or -1 for what the campaign declares.")
         if pd.isna(self.facts[name]):
             raise WorkbenchError(
                 f"campaign '{self.facts['campaign_id']}' declares no {name}. Pass it: -p {name}=NUMBER, or add it to "

@@ -14,6 +14,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
@@ -21,6 +23,8 @@ from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.rules import literal, quoted
 from workbench.warehouse.versions import versions_in_force
+
+FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
 
 def sources(root: Path) -> list[str]:
@@ -31,7 +35,7 @@ def sources(root: Path) -> list[str]:
 def mapping_file(source: str, root: Path) -> Path:
     """Where the mapping of a source stands; refuses a source that has none."""
     if source not in sources(root):
-        raise unknown("source", source, sources(root), str(root / "data" / "mappings"))
+        raise unknown("source", source, sources(root), "data/mappings")
     return root / "data" / "mappings" / f"{source}.toml"
 
 
@@ -46,7 +50,8 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     Raises
     ------
     WorkbenchError
-        If the source is unknown, was never ingested, or was ingested by a program with other tables.
+        If the source is unknown, was never ingested, was ingested by a program with other tables, or its files are
+        damaged.
     """
     root = Path(root) if root is not None else project_root()
     mapping_file(source, root)
@@ -59,13 +64,19 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     try:
         with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
             facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
-    except duckdb.Error as error:
-        raise WorkbenchError(f"{place} can't be read: {str(error).splitlines()[0]}. {command}") from None
+            stand = con.execute("SELECT sum(accepted)::BIGINT FROM account WHERE \"table\" = 'detail_record'")
+            accepted = stand.fetchall()[0][0] or 0
+        kept = sum(pq.read_metadata(file).num_rows for file in (place / "detail_record").glob("*.parquet"))
+    except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
+        why = str(error).splitlines()[0].replace(f"{place}{os.sep}", "").rstrip(".!")
+        raise WorkbenchError(f"{place} can't be read: {why}. {command}") from None
     if facts.get("schema_version") != str(schema.version()):
         raise WorkbenchError(
             f"the warehouse of '{source}' has tables of version {facts.get('schema_version')}; this program needs "
             f"version {schema.version()}. {command}"
         )
+    if kept != accepted or not FACTS <= set(facts):
+        raise WorkbenchError(f"{place} is damaged: {kept:,} of {accepted:,} detail records are there. {command}")
     return Warehouse(
         source, in_force[0], facts["title"], facts["operator"], facts["currency"],
         date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,

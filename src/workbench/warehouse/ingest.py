@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -70,7 +70,8 @@ def ingest(
         if version in before:
             if version != before[0]:
                 put_in_force(folder, version)
-            return open_warehouse(source, root=root).full_account(changed=False)
+            with suppress(WorkbenchError):  # one that is damaged is built again
+                return open_warehouse(source, root=root).full_account(changed=False)
         notes = _unread(mapping, files, raw) + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             Build(mapping, files, pseudonyms, place, version, progress or _silent).run(notes)

@@ -146,7 +146,7 @@ _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
 
 def _file_block(raw: dict, where: str) -> FileBlock:
     _check_keys(raw, FILE_KEYS, where)
-    path, table = _text(raw, "path", where), schema.table(_text(raw, "table", where))
+    path, table = _text(raw, "path", where), _table(raw, where)
     where = f"{where} ({path})"
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
@@ -195,7 +195,11 @@ def _dialect(raw: dict, where: str) -> dict[str, Any]:
 
 def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict[str, Value | dict[str, Value]]:
     columns: dict[str, Value | dict[str, Value]] = {}
-    for column in (table.column(name) for name in raw):
+    for name in raw:
+        try:
+            column = table.column(name)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"{where}: {error}") from None
         place = f"{where}, {column.name}"
         columns[column.name] = (_map if column.is_map else _value)(raw[column.name], column, missing, place)
     lacking = [c.name for c in table.columns if c.not_null and c.name not in columns]
@@ -265,12 +269,20 @@ def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
     rows: dict[str, list[dict[str, str]]] = {}
     for number, row in enumerate(raw, 1):
         place = f"{where}, [[rows]] {number}"
-        table = schema.table(_text(row, "table", place))
+        table = _table(row, place)
         cells = {name: cell for name, cell in row.items() if name != "table"}
         if maps := [name for name in cells if table.column(name).is_map]:
             raise WorkbenchError(f"{place}: {named(maps)} holds values by name; it can come from a file only.")
         rows.setdefault(table.name, []).append({name: _plain(cell, place) for name, cell in cells.items()})
     return {name: tuple(cells) for name, cells in rows.items()}
+
+
+def _table(raw: dict, where: str) -> schema.Table:
+    name = _text(raw, "table", where)
+    try:
+        return schema.table(name)
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{where}: {error}") from None
 
 
 def _check_keys(raw: dict, known: tuple[str, ...], where: str) -> None:

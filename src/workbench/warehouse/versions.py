@@ -25,7 +25,7 @@ KEPT = 2
 def versions_in_force(folder: Path) -> list[str]:
     """Names of the version in force and of the one before it; none where nothing is published."""
     try:
-        names = (folder / "CURRENT").read_text(encoding="utf-8").split()
+        names = (folder / "CURRENT").read_text(encoding="utf-8", errors="replace").split()
     except FileNotFoundError:
         return []
     return [name for name in names if (folder / name / "warehouse.duckdb").is_file()]

@@ -167,6 +167,8 @@ def satisfaction_index(
     """
     model.construct(construct)
     check_resampling(resamples, level)
+    if minimum < 1:
+        raise WorkbenchError(f"minimum={minimum}: an index needs respondents. Give 1 or more.")
     by = listed(by)
     refuse_mixed_waves(survey, by)
     answers = read_answers(survey, model, weights=weight, by=by)
@@ -175,7 +177,10 @@ def satisfaction_index(
     size = np.bincount(answers.cell, minlength=len(answers.cells))
     shown = size >= minimum
     if not shown.any():
-        raise CannotAnswer(f"no cell has {minimum} respondents (the largest: {size.max()}). Use fewer columns in by=.")
+        raise CannotAnswer(
+            f"no cell ({' x '.join(by)}) has {minimum:,} respondents (the largest: {size.max():,}). Ask for a larger "
+            "part of the survey, fewer columns in by=, or a lower minimum=."
+        )
     n = len(answers.x)
     with one_thread():
         whole = moments(answers, np.ones((1, n)))

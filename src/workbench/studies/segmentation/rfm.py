@@ -124,7 +124,7 @@ class Rfm(Result):
         return table.rename(columns={"size": "customers", "sum": "monetary"})
 
     def plot(self, ax: Axes | None = None, *, show: Literal["customers", "monetary"] = "customers") -> Axes:
-        """Draw the heat map of R by F: customers, or mean amount, in each square."""
+        """Draw the heat map of R by F: customers, or mean amount, in each square; nothing on fewer than ten."""
         import matplotlib.pyplot as plt
 
         if show not in ("customers", "monetary"):
@@ -143,7 +143,8 @@ class Rfm(Result):
         middle = np.nanmax(shown) / 2
         for r, f in np.argwhere(count > 0):
             colour = "white" if shown[r, f] > middle else "black"
-            ax.text(f, r, f"{shown[r, f]:,.0f}", ha="center", va="center", color=colour)
+            words = f"{shown[r, f]:,.0f}" if count[r, f] >= FEW else f"<{FEW}" if show == "customers" else "–"
+            ax.text(f, r, words, ha="center", va="center", color=colour)
         ax.grid(False)
         ax.set_xticks(range(bins), [str(i + 1) for i in range(bins)])
         ax.set_yticks(range(bins), [str(i + 1) for i in range(bins)])

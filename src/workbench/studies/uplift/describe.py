@@ -37,6 +37,8 @@ class TargetGroup(Result):
 
     def headline(self) -> str:
         """Say who most of the targets are."""
+        if not self.share:
+            return "Nobody is to be contacted, so there are no targets to describe."
         total = self.groups["targets"].sum()
         dense = self.groups[self.groups["target_share"] > self.share]
         if not len(dense):
@@ -75,9 +77,12 @@ def describe_targets(
     campaign: str = "",
 ) -> TargetGroup:
     """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
-    if not 0 < share <= 1:
-        raise WorkbenchError(f"share is {share}: give the share of the list to contact, above 0 and at most 1.")
+    if not 0 <= share <= 1:
+        raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
     ranked = scores(members, score)
+    if not share:
+        nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
+        return TargetGroup(nobody, share, campaign)
     target = ranked >= np.quantile(ranked, 1 - share, method="higher")
     return TargetGroup(_branches(members, features, target, depth), share, campaign)
 
