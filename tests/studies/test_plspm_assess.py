@@ -77,6 +77,8 @@ def test_srmr_by_hand():
     missed = [r.loc["a", "d"] - r.loc["a", "c"] * r.loc["c", "d"], r.loc["b", "d"] - r.loc["b", "c"] * r.loc["c", "d"]]
     assert srmr(fit)["saturated"] == pytest.approx(0, abs=1e-12)
     assert srmr(fit)["estimated"] == pytest.approx(np.sqrt(np.square(missed).sum() / 6))
+    two_sources = PathModel(SINGLE.constructs, {"C": ["A", "B"], "D": ["C"]})  # implies the same for A and B with D
+    assert srmr(fit_pls(single_items(), two_sources))["estimated"] == pytest.approx(srmr(fit)["estimated"])
 
 
 def test_mobi_tables_equal_other_programs(mobi, ecsi, expected):
