@@ -66,6 +66,17 @@ def test_a_feature_without_values_changes_nothing():
     assert np.isfinite(found).all() and found.std() > 0
 
 
+def test_sequential_models_know_only_earlier_folds():
+    """The first fold has no prediction; the others are found out as well; an unknown validation is refused."""
+    table = campaign(3_000)
+    score = predict_uplift(table, features=FEATURES, validation="sequential", folds=6, **HOW)
+    assert score.isna().sum() == 500
+    known = score.notna()
+    assert np.corrcoef(score[known], table.loc[known, "tau"])[0, 1] > 0.7
+    with pytest.raises(WorkbenchError, match="no validation 'forward'"):
+        predict_uplift(table, features=FEATURES, validation="forward", **HOW)
+
+
 def test_refusals():
     """An unknown learner, one fold, no features and a tiny campaign are refused."""
     table = campaign(200)

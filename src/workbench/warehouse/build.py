@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -64,7 +65,7 @@ class Build:
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
-        self.months: dict[str, pq.ParquetWriter] = {}
+        self.months: dict[np.datetime64, pq.ParquetWriter] = {}
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
@@ -156,14 +157,13 @@ class Build:
         """Send each record of a batch to its table or to quarantine."""
         entry.raw += batch.records
         columns = self._with_pseudonyms(block, batch.columns, first)
-        self.con.register("batch", columns)
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE checked AS {check.select('batch')}")
-        good = self._write(entry, block.table)
-        entry.accepted += good
-        if good < columns.num_rows:
-            bad = '(SELECT * FROM batch WHERE "#line" IN (SELECT "#line" FROM checked WHERE "#bad"))'
-            self._quarantine(entry, block, check, bad, "reasons")
-        self.con.unregister("batch")
+        with self._registered("batch", columns):
+            checked = self.con.sql(check.select("batch")).to_arrow_table()
+        bad = checked.column("#bad")
+        lines = checked.column("#line").filter(bad)
+        entry.accepted += self._write(entry, block.table, checked.filter(pc.invert(bad)) if len(lines) else checked)
+        if len(lines):
+            self._quarantine(entry, block, check, _at(columns, lines), "reasons")
         if batch.malformed:
             withheld = any(value.pseudonym for value in block.values())
             self._quarantine_malformed(entry, batch, withheld)
@@ -176,21 +176,19 @@ class Build:
                 columns = columns.append_column(f"#key:{name}", hidden)
         return columns
 
-    def _write(self, entry: _Entry, table: schema.Table) -> int:
-        names = ", ".join(column.name for column in table.columns)
+    def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
+        names = [column.name for column in table.columns]
         if table.name == BY_MONTH:
-            return self._write_months(names)
-        sql = f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", {names} FROM checked WHERE NOT "#bad"'
-        return self._number(sql)
+            return self._write_months(good.select(names))
+        with self._registered("good", good):
+            return self._number(
+                f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", {", ".join(names)} FROM good'
+            )
 
-    def _write_months(self, names: str) -> int:
-        good = self.con.sql(
-            f'SELECT {names}, strftime(started_at, \'%Y-%m\') AS "#month" FROM checked WHERE NOT "#bad"'
-        ).to_arrow_table()
-        months = pc.unique(good.column("#month")).to_pylist()
-        for month in months:
-            rows = good.filter(pc.equal(good.column("#month"), month)) if len(months) > 1 else good
-            rows = rows.drop_columns("#month")
+    def _write_months(self, good: pa.Table) -> int:
+        at = good.column("started_at").to_numpy().astype("datetime64[M]")
+        for month in np.unique(at):
+            rows = good if (at == month).all() else good.filter(at == month)
             if month not in self.months:
                 folder = self.place / BY_MONTH
                 folder.mkdir(exist_ok=True)
@@ -200,11 +198,20 @@ class Build:
             self.months[month].write_table(rows)
         return good.num_rows
 
-    def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, relation: str, reasons: str) -> None:
-        self.con.execute(
-            f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, record, '
-            f"{key_text(block.table)} FROM ({check.reasons(relation, record_json(block))})"
-        )
+    @contextmanager
+    def _registered(self, name: str, rows: pa.Table) -> Iterator[None]:
+        self.con.register(name, rows)
+        try:
+            yield
+        finally:
+            self.con.unregister(name)
+
+    def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
+        with self._registered("batch", rows):
+            self.con.execute(
+                f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
+                f"record, {key_text(block.table)} FROM ({check.reasons('batch', record_json(block))})"
+            )
 
     def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
         lines = pa.table({
@@ -212,12 +219,11 @@ class Build:
             "reason": [m.reason for m in batch.malformed],
             "record": ["(withheld: may hold a clear number or name)" if withheld else m.text for m in batch.malformed],
         })  # fmt: skip
-        self.con.register("malformed", lines)
-        self.con.execute(
-            f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
-            "to_json(record), NULL FROM malformed"
-        )
-        self.con.unregister("malformed")
+        with self._registered("malformed", lines):
+            self.con.execute(
+                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
+                "to_json(record), NULL FROM malformed"
+            )
 
     def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let each key stand once, and move the table from the stage into the warehouse."""
@@ -229,25 +235,25 @@ class Build:
         )
         self.con.execute(
             "UPDATE stage.quarantine SET reasons = list_append(reasons, ?) "
-            f'WHERE "table" = ? AND key IN (SELECT {key_text(table)} FROM {table.name})',
-            [f"the key ({key}) stands in another row", table.name],
+            f'WHERE "table" = ? AND key IN (SELECT {key_text(table)} FROM {table.name} SEMI JOIN '
+            '(SELECT key[1] AS part FROM stage.quarantine WHERE "table" = ?) aside '
+            f"ON CAST({table.key[0]} AS VARCHAR) IS NOT DISTINCT FROM part)",
+            [f"the key ({key}) stands in another row", table.name, table.name],
         )
-        repeats = Counter(number for (number,) in self.con.execute('SELECT "#file" FROM repeats').fetchall())
         for entry, file in entries:
-            if repeats[entry.number]:
-                self._read_repeats(entry, file, f"the key ({key}) stands in an earlier row")
-                entry.accepted -= repeats[entry.number]
+            repeats = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {entry.number}').to_arrow_table()
+            if repeats.num_rows:
+                self._read_repeats(entry, file, repeats.column("#line"), f"the key ({key}) stands in an earlier row")
+                entry.accepted -= repeats.num_rows
         self.con.execute(f"DROP TABLE stage.{table.name}")
         self.filled[table.name] = table.name
 
-    def _read_repeats(self, entry: _Entry, file: RawFile, reason: str) -> None:
+    def _read_repeats(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray, reason: str) -> None:
         check = build(file.block, f"{file.path.name.split('.')[0]}#" if file.block.is_glob else "", self.filled)
-        which = f'SELECT "#line" FROM repeats WHERE "#file" = {entry.number}'
         for batch in batches(file.path, file.block):
-            self.con.register("batch", self._with_pseudonyms(file.block, batch.columns, first_record(file.block)))
-            relation = f'(SELECT * FROM batch WHERE "#line" IN ({which}))'
-            self._quarantine(entry, file.block, check, relation, f"[{literal(reason)}]")
-            self.con.unregister("batch")
+            if (rows := _at(batch.columns, lines)).num_rows:
+                rows = self._with_pseudonyms(file.block, rows, first_record(file.block))
+                self._quarantine(entry, file.block, check, rows, f"[{literal(reason)}]")
 
     def _close_months(self) -> None:
         for writer in self.months.values():
@@ -312,6 +318,11 @@ class Build:
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
+
+
+def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
+    """The records that stand on some lines."""
+    return rows.filter(pc.is_in(rows.column("#line"), lines.combine_chunks()))
 
 
 def _few_values() -> list[str]:

@@ -35,12 +35,16 @@ class Pseudonyms:
     def of(self, texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
         """Give the pseudonym (20 hexadecimal digits) of each text; missing where it is missing."""
         encoded = pc.dictionary_encode(texts.combine_chunks())
-        clear = encoded.dictionary.to_pylist()
-        hidden = [None if text is None or text in missing else self._one(text) for text in clear]
+        clear = encoded.dictionary.cast(pa.binary()).to_pylist()
+        nothing = {None, *(text.encode() for text in missing)}
+        keyed = hashlib.blake2b(key=self.key, digest_size=10)
+        hidden = [None if text in nothing else _finished(keyed.copy(), text) for text in clear]
         return pa.chunked_array([pa.array(hidden, pa.string()).take(encoded.indices)])
 
-    def _one(self, text: str) -> str:
-        return hashlib.blake2b(text.encode(), key=self.key, digest_size=10).hexdigest()
+
+def _finished(digest: hashlib.blake2b, text: bytes) -> str:
+    digest.update(text)
+    return digest.hexdigest()
 
 
 def read_key(root: Path) -> Pseudonyms:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fastexcel
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -97,8 +98,8 @@ def _parquet(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
                 _check_type(file.schema_arrow.field(name).type, name, path)
             done = 0
             for batch in file.iter_batches(ROWS, columns=list(block.sources())):
-                texts = trimmed(pa.table({n: _texts(batch.column(n)) for n in block.sources()}))
-                lines = pa.array(range(done + 1, done + batch.num_rows + 1), pa.int64())
+                texts = pa.table({n: _texts(batch.column(n)) for n in block.sources()})
+                lines = pa.array(np.arange(done + 1, done + batch.num_rows + 1))
                 done += batch.num_rows
                 yield Batch(texts.append_column("#line", lines), (), batch.num_rows)
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
@@ -116,9 +117,13 @@ def _check_type(type: pa.DataType, name: str, path: Path) -> None:
 
 
 def _texts(column: pa.Array) -> pa.Array:
+    """The cells as texts without spaces around them; a number, date or time has none."""
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return column.cast(pa.string())
+        return _texts(column.dictionary).take(column.indices)
+    if pa.types.is_timestamp(column.type) and not pc.any(pc.not_equal(pc.subsecond(column), 0)).as_py():
+        column = column.cast(pa.timestamp("s"))
+    texts = column.cast(pa.string())
+    return texts if pa.types.is_primitive(column.type) else pc.utf8_trim(texts, " ")
 
 
 def _excel(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:

@@ -15,8 +15,10 @@ from workbench.resampling import Rng, one_thread, seeds
 from workbench.studies.uplift.members import arms, feature_matrix, numbers
 
 Learner = Literal["s", "t", "x", "dr", "r"]
+Validation = Literal["cross", "sequential"]
 
 FEWEST_PER_FOLD = 5
+FOLDS: dict[Validation, int] = {"cross": 5, "sequential": 10}
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ def predict_uplift(
     treatment: str,
     features: Sequence[str],
     learner: Learner = "x",
-    folds: int = 5,
+    folds: int | None = None,
+    validation: Validation = "cross",
     rng: Rng = 0,
     trees: Trees | None = None,
 ) -> pd.Series:
-    """Predict for each member how much contact changes the outcome, by models fitted to the other folds.
+    """Predict for each member how much contact changes the outcome, by models that have not seen the member.
 
     Parameters
     ----------
@@ -77,7 +80,13 @@ def predict_uplift(
         Columns known before assignment; numbers and texts, missing values as they are.
     learner : {"x", "s", "t", "dr", "r"}
         How outcome models become an effect; see docs/methods.md.
-    folds : int
+    folds : int, optional
+        5 for "cross", 10 for "sequential".
+    validation : {"cross", "sequential"}
+        Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
+        "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The
+        scores of crossed folds know each other's noise, and on a campaign without any differences intervals made
+        from them find some in about one case of ten; with sequential folds they hold their error.
     rng : int, SeedSequence or Generator
         Draws the folds, within arms. The order of the rows does not matter.
     trees : Trees, optional
@@ -98,24 +107,29 @@ def predict_uplift(
     References
     ----------
     Künzel, Sekhon, Bickel and Yu (2019), PNAS 116 (S, T, X). Kennedy (2023), EJS 17 (DR).
-    Nie and Wager (2021), Biometrika 108 (R).
+    Nie and Wager (2021), Biometrika 108 (R). Luedtke and van der Laan (2016), Annals of Statistics 44, and
+    Wager (2024), Sequential validation of treatment heterogeneity, arXiv 2405.05534 (sequential folds).
     """
     if learner not in _LEARNERS:
         raise unknown("learner", learner, _LEARNERS)
+    if validation not in FOLDS:
+        raise unknown("validation", validation, FOLDS)
+    folds = FOLDS[validation] if folds is None else folds
     treated, y = arms(members, treatment), numbers(members, outcome)
     x, categorical = feature_matrix(members, features)
     order = canonical(x, y, treated)
     x, y, treated = x[order], y[order], treated[order]
     fold = draw_folds(treated, folds, rng)
     base = trees or Trees()
-    raw = np.empty(len(y))
+    raw = np.full(len(y), np.nan)
     with one_thread():
-        for k in range(folds):
-            inside = fold != k
+        for k in range(folds) if validation == "cross" else range(1, folds):
+            inside = fold != k if validation == "cross" else fold < k
             effect = _LEARNERS[learner](x[inside], y[inside], treated[inside], categorical, base)
-            raw[~inside] = effect(x[~inside])
-    score = np.empty(len(y))
-    score[order] = _comparable(raw, fold)
+            raw[fold == k] = effect(x[fold == k])
+    seen = ~np.isnan(raw)
+    score = np.full(len(y), np.nan)
+    score[order[seen]] = _comparable(raw[seen], fold[seen] - fold[seen].min())
     return pd.Series(score, index=members.index, name="uplift")
 
 

@@ -279,8 +279,17 @@ def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng
 
 
 def _interval(value: float, errors: np.ndarray, z: float) -> Interval:
-    half = z * float(np.sqrt((errors**2).sum())) / len(errors)
-    return Interval(float(value), float(value - half), float(value + half))
+    """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
+    n, spread = len(errors), float(np.sqrt((errors**2).mean()))
+    if spread == 0:
+        return Interval(float(value), float(value), float(value))
+    skew = float((errors**3).mean()) / spread**3
+
+    def ends(x: float) -> float:
+        return x if abs(skew) < 1e-9 else 3 / skew * (np.cbrt(1 + skew * (x - skew / (6 * n))) - 1)
+
+    reach = z / np.sqrt(n)
+    return Interval(float(value), float(value - spread * ends(reach)), float(value - spread * ends(-reach)))
 
 
 def _verdict(

@@ -4,12 +4,12 @@
 --
 -- recency_days [days]: Days from the last event on record to as_of; 1 is the day before. Missing without an event.
 -- frequency [days]: Days with at least one event in the last 90 days.
-WITH latest AS (
+WITH earlier AS (
     SELECT
         customer_id,
         MAX(started_at) AS last_event
     FROM detail_record
-    WHERE started_at < CAST($as_of AS DATE)
+    WHERE started_at < CAST($as_of AS DATE) - INTERVAL '90' DAY
     GROUP BY customer_id
 ),
 known AS (
@@ -17,10 +17,14 @@ known AS (
 )
 SELECT
     customer.customer_id,
-    CAST(DATE_DIFF('day', CAST(latest.last_event AS DATE), CAST($as_of AS DATE)) AS DOUBLE) AS recency_days,
+    CAST(DATE_DIFF(
+        'day',
+        CAST(COALESCE(recent_use.last_event, earlier.last_event) AS DATE),
+        CAST($as_of AS DATE)
+    ) AS DOUBLE) AS recency_days,
     CAST(COALESCE(recent_use.active_days, known.zero) AS DOUBLE) AS frequency
 FROM customer
 CROSS JOIN known
-LEFT JOIN latest ON latest.customer_id = customer.customer_id
+LEFT JOIN earlier ON earlier.customer_id = customer.customer_id
 LEFT JOIN recent_use ON recent_use.customer_id = customer.customer_id
 WHERE customer.joined_on < CAST($as_of AS DATE)
