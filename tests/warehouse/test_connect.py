@@ -130,3 +130,15 @@ def test_project_root_is_found_upwards_or_by_the_environment(root, tmp_path, mon
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     with pytest.raises(WorkbenchError, match="has no data/mappings"):
         project_root()
+
+
+def test_a_table_can_be_cut_to_a_province(operator):
+    """Only rows of the province's customers are given; an unknown province is refused with the nearest."""
+    warehouse = open_warehouse("sample", root=operator)
+    customers = warehouse.table("customer", ["customer_id", "province"])
+    inside = set(customers.loc[customers["province"] == "海南", "customer_id"])
+    payments = warehouse.table("payment", ["customer_id"], province="海南")
+    assert 0 < len(payments) < len(warehouse.table("payment", ["customer_id"]))
+    assert set(payments["customer_id"]) <= inside
+    with pytest.raises(WorkbenchError, match="Did you mean '海南'"):
+        warehouse.table("payment", province="海南省")

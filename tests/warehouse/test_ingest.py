@@ -15,7 +15,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
@@ -445,6 +445,7 @@ def messy_block(encoding: str) -> FileBlock:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=CHARS, encoding=st.sampled_from(["utf-8", "gb18030"]), block=st.sampled_from([1, 7, 1 << 20]))
+@example(text="\ufeff,,", encoding="utf-8", block=1)
 def test_any_mess_is_cut_into_as_many_records_as_lines(tmp_path, monkeypatch, text, encoding, block):
     """Whatever the size of the blocks: records = lines, each line once, cut as the csv module cuts it."""
     monkeypatch.setattr("workbench.warehouse.lines.BLOCK", block)

@@ -148,18 +148,30 @@ class Warehouse:
         with self.connect() as con:
             return [t for t in schema.tables() if con.execute(f"SELECT 1 FROM {t} LIMIT 1").fetchall()]
 
-    def table(self, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    def table(self, name: str, columns: Iterable[str] | None = None, *, province: str = "") -> pd.DataFrame:
         """Give a canonical table, or some columns of it, in the order of its key.
+
+        Parameters
+        ----------
+        name : str
+        columns : iterable of str, optional
+        province : str
+            Take only rows of this province's customers; "" for all.
 
         Raises
         ------
         WorkbenchError
-            If there is no such table or column; the nearest is suggested.
+            If there is no such table, column or province; the nearest is suggested.
         """
         table = schema.table(name)
         chosen = [table.column(c).name for c in columns] if columns is not None else [c.name for c in table.columns]
         order = table.key or [c.name for c in table.columns]
-        return self.query(f"SELECT {', '.join(chosen)} FROM {name} ORDER BY {_order(order)}")
+        where = ""
+        if province:
+            table.column("customer_id")
+            self._check("customer", "province", province)
+            where = f"WHERE customer_id IN (SELECT customer_id FROM customer WHERE province = {literal(province)})"
+        return self.query(f"SELECT {', '.join(chosen)} FROM {name} {where} ORDER BY {_order(order)}")
 
     def query(self, sql: str, parameters: Sequence | Mapping = ()) -> pd.DataFrame:
         """Run a query; parameters stand for `?`, or by name for `$name`.

@@ -229,6 +229,8 @@ def _quotes(chars, starts, ends, separators, quote: int, reasons: np.ndarray) ->
 def _parse(data: bytes, names: tuple[str, ...], block: FileBlock, records: int) -> pa.Table:
     if not records:
         return pa.table({name: pa.array([], pa.string()) for name in block.sources()})
+    # The parser takes one byte order mark off, but here the first record begins with that character.
+    data = BOM + data if data.startswith(BOM) else data
     table = pa.csv.read_csv(
         pa.py_buffer(data),
         read_options=pa.csv.ReadOptions(column_names=list(names), block_size=4 << 20),

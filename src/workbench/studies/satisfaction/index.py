@@ -178,8 +178,8 @@ def satisfaction_index(
     shown = size >= minimum
     if not shown.any():
         raise CannotAnswer(
-            f"no cell ({' x '.join(by)}) has {minimum:,} respondents (the largest: {size.max():,}). Ask for a larger "
-            "part of the survey, fewer columns in by=, or a lower minimum=."
+            f"no cell has {minimum} respondents (the largest: {size.max()}). Ask for a larger part of the survey, "
+            "fewer columns in by=, or a lower minimum=."
         )
     n = len(answers.x)
     with one_thread():
