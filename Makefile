@@ -26,15 +26,17 @@ $(READY): requirements.lock pyproject.toml
 	@echo "environment: building $(VENV) from requirements.lock"
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then \
-	    index="$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)"; \
+	    index="$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}"; \
 	    if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	    cert="$${PIP_CERT:-$$($(BIN)/python -m pip config get global.cert 2>/dev/null)}"; \
+	    if [ -n "$$cert" ]; then export SSL_CERT_FILE="$$cert"; fi; \
 	    echo "environment: installing with uv"; \
-	    $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
-	      && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	    $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock 2>$(VENV)/uv.log \
+	      && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . 2>>$(VENV)/uv.log \
 	      && touch $@; \
 	  fi; true
 	@if [ ! -e $@ ]; then \
-	    echo "environment: uv cannot do it here, installing with pip (some minutes)"; \
+	    echo "environment: uv cannot do it here ($(VENV)/uv.log says why), installing with pip (some minutes)"; \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
 	      && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
 	      && touch $@; \
