@@ -1,0 +1,66 @@
+"""What is written holds: commands run, links lead somewhere, notebooks are thin and in order."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from workbench.cli import workbench
+from workbench.reports.parameters import resolve, split_assignments
+from workbench.reports.slots import find_studies
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
+STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
+COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme_are_real(command, monkeypatch):
+    """Each command of the README runs, or, where it would render, names a study and legal parameters."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(ROOT))
+    words = shlex.split(command)[1:]
+    if words[0] == "run":
+        study = find_studies(ROOT)[words[1]]
+        given = split_assignments(words[i + 1] for i, word in enumerate(words) if word == "-p")
+        assert resolve(study.parameters, given, study=study.name)
+    elif words[:2] != ["data", "check"]:
+        result = CliRunner().invoke(workbench, words, standalone_mode=False)
+        assert result.exception is None and result.output
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    """Every relative link of a document leads to a file of the project."""
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
+def test_notebooks_are_thin_and_in_order(notebook):
+    """A study has a module of its name; its notebook defines nothing and keeps to the order of the house."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    headings = re.findall(
+        r"^## (.+)$", "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown"), re.M
+    )
+    assert headings == ["Answer", "Data", "Method", "Result", "Check", "Decision"]
+    code = [c for c in cells if c["cell_type"] == "code"]
+    looping = r"^\s*((def|class) |(for|while) .*:$)"
+    assert not any(re.search(looping, "".join(c["source"]), re.M) for c in code)
+    pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
+    assert len(pinned) == 1 and pinned[0]["outputs"]
+    assert all(not c["outputs"] for c in code if c not in pinned)
+    assert (ROOT / "src/workbench/studies" / notebook.stem).is_dir()
+
+
+def test_studies_keep_to_their_room():
+    """A study reads no file, knows no warehouse and no report, and imports no other study but the path engine."""
+    for folder in (ROOT / "src/workbench/studies").iterdir():
+        for file in folder.glob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"workbench\.(warehouse|reports|project)\b", text), file
+            others = set(re.findall(r"workbench\.studies\.(\w+)", text)) - {folder.name, "plspm"}
+            assert not others, (file, others)
