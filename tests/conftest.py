@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")  # a new counterexample is looked for at the desk, not in somebody else's change
 
 ROOT = Path(__file__).resolve().parents[1]
 
