@@ -127,6 +127,12 @@ def policy(rows: Rows, chosen: np.ndarray, costs: Costs) -> tuple[float, np.ndar
     each = with_contact - without - costs.contact
     value = chosen.mean() * each
     errors = chosen * each - value
-    errors[one] += (earned[one] - with_contact) / chance
-    errors[zero] -= (costs.margin * rows.y[zero] - without) / (1 - chance)
+    errors[one] += (earned[one] - with_contact) / chance * _spared(one)
+    errors[zero] -= (costs.margin * rows.y[zero] - without) / (1 - chance) * _spared(zero)
     return float(value - costs.fixed), errors
+
+
+def _spared(rows: np.ndarray) -> float:
+    """What deviations from a group's own mean fall short by: sqrt(n / (n - 1))."""
+    count = rows.sum()
+    return float(np.sqrt(count / (count - 1)))
