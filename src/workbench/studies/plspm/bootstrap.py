@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
-from workbench.studies.plspm.batch import Label, Plan, Scheme, estimates, index_points, solve
+from workbench.studies.plspm.batch import Label, Plan, Scheme, estimates, solve
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.plspm.model import PathModel
@@ -37,14 +37,17 @@ class Replicates:
     ----------
     values : array, shape (B, quantities)
         Columns as `Plan.labels`.
-    cell_index : array, shape (B, cells, constructs)
-        Index 0-100 of each cell with the row's pooled weights.
+    weights : array, shape (B, items)
+        Unstandardised outer weights; those of a construct sum to 1.
+    cell_mean : array, shape (B, cells, items)
+        Means of the answers that were given, in units of the questionnaire.
     failed : int
         Rows without convergence.
     """
 
     values: np.ndarray
-    cell_index: np.ndarray
+    weights: np.ndarray
+    cell_mean: np.ndarray
     failed: int
 
 
@@ -214,20 +217,21 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
         If fewer than half of the rows converge.
     """
     plan, start = Plan(fit.model), fit.weights.to_numpy()
-    values, cell_index, failed = [], [], 0
+    values, weights, cell_means, failed = [], [], [], 0
     with one_thread():
         for moment in _batches(moments(answers, block) for block in _gathered(rows)):
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
             value = estimates(plan, answers, moment, solution)
             with np.errstate(all="ignore"):
-                raw = (solution.weight / moment.sd)[:, None, :]
-                cells = index_points(plan, answers, raw, moment.cell_mean)
-            value[~solution.converged] = np.nan
-            cells[~solution.converged] = np.nan
+                raw = solution.weight / moment.sd
+                raw /= np.add.reduceat(raw, plan.start, axis=1)[:, plan.owner]
+            for part in (value, raw, moment.cell_mean):
+                part[~solution.converged] = np.nan
             failed += int((~solution.converged).sum())
             values.append(value)
-            cell_index.append(cells)
-    found = Replicates(np.concatenate(values), np.concatenate(cell_index), failed)
+            weights.append(raw)
+            cell_means.append(moment.cell_mean)
+    found = Replicates(*map(np.concatenate, (values, weights, cell_means)), failed)
     if failed > len(found.values) / 2:
         raise CannotAnswer(
             f"PLS did not converge in {failed:,} of {len(found.values):,} resamples, so there are no intervals. "

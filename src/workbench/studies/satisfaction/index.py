@@ -38,6 +38,11 @@ class SatisfactionIndex(Result):
         Columns of `by`, one row a cell, as the second axis of `replicates`.
     estimate : array, shape (cells, constructs)
     replicates : array, shape (resamples, cells, constructs)
+    item_mean : array, shape (cells, items)
+        Mean answers, in units of the questionnaire.
+    item_means : array, shape (resamples, cells, items)
+    item_weights : array, shape (resamples, items)
+        Unstandardised outer weights, as `fit.unstandardised_weights`.
     fit : PlsFit
         The pooled fit whose unstandardised weights make the index.
     construct : str
@@ -52,6 +57,9 @@ class SatisfactionIndex(Result):
     cells: pd.DataFrame
     estimate: np.ndarray
     replicates: np.ndarray
+    item_mean: np.ndarray
+    item_means: np.ndarray
+    item_weights: np.ndarray
     fit: PlsFit
     construct: str
     level: float
@@ -184,19 +192,24 @@ def satisfaction_index(
     n = len(answers.x)
     with one_thread():
         whole = moments(answers, np.ones((1, n)))
-    raw = fit.unstandardised_weights.to_numpy()
-    estimate = index_points(Plan(model), answers, raw, whole.cell_mean[0])
+    plan = Plan(model)
+    estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole.cell_mean[0])
     estimate[:, fit.index.isna()] = np.nan
     rows = bootstrap_weights(n, resamples, strata=answers.cell, rng=rng, dtype=np.float32)
     found = resample(answers, fit, rows, 1e-7)
+    means = found.cell_mean[:, shown]
+    drawn = index_points(plan, answers, found.weights[:, None, :], means)
     total, square = (np.bincount(answers.cell, w, minlength=len(size)) for w in (answers.weights, answers.weights**2))
     cells = answers.cells.assign(n=size, n_effective=total**2 / square)
     return SatisfactionIndex(
-        table=_index_table(cells[shown], model.names, estimate[shown], found.cell_index[:, shown], level),
+        table=_index_table(cells[shown], model.names, estimate[shown], drawn, level),
         suppressed=cells.loc[~shown, [*by, "n"]].reset_index(drop=True),
         cells=answers.cells.loc[shown].reset_index(drop=True),
         estimate=estimate[shown],
-        replicates=found.cell_index[:, shown],
+        replicates=drawn,
+        item_mean=whole.cell_mean[0][shown],
+        item_means=means,
+        item_weights=found.weights,
         fit=fit,
         construct=construct,
         level=level,
