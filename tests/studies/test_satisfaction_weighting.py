@@ -129,21 +129,22 @@ def test_every_resample_meets_the_margins():
         assert weight[old].sum() / weight.sum() == pytest.approx(aim, abs=2e-6)
 
 
-def test_raking_again_in_each_resample_gives_the_true_error():
+@pytest.mark.parametrize("surveys", [40, pytest.param(600, marks=pytest.mark.prove)])
+def test_raking_again_in_each_resample_gives_the_true_error(surveys):
     """Where margins explain the answers, the error is that over surveys; weights taken as given say more."""
     found, again, fixed = [], [], []
-    for seed in range(120):
+    for seed in range(surveys):
         table = answered(200, seed).drop(columns="weight")
         index = satisfaction_index(table, MODEL, by=(), weight=None, margins=SHARES, resamples=60, rng=seed)
-        raked = table.assign(weight=rake(table, SHARES).weights)
-        taken = satisfaction_index(raked, MODEL, by=(), resamples=60, rng=seed)
-        row = index.table.iloc[-1]
-        found.append(row["index"])
-        again.append(row["se"])
-        fixed.append(taken.table["se"].iloc[-1])
-    over_surveys = np.std(found, ddof=1)  # known to 1 / sqrt(2 x 119) = 6.5%
-    assert np.mean(again) == pytest.approx(over_surveys, rel=0.2)
-    assert np.mean(fixed) > 1.3 * over_surveys
+        found.append(index.table["index"].iloc[-1])
+        again.append(index.table["se"].iloc[-1])
+        if seed < 10:
+            raked = table.assign(weight=rake(table, SHARES).weights)
+            fixed.append(satisfaction_index(raked, MODEL, by=(), resamples=60, rng=seed).table["se"].iloc[-1])
+    over_surveys = np.std(found, ddof=1)
+    noise = 1 / np.sqrt(2 * surveys - 2)  # of a standard deviation, as a share of it
+    assert np.mean(again) == pytest.approx(over_surveys, rel=max(3 * noise, 0.05))
+    assert np.mean(fixed) > 1.3 * np.mean(again)
 
 
 def test_rates_of_response():
