@@ -13,7 +13,6 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name, listed
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ class IndexPrecision(Result):
             part = rows[rows["meets"] == meets]
             ax.plot(part["n"], part["width"], "o", color=colour, markersize=4)
         ax.axhline(self.limit, color="0.6", linewidth=0.8)
-        ax.set_xscale("log")
         ax.set_xlabel("respondents")
         ax.set_ylabel(f"width of the {self.construct} interval (points)")
         return ax
@@ -137,13 +135,17 @@ class ShrunkenIndex(Result):
         return self.table
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the shrunken index of `construct` with its interval; crosses are the cells' own."""
+        """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
         rows = self._shown()
-        labels = [cell_name(row) for row in rows[list(self.by)].itertuples(index=False)]
-        shown = pd.DataFrame({"estimate": rows["shrunk"], "low": rows["shrunk_low"], "high": rows["shrunk_high"]})
-        label = f"{self.construct} index, shrunken (points, {self.level:.0%} interval); x: own data"
-        ax = dot_and_interval(labels, shown, ax, label=label, digits=".1f")
-        ax.plot(rows["index"], np.arange(len(rows))[::-1], "x", color="0.4", markersize=4)
+        ax.vlines(rows["index"], rows["shrunk_low"], rows["shrunk_high"], color="C0", linewidth=1, alpha=0.5)
+        ax.plot(rows["index"], rows["shrunk"], "o", color="C0", markersize=4)
+        ax.axline((rows["index"].mean(),) * 2, slope=1, color="0.6", linewidth=0.8)
+        ax.set_xlabel(f"{self.construct} index by own data (points)")
+        ax.set_ylabel(f"shrunken, with {self.level:.0%} interval (points)")
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

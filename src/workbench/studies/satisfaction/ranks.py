@@ -154,8 +154,8 @@ class OwnWeights(Result):
         order = f"changes in {'; '.join(swapped)}" if swapped else "stays the same"
         return (
             f"By its own customers' weights the {self.construct} index of an operator moves by at most "
-            f"{abs(top['difference']):.1f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.1f}, "
-            f"{self.level:.0%} interval {top['low']:+.1f} to {top['high']:+.1f}); {clear} of {len(rows)} differences "
+            f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f}, "
+            f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
             f"are larger than noise, and the order of the operators {order}."
         )
 
@@ -168,7 +168,7 @@ class OwnWeights(Result):
         rows = self._shown().rename(columns={"difference": "estimate"})
         labels = [cell_name(row) for row in rows[list(self.by)].to_numpy()]
         label = f"{self.construct} index, own minus pooled weights (points)"
-        return dot_and_interval(labels, rows, ax, label=label, zero=True, digits="+.1f")
+        return dot_and_interval(labels, rows, ax, label=label, zero=True, digits="+.2f")
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
