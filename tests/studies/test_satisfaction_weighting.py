@@ -146,6 +146,19 @@ def test_every_resample_meets_the_margins():
         assert weight[old].sum() / weight.sum() == pytest.approx(aim, abs=2e-6)
 
 
+def test_resamples_that_cannot_be_raked_are_counted():
+    """Where the few who link two margins are not drawn, no weights meet both: such resamples are counted and said."""
+    table = answered(120, 5)
+    table["sex"] = np.where(table["age"] == "young", "f", "m")
+    table.loc[table.index[table["age"] == "old"][:2], "sex"] = "f"
+    found = satisfaction_index(table, MODEL, by=(), margins=SHARES, resamples=200)
+    assert found.failed == np.isnan(found.replicates[:, 0, 0]).sum()
+    assert 10 < found.failed < 50  # two are missed by one resample of 1 / e^2 = 13.5%
+    assert f"{found.failed} resamples did not converge, or could not meet the margins." in found.headline()
+    capped = satisfaction_index(table, MODEL, by=(), margins=SHARES, cap=2, resamples=50)
+    assert capped.failed == 0 and capped.raking.factor_high == pytest.approx(2)
+
+
 @pytest.mark.parametrize("surveys", [40, pytest.param(600, marks=pytest.mark.prove)])
 def test_raking_again_in_each_resample_gives_the_true_error(surveys):
     """Where margins explain the answers, the error is that over surveys; weights taken as given say more."""

@@ -88,7 +88,8 @@ class SatisfactionIndex(Result):
         if len(self.suppressed):
             names = "; ".join(f"{cell_name(r)} ({n})" for *r, n in self.suppressed.itertuples(index=False))
             hidden = f" Not shown, with fewer than {self.minimum} respondents: {names}."
-        failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
+        why = "did not converge, or could not meet the margins" if self.raking else "did not converge"
+        failed = f" {self.failed:,} resamples {why}." if self.failed else ""
         if len(rows) == 1:
             return f"The {self.construct} index is {self._said(rows.iloc[0])}.{hidden}{failed}"
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
