@@ -152,7 +152,7 @@ def satisfaction_index(
     Parameters
     ----------
     survey : DataFrame
-        One row a respondent of one wave, one numeric column an item.
+        One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
     model : PathModel
     by : sequence of str
         Columns whose combinations are the cells; none for one index of the whole survey.
