@@ -1,8 +1,10 @@
 """How satisfied are customers, with whom, and what would raise it?
 
-index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. gaps.py:
-differences between operators against noise. drivers.py: the paths that lead to satisfaction, how well they
-are measured, and where a point is easiest to gain.
+index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py:
+whether a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins.
+nonresponse.py: who did not answer. gaps.py: differences between operators against noise. ranks.py: the ranks that
+noise leaves possible, and whether operators' own weights would change them. drivers.py: the paths that lead to
+satisfaction, how well they are measured, and where a point is easiest to gain.
 """
 
 from workbench.studies.plspm import Construct, PathModel, path_diagram
@@ -14,17 +16,33 @@ from workbench.studies.satisfaction.drivers import (
 )
 from workbench.studies.satisfaction.gaps import OperatorGaps, operator_gaps
 from workbench.studies.satisfaction.index import SatisfactionIndex, satisfaction_index
+from workbench.studies.satisfaction.nonresponse import NonResponse, nonresponse
+from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenIndex, index_precision, shrunken_index
+from workbench.studies.satisfaction.ranks import OperatorRanks, OwnWeights, operator_ranks, own_weights
+from workbench.studies.satisfaction.weighting import Raking, rake
 
 __all__ = [
     "Construct",
     "ImportancePerformance",
+    "IndexPrecision",
+    "NonResponse",
     "OperatorGaps",
+    "OperatorRanks",
+    "OwnWeights",
     "PathEffects",
     "PathModel",
+    "Raking",
     "SatisfactionIndex",
+    "ShrunkenIndex",
     "importance_performance",
+    "index_precision",
+    "nonresponse",
     "operator_gaps",
+    "operator_ranks",
+    "own_weights",
     "path_diagram",
     "path_effects",
+    "rake",
     "satisfaction_index",
+    "shrunken_index",
 ]
