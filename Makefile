@@ -76,7 +76,7 @@ prove: $(READY) peers
 	@$(BIN)/python -m pytest -m prove -s
 
 conformance: $(READY) peers
-	@$(BIN)/python benchmarks/conformance.py
+	@$(BIN)/python tests/reference/conformance.py
 
 bench: $(READY) peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

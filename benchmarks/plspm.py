@@ -50,7 +50,7 @@ def main() -> None:
     ecsi, tcsi = PathModel.from_toml(MODELS / "ecsi.toml"), PathModel.from_toml(MODELS / "tcsi.toml")
     small = pd.read_csv(sys.argv[1]) if len(sys.argv) > 1 else simulated(ecsi, 250)
     bootstrap_pls(small, ecsi, resamples=100)
-    cases = {"250 respondents": (small, 5000, 100), "50,000 respondents": (simulated(ecsi, 50_000), 500, 5)}
+    cases = {"250 respondents": (small, 5000, 100), "50,000 respondents": (simulated(ecsi, 50_000), 5000, 5)}
     for name, (survey, resamples, few) in cases.items():
         ours = cpu(lambda s=survey, r=resamples: bootstrap_pls(s, ecsi, resamples=r, interval="percentile"))
         said = f"{name}, {resamples:,} resamples: {ours:.2f} CPU s"
