@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds
+from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.studies.plspm.batch import Label, Plan, Scheme, estimates, solve
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.stages import Stages
 from workbench.studies.plspm.verdicts import bootstrap_verdicts
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class PlsBootstrap(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Name paths, R2 and the pooled index."""
         units = {"path": "1", "r2": "share", "index": "points"}
-        for row in self.table[self.table["quantity"].isin(units)].itertuples():
+        for row in self.table[self.table["quantity"].isin(units)].dropna(subset=["estimate"]).itertuples():
             name = f"index[construct={row.name}]" if row.quantity == "index" else f"{row.quantity}[{row.name}]"
             yield Quantity(name, row.estimate, units[row.quantity], row.low, row.high)
 
@@ -195,7 +196,7 @@ def bootstrap_pls(
         left_out = resample(
             answers, fit, _leave_out(n, stratum, cluster, np.random.default_rng(groups)), tolerance
         ).values
-    labels = Plan(model).labels
+    labels = Plan(fit.model).labels
     table = _table(fit.estimates.to_numpy(), found.values, labels, interval, level, left_out)
     return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed, left_out)
 
@@ -216,12 +217,17 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     CannotAnswer
         If fewer than half of the rows converge.
     """
-    plan, start = Plan(fit.model), fit.weights.to_numpy()
+    plan, start, ends = Plan(fit.model), fit.weights.to_numpy(), answers
+    if fit.first:
+        stages = Stages(fit.first.model, fit.model)
+        ends, below = stages.answers(answers), fit.first.weights.to_numpy()
     values, weights, cell_means, failed = [], [], [], 0
     with one_thread():
         for moment in _batches(moments(answers, block) for block in _gathered(rows)):
+            if fit.first:
+                moment = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
-            value = estimates(plan, answers, moment, solution)
+            value = estimates(plan, ends, moment, solution)
             with np.errstate(all="ignore"):
                 raw = solution.weight / moment.sd
                 raw /= np.add.reduceat(raw, plan.start, axis=1)[:, plan.owner]
@@ -275,16 +281,6 @@ def _table(estimate, replicates, labels, method, level, left_out) -> pd.DataFram
     spread = standard_error(replicates)
     table = pd.DataFrame(labels, columns=["quantity", "name"])
     return table.assign(estimate=estimate, se=spread, low=low, high=high)
-
-
-def standard_error(replicates: np.ndarray) -> np.ndarray:
-    """Standard deviation over the resamples that converged; NaN where there are none."""
-    given = ~np.isnan(replicates)
-    count = given.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(given, replicates, 0).sum(axis=0) / count
-        square = np.where(given, (replicates - mean) ** 2, 0).sum(axis=0)
-        return np.sqrt(square / (count - 1))
 
 
 def _codes(survey: pd.DataFrame, columns: Columns, what: str) -> np.ndarray:

@@ -34,8 +34,10 @@ def fit_verdicts(fit: PlsFit) -> tuple[str, ...]:
                 f"{name}: the outer weight of {item} is negative ({weight:.3f}), so the index of {name} is not "
                 "defined. Check the item's coding, or leave it out."
             )
-    for name in fit.model.names:
-        said += _reliability_verdicts(name, fit.rho_a[name], fit.ave[name])
+    for stage in (fit.first, fit) if fit.first else (fit,):
+        for name in stage.model.names:
+            if stage is fit or name not in fit.model.names:
+                said += _reliability_verdicts(name, stage.rho_a[name], stage.ave[name])
     said += [
         f"{first} and {second} are hardly distinct: HTMT is {value:.3f}, above {DISTINCT:g}. "
         "Read their separate effects with care."
