@@ -134,7 +134,7 @@ def read_answers(
     _refuse_off_scale(values, model.items, low, high)
     turned = np.array([item in c.reversed for c in model.constructs for item in c.items])
     values = np.where(turned, low + high - values, values)
-    weight = _checked_weights(survey, weights)
+    weight = checked_weights(survey, weights)
 
     keep = weight > 0
     weightless = int((~keep).sum())
@@ -325,7 +325,8 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
         )
 
 
-def _checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
+def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
+    """Give one usable weight a respondent, or refuse."""
     if weights is None:
         return np.ones(len(survey))
     if isinstance(weights, str):

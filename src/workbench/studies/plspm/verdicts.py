@@ -55,6 +55,8 @@ def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
             f"{boot.failed:,} of {len(boot.replicates):,} resamples did not converge and are in no interval, so "
             "intervals may be too narrow."
         )
+    if boot.scale is not None:
+        return tuple(said)
     drawn = max(len(boot.replicates) - boot.failed, 1)
     with np.errstate(invalid="ignore"):
         negative = pd.Series((boot.replicates < 0).sum(axis=0) / drawn, index=pd.MultiIndex.from_tuples(boot.labels))
