@@ -258,6 +258,7 @@ def _shipped(survey, weights, columns, scale) -> tuple[np.ndarray | None, np.nda
         if scale is not None:
             raise WorkbenchError("replicate_scale= comes with replicate_weights=. Name their columns.")
         return None, None
+    columns = [columns] if isinstance(columns, str) else columns
     if not isinstance(columns, (np.ndarray, pd.DataFrame)):
         require_columns(survey, columns, "survey", hint="replicate_weights= names columns.")
         columns = survey[list(columns)]
@@ -299,7 +300,8 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
         ends, below = stages.answers(answers), fit.first.weights.to_numpy()
     values, weights, cell_means, failed = [], [], [], 0
     with one_thread():
-        for moment in _batches(moments(answers, block) for block in _gathered(rows)):
+        blocks = (moments(answers, block) for block in _gathered(rows, np.concatenate, _enough_rows))
+        for moment in _gathered(blocks, _joined, lambda parts: sum(len(m.mean) for m in parts) >= BATCH):
             if fit.first:
                 moment = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
@@ -322,29 +324,21 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     return found
 
 
-def _gathered(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join blocks of rows: the products of answers are then computed fewer times."""
-    waiting: list[np.ndarray] = []
-    for block in rows:
-        waiting.append(block)
-        held = sum(map(len, waiting))
-        if held >= BATCH or (held + len(block)) * block.shape[1] > CELLS:
-            yield np.concatenate(waiting) if len(waiting) > 1 else block
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
-
-
-def _batches(parts: Iterator[Moments]) -> Iterator[Moments]:
-    """Join moments to batches that are worth a step of the algorithm."""
-    waiting: list[Moments] = []
+def _gathered(parts: Iterable, join: Callable, whole: Callable[[list], bool]) -> Iterator:
+    """Join parts until they are a whole: fewer and larger steps."""
+    waiting: list = []
     for part in parts:
         waiting.append(part)
-        if sum(len(m.mean) for m in waiting) >= BATCH:
-            yield _joined(waiting)
+        if whole(waiting):
+            yield join(waiting)
             waiting = []
     if waiting:
-        yield _joined(waiting)
+        yield join(waiting)
+
+
+def _enough_rows(blocks: list[np.ndarray]) -> bool:
+    held, (last, n) = sum(map(len, blocks)), blocks[-1].shape
+    return held >= BATCH or (held + last) * n > CELLS
 
 
 def _joined(parts: list[Moments]) -> Moments:
