@@ -100,6 +100,22 @@ def test_the_index_follows_from_products_of_weights():
     assert fit.model.names == ("Quality", "Price", "Loyalty")
 
 
+def test_a_formed_construct_weighs_its_dimensions_as_the_population_does():
+    """Loyalty is 0.5 network + 0.2 service + noise: weights of mode B within four standard errors of 5 : 2, R2 too."""
+    network, service, noise = np.random.default_rng(8).normal(size=(3, 5000))
+    table = pd.DataFrame({"n": network, "s": service, "l": 0.5 * network + 0.2 * service + noise})
+    parts = [Construct(c, [c[0].lower()], low=-9, high=9) for c in ("Network", "Service", "Loyalty")]
+    higher = [HigherOrder("Quality", ["Network", "Service"], mode="B")]
+    boot = bootstrap_pls(table, PathModel(parts, {"Loyalty": ["Quality"]}, higher_order=higher), resamples=200)
+    found = boot.table.set_index(["quantity", "name"])
+    r2 = 0.29 / 1.29
+    truth = {("r2", "Loyalty"): r2, ("path", "Quality->Loyalty"): r2**0.5}
+    truth |= {("weight", "Quality:Network"): 5 / 29**0.5, ("weight", "Quality:Service"): 2 / 29**0.5}
+    for label, value in truth.items():
+        assert abs(found.loc[label, "estimate"] - value) < 4 * found.loc[label, "se"]
+        assert found.loc[label, "se"] < 0.03
+
+
 def moderated(n: int, change: float, seed: int = 3) -> pd.DataFrame:
     """Y = 0.4 X + 0.3 Z + change XZ + noise, all measured without error."""
     x, z, noise = np.random.default_rng(seed).normal(size=(3, n))
