@@ -1,4 +1,4 @@
-"""Are the survey's people who they claim to be: invited at known rates, alive when asked, satisfied as they will stay?"""
+"""Are the survey's people who they claim to be: invited at known rates, alive, as satisfied as they stay?"""
 
 import io
 import json
@@ -77,7 +77,7 @@ def test_people_asked_are_customers_of_the_operator_on_that_day(sample, wave):
 
 
 def test_satisfaction_follows_the_hazard_as_declared(sample, wave):
-    """The correlation of the score with the hazard's normal score is the declared one, weakened by items and rounding."""
+    """The correlation of score and hazard (as a normal score) is the declared one, weakened by items and rounding."""
     _, said, _, truth = wave
     known = said[said["客户编号"].notna()]
     hazards = pd.read_parquet(sample / "truth/customers.parquet").set_index("customer_id")["monthly_churn_hazard"]
@@ -94,7 +94,7 @@ def test_satisfaction_follows_the_hazard_as_declared(sample, wave):
 
 
 def test_latent_scores_keep_their_correlations_beside_the_hazard():
-    """Whatever satisfaction shares with the hazard, items correlate as in the population (200,000 people, 4.5 errors)."""
+    """Whatever satisfaction shares with the hazard, items correlate as in the population (200,000 people)."""
     people = everyone.population("2026")
     rng = np.random.default_rng(3)
     standing = rng.standard_normal(200_000)

@@ -243,7 +243,7 @@ def _design(rows: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
 
 
 def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
-    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, by sandwich and delta."""
+    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
     x = np.column_stack([s / STEP, z])
     share, beta = w / w.sum(), np.zeros(x.shape[1])
     for _ in range(50):
@@ -256,17 +256,17 @@ def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: fl
             raise CannotAnswer(
                 "score and covariates tell exactly who left: the odds ratio is not finite. Look for a leak."
             )
-    n, k = x.shape
     p = 1 / (1 + np.exp(-x @ beta))
     curve = p * (1 - p)
-    pull = (x * (share * (y - p))[:, None]) @ np.linalg.pinv(x.T * (share * curve) @ x)
+    inverse = np.linalg.pinv(x.T * (share * curve) @ x)
+    leverage = share * curve * np.einsum("ij,jk,ik->i", x, inverse, x)
+    pull = (x * (share * (y - p) / (1 - leverage.clip(max=0.99)))[:, None]) @ inverse
     slope = curve * beta[0]
     gradient = beta[0] * (share * curve * (1 - 2 * p)) @ x
     gradient[0] += share @ curve
     risk = float(share @ slope)
     moves = share * (slope - risk) + pull @ gradient
-    small = np.sqrt(n / (n - k))
-    errors = small * np.sqrt((pull[:, 0] ** 2).sum()), small * np.sqrt((moves**2).sum())
+    errors = np.sqrt((pull[:, 0] ** 2).sum()), np.sqrt((moves**2).sum())
     half = stats.norm.isf((1 - level) / 2)
     log = (beta[0] - half * errors[0], beta[0] + half * errors[0])
     odds = np.exp(beta[0])

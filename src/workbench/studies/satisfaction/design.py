@@ -19,8 +19,8 @@ Kind = Literal["net", "top", "mean"]
 class DesignMean:
     """A weighted mean with its error; `n_effective` answers of a simple random sample would be as exact.
 
-    `spread` is the weighted variance of the answers, `neutral` the weighted share that is 0, `df` the degrees of
-    freedom of the error.
+    `n_weights` is that for the weights alone (Kish), `spread` the weighted variance of the answers, `neutral` the
+    weighted share that is 0, `df` the degrees of freedom of the error.
     """
 
     estimate: float
@@ -28,23 +28,32 @@ class DesignMean:
     df: int
     n: int
     n_effective: float
+    n_weights: float
     spread: float
     neutral: float
 
     def interval(self, kind: Kind, level: float) -> tuple[float, float]:
-        """Ends: Student's for a mean; Wilson's for a share, its like for a net share (both in per cent)."""
+        """Ends: Student's for a mean; Wilson's for a share, Rocks's for a net share (both in per cent).
+
+        The last two take no more answers for granted than the weights leave: with few answers the linearised
+        error is too uncertain itself.
+
+        References
+        ----------
+        Rocks (2016), Interval estimation for the net promoter score, The American Statistician 70(4).
+        """
         t = stats.t.isf((1 - level) / 2, self.df)
         if kind == "mean":
             half = t * self.se if self.spread > 0 else np.nan
             return self.estimate - half, self.estimate + half
-        k = t**2 / self.n_effective
-        net = kind == "net"
-        d = self.estimate / 100 if net else self.estimate / 50 - 1
-        # An answer of each sort is added, so that a sort that was not met is not taken for impossible.
-        counting = ((1 - self.neutral) * self.n_effective + 2) / (self.n_effective + 3) if net else 1.0
-        half = np.sqrt(max(0.0, k * ((1 + k) * counting - d**2)))
-        ends = ((d - half) / (1 + k), (d + half) / (1 + k))
-        return tuple(100 * end if net else 50 * (end + 1) for end in ends)
+        n = min(self.n_effective, self.n_weights)
+        if kind == "net":
+            d, counting = self.estimate / 100 * n / (n + 3), ((1 - self.neutral) * n + 1.5) / (n + 3)
+            half = 100 * t * np.sqrt((counting - d**2) / (n + 3))
+            return max(-100.0, 100 * d - half), min(100.0, 100 * d + half)
+        share, k = self.estimate / 100, t**2 / n
+        half = np.sqrt(k * share * (1 - share) + k**2 / 4)
+        return 100 * (share + k / 2 - half) / (1 + k), 100 * (share + k / 2 + half) / (1 + k)
 
 
 def design_mean(
@@ -64,9 +73,10 @@ def design_mean(
     away = u - np.where(size > 1, np.bincount(code, u) / size, 0)[code]
     variance = float((size / np.maximum(size - 1, 1))[code] @ away**2)
     spread = float(w @ (y - mean) ** 2 / w.sum())
-    effective = spread / variance if variance > 0 < spread else w.sum() ** 2 / (w @ w)
-    df = max(1, len(u) - len(size))
-    return DesignMean(mean, variance**0.5, df, len(y), float(effective), spread, float(w @ (y == 0) / w.sum()))
+    kish = float(w.sum() ** 2 / (w @ w))
+    effective = spread * len(y) / (len(y) - 1) / variance if variance > 0 < spread else kish
+    df, neutral = max(1, len(u) - len(size)), float(w @ (y == 0) / w.sum())
+    return DesignMean(mean, variance**0.5, df, len(y), effective, kish, spread, neutral)
 
 
 def checked_weights(table: pd.DataFrame, weight: str | None) -> np.ndarray:

@@ -206,7 +206,10 @@ def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_o
     value = rows[standard.column]
     if standard.by is None:
         judged = rows[standard.when]
-        missed, pending = (value > standard.at_most).astype(float).where(value.notna()), pd.Series(data=False, index=rows.index)
+        missed, pending = (
+            (value > standard.at_most).astype(float).where(value.notna()),
+            pd.Series(data=False, index=rows.index),
+        )
     else:
         judged = due = rows[standard.by]
         done = value.where(value < as_of)
