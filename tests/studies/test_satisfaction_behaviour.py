@@ -111,7 +111,7 @@ def test_three_voices_and_order():
     result = satisfaction_outcome(data)
     other = satisfaction_outcome(data.sample(frac=1, random_state=3))
     pd.testing.assert_frame_equal(result.table, other.table, check_exact=True)
-    assert "10 points more of satisfaction goes with -" in result.headline() and "WARNING" not in result.headline()
+    assert "10 points more of satisfaction: -" in result.headline() and "WARNING" not in result.headline()
     assert len(result.plot().lines[0].get_xdata()) == 5
     assert next(iter(result.quantities())).name == "churn_odds_ratio[per=10 points of satisfaction]"
 
@@ -138,6 +138,7 @@ def test_a_score_that_may_know_the_outcome_is_named():
     "change, options, words",
     [
         ({"complete": [False] * 3 + [True] * 1_497}, {}, "not over for 3 of 1,500 respondents.*until 2026-01-10 only"),
+        ({"complete": False}, {}, "not over for 1,500 of 1,500 respondents. Take a shorter window, an earlier wave"),
         ({"churned": [1] * 19 + [0] * 1_481}, {}, "19 of 1,500 respondents left: an estimate needs at least 20"),
         ({"churned": 0.5}, {}, "'churned' must be 0 or 1"),
         ({"score": 50.0}, {}, "'score' is the same for all 1,500"),

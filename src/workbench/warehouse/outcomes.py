@@ -58,9 +58,9 @@ def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120) -> pd.D
     """
     if days < 60:
         raise WorkbenchError(f"days={days}: no whole month of bills fits. Give 60 or more.")
-    warehouse._check("survey_response", "wave", wave)
     values = {"wave": wave, "days": days, "months": days // 30 - 1, "as_of": warehouse.as_of}
     found = warehouse.query(_OUTCOMES, values)
     if found.empty:
+        warehouse.survey(wave)  # names the waves if this is none
         raise CannotAnswer(f"no interview of wave '{wave}' says whose it is and when. Map customer_id and answered_on.")
     return found

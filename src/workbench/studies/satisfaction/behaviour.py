@@ -99,12 +99,9 @@ class SatisfactionOutcome(Result):
     def headline(self) -> str:
         """Say how churn and revenue move with satisfaction, warnings first."""
         rows = self.table.set_index("quantity")
-        risk = rows.loc["risk of churn"]
-        clear = risk["low"] > 0 or risk["high"] < 0
-        words = "goes with" if clear else "is not shown to go with a change of churn:"
-        text = f"10 points more of satisfaction {words} {_ends(risk, '+.1f')} percentage points of churn"
+        text = f"{STEP} points more of satisfaction: {_moves(rows.loc['risk of churn'], 'percentage points of churn')}"
         if "revenue" in rows.index:
-            text += f" and {_ends(rows.loc['revenue'], '+.1f')} of revenue a month"
+            text += f"; {_moves(rows.loc['revenue'], 'of revenue a month')}"
         alert = f"WARNING: {' '.join(self.warnings)} " if self.warnings else ""
         given = f", given {', '.join(self.covariates)}" if self.covariates else ""
         return f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
@@ -195,9 +192,10 @@ def satisfaction_outcome(
     if "customer_id" in linked and linked["customer_id"].duplicated().any():
         raise WorkbenchError("a customer stands twice in linked. Take one wave, or one interview a customer.")
     if complete and not (whole := linked[complete].astype(bool)).all():
+        until = f", or interviews until {linked.loc[whole, answered].max():%Y-%m-%d} only" if whole.any() else ""
         raise CannotAnswer(
             f"the window after the interview is not over for {(~whole).sum():,} of {len(linked):,} respondents. Take a "
-            f"shorter window, or interviews until {pd.Timestamp(linked.loc[whole, answered].max()):%Y-%m-%d} only."
+            f"shorter window, an earlier wave{until}."
         )
     rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (checked_weights(linked, weight) > 0)]
     rows = rows.iloc[canonical_order(rows[[c for c in needed if c != complete]])]
@@ -225,8 +223,9 @@ def satisfaction_outcome(
     return SatisfactionOutcome(table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level)
 
 
-def _ends(row: pd.Series, digits: str) -> str:
-    return f"{row['estimate']:{digits}} ({row['low']:{digits}} to {row['high']:{digits}})"
+def _moves(row: pd.Series, what: str) -> str:
+    shown = "" if row["low"] > 0 or row["high"] < 0 else ", not told from none"
+    return f"{row['estimate']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}) {what}{shown}"
 
 
 def _design(rows: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:

@@ -181,7 +181,6 @@ def voice_scores(
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
     strata: Sequence[str] = (),
-    clusters: str | None = None,
     level: float = 0.95,
     minimum: int = 30,
 ) -> VoiceScores:
@@ -199,8 +198,6 @@ def voice_scores(
         Column of the survey weight; respondents of weight 0 do not count.
     strata : sequence of str
         Columns within whose combinations respondents were drawn, besides those of `by`.
-    clusters : str, optional
-        Column of units that were drawn whole.
     level : float
         Coverage of the intervals, 0-1.
     minimum : int
@@ -217,10 +214,10 @@ def voice_scores(
     --------
     >>> survey = pd.DataFrame({"NPS": [10, 9, 9, 7, 2] * 10})
     >>> voice_scores(survey, [net_promoter()], by=(), weight=None).table.loc[0, ["estimate", "n"]].tolist()
-    [40.0, 50]
+    [40.0, 50.0]
     """
     by, strata = listed(by), listed(strata)
-    columns = [*by, *strata, *([weight] if weight else []), *([clusters] if clusters else [])]
+    columns = [*by, *strata, *([weight] if weight else [])]
     require_columns(survey, [*columns, *(m.item for m in measures)], "survey")
     refuse_mixed_waves(survey, by)
     if not 0 < level < 1 or not measures:
@@ -231,7 +228,6 @@ def voice_scores(
     order = canonical_order(used)
     kept, w = kept.iloc[order], checked_weights(kept, weight)[order]
     stratum = kept.groupby(strata, dropna=False).ngroup().to_numpy() if strata else None
-    cluster = pd.factorize(kept[clusters])[0] if clusters else None
     shown, hidden = [], []
     for cell, rows in cells_of(kept, by):
         for measure in measures:
@@ -241,8 +237,7 @@ def voice_scores(
             if len(given) < max(minimum, 2):
                 hidden.append(place | {"n": len(given)})
                 continue
-            parts = (None if codes is None else codes[given] for codes in (stratum, cluster))
-            mean = design_mean(y[~np.isnan(y)], w[given], *parts)
+            mean = design_mean(y[~np.isnan(y)], w[given], None if stratum is None else stratum[given])
             low, high = mean.interval(measure.kind, level)
             row = {"estimate": mean.estimate, "se": mean.se, "low": low, "high": high}
             shown.append(place | row | {"n": mean.n, "n_effective": mean.n_effective})
