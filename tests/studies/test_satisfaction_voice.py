@@ -180,6 +180,19 @@ def test_respondents_who_met_a_miss_before_are_compared_with_those_who_met_none(
     assert len(service_shortfalls(waits, TICKETS, **asked, before_days=10).satisfaction) == 0
 
 
+def test_a_promise_that_fails_after_the_interview_does_not_count_for_it():
+    """Of three late repairs, the one whose promise ended after the interview is not among those met before."""
+    due = pd.to_datetime(["2026-05-02"] * 4 + ["2026-05-25"])
+    late = pd.Timestamp("2026-05-30")
+    tickets = pd.DataFrame({"customer_id": list("abcde"), "kind": "fault", "opened_at": DAYS[0], "due_at": due})
+    tickets["closed_at"] = [late, late, DAYS[0], DAYS[0], late]
+    people = pd.DataFrame({"customer_id": list("abcde"), "answered_on": pd.Timestamp("2026-05-20"), "score": range(5)})
+    options = {"standards": STANDARDS[1:], "respondents": people, "weight": None, "minimum": 2}
+    found = service_shortfalls(CONTACTS, tickets, as_of="2026-06-01", **options)
+    assert found.satisfaction.loc[0, ["n_missed", "n_kept", "difference"]].tolist() == [2, 2, 0.5 - 2.5]
+    assert found.table.loc[0, "missed"] == pytest.approx(60)
+
+
 def test_standards_come_from_a_file_and_are_checked(tmp_path):
     """The file beside the module holds four; a standard needs one rule, and a file that is none is named."""
     assert [s.table for s in service_standards()] == ["contact", "ticket", "ticket", "ticket"]
