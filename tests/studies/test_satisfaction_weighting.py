@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.satisfaction import Construct, PathModel, nonresponse, rake, satisfaction_index
+from workbench.studies.satisfaction import Construct, PathModel, rake, satisfaction_index
+from workbench.studies.voice import nonresponse
 
 matplotlib.use("Agg")
 

@@ -2,7 +2,7 @@
 
 index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py:
 whether a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins.
-nonresponse.py: who did not answer. gaps.py: differences between operators against noise. ranks.py: the ranks that
+gaps.py: differences between operators against noise. ranks.py: the ranks that
 noise leaves possible, and whether operators' own weights would change them. drivers.py: the paths that lead to
 satisfaction, how well they are measured, and where a point is easiest to gain.
 """
@@ -16,7 +16,6 @@ from workbench.studies.satisfaction.drivers import (
 )
 from workbench.studies.satisfaction.gaps import OperatorGaps, operator_gaps
 from workbench.studies.satisfaction.index import SatisfactionIndex, satisfaction_index
-from workbench.studies.satisfaction.nonresponse import NonResponse, nonresponse
 from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenIndex, index_precision, shrunken_index
 from workbench.studies.satisfaction.ranks import OperatorRanks, OwnWeights, operator_ranks, own_weights
 from workbench.studies.satisfaction.weighting import Raking, rake
@@ -25,7 +24,6 @@ __all__ = [
     "Construct",
     "ImportancePerformance",
     "IndexPrecision",
-    "NonResponse",
     "OperatorGaps",
     "OperatorRanks",
     "OwnWeights",
@@ -36,7 +34,6 @@ __all__ = [
     "ShrunkenIndex",
     "importance_performance",
     "index_precision",
-    "nonresponse",
     "operator_gaps",
     "operator_ranks",
     "own_weights",

@@ -13,9 +13,9 @@ from workbench.errors import CannotAnswer, named
 from workbench.resampling import IntervalMethod, Rng
 from workbench.resampling import interval as ends_of
 from workbench.result import Quantity, Result
+from workbench.studies.cells import listed, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.studies.plspm.batch import Scheme
-from workbench.studies.satisfaction.index import listed, refuse_mixed_waves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

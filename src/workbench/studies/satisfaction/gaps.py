@@ -14,10 +14,11 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import interval
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import MeasurementInvariance, holm
-from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name
+from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.resampling import BLOCK, Rng, bootstrap_weights, interval, one_thread
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsFit
 from workbench.studies.plspm.answers import Answers, moments, read_answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
@@ -279,21 +280,6 @@ def cell_points(plan: Plan, answers: Answers, weights: np.ndarray, means: np.nda
         part = slice(start, start + BLOCK)
         drawn[part] = index_points(plan, answers, weights[part, None, :], means[part])
     return drawn
-
-
-def listed(by: Sequence[str]) -> list[str]:
-    return [by] if isinstance(by, str) else list(by)
-
-
-def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
-    require_columns(survey, by, "survey", hint="by= names the columns that make the cells.")
-    waves = sorted(survey["wave"].dropna().unique()) if "wave" in survey.columns and "wave" not in by else []
-    if len(waves) > 1:
-        raise WorkbenchError(f"the survey mixes the waves {named(waves)}. Take one wave, or put 'wave' into by=.")
-
-
-def cell_name(values: Iterable[object]) -> str:
-    return ", ".join(str(value) for value in values)
 
 
 def _index_table(cells, names, estimate, drawn, level) -> pd.DataFrame:

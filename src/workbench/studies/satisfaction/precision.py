@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name, listed
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,9 +15,9 @@ from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.satisfaction.design import cells_of, checked_weights, design_mean, said
-from workbench.studies.satisfaction.index import cell_name, listed
+from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

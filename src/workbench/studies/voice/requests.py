@@ -12,9 +12,9 @@ import pandas as pd
 from workbench.errors import CannotAnswer, require_columns
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.satisfaction.design import cells_of, checked_weights, design_mean, said
-from workbench.studies.satisfaction.index import cell_name, listed, refuse_mixed_waves
+from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, require_column
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
 from workbench.studies.plspm import PlsFit
-from workbench.studies.satisfaction.design import checked_weights, design_mean
+from workbench.studies.voice.design import checked_weights, design_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

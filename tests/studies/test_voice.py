@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.satisfaction.design import design_mean
-from workbench.studies.satisfaction.requests import improvement_requests
-from workbench.studies.satisfaction.shortfalls import ServiceStandard, service_shortfalls, service_standards
-from workbench.studies.satisfaction.voice import mean_answer, net_promoter, top_boxes, voice_scores
+from workbench.studies.voice.design import design_mean
+from workbench.studies.voice.requests import improvement_requests
+from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores
+from workbench.studies.voice.shortfalls import ServiceStandard, service_shortfalls, service_standards
 
 SURVEY = pd.DataFrame(
     {

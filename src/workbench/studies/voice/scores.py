@@ -14,10 +14,10 @@ from scipy import stats
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
-from workbench.studies.satisfaction.design import Kind, cells_of, checked_weights, design_mean, said
-from workbench.studies.satisfaction.index import cell_name, listed, refuse_mixed_waves
+from workbench.studies.voice.design import Kind, cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
