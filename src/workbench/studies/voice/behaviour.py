@@ -84,6 +84,8 @@ class SatisfactionOutcome(Result):
         Respondents without score or outcome.
     covariates : tuple of str
     level : float
+    unit : str
+        Of revenue.
     """
 
     table: pd.DataFrame
@@ -95,13 +97,14 @@ class SatisfactionOutcome(Result):
     left_out: int
     covariates: tuple[str, ...]
     level: float
+    unit: str = "currency"
 
     def headline(self) -> str:
         """Say how churn and revenue move with satisfaction, warnings first."""
         rows = self.table.set_index("quantity")
         text = f"{STEP} points more of satisfaction: {_moves(rows.loc['risk of churn'], 'percentage points of churn')}"
         if "revenue" in rows.index:
-            text += f"; {_moves(rows.loc['revenue'], 'of revenue a month')}"
+            text += f"; {_moves(rows.loc['revenue'], f'{self.unit} of revenue a month')}"
         alert = f"WARNING: {' '.join(self.warnings)} " if self.warnings else ""
         given = f", given {', '.join(self.covariates)}" if self.covariates else ""
         return f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
@@ -125,7 +128,7 @@ class SatisfactionOutcome(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the estimates; none where a warning stands."""
-        units = {"odds ratio of churn": "1", "risk of churn": "%", "revenue": "currency"}
+        units = {"odds ratio of churn": "1", "risk of churn": "%", "revenue": self.unit}
         names = {"odds ratio of churn": "churn_odds_ratio", "risk of churn": "churn_risk", "revenue": "revenue_after"}
         for row in self.table.to_dict("records") if not self.warnings else ():
             name = f"{names[row['quantity']]}[per={STEP} points of satisfaction]"
@@ -145,6 +148,7 @@ def satisfaction_outcome(
     starts: str | None = None,
     complete: str | None = "complete",
     level: float = 0.95,
+    unit: str = "currency",
 ) -> SatisfactionOutcome:
     """Relate respondents' scores to their later churn and revenue.
 
@@ -165,6 +169,8 @@ def satisfaction_outcome(
     complete : str or None
         Column that says whether the whole window is known.
     level : float
+    unit : str
+        Of revenue, for people.
 
     Raises
     ------
@@ -220,7 +226,7 @@ def satisfaction_outcome(
     warnings = tuple(_leaks(rows, answered, known_on, starts, auc))
     fifths = _fifths(s, y, w, predicted, level)
     left_out = len(linked) - len(rows)
-    return SatisfactionOutcome(table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level)
+    return SatisfactionOutcome(table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level, unit)
 
 
 def _moves(row: pd.Series, what: str) -> str:

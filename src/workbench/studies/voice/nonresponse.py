@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.resampling import one_thread
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
@@ -133,11 +134,12 @@ def nonresponse(
 def _tests(left: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Likelihood-ratio tests of each column given the others, and of all."""
     counts = left.groupby(by, observed=True)["_yes"].agg(["sum", "size"]).reset_index()
-    full, df = _deviance(counts, by)
     rows = []
-    for column, kept in [*((c, [k for k in by if k != c]) for c in by), ("all", [])]:
-        less, rank = _deviance(counts, kept)
-        rows.append({"column": column, "df": df - rank, "chi2": max(less - full, 0.0)})
+    with one_thread():
+        full, df = _deviance(counts, by)
+        for column, kept in [*((c, [k for k in by if k != c]) for c in by), ("all", [])]:
+            less, rank = _deviance(counts, kept)
+            rows.append({"column": column, "df": df - rank, "chi2": max(less - full, 0.0)})
     table = pd.DataFrame(rows)
     table["p"] = np.where(table["df"] > 0, chi2.sf(table["chi2"], table["df"].clip(lower=1)), np.nan)
     adjusted = np.append(holm(table["p"].fillna(1.0).to_numpy()[:-1]), table["p"].iloc[-1])
@@ -146,7 +148,8 @@ def _tests(left: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def _deviance(counts: pd.DataFrame, columns: list[str]) -> tuple[float, int]:
     """Deviance and rank of a logistic model with the main effects of `columns`."""
-    import statsmodels.api as sm
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
     from statsmodels.tools.sm_exceptions import ModelWarning
 
     design = [np.ones((len(counts), 1))]
@@ -155,7 +158,7 @@ def _deviance(counts: pd.DataFrame, columns: list[str]) -> tuple[float, int]:
     y = np.column_stack([counts["sum"], counts["size"] - counts["sum"]])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", ModelWarning)  # a group in which all or none answered: its deviance is 0
-        fitted = sm.GLM(y, x, family=sm.families.Binomial()).fit(maxiter=100)
+        fitted = GLM(y, x, family=Binomial()).fit(maxiter=100)
     return float(fitted.deviance), int(np.linalg.matrix_rank(x))
 
 
