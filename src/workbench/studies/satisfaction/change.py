@@ -41,9 +41,9 @@ class WaveChange(Result):
     ----------
     table : DataFrame
         One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided,
-        normal), p_holm (over the cells), larger_than_noise, detectable (points: the smallest movement that would have been
-        called larger than noise with a power of 80 %), weights, answers, mix (points, each with `_low` and
-        `_high`; they add up to change), n_before, n_after.
+        normal), p_holm (over the cells), larger_than_noise, detectable (points: the smallest movement that would
+        have been called larger than noise with a power of 80 %, beside as many others), weights, answers, mix
+        (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
     pooled : DataFrame
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
     left_out : DataFrame
@@ -151,7 +151,7 @@ def wave_change(
         item means within them. Strata with fewer than 10 respondents in a wave (or none) are pooled in their
         cell, and the smallest others with them until the pool has 10; none for no mix.
     strata : sequence of str
-        Further columns that the sampling design fixed: respondents are drawn within them, so that a mix by these columns
+        Further columns that the sampling design fixed: respondents are drawn within them, so that a mix by them
         has only the weights' error. If not given, the respondents of a cell are drawn alike.
     wave : str
         Column of the wave; the first in sorted order is *before*.
@@ -235,7 +235,7 @@ def _counts(survey: pd.DataFrame, columns: list[str], wave: str) -> pd.DataFrame
     """Respondents of each combination of columns, one column a wave."""
     if not columns:
         return survey.groupby(wave).size().to_frame().T.reset_index(drop=True)
-    return survey.groupby([*columns, wave], observed=True).size().unstack(wave, fill_value=0).sort_index()
+    return pd.crosstab([survey[c] for c in columns], survey[wave])
 
 
 def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -274,16 +274,15 @@ def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[np.ndarray
     found = []
     for side in sides:
         strata = side.answers.cells
-        keep = pd.MultiIndex.from_frame(strata[by]).isin(_tuples(shown)) if by else np.ones(len(strata), bool)
-        cell = (
-            strata[keep].groupby(by, sort=True, observed=True).ngroup().to_numpy() if by else np.zeros(keep.sum(), int)
-        )
+        keep, cell = np.ones(len(strata), bool), np.zeros(len(strata), int)
+        if by:
+            keep = pd.MultiIndex.from_frame(strata[by]).isin(_tuples(shown))
+            cell = strata[keep].groupby(by, sort=True, observed=True).ngroup().to_numpy()
         start = np.searchsorted(cell, np.arange(cell.max() + 1))
         points, weight = side.points[:, keep, items], side.weight[:, keep, items]
         total = np.add.reduceat(weight, start, axis=1)
-        mean = np.add.reduceat(np.where(weight > 0, weight * points, 0), start, axis=1) / np.where(
-            total > 0, total, np.nan
-        )
+        mean = np.add.reduceat(np.where(weight > 0, weight * points, 0), start, axis=1)
+        mean /= np.where(total > 0, total, np.nan)
         points = np.where(np.isnan(points), mean[:, cell], points)
         found.append((side.share[:, items], points, weight / total[:, cell]))
     return start, found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
 
 def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:
     ends = np.searchsorted(answers.cell, np.arange(len(answers.cells) + 1))
-    parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    parts = [slice(a, b) for a, b in pairwise(ends)]
     blocks = [np.ones((1, len(columns)), np.float32)]
     with one_thread():
         sums = [[b[:, part] @ columns[part] for part in parts] for block in (blocks, rows) for b in block]

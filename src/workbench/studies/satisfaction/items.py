@@ -56,17 +56,13 @@ class ItemGaps(Result):
         parts = parts.loc[(parts["gap"] * sign).sort_values(ascending=False, kind="stable").index]
         top = parts.iloc[0]
         low, high = sorted((sign * top["low"], sign * top["high"]))
-        rest = ", ".join(f"{sign * gap:.1f} from {item}" for item, gap in zip(parts["item"], parts["gap"]))
-        rest = rest.split(", ", 1)[1] if len(parts) > 1 else ""
-        cell = cell_name(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")])
-        weights = ""
-        if self.own:
-            weights = f" The outer weights, one side's own against the other's, account for {whole['weights']:+.1f}."
+        rest = "".join(f", {sign * r['gap']:.1f} from {r['item']}" for r in parts.iloc[1:].to_dict("records"))
+        cell = cell_name(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1])
+        weights = f" Of the whole, {whole['weights']:+.1f} is due to outer weights that differ." if self.own else ""
         return (
-            f"Of the gap of {abs(whole['gap']):.1f} points in {self.construct} by which {cell} is "
-            f"{'above' if sign > 0 else 'below'} {whole['against']}, {sign * top['gap']:.1f} "
-            f"({self.level:.0%} interval {low:.1f} to {high:.1f}) come from {top['item']}"
-            f"{', ' if rest else ''}{rest}.{weights}"
+            f"{cell} is {abs(whole['gap']):.1f} points {'above' if sign > 0 else 'below'} {whole['against']} in "
+            f"{self.construct}; of these, {sign * top['gap']:.1f} ({self.level:.0%} interval {low:.1f} to {high:.1f}) "
+            f"come from {top['item']}{rest}.{weights}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -159,7 +155,8 @@ def gap_to_items(
 def split(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Split sum(share x points) of one side less the other's into points and shares of each item (last axis).
 
-    >>> answers, weights = split((np.array([0.5, 0.5]), np.array([80.0, 60])), (np.array([0.5, 0.5]), np.array([70.0, 60])))
+    >>> share = np.array([0.5, 0.5])
+    >>> answers, weights = split((share, np.array([80.0, 60])), (share, np.array([70.0, 60])))
     >>> answers.tolist(), weights.tolist()
     ([5.0, 0.0], [0.0, 0.0])
     """
