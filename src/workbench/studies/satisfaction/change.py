@@ -21,7 +21,7 @@ from workbench.studies.plspm.bootstrap import check_resampling, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.plspm.groups import holm
-from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, with_ends
+from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
 from workbench.studies.satisfaction.index import cell_name, listed
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ def wave_change(
         _side(survey[survey[wave] == w], model, by, strata, weight, check_scheme(scheme), resamples, seed)
         for w, seed in zip(waves, seeds(rng, 2), strict=True)
     ]
+    for side in sides:
+        refuse_undefined(side.fit, [construct])
     start, parts = _factors(sides, by, count.index[enough], items)
     value = {
         (a, b, c): np.add.reduceat((parts[a][0][:, None] * parts[b][1] * parts[c][2]).sum(axis=2), start, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
 from workbench.studies.plspm import PlsFit
 from workbench.studies.plspm.answers import Answers, moments
@@ -36,6 +36,8 @@ class Draws:
         Item means on their scale, 0-100.
     weight : array, shape (1 + resamples, cells, items)
         Sum of the weights of those who answered.
+    resamples, stratum, seed
+        What gives the same resamples again.
     """
 
     answers: Answers
@@ -97,13 +99,14 @@ class Draws:
 
     def total(self, columns: np.ndarray) -> np.ndarray:
         """Sum columns, one row a respondent, over the cells and rows: shape (1 + resamples, cells, columns)."""
-        return _collected(self.answers, columns, bootstrap_rows(self))
+        return _collected(self.answers, columns, _rows(self.answers, self.resamples, self.stratum, self.seed))
 
 
-def bootstrap_rows(draws: Draws) -> Iterator[np.ndarray]:
-    """Give the resamples' rows of weights again."""
-    count = len(draws.answers.x), draws.resamples
-    return bootstrap_weights(*count, strata=draws.stratum, rng=draws.seed, dtype=np.float32)
+def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
+    """Refuse constructs whose index a negative outer weight leaves undefined."""
+    undefined = [name for name in constructs if np.isnan(fit.index[name])]
+    if undefined:
+        raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(fit.verdicts)}")
 
 
 def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray | None = None, rng: Rng = 0) -> Draws:
@@ -112,14 +115,10 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
     Raises
     ------
     CannotAnswer
-        If an index is not defined, or fewer than half of the resamples converge.
+        If fewer than half of the resamples converge.
     """
-    undefined = fit.index.index[fit.index.isna()]
-    if len(undefined):
-        raise CannotAnswer(f"the index of {', '.join(undefined)} is not defined: {' '.join(fit.verdicts)}")
     stratum, (seed,) = answers.cell if stratum is None else stratum, seeds(rng, 1)
-    rows = bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
-    found = resample(answers, fit, rows, 1e-7)
+    found = resample(answers, fit, _rows(answers, resamples, stratum, seed), 1e-7)
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
     means = np.concatenate([whole, found.cell_mean])
@@ -128,11 +127,14 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
     share = np.vstack([fit.unstandardised_weights.to_numpy(), found.weights]) * span
     share /= np.add.reduceat(share, plan.start, axis=1)[:, plan.owner]
     given = ~answers.missing * answers.weights[:, None]
-    rows = bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
-    return Draws(
-        answers, fit, np.vstack([fit.estimates.to_numpy(), found.values]), share,
-        100 * (means - answers.low) / span, _collected(answers, given, rows), resamples, stratum, seed,
-    )  # fmt: skip
+    weight = _collected(answers, given, _rows(answers, resamples, stratum, seed))
+    values = np.vstack([fit.estimates.to_numpy(), found.values])
+    points = 100 * (means - answers.low) / span
+    return Draws(answers, fit, values, share, points, weight, resamples, stratum, seed)
+
+
+def _rows(answers: Answers, resamples: int, stratum: np.ndarray, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
+    return bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
 
 
 def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:

@@ -18,7 +18,7 @@ from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
-from workbench.studies.satisfaction.draws import draw, with_ends
+from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def gap_to_items(
     items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
     a, b = _pairs(index, first, second, operator)
     if survey is None:
-        if np.isnan(index.fit.index[construct]):
-            raise CannotAnswer(f"the index of {construct} is not defined: {' '.join(index.fit.verdicts)}")
+        refuse_undefined(index.fit, [construct])
         share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (
             high - low
         )
@@ -144,7 +143,8 @@ def gap_to_items(
     else:
         cells = np.unique([*a, *b])
         sides = [
-            _own(index, survey, cell, weight, seed) for cell, seed in zip(cells, seeds(rng, len(cells)), strict=True)
+            _own(index, survey, cell, construct, weight, seed)
+            for cell, seed in zip(cells, seeds(rng, len(cells)), strict=True)
         ]
         share, points = (np.stack([side[:, items] for side in part], axis=1) for part in zip(*sides, strict=True))
         a_at, b_at = np.searchsorted(cells, a), np.searchsorted(cells, b)
@@ -192,7 +192,7 @@ def _place(index: SatisfactionIndex, cell: Cell) -> int:
     return int(match[0])
 
 
-def _own(index: SatisfactionIndex, survey, cell: int, weight, seed) -> tuple[np.ndarray, np.ndarray]:
+def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -> tuple[np.ndarray, np.ndarray]:
     """Shares and item means 0-100 of one cell, from a fit to its respondents alone; shapes (1 + resamples, items)."""
     require_columns(survey, index.by, "survey")
     wanted = index.cells.iloc[cell]
@@ -200,6 +200,7 @@ def _own(index: SatisfactionIndex, survey, cell: int, weight, seed) -> tuple[np.
     answers = read_answers(part, index.fit.model, weights=weight)
     fit = fit_answers(answers, index.fit.model, scheme=index.fit.scheme, tolerance=1e-7)
     refuse_unconverged(fit)
+    refuse_undefined(fit, [construct])
     drawn = draw(answers, fit, resamples=len(index.item_means), rng=seed)
     return drawn.share, drawn.points[:, 0]
 
