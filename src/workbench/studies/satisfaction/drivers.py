@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, named
+from workbench.errors import CannotAnswer
 from workbench.resampling import IntervalMethod, Rng
-from workbench.resampling import interval as ends_of
 from workbench.result import Quantity, Result
 from workbench.studies.cells import listed, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.studies.plspm.answers import Answers, read_answers
 from workbench.studies.plspm.batch import Scheme
+from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,14 +31,25 @@ class PathEffects(Result):
     ----------
     bootstrap : PlsBootstrap
         The pooled fit with its resamples.
+    answers : Answers
+        The survey as it was read, in the cells of `by`.
+    seed : int or SeedSequence
+        Of the resamples.
     """
 
     bootstrap: PlsBootstrap
+    answers: Answers
+    seed: int | np.random.SeedSequence
 
     @property
     def fit(self) -> PlsFit:
         """The pooled fit."""
         return self.bootstrap.fit
+
+    @cached_property
+    def draws(self) -> Draws:
+        """What items and cells need of each resample, drawn when first asked for."""
+        return draw(self.answers, self.fit, resamples=len(self.bootstrap.replicates), rng=self.seed)
 
     def headline(self) -> str:
         """Say what drives the construct that is explained best, strongest first."""
@@ -165,12 +178,23 @@ def path_effects(
     """
     by = listed(by)
     refuse_mixed_waves(survey, by)
-    return PathEffects(
-        bootstrap_pls(
-            survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
-            scheme=scheme, rng=rng,
-        )
+    if isinstance(rng, np.random.Generator):
+        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    bootstrap = bootstrap_pls(
+        survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
+        scheme=scheme, rng=rng,
     )  # fmt: skip
+    return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
+
+
+def drivers_of(fit: PlsFit, target: str) -> list[str]:
+    """Constructs with a chain of paths to the target, refused if there are none or an index is not defined."""
+    fit.model.construct(target)
+    drivers = [name for name in fit.model.names if (name, target) in fit.importance.index]
+    if not drivers:
+        raise CannotAnswer(f"no path leads to '{target}', so nothing drives it in this model.")
+    refuse_undefined(fit, [*drivers, target])
+    return drivers
 
 
 def importance_performance(effects: PathEffects, *, target: str = "Satisfaction") -> ImportancePerformance:
@@ -191,32 +215,17 @@ def importance_performance(effects: PathEffects, *, target: str = "Satisfaction"
     -------
     Importance is a regression effect: what would follow if the driver rose and nothing outside the model moved.
     """
-    boot, model = effects.bootstrap, effects.fit.model
-    model.construct(target)
-    drivers = [name for name in model.names if (name, target) in effects.fit.importance.index]
-    if not drivers:
-        raise CannotAnswer(f"no path leads to '{target}', so nothing drives it in this model.")
-    undefined = [n for n in [*drivers, target] if np.isnan(effects.fit.index[n])]
-    if undefined:
-        raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(effects.fit.verdicts)}")
-    estimate = {
-        "importance": effects.fit.importance.loc[[(n, target) for n in drivers]].to_numpy(),
-        "performance": effects.fit.index[drivers].to_numpy(),
-    }
-    drawn = {
+    boot, drivers = effects.bootstrap, drivers_of(effects.fit, target)
+    rows = {
         "importance": np.column_stack([boot.replicate("importance", f"{n}->{target}") for n in drivers]),
         "performance": np.column_stack([boot.replicate("index", n) for n in drivers]),
     }
-    for values in (estimate, drawn):
-        values["potential"] = values["importance"] * (100 - values["performance"])
-    table = pd.DataFrame({"construct": drivers})
-    for what, values in estimate.items():
-        low, high = ends_of(values, drawn[what], level=boot.level)
-        table = table.assign(**{what: values, f"{what}_low": low, f"{what}_high": high})
-    place = np.argsort(np.argsort(-estimate["potential"], kind="stable"))
-    settled = drawn["potential"][~np.isnan(drawn["potential"]).any(axis=1)]
-    drawn_place = np.argsort(np.argsort(-settled, axis=1, kind="stable"), axis=1)
+    rows["importance"] = np.vstack([effects.fit.importance.loc[[(n, target) for n in drivers]], rows["importance"]])
+    rows["performance"] = np.vstack([effects.fit.index[drivers], rows["performance"]])
+    rows["potential"] = rows["importance"] * (100 - rows["performance"])
+    table = with_ends(pd.DataFrame({"construct": drivers}), boot.level, **rows)
+    place = standing(rows["potential"])
     table = table.assign(
-        probability_first=(drawn_place == 0).mean(axis=0), probability_here=(drawn_place == place).mean(axis=0)
+        probability_first=(place[1:] == 0).mean(axis=0), probability_here=(place[1:] == place[0]).mean(axis=0)
     )
-    return ImportancePerformance(table.iloc[np.argsort(place)].reset_index(drop=True), target, boot.level)
+    return ImportancePerformance(table.iloc[np.argsort(place[0])].reset_index(drop=True), target, boot.level)

@@ -13,6 +13,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import Rng, interval
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
 from workbench.studies.plspm import PathModel, PlsFit
 from workbench.studies.plspm.answers import Answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
@@ -24,9 +25,7 @@ from workbench.studies.satisfaction.index import (
     TOLERANCE,
     Panel,
     SatisfactionIndex,
-    cell_name,
     cell_points,
-    listed,
     satisfaction_index,
 )
 from workbench.studies.satisfaction.weighting import Margins

@@ -1,0 +1,294 @@
+"""Did satisfaction move from one wave to the next, and why? The change in weights, answers and mix, adding up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.resampling import Rng, seeds
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.plspm import PathModel
+from workbench.studies.plspm.answers import read_answers
+from workbench.studies.plspm.batch import Plan, Scheme
+from workbench.studies.plspm.bootstrap import check_resampling, standard_error
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.studies.plspm.groups import holm
+from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PARTS = ("weights", "answers", "mix")
+THIN = 10
+POWER = 0.8
+STRATUM = "_stratum"
+
+
+@dataclass(frozen=True, eq=False)
+class WaveChange(Result):
+    """Movement of the index from one wave to the next in every cell, and what it is made of.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided,
+        normal), p_holm (over the cells), larger_than_noise, detectable (points: the smallest movement that would
+        have been called larger than noise with a power of 80 %, beside as many others), weights, answers, mix
+        (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
+    pooled : DataFrame
+        Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
+    left_out : DataFrame
+        Cells with fewer than `minimum` respondents in a wave: columns of `by`, n_before, n_after.
+    waves : tuple of two
+    construct : str
+    level : float
+    failed : int
+        Resamples in which a wave did not converge.
+    """
+
+    table: pd.DataFrame
+    pooled: pd.DataFrame
+    left_out: pd.DataFrame
+    waves: tuple[object, object]
+    construct: str
+    level: float
+    failed: int
+
+    @property
+    def by(self) -> list[str]:
+        """Columns that make the cells."""
+        return list(self.table.columns[: self.table.columns.get_loc("before")])
+
+    def headline(self) -> str:
+        """Say whether the movement is larger than noise, what it is made of, and what could have been seen."""
+        clear, count = self.table[self.table["larger_than_noise"]], len(self.table)
+        rows = clear if len(clear) else self.table
+        top = rows.loc[rows["change"].abs().idxmax()]
+        where = f" for {cell_name(top[c] for c in self.by)}" if self.by else ""
+        noise = "larger" if len(clear) else "no larger"
+        if count > 1:
+            lead = f"{len(clear) or 'None'} of {count} movements in {self.construct} from {self.waves[0]} to "
+            lead += f"{self.waves[1]} {'are' if len(clear) > 1 else 'is'} larger than noise (Holm); the largest"
+            lead += f"{' of them' if len(clear) > 1 else ''}{where}: {top['before']:.1f} to {top['after']:.1f}"
+        else:
+            lead = (
+                f"{self.construct} moved{where} from {top['before']:.1f} in {self.waves[0]} to {top['after']:.1f} in "
+            )
+            lead += f"{self.waves[1]}, {noise} than noise"
+        parts = ", ".join(f"{part} {top[part]:+.2f}" for part in PARTS)
+        out = f" {len(self.left_out)} cells are too small in a wave to compare." if len(self.left_out) else ""
+        failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
+        return (
+            f"{lead}, {top['change']:+.2f} points ({self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}), "
+            f"of which {parts}. The smallest movement this sample would have detected there ({POWER:.0%} power) is "
+            f"{top['detectable']:.1f} points.{out}{failed}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the cells: before, after, change with its parts."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the movement of every cell; of a single cell, its parts too."""
+        label = f"change in {self.construct}, {self.waves[0]} to {self.waves[1]} (points)"
+        if len(self.table) > 1:
+            names = [cell_name(row) for row in self.table[self.by].to_numpy()]
+            table = self.table.rename(columns={"change": "estimate"})
+        else:
+            row, names = self.table.iloc[0], [*PARTS, "change"]
+            ends = [(row[n], *(row[e if n == "change" else f"{n}_{e}"] for e in ("low", "high"))) for n in names]
+            table = pd.DataFrame(ends, columns=["estimate", "low", "high"])
+        return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.2f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every movement and its parts."""
+        for row in self.table.to_dict("records"):
+            cell = "".join(f"{column}={row[column]}," for column in self.by) + f"construct={self.construct}"
+            yield Quantity(f"change[{cell}]", row["change"], "points", row["low"], row["high"])
+            for part in PARTS:
+                ends = row[f"{part}_low"], row[f"{part}_high"]
+                yield Quantity(f"change_part[{cell},part={part}]", row[part], "points", *ends)
+
+
+def wave_change(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    by: Sequence[str] = ("operator", "service"),
+    mix: Sequence[str] = ("province",),
+    strata: Sequence[str] = (),
+    wave: str = "wave",
+    weight: str | None = "weight",
+    construct: str = "Satisfaction",
+    scheme: Scheme = "path",
+    resamples: int = 1000,
+    level: float = 0.95,
+    minimum: int = 30,
+    rng: Rng = 0,
+) -> WaveChange:
+    """Split the change of a cell's index between two waves into weights, answers and mix, adding up exactly.
+
+    Each wave is measured with the outer weights of its own fit, to all its respondents. The parts are Shapley
+    values: what changing one of the three does, averaged over the orders of changing them.
+
+    Parameters
+    ----------
+    survey : DataFrame
+        Two waves, one row a respondent.
+    by : sequence of str
+        Columns that make the cells.
+    mix : sequence of str
+        Columns whose combinations are the strata of a cell; their shares (by weight) are its mix, and *answers* are
+        item means within them. Strata with fewer than 10 respondents in a wave (or none) are pooled in their
+        cell, and the smallest others with them until the pool has 10; none for no mix.
+    strata : sequence of str
+        Further columns that the sampling design fixed: respondents are drawn within them, so that a mix by them
+        has only the weights' error. If not given, the respondents of a cell are drawn alike.
+    wave : str
+        Column of the wave; the first in sorted order is *before*.
+    weight, construct, scheme, resamples, level, minimum, rng
+        As for `satisfaction_index`. Resamples are drawn in each wave independently.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, or there are not two waves.
+    CannotAnswer
+        If no cell has `minimum` respondents in both waves, or an index is not defined.
+
+    Warning
+    -------
+    Waves are taken as independent samples; the same people asked twice would move less by chance than is said here.
+    """
+    by, mix, strata = listed(by), listed(mix), listed(strata)
+    check_resampling(resamples, level)
+    low, _ = model.construct(construct).ends()
+    columns = [*dict.fromkeys([*by, *mix, *strata, wave])]
+    require_columns(survey, [*columns, *([weight] if weight else [])], "survey")
+    survey = survey[survey[weight] != 0] if weight else survey
+    refuse_gaps_in(survey, columns)
+    waves = tuple(sorted(survey[wave].unique()))
+    if len(waves) != 2:
+        raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
+    survey, pooled = _pooled(survey, by, mix, wave)
+    count = _counts(survey, by, wave)
+    enough = count.min(axis=1).to_numpy() >= minimum
+    if not enough.any():
+        raise CannotAnswer(
+            f"no cell has {minimum} respondents in both waves. Fewer columns in by=, or a lower minimum=."
+        )
+    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    sides = [
+        _side(survey[survey[wave] == w], model, by, strata, weight, check_scheme(scheme), resamples, seed)
+        for w, seed in zip(waves, seeds(rng, 2), strict=True)
+    ]
+    for side in sides:
+        refuse_undefined(side.fit, [construct])
+    start, parts = _factors(sides, by, count.index[enough], items)
+    value = {
+        (a, b, c): np.add.reduceat((parts[a][0][:, None] * parts[b][1] * parts[c][2]).sum(axis=2), start, axis=1)
+        for a, b, c in product((0, 1), repeat=3)
+    }
+    before, after = value[0, 0, 0], value[1, 1, 1]
+    change, m = after - before, int(enough.sum())
+    if np.isnan(change[0]).any():
+        raise CannotAnswer(f"in a cell nobody answered an item of {construct}. Leave the item or the cell out.")
+    cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
+    cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())
+    kept = cells[enough].reset_index(drop=True)
+    error = standard_error(change[1:])
+    p = 2 * norm.sf(np.abs(change[0]) / error)
+    table = with_ends(kept[by].assign(before=before[0], after=after[0]), level, change=change)
+    table = table.rename(columns={"change_low": "low", "change_high": "high"}).assign(
+        p=p, p_holm=holm(p), larger_than_noise=holm(p) < 1 - level,
+        detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
+    )  # fmt: skip
+    table.insert(table.columns.get_loc("low"), "se", error)
+    table = with_ends(table, level, **{part: shapley(value, f) for f, part in enumerate(PARTS)})
+    failed = int(np.isnan(change[1:]).all(axis=1).sum())
+    table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
+    return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
+
+
+def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray:
+    """Part of one of three factors in value[1, 1, 1] - value[0, 0, 0], averaged over the orders of changing them.
+
+    >>> value = {pick: np.prod(np.array([2, 3, 5]) ** pick) for pick in product((0, 1), repeat=3)}
+    >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
+    [6.17, 9.33, 13.5]
+    """
+    total = 0.0
+    for others in product((0, 1), repeat=2):
+        without, having = ((*others[:factor], state, *others[factor:]) for state in (0, 1))
+        total = total + (value[having] - value[without]) / (6 if sum(others) == 1 else 3)
+    return total
+
+
+def _counts(survey: pd.DataFrame, columns: list[str], wave: str) -> pd.DataFrame:
+    """Respondents of each combination of columns, one column a wave."""
+    if not columns:
+        return survey.groupby(wave).size().to_frame().T.reset_index(drop=True)
+    return pd.crosstab([survey[c] for c in columns], survey[wave])
+
+
+def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Number the strata of each cell (-1: the pool of thin ones), and list those pooled."""
+    keys = [*dict.fromkeys([*by, *mix])]
+    if not mix:
+        return survey.assign(**{STRATUM: 0}), pd.DataFrame(columns=keys)
+    count = _counts(survey, keys, wave)
+    code = pd.Series(np.arange(len(count)), index=count.index)
+    cell = count.groupby(by, sort=True).ngroup().to_numpy() if by else np.zeros(len(count), int)
+    for c in range(cell.max() + 1):
+        rows = np.flatnonzero(cell == c)
+        rows = rows[np.argsort(count.min(axis=1).to_numpy()[rows], kind="stable")]
+        size, pool = count.to_numpy()[rows], 0
+        while pool < len(rows) and (size[pool].min() < THIN or 0 < size[:pool].sum(axis=0).min() < THIN):
+            pool += 1
+        code.iloc[rows[:pool]] = -1
+    number = survey.groupby(keys, sort=True, observed=True).ngroup().to_numpy()
+    thin = count.index[code == -1].to_frame(index=False)
+    return survey.assign(**{STRATUM: code.to_numpy()[number]}), thin
+
+
+def _side(survey, model, by, strata, weight, scheme, resamples, seed) -> Draws:
+    """Fit one wave, and resample it within cells."""
+    answers = read_answers(survey, model, weights=weight, by=[*by, STRATUM])
+    fit = fit_answers(answers, model, scheme=scheme, tolerance=1e-7)
+    refuse_unconverged(fit)
+    within = survey.iloc[answers.position][[*dict.fromkeys([*by, *strata])]]
+    stratum = within.groupby(list(within), observed=True).ngroup().to_numpy() if len(within.columns) else None
+    stratum = np.zeros(len(answers.x), int) if stratum is None else stratum
+    return draw(answers, fit, resamples=resamples, stratum=stratum, rng=seed)
+
+
+def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[np.ndarray, ...]]]:
+    """First stratum of each cell shown; of each wave the items' shares, means by stratum, and shares of the strata."""
+    found = []
+    for side in sides:
+        strata = side.answers.cells
+        keep, cell = np.ones(len(strata), bool), np.zeros(len(strata), int)
+        if by:
+            keep = pd.MultiIndex.from_frame(strata[by]).isin(_tuples(shown))
+            cell = strata[keep].groupby(by, sort=True, observed=True).ngroup().to_numpy()
+        start = np.searchsorted(cell, np.arange(cell.max() + 1))
+        points, weight = side.points[:, keep, items], side.weight[:, keep, items]
+        total = np.add.reduceat(weight, start, axis=1)
+        mean = np.add.reduceat(np.where(weight > 0, weight * points, 0), start, axis=1)
+        mean /= np.where(total > 0, total, np.nan)
+        points = np.where(np.isnan(points), mean[:, cell], points)
+        found.append((side.share[:, items], points, weight / total[:, cell]))
+    return start, found
+
+
+def _tuples(index: pd.Index) -> list[tuple]:
+    return [key if isinstance(key, tuple) else (key,) for key in index]

@@ -1,0 +1,177 @@
+"""Where does it matter that we are behind? Importance and performance, ours and the competitors', on one map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, require_columns
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.plspm.bootstrap import standard_error
+from workbench.studies.plspm.groups import holm
+from workbench.studies.satisfaction.draws import with_ends
+from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ADVICE = {
+    ("important", "behind"): "catch up", ("important", "level"): "pull ahead", ("important", "ahead"): "defend",
+    ("minor", "behind"): "watch", ("minor", "level"): "leave", ("minor", "ahead"): "leave",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class CompetitorMap(Result):
+    """Importance and performance of the drivers, own and of competitors.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a competitor and driver, most important first: against, construct, importance (points of the target's
+        index per point of the driver's), performance (own index), competitor (its index), gap (own less
+        competitor's, points), each with `_low` and `_high`; se and p of the gap, p_holm (over all rows),
+        probability_important (share of resamples in which importance is above the drivers' mean), place
+        ("important, behind: catch up"; *level* where the gap is not larger than noise).
+    own : str
+    of : str
+        The part of the market; empty for all.
+    target : str
+    level : float
+    """
+
+    table: pd.DataFrame
+    own: str
+    of: str
+    target: str
+    level: float
+
+    def headline(self) -> str:
+        """Say where the operator is behind and it matters, else where it leads."""
+        table, where = self.table, f" in {self.of}" if self.of else ""
+        behind, ahead = (table[table["place"].str.startswith(f"important, {w}")] for w in ("behind", "ahead"))
+        rows = behind if len(behind) else ahead
+        rule = f"(Holm over {len(table)}, {1 - self.level:.0%})"
+        if not len(rows):
+            return f"Where it matters for {self.target}{where}, no gap of {self.own} is larger than noise {rule}."
+        worth = (rows["importance"] * rows["gap"]).abs()
+        top, more = rows.loc[worth.idxmax()], f", the largest of {len(rows)} such gaps" if len(rows) > 1 else ""
+        low, high = sorted(np.sign(top["gap"]) * top[["gap_low", "gap_high"]].to_numpy(float))
+        return (
+            f"{self.own} is {'behind' if top['gap'] < 0 else 'ahead of'} {top['against']}{where} on {top['construct']} "
+            f"by {abs(top['gap']):.1f} points ({self.level:.0%} interval {low:.1f} to {high:.1f}){more}: a point there "
+            f"is worth {top['importance']:.2f} points of {self.target} {rule}."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate competitors and drivers."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        for k, (name, rows) in enumerate(self.table.groupby("against", sort=True), 1):
+            if k == 1:
+                _crosses(ax, rows, "performance", "o", "C0", self.own)
+                for row in rows.to_dict("records"):
+                    at = (row["importance"], row["performance"])
+                    ax.annotate(row["construct"], at, (7, 5), textcoords="offset points")
+            _crosses(ax, rows, "competitor", "s", f"C{k}", name)
+            ax.vlines(rows["importance"], rows["performance"], rows["competitor"], color="0.6", linestyle=":", zorder=1)
+        ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
+        ax.set_xlabel(f"importance (points of {self.target} per point)")
+        ax.set_ylabel("performance (index, points)")
+        ax.legend(frameon=False)
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every gap on the map."""
+        where = f"of={self.of}," if self.of else ""
+        for row in self.table.to_dict("records"):
+            name = f"gap_driver[{where}operator={self.own},against={row['against']},construct={row['construct']}]"
+            yield Quantity(name, row["gap"], "points", row["gap_low"], row["gap_high"])
+
+
+def competitor_map(
+    effects: PathEffects,
+    *,
+    own: str,
+    against: Sequence[str] | None = None,
+    of: Mapping[str, object] | None = None,
+    operator: str = "operator",
+    target: str = "Satisfaction",
+) -> CompetitorMap:
+    """Put an operator and its competitors on one importance-performance map.
+
+    Performance is each operator's own, with the common outer weights: the index of the reports. Importance is
+    that of all respondents of `effects`, so that one axis serves all operators, and the gaps are not mixed with
+    differences of paths; whether paths differ is a question for `compare_groups`.
+
+    Parameters
+    ----------
+    effects : PathEffects
+        With the operator among the columns of `by`.
+    own : str
+    against : sequence of str, optional
+        All others if not given.
+    of : mapping, optional
+        The part of the market, like ``{"service": "mobile"}``.
+    operator : str
+    target : str
+
+    Raises
+    ------
+    WorkbenchError
+        If an operator, column or construct is unknown.
+    CannotAnswer
+        If there is no competitor, an operator has fewer than 30 respondents, or an index is not defined.
+    """
+    draws, level, drivers = effects.draws, effects.bootstrap.level, drivers_of(effects.fit, target)
+    cells = draws.answers.cells
+    require_columns(cells, [operator], "the cells", hint="Name it in by= of path_effects.")
+    part = cells[(cells[list(of)] == pd.Series(dict(of))).all(axis=1)] if of and draws.chosen(of).any() else cells
+    rivals = listed(against) if against is not None else sorted(set(part[operator]) - {own})
+    rivals = [name for name in rivals if name != own]
+    if not rivals:
+        raise CannotAnswer(f"'{own}' stands alone: no other operator to put on the map.")
+    at = [effects.fit.model.names.index(name) for name in drivers]
+    mean = {
+        name: draws.index(draws.level_of(draws.chosen({**(of or {}), operator: name})))[:, at]
+        for name in [own, *rivals]
+    }
+    importance = np.column_stack([draws.effect(name, target) for name in drivers])
+    rows = {
+        "importance": np.tile(importance, len(rivals)),
+        "performance": np.tile(mean[own], len(rivals)),
+        "competitor": np.hstack([mean[name] for name in rivals]),
+    }
+    rows["gap"] = rows["performance"] - rows["competitor"]
+    table = pd.DataFrame({"against": np.repeat(rivals, len(drivers)), "construct": drivers * len(rivals)})
+    error = standard_error(rows["gap"][1:])
+    p = 2 * norm.sf(np.abs(rows["gap"][0]) / error)
+    settled = importance[1:][~np.isnan(importance[1:]).any(axis=1)]
+    often = (settled >= settled.mean(axis=1, keepdims=True)).mean(axis=0)
+    table = with_ends(table, level, **rows).assign(se=error, p=p, p_holm=holm(p))
+    table["probability_important"] = np.tile(often, len(rivals))
+    weight = np.where(rows["importance"][0] >= importance[0].mean(), "important", "minor")
+    side = np.where(table["p_holm"] >= 1 - level, "level", np.where(table["gap"] < 0, "behind", "ahead"))
+    table["place"] = [f"{w}, {s}: {ADVICE[w, s]}" for w, s in zip(weight, side, strict=True)]
+    order = np.lexsort([-rows["importance"][0], np.repeat(np.arange(len(rivals)), len(drivers))])
+    return CompetitorMap(table.iloc[order].reset_index(drop=True), own, cell_name((of or {}).values()), target, level)
+
+
+def _crosses(ax: Axes, rows: pd.DataFrame, what: str, marker: str, color: str, label: str) -> None:
+    across, up = (
+        np.clip([rows[n] - rows[f"{n}_low"], rows[f"{n}_high"] - rows[n]], 0, None) for n in ("importance", what)
+    )
+    look = {"fmt": marker, "color": color, "ecolor": "0.8", "markersize": 5, "label": label}
+    ax.errorbar(rows["importance"], rows[what], xerr=across, yerr=up, **look)

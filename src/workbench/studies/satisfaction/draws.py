@@ -1,0 +1,166 @@
+"""What does each resample say? Effects, outer weights and item means by cell as rows, the estimate first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
+from workbench.studies.plspm import PlsFit
+from workbench.studies.plspm.answers import Answers, moments
+from workbench.studies.plspm.batch import Plan
+from workbench.studies.plspm.bootstrap import resample
+
+MINIMUM = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """A fit and its resamples; row 0 is the estimate, rows without convergence are NaN.
+
+    Attributes
+    ----------
+    answers : Answers
+    fit : PlsFit
+    values : array, shape (1 + resamples, quantities)
+        Columns as `Plan.labels`.
+    share : array, shape (1 + resamples, items)
+        Part that an item has in its construct's index: outer weight times length of the scale, summing to 1.
+    points : array, shape (1 + resamples, cells, items)
+        Item means on their scale, 0-100.
+    weight : array, shape (1 + resamples, cells, items)
+        Sum of the weights of those who answered.
+    resamples, stratum, seed
+        What gives the same resamples again.
+    """
+
+    answers: Answers
+    fit: PlsFit
+    values: np.ndarray
+    share: np.ndarray
+    points: np.ndarray
+    weight: np.ndarray
+    resamples: int
+    stratum: np.ndarray
+    seed: np.random.SeedSequence
+
+    @cached_property
+    def column(self) -> dict[tuple[str, str], int]:
+        """Where each (quantity, name) stands in `values`."""
+        return {label: at for at, label in enumerate(Plan(self.fit.model).labels)}
+
+    def effect(self, source: str, target: str) -> np.ndarray:
+        """Points of the target's index per point of the source's, in each row; 0 without a chain of paths."""
+        if source == target:
+            return np.ones(len(self.values))
+        at = self.column.get(("importance", f"{source}->{target}"))
+        return np.zeros(len(self.values)) if at is None else self.values[:, at]
+
+    def chosen(self, of: Mapping[str, object] | None) -> np.ndarray:
+        """Mark the cells that `of` asks for, shape (cells,).
+
+        Raises
+        ------
+        WorkbenchError
+            If the cells have no such column or value.
+        CannotAnswer
+            If they hold fewer than 30 respondents, or nobody who answered an item.
+        """
+        cells, mask = self.answers.cells, np.ones(len(self.answers.cells), bool)
+        for column, value in (of or {}).items():
+            if column not in cells.columns:
+                raise unknown("column", column, cells.columns, "the cells (by= of path_effects)")
+            if not (cells[column] == value).any():
+                raise unknown(column, str(value), sorted(cells[column].unique()), "the survey")
+            mask &= (cells[column] == value).to_numpy()
+        count = int(mask[self.answers.cell].sum())
+        if count < MINIMUM:
+            raise CannotAnswer(f"{dict(of or {})} holds {count} respondents; {MINIMUM} are needed. Ask for more cells.")
+        silent = ~(self.weight[0, mask].sum(axis=0) > 0)
+        if silent.any():
+            item = self.fit.model.items[int(np.argmax(silent))]
+            raise CannotAnswer(f"nobody in {dict(of or {})} answered '{item}'. Leave the item out, or ask elsewhere.")
+        return mask
+
+    def level_of(self, mask: np.ndarray) -> np.ndarray:
+        """Item means of the chosen cells together, 0-100, shape (1 + resamples, items)."""
+        weight = self.weight[:, mask]
+        return (weight * np.where(weight > 0, self.points[:, mask], 0)).sum(axis=1) / weight.sum(axis=1)
+
+    def index(self, points: np.ndarray) -> np.ndarray:
+        """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
+        return np.add.reduceat(self.share * points, Plan(self.fit.model).start, axis=-1)
+
+    def total(self, columns: np.ndarray) -> np.ndarray:
+        """Sum columns, one row a respondent, over the cells and rows: shape (1 + resamples, cells, columns)."""
+        return _collected(self.answers, columns, _rows(self.answers, self.resamples, self.stratum, self.seed))
+
+
+def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
+    """Refuse constructs whose index a negative outer weight leaves undefined."""
+    undefined = [name for name in constructs if np.isnan(fit.index[name])]
+    if undefined:
+        raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(fit.verdicts)}")
+
+
+def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray | None = None, rng: Rng = 0) -> Draws:
+    """Resample respondents within strata (the cells if not given) and keep what decompositions need.
+
+    Raises
+    ------
+    CannotAnswer
+        If fewer than half of the resamples converge.
+    """
+    stratum, (seed,) = answers.cell if stratum is None else stratum, seeds(rng, 1)
+    found = resample(answers, fit, _rows(answers, resamples, stratum, seed), 1e-7)
+    with one_thread():
+        whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
+    means = np.concatenate([whole, found.cell_mean])
+    means = np.where(np.isnan(means), means[:1], means)  # a cell that a resample left empty
+    span, plan = answers.high - answers.low, Plan(fit.model)
+    share = np.vstack([fit.unstandardised_weights.to_numpy(), found.weights]) * span
+    share /= np.add.reduceat(share, plan.start, axis=1)[:, plan.owner]
+    given = ~answers.missing * answers.weights[:, None]
+    weight = _collected(answers, given, _rows(answers, resamples, stratum, seed))
+    values = np.vstack([fit.estimates.to_numpy(), found.values])
+    points = 100 * (means - answers.low) / span
+    return Draws(answers, fit, values, share, points, weight, resamples, stratum, seed)
+
+
+def _rows(answers: Answers, resamples: int, stratum: np.ndarray, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
+    return bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
+
+
+def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:
+    ends = np.searchsorted(answers.cell, np.arange(len(answers.cells) + 1))
+    parts = [slice(a, b) for a, b in pairwise(ends)]
+    blocks = [np.ones((1, len(columns)), np.float32)]
+    with one_thread():
+        sums = [[b[:, part] @ columns[part] for part in parts] for block in (blocks, rows) for b in block]
+    return np.concatenate([np.stack(each, axis=1) for each in sums])
+
+
+def with_ends(table: pd.DataFrame, level: float, **rows: np.ndarray) -> pd.DataFrame:
+    """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table)."""
+    for name, values in rows.items():
+        low, high = interval(values[0], values[1:], level=level)
+        table = table.assign(**{name: values[0], f"{name}_low": low, f"{name}_high": high})
+    return table
+
+
+def standing(values: np.ndarray) -> np.ndarray:
+    """Place of each column in its row, 0 for the largest; rows with NaN are left out (row 0 stays first)."""
+    settled = values[~np.isnan(values).any(axis=1)]
+    return np.argsort(np.argsort(-settled, axis=1, kind="stable"), axis=1)
+
+
+def refuse_gaps_in(survey: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        if count := int(survey[column].isna().sum()):
+            raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")

@@ -1,0 +1,225 @@
+"""Where does a gap come from? The difference of two indices split to items, adding up exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, named, require_columns, unknown
+from workbench.resampling import Rng, seeds
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
+from workbench.studies.plspm.answers import read_answers
+from workbench.studies.plspm.batch import Plan
+from workbench.studies.plspm.bootstrap import standard_error
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
+from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
+from workbench.studies.satisfaction.gaps import operator_groups
+from workbench.studies.satisfaction.index import SatisfactionIndex
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUM = "all"
+Cell = Mapping[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemGaps(Result):
+    """What each item contributes to the gaps between cells.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a pair and item, then one for their sum (item "all"): the columns of the cells, against, item,
+        gap (points), se, low, high; with own weights also answers and weights, each with `_low` and `_high`.
+    construct : str
+    level : float
+    own : bool
+        Whether each side has outer weights of its own.
+    """
+
+    table: pd.DataFrame
+    construct: str
+    level: float
+    own: bool
+
+    def headline(self) -> str:
+        """Say of the largest gap which items it comes from, largest part first."""
+        rows = self._largest()
+        whole, parts = rows.iloc[-1], rows.iloc[:-1]
+        sign = 1 if whole["gap"] >= 0 else -1
+        parts = parts.loc[(parts["gap"] * sign).sort_values(ascending=False, kind="stable").index]
+        top = parts.iloc[0]
+        low, high = sorted((sign * top["low"], sign * top["high"]))
+        rest = "".join(f", {sign * r['gap']:.1f} from {r['item']}" for r in parts.iloc[1:].to_dict("records"))
+        cell = cell_name(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1])
+        weights = f" Of the whole, {whole['weights']:+.1f} is due to outer weights that differ." if self.own else ""
+        return (
+            f"{cell} is {abs(whole['gap']):.1f} points {'above' if sign > 0 else 'below'} {whole['against']} in "
+            f"{self.construct}; of these, {sign * top['gap']:.1f} ({self.level:.0%} interval {low:.1f} to {high:.1f}) "
+            f"come from {top['item']}{rest}.{weights}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate pairs and items: gap, se, low, high."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the items' parts of the largest gap and their sum."""
+        rows = self._largest()
+        label = f"part of the gap in {self.construct} to {rows['against'].iloc[0]} (points)"
+        table = rows.rename(columns={"gap": "estimate"})
+        return dot_and_interval(rows["item"], table, ax, label=label, zero=True, digits="+.1f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every item's part."""
+        keys = [*self.table.columns[: self.table.columns.get_loc("against") + 1]]
+        for row in self.table[self.table["item"] != SUM].to_dict("records"):
+            name = ",".join(f"{key}={row[key]}" for key in keys) + f",construct={self.construct},item={row['item']}"
+            yield Quantity(f"gap_item[{name}]", row["gap"], "points", row["low"], row["high"])
+
+    def _largest(self) -> pd.DataFrame:
+        ends = np.flatnonzero(self.table["item"] == SUM)
+        place = int(np.argmax(self.table["gap"].abs().to_numpy()[ends]))
+        return self.table.iloc[ends[place - 1] + 1 if place else 0 : ends[place] + 1]
+
+
+def gap_to_items(
+    index: SatisfactionIndex,
+    *,
+    first: Cell | None = None,
+    second: Cell | None = None,
+    construct: str | None = None,
+    operator: str = "operator",
+    survey: pd.DataFrame | None = None,
+    weight: str | None = "weight",
+    rng: Rng = 0,
+) -> ItemGaps:
+    """Split gaps between cells to the items of a construct, adding up exactly.
+
+    With the index's common outer weights an item's part is its share in the index times the difference of its
+    means. With weights of each side's own (`survey=`), the part is the sum of *answers* (mean share times
+    difference of means) and *weights* (difference of shares times how far the item's mean is above the index).
+
+    Parameters
+    ----------
+    index : SatisfactionIndex
+    first, second : mapping, optional
+        The two cells, like ``{"operator": "A", "service": "mobile"}``; every pair of operators within each
+        combination of the other columns if not given.
+    construct : str, optional
+        The index's own if not given.
+    survey : DataFrame, optional
+        The survey of the index, to fit each side to its own respondents.
+    weight, rng
+        As for `satisfaction_index`; used with `survey` only.
+
+    Raises
+    ------
+    WorkbenchError
+        If a cell or construct does not exist, or one side is given without the other.
+    CannotAnswer
+        If there is no pair, or an index is not defined.
+    """
+    construct = construct or index.construct
+    model = index.fit.model
+    low, high = model.construct(construct).ends()
+    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    a, b = _pairs(index, first, second, operator)
+    if survey is None:
+        refuse_undefined(index.fit, [construct])
+        share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (
+            high - low
+        )
+        share = share / share.sum(axis=-1, keepdims=True)
+        means = np.concatenate([index.item_mean[None], index.item_means])[:, :, items]
+        points = 100 * (means - low) / (high - low)
+        answers, weights = split((share, points[:, a]), (share, points[:, b]))
+    else:
+        cells = np.unique([*a, *b])
+        sides = [
+            _own(index, survey, cell, construct, weight, seed)
+            for cell, seed in zip(cells, seeds(rng, len(cells)), strict=True)
+        ]
+        share, points = (np.stack([side[:, items] for side in part], axis=1) for part in zip(*sides, strict=True))
+        a_at, b_at = np.searchsorted(cells, a), np.searchsorted(cells, b)
+        answers, weights = split((share[:, a_at], points[:, a_at]), (share[:, b_at], points[:, b_at]))
+    return _tabulated(index, (a, b), operator, construct, answers, weights, survey is not None)
+
+
+def split(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Split sum(share x points) of one side less the other's into points and shares of each item (last axis).
+
+    >>> share = np.array([0.5, 0.5])
+    >>> answers, weights = split((share, np.array([80.0, 60])), (share, np.array([70.0, 60])))
+    >>> answers.tolist(), weights.tolist()
+    ([5.0, 0.0], [0.0, 0.0])
+    """
+    (share, points), (other_share, other) = first, second
+    middle = ((share * points).sum(axis=-1) + (other_share * other).sum(axis=-1)) / 2
+    answers = (share + other_share) / 2 * (points - other)
+    return answers, (share - other_share) * ((points + other) / 2 - middle[..., None])
+
+
+def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarray, np.ndarray]:
+    if (first is None) != (second is None):
+        raise WorkbenchError("a gap has two sides: give both first= and second=, or neither for all pairs.")
+    if first is not None:
+        return tuple(np.array([_place(index, cell)]) for cell in (first, second))
+    _, groups = operator_groups(index, operator)
+    pairs = [pair for rows in groups for pair in combinations(rows, 2)]
+    return tuple(np.array(side) for side in zip(*pairs, strict=True))
+
+
+def _place(index: SatisfactionIndex, cell: Cell) -> int:
+    require_columns(index.cells, cell, "the index", hint="They are the columns of by=.")
+    match = np.flatnonzero((index.cells[list(cell)] == pd.Series(dict(cell))).all(axis=1))
+    if len(match) != 1:
+        known = [cell_name(row) for row in index.cells.to_numpy()]
+        if len(match):
+            raise WorkbenchError(f"{cell_name(cell.values())} names {len(match)} cells. Give all of {named(index.by)}.")
+        raise unknown("cell", cell_name(cell.values()), known, "the index")
+    return int(match[0])
+
+
+def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -> tuple[np.ndarray, np.ndarray]:
+    """Shares and item means 0-100 of one cell, from a fit to its respondents alone; shapes (1 + resamples, items)."""
+    require_columns(survey, index.by, "survey")
+    wanted = index.cells.iloc[cell]
+    part = survey[(survey[list(index.by)] == wanted).all(axis=1)]
+    answers = read_answers(part, index.fit.model, weights=weight)
+    fit = fit_answers(answers, index.fit.model, scheme=index.fit.scheme, tolerance=1e-7)
+    refuse_unconverged(fit)
+    refuse_undefined(fit, [construct])
+    drawn = draw(answers, fit, resamples=len(index.item_means), rng=seed)
+    return drawn.share, drawn.points[:, 0]
+
+
+def _tabulated(index, pairs, operator, construct, answers, weights, own) -> ItemGaps:
+    first, second = pairs
+    names = [*index.fit.model.construct(construct).items, SUM]
+    order = sorted(index.by, key=lambda column: column == operator)
+    at = np.repeat(first, len(names))
+    against = [
+        cell_name(b for a, b in zip(index.cells.iloc[i], index.cells.iloc[j], strict=True) if a != b)
+        for i, j in zip(first, second, strict=True)
+    ]
+    table = index.cells.loc[at, order].reset_index(drop=True)
+    table = table.assign(against=np.repeat(against, len(names)), item=names * len(first))
+
+    def flat(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, rows.sum(axis=-1, keepdims=True)], axis=-1).reshape(len(rows), -1)
+
+    gap = flat(answers + weights)
+    table = with_ends(table, index.level, gap=gap).rename(columns={"gap_low": "low", "gap_high": "high"})
+    table.insert(table.columns.get_loc("low"), "se", standard_error(gap[1:]))
+    if own:
+        table = with_ends(table, index.level, answers=flat(answers), weights=flat(weights))
+    return ItemGaps(table, construct, index.level, own)

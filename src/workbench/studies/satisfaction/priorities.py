@@ -1,0 +1,303 @@
+"""Which item to improve, and what would follow? Items ranked by what they would bring, and a simulation of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, named, unknown
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
+from workbench.studies.plspm.batch import Plan
+from workbench.studies.plspm.bootstrap import standard_error
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
+from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class ItemPriorities(Result):
+    """Which item of the questionnaire is worth improving first.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an item, first priority first: construct, item, label, importance (points of the target's index per
+        point of the item's scale), performance (mean on the scale, 0-100), potential (points of the target if every
+        answer rose to the end of the scale), with costs points_per_yuan, each with `_low` and `_high`;
+        probability_top (share of resamples in which it is among the first `top`).
+    target : str
+    of : str
+        Whose answers; empty for all.
+    top : int
+    level : float
+    """
+
+    table: pd.DataFrame
+    target: str
+    of: str
+    top: int
+    level: float
+
+    @property
+    def ranked_by(self) -> str:
+        """Column that orders the items."""
+        return "points_per_yuan" if "points_per_yuan" in self.table else "potential"
+
+    def headline(self) -> str:
+        """Say which item comes first, and which are surely among the first."""
+        row, what = self.table.iloc[0], self.ranked_by
+        unit = "points per yuan" if what == "points_per_yuan" else "points up to the end of the scale"
+        sure = self.table.loc[self.table["probability_top"] >= self.level, "label"]
+        group = f"first {self.top}" if self.top > 1 else "first"
+        certain = f"Surely among the {group}: {', '.join(sure)}." if len(sure) else f"None is surely among the {group}."
+        return (
+            f"To raise {self.target}{f' of {self.of}' if self.of else ''}, start with {row['label']} "
+            f"({row['construct']}): one point more on its scale brings {row['importance']:.2f} points "
+            f"({self.level:.0%} interval {row['importance_low']:.2f} to {row['importance_high']:.2f}), "
+            f"{row[what]:.3g} {unit}; it is among the {group} in {row['probability_top']:.0%} of the resamples. "
+            f"{certain}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the items in order of priority."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw what orders the items, with intervals."""
+        what = self.ranked_by
+        table = self.table.rename(columns={what: "estimate", f"{what}_low": "low", f"{what}_high": "high"})
+        names = [f"{row.label} · {row.construct}" for row in self.table.itertuples()]
+        label = f"{self.target}: " + (
+            "points per yuan" if what == "points_per_yuan" else "points if at the end of the scale"
+        )
+        return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name importance and potential of every item."""
+        for row in self.table.to_dict("records"):
+            for what, unit in (("importance", "points/point"), ("potential", "points")):
+                name = f"item_{what}[item={row['item']},target={self.target}]"
+                yield Quantity(name, row[what], unit, row[f"{what}_low"], row[f"{what}_high"])
+
+
+@dataclass(frozen=True, eq=False)
+class Improvement(Result):
+    """What would follow if answers to some items rose.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a construct's index, or an item of a construct that drives nothing: quantity ("index", "item"), name,
+        change (points of the index; points of the item's scale), se, low, high.
+    changes : DataFrame
+        One row a changed item: item, asked, realised (mean, points of the scale), capped (share of respondents
+        whom the end of the scale allows less than asked).
+    target : str
+    of : str
+    level : float
+    """
+
+    table: pd.DataFrame
+    changes: pd.DataFrame
+    target: str
+    of: str
+    level: float
+
+    def headline(self) -> str:
+        """Say what was changed, what the end of the scale allowed, and what follows."""
+        asked = " and ".join(
+            f"{row['item']} by {row['asked']:+g} (on average {row['realised']:+.2f}, as {row['capped']:.0%} are too near "
+            "the end of the scale)"
+            for row in self.changes.to_dict("records")
+        )
+        index = self.table[(self.table["quantity"] == "index") & (self.table["name"] == self.target)].iloc[0]
+        items = self.table[self.table["quantity"] == "item"]
+        then = ", ".join(f"{r['name']} by {r['change']:+.2f}" for r in items.to_dict("records"))
+        return (
+            f"Changing the answers{f' of {self.of}' if self.of else ''} to {asked} goes with {index['change']:+.2f} "
+            f"points of {self.target} ({self.level:.0%} interval {index['low']:+.2f} to {index['high']:+.2f})"
+            f"{f' and, on their scales, {then}' if then else ''}. This is a regression effect: it follows only if the "
+            "paths are causes."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate what changes: quantity, name, change, se, low, high."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the changes of the indices with their intervals."""
+        rows = self.table[self.table["quantity"] == "index"].rename(columns={"change": "estimate"})
+        return dot_and_interval(rows["name"], rows, ax, label="change of the index (points)", zero=True, digits="+.2f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every change."""
+        key = "+".join(f"{row['item']}:{row['asked']:+g}" for row in self.changes.to_dict("records"))
+        for row in self.table.to_dict("records"):
+            kind = "construct" if row["quantity"] == "index" else "item"
+            name = f"improvement[changes={key},{kind}={row['name']}]"
+            yield Quantity(name, row["change"], "points", row["low"], row["high"])
+
+
+def item_priorities(
+    effects: PathEffects,
+    *,
+    target: str = "Satisfaction",
+    of: Mapping[str, object] | None = None,
+    top: int = 3,
+    cost: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> ItemPriorities:
+    """Rank the items of the drivers by the points of the target that they could still bring.
+
+    Parameters
+    ----------
+    effects : PathEffects
+        Importance is that of its respondents: for importance of one operator's own, those of its respondents alone.
+    target : str
+    of : mapping, optional
+        Whose performance, by columns of the cells, like ``{"operator": "A"}``; everyone's if not given.
+    top : int
+        How many first places `probability_top` is about.
+    cost : mapping of item to yuan, optional
+        What raising the mean by one point of the scale costs; ranks by points per yuan, the items named only.
+    labels : mapping of item to text, optional
+
+    Raises
+    ------
+    WorkbenchError
+        If an item, cell or construct is unknown, or a cost is not positive.
+    CannotAnswer
+        If no path leads to the target, an index is not defined, or `of` holds too few respondents.
+
+    Warning
+    -------
+    Importance is a regression effect: what would follow if the item moved its construct as it did among respondents.
+    """
+    draws, model, level = effects.draws, effects.fit.model, effects.bootstrap.level
+    drivers = drivers_of(effects.fit, target)
+    owner = dict(zip(model.items, (model.names[c] for c in Plan(model).owner), strict=True))
+    for given in (cost or {}, labels or {}):
+        _known_items(given, model.items)
+    items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
+    if not 1 <= top <= len(items):
+        raise WorkbenchError(f"top={top} of {len(items)} items of drivers. Give 1 to {len(items)}.")
+    at, span = [model.items.index(item) for item in items], (draws.answers.high - draws.answers.low)
+    effect = np.column_stack([draws.effect(owner[item], target) for item in items])
+    rows = {
+        "importance": effect * draws.share[:, at] * 100 / span[at],
+        "performance": draws.level_of(draws.chosen(of))[:, at],
+    }
+    rows["potential"] = effect * draws.share[:, at] * (100 - rows["performance"])
+    if cost is not None:
+        yuan = np.array([cost[item] for item in items], float)
+        if not (np.isfinite(yuan) & (yuan > 0)).all():
+            raise WorkbenchError(f"cost of {named(np.array(items)[~(yuan > 0)])} is not positive. Give yuan per point.")
+        rows["points_per_yuan"] = rows["importance"] / yuan
+    table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
+    table = with_ends(table.assign(label=[(labels or {}).get(i, i) for i in items]), level, **rows)
+    place = standing(list(rows.values())[-1])
+    table = table.assign(probability_top=(place[1:] < top).mean(axis=0)).iloc[np.argsort(place[0])]
+    return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level)
+
+
+def simulate_improvement(
+    effects: PathEffects,
+    changes: Mapping[str, float],
+    *,
+    target: str = "Satisfaction",
+    of: Mapping[str, object] | None = None,
+) -> Improvement:
+    """Compute what follows in the model if each respondent's answers moved, as far as the scale allows.
+
+    An answer of 9.6 on a scale to 10 can rise by 0.4 only. The mean change of the items moves their construct by their
+    share in its index, and from there every construct it leads to by the total effect; items of constructs that drive
+    nothing (the actions, like a recommendation) follow with their slope on their construct.
+
+    Parameters
+    ----------
+    effects : PathEffects
+    changes : mapping of item to points
+        On the item's scale; of reversed items, towards the better end.
+    target : str
+        The construct of the headline.
+    of : mapping, optional
+        Whose answers change, by columns of the cells; everyone's if not given.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no change, or an item, cell or construct is unknown.
+    CannotAnswer
+        If an index is not defined, or `of` holds too few respondents.
+
+    Warning
+    -------
+    A regression effect, not proof of a cause: it holds if the paths are causes and nothing else moves.
+    """
+    draws, model, level = effects.draws, effects.fit.model, effects.bootstrap.level
+    model.construct(target)
+    _known_items(changes, model.items)
+    asked = np.array(list(changes.values()), float)
+    if not len(asked) or not np.isfinite(asked).all() or not asked.all():
+        raise WorkbenchError(f"changes={dict(changes)} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.")
+    plan, answers, mask = Plan(model), draws.answers, draws.chosen(of)
+    at = [model.items.index(item) for item in changes]
+    given = answers.center[at] + answers.scale[at] * answers.x[:, at]
+    gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
+    capped = np.abs(gain) < np.abs(asked) - 1e-9
+    weight = (~answers.missing[:, at]) * answers.weights[:, None]
+    totals = draws.total(np.hstack([gain * weight, capped * weight]))[:, mask].sum(axis=1)
+    moved, stopped = np.split(totals / np.tile(draws.weight[:, mask][:, :, at].sum(axis=1), 2), 2, axis=1)
+    shift = np.zeros_like(draws.share)
+    shift[:, at] = 100 * moved / (answers.high - answers.low)[at]
+    direct = draws.index(shift)
+    changed = {plan.owner[i] for i in at}
+    index = {
+        name: sum(direct[:, c] * draws.effect(model.names[c], name) for c in changed)
+        for k, name in enumerate(model.names)
+        if k in changed or any((c, k) in plan.effects for c in changed)
+    }
+    refuse_undefined(effects.fit, index)
+    if target not in index:
+        raise WorkbenchError(
+            f"{named(changes)} lead to {named(index)}, not to '{target}'. Change items of its drivers."
+        )
+    driving = {source for source, _ in model.edges}
+    item = {}
+    for k, construct in enumerate(model.constructs):
+        if construct.name in index and construct.name not in driving:
+            led = index[construct.name] - direct[:, k]
+            item |= {name: _followed(draws, construct.name, name, led) for name in construct.items}
+    for name in set(item) & set(changes):
+        item[name] = item[name] + moved[:, list(changes).index(name)]
+    values = np.column_stack([*index.values(), *item.values()])
+    table = pd.DataFrame({"quantity": ["index"] * len(index) + ["item"] * len(item), "name": [*index, *item]})
+    table = with_ends(table, level, change=values).rename(columns={"change_low": "low", "change_high": "high"})
+    table.insert(3, "se", standard_error(values[1:]))
+    done = pd.DataFrame({"item": list(changes), "asked": asked, "realised": moved[0], "capped": stopped[0]})
+    return Improvement(table, done, target, cell_name((of or {}).values()), level)
+
+
+def _followed(draws, construct: str, item: str, change: np.ndarray) -> np.ndarray:
+    """Change of an item on its scale when its construct's index changes: the slope of item on score.
+
+    The score is sum(w x / sd), so the slope, loading x sd of the item, is loading x w over its share in the index.
+    """
+    place, label = draws.fit.model.items.index(item), f"{construct}:{item}"
+    loading, weight = (draws.values[:, draws.column[what, label]] for what in ("loading", "weight"))
+    span = draws.answers.high[place] - draws.answers.low[place]
+    return loading * weight / draws.share[:, place] * change * span / 100
+
+
+def _known_items(given: Iterable[str], items: tuple[str, ...]) -> None:
+    for item in given:
+        if item not in items:
+            raise unknown("item", item, items, "the model")
