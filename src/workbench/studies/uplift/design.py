@@ -1,0 +1,437 @@
+"""How many members must be held out to see an effect that matters, and what does holding them out cost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.result import Quantity, Result
+from workbench.studies.uplift.means import cluster_codes
+from workbench.studies.uplift.members import CONTROL, indicator_columns, numbers, require_members
+from workbench.studies.uplift.words import amount, figure, label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HOLDOUTS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+FEWEST = 100
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How an outcome varies between members, as far as it counts for the error of a mean.
+
+    Attributes
+    ----------
+    mean, sd : float
+        In units of the outcome.
+    binary : bool
+        0/1: the spread of the contacted then follows from their mean; else both arms spread alike.
+    r2 : float
+        Share of the variance that adjustment (covariates, strata) takes away.
+    design_effect, icc : float
+        Variance of a mean with clusters drawn over that with members drawn; correlation within a cluster.
+    error : float
+        Standard error of the logarithm of the variance; NaN where it was given, not estimated.
+    """
+
+    mean: float
+    sd: float
+    binary: bool = False
+    r2: float = 0.0
+    design_effect: float = 1.0
+    icc: float = 0.0
+    error: float = np.nan
+
+    def variance(self, effect: float = 0.0) -> float:
+        """Variance a member brings to the mean of an arm in which contact changed the outcome by `effect`."""
+        share = min(max(self.mean + effect, 0.0), 1.0)
+        raw = share * (1 - share) if self.binary and effect else self.sd**2
+        return raw * (1 - self.r2) * self.design_effect
+
+    def se(self, effect: float, treated: int, control: int) -> float:
+        """Give the standard error of the difference of two arms of these sizes."""
+        return sqrt(self.variance(effect) / treated + self.variance() / control)
+
+    def detectable(self, z: float, treated: int, control: int) -> float:
+        """Smallest rise of z standard errors; infinite where no rise is that large."""
+        if not self.binary:
+            return z * self.se(0.0, treated, control)
+
+        def short(effect: float) -> float:
+            return effect - z * self.se(effect, treated, control)
+
+        return float(brentq(short, 0.0, 1 - self.mean)) if short(1 - self.mean) > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class CampaignPlan(Result):
+    """What each size of the holdout can show, and what it costs.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a holdout and arm: holdout, arm, members, control, detectable (units of the outcome, by `power`), low,
+        high (its interval from the history's error), relative (of the mean), worth (margin on it, a contacted member),
+        worth_in_all, break_even, power_at_break_even, power_at_expected, power_to_show_profit, holdout_cost (net
+        foregone on those held out if the expected effect is true; negative: holding out saves money).
+    recommended : float
+        Smallest holdout that detects the wanted effect in every arm; NaN if none does.
+    wanted : float
+        Effect that must be seen, the smallest over the arms.
+    needed : int
+        Members that would do with half of them held out (one arm) or equal arms.
+    spread : Spread
+    """
+
+    table: pd.DataFrame
+    recommended: float
+    wanted: float
+    needed: int
+    spread: Spread
+    power: float
+    level: float
+    outcome: str
+    unit: str = ""
+    currency: str = ""
+    campaign: str = ""
+
+    def _rows(self) -> pd.DataFrame:
+        best = self.table.loc[self.table["detectable"].idxmin(), "holdout"]
+        return self.table[self.table["holdout"] == (best if np.isnan(self.recommended) else self.recommended)]
+
+    def _amount(self, value: float) -> str:
+        return amount(value, binary=self.spread.binary, unit=self.unit)
+
+    def headline(self) -> str:
+        """Recommend a holdout, or say how many members it would take."""
+        rows = self._rows()
+        worst = rows.loc[rows["detectable"].idxmax()]
+        members = int(rows["members"].sum() + worst["control"])
+        if np.isnan(self.recommended):
+            return (
+                f"Not answerable with {members:,} members: the best holdout ({worst['holdout']:.0%}) shows effects on "
+                f"{self.outcome} from {self._amount(worst['detectable'])} on, wanted are {self._amount(self.wanted)}; "
+                f"{self.needed:,} members would do."
+            )
+        cost = worst["holdout_cost"]
+        money = f" {figure(abs(cost))} {self.currency}" if np.isfinite(cost) else ""
+        verb = "costs" if cost >= 0 else "saves"
+        return (
+            f"Hold out {worst['holdout']:.0%}, {worst['control']:,} of {members:,} members: an effect on {self.outcome} of "
+            f"{self._amount(worst['detectable'])} ({worst['relative']:.1%} of the mean) is then seen with {self.power:.0%} "
+            f"power; wanted are {self._amount(self.wanted)}."
+            + (f" If the expected effect is true the holdout {verb}{money}." if money else "")
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the holdouts: what each detects, its power and its cost."""
+        return self.table.copy()
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the holdout, what it detects and what it costs; none where no holdout does."""
+        if np.isnan(self.recommended):
+            return
+        unit = "share" if self.spread.binary else self.unit or "1"
+        yield Quantity(f"holdout_share{label(self.campaign)}", self.recommended, "share")
+        for row in self._rows().itertuples():
+            where = label(self.campaign, outcome=self.outcome, arm=row.arm)
+            ends = (row.low, row.high) if np.isfinite(row.low) else (None, None)
+            yield Quantity(f"detectable_effect{where}", row.detectable, unit, *ends)
+        if np.isfinite(row.holdout_cost):
+            yield Quantity(f"holdout_cost{label(self.campaign)}", row.holdout_cost, self.currency or "1")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the detectable effect of each arm against the holdout, with the wanted effect."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        scale = 100 if self.spread.binary else 1
+        for arm, rows in self.table.groupby("arm", sort=False):
+            (line,) = ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)
+            ax.fill_between(100 * rows["holdout"], scale * rows["low"], scale * rows["high"], alpha=0.2)
+            end = (100 * rows["holdout"].iloc[0], scale * rows["detectable"].iloc[0])
+            ax.annotate(arm, end, (5, 3), textcoords="offset points", color=line.get_color())
+        ax.axhline(scale * self.wanted, color="0.5", linestyle="--", linewidth=1)
+        ax.annotate("wanted", (1, scale * self.wanted), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
+        if np.isfinite(self.recommended):
+            ax.axvline(100 * self.recommended, color="0.8", linewidth=1, zorder=0)
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("held out (% of the members)")
+        unit = "percentage points" if self.spread.binary else self.unit or "units of the outcome"
+        ax.set_ylabel(f"detectable effect on {self.outcome} ({unit})")
+        return ax
+
+
+def plan_campaign(
+    history: pd.DataFrame | None = None,
+    *,
+    outcome: str = "outcome",
+    covariates: Sequence[str] = (),
+    strata: Sequence[str] = (),
+    clusters: str | None = None,
+    spread: Spread | None = None,
+    members: int | None = None,
+    arms: Mapping[str, float] | None = None,
+    holdouts: Sequence[float] = HOLDOUTS,
+    margin: float = 1.0,
+    contact_cost: float | Mapping[str, float] = 0.0,
+    incentive_cost: float = 0.0,
+    redemption: float = 1.0,
+    expected_effect: float | Mapping[str, float] | None = None,
+    wanted: float | None = None,
+    power: float = 0.8,
+    level: float = 0.95,
+    unit: str = "",
+    currency: str = "yuan",
+    campaign: str = "",
+) -> CampaignPlan:
+    """Say for each holdout which effect it would show, in the outcome and in money, and recommend one.
+
+    The recommended holdout is the smallest whose detectable effect is at most the wanted one in every arm, with 100
+    members or more held out. Where the wanted effect is the break-even, either contact is then shown to do something
+    or, if it does nothing, shown not to pay.
+
+    Parameters
+    ----------
+    history : DataFrame, optional
+        One row a customer of those the campaign will draw on: the outcome of an earlier period as long as the
+        campaign's window.
+    outcome : str
+        Its column, numeric; its name in the words.
+    covariates, strata : sequences of str
+        Columns of `history` known before that period, which the analysis will adjust for, or by which arms are drawn.
+    clusters : str, optional
+        Column of what will be drawn (household, shop), where it is not the member.
+    spread : Spread, optional
+        Instead of `history`: mean and spread of the outcome as known from elsewhere.
+    members : int, optional
+        Members of the campaign, all arms; the rows of `history` where not given.
+    arms : mapping of str to float, optional
+        Relative sizes of the contact arms, by name; one arm "contact" without. With several arms the level is divided
+        by their number (Bonferroni; Holm's test afterwards never has less power).
+    holdouts : sequence of float
+        Shares of all members to hold out, 0-1.
+    margin : float
+        Money per unit of the outcome.
+    contact_cost : float, or mapping by arm
+        Money a contacted member.
+    incentive_cost, redemption : float
+        Money a redeemed incentive, and share of the contacted who redeem, also those who would have bought anyway.
+    expected_effect : float, or mapping by arm, optional
+        Effect hoped for, in units of the outcome; prices the holdout.
+    wanted : float, optional
+        Effect that must be seen; the break-even where not given, or, where contact is free, the expected effect.
+    power, level : float
+        Chance of seeing the effect, and coverage of the interval that shows it.
+    unit, currency, campaign : str
+        For words and quantities.
+
+    Raises
+    ------
+    WorkbenchError
+        If neither history nor spread is given, a share or cost is impossible, or no effect is wanted.
+    CannotAnswer
+        If the outcome does not vary.
+
+    References
+    ----------
+    Bloom (1995), Minimum detectable effects, Evaluation Review 19. Eldridge, Ashby and Kerry (2006), Sample size for
+    cluster randomized trials, International Journal of Epidemiology 35.
+
+    Examples
+    --------
+    >>> plan = plan_campaign(spread=Spread(mean=50, sd=30), members=10_000, contact_cost=2, holdouts=[0.5])
+    >>> plan.table["detectable"].round(3).tolist(), plan.recommended  # 2.80 * sqrt(900 / 5000 + 900 / 5000)
+    ([1.681], 0.5)
+    """
+    if (history is None) == (spread is None):
+        raise WorkbenchError("give either history= (a table with the outcome of an earlier period) or spread=.")
+    if spread is None:
+        spread = past_spread(history, outcome=outcome, covariates=[*covariates, *strata], clusters=clusters)
+        members = members or len(history)
+    if not members or not 0 < power < 1 or not 0 < level < 1:
+        raise WorkbenchError(
+            f"cannot plan with members={members}, power={power}, level={level}: give a positive number "
+            "of members, and shares between 0 and 1."
+        )
+    weights = _weights(arms)
+    costs = _by_arm(contact_cost, weights, "contact_cost") + incentive_cost * redemption
+    if margin <= 0 or (costs < 0).any():
+        raise WorkbenchError(
+            f"margin must be above 0 and costs not below it; got margin {margin:g}, costs {costs.min():g}."
+        )
+    expected = _by_arm(np.nan if expected_effect is None else expected_effect, weights, "expected_effect")
+    break_even = costs / margin
+    needs = np.full(len(weights), wanted) if wanted is not None else np.where(break_even > 0, break_even, expected)
+    if not (needs > 0).all():
+        raise WorkbenchError(
+            "no effect is wanted: give contact_cost= (the break-even is then wanted), expected_effect= "
+            "or wanted=, above 0."
+        )
+    z = norm.isf((1 - level) / 2 / len(weights))
+    rows = [
+        row
+        for share in sorted(set(map(float, holdouts)))
+        for row in _holdout(spread, share, int(members), weights, margin, costs, expected, (z, norm.ppf(power), level))
+    ]
+    table = pd.DataFrame(rows)
+    good = (table["detectable"] <= np.tile(needs, len(table) // len(needs))) & (table["control"] >= FEWEST)
+    enough = good.groupby(table["holdout"]).all()
+    size = required_size(
+        float(needs.min()),
+        spread=spread,
+        control_share=1 / (1 + len(weights)),
+        arms=len(weights),
+        power=power,
+        level=level,
+    )
+    return CampaignPlan(
+        table,
+        float(enough.idxmax()) if enough.any() else np.nan,
+        float(needs.min()),
+        size,
+        spread,
+        power,
+        level,
+        outcome,
+        unit,
+        currency,
+        campaign,
+    )
+
+
+def required_size(
+    effect: float,
+    *,
+    spread: Spread,
+    control_share: float = 0.5,
+    arms: int = 1,
+    power: float = 0.8,
+    level: float = 0.95,
+) -> int:
+    """Members, all arms together, of whom `effect` is seen with this power; contact arms are of equal size.
+
+    Examples
+    --------
+    >>> required_size(0.5, spread=Spread(mean=0, sd=1))  # 2 arms of (2.80 / 0.5)^2 * 2 = 62.8
+    126
+    """
+    if not (effect > 0 and 0 < control_share < 1 and arms >= 1):
+        raise WorkbenchError(
+            f"cannot size a campaign for effect {effect:g}, control_share {control_share:g}, {arms} arms."
+        )
+    z = norm.isf((1 - level) / 2 / arms) + norm.ppf(power)
+    treated_share = (1 - control_share) / arms
+    return ceil((z / effect) ** 2 * (spread.variance(effect) / treated_share + spread.variance() / control_share))
+
+
+def past_spread(
+    history: pd.DataFrame, *, outcome: str, covariates: Sequence[str] = (), clusters: str | None = None
+) -> Spread:
+    """Measure how an outcome varied in a past period, what covariates explain of it, and how alike clusters are."""
+    require_members(history, [outcome, *covariates])
+    y = numbers(history, outcome)
+    n, columns = len(y), [v for v in indicator_columns(history, covariates).values() if v.std() > 1e-9]
+    if n < FEWEST or (y == y[0]).all():
+        raise CannotAnswer(
+            f"not answerable: {n:,} past values of '{outcome}', {len(np.unique(y))} different ones, do not "
+            f"tell how it varies; at least {FEWEST} that differ are needed."
+        )
+    residual, r2 = y - y.mean(), 0.0
+    if columns:
+        basis, size, _ = np.linalg.svd(
+            np.column_stack([(v - v.mean()) / v.std() for v in columns]), full_matrices=False
+        )
+        basis = basis[:, size > 1e-8 * size[0]]
+        left = (residual - basis @ (basis.T @ residual)) * sqrt((n - 1) / max(n - basis.shape[1] - 1, 1))
+        r2 = max(0.0, 1 - float((left**2).sum() / (residual**2).sum()))
+        residual = left if r2 > 0 else residual
+    group = cluster_codes(history, clusters)
+    sums = residual if group is None else np.bincount(group, residual)
+    size = np.ones(n) if group is None else np.bincount(group)
+    inflation = float((sums**2).sum() / (residual**2).sum()) * (len(sums) / (len(sums) - 1) * (n - 1) / n)
+    larger = float((size**2).sum() / n) - 1
+    inflation = max(1.0, inflation) if larger > 0 else 1.0
+    error = float((sums**2).std() / (sums**2).mean() / sqrt(len(sums)))
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    icc = (inflation - 1) / larger if larger > 0 else 0.0
+    return Spread(float(y.mean()), float(y.std(ddof=1)), binary, r2, inflation, icc, error)
+
+
+def _weights(arms: Mapping[str, float] | None) -> pd.Series:
+    weights = pd.Series(dict(arms or {"contact": 1.0}), dtype=float)
+    if CONTROL in weights.index or not (weights > 0).all():
+        raise WorkbenchError(
+            f"arms gives the relative sizes, above 0, of the arms that are contacted, without '{CONTROL}': "
+            "its share is holdouts=."
+        )
+    return weights / weights.sum()
+
+
+def _by_arm(value: float | Mapping[str, float], weights: pd.Series, what: str) -> np.ndarray:
+    """Give one value an arm."""
+    if not isinstance(value, Mapping):
+        return np.full(len(weights), float(value))
+    for name in set(value) ^ set(weights.index):
+        raise unknown(f"arm of {what}", name, weights.index)
+    return np.array([float(value[name]) for name in weights.index])
+
+
+def _holdout(
+    spread: Spread,
+    share: float,
+    members: int,
+    weights: pd.Series,
+    margin: float,
+    costs: np.ndarray,
+    expected: np.ndarray,
+    test: tuple[float, float, float],
+) -> list[dict[str, object]]:
+    """What one holdout shows, a row an arm; `test` holds the z of the level and of the power, and the level."""
+    if not 0 < share < 1:
+        raise WorkbenchError(f"a holdout of {share:g} is no share between 0 and 1.")
+    z_level, z_power, level = test
+    control = round(share * members)
+    sizes = [round((members - control) * w) for w in weights]
+    if min(control, *sizes) < 2:
+        raise WorkbenchError(f"a holdout of {share:.1%} of {members:,} members leaves an arm with fewer than 2.")
+    foregone = control * float((weights.to_numpy() * (margin * expected - costs)).sum())
+    rows = []
+    for k, (arm, size) in enumerate(zip(weights.index, sizes, strict=True)):
+        found = spread.detectable(z_level + z_power, size, control)
+        around = np.exp(norm.isf((1 - level) / 2) * spread.error / 2)
+        break_even = costs[k] / margin
+
+        def chance(effect: float, beyond: float, size: int = size) -> float:
+            away = (effect - beyond) / spread.se(effect, size, control)
+            return float(norm.sf(z_level - away) + (norm.sf(z_level + away) if beyond == 0 else 0.0))
+
+        rows.append(
+            {
+                "holdout": share,
+                "arm": arm,
+                "members": size,
+                "control": control,
+                "detectable": found,
+                "low": found / around,
+                "high": found * around,
+                "relative": found / spread.mean if spread.mean > 0 else np.nan,
+                "worth": margin * found,
+                "worth_in_all": margin * found * size,
+                "break_even": break_even,
+                "power_at_break_even": chance(break_even, 0.0),
+                "power_at_expected": chance(expected[k], 0.0),
+                "power_to_show_profit": chance(expected[k], break_even),
+                "holdout_cost": foregone,
+            }
+        )
+    return rows
