@@ -138,8 +138,8 @@ def assign_arms(
     require_members(members, [member, unit, *strata, *covariates])
     _require(members, member, unit, shares, strata)
     secret = _secret(key)
-    units = pd.DataFrame({"unit": members[unit].astype(str).to_numpy(), "stratum": _stratum(members, strata)})
-    units = units.drop_duplicates(ignore_index=True)
+    listed = pd.DataFrame({"unit": members[unit].astype(str), "stratum": _stratum(members, strata)})
+    units = listed.drop_duplicates(ignore_index=True)
     _require_strata(units, unit)
     units["lot"] = [_digest(secret, campaign, text) for text in units["unit"]]
     units = units.sort_values(["stratum", "lot", "unit"], ignore_index=True)
@@ -149,9 +149,7 @@ def assign_arms(
     counts = rounded(sizes.to_numpy(), list(shares.values()), np.random.default_rng(start))
     units["arm"] = np.tile(names, len(sizes)).repeat(counts.ravel())
     drawn = units.set_index("unit")["arm"]
-    given = pd.DataFrame(
-        {member: members[member], "arm": members[unit].astype(str).map(drawn), "stratum": _stratum(members, strata)}
-    )
+    given = pd.DataFrame({member: members[member], "arm": listed["unit"].map(drawn), "stratum": listed["stratum"]})
     checks = _balance(members.assign(arm=given["arm"]), covariates, names) if covariates else {}
     table = pd.DataFrame(counts, index=sizes.index, columns=names)
     fingerprint = hashlib.blake2b(b"fingerprint of the key", key=secret, digest_size=4).hexdigest()
@@ -212,7 +210,8 @@ def _require(members: pd.DataFrame, member: str, unit: str, shares: Mapping[str,
 def _stratum(members: pd.DataFrame, strata: Sequence[str]) -> pd.Series:
     if not strata:
         return pd.Series(ALL, index=members.index)
-    return members[list(strata)].astype(str).agg(" · ".join, axis=1)
+    first, *others = (members[column].astype(str) for column in strata)
+    return first.str.cat(others, sep=" · ") if others else first
 
 
 def _require_strata(units: pd.DataFrame, unit: str) -> None:
@@ -224,7 +223,7 @@ def _require_strata(units: pd.DataFrame, unit: str) -> None:
     strata = units["stratum"].nunique()
     if strata > max(1, len(units) / 2):
         raise WorkbenchError(
-            f"strata make {strata:,} groups of {len(units):,} units: cut numbers into a few classes first, or give fewer."
+            f"strata make {strata:,} groups of {len(units):,} units: cut numbers into classes first, or give fewer."
         )
 
 

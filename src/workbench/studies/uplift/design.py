@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
@@ -51,25 +50,24 @@ class Spread:
     icc: float = 0.0
     error: float = np.nan
 
-    def variance(self, effect: float = 0.0) -> float:
+    def variance(self, effect: float | np.ndarray = 0.0) -> float | np.ndarray:
         """Variance a member brings to the mean of an arm in which contact changed the outcome by `effect`."""
-        share = min(max(self.mean + effect, 0.0), 1.0)
-        raw = share * (1 - share) if self.binary and effect else self.sd**2
+        share = np.clip(self.mean + effect, 0.0, 1.0)
+        raw = share * (1 - share) if self.binary else self.sd**2
         return raw * (1 - self.r2) * self.design_effect
 
-    def se(self, effect: float, treated: int, control: int) -> float:
+    def se(self, effect: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
         """Give the standard error of the difference of two arms of these sizes."""
-        return sqrt(self.variance(effect) / treated + self.variance() / control)
+        return np.sqrt(self.variance(effect) / treated + self.variance() / control)
 
-    def detectable(self, z: float, treated: int, control: int) -> float:
-        """Smallest rise of z standard errors; infinite where no rise is that large."""
+    def detectable(self, z: float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+        """Smallest rise of z standard errors; infinite where no share can rise so far."""
         if not self.binary:
             return z * self.se(0.0, treated, control)
-
-        def short(effect: float) -> float:
-            return effect - z * self.se(effect, treated, control)
-
-        return float(brentq(short, 0.0, 1 - self.mean)) if short(1 - self.mean) > 0 else np.inf
+        k = z**2 * (1 - self.r2) * self.design_effect / treated
+        b, c = k * (1 - 2 * self.mean), z**2 * self.se(0.0, treated, control) ** 2
+        found = (b + np.sqrt(b**2 + 4 * (1 + k) * c)) / (2 * (1 + k))  # found = z * se(found)
+        return np.where(found <= 1 - self.mean, found, np.inf)
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,16 @@ class CampaignPlan(Result):
         if np.isnan(self.recommended):
             return (
                 f"Not answerable with {members:,} members: the best holdout ({worst['holdout']:.0%}) shows effects on "
-                f"{self.outcome} from {self._amount(worst['detectable'])} on, wanted are {self._amount(self.wanted)}; "
+                f"{self.outcome} from {self._amount(worst['detectable'])} on, above the {self._amount(self.wanted)} wanted; "
                 f"{self.needed:,} members would do."
             )
         cost = worst["holdout_cost"]
         money = f" {figure(abs(cost))} {self.currency}" if np.isfinite(cost) else ""
         verb = "costs" if cost >= 0 else "saves"
         return (
-            f"Hold out {worst['holdout']:.0%}, {worst['control']:,} of {members:,} members: an effect on {self.outcome} of "
-            f"{self._amount(worst['detectable'])} ({worst['relative']:.1%} of the mean) is then seen with {self.power:.0%} "
-            f"power; wanted are {self._amount(self.wanted)}."
+            f"Hold out {worst['holdout']:.0%}, {worst['control']:,} of {members:,} members: an effect on "
+            f"{self.outcome} of {self._amount(worst['detectable'])} is then seen with {self.power:.0%} power, no more than "
+            f"the {self._amount(self.wanted)} wanted."
             + (f" If the expected effect is true the holdout {verb}{money}." if money else "")
         )
 
@@ -257,56 +255,47 @@ def plan_campaign(
         raise WorkbenchError("give either history= (a table with the outcome of an earlier period) or spread=.")
     if spread is None:
         spread = past_spread(history, outcome=outcome, covariates=[*covariates, *strata], clusters=clusters)
-        members = members or len(history)
+        members = len(history) if members is None else members
     if not members or not 0 < power < 1 or not 0 < level < 1:
-        raise WorkbenchError(
-            f"cannot plan with members={members}, power={power}, level={level}: give a positive number "
-            "of members, and shares between 0 and 1."
-        )
+        raise WorkbenchError(f"cannot plan with members={members}, power={power}, level={level}.")
     weights = _weights(arms)
     costs = _by_arm(contact_cost, weights, "contact_cost") + incentive_cost * redemption
-    if margin <= 0 or (costs < 0).any():
+    if margin <= 0 or costs.min() < 0:
         raise WorkbenchError(
-            f"margin must be above 0 and costs not below it; got margin {margin:g}, costs {costs.min():g}."
+            f"margin must be above 0 and costs not below: got margin {margin:g}, cost {costs.min():g}."
         )
     expected = _by_arm(np.nan if expected_effect is None else expected_effect, weights, "expected_effect")
-    break_even = costs / margin
-    needs = np.full(len(weights), wanted) if wanted is not None else np.where(break_even > 0, break_even, expected)
+    needs = (costs / margin).where(costs > 0, expected) if wanted is None else pd.Series(wanted, weights.index)
     if not (needs > 0).all():
         raise WorkbenchError(
-            "no effect is wanted: give contact_cost= (the break-even is then wanted), expected_effect= "
-            "or wanted=, above 0."
+            "no effect is wanted: give contact_cost= (the break-even is then wanted), expected_effect= or wanted=."
         )
-    z = norm.isf((1 - level) / 2 / len(weights))
-    rows = [
-        row
-        for share in sorted(set(map(float, holdouts)))
-        for row in _holdout(spread, share, int(members), weights, margin, costs, expected, (z, norm.ppf(power), level))
-    ]
-    table = pd.DataFrame(rows)
-    good = (table["detectable"] <= np.tile(needs, len(table) // len(needs))) & (table["control"] >= FEWEST)
+    z = float(norm.isf((1 - level) / 2 / len(weights)))
+    table = _sizes(holdouts, members, weights)
+    sizes = table["members"], table["control"]
+    cost, hoped = table["arm"].map(costs), table["arm"].map(expected)
+
+    def chance(effect: pd.Series, beyond: pd.Series | float) -> np.ndarray:
+        return norm.sf(z - (effect - beyond) / spread.se(effect, *sizes))
+
+    table["detectable"] = spread.detectable(z + norm.ppf(power), *sizes)
+    around = np.exp(norm.isf((1 - level) / 2) * spread.error / 2)
+    table["low"], table["high"] = table["detectable"] / around, table["detectable"] * around
+    table["relative"] = table["detectable"] / spread.mean if spread.mean > 0 else np.nan
+    table["worth"] = margin * table["detectable"]
+    table["worth_in_all"] = table["worth"] * table["members"]
+    table["break_even"] = cost / margin
+    table["power_at_break_even"] = chance(table["break_even"], 0.0)
+    table["power_at_expected"] = chance(hoped, 0.0)
+    table["power_to_show_profit"] = chance(hoped, table["break_even"])
+    table["holdout_cost"] = table["control"] * float((weights * (margin * expected - costs)).sum(skipna=False))
+    good = (table["detectable"] <= table["arm"].map(needs)) & (table["control"] >= FEWEST)
     enough = good.groupby(table["holdout"]).all()
-    size = required_size(
-        float(needs.min()),
-        spread=spread,
-        control_share=1 / (1 + len(weights)),
-        arms=len(weights),
-        power=power,
-        level=level,
-    )
-    return CampaignPlan(
-        table,
-        float(enough.idxmax()) if enough.any() else np.nan,
-        float(needs.min()),
-        size,
-        spread,
-        power,
-        level,
-        outcome,
-        unit,
-        currency,
-        campaign,
-    )
+    best = float(enough.idxmax()) if enough.any() else np.nan
+    least = float(needs.min())
+    shares = {"control_share": 1 / (1 + len(weights)), "arms": len(weights)}
+    needed = required_size(least, spread=spread, power=power, level=level, **shares)
+    return CampaignPlan(table, best, least, needed, spread, power, level, outcome, unit, currency, campaign)
 
 
 def required_size(
@@ -370,68 +359,21 @@ def past_spread(
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:
     weights = pd.Series(dict(arms or {"contact": 1.0}), dtype=float)
     if CONTROL in weights.index or not (weights > 0).all():
-        raise WorkbenchError(
-            f"arms gives the relative sizes, above 0, of the arms that are contacted, without '{CONTROL}': "
-            "its share is holdouts=."
-        )
+        raise WorkbenchError(f"arms= gives sizes above 0 of the arms that are contacted; '{CONTROL}' is holdouts=.")
     return weights / weights.sum()
 
 
-def _by_arm(value: float | Mapping[str, float], weights: pd.Series, what: str) -> np.ndarray:
-    """Give one value an arm."""
-    if not isinstance(value, Mapping):
-        return np.full(len(weights), float(value))
-    for name in set(value) ^ set(weights.index):
+def _by_arm(value: float | Mapping[str, float], weights: pd.Series, what: str) -> pd.Series:
+    for name in set(value) ^ set(weights.index) if isinstance(value, Mapping) else ():
         raise unknown(f"arm of {what}", name, weights.index)
-    return np.array([float(value[name]) for name in weights.index])
+    return pd.Series(value, index=weights.index, dtype=float)
 
 
-def _holdout(
-    spread: Spread,
-    share: float,
-    members: int,
-    weights: pd.Series,
-    margin: float,
-    costs: np.ndarray,
-    expected: np.ndarray,
-    test: tuple[float, float, float],
-) -> list[dict[str, object]]:
-    """What one holdout shows, a row an arm; `test` holds the z of the level and of the power, and the level."""
-    if not 0 < share < 1:
-        raise WorkbenchError(f"a holdout of {share:g} is no share between 0 and 1.")
-    z_level, z_power, level = test
-    control = round(share * members)
-    sizes = [round((members - control) * w) for w in weights]
-    if min(control, *sizes) < 2:
-        raise WorkbenchError(f"a holdout of {share:.1%} of {members:,} members leaves an arm with fewer than 2.")
-    foregone = control * float((weights.to_numpy() * (margin * expected - costs)).sum())
+def _sizes(holdouts: Sequence[float], members: int, weights: pd.Series) -> pd.DataFrame:
     rows = []
-    for k, (arm, size) in enumerate(zip(weights.index, sizes, strict=True)):
-        found = spread.detectable(z_level + z_power, size, control)
-        around = np.exp(norm.isf((1 - level) / 2) * spread.error / 2)
-        break_even = costs[k] / margin
-
-        def chance(effect: float, beyond: float, size: int = size) -> float:
-            away = (effect - beyond) / spread.se(effect, size, control)
-            return float(norm.sf(z_level - away) + (norm.sf(z_level + away) if beyond == 0 else 0.0))
-
-        rows.append(
-            {
-                "holdout": share,
-                "arm": arm,
-                "members": size,
-                "control": control,
-                "detectable": found,
-                "low": found / around,
-                "high": found * around,
-                "relative": found / spread.mean if spread.mean > 0 else np.nan,
-                "worth": margin * found,
-                "worth_in_all": margin * found * size,
-                "break_even": break_even,
-                "power_at_break_even": chance(break_even, 0.0),
-                "power_at_expected": chance(expected[k], 0.0),
-                "power_to_show_profit": chance(expected[k], break_even),
-                "holdout_cost": foregone,
-            }
-        )
-    return rows
+    for share in sorted({float(share) for share in holdouts}):
+        control = round(share * members)
+        rows += [(share, arm, round((members - control) * weight), control) for arm, weight in weights.items()]
+        if not 0 < share < 1 or min(control, *(row[2] for row in rows)) < 2:
+            raise WorkbenchError(f"a holdout of {share:g} leaves an arm of the {members:,} members with fewer than 2.")
+    return pd.DataFrame(rows, columns=["holdout", "arm", "members", "control"])
