@@ -79,12 +79,10 @@ class CampaignPlan(Result):
     table : DataFrame
         One row a holdout and arm: holdout, arm, members, control, detectable (units of the outcome, by `power`), low,
         high (its interval from the history's error), relative (of the mean), worth (margin on it, a contacted member),
-        worth_in_all, break_even, power_at_break_even, power_at_expected, power_to_show_profit, holdout_cost (net
-        foregone on those held out if the expected effect is true; negative: holding out saves money).
+        worth_in_all, break_even, wanted, power_at_break_even, power_at_expected, power_to_show_profit, holdout_cost
+        (net foregone on those held out if the expected effect is true; negative: holding out saves money).
     recommended : float
         Smallest holdout that detects the wanted effect in every arm; NaN if none does.
-    wanted : float
-        Effect that must be seen, the smallest over the arms.
     needed : int
         Members that would do with half of them held out (one arm) or equal arms.
     spread : Spread
@@ -92,7 +90,6 @@ class CampaignPlan(Result):
 
     table: pd.DataFrame
     recommended: float
-    wanted: float
     needed: int
     spread: Spread
     power: float
@@ -112,22 +109,20 @@ class CampaignPlan(Result):
     def headline(self) -> str:
         """Recommend a holdout, or say how many members it would take."""
         rows = self._rows()
-        worst = rows.loc[rows["detectable"].idxmax()]
+        worst = rows.loc[(rows["detectable"] / rows["wanted"]).idxmax()]
+        seen, wanted = self._amount(worst["detectable"]), self._amount(worst["wanted"])
         members = int(rows["members"].sum() + worst["control"])
         if np.isnan(self.recommended):
             return (
                 f"Not answerable with {members:,} members: the best holdout ({worst['holdout']:.0%}) shows effects on "
-                f"{self.outcome} from {self._amount(worst['detectable'])} on, above the {self._amount(self.wanted)} wanted; "
-                f"{self.needed:,} members would do."
+                f"{self.outcome} from {seen} on, above the {wanted} wanted; {self.needed:,} members would do."
             )
         cost = worst["holdout_cost"]
-        money = f" {figure(abs(cost))} {self.currency}" if np.isfinite(cost) else ""
-        verb = "costs" if cost >= 0 else "saves"
+        money = f" If the expected effect is true it {'costs' if cost >= 0 else 'saves'} {figure(abs(cost))}"
         return (
             f"Hold out {worst['holdout']:.0%}, {worst['control']:,} of {members:,} members: an effect on "
-            f"{self.outcome} of {self._amount(worst['detectable'])} is then seen with {self.power:.0%} power, no more than "
-            f"the {self._amount(self.wanted)} wanted."
-            + (f" If the expected effect is true the holdout {verb}{money}." if money else "")
+            f"{self.outcome} of {seen} is then seen with {self.power:.0%} power, no more than the {wanted} wanted."
+            + (f"{money} {self.currency}." if np.isfinite(cost) else "")
         )
 
     def summary(self) -> pd.DataFrame:
@@ -158,8 +153,9 @@ class CampaignPlan(Result):
             ax.fill_between(100 * rows["holdout"], scale * rows["low"], scale * rows["high"], alpha=0.2)
             end = (100 * rows["holdout"].iloc[0], scale * rows["detectable"].iloc[0])
             ax.annotate(arm, end, (5, 3), textcoords="offset points", color=line.get_color())
-        ax.axhline(scale * self.wanted, color="0.5", linestyle="--", linewidth=1)
-        ax.annotate("wanted", (1, scale * self.wanted), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
+        wanted = scale * self.table["wanted"].min()
+        ax.axhline(wanted, color="0.5", linestyle="--", linewidth=1)
+        ax.annotate("wanted", (1, wanted), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
         if np.isfinite(self.recommended):
             ax.axvline(100 * self.recommended, color="0.8", linewidth=1, zorder=0)
         ax.set_ylim(bottom=0)
@@ -289,13 +285,13 @@ def plan_campaign(
     table["power_at_expected"] = chance(hoped, 0.0)
     table["power_to_show_profit"] = chance(hoped, table["break_even"])
     table["holdout_cost"] = table["control"] * float((weights * (margin * expected - costs)).sum(skipna=False))
-    good = (table["detectable"] <= table["arm"].map(needs)) & (table["control"] >= FEWEST)
+    table["wanted"] = table["arm"].map(needs)
+    good = (table["detectable"] <= table["wanted"]) & (table["control"] >= FEWEST)
     enough = good.groupby(table["holdout"]).all()
     best = float(enough.idxmax()) if enough.any() else np.nan
-    least = float(needs.min())
     shares = {"control_share": 1 / (1 + len(weights)), "arms": len(weights)}
-    needed = required_size(least, spread=spread, power=power, level=level, **shares)
-    return CampaignPlan(table, best, least, needed, spread, power, level, outcome, unit, currency, campaign)
+    needed = required_size(float(needs.min()), spread=spread, power=power, level=level, **shares)
+    return CampaignPlan(table, best, needed, spread, power, level, outcome, unit, currency, campaign)
 
 
 def required_size(
