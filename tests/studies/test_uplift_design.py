@@ -31,10 +31,18 @@ def test_detectable_effect_by_hand():
 
 def test_a_share_rises_with_its_own_spread():
     """For a 0/1 outcome the contacted spread as their higher share does: the effect solves its own equation."""
-    found = plan_campaign(spread=Spread(0.02, 0.14, binary=True), holdouts=[0.3], members=5_000, wanted=0.01)
+    found = plan_campaign(spread=Spread(0.02, 0.14, kind="share"), holdouts=[0.3], members=5_000, wanted=0.01)
     effect = found.table["detectable"].iloc[0]
     treated, control = (0.02 + effect) * (0.98 - effect) / 3_500, 0.02 * 0.98 / 1_500
     assert effect == pytest.approx(Z * np.sqrt(treated + control), rel=1e-10)
+
+
+def test_a_count_spreads_in_proportion_to_its_mean():
+    """Whole numbers of a past period are a count: the contacted vary as much more as their mean is higher."""
+    past = past_spread(pd.DataFrame({"y": [0, 1, 2, 3] * 50}), outcome="y")
+    assert past.kind == "count"
+    effect = plan_campaign(spread=past, members=200, holdouts=[0.5], wanted=1).table["detectable"].iloc[0]
+    assert effect == pytest.approx(Z * past.sd * np.sqrt((1 + effect / 1.5) / 100 + 1 / 100), rel=1e-10)
 
 
 @pytest.mark.parametrize(("share", "effect"), [(0.5, 0.1), (0.1, 0.25), (0.3, 0.05)])

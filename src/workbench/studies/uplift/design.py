@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,8 @@ class Spread:
     ----------
     mean, sd : float
         In units of the outcome.
-    binary : bool
-        0/1: the spread of the contacted then follows from their mean; else both arms spread alike.
+    kind : {"amount", "share", "count"}
+        Both arms spread alike; as an outcome of 0/1 does; in proportion to the mean.
     r2 : float
         Share of the variance that adjustment (covariates, strata) takes away.
     design_effect, icc : float
@@ -44,16 +44,21 @@ class Spread:
 
     mean: float
     sd: float
-    binary: bool = False
+    kind: Literal["amount", "share", "count"] = "amount"
     r2: float = 0.0
     design_effect: float = 1.0
     icc: float = 0.0
     error: float = np.nan
 
+    def _raw(self) -> tuple[float, float, float]:
+        """Variance of the contacted as a polynomial of the effect: of a share, of a count (in proportion), constant."""
+        if self.kind == "share":
+            return self.mean * (1 - self.mean), 1 - 2 * self.mean, -1.0
+        return self.sd**2, self.sd**2 / self.mean if self.kind == "count" else 0.0, 0.0
+
     def variance(self, effect: float | np.ndarray = 0.0) -> float | np.ndarray:
         """Variance a member brings to the mean of an arm in which contact changed the outcome by `effect`."""
-        share = np.clip(self.mean + effect, 0.0, 1.0)
-        raw = share * (1 - share) if self.binary else self.sd**2
+        raw = np.maximum(np.polyval(self._raw()[::-1], effect), 0.0)
         return raw * (1 - self.r2) * self.design_effect
 
     def se(self, effect: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
@@ -62,12 +67,11 @@ class Spread:
 
     def detectable(self, z: float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
         """Smallest rise of z standard errors; infinite where no share can rise so far."""
-        if not self.binary:
-            return z * self.se(0.0, treated, control)
+        _, slope, bend = self._raw()
         k = z**2 * (1 - self.r2) * self.design_effect / treated
-        b, c = k * (1 - 2 * self.mean), z**2 * self.se(0.0, treated, control) ** 2
-        found = (b + np.sqrt(b**2 + 4 * (1 + k) * c)) / (2 * (1 + k))  # found = z * se(found)
-        return np.where(found <= 1 - self.mean, found, np.inf)
+        a, b, c = 1 - k * bend, k * slope, z**2 * self.se(0.0, treated, control) ** 2
+        found = (b + np.sqrt(b**2 + 4 * a * c)) / (2 * a)  # found = z * se(found)
+        return np.where(found <= 1 - self.mean, found, np.inf) if self.kind == "share" else found
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class CampaignPlan(Result):
         return self.table[self.table["holdout"] == (best if np.isnan(self.recommended) else self.recommended)]
 
     def _amount(self, value: float) -> str:
-        return amount(value, binary=self.spread.binary, unit=self.unit)
+        return amount(value, binary=self.spread.kind == "share", unit=self.unit)
 
     def headline(self) -> str:
         """Recommend a holdout, or say how many members it would take."""
@@ -133,7 +137,7 @@ class CampaignPlan(Result):
         """Name the holdout, what it detects and what it costs; none where no holdout does."""
         if np.isnan(self.recommended):
             return
-        unit = "share" if self.spread.binary else self.unit or "1"
+        unit = "share" if self.spread.kind == "share" else self.unit or "1"
         yield Quantity(f"holdout_share{label(self.campaign)}", self.recommended, "share")
         for row in self._rows().itertuples():
             where = label(self.campaign, outcome=self.outcome, arm=row.arm)
@@ -147,7 +151,7 @@ class CampaignPlan(Result):
         import matplotlib.pyplot as plt
 
         ax = ax or plt.gca()
-        scale = 100 if self.spread.binary else 1
+        scale = 100 if self.spread.kind == "share" else 1
         for arm, rows in self.table.groupby("arm", sort=False):
             (line,) = ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)
             ax.fill_between(100 * rows["holdout"], scale * rows["low"], scale * rows["high"], alpha=0.2)
@@ -160,7 +164,7 @@ class CampaignPlan(Result):
             ax.axvline(100 * self.recommended, color="0.8", linewidth=1, zorder=0)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
-        unit = "percentage points" if self.spread.binary else self.unit or "units of the outcome"
+        unit = "percentage points" if self.spread.kind == "share" else self.unit or "units of the outcome"
         ax.set_ylabel(f"detectable effect on {self.outcome} ({unit})")
         return ax
 
@@ -347,9 +351,10 @@ def past_spread(
     larger = float((size**2).sum() / n) - 1
     inflation = max(1.0, inflation) if larger > 0 else 1.0
     error = float((sums**2).std() / (sums**2).mean() / sqrt(len(sums)))
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    count = y.min() >= 0 and (y == np.rint(y)).all()
+    kind = "share" if count and y.max() == 1 else "count" if count else "amount"
     icc = (inflation - 1) / larger if larger > 0 else 0.0
-    return Spread(float(y.mean()), float(y.std(ddof=1)), binary, r2, inflation, icc, error)
+    return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error)
 
 
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:
