@@ -150,7 +150,10 @@ def assign_arms(
     units["arm"] = np.tile(names, len(sizes)).repeat(counts.ravel())
     drawn = units.set_index("unit")["arm"]
     given = pd.DataFrame({member: members[member], "arm": listed["unit"].map(drawn), "stratum": listed["stratum"]})
-    checks = _balance(members.assign(arm=given["arm"]), covariates, names) if covariates else {}
+    checks = {}
+    for name in (name for name in names if covariates and name != CONTROL):
+        pair = members.assign(arm=given["arm"])[given["arm"].isin([CONTROL, name])]
+        checks[name] = check_campaign(pair, treatment="arm", covariates=covariates)
     table = pd.DataFrame(counts, index=sizes.index, columns=names)
     fingerprint = hashlib.blake2b(b"fingerprint of the key", key=secret, digest_size=4).hexdigest()
     return Assignment(given, table, dict(shares), checks, campaign, fingerprint, clusters or "")
@@ -238,11 +241,3 @@ def _digest(secret: bytes, *texts: str) -> bytes:
     """Hash texts under the key, each with its length before it, so that no two lists of texts are alike."""
     parts = (text.encode() for text in texts)
     return hashlib.blake2b(b"".join(len(p).to_bytes(8, "big") + p for p in parts), key=secret, digest_size=16).digest()
-
-
-def _balance(members: pd.DataFrame, covariates: Sequence[str], names: Sequence[str]) -> dict[str, CampaignChecks]:
-    found = {}
-    for name in (name for name in names if name != CONTROL):
-        pair = members[members["arm"].isin([CONTROL, name])]
-        found[name] = check_campaign(pair, treatment="arm", covariates=covariates)
-    return found

@@ -13,7 +13,6 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.uplift.members import arms, numbers
 from workbench.studies.uplift.words import figure, label, span
 
@@ -70,10 +69,17 @@ class AttritionBounds(Result):
             yield Quantity(f"effect_{end}{where}", lee[end], self.unit or "1", lee["low"], lee["high"])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the middle of the bounds and the interval of the effect."""
-        table = self.bounds.assign(estimate=(self.bounds["lowest"] + self.bounds["highest"]) / 2)
-        unit = self.unit or "units of the outcome"
-        return dot_and_interval(self.bounds.index, table, ax, label=f"effect on {self.outcome} ({unit})", zero=True)
+        """Draw the bounds, thick, within the interval of the effect; no value between them is likelier."""
+        import matplotlib.pyplot as plt
+
+        ax, rows = ax or plt.gca(), np.arange(len(self.bounds))[::-1]
+        ax.axvline(0, color="0.6", linewidth=0.8)
+        ax.hlines(rows, self.bounds["low"], self.bounds["high"], color="C0", linewidth=1.5)
+        ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
+        ax.set_yticks(rows, self.bounds.index)
+        ax.set_ylim(-0.7, len(rows) - 0.3)
+        ax.set_xlabel(f"effect on {self.outcome} ({self.unit or 'units of the outcome'})")
+        return ax
 
 
 def attrition_bounds(

@@ -58,18 +58,17 @@ class Contamination(Result):
     def headline(self) -> str:
         """Say whether other campaigns reached the arms alike."""
         if not self.comparable:
-            return (
-                f"Contaminated: {self.reasons[0]}. The difference of the arms is that of all these campaigns together."
-            )
+            return f"Contaminated: {self.reasons[0]}. The difference of the arms is that of all campaigns together."
         shares = f"{self.share_treated:.1%} of the treated, {self.share_control:.1%} of the control"
         if self.exposed is None:
             return f"Other campaigns contacted nobody or everybody in the window ({shares})."
         gap = span(100 * self.exposed.low, 100 * self.exposed.high)
-        return f"Other campaigns show no difference between the arms: {shares}, difference in points {gap}."
+        found = "show no difference" if self.exposed.low <= 0 <= self.exposed.high else "may differ"
+        return f"Other campaigns {found} between the arms: {shares}, difference in points {gap}."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the share contacted by others and the effect with and without them."""
-        rows = {"contacted by others": self.exposed} if self.exposed else {}
+        rows = {EXPOSED: self.exposed} if self.exposed else {}
         rows |= {f"effect, {name}": found for name, found in self.effects.items()}
         columns = ["estimate", "se", "low", "high", "n_treated", "n_control"]
         return pd.DataFrame([[n, *(getattr(e, c) for c in columns)] for n, e in rows.items()], columns=["of", *columns])
@@ -82,11 +81,8 @@ class Contamination(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect with and without the members that others contacted, or the difference of the shares."""
-        shown = self.effects or {"contacted by others": self.exposed}
-        table = pd.DataFrame(
-            [[e.estimate, e.low, e.high] for e in shown.values() if e], columns=["estimate", "low", "high"]
-        )
-        return dot_and_interval([n for n, e in shown.items() if e], table, ax, label="treated − control", zero=True)
+        table = self.summary().iloc[1 if self.effects and self.exposed else 0 :]
+        return dot_and_interval(table["of"], table, ax, label="treated − control", zero=True)
 
 
 def contamination(

@@ -81,10 +81,8 @@ class ComplierEffect(Result):
         if effect.doubts:
             return f"Not answerable: {effect.doubts[0]}."
         if not self._bounded():
-            return (
-                f"Not answerable: assignment changed delivery for {share} only (F = {self.first_stage_f:.1f}), so the "
-                f"effect of a delivered contact on {effect.outcome} has no bounds."
-            )
+            why = f"assignment changed delivery for {share} only (F = {self.first_stage_f:.1f})"
+            return f"Not answerable: {why}, so the effect of a delivered contact on {effect.outcome} has no bounds."
         who = "those reached" if self.one_sided else "those reached because of their arm"
         ends, value = self._ends(self.low, self.high), self._amount(self.estimate)
         found = f"{value} {ends} on {who} ({share}); of being assigned {self._amount(effect.estimate)}"
@@ -104,13 +102,13 @@ class ComplierEffect(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect by assignment, the change in delivery and the effect where delivered."""
-        rows = [
-            (name, found.estimate, found.se, found.low, found.high)
-            for name, found in (("of assignment", self.by_assignment), ("on delivery", self.delivery))
-        ]
-        rows.append(("where delivered", self.estimate, self.se, self.low, self.high))
-        rows.append(("where delivered (delta method)", self.estimate, self.se, self.delta_low, self.delta_high))
-        return pd.DataFrame(rows, columns=["effect", "estimate", "se", "low", "high"])
+        columns = ["estimate", "se", "low", "high"]
+        rows = {"of assignment": self.by_assignment, "on delivery": self.delivery, "where delivered": self}
+        table = pd.DataFrame(
+            [[n, *(getattr(r, c) for c in columns)] for n, r in rows.items()], columns=["effect", *columns]
+        )
+        table.loc[3] = ["where delivered (delta method)", self.estimate, self.se, self.delta_low, self.delta_high]
+        return table
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the complier effect and the share of compliers; none where it has no bounds."""
