@@ -195,8 +195,8 @@ def plan_campaign(
     """Say for each holdout which effect it would show, in the outcome and in money, and recommend one.
 
     The recommended holdout is the smallest whose detectable effect is at most the wanted one in every arm, with 100
-    members or more held out. Where the wanted effect is the break-even, either contact is then shown to do something
-    or, if it does nothing, shown not to pay.
+    members or more held out. Where the wanted effect is the break-even, contact that breaks even is then shown to do
+    something, and contact that does nothing is shown not to pay, each with this power.
 
     Parameters
     ----------
