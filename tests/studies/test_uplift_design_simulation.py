@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.errors import CannotAnswer
 from workbench.studies.uplift import average_effect
 from workbench.studies.uplift.arms import arm_effects
 from workbench.studies.uplift.attrition import attrition_bounds
@@ -76,7 +77,11 @@ def complier_coverage(kind: str, runs: int, reach: float) -> pd.Series:
         got = (rng.random(members) < np.clip(reach + 0.05 * table["x"], 0, 1)).to_numpy() & (treated == 1)
         got |= rng.random(members) < 0.1
         table = raised(kind, table, got, effect, rng).assign(t=treated, d=got.astype(int))
-        result = complier_effect(table, outcome="y", treatment="t", delivered="d", **how)
+        try:
+            result = complier_effect(table, outcome="y", treatment="t", delivered="d", **how)
+        except CannotAnswer:  # exactly as many reached in both arms: nothing is said, as where the set is everything
+            found.append({"set": True, "delta": True, "F": 0.0})
+            continue
         inside = result.low <= effect <= result.high
         held = not inside if result.outside else inside
         found.append({"set": held, "delta": result.delta_low <= effect <= result.delta_high, "F": result.first_stage_f})
@@ -120,8 +125,8 @@ def test_a_plan_and_a_bound_hold_in_a_hundred_campaigns():
 @pytest.mark.prove
 @pytest.mark.parametrize("kind", KINDS)
 def test_planned_power_and_coverage(kind):
-    """In 2,000 campaigns planned for 80% power the effect is seen in 80%, and its interval holds it in 95%."""
-    found = power_and_coverage(kind, 2_000)
+    """In 1,000 campaigns planned for 80% power the effect is seen in 80%, and its interval holds it in 95%."""
+    found = power_and_coverage(kind, 1_000)
     print(f"\n{kind}\n{found.round(3).to_string()}")
     assert abs(found["power"] - 0.8) < 0.04 and 0.935 <= found["coverage"] <= 0.965
 
@@ -138,10 +143,10 @@ def test_complier_sets_cover(kind, reach):
 
 @pytest.mark.prove
 def test_several_arms_find_nothing_where_nothing_is():
-    """In 2,000 campaigns of alike arms Holm finds something in at most 5%, and joint intervals hold in 95% or more."""
-    found = arms_without_effect(2_000)
+    """In 1,000 campaigns of alike arms Holm finds something in at most 5%, and joint intervals hold in 95% or more."""
+    found = arms_without_effect(1_000)
     print(f"\n{found.round(3).to_string()}")
-    assert found["any found"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2_000) and found["all joint hold"] >= 0.935
+    assert found["any found"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1_000) and found["all joint hold"] >= 0.935
 
 
 @pytest.mark.prove

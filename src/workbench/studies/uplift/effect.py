@@ -172,7 +172,7 @@ def average_effect(
     members : DataFrame
         One row a member; both arms.
     outcome : str
-        Numeric column, complete.
+        Numeric column, complete: 0/1, a count (the effect is on the rate per member) or an amount.
     treatment : str
         Column of 0/1, booleans, or names of two arms of which one is "control".
     covariates : sequence of str
