@@ -6,27 +6,48 @@ scale?), `targeting` (what is contacting the best share worth in money, and is i
 `describe_targets` (who are they, in words).
 """
 
+from workbench.studies.uplift.arms import ArmEffects, arm_effects
+from workbench.studies.uplift.assignment import Assignment, assign_arms
+from workbench.studies.uplift.attrition import AttritionBounds, attrition_bounds
 from workbench.studies.uplift.checks import CampaignChecks, check_campaign, sample_ratio
+from workbench.studies.uplift.contamination import Contamination, contamination
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
+from workbench.studies.uplift.delivery import ComplierEffect, complier_effect
 from workbench.studies.uplift.describe import TargetGroup, describe_targets
+from workbench.studies.uplift.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
 from workbench.studies.uplift.effect import AverageEffect, Interval, average_effect
 from workbench.studies.uplift.learners import Trees, predict_uplift
 from workbench.studies.uplift.targeting import Targeting, targeting
 
 __all__ = [
+    "ArmEffects",
+    "Assignment",
+    "AttritionBounds",
     "AverageEffect",
     "CampaignChecks",
+    "CampaignPlan",
+    "ComplierEffect",
+    "Contamination",
     "EffectGroups",
     "Interval",
+    "Spread",
     "TargetGroup",
     "Targeting",
     "Trees",
     "UpliftCurve",
+    "arm_effects",
+    "assign_arms",
+    "attrition_bounds",
     "average_effect",
     "check_campaign",
+    "complier_effect",
+    "contamination",
     "describe_targets",
     "effect_groups",
+    "past_spread",
+    "plan_campaign",
     "predict_uplift",
+    "required_size",
     "sample_ratio",
     "targeting",
     "uplift_curve",
