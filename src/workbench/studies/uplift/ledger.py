@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy import optimize, stats
+from scipy.special import ndtr
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 FEWEST = 5
 DISCOVERY = 0.05
-_GRID = 800
+_GRID = 400
 _YEAR = 365.25
 
 
@@ -60,8 +61,9 @@ class CampaignLedger(Result):
         unit = f" {self.unit}" if self.unit else ""
         best = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
         text = (
-            f"{len(self.discovered)} of {len(self.campaigns)} campaigns paid (false discoveries held at {DISCOVERY:.0%}"
-            f"); the best as measured, {best['campaign']}, showed {figure(best['effect'], signed=True)}{unit} a member, "
+            f"{len(self.discovered)} of {len(self.campaigns)} campaigns paid (false discoveries held at "
+            f"{DISCOVERY:.0%}); the best as measured, {best['campaign']}, showed "
+            f"{figure(best['effect'], signed=True)}{unit} a member, "
             f"of which {figure(best['shrunken'], signed=True)} {span(best['low'], best['high'])} is to be expected "
             "again, since it was picked for being highest."
         )
@@ -134,7 +136,7 @@ def campaign_effects(
     require_columns(members, [campaign, outcome, treatment, *covariates, *keep], "members")
     rows = []
     for name, part in members.groupby(campaign, sort=True):
-        varying = [column for column in keep if part[column].nunique(dropna=False) > 1]
+        varying = [column for column in keep if len(part[column].drop_duplicates()) > 1]
         if varying:
             raise WorkbenchError(f"{named(varying)} differs between members of campaign '{name}': one value is needed.")
         found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates)
@@ -185,8 +187,8 @@ def campaign_ledger(
     References
     ----------
     Rubin (1981), Estimation in parallel randomized experiments, JES 6. Morris (1983), Parametric empirical Bayes
-    inference, JASA 78. Paule and Mandel (1982). Viechtbauer (2007), Statistics in Medicine 26. Knapp and Hartung (2003),
-    Statistics in Medicine 22. Benjamini and Hochberg (1995), JRSS B 57.
+    inference, JASA 78. Paule and Mandel (1982). Viechtbauer (2007), Statistics in Medicine 26. Knapp and Hartung
+    (2003), Statistics in Medicine 22. Benjamini and Hochberg (1995), JRSS B 57.
 
     Examples
     --------
@@ -259,12 +261,12 @@ class _Posterior:
         return self.centre @ self.weight
 
     def above(self, bar: np.ndarray) -> np.ndarray:
-        return stats.norm.sf(bar[:, None], self.centre, self.scale) @ self.weight
+        return ndtr((self.centre - bar[:, None]) / self.scale) @ self.weight
 
     def quantile(self, at: float) -> np.ndarray:
-        reach = 40 * self.scale.max(axis=1) + np.ptp(self.centre, axis=1)
+        reach = 10 * self.scale.max(axis=1)
         low, high = self.centre.min(axis=1) - reach, self.centre.max(axis=1) + reach
-        for _ in range(80):
+        for _ in range(60):
             middle = (low + high) / 2
             below = 1 - self.above(middle) < at
             low, high = np.where(below, middle, low), np.where(below, high, middle)

@@ -19,7 +19,7 @@ from workbench.studies.uplift.words import figure, label, span
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FEWEST = 50
+FEWEST, UNUSUAL = 50, 20
 ALARM = 0.001
 Decision = Literal["go on", "may stop: it works", "may stop: it harms", "may stop: too small to matter"]
 
@@ -31,7 +31,8 @@ class Monitoring(Result):
     Attributes
     ----------
     days : DataFrame
-        One row a day with at least 50 known outcomes an arm: day, treated, control (known so far), estimate, low, high
+        One row a day with at least 50 known outcomes an arm, 20 of them other than the commonest: day, treated,
+        control (known so far), estimate, low, high
         (always valid), naive_low, naive_high (valid only if the day had been chosen beforehand), decision.
     decision : str
         Of the last day; once a campaign may stop, it may.
@@ -65,8 +66,8 @@ class Monitoring(Result):
         since = "" if self.first_stop is None else f" since {self.first_stop:%Y-%m-%d}"
         words = self.decision[0].upper() + self.decision[1:]
         return (
-            f"{words}{since}: the effect on {self.outcome} is {said} per member on {last['day']:%Y-%m-%d}, with {known} "
-            f"outcomes known; the interval holds on all {len(self.days)} days at once."
+            f"{words}{since}: the effect on {self.outcome} is {said} per member on {last['day']:%Y-%m-%d}, with "
+            f"{known} outcomes known; the interval holds on all {len(self.days)} days at once."
         )
 
     def summary(self) -> pd.DataFrame:
@@ -138,7 +139,8 @@ def monitor_campaign(
     WorkbenchError
         If a column is missing, the days are not dates, or a number is out of range.
     CannotAnswer
-        If no day has 50 known outcomes an arm, all outcomes are equal, or the share of treated drifts with the days.
+        If no day has 50 known outcomes an arm (20 of them other than the commonest), or the share of treated drifts
+        with the days.
 
     Warnings
     --------
@@ -166,10 +168,12 @@ def monitor_campaign(
     days, place = np.unique(known[known_on].dt.normalize().to_numpy(), return_inverse=True)
     sums = {arm: _running(y, place, len(days), treated == arm) for arm in (True, False)}
     _steady(sums)
-    ready = np.minimum(sums[True][0], sums[False][0]) >= FEWEST
-    ready &= sums[True][2] + sums[False][2] > 0
+    ready = _ready(y, place, len(days), treated)
     if not ready.any():
-        raise CannotAnswer(f"not answerable: no day has {FEWEST} known outcomes an arm that differ. Go on.")
+        raise CannotAnswer(
+            f"not answerable yet: no day has {FEWEST} known outcomes an arm, {UNUSUAL} of them other than the "
+            "commonest. Go on."
+        )
     planned = len(members) if planned is None else planned
     table = _band({arm: [v[ready] for v in values] for arm, values in sums.items()}, planned, level)
     table.insert(0, "day", pd.to_datetime(days[ready]))
@@ -208,6 +212,17 @@ def _running(y: np.ndarray, place: np.ndarray, count: int, arm: np.ndarray) -> l
         return [n.astype(float), middle + total / n, np.where(n > 1, variance, 0.0)]
 
 
+def _ready(y: np.ndarray, place: np.ndarray, count: int, treated: np.ndarray) -> np.ndarray:
+    """Days from which each arm's mean is about normal: enough members, enough of them with an unusual outcome."""
+    values, often = np.unique(y, return_counts=True)
+    unusual = y != values[often.argmax()]
+    ready = np.ones(count, dtype=bool)
+    for arm in (treated, ~treated):
+        ready &= np.cumsum(np.bincount(place[arm], minlength=count)) >= FEWEST
+        ready &= np.cumsum(np.bincount(place[arm & unusual], minlength=count)) >= UNUSUAL
+    return ready
+
+
 def _steady(sums: dict[bool, list[np.ndarray]]) -> None:
     """Refuse where the share of treated changes over the days: days differ in more than the arm."""
     fresh = np.stack([np.diff(sums[arm][0], prepend=0) for arm in (True, False)])
@@ -221,8 +236,8 @@ def _steady(sums: dict[bool, list[np.ndarray]]) -> None:
         shares = table[0] / table.sum(axis=0)
         raise CannotAnswer(
             f"not answerable: the share of treated among the outcomes known runs from {shares.min():.1%} to "
-            f"{shares.max():.1%} over time (p = {p:.1g}). Take a day on which the window of every member, not of buyers "
-            "only, closed; if the arms' shares were changed, monitor each stretch by itself."
+            f"{shares.max():.1%} over time (p = {p:.1g}). Take a day on which the window of every member, not of "
+            "buyers only, closed; if the arms' shares were changed, monitor each stretch by itself."
         )
 
 
