@@ -162,7 +162,7 @@ def test_the_sample_operator_is_recovered(operator):
 @pytest.mark.prove
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_windows_hold_together_and_false_alarms_are_rare(share):
-    """1,000 campaigns: all windows hold at once in about 95%; an effect that lasts is called pulled forward in <= 5%."""
+    """1,000 campaigns: all windows hold at once in 95%; an effect that lasts is called pulled forward in at most 5%."""
     rng, hold, alarm, boundary, safe, trend = np.random.default_rng(8), 0, 0, 0, 0, 0
     for _ in range(1_000):
         found = effect_windows(bought(rng, (1, 1, 1), share=share), outcomes=DAYS, treatment="t", covariates=["before"])
