@@ -16,8 +16,12 @@ from workbench.studies.uplift.delivery import ComplierEffect, complier_effect
 from workbench.studies.uplift.describe import TargetGroup, describe_targets
 from workbench.studies.uplift.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
 from workbench.studies.uplift.effect import AverageEffect, Interval, average_effect
+from workbench.studies.uplift.lasting import Fatigue, Staying, contact_fatigue, staying
 from workbench.studies.uplift.learners import Trees, predict_uplift
+from workbench.studies.uplift.ledger import CampaignLedger, campaign_effects, campaign_ledger
+from workbench.studies.uplift.monitor import Monitoring, monitor_campaign
 from workbench.studies.uplift.targeting import Targeting, targeting
+from workbench.studies.uplift.windows import EffectWindows, Guard, effect_windows
 
 __all__ = [
     "ArmEffects",
@@ -25,12 +29,18 @@ __all__ = [
     "AttritionBounds",
     "AverageEffect",
     "CampaignChecks",
+    "CampaignLedger",
     "CampaignPlan",
     "ComplierEffect",
     "Contamination",
     "EffectGroups",
+    "EffectWindows",
+    "Fatigue",
+    "Guard",
     "Interval",
+    "Monitoring",
     "Spread",
+    "Staying",
     "TargetGroup",
     "Targeting",
     "Trees",
@@ -39,16 +49,22 @@ __all__ = [
     "assign_arms",
     "attrition_bounds",
     "average_effect",
+    "campaign_effects",
+    "campaign_ledger",
     "check_campaign",
     "complier_effect",
+    "contact_fatigue",
     "contamination",
     "describe_targets",
     "effect_groups",
+    "effect_windows",
+    "monitor_campaign",
     "past_spread",
     "plan_campaign",
     "predict_uplift",
     "required_size",
     "sample_ratio",
+    "staying",
     "targeting",
     "uplift_curve",
 ]
