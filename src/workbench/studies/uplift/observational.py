@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import SplineTransformer
 from statsmodels.stats.multitest import multipletests
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.resampling import Rng, one_thread, seeds
+from workbench.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.describe import describe_targets
+from workbench.studies.uplift.adjustment import Adjusted, adjusted, who
 from workbench.studies.uplift.effect import Interval
-from workbench.studies.uplift.learners import Trees, canonical, draw_folds
 from workbench.studies.uplift.means import cluster_codes
-from workbench.studies.uplift.members import arms, feature_matrix, indicator_columns, numbers
+from workbench.studies.uplift.members import arms, indicator_columns, numbers
 from workbench.studies.uplift.sensitivity import (
     Sensitivity,
     confounding_odds,
@@ -39,7 +36,6 @@ LEAST_OVERLAP = 0.3
 NOTABLE = 0.1
 ALARM = 0.05
 BENCHMARKS = 5
-KNOTS = (0.02, 0.25, 0.5, 0.75, 0.98)
 
 
 @dataclass(frozen=True)
@@ -156,18 +152,6 @@ class TreatedEffect(Result):
         return ax
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1."""
-
-    estimate: float
-    variance: float
-    mean_treated: float
-    inside: np.ndarray
-    weight: np.ndarray
-    residual: np.ndarray
-
-
 def effect_on_treated(
     members: pd.DataFrame,
     *,
@@ -187,8 +171,8 @@ def effect_on_treated(
     """Estimate what contact changed for those contacted by rule or by choice, by controls weighted to be like them.
 
     Doubly robust: right if either the chance of contact or the outcome without contact is modelled well. "Not
-    answerable" where fewer than 100 effective controls or 30% of the treated lie inside the overlap, a covariate stays more
-    than 0.1 standard deviations apart, or a placebo shows an effect.
+    answerable" where the overlap holds fewer than 100 effective controls or 30% of the treated, a covariate stays
+    more than 0.1 standard deviations apart, or a placebo shows an effect.
 
     Parameters
     ----------
@@ -229,9 +213,9 @@ def effect_on_treated(
 
     References
     ----------
-    Robins, Rotnitzky and Zhao (1994), JASA 89. Chernozhukov et al. (2018), Econometrics Journal 21. Crump, Hotz, Imbens and
-    Mitnik (2009), Biometrika 96. Cinelli and Hazlett (2020), JRSS B 82. VanderWeele and Ding (2017), Annals of Internal
-    Medicine 167. Zhao, Small and Bhattacharya (2019), JRSS B 81.
+    Robins, Rotnitzky and Zhao (1994), JASA 89. Chernozhukov et al. (2018), Econometrics Journal 21. Crump, Hotz,
+    Imbens and Mitnik (2009), Biometrika 96. Cinelli and Hazlett (2020), JRSS B 82. VanderWeele and Ding (2017),
+    Annals of Internal Medicine 167. Zhao, Small and Bhattacharya (2019), JRSS B 81.
     """
     covariates, placebos = list(covariates), [placebo] if isinstance(placebo, str) else list(placebo)
     if not covariates:
@@ -246,18 +230,17 @@ def effect_on_treated(
     if (y == y[0]).all():
         raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
     group = cluster_codes(members, clusters)
-    how = {"group": group, "draws": draws, "folds": folds, "most_likely": most_likely, "rng": rng}
+    how = {"trees": True, "group": group, "draws": draws, "folds": folds, "most_likely": most_likely, "rng": rng}
     with one_thread():
-        found = _estimate(members, covariates, y, treated, **how)
+        found = adjusted(members, covariates, y, treated, **how)
         tests = {}
         for name in placebos:
             rest = [c for c in covariates if c != name]
-            tests[name] = _estimate(members, rest, numbers(members, name, role="placebo"), treated, **how)
+            tests[name] = adjusted(members, rest, numbers(members, name, role="placebo"), treated, **how)
         balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
-        without = {
-            name: _estimate(members, [c for c in covariates if c != name], y, treated, **{**how, "draws": 1})
-            for name in (_strongest(balance) if len(covariates) > 1 else [])
-        }
+        plain = {**how, "draws": 1, "trees": False}
+        sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in _strongest(balance) if covariates[1:]}
+        shorter = {name: adjusted(members, kept, y, treated, **plain) for name, kept in sets.items()}
     return _answer(
         members,
         covariates,
@@ -266,7 +249,7 @@ def effect_on_treated(
         found,
         tests,
         balance,
-        without,
+        shorter,
         level=level,
         outcome=outcome,
         unit=unit,
@@ -276,105 +259,9 @@ def effect_on_treated(
     )
 
 
-def _estimate(
-    members: pd.DataFrame,
-    covariates: list[str],
-    y: np.ndarray,
-    treated: np.ndarray,
-    *,
-    group: np.ndarray | None,
-    draws: int,
-    folds: int,
-    most_likely: float,
-    rng: Rng,
-) -> _Found:
-    """Cross-fit both models `draws` times; estimate inside the overlap that their median chance of contact draws."""
-    x, categorical = feature_matrix(members, covariates)
-    smooth = _smooth(indicator_columns(members, covariates))
-    chances, expected = np.empty((2, draws, len(y)))
-    order = canonical(x, y, treated)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    data = x[order], smooth[order], y[order], treated[order]
-    for k, seed in enumerate(seeds(rng, draws)):
-        fold = draw_folds(data[3], folds, seed)
-        if group is not None:
-            fold = np.random.default_rng(seed).permutation(np.arange(group.max() + 1) % folds)[group[order]]
-        chance, without = _cross_fit(*data, categorical, fold)
-        chances[k], expected[k] = chance[back], without[back]
-    chance = np.median(chances, axis=0)
-    inside = chance <= most_likely
-    if min((inside & treated).sum(), (inside & ~treated).sum()) < 2:
-        raise CannotAnswer(
-            f"not answerable: nobody contacted has their like among the others. Contact follows a rule: "
-            f"{_who(members, covariates, treated, ~inside & treated)}."
-        )
-    rows = [_doubly_robust(y, treated, inside, c, m, group) for c, m in zip(chances, expected, strict=True)]
-    estimate = float(np.median([row[0] for row in rows]))
-    variance = float(np.median([row[1] + (row[0] - estimate) ** 2 for row in rows]))
-    weight = _odds(chance, treated, inside)
-    residual = y - np.median(expected, axis=0)
-    return _Found(estimate, variance, float(y[inside & treated].mean()), inside, weight, residual)
-
-
-def _smooth(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Cubic splines of numbers with at least 8 values, linear beyond the outer knots; the rest as it is; scaled."""
-    parts = []
-    for values in columns.values():
-        knots = np.unique(np.quantile(values, KNOTS))
-        if len(np.unique(values)) < 8 or len(knots) < 3:
-            parts.append(values[:, None])
-        else:
-            spline = SplineTransformer(knots=knots[:, None], extrapolation="linear", include_bias=False)
-            parts.append(spline.fit_transform(values[:, None]))
-    matrix = np.hstack(parts)
-    spread = matrix.std(axis=0)
-    return (matrix - matrix.mean(axis=0))[:, spread > 1e-9] / spread[spread > 1e-9]
-
-
-def _cross_fit(
-    x: np.ndarray, smooth: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], fold: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Chance of contact (mean of splines and trees) and outcome without (splines, trees on what they leave)."""
-    chance, expected, trees = np.empty(len(y)), np.empty(len(y)), Trees()
-    for k in np.unique(fold):
-        new, fit = fold == k, fold != k
-        control = fit & ~treated
-        logit = LogisticRegression(C=0.1, solver="newton-cholesky").fit(smooth[fit], treated[fit])
-        grown = trees.fit(x[fit], treated[fit].astype(float), categorical)(x[new])
-        chance[new] = (logit.predict_proba(smooth[new])[:, 1] + np.clip(grown, 0, 1)) / 2
-        ridge = Ridge(3.0).fit(smooth[control], y[control])
-        left = trees.fit(x[control], y[control] - ridge.predict(smooth[control]), categorical)
-        expected[new] = ridge.predict(smooth[new]) + left(x[new])
-    return np.clip(chance, 0.001, 0.999), expected
-
-
-def _odds(chance: np.ndarray, treated: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Weights that make the controls inside the overlap like the treated there; they sum to 1."""
-    weight = np.where(inside & ~treated, chance / (1 - chance), 0.0)
-    return weight / weight.sum()
-
-
-def _doubly_robust(
-    y: np.ndarray,
-    treated: np.ndarray,
-    inside: np.ndarray,
-    chance: np.ndarray,
-    without: np.ndarray,
-    group: np.ndarray | None,
-) -> tuple[float, float]:
-    """Estimate and variance: mean residual of the treated less the weighted mean residual of the controls."""
-    residual, weight = y - without, _odds(np.minimum(chance, 0.99), treated, inside)
-    share = (inside & treated) / (inside & treated).sum()
-    one, zero = float(share @ residual), float(weight @ residual)
-    error = share * (residual - one) - weight * (residual - zero)
-    if group is not None:
-        error = np.bincount(group, error)
-    count = np.count_nonzero(error)
-    return one - zero, float((error**2).sum() * count / (count - 1))
-
-
-def _balance(columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: _Found) -> pd.DataFrame:
+def _balance(
+    columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: Adjusted
+) -> pd.DataFrame:
     """Standardised differences inside the overlap, before and after weighting, the largest before first."""
     one, zero, rows = found.inside & treated, found.inside & ~treated, []
     for trait, values in columns.items():
@@ -392,25 +279,15 @@ def _strongest(balance: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(balance["of"]))[:BENCHMARKS]
 
 
-def _who(members: pd.DataFrame, covariates: list[str], treated: np.ndarray, outside: np.ndarray) -> str:
-    """Say who the treated outside the overlap are."""
-    if not outside.any():
-        return ""
-    score = pd.Series(outside[treated].astype(float), index=members.index[treated])
-    groups = describe_targets(members[treated], score=score, features=covariates, share=score.mean()).groups
-    top = groups.iloc[0]
-    return f"{top['who']} ({top['targets']:,} of {top['members']:,})"
-
-
 def _answer(
     members: pd.DataFrame,
     covariates: list[str],
     y: np.ndarray,
     treated: np.ndarray,
-    found: _Found,
-    tests: dict[str, _Found],
+    found: Adjusted,
+    tests: dict[str, Adjusted],
     balance: pd.DataFrame,
-    without: dict[str, _Found],
+    shorter: dict[str, Adjusted],
     *,
     level: float,
     clusters: int,
@@ -422,7 +299,7 @@ def _answer(
     overlap = float(found.inside[treated].mean())
     df = (clusters or min(effective, (found.inside & treated).sum())) - 1
     placebo = _placebos(tests, df, level)
-    outside = _who(members, covariates, treated, treated & ~found.inside)
+    outside = who(members, covariates, treated, treated & ~found.inside)
     worst = balance.loc[balance["after"].abs().idxmax()]
     doubts = []
     if overlap < LEAST_OVERLAP:
@@ -465,7 +342,7 @@ def _answer(
         effective_controls=effective,
         balance=balance.drop(columns="of"),
         placebo=placebo,
-        sensitivity=_sensitivity(found, without, low, high, relative, outcome, words["campaign"]),
+        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
         level=level,
         outcome=outcome,
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
@@ -474,7 +351,7 @@ def _answer(
     )
 
 
-def _placebos(tests: dict[str, _Found], df: float, level: float) -> pd.DataFrame:
+def _placebos(tests: dict[str, Adjusted], df: float, level: float) -> pd.DataFrame:
     rows = []
     for name, test in tests.items():
         se = math.sqrt(test.variance)
@@ -488,19 +365,24 @@ def _placebos(tests: dict[str, _Found], df: float, level: float) -> pd.DataFrame
 
 
 def _sensitivity(
-    found: _Found, without: dict[str, _Found], low: float, high: float, relative: Interval, outcome: str, campaign: str
+    found: Adjusted,
+    shorter: dict[str, Adjusted],
+    low: float,
+    high: float,
+    relative: Interval,
+    outcome: str,
+    campaign: str,
 ) -> Sensitivity:
     """Measure the bias that an unrecorded trait can make, on the controls' residuals and weights."""
     own = found.weight > 0
     residual, weight = found.residual[own], found.weight[own]
-    scale = _scale(found)
+    scale = math.sqrt(_left(found) * own.sum() * (weight**2).sum())
     near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    rows = []
-    for name, fit in without.items():
-        left, mass = (fit.residual[fit.weight > 0] ** 2).mean(), (fit.weight**2).sum()
-        gain = max(0.0, float(left / (residual**2).mean()) - 1), max(0.0, float((weight**2).sum() / mass) - 1)
-        shares = min(gain[0], 1.0), min(gain[1], 0.999)
-        rows.append((name, *shares, largest_bias(scale, *shares), fit.estimate))
+    full, rows = shorter[""], []
+    for name, fit in shorter.items():
+        gains = _left(fit) / _left(full) - 1, (full.weight**2).sum() / (fit.weight**2).sum() - 1
+        shares = tuple(float(np.clip(gain, 0, 0.999)) for gain in gains)
+        rows += [(name, *shares, largest_bias(scale, *shares), fit.estimate)] if name else []
     columns = ["covariate", "outcome_share", "selection_share", "bias", "estimate_without"]
     benchmarks = pd.DataFrame(rows, columns=columns).sort_values(["bias", "covariate"], ascending=[False, True])
     sign = math.copysign(1.0, found.estimate)
@@ -521,7 +403,6 @@ def _sensitivity(
     )
 
 
-def _scale(found: _Found) -> float:
-    """Largest bias by Cauchy and Schwarz: sd of the residual times √(controls / effective controls)."""
-    own = found.weight > 0
-    return math.sqrt((found.residual[own] ** 2).mean() * own.sum() * (found.weight**2).sum())
+def _left(found: Adjusted) -> float:
+    """Mean square of the controls' residuals."""
+    return float((found.residual[found.weight > 0] ** 2).mean())
