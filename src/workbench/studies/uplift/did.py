@@ -68,9 +68,10 @@ class DidEffect(Result):
     def headline(self) -> str:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
         unit = f" {self.unit_of_outcome}" if self.unit_of_outcome else ""
-        effect = f"{figure(self.estimate, signed=True)}{unit} {span(self.low, self.high)}"
+        effect = f"{figure(self.estimate, signed=True)}{unit}"
         if self.doubts:
             return f"Not answerable: {self.doubts[0]}. The difference ({effect}) is not the rollout's effect."
+        effect += f" {span(self.low, self.high)}"
         trend = (
             "trends before could not be tested"
             if math.isnan(self.pretrend_p)
