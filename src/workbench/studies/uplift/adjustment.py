@@ -16,7 +16,7 @@ from workbench.studies.uplift.learners import Trees, canonical, draw_folds
 from workbench.studies.uplift.members import feature_matrix, indicator_columns
 
 KNOTS = (0.02, 0.25, 0.5, 0.75, 0.98)
-CHANCE, OUTCOME = Trees(), Trees(rounds=150)
+TREES = Trees()
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def _cross_fit(
         ridge = Ridge(3.0).fit(smooth[control], y[control])
         chance[new], expected[new] = logit.predict_proba(smooth[new])[:, 1], ridge.predict(smooth[new])
         if trees:
-            grown = CHANCE.fit(x[fit], treated[fit].astype(float), categorical)(x[new])
+            grown = TREES.fit(x[fit], treated[fit].astype(float), categorical)(x[new])
             chance[new] = (chance[new] + np.clip(grown, 0, 1)) / 2
-            expected[new] += OUTCOME.fit(x[control], y[control] - ridge.predict(smooth[control]), categorical)(x[new])
+            expected[new] += TREES.fit(x[control], y[control] - ridge.predict(smooth[control]), categorical)(x[new])
     return np.clip(chance, 0.001, 0.999), expected
 
 
