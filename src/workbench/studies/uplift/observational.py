@@ -101,7 +101,7 @@ class TreatedEffect(Result):
         whom = (
             "the contacted"
             if self.overlap_share == 1
-            else f"the {self.overlap_share:.0%} of the contacted with their like"
+            else f"the {min(self.overlap_share, 0.999):.1%} of the contacted with their like"
         )
         claim = (
             f"No evidence that contact changed {self.outcome} of {whom}: {effect}"
