@@ -15,11 +15,14 @@ from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_gr
 from workbench.studies.uplift.delivery import ComplierEffect, complier_effect
 from workbench.studies.uplift.describe import TargetGroup, describe_targets
 from workbench.studies.uplift.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
+from workbench.studies.uplift.did import DidEffect, difference_in_differences
 from workbench.studies.uplift.effect import AverageEffect, Interval, average_effect
 from workbench.studies.uplift.lasting import Fatigue, Staying, contact_fatigue, staying
 from workbench.studies.uplift.learners import Trees, predict_uplift
 from workbench.studies.uplift.ledger import CampaignLedger, campaign_effects, campaign_ledger
 from workbench.studies.uplift.monitor import Monitoring, monitor_campaign
+from workbench.studies.uplift.observational import TreatedEffect, effect_on_treated
+from workbench.studies.uplift.sensitivity import Sensitivity
 from workbench.studies.uplift.targeting import Targeting, targeting
 from workbench.studies.uplift.windows import EffectWindows, Guard, effect_windows
 
@@ -33,16 +36,19 @@ __all__ = [
     "CampaignPlan",
     "ComplierEffect",
     "Contamination",
+    "DidEffect",
     "EffectGroups",
     "EffectWindows",
     "Fatigue",
     "Guard",
     "Interval",
     "Monitoring",
+    "Sensitivity",
     "Spread",
     "Staying",
     "TargetGroup",
     "Targeting",
+    "TreatedEffect",
     "Trees",
     "UpliftCurve",
     "arm_effects",
@@ -56,7 +62,9 @@ __all__ = [
     "contact_fatigue",
     "contamination",
     "describe_targets",
+    "difference_in_differences",
     "effect_groups",
+    "effect_on_treated",
     "effect_windows",
     "monitor_campaign",
     "past_spread",
