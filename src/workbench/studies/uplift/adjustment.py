@@ -11,9 +11,9 @@ from sklearn.preprocessing import SplineTransformer
 
 from workbench.errors import CannotAnswer
 from workbench.resampling import Rng, seeds
+from workbench.studies.trials.learners import Trees, canonical, draw_folds
+from workbench.studies.trials.members import feature_matrix, indicator_columns
 from workbench.studies.uplift.describe import describe_targets
-from workbench.studies.uplift.learners import Trees, canonical, draw_folds
-from workbench.studies.uplift.members import feature_matrix, indicator_columns
 
 KNOTS = (0.02, 0.25, 0.5, 0.75, 0.98)
 TREES = Trees()

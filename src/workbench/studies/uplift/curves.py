@@ -13,9 +13,9 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
+from workbench.studies.trials.members import arms, numbers, scores
+from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.bins import prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.members import arms, numbers, scores
-from workbench.studies.uplift.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

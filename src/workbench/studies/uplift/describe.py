@@ -12,8 +12,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from workbench.errors import WorkbenchError
 from workbench.result import Result
-from workbench.studies.uplift.members import categories, is_text, require_members, scores
-from workbench.studies.uplift.words import figure
+from workbench.studies.trials.members import categories, is_text, require_members, scores
+from workbench.studies.trials.words import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,10 +15,11 @@ from statsmodels.stats.multitest import multipletests
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
+from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.means import cluster_codes
+from workbench.studies.trials.members import arms, indicator_columns, numbers
+from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.adjustment import Adjusted, adjusted, who
-from workbench.studies.uplift.effect import Interval
-from workbench.studies.uplift.means import cluster_codes
-from workbench.studies.uplift.members import arms, indicator_columns, numbers
 from workbench.studies.uplift.sensitivity import (
     Sensitivity,
     confounding_odds,
@@ -26,7 +27,6 @@ from workbench.studies.uplift.sensitivity import (
     largest_bias,
     robustness_value,
 )
-from workbench.studies.uplift.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.resampling import Rng, seeds
+from workbench.studies.trials.learners import draw_folds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
-from workbench.studies.uplift.learners import draw_folds
 
 PARTS = 5
 FEWEST_TO_CHOOSE = 50

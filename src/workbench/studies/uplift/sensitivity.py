@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.words import figure, label
+from workbench.studies.trials.words import figure, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

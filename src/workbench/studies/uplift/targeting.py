@@ -13,12 +13,12 @@ from scipy.stats import norm
 from workbench.errors import WorkbenchError
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
+from workbench.studies.trials.checks import CampaignChecks
+from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.members import arms, numbers, scores
+from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.checks import CampaignChecks
-from workbench.studies.uplift.effect import Interval
-from workbench.studies.uplift.members import arms, numbers, scores
 from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, policy
-from workbench.studies.uplift.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

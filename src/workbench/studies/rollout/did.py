@@ -13,9 +13,9 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.fewclusters import INFERENCES, Cells, Panel, compare
-from workbench.studies.uplift.members import numbers
-from workbench.studies.uplift.words import figure, label, span
+from workbench.studies.rollout.fewclusters import INFERENCES, Cells, Panel, compare
+from workbench.studies.trials.members import numbers
+from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.members import arms, indicator_columns, is_text, require_members
-from workbench.studies.uplift.words import label
+from workbench.studies.trials.members import arms, indicator_columns, is_text, require_members
+from workbench.studies.trials.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
 from workbench.errors import WorkbenchError
-from workbench.studies.uplift.assignment import assign_arms, rounded
+from workbench.studies.campaigns.assignment import assign_arms, rounded
 
 KEY = "a key that nobody knows"
 SHARES = {"control": 0.1, "sms": 0.3, "call": 0.6}

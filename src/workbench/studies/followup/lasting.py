@@ -13,9 +13,9 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.effect import Interval, average_effect
-from workbench.studies.uplift.members import arms, independent, indicator_columns, numbers
-from workbench.studies.uplift.words import figure, label, span
+from workbench.studies.trials.effect import Interval, average_effect
+from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
+from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, one_thread
-from workbench.studies.uplift.learners import Trees, canonical, doubly_robust
-from workbench.studies.uplift.members import feature_matrix
+from workbench.studies.trials.learners import Trees, canonical, doubly_robust
+from workbench.studies.trials.members import feature_matrix
 
 
 @dataclass(frozen=True)

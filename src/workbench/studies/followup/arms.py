@@ -15,9 +15,9 @@ from workbench.errors import WorkbenchError, named
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
-from workbench.studies.uplift.effect import AverageEffect, average_effect
-from workbench.studies.uplift.members import CONTROL, require_members
-from workbench.studies.uplift.words import amount, label, span
+from workbench.studies.trials.effect import AverageEffect, average_effect
+from workbench.studies.trials.members import CONTROL, require_members
+from workbench.studies.trials.words import amount, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng, one_thread, seeds
-from workbench.studies.uplift.members import arms, feature_matrix, numbers
+from workbench.studies.trials.members import arms, feature_matrix, numbers
 
 Learner = Literal["s", "t", "x", "dr", "r"]
 Validation = Literal["cross", "sequential"]

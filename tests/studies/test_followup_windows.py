@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.followup.lasting import contact_fatigue, staying
+from workbench.studies.followup.windows import Guard, effect_windows
 from workbench.studies.uplift import average_effect
-from workbench.studies.uplift.lasting import contact_fatigue, staying
-from workbench.studies.uplift.windows import Guard, effect_windows
 from workbench.warehouse import campaign_windows, exposures, open_warehouse
 
 DAYS = {30: "y30", 60: "y60", 90: "y90"}

@@ -13,8 +13,8 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named
 from workbench.result import Result
-from workbench.studies.uplift.checks import CampaignChecks, check_campaign
-from workbench.studies.uplift.members import CONTROL, require_members
+from workbench.studies.trials.checks import CampaignChecks, check_campaign
+from workbench.studies.trials.members import CONTROL, require_members
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

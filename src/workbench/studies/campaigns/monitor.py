@@ -13,8 +13,8 @@ from scipy.special import lambertw
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.members import arms, numbers
-from workbench.studies.uplift.words import figure, label, span
+from workbench.studies.trials.members import arms, numbers
+from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,11 +13,11 @@ from scipy import stats
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.uplift.checks import CampaignChecks
-from workbench.studies.uplift.effect import AverageEffect, average_effect
-from workbench.studies.uplift.means import ratio_set
-from workbench.studies.uplift.members import arms, numbers, require_members
-from workbench.studies.uplift.words import amount, label, span
+from workbench.studies.trials.checks import CampaignChecks
+from workbench.studies.trials.effect import AverageEffect, average_effect
+from workbench.studies.trials.means import ratio_set
+from workbench.studies.trials.members import arms, numbers, require_members
+from workbench.studies.trials.words import amount, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from statsmodels.stats.power import NormalIndPower
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.uplift.design import Spread, past_spread, plan_campaign, required_size
+from workbench.studies.campaigns.design import Spread, past_spread, plan_campaign, required_size
 
 Z = norm.ppf(0.975) + norm.ppf(0.8)
 FREE = {"members": 10_000, "wanted": 2.0}

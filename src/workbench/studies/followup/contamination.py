@@ -11,10 +11,10 @@ import pandas as pd
 from workbench.errors import WorkbenchError, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.uplift.checks import ALARM
-from workbench.studies.uplift.effect import AverageEffect, average_effect
-from workbench.studies.uplift.members import arms, require_members
-from workbench.studies.uplift.words import label, span
+from workbench.studies.trials.checks import ALARM
+from workbench.studies.trials.effect import AverageEffect, average_effect
+from workbench.studies.trials.members import arms, require_members
+from workbench.studies.trials.words import label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

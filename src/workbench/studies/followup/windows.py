@@ -12,9 +12,9 @@ from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.means import arm_means, variances
-from workbench.studies.uplift.members import arms, independent, indicator_columns, numbers
-from workbench.studies.uplift.words import figure, label, span
+from workbench.studies.trials.means import arm_means, variances
+from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
+from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.uplift.ledger import campaign_effects, campaign_ledger
+from workbench.studies.campaigns.ledger import campaign_effects, campaign_ledger
 
 # Rubin (1981), table 3: effects of coaching in eight schools and their standard errors.
 SCHOOLS = pd.DataFrame(

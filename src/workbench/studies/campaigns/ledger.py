@@ -13,9 +13,9 @@ from scipy.special import ndtr
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.effect import Interval, average_effect
-from workbench.studies.uplift.members import numbers
-from workbench.studies.uplift.words import figure, span
+from workbench.studies.trials.effect import Interval, average_effect
+from workbench.studies.trials.members import numbers
+from workbench.studies.trials.words import figure, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

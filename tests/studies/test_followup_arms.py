@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.followup.arms import arm_effects
+from workbench.studies.followup.attrition import attrition_bounds
+from workbench.studies.followup.contamination import contamination
 from workbench.studies.uplift import average_effect, check_campaign
-from workbench.studies.uplift.arms import arm_effects
-from workbench.studies.uplift.attrition import attrition_bounds
-from workbench.studies.uplift.contamination import contamination
 
 WINDOW = ("2026-04-01", "2026-07-01")
 

@@ -13,10 +13,10 @@ from scipy import stats
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.checks import CampaignChecks
-from workbench.studies.uplift.means import Means, arm_means, cluster_codes, doubly_robust_means, ratio_set, variances
-from workbench.studies.uplift.members import RARE, arms, independent, indicator_columns, numbers
-from workbench.studies.uplift.words import figure, label, span
+from workbench.studies.trials.checks import CampaignChecks
+from workbench.studies.trials.means import Means, arm_means, cluster_codes, doubly_robust_means, ratio_set, variances
+from workbench.studies.trials.members import RARE, arms, independent, indicator_columns, numbers
+from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

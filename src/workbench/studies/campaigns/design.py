@@ -13,9 +13,9 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.means import cluster_codes
-from workbench.studies.uplift.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.studies.uplift.words import amount, figure, label
+from workbench.studies.trials.means import cluster_codes
+from workbench.studies.trials.members import CONTROL, indicator_columns, numbers, require_members
+from workbench.studies.trials.words import amount, figure, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer
+from workbench.studies.campaigns.design import past_spread, plan_campaign
+from workbench.studies.followup.arms import arm_effects
+from workbench.studies.followup.attrition import attrition_bounds
+from workbench.studies.followup.delivery import complier_effect
 from workbench.studies.uplift import average_effect
-from workbench.studies.uplift.arms import arm_effects
-from workbench.studies.uplift.attrition import attrition_bounds
-from workbench.studies.uplift.delivery import complier_effect
-from workbench.studies.uplift.design import past_spread, plan_campaign
 
 
 def lot(members: int, share: float, rng: np.random.Generator, size: int = 1) -> np.ndarray:
