@@ -224,7 +224,7 @@ def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray
 
     >>> value = {pick: np.prod(np.array([2, 3, 5]) ** pick) for pick in product((0, 1), repeat=3)}
     >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
-    [6.17, 9.33, 13.5]
+    [6.67, 9.67, 12.67]
     """
     total = 0.0
     for others in product((0, 1), repeat=2):

@@ -114,8 +114,8 @@ class Improvement(Result):
     def headline(self) -> str:
         """Say what was changed, what the end of the scale allowed, and what follows."""
         asked = " and ".join(
-            f"{row['item']} by {row['asked']:+g} (on average {row['realised']:+.2f}, as {row['capped']:.0%} are too near "
-            "the end of the scale)"
+            f"{row['item']} by {row['asked']:+g} (on average {row['realised']:+.2f}, as {row['capped']:.0%} are too "
+            "near the end of the scale)"
             for row in self.changes.to_dict("records")
         )
         index = self.table[(self.table["quantity"] == "index") & (self.table["name"] == self.target)].iloc[0]
