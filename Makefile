@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := .venv-peers
 export PYTHONUTF8 := 1
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint notebooks lab prove bench lock clean
+.PHONY: help environment report test check lint notebooks lab prove bench peers conformance lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -17,6 +18,8 @@ help:
 	@echo "make lab      JupyterLab on the notebooks"
 	@echo "make prove    slow proof: simulations and scale"
 	@echo "make bench    ours against the peers, as ratios"
+	@echo "make peers    other programs to compare with, into an environment of their own"
+	@echo "make conformance   docs/conformance.md anew: our numbers beside published ones and the peers'"
 	@echo "make lock     requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove environment, data and reports that were made here"
 
@@ -61,10 +64,21 @@ lint: $(READY)
 lab: $(READY)
 	@$(BIN)/workbench lab
 
-prove: $(READY)
+# Peers are other programs' environment, never ours; without them what needs them is skipped, with the reason.
+$(PEERS)/.ready: benchmarks/peers.txt | $(READY)
+	@rm -rf $(PEERS) && $(PYTHON) -m venv $(PEERS)
+	@if $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt; then touch $@; \
+	  else rm -rf $(PEERS); echo "peers: $$(grep -v '^#' benchmarks/peers.txt | tr '\n' ' ')cannot be installed here"; fi
+
+peers: $(PEERS)/.ready
+
+prove: $(READY) peers
 	@$(BIN)/python -m pytest -m prove -s
 
-bench: $(READY)
+conformance: $(READY) peers
+	@$(BIN)/python tests/reference/conformance.py
+
+bench: $(READY) peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 lock:
@@ -72,4 +86,4 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:
-	rm -rf $(VENV) data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis

@@ -178,7 +178,7 @@ def interval(
     replicates = np.asarray(replicates, dtype=float).reshape(-1, estimate.size)
     tail = (1 - level) / 2
     if method == "normal":
-        half = norm.isf(tail) * np.nanstd(replicates, axis=0, ddof=1)
+        half = norm.isf(tail) * standard_error(replicates)
         return estimate - half, estimate + half
     z = norm.ppf([tail, 1 - tail])
     if method == "percentile":
@@ -192,13 +192,24 @@ def interval(
         if method == "bca":
             if jackknife is None:
                 raise WorkbenchError("bca needs the acceleration: pass jackknife=, or choose method='bc'.")
-            deviation = np.nanmean(jackknife, axis=0) - jackknife
+            given = np.maximum((~np.isnan(jackknife)).sum(axis=0), 1)
+            deviation = np.nansum(jackknife, axis=0) / given - jackknife
             spread = np.nansum(deviation**2, axis=0)
             cubes = np.nansum(deviation**3, axis=0)
             acceleration = np.divide(cubes, 6 * spread**1.5, out=np.zeros(estimate.size), where=spread > 0)
         shifted = bias + z[:, None]
         ends = norm.cdf(bias + shifted / (1 - acceleration * shifted))
     return tuple(_quantiles(replicates, ends))
+
+
+def standard_error(replicates: np.ndarray) -> np.ndarray:
+    """Standard deviation over the resamples that converged; NaN where there are none."""
+    given = ~np.isnan(replicates)
+    count = given.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(given, replicates, 0).sum(axis=0) / count
+        square = np.where(given, (replicates - mean) ** 2, 0).sum(axis=0)
+        return np.sqrt(np.where(count > 0, square, np.nan) / (count - 1))
 
 
 def _quantiles(replicates: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ province: str = "北京"  # name: the province
 SETUP = """
 import pandas as pd
 from matplotlib import pyplot as plt
-from workbench.reports.notebook import answer, record, show_figure, show_table, use_theme
+from workbench.reports.notebook import answer, record, show_figure, show_list, show_table, use_theme
 from workbench.result import Quantity
 use_theme()
 """
@@ -103,6 +103,29 @@ def test_hostile_text_is_text_in_page_and_sheet(made, root):
     assert [c.value for c in book.worksheets[0][4]] == [EVIL, "<10", "–"]
     assert {p.name for p in root.iterdir()} == {"notebooks", "reports"}
     assert list((root / "reports" / "runs").iterdir()) == []
+
+
+def test_a_list_is_published_with_its_page_and_only_whole(tmp_path):
+    """The page links to its files; a later failure keeps the good list and none of its own."""
+    rows = "show_list(pd.DataFrame({'customer_id': ['c1']}), name='targets', definition='<b>Best</b>.', as_of=as_of)"
+    head = ("# Acting", "from datetime import date", PARAMETERS, SETUP)
+    _notebook(tmp_path, "acting", *head, rows, "answer('Act.')")
+    folder = run(root=tmp_path, progress=False).slots[0].folder
+    page = (folder / "index.html").read_text("utf-8")
+    assert 'href="targets.list.csv"' in page and "&lt;b&gt;Best" in page and "1 row." in page
+    _notebook(
+        tmp_path,
+        "acting",
+        "# Acting",
+        "from datetime import date",
+        PARAMETERS,
+        SETUP,
+        rows.replace("c1", "c2"),
+        "1 / 0",
+    )
+    assert run(root=tmp_path, progress=False).slots[0].status == "failed"
+    assert "c1" in (folder / "targets.list.csv").read_text("utf-8-sig")
+    assert "failure.html" in {p.name for p in folder.iterdir()}
 
 
 def test_a_page_is_small_beside_its_figures(made):

@@ -61,7 +61,11 @@ def test_index_by_hand(index):
     row = index.table.set_index(["operator", "service", "construct"]).loc[("B", "fixed", "Satisfaction")]
     assert row["index"] == pytest.approx(by_hand)
     assert row["n"] == len(cell)
-    assert row["n_effective"] == pytest.approx(cell["weight"].sum() ** 2 / (cell["weight"] ** 2).sum())
+    score = 100 * (cell[list(outer.index)] @ outer - 1) / 9
+    simple = (share * (score - by_hand) ** 2).sum() / len(cell)
+    assert row["deff"] == pytest.approx(row["se"] ** 2 / simple)
+    assert row["n_effective"] == pytest.approx(len(cell) / row["deff"])
+    assert row["deff"] == pytest.approx(len(cell) * (share**2).sum(), rel=0.25)  # Kish's
     assert row["low"] < row["index"] < row["high"]
 
 

@@ -52,7 +52,18 @@ def test_warehouse_says_what_it_is(root):
 def test_survey_is_wide_ordered_and_keeps_missing_answers(root):
     """One column an item in natural order, one row an interview in order of its number."""
     wide = open_warehouse("shop", root=root).survey()
-    base = ["response_id", "wave", "operator", "province", "service", "channel", "weight"]
+    base = [
+        "response_id",
+        "wave",
+        "operator",
+        "province",
+        "service",
+        "channel",
+        "weight",
+        "customer_id",
+        "answered_on",
+        "request",
+    ]
     assert wide.columns.tolist() == [*base, "Q2", "Q10"]
     assert wide["response_id"].tolist() == ["1", "2", "3"]
     assert wide["Q2"].isna().tolist() == [False, True, False] and wide["Q10"].tolist() == [7.0, 5.0, 9.0]

@@ -489,7 +489,7 @@ def test_real_data_come_in_through_the_same_door(tmp_path, shared_data):
     assert members["history"].dtype == "float64" and set(members["zip_code"]) == {"Urban", "Surburban", "Rural"}
     survey = open_warehouse("mobi", root=tmp_path).survey("ECSI")
     source = pd.read_csv(shared_data / "mobi.csv")
-    assert survey.shape == (250, 7 + 24)
+    assert survey.shape == (250, 10 + 24)
     assert sorted(map(tuple, survey[source.columns].values)) == sorted(map(tuple, source.values.astype(float)))
     payments = open_warehouse("cdnow", root=tmp_path).table("payment")
     assert payments["customer_id"].nunique() == 2357 and (payments["amount"] == 0).sum() > 0

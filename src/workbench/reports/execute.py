@@ -23,7 +23,7 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.reports import page, sheets, tables
+from workbench.reports import lists, page, sheets, tables
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.slots import PACKAGE
 
@@ -139,6 +139,8 @@ def run_job(job: Job) -> dict[str, Any]:
         manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
         _write_report(job, notebook, said, manifest)
     else:
+        for half_done in job.folder.iterdir():
+            half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
         manifest |= {"refused": failure.refused}
         _write_failure(job, notebook, failure, manifest)
@@ -221,6 +223,7 @@ def _execute(notebook: Any, job: Job) -> Any:
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["WORKBENCH_HOME"] = str(job.root)
+    os.environ[lists.OUTPUT] = str(job.folder)
     so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
     deadline = time.monotonic() + job.timeout
     try:

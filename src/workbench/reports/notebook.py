@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
+from workbench.reports import lists, tables
 from workbench.reports.page import QUANTITIES
 from workbench.result import Quantity, Result
 
@@ -121,6 +121,26 @@ def show_table(
         {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
         {"kind": "table", "name": name},
     )
+
+
+def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) -> None:
+    """Write a list of customers to act on beside the report, and display what it is; the rows are in the files alone.
+
+    Parameters
+    ----------
+    frame, name, definition, as_of
+        As for `workbench.reports.lists.write_list`.
+
+    Raises
+    ------
+    WorkbenchError
+        If the list cannot be written: see there.
+    """
+    made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
+    said = (
+        f"List “{made.name}” as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
+    )
+    _display({"text/plain": said}, {"kind": "list", "name": made.name, "files": [file.name for file in made.files]})
 
 
 def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: str) -> None:

@@ -148,6 +148,8 @@ def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, 
         yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE))
     elif kind == "quantities":
         yield {"kind": "quantities", "rows": data[QUANTITIES]}
+    elif kind == "list":
+        yield {"kind": "list", "text": text, "files": [file for file in ours["files"] if "/" not in file]}
     elif kind == "figure":
         picture = base64.b64encode(base64.b64decode("".join(data["image/png"]))).decode("ascii")
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}

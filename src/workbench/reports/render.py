@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.reports import lists
 from workbench.reports.slots import Slot, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
@@ -158,9 +159,9 @@ def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
         return
     before = read_manifest(place)
     good = before if before.get("status") == "done" else before.get("last_good", {})
-    for name in _GOOD:
-        if (place / name).is_file():
-            shutil.copy2(place / name, made / name)
+    for path in [*(place / name for name in _GOOD), *place.glob(lists.PATTERN)]:
+        if path.is_file():
+            shutil.copy2(path, made / path.name)
     mark = (
         f"This is the last good version, of {str(good.get('finished', 'an earlier run'))[:16]}. "
         f"The run of {manifest['finished'][:16]} failed."

@@ -5,6 +5,7 @@ from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.outcomes import survey_outcomes
 
 __all__ = [
     "Account",
@@ -15,4 +16,5 @@ __all__ = [
     "feature_dictionary",
     "ingest",
     "open_warehouse",
+    "survey_outcomes",
 ]

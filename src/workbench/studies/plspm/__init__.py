@@ -19,15 +19,18 @@ from workbench.studies.plspm.groups import (
     compare_groups,
     measurement_invariance,
 )
-from workbench.studies.plspm.model import Construct, PathModel
+from workbench.studies.plspm.model import Construct, HigherOrder, PathModel
+from workbench.studies.plspm.moderation import Moderation, moderation
 from workbench.studies.plspm.predict import PlsPrediction, predict_pls
 
 __all__ = [
     "ConsistentPls",
     "Construct",
     "GroupDifferences",
+    "HigherOrder",
     "MeasurementInvariance",
     "Mediation",
+    "Moderation",
     "PathModel",
     "PlsBootstrap",
     "PlsFit",
@@ -41,6 +44,7 @@ __all__ = [
     "htmt_table",
     "measurement_invariance",
     "mediation",
+    "moderation",
     "path_diagram",
     "predict_pls",
     "reliability_table",

@@ -8,8 +8,8 @@ take those of d_j x_k^2 too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -34,11 +34,13 @@ class Answers:
 
     Attributes
     ----------
-    x : array, shape (n, items)
+    x : array, shape (n, items), or more columns
         Reversed items turned; 0 where missing. Whole answers on short scales are centred at a whole number, so that
-        sums of counts times products are exact even in single precision; others are standardised.
-    missing : bool array, shape (n, items)
-    center, scale, low, high : arrays, shape (items,)
+        sums of counts times products are exact even in single precision; others are standardised. Where the model has
+        interactions, the products of every two items of interacting constructs follow.
+    missing : bool array, as `x`
+    center, scale : arrays, one a column of `x`
+    low, high : arrays, shape (items,)
         In units of the questionnaire: answer = center + scale * x.
     weights : array, shape (n,)
         Mean 1.
@@ -132,7 +134,7 @@ def read_answers(
     _refuse_off_scale(values, model.items, low, high)
     turned = np.array([item in c.reversed for c in model.constructs for item in c.items])
     values = np.where(turned, low + high - values, values)
-    weight = _checked_weights(survey, weights)
+    weight = checked_weights(survey, weights)
 
     keep = weight > 0
     weightless = int((~keep).sum())
@@ -156,7 +158,36 @@ def read_answers(
     absent = np.isnan(values)
     x = np.where(absent, 0.0, (values - center) / scale)
     weight, pairwise = weight / weight.mean(), missing == "pairwise"
-    return Answers(x, absent, center, scale, low, high, weight, cell, cells, position, dropped, weightless, pairwise)
+    answers = Answers(x, absent, center, scale, low, high, weight, cell, cells, position, dropped, weightless, pairwise)
+    return _with_products(answers, model) if model.interactions else answers
+
+
+def product_columns(model: PathModel, interactions: Iterable[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Positions of the two items whose product each column of `Answers.x` after the items is."""
+    at = {item: place for place, item in enumerate(model.items)}
+    blocks = [[model.construct(name).items for name in pair] for pair in interactions]
+    pairs = list(dict.fromkeys((at[i], at[j]) for first, second in blocks for i in first for j in second))
+    return tuple(np.array(pairs).T.tolist())
+
+
+def _with_products(answers: Answers, model: PathModel) -> Answers:
+    """Append the products of items that moments of a product of scores take."""
+    first, second = product_columns(model, model.interactions.values())
+    gaps = answers.missing[:, [*first, *second]].any()
+    if gaps:
+        incomplete = [model.items[i] for i in dict.fromkeys([*first, *second]) if answers.missing[:, i].any()]
+        raise WorkbenchError(
+            f"{named(incomplete)} has missing answers, but an interaction takes the product of answers given. "
+            "Use missing='listwise'."
+        )
+    products = answers.x[:, first] * answers.x[:, second]
+    return replace(
+        answers,
+        x=np.hstack([answers.x, products]),
+        missing=np.hstack([answers.missing, np.zeros(products.shape, dtype=bool)]),
+        center=np.append(answers.center, np.zeros(len(first))),
+        scale=np.append(answers.scale, np.ones(len(first))),
+    )
 
 
 def moments(answers: Answers, rows: np.ndarray) -> Moments:
@@ -195,7 +226,7 @@ def moments(answers: Answers, rows: np.ndarray) -> Moments:
 
 def _single_is_exact(answers: Answers, rows: np.ndarray) -> bool:
     """Whether single precision, twice as fast, gives the same sums: all whole, none beyond what it holds."""
-    if rows.dtype != np.float32 or not answers.countable:
+    if rows.dtype != np.float32 or not answers.countable or answers.x.shape[1] > len(answers.low):
         return False
     return CHUNK * float(rows.max()) * SHORT**2 < WHOLE_UP_TO
 
@@ -294,7 +325,8 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
         )
 
 
-def _checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
+def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
+    """Give one usable weight a respondent, or refuse."""
     if weights is None:
         return np.ones(len(survey))
     if isinstance(weights, str):

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from workbench.errors import WorkbenchError
 from workbench.studies.plspm.answers import Answers, Moments
 from workbench.studies.plspm.model import PathModel
 
@@ -32,6 +33,21 @@ class Plan:
     """A path model as positions: k constructs, p items."""
 
     model: PathModel
+
+    def __post_init__(self) -> None:
+        if self.model.stages:
+            raise WorkbenchError(
+                "a model with higher-order constructs or interactions is fitted in two stages, which fit_pls and "
+                "bootstrap_pls do. This analysis takes a model without them."
+            )
+
+    @cached_property
+    def products(self) -> dict[int, tuple[str, str]]:
+        """Factors of each interaction (second stage only), by position."""
+        pairs = {
+            c: tuple(n.split("*")) for c, n in enumerate(self.model.names) if self.model.construct(n).items == (n,)
+        }
+        return {c: pair for c, pair in pairs.items() if len(pair) == 2 and set(pair) <= set(self.model.names)}
 
     @cached_property
     def at(self) -> dict[str, int]:
@@ -107,6 +123,7 @@ class Plan:
             "correlation": met,
             "weight": owned,
             "loading": owned,
+            "product_sd": [names[c] for c in self.products],
         }
         return [(quantity, name) for quantity, group in parts.items() for name in group]
 
@@ -197,6 +214,7 @@ def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution)
             score[:, plan.pairs[0], plan.pairs[1]],
             weight,
             loading,
+            moment.sd[:, [plan.start[c] for c in plan.products]],
         ]
     return np.hstack(parts)
 
@@ -206,12 +224,21 @@ def score_correlation(plan: Plan, weight: np.ndarray, crossed: np.ndarray) -> np
     return np.add.reduceat(weight[:, :, None] * crossed, plan.start, axis=1)
 
 
+def correlations(plan: Plan, values: np.ndarray) -> np.ndarray:
+    """Correlations of the constructs, shape (B, k, k), from rows of quantities."""
+    between = np.tile(np.eye(len(plan.size)), (len(values), 1, 1))
+    first, second = plan.pairs
+    given = values[:, [quantity == "correlation" for quantity, _ in plan.labels]]
+    between[:, first, second] = between[:, second, first] = given
+    return between
+
+
 def structure(plan: Plan, score: np.ndarray) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
     """Path coefficients by (source, target) and R2 by target, from correlations of constructs, shape (B, k, k)."""
     columns = np.ascontiguousarray(score.transpose(1, 2, 0))
     path, r2 = {}, {}
     for target, sources in plan.sources.items():
-        coefficients = _regressed(columns, target, sources)
+        coefficients = regressed(columns, target, sources)
         path.update({(source, target): value for source, value in zip(sources, coefficients, strict=True)})
         r2[target] = (coefficients * columns[sources, target]).sum(axis=0)
     return path, r2
@@ -249,7 +276,7 @@ def _inner(plan: Plan, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) 
         columns = np.ascontiguousarray(score.transpose(1, 2, 0))
         for target, sources in plan.sources.items():
             if len(sources) > 1:
-                for source, value in zip(sources, _regressed(columns, target, sources), strict=True):
+                for source, value in zip(sources, regressed(columns, target, sources), strict=True):
                     inner[:, target, source] = value
     return inner
 
@@ -263,7 +290,7 @@ def _outer(plan: Plan, r: np.ndarray, crossed: np.ndarray, inner: np.ndarray) ->
     return weight
 
 
-def _regressed(score: np.ndarray, target: int, sources: list[int]) -> np.ndarray:
+def regressed(score: np.ndarray, target: int, sources: list[int]) -> np.ndarray:
     """Coefficients of a regression of one score on others; `score` has shape (k, k, B)."""
     if len(sources) == 1:
         return score[sources, target]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds
+from workbench.resampling import IntervalMethod, Rng, bootstrap_weights, interval, one_thread, seeds, standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
+from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, checked_weights, moments, read_answers
 from workbench.studies.plspm.batch import Label, Plan, Scheme, estimates, solve
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.stages import Stages
 from workbench.studies.plspm.verdicts import bootstrap_verdicts
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 BATCH = 512
 CELLS = 1 << 24
 JACKKNIFE_GROUPS = 500
+BLOCK = 64
+Calibrate = Callable[[np.ndarray, np.ndarray], np.ndarray]
+ReplicateWeights = Sequence[str] | np.ndarray | pd.DataFrame | None
 Columns = str | Sequence[str] | np.ndarray | pd.Series | None
 
 
@@ -64,22 +69,29 @@ class PlsBootstrap(Result):
         Columns of `replicates`.
     table : DataFrame
         What `summary` gives.
-    interval : {"percentile", "bc", "bca", "normal"}
+    interval : {"percentile", "bc", "bca", "normal", "replicate"}
+        The last where replicate weights were given.
     level : float
     failed : int
         Resamples that did not converge; they are in no interval.
     left_out : array, shape (groups, quantities), or None
         As `replicates`, with a respondent or group left out at a time; only for "bca".
+    scale : array, shape (replicates,), or None
+        What each squared difference from the estimate adds to the variance; only for replicate weights.
+    df : float
+        Degrees of freedom of the t intervals from replicate weights.
     """
 
     fit: PlsFit
     replicates: np.ndarray
     labels: list[Label]
     table: pd.DataFrame
-    interval: IntervalMethod
+    interval: IntervalMethod | Literal["replicate"]
     level: float
     failed: int
     left_out: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    df: float = np.inf
 
     def headline(self) -> str:
         """Say which path is strongest, with its interval, and how many resamples failed."""
@@ -105,7 +117,7 @@ class PlsBootstrap(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Name paths, R2 and the pooled index."""
         units = {"path": "1", "r2": "share", "index": "points"}
-        for row in self.table[self.table["quantity"].isin(units)].itertuples():
+        for row in self.table[self.table["quantity"].isin(units)].dropna(subset=["estimate"]).itertuples():
             name = f"index[construct={row.name}]" if row.quantity == "index" else f"{row.quantity}[{row.name}]"
             yield Quantity(name, row.estimate, units[row.quantity], row.low, row.high)
 
@@ -124,8 +136,7 @@ class PlsBootstrap(Result):
         estimate = function(self.fit.estimates.to_numpy()[None])[0]
         drawn = function(self.replicates)
         left_out = None if self.left_out is None else function(self.left_out)
-        low, high = interval(estimate, drawn, method=self.interval, level=self.level, jackknife=left_out)
-        return pd.DataFrame({"estimate": estimate, "se": standard_error(drawn), "low": low, "high": high})
+        return _intervals(estimate, drawn, self.interval, self.level, left_out, self.scale, self.df)
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -146,6 +157,10 @@ def bootstrap_pls(
     scheme: Scheme = "path",
     missing: Missing = "mean",
     tolerance: float = 1e-7,
+    calibrate: Calibrate | None = None,
+    replicate_weights: ReplicateWeights = None,
+    replicate_scale: float | Sequence[float] | None = None,
+    replicate_df: float | None = None,
     rng: Rng = 0,
 ) -> PlsBootstrap:
     """Fit a path model and resample respondents to say how sure everything in it is.
@@ -163,6 +178,17 @@ def bootstrap_pls(
     strata, clusters : str, list of str, or array, optional
         Columns of `survey` (or one code a respondent): respondents are drawn within strata; clusters are
         drawn whole.
+    calibrate : callable, optional
+        Adjusts weights anew in the survey and in every resample (raking): from rows, shape (B, m), of what multiplies
+        the survey weight, and positions, shape (m,), in `survey` of the respondents they are of, to adjusted rows. A
+        row of NaN counts as one that did not converge.
+    replicate_weights : list of str, or array of shape (respondents, R), optional
+        Replicate weights shipped with the survey (columns, or numbers) instead of resamples; `weights` is then the full
+        sample's. The variance is the sum of replicate_scale x (replicate - estimate)², intervals are by t.
+    replicate_scale : float or one a replicate
+        For instance 1/R (balanced repeated replication, bootstrap), 1/(R(1 - k)²) (Fay), (R - 1)/R (jackknife).
+    replicate_df : float, optional
+        Degrees of freedom; R if not given. Designs with strata have fewer: clusters less strata.
     rng : int or Generator
 
     Returns
@@ -182,22 +208,74 @@ def bootstrap_pls(
     strata_of, clusters_of = _codes(survey, strata, "strata"), _codes(survey, clusters, "clusters")
     within = pd.DataFrame({"strata": strata_of, "clusters": clusters_of})
     answers = read_answers(survey, model, weights=weights, missing=missing, within=within)
-    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
-    refuse_unconverged(fit)
-    stratum = None if strata is None else strata_of[answers.position]
-    cluster = None if clusters is None else clusters_of[answers.position]
-    draw, groups = seeds(rng, 2)
+    shipped, scale = _shipped(survey, weights, replicate_weights, replicate_scale)
     n = len(answers.x)
-    rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
-    found = resample(answers, fit, rows, tolerance)
-    left_out = None
-    if interval == "bca":
-        left_out = resample(
-            answers, fit, _leave_out(n, stratum, cluster, np.random.default_rng(groups)), tolerance
-        ).values
-    labels = Plan(model).labels
-    table = _table(fit.estimates.to_numpy(), found.values, labels, interval, level, left_out)
-    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed, left_out)
+
+    def adjusted(rows: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+        return rows if calibrate is None else (_calibrated(calibrate, block, answers.position) for block in rows)
+
+    counted = next(iter(adjusted([np.ones((1, n))])))[0]
+    if np.isnan(counted).any():
+        raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
+    fit = fit_answers(
+        replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
+    )
+    refuse_unconverged(fit)
+    labels, left_out = Plan(fit.model).labels, None
+    if shipped is not None:
+        if strata is not None or clusters is not None:
+            raise WorkbenchError("replicate weights carry the design. Leave strata= and clusters= away.")
+        interval, df = "replicate", shipped.shape[1] if replicate_df is None else replicate_df
+        ratio = (shipped[answers.position] / answers.weights[:, None]).T
+        rows = (ratio[start : start + BLOCK] for start in range(0, len(ratio), BLOCK))
+    else:
+        df = np.inf
+        stratum = None if strata is None else strata_of[answers.position]
+        cluster = None if clusters is None else clusters_of[answers.position]
+        draw, groups = seeds(rng, 2)
+        rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
+        if interval == "bca":
+            apart = _leave_out(n, stratum, cluster, np.random.default_rng(groups))
+            left_out = resample(answers, fit, adjusted(apart), tolerance).values
+    found = resample(answers, fit, adjusted(rows), tolerance)
+    table = pd.DataFrame(labels, columns=["quantity", "name"])
+    estimate = fit.estimates.to_numpy()
+    table = table.join(_intervals(estimate, found.values, interval, level, left_out, scale, df))
+    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed, left_out, scale, df)
+
+
+def _calibrated(calibrate: Calibrate, rows: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Rows as `calibrate` adjusts them, in double precision (they are counts no more)."""
+    found = np.asarray(calibrate(rows, position), dtype=float)
+    if found.shape != rows.shape or (found < 0).any() or np.isinf(found).any():
+        raise WorkbenchError(f"calibrate= must give {rows.shape} weights of 0 or more; it gave shape {found.shape}.")
+    return found
+
+
+def _shipped(survey, weights, columns, scale) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Replicate weights, shape (respondents, R), and the scale of each."""
+    if columns is None:
+        if scale is not None:
+            raise WorkbenchError("replicate_scale= comes with replicate_weights=. Name their columns.")
+        return None, None
+    columns = [columns] if isinstance(columns, str) else columns
+    if not isinstance(columns, (np.ndarray, pd.DataFrame)):
+        require_columns(survey, columns, "survey", hint="replicate_weights= names columns.")
+        columns = survey[list(columns)]
+    table = pd.DataFrame(columns)
+    if len(table) != len(survey) or table.shape[1] < 2 or scale is None:
+        raise WorkbenchError(
+            f"replicate_weights has {len(table)} rows for {len(survey)} respondents and {table.shape[1]} columns, "
+            f"replicate_scale={scale}. Give a row each, two columns or more, and the scale of the survey's handbook."
+        )
+    shipped = np.column_stack([checked_weights(survey, table[column].to_numpy()) for column in table])
+    astray = int(((checked_weights(survey, weights) == 0) & (shipped > 0).any(axis=1)).sum())
+    if astray:
+        raise WorkbenchError(f"{astray} respondents have weight 0 but a replicate weight above 0. Do they belong?")
+    factor = np.asarray(scale, dtype=float)
+    if factor.ndim > 1 or factor.size not in (1, shipped.shape[1]) or not (factor > 0).all():
+        raise WorkbenchError(f"replicate_scale={scale!r}: give a number above 0, or one for each replicate.")
+    return shipped, np.broadcast_to(factor, shipped.shape[1])
 
 
 def check_resampling(resamples: int, level: float) -> None:
@@ -216,12 +294,18 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     CannotAnswer
         If fewer than half of the rows converge.
     """
-    plan, start = Plan(fit.model), fit.weights.to_numpy()
+    plan, start, ends = Plan(fit.model), fit.weights.to_numpy(), answers
+    if fit.first:
+        stages = Stages(fit.first.model, fit.model)
+        ends, below = stages.answers(answers), fit.first.weights.to_numpy()
     values, weights, cell_means, failed = [], [], [], 0
     with one_thread():
-        for moment in _batches(moments(answers, block) for block in _gathered(rows)):
+        blocks = (moments(answers, block) for block in _gathered(rows, np.concatenate, _enough_rows))
+        for moment in _gathered(blocks, _joined, lambda parts: sum(len(m.mean) for m in parts) >= BATCH):
+            if fit.first:
+                moment = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
-            value = estimates(plan, answers, moment, solution)
+            value = estimates(plan, ends, moment, solution)
             with np.errstate(all="ignore"):
                 raw = solution.weight / moment.sd
                 raw /= np.add.reduceat(raw, plan.start, axis=1)[:, plan.owner]
@@ -240,29 +324,21 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     return found
 
 
-def _gathered(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join blocks of rows: the products of answers are then computed fewer times."""
-    waiting: list[np.ndarray] = []
-    for block in rows:
-        waiting.append(block)
-        held = sum(map(len, waiting))
-        if held >= BATCH or (held + len(block)) * block.shape[1] > CELLS:
-            yield np.concatenate(waiting) if len(waiting) > 1 else block
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
-
-
-def _batches(parts: Iterator[Moments]) -> Iterator[Moments]:
-    """Join moments to batches that are worth a step of the algorithm."""
-    waiting: list[Moments] = []
+def _gathered(parts: Iterable, join: Callable, whole: Callable[[list], bool]) -> Iterator:
+    """Join parts until they are a whole: fewer and larger steps."""
+    waiting: list = []
     for part in parts:
         waiting.append(part)
-        if sum(len(m.mean) for m in waiting) >= BATCH:
-            yield _joined(waiting)
+        if whole(waiting):
+            yield join(waiting)
             waiting = []
     if waiting:
-        yield _joined(waiting)
+        yield join(waiting)
+
+
+def _enough_rows(blocks: list[np.ndarray]) -> bool:
+    held, (last, n) = sum(map(len, blocks)), blocks[-1].shape
+    return held >= BATCH or (held + last) * n > CELLS
 
 
 def _joined(parts: list[Moments]) -> Moments:
@@ -270,21 +346,19 @@ def _joined(parts: list[Moments]) -> Moments:
     return Moments(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def _table(estimate, replicates, labels, method, level, left_out) -> pd.DataFrame:
-    low, high = interval(estimate, replicates, method=method, level=level, jackknife=left_out)
-    spread = standard_error(replicates)
-    table = pd.DataFrame(labels, columns=["quantity", "name"])
-    return table.assign(estimate=estimate, se=spread, low=low, high=high)
-
-
-def standard_error(replicates: np.ndarray) -> np.ndarray:
-    """Standard deviation over the resamples that converged; NaN where there are none."""
-    given = ~np.isnan(replicates)
-    count = given.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(given, replicates, 0).sum(axis=0) / count
-        square = np.where(given, (replicates - mean) ** 2, 0).sum(axis=0)
-        return np.sqrt(square / (count - 1))
+def _intervals(estimate, drawn, method, level, left_out, scale, df) -> pd.DataFrame:
+    """Tabulate estimate, se, low, high."""
+    if method == "replicate":
+        share = np.where(np.isnan(drawn), np.nan, scale[:, None])
+        used = np.nansum(share, axis=0)
+        variance = np.nansum(share * (drawn - estimate) ** 2, axis=0) * scale.sum()
+        spread = np.sqrt(np.divide(variance, used, out=np.full(len(used), np.nan), where=used > 0))
+        half = student.ppf((1 + level) / 2, df) * spread
+        low, high = estimate - half, estimate + half
+    else:
+        low, high = interval(estimate, drawn, method=method, level=level, jackknife=left_out)
+        spread = standard_error(drawn)
+    return pd.DataFrame({"estimate": estimate, "se": spread, "low": low, "high": high})
 
 
 def _codes(survey: pd.DataFrame, columns: Columns, what: str) -> np.ndarray:
@@ -315,7 +389,7 @@ def _leave_out(n, stratum, cluster, generator) -> Iterator[np.ndarray]:
     group = of_unit[unit]
     code = np.zeros(n, int) if stratum is None else np.unique(stratum, return_inverse=True)[1]
     size = np.bincount(code)
-    for first, last in pairwise([*range(0, groups, 64), groups]):
+    for first, last in pairwise([*range(0, groups, BLOCK), groups]):
         block = np.ones((last - first, n))
         for row, g in enumerate(range(first, last)):
             out = group == g

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.errors import CannotAnswer
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.batch import Plan, structure
+from workbench.studies.plspm.batch import Plan, correlations, structure
 from workbench.studies.plspm.bootstrap import PlsBootstrap
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import PlsFit
@@ -94,6 +95,8 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     boot = fitted if isinstance(fitted, PlsBootstrap) else None
     fit = fitted.fit if boot else fitted
     plan = Plan(fit.model)
+    if plan.products:
+        raise CannotAnswer("the error of a product of scores is not that of its items. Leave the interactions out.")
 
     def corrected(values: np.ndarray) -> np.ndarray:
         return _corrected(plan, values)
@@ -132,12 +135,11 @@ def _corrected(plan: Plan, values: np.ndarray) -> np.ndarray:
     reliability = values[:, kind == "rho_a"].copy()
     reliability[:, plan.formative] = 1.0
     place, k = plan.at, len(plan.size)
-    between = np.tile(np.eye(k), (len(values), 1, 1))
+    diagonal = np.arange(k)
     with np.errstate(invalid="ignore", divide="ignore"):
         root = np.sqrt(reliability)
-        first, second = plan.pairs
-        raised = values[:, kind == "correlation"] / (root[:, first] * root[:, second])
-        between[:, first, second] = between[:, second, first] = raised
+        between = correlations(plan, values) / (root[:, :, None] * root[:, None, :])
+        between[:, diagonal, diagonal] = 1.0
         path, r2 = structure(plan, between)
         own = weight * (root / np.add.reduceat(weight**2, plan.start, axis=1))[:, plan.owner]
     factor = (plan.size > 1) & ~np.isin(np.arange(k), plan.formative)
@@ -145,7 +147,7 @@ def _corrected(plan: Plan, values: np.ndarray) -> np.ndarray:
         [
             *(path[place[s], place[t]] for s, t in plan.model.edges),
             *(r2[c] for c in sorted(r2)),
-            raised,
+            between[:, *plan.pairs],
             np.where(factor[plan.owner], own, loading),
         ]
     )

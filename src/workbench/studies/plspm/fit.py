@@ -11,10 +11,11 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.resampling import one_thread
 from workbench.result import Result
-from workbench.studies.plspm.answers import Answers, Missing, Weights, moments, read_answers
+from workbench.studies.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.studies.plspm.batch import ITERATIONS, Plan, Scheme, estimates, solve
 from workbench.studies.plspm.diagram import path_diagram
 from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.stages import Stages, first_moments
 from workbench.studies.plspm.verdicts import fit_verdicts
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class PlsFit(Result):
         Respondents left out for a missing answer.
     estimates : Series by (quantity, name)
         All of the above as `bootstrap_pls` names it; the index also where it is not defined.
+    first : PlsFit or None
+        The first stage, where the model has higher-order constructs or interactions; `model` and all else are then
+        of the second, in which dimensions (0-100) and products of scores are items.
     """
 
     model: PathModel
@@ -87,6 +91,7 @@ class PlsFit(Result):
     missing: int
     dropped: int
     estimates: pd.Series
+    first: PlsFit | None = None
 
     def headline(self) -> str:
         """Say how well the model explains what it is about."""
@@ -169,12 +174,25 @@ def check_scheme(scheme: str) -> Scheme:
 
 def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance: float) -> PlsFit:
     """Fit a path model to answers that were checked already."""
-    plan = Plan(model)
     with one_thread():
         moment = moments(answers, np.ones((1, len(answers.x))))
-        _refuse_contradiction(moment.correlation[0])
-        solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance)
-        values = estimates(plan, answers, moment, solution)[0]
+        if not model.stages:
+            return _fitted(answers, model, moment, scheme, tolerance)
+        first = _fitted(answers, model.stages[0], first_moments(model.stages[0], moment), scheme, tolerance)
+        refuse_unconverged(first)
+        stages = Stages(*model.stages)
+        upper = stages.moments(answers, moment, scheme=scheme, tolerance=tolerance)
+        return _fitted(stages.answers(answers), model.stages[1], upper, scheme, tolerance, first)
+
+
+def _fitted(
+    answers: Answers, model: PathModel, moment: Moments, scheme: Scheme, tolerance: float, first: PlsFit | None = None
+) -> PlsFit:
+    """Fit a model of one stage to moments of one row."""
+    plan = Plan(model)
+    _refuse_contradiction(moment.correlation[0])
+    solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance)
+    values = estimates(plan, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
         raise CannotAnswer(
             "the answers do not determine the outer weights: an item copies others of its construct, or a "
@@ -213,6 +231,7 @@ def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance
         missing=int(answers.missing.sum()),
         dropped=answers.dropped,
         estimates=table,
+        first=first,
     )
 
 

@@ -15,7 +15,8 @@ from workbench.errors import WorkbenchError, named, nearest, unknown
 
 Mode = Literal["A", "B"]
 CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed")
-MODEL_KEYS = ("title", "construct", "paths", "missing_codes")
+HIGHER_ORDER_KEYS = ("name", "dimensions", "mode")
+MODEL_KEYS = ("title", "construct", "higher_order", "paths", "missing_codes")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,30 @@ class Construct:
 
 
 @dataclass(frozen=True)
+class HigherOrder:
+    """A construct of constructs: quality, of network quality and service quality.
+
+    Parameters
+    ----------
+    name : str
+    dimensions : sequence of str
+        Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
+    mode : {"A", "B"}
+        As for items: dimensions reflect the construct, or form it.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+    mode: Mode = "A"
+
+    def __post_init__(self) -> None:
+        as_construct = Construct(self.name, self.dimensions, self.mode, 0.0, 100.0)
+        object.__setattr__(self, "dimensions", as_construct.items)
+        if len(self.dimensions) < 2:
+            raise WorkbenchError(f"higher-order construct '{self.name}' has one dimension. Name two or more.")
+
+
+@dataclass(frozen=True)
 class PathModel:
     """Constructs and the paths between them, checked when built.
 
@@ -107,16 +132,19 @@ class PathModel:
     ----------
     constructs : sequence of Construct
     paths : mapping of target to its sources
-        ``{"Expectation": ("Image",)}`` draws Image -> Expectation.
+        ``{"Expectation": ("Image",)}`` draws Image -> Expectation. A source ``"Image*Value"`` is the interaction of two
+        constructs that lead to the same target.
     title : str
     missing_codes : sequence of float
         Numbers that stand for "no answer", for instance -99.
+    higher_order : sequence of HigherOrder
 
     Raises
     ------
     WorkbenchError
         If a construct is named twice, shares an item with another, has no path, or is unknown to the paths; if
-        a path is drawn twice or to itself; if paths run in a circle.
+        a path is drawn twice or to itself; if paths run in a circle; if a path leads to a dimension of a higher-order
+        construct, or to an interaction; if an interaction stands without both of its constructs.
 
     Examples
     --------
@@ -129,6 +157,7 @@ class PathModel:
     paths: Mapping[str, tuple[str, ...]]
     title: str = ""
     missing_codes: tuple[float, ...] = field(default=())
+    higher_order: tuple[HigherOrder, ...] = field(default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constructs", tuple(self.constructs))
@@ -137,12 +166,14 @@ class PathModel:
                 raise WorkbenchError(f"paths to '{target}': one text. Give a list, like ['{sources}'].")
         object.__setattr__(self, "paths", {t: tuple(s) for t, s in self.paths.items() if len(s)})
         object.__setattr__(self, "missing_codes", tuple(self.missing_codes))
+        object.__setattr__(self, "higher_order", tuple(self.higher_order))
         self._check_constructs()
-        self._check_paths()
+        if self.stages is None:
+            self._check_paths()
 
     @classmethod
     def from_toml(cls, file: str | Path) -> PathModel:
-        """Read a model from a TOML file with `[[construct]]` tables and a `[paths]` table.
+        """Read a model from a TOML file with `[[construct]]` (and `[[higher_order]]`) tables and a `[paths]` table.
 
         Raises
         ------
@@ -157,18 +188,20 @@ class PathModel:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
             raise WorkbenchError(f"the model {file} is not TOML in UTF-8: {reason}.") from None
         _known_keys(content, MODEL_KEYS, f"the model {file.name}")
-        constructs = content.get("construct", [])
-        if not isinstance(constructs, list) or not isinstance(content.get("paths", {}), dict):
+        tables = {kind: content.get(kind, []) for kind in ("construct", "higher_order")}
+        if not all(isinstance(t, list) for t in tables.values()) or not isinstance(content.get("paths", {}), dict):
             raise WorkbenchError(f"the model {file.name} needs [[construct]] tables and one [paths] table.")
-        for number, table in enumerate(constructs, 1):
-            _known_keys(table, CONSTRUCT_KEYS, f"construct {table.get('name', number)} of the model {file.name}")
-            if "name" not in table or "items" not in table:
-                raise WorkbenchError(f"construct {number} of the model {file.name} needs name and items.")
+        for kind, known in (("construct", CONSTRUCT_KEYS), ("higher_order", HIGHER_ORDER_KEYS)):
+            for number, table in enumerate(tables[kind], 1):
+                _known_keys(table, known, f"{kind} {table.get('name', number)} of the model {file.name}")
+                if "name" not in table or known[1] not in table:
+                    raise WorkbenchError(f"{kind} {number} of the model {file.name} needs name and {known[1]}.")
         return cls(
-            [Construct(**table) for table in constructs],
+            [Construct(**table) for table in tables["construct"]],
             content.get("paths", {}),
             title=content.get("title", ""),
             missing_codes=content.get("missing_codes", ()),
+            higher_order=[HigherOrder(**table) for table in tables["higher_order"]],
         )
 
     def _check_constructs(self) -> None:
@@ -201,6 +234,75 @@ class PathModel:
         if len(self.order) < len(self.names):
             circle = [name for name in self.names if name not in self.order]
             raise WorkbenchError(f"the paths run in a circle through {named(circle)}. Remove one of its paths.")
+
+    @cached_property
+    def interactions(self) -> dict[str, tuple[str, str]]:
+        """Constructs whose scores make each product, by its name."""
+        known = [*self.names, *(h.name for h in self.higher_order)]
+        products = dict.fromkeys(s for s in (n for e in self.edges for n in e) if "*" in s and s not in known)
+        return {p: tuple(p.split("*")) for p in products if len(f := p.split("*")) == 2 and set(f) <= set(known)}
+
+    @cached_property
+    def stages(self) -> tuple[PathModel, PathModel] | None:
+        """The models of both stages, if there are higher-order constructs or interactions (else None).
+
+        In the first, dimensions take the place of their construct and there is no interaction. In the second, the
+        dimensions' scores are the items of their construct and the product of two scores the item of an interaction.
+        """
+        if not self.higher_order and not self.interactions:
+            return None
+        parts = self._dimensions()
+        for target, sources in self.paths.items():
+            if target in self.interactions:
+                raise WorkbenchError(f"'{target}' is a product, so no path can lead to it. Remove it from the targets.")
+            for product in (source for source in sources if source in self.interactions):
+                self._check_interaction(product, target, parts)
+
+        def expanded(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(part for name in names if name not in self.interactions for part in parts.get(name, [name]))
+
+        place = {h.dimensions[0]: Construct(h.name, h.dimensions, h.mode, 0.0, 100.0) for h in self.higher_order}
+        inner = {d for dimensions in parts.values() for d in dimensions}
+        upper = [place.get(c.name, c) for c in self.constructs if c.name in place or c.name not in inner]
+        upper += [Construct(name, (name,), low=0.0, high=1.0) for name in self.interactions]
+        second = PathModel(upper, self.paths, self.title, self.missing_codes)
+        lower = {part: expanded(sources) for target, sources in self.paths.items() for part in expanded([target])}
+        return PathModel(self.constructs, lower, self.title, self.missing_codes), second
+
+    def _dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Dimensions of each higher-order construct, checked."""
+        owner: dict[str, str] = {}
+        touched = {name for edge in self.edges for name in edge}
+        for higher in self.higher_order:
+            if higher.name in self.names:
+                raise WorkbenchError(f"two constructs are called '{higher.name}'. Give each its own name.")
+            for part in higher.dimensions:
+                if part not in self.names:
+                    raise unknown("construct", part, self.names, f"higher-order construct '{higher.name}'")
+                if part in owner:
+                    raise WorkbenchError(
+                        f"'{part}' is a dimension of '{owner[part]}' and of '{higher.name}'. Leave it in one of them."
+                    )
+                if part in touched:
+                    raise WorkbenchError(
+                        f"'{part}' is a dimension of '{higher.name}', but a path leads to or from it. Let the path "
+                        f"lead to or from '{higher.name}'."
+                    )
+                owner[part] = higher.name
+        return {h.name: h.dimensions for h in self.higher_order}
+
+    def _check_interaction(self, product: str, target: str, higher: Mapping[str, object]) -> None:
+        first, second = self.interactions[product]
+        if first == second:
+            raise WorkbenchError(f"'{product}' is a construct times itself. Name two different constructs.")
+        for factor in (first, second):
+            if factor in higher:
+                raise WorkbenchError(f"'{product}': '{factor}' is of higher order. Name constructs that have items.")
+            if factor not in self.paths[target]:
+                raise WorkbenchError(
+                    f"'{product}' leads to '{target}', but '{factor}' does not: its own effect would be taken for the "
+                    f"interaction's. Add '{factor}' to the sources of '{target}'."
+                )
 
     @property
     def names(self) -> tuple[str, ...]:

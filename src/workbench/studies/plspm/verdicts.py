@@ -34,8 +34,10 @@ def fit_verdicts(fit: PlsFit) -> tuple[str, ...]:
                 f"{name}: the outer weight of {item} is negative ({weight:.3f}), so the index of {name} is not "
                 "defined. Check the item's coding, or leave it out."
             )
-    for name in fit.model.names:
-        said += _reliability_verdicts(name, fit.rho_a[name], fit.ave[name])
+    for stage in (fit.first, fit) if fit.first else (fit,):
+        for name in stage.model.names:
+            if stage is fit or name not in fit.model.names:
+                said += _reliability_verdicts(name, stage.rho_a[name], stage.ave[name])
     said += [
         f"{first} and {second} are hardly distinct: HTMT is {value:.3f}, above {DISTINCT:g}. "
         "Read their separate effects with care."
@@ -53,6 +55,8 @@ def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
             f"{boot.failed:,} of {len(boot.replicates):,} resamples did not converge and are in no interval, so "
             "intervals may be too narrow."
         )
+    if boot.scale is not None:
+        return tuple(said)
     drawn = max(len(boot.replicates) - boot.failed, 1)
     with np.errstate(invalid="ignore"):
         negative = pd.Series((boot.replicates < 0).sum(axis=0) / drawn, index=pd.MultiIndex.from_tuples(boot.labels))

@@ -1,11 +1,16 @@
 """How satisfied are customers, with whom, and what would raise it?
 
-index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. gaps.py:
-differences between operators against noise. drivers.py: the paths that lead to satisfaction, how well they
-are measured, and where a point is easiest to gain.
+index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py:
+whether a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins. gaps.py:
+differences between operators against noise. ranks.py: the ranks that noise leaves possible, and whether operators' own
+weights would change them. items.py: which items a gap comes from. change.py: why the index moved between waves.
+drivers.py: the paths that lead to satisfaction, and where a point is easiest to gain. competitors.py: the same beside
+the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need of each resample.
 """
 
 from workbench.studies.plspm import Construct, PathModel, path_diagram
+from workbench.studies.satisfaction.change import WaveChange, wave_change
+from workbench.studies.satisfaction.competitors import CompetitorMap, competitor_map
 from workbench.studies.satisfaction.drivers import (
     ImportancePerformance,
     PathEffects,
@@ -14,17 +19,47 @@ from workbench.studies.satisfaction.drivers import (
 )
 from workbench.studies.satisfaction.gaps import OperatorGaps, operator_gaps
 from workbench.studies.satisfaction.index import SatisfactionIndex, satisfaction_index
+from workbench.studies.satisfaction.items import ItemGaps, gap_to_items
+from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenIndex, index_precision, shrunken_index
+from workbench.studies.satisfaction.priorities import (
+    Improvement,
+    ItemPriorities,
+    item_priorities,
+    simulate_improvement,
+)
+from workbench.studies.satisfaction.ranks import OperatorRanks, OwnWeights, operator_ranks, own_weights
+from workbench.studies.satisfaction.weighting import Raking, rake
 
 __all__ = [
+    "CompetitorMap",
     "Construct",
     "ImportancePerformance",
+    "Improvement",
+    "IndexPrecision",
+    "ItemGaps",
+    "ItemPriorities",
     "OperatorGaps",
+    "OperatorRanks",
+    "OwnWeights",
     "PathEffects",
     "PathModel",
+    "Raking",
     "SatisfactionIndex",
+    "ShrunkenIndex",
+    "WaveChange",
+    "competitor_map",
+    "gap_to_items",
     "importance_performance",
+    "index_precision",
+    "item_priorities",
     "operator_gaps",
+    "operator_ranks",
+    "own_weights",
     "path_diagram",
     "path_effects",
+    "rake",
     "satisfaction_index",
+    "shrunken_index",
+    "simulate_improvement",
+    "wave_change",
 ]

@@ -14,6 +14,7 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
 from workbench.studies.plspm import PathModel
 from workbench.studies.plspm.answers import read_answers
 from workbench.studies.plspm.batch import Plan, Scheme
@@ -22,7 +23,6 @@ from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
-from workbench.studies.satisfaction.index import cell_name, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,11 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-from workbench.studies.satisfaction.index import cell_name, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,11 +13,11 @@ import pandas as pd
 from workbench.errors import CannotAnswer
 from workbench.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result
+from workbench.studies.cells import listed, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.studies.plspm.answers import Answers, read_answers
 from workbench.studies.plspm.batch import Scheme
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
-from workbench.studies.satisfaction.index import listed, refuse_mixed_waves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

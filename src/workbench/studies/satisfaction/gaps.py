@@ -14,10 +14,11 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import interval
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
-from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name
+from workbench.studies.plspm.groups import MeasurementInvariance, holm
+from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +32,9 @@ class OperatorGaps(Result):
     ----------
     table : DataFrame
         One row a pair: the other columns of the index's cells, operator, against, gap (points, operator minus
-        against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm (over all
-        rows), larger_than_noise.
+        against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm and p_bh (over all
+        rows: no false finding, or few of the findings false, but for 1 - level), larger_than_noise (by p_holm),
+        comparable (False where the construct does not mean the same to both; p is then not claimed).
     construct : str
     level : float
     """
@@ -41,16 +43,31 @@ class OperatorGaps(Result):
     construct: str
     level: float
 
+    @property
+    def others(self) -> list[str]:
+        """Columns of the cells besides the operator."""
+        return list(self.table.columns[: self.table.columns.get_loc("operator")])
+
     def headline(self) -> str:
         """Say how many gaps are larger than noise, and the largest of those (else the largest of all)."""
-        clear = self.table[self.table["larger_than_noise"]]
-        count, all_of = len(clear), len(self.table)
+        table = self.table[self.table["comparable"]]
+        broken = self.table[~self.table["comparable"]]
+        pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
+        gate = "; ".join(f"{a} and {b}" for a, b in pairs)
+        gate = f" Not comparable, because {self.construct} does not mean the same to their customers: {gate}."
+        if table.empty:
+            return f"No gap in {self.construct} can be claimed.{gate}"
+        return self._claimed(table) + (gate if len(broken) else "")
+
+    def _claimed(self, table: pd.DataFrame) -> str:
+        clear = table[table["larger_than_noise"]]
+        count, all_of = len(clear), len(table)
         rule = f"(Holm over {all_of}, {1 - self.level:.0%})" if all_of > 1 else f"({1 - self.level:.0%})"
         if not count:
             none = "The gap" if all_of == 1 else f"None of the {all_of} gaps"
             return (
                 f"{none} in {self.construct} is {'no ' if all_of == 1 else ''}larger than noise {rule}; "
-                f"{'' if all_of == 1 else 'the largest '}measured: {self._said(self.table)}."
+                f"{'' if all_of == 1 else 'the largest '}measured: {self._said(table)}."
             )
         verb = "is" if count == 1 else "are"
         lead = "" if count == 1 else "the largest of them "
@@ -63,35 +80,43 @@ class OperatorGaps(Result):
         first, second, gap, low, high = top["operator"], top["against"], top["gap"], top["low"], top["high"]
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
-        others = list(self.table.columns[: self.table.columns.get_loc("operator")])
-        where = f" in {cell_name(top[others])}" if others else ""
+        where = f" in {cell_name(top[self.others])}" if self.others else ""
         return f"{first} above {second}{where} by {gap:.1f} points ({self.level:.0%} interval {low:.1f} to {high:.1f})"
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate the pairs: gap, se, low, high, p, p_holm, larger_than_noise."""
+        """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
         return self.table
+
+    def matrix(self) -> pd.DataFrame:
+        """Tabulate the gaps as a matrix, row minus column, in each service."""
+        turned = self.table.rename(columns={"operator": "against", "against": "operator"})
+        both = pd.concat([self.table, turned.assign(gap=-turned["gap"])])
+        return both.pivot_table(index=[*self.others, "operator"], columns="against", values="gap")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""
-        others = list(self.table.columns[: self.table.columns.get_loc("operator")])
         labels = [
-            f"{row['operator']} − {row['against']}" + (f" · {cell_name([row[c] for c in others])}" if others else "")
+            " · ".join([f"{row['operator']} − {row['against']}", *(str(row[c]) for c in self.others)])
             for row in self.table.to_dict("records")
         ]
         table = self.table.rename(columns={"gap": "estimate"})
         return dot_and_interval(labels, table, ax, label=f"gap in {self.construct} (points)", zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:
-        """Name every gap."""
-        others = list(self.table.columns[: self.table.columns.get_loc("operator")])
-        for row in self.table.to_dict("records"):
-            cell = "".join(f"{c}={row[c]}," for c in others)
+        """Name every gap that can be claimed."""
+        for row in self.table[self.table["comparable"]].to_dict("records"):
+            cell = "".join(f"{c}={row[c]}," for c in self.others)
             pair = f"operator={row['operator']},against={row['against']},construct={self.construct}"
             yield Quantity(f"gap[{cell}{pair}]", row["gap"], "points", row["low"], row["high"])
 
 
 def operator_gaps(
-    index: SatisfactionIndex, *, construct: str | None = None, operator: str = "operator", level: float | None = None
+    index: SatisfactionIndex,
+    *,
+    construct: str | None = None,
+    operator: str = "operator",
+    level: float | None = None,
+    invariance: MeasurementInvariance | None = None,
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
 
@@ -107,38 +132,84 @@ def operator_gaps(
         Column of the cells that names the operator.
     level : float, optional
         Coverage of each interval and 1 - family-wise error of the Holm-adjusted test; the index's own if not given.
+    invariance : MeasurementInvariance, optional
+        What `measurement_invariance` (group = the operator's column) found: where a construct lacks compositional
+        invariance (step 2), no p is given for the pair.
 
     Raises
     ------
     WorkbenchError
-        If the index has no such column or construct.
+        If the index has no such column or construct, or a pair was not tested for invariance.
     CannotAnswer
         If no service has two operators, or the construct's index is not defined.
     """
-    construct = construct or index.construct
     level = index.level if level is None else level
-    index.fit.model.construct(construct)
-    if operator not in index.by:
-        raise WorkbenchError(f"the index has no column '{operator}' to compare. It has: {named(index.by)}.")
-    k = index.fit.model.names.index(construct)
-    if np.isnan(index.estimate[:, k]).any():
-        raise CannotAnswer(f"the index of {construct} is not defined: {' '.join(index.fit.verdicts)}")
-    others = [c for c in index.by if c != operator]
-    group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
-    groups = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
+    construct, estimate, replicates = of_construct(index, construct)
+    others, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
-    if not pairs:
-        raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    gap = index.estimate[first, k] - index.estimate[second, k]
-    drawn = index.replicates[:, first, k] - index.replicates[:, second, k]
+    gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
     low, high = interval(gap, drawn, level=level)
     error = standard_error(drawn)
-    p = 2 * norm.sf(np.abs(gap) / error)
     table = index.cells.loc[first, others].reset_index(drop=True)
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
         against=index.cells.loc[second, operator].to_numpy(),
-        gap=gap, se=error, low=low, high=high, p=p, p_holm=holm(p),
+        gap=gap, se=error, low=low, high=high,
     )  # fmt: skip
-    return OperatorGaps(table.assign(larger_than_noise=table["p_holm"] < 1 - level), construct, level)
+    comparable = _comparable(table, invariance, construct)
+    p = np.where(comparable, 2 * norm.sf(np.abs(gap) / error), np.nan)
+    adjusted = np.full((2, len(p)), np.nan)
+    adjusted[:, comparable] = holm(p[comparable]), benjamini_hochberg(p[comparable])
+    table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], larger_than_noise=adjusted[0] < 1 - level)
+    return OperatorGaps(table.assign(comparable=comparable), construct, level)
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """Adjust p-values so that of the findings below a bound at most that share is false (Benjamini & Hochberg 1995).
+
+    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    order = np.argsort(-p, kind="stable")
+    adjusted = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
+    out = np.empty(len(p))
+    out[order] = adjusted
+    return out
+
+
+def of_construct(index: SatisfactionIndex, construct: str | None) -> tuple[str, np.ndarray, np.ndarray]:
+    """Name, index by cell and resamples of a construct; refused where it is not defined."""
+    construct = construct or index.construct
+    index.fit.model.construct(construct)
+    k = index.fit.model.names.index(construct)
+    if np.isnan(index.estimate[:, k]).any():
+        raise CannotAnswer(f"the index of {construct} is not defined: {' '.join(index.fit.verdicts)}")
+    return construct, index.estimate[:, k], index.replicates[:, :, k]
+
+
+def operator_groups(index: SatisfactionIndex, operator: str) -> tuple[list[str], list[np.ndarray]]:
+    """Other columns of the cells, and the cells of each of their combinations that holds two operators or more."""
+    if operator not in index.by:
+        raise WorkbenchError(f"the index has no column '{operator}' to compare. It has: {named(index.by)}.")
+    others = [c for c in index.by if c != operator]
+    group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
+    groups = [rows for g in range(group.max() + 1) if len(rows := np.flatnonzero(group == g)) > 1]
+    if not groups:
+        raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
+    return others, groups
+
+
+def _comparable(table: pd.DataFrame, invariance: MeasurementInvariance | None, construct: str) -> np.ndarray:
+    if invariance is None:
+        return np.ones(len(table), bool)
+    rows = invariance.table[invariance.table["construct"] == construct]
+    found = {frozenset((row.first, row.second)): row.invariance for row in rows.itertuples()}
+    pairs = [frozenset(pair) for pair in zip(table["operator"], table["against"], strict=True)]
+    unknown = [pair for pair in pairs if pair not in found]
+    if unknown:
+        raise WorkbenchError(
+            f"invariance= says nothing of {construct} between {named(sorted(map(str, unknown[0])))}. Test the same "
+            "survey with measurement_invariance(survey, model, group=…), by the operator's column."
+        )
+    return np.array([found[pair] != "none" for pair in pairs])

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.resampling import Rng, bootstrap_weights, interval, one_thread
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.resampling import BLOCK, Rng, bootstrap_weights, interval, one_thread
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsFit
-from workbench.studies.plspm.answers import moments, read_answers
+from workbench.studies.plspm.answers import Answers, moments, read_answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,9 @@ class SatisfactionIndex(Result):
     ----------
     table : DataFrame
         One row a cell and construct: the columns of `by`, construct, index, se, low, high (points), n
-        (respondents) and n_effective (after weighting).
+        (respondents), n_effective (n / deff) and deff: the variance over the resamples, over that of n respondents
+        drawn at random and counted alike (the weighted variance of their scores in the cell / n). It holds what
+        weights, raking, missing answers and the estimated yardstick cost. Kish's where the index is not defined.
     suppressed : DataFrame
         Cells below `minimum` respondents: the columns of `by` and n. They count in the pooled weights only.
     cells : DataFrame
@@ -49,7 +55,9 @@ class SatisfactionIndex(Result):
         The one that `headline` and `plot` show.
     level : float
     minimum, failed : int
-        Fewest respondents shown; resamples that did not converge.
+        Fewest respondents shown; resamples that did not converge, or could not meet the margins.
+    raking : Raking or None
+        How the weights were made, if margins were given; done again in every resample.
     """
 
     table: pd.DataFrame
@@ -65,6 +73,7 @@ class SatisfactionIndex(Result):
     level: float
     minimum: int
     failed: int
+    raking: Raking | None = None
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -80,7 +89,8 @@ class SatisfactionIndex(Result):
         if len(self.suppressed):
             names = "; ".join(f"{cell_name(r)} ({n})" for *r, n in self.suppressed.itertuples(index=False))
             hidden = f" Not shown, with fewer than {self.minimum} respondents: {names}."
-        failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
+        why = "did not converge, or could not meet the margins" if self.raking else "did not converge"
+        failed = f" {self.failed:,} resamples {why}." if self.failed else ""
         if len(rows) == 1:
             return f"The {self.construct} index is {self._said(rows.iloc[0])}.{hidden}{failed}"
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
@@ -91,7 +101,7 @@ class SatisfactionIndex(Result):
         )
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate cell, construct, index, se, low, high, n, n_effective."""
+        """Tabulate cell, construct, index, se, low, high, n, n_effective, deff."""
         return self.table
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -131,6 +141,8 @@ def satisfaction_index(
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
+    margins: Margins | None = None,
+    cap: float | None = None,
     rng: Rng = 0,
 ) -> SatisfactionIndex:
     """Compute the index 0-100 of every construct in every cell, with its uncertainty.
@@ -141,7 +153,7 @@ def satisfaction_index(
     Parameters
     ----------
     survey : DataFrame
-        One row a respondent of one wave, one numeric column an item.
+        One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
     model : PathModel
     by : sequence of str
         Columns whose combinations are the cells; none for one index of the whole survey.
@@ -154,6 +166,9 @@ def satisfaction_index(
         Coverage of the percentile intervals, 0-1.
     minimum : int
         Cells with fewer respondents are not shown, but named.
+    margins, cap : optional
+        Known margins of the population, as for `rake`: the survey and every resample are raked to them, on top of
+        the survey weight. Of several waves each has its own: {("wave", "age"): …}.
     rng : int or Generator
 
     Raises
@@ -179,8 +194,9 @@ def satisfaction_index(
         raise WorkbenchError(f"minimum={minimum}: an index needs respondents. Give 1 or more.")
     by = listed(by)
     refuse_mixed_waves(survey, by)
-    answers = read_answers(survey, model, weights=weight, by=by)
-    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=1e-7)
+    panel = Panel.of(survey, model, weight, by, margins, cap)
+    answers = panel.counted
+    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=TOLERANCE)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
     shown = size >= minimum
@@ -189,25 +205,24 @@ def satisfaction_index(
             f"no cell has {minimum} respondents (the largest: {size.max()}). Ask for a larger part of the survey, "
             "fewer columns in by=, or a lower minimum=."
         )
-    n = len(answers.x)
     with one_thread():
-        whole = moments(answers, np.ones((1, n)))
+        whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
     plan = Plan(model)
-    estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole.cell_mean[0])
+    estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
+    simple = _simple_variance(plan, answers, fit, whole, estimate)[shown]
     estimate[:, fit.index.isna()] = np.nan
-    rows = bootstrap_weights(n, resamples, strata=answers.cell, rng=rng, dtype=np.float32)
-    found = resample(answers, fit, rows, 1e-7)
-    means = found.cell_mean[:, shown]
-    drawn = index_points(plan, answers, found.weights[:, None, :], means)
-    total, square = (np.bincount(answers.cell, w, minlength=len(size)) for w in (answers.weights, answers.weights**2))
-    cells = answers.cells.assign(n=size, n_effective=total**2 / square)
+    found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
+    means = found.cell_mean if shown.all() else found.cell_mean[:, shown]
+    drawn = cell_points(plan, answers, found.weights, means)
+    cells = answers.cells.assign(n=size)
+    table = _index_table(cells[shown], model.names, estimate[shown], drawn, level)
     return SatisfactionIndex(
-        table=_index_table(cells[shown], model.names, estimate[shown], drawn, level),
+        table=_with_design_effect(table, simple, _kish(answers)[shown]),
         suppressed=cells.loc[~shown, [*by, "n"]].reset_index(drop=True),
         cells=answers.cells.loc[shown].reset_index(drop=True),
         estimate=estimate[shown],
         replicates=drawn,
-        item_mean=whole.cell_mean[0][shown],
+        item_mean=whole[shown],
         item_means=means,
         item_weights=found.weights,
         fit=fit,
@@ -215,34 +230,90 @@ def satisfaction_index(
         level=level,
         minimum=minimum,
         failed=found.failed,
+        raking=panel.raking,
     )
 
 
-def listed(by: Sequence[str]) -> list[str]:
-    return [by] if isinstance(by, str) else list(by)
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Answers as they were drawn (design weights) and as they count (raked), and rows to resample them.
+
+    Attributes
+    ----------
+    drawn, counted : Answers
+        The same answers; they differ in `weights` if there are margins.
+    frame : RakingFrame or None
+    raking : Raking or None
+    """
+
+    drawn: Answers
+    counted: Answers
+    frame: RakingFrame | None = None
+    raking: Raking | None = None
+
+    @classmethod
+    def of(cls, survey, model, weight, by, margins, cap) -> Panel:
+        """Read the answers, and rake them if there are margins."""
+        if margins is None:
+            answers = read_answers(survey, model, weights=weight, by=by)
+            return cls(answers, answers)
+        columns = margin_columns(margins)
+        if "wave" in by and len(survey["wave"].unique()) > 1 and not all("wave" in c for c in columns):
+            raise WorkbenchError("each wave has its own margins. Give them by wave: {('wave', 'age'): …}.")
+        raking = rake(survey, margins, weight=weight, cap=cap)
+        within = survey[list(dict.fromkeys(c for group in columns for c in group))]
+        answers = read_answers(survey, model, weights=weight, by=by, within=within)
+        raked = raking.weights.to_numpy()[answers.position]
+        frame = RakingFrame.of(survey.iloc[answers.position], margins, answers.weights, cap)
+        return cls(answers, replace(answers, weights=raked / raked.mean()), frame, raking)
+
+    def rows(self, resamples: int, rng: Rng) -> Iterator[np.ndarray]:
+        """Yield rows of weights, respondents drawn within cells, each row raked anew."""
+        rows = bootstrap_weights(len(self.drawn.x), resamples, strata=self.drawn.cell, rng=rng, dtype=np.float32)
+        return rows if self.frame is None else self.frame.raked(rows)
 
 
-def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
-    require_columns(survey, by, "survey", hint="by= names the columns that make the cells.")
-    waves = sorted(survey["wave"].dropna().unique()) if "wave" in survey.columns and "wave" not in by else []
-    if len(waves) > 1:
-        raise WorkbenchError(f"the survey mixes the waves {named(waves)}. Take one wave, or put 'wave' into by=.")
-
-
-def cell_name(values: Iterable[object]) -> str:
-    return ", ".join(str(value) for value in values)
+def cell_points(plan: Plan, answers: Answers, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Index points of every resample and cell, shape (B, cells, constructs), a few resamples at a time."""
+    drawn = np.empty((*means.shape[:2], len(plan.size)))
+    for start in range(0, len(means), BLOCK):
+        part = slice(start, start + BLOCK)
+        drawn[part] = index_points(plan, answers, weights[part, None, :], means[part])
+    return drawn
 
 
 def _index_table(cells, names, estimate, drawn, level) -> pd.DataFrame:
     table = cells.loc[cells.index.repeat(len(names))].reset_index(drop=True)
-    n, effective = table.pop("n"), table.pop("n_effective")
+    n = table.pop("n")
     flat = drawn.reshape(len(drawn), -1)
     low, high = interval(estimate.ravel(), flat, level=level)
     undefined = np.isnan(estimate.ravel())
     low[undefined], high[undefined] = np.nan, np.nan
     spread = np.where(undefined, np.nan, standard_error(flat))
     table["construct"] = list(names) * len(cells)
-    return table.assign(index=estimate.ravel(), se=spread, low=low, high=high, n=n, n_effective=effective)
+    return table.assign(index=estimate.ravel(), se=spread, low=low, high=high, n=n)
+
+
+def _simple_variance(plan, answers, fit, cell_mean, estimate) -> np.ndarray:
+    """Variance of each index if the cell's respondents had been drawn at random and counted alike, shape as it."""
+    values = np.where(answers.missing, cell_mean[answers.cell], answers.center + answers.scale * answers.x)
+    apart = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), values) - estimate[answers.cell]
+    total = np.bincount(answers.cell, answers.weights)
+    square = np.stack([np.bincount(answers.cell, answers.weights * a**2) for a in apart.T], axis=1)
+    return square / (total * np.bincount(answers.cell))[:, None]
+
+
+def _kish(answers: Answers) -> np.ndarray:
+    total, square = (np.bincount(answers.cell, w) for w in (answers.weights, answers.weights**2))
+    return np.bincount(answers.cell) * square / total**2
+
+
+def _with_design_effect(table: pd.DataFrame, simple: np.ndarray, fallback: np.ndarray) -> pd.DataFrame:
+    fallback = np.repeat(fallback, simple.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deff = table["se"].to_numpy() ** 2 / simple.ravel()
+    deff = np.where(np.isfinite(deff) & (deff > 0), deff, fallback)
+    return table.assign(n_effective=table["n"] / deff, deff=deff)
 
 
 def _colour(ax: Axes, operators: pd.Series) -> None:

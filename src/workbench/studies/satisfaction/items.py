@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns, unknown
+from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
 from workbench.studies.plspm.answers import read_answers
 from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
-from workbench.studies.satisfaction.index import SatisfactionIndex, cell_name
+from workbench.studies.satisfaction.gaps import operator_groups
+from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,13 +173,8 @@ def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarra
         raise WorkbenchError("a gap has two sides: give both first= and second=, or neither for all pairs.")
     if first is not None:
         return tuple(np.array([_place(index, cell)]) for cell in (first, second))
-    if operator not in index.by:
-        raise WorkbenchError(f"the index has no column '{operator}' to compare. It has: {named(index.by)}.")
-    others = [c for c in index.by if c != operator]
-    group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
-    pairs = [pair for g in range(group.max() + 1) for pair in combinations(np.flatnonzero(group == g), 2)]
-    if not pairs:
-        raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
+    _, groups = operator_groups(index, operator)
+    pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     return tuple(np.array(side) for side in zip(*pairs, strict=True))
 
 

@@ -11,12 +11,12 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name
 from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-from workbench.studies.satisfaction.index import cell_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -40,7 +40,7 @@ SERVICES = ("mobile", "broadband", "fixed")
 WAVES = ("2025", "2026")
 ITEMS = tuple(item for items in CONSTRUCTS.values() for item in items)
 _BLOCK = np.array([k for k, items in enumerate(CONSTRUCTS.values()) for _ in items])
-_LOADING = np.array([86, 84, 80, 80, 78, 76, 86, 84, 82, 84, 80, 90, 88, 88, 86, 90, 88, 86, 96, 88, 80, 86]) / 100
+LOADING = np.array([86, 84, 80, 80, 78, 76, 86, 84, 82, 84, 80, 90, 88, 88, 86, 90, 88, 86, 96, 88, 80, 86]) / 100
 _SPREAD = 2.0
 # Satisfaction by operator and service (mobile, broadband, fixed) as published for 2008. Tietong's fixed lines
 # count as 中国移动's, Netcom's broadband as 中国联通's, which took them over; 中国移动's broadband (no figure) lies
@@ -88,7 +88,7 @@ def population(wave: str) -> Population:
 
 def latent_correlations() -> np.ndarray:
     """Correlations of the items' latent scores, shape (p, p)."""
-    among = construct_correlations()[np.ix_(_BLOCK, _BLOCK)] * np.outer(_LOADING, _LOADING)
+    among = construct_correlations()[np.ix_(_BLOCK, _BLOCK)] * np.outer(LOADING, LOADING)
     np.fill_diagonal(among, 1)
     return among
 

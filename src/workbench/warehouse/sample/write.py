@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse.sample import campaigns, crm, money, products, service, survey, usage
 from workbench.warehouse.sample.extracts import Extracts
+from workbench.warehouse.sample.panel import FRAME, Frame
 from workbench.warehouse.sample.people import SEGMENTS, TARIFF_FEES, Customers, Lines, draw_customers, draw_lines
 from workbench.warehouse.sample.places import PROVINCES
 from workbench.warehouse.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH_START, MONTHS
@@ -54,9 +55,10 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
-    Truth is in four files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
-    (effect_responded, effect_revenue: expected for that member), `satisfaction.json` (population paths and indices)
-    and `declared.json` (bad rows by file and kind, churn by month, mobile ARPU).
+    Truth is in five files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    (effect_responded, effect_revenue: expected for that member), `satisfaction.json` (population paths, indices, net
+    promoter scores), `survey.json` (response rates, how satisfaction and churn hang together) and `declared.json` (bad
+    rows by file and kind, churn by month, mobile ARPU).
 
     The same `customers` and `seed` give the same bytes. Memory does not grow with `customers`. The folder appears
     whole or not at all; a sample that stood there before is replaced.
@@ -134,8 +136,10 @@ def _build(folder: Path, customers: int, seed: int, progress: Callable[[str, int
         products.write_market(extracts, _rng(seed, "market", 0))
         costs = campaigns.CONTACT_COSTS
         products.write_costs(extracts, campaigns.IDS, tally.contacts, costs, _rng(seed, "market", 1))
-        truth = survey.write_survey(extracts, _rng(seed, "survey", 0))
+        frame = Frame.joined_up(tally.frames)
+        truth, behind = survey.write_survey(extracts, frame, _rng(seed, "survey", 0))
     _write_json(folder / "truth/satisfaction.json", truth)
+    _write_json(folder / "truth/survey.json", behind)
     declared = {"customers": customers, "seed": seed, "files": extracts.declared()} | tally.declared()
     _write_json(folder / _DECLARED, declared)
     return extracts.frame()
@@ -156,6 +160,7 @@ class _Tally:
         self.mobile_revenue = 0.0
         self.mobile_months = 0
         self.records = 0
+        self.frames: list[Frame] = []
         self.money = {"billed": 0.0, "paid": 0.0, "bills": 0}
         self._folder = folder
         self._writers: dict[str, pq.ParquetWriter] = {}
@@ -212,6 +217,8 @@ def _write_batch(extracts: Extracts, tally: _Tally, seed: int, number: int, firs
     crm.write_customers(extracts, customers)
     crm.write_lines(extracts, customers, lines)
     tally.lives(customers)
+    if first < FRAME:
+        tally.frames.append(Frame.of(customers, lines))
     charge, active_days, data_mb = _write_usage(extracts, tally, customers, lines, rng["usage"])
     runs = np.stack([money.line_runs(customers, lines, month) for month in range(MONTHS)], axis=1)
     tally.revenue(lines, charge, runs)

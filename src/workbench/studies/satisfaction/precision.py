@@ -1,0 +1,300 @@
+"""Is a cell's index precise enough, and what can be said of the thin ones? Width rule, sample size, shrinkage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.satisfaction.index import SatisfactionIndex
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POWER = 0.8
+THIN = 0.5
+NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class IndexPrecision(Result):
+    """Which indices are precise enough, and how many respondents it would take.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell and construct: the cells' columns, construct, n, deff, width (of the interval, points), meets
+        (the rule), n_needed (respondents for that width, weights and spread as they are), detectable_gap (points by
+        which another operator, as precise as this one, must differ to be found in 80% of surveys).
+    by : tuple of str
+    construct : str
+        The one of `headline` and `plot`.
+    limit : float
+        Widest interval that the rule allows.
+    level : float
+    """
+
+    table: pd.DataFrame
+    by: tuple[str, ...]
+    construct: str
+    limit: float
+    level: float
+
+    def headline(self) -> str:
+        """Say how many cells meet the rule, and what the worst would take."""
+        rows = self._shown()
+        worst = rows.loc[rows["width"].idxmax()]
+        place = f" ({cell_name(worst[list(self.by)])})" if self.by else ""
+        gap = rows["detectable_gap"]
+        return (
+            f"{int(rows['meets'].sum())} of {len(rows)} {self.level:.0%} intervals of the {self.construct} index are "
+            f"at most {self.limit:g} points wide; the widest{place} is {worst['width']:.1f} with {worst['n']:,} "
+            f"respondents, and that rule takes {worst['n_needed']:,}. A gap between two operators is found in "
+            f"{POWER:.0%} of surveys from {gap.min():.1f} points in the best cell, from {gap.max():.1f} in the worst."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate width, rule and sample size by cell and construct."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the width of every interval of `construct` by respondents, against the limit."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        rows = self._shown()
+        for meets, colour in ((True, "C0"), (False, "C3")):
+            part = rows[rows["meets"] == meets]
+            ax.plot(part["n"], part["width"], "o", color=colour, markersize=4)
+        ax.axhline(self.limit, color="0.6", linewidth=0.8)
+        ax.set_xlabel("respondents")
+        ax.set_ylabel(f"width of the {self.construct} interval (points)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the share of cells that meet the rule."""
+        yield Quantity(f"precise_share[construct={self.construct}]", float(self._shown()["meets"].mean()), "share")
+
+    def _shown(self) -> pd.DataFrame:
+        return self.table[self.table["construct"] == self.construct]
+
+
+@dataclass(frozen=True, eq=False)
+class ShrunkenIndex(Result):
+    """Indices of cells drawn towards the mean of their parent, the thinner the more.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell and construct: the cells' columns, construct, n, index, low, high (of its own data); shrunk,
+        shrunk_low, shrunk_high; shrinkage (share of own data in it, 0-1); thin (less than half is its own).
+    between : Series by construct
+        Standard deviation of true indices between cells of one parent (points).
+    by, toward : tuple of str
+        Columns of cells and of parents.
+    construct : str
+        The one of `headline` and `plot`.
+    level : float
+    """
+
+    table: pd.DataFrame
+    between: pd.Series
+    by: tuple[str, ...]
+    toward: tuple[str, ...]
+    construct: str
+    level: float
+
+    def headline(self) -> str:
+        """Say how far cells differ beyond noise, and which are thin."""
+        rows = self._shown()
+        thin = rows[rows["thin"]].sort_values("shrinkage", kind="stable")
+        parent = f"the same {', '.join(self.toward)}" if self.toward else "the survey"
+        lead = (
+            f"Cells of {parent} differ in {self.construct} by {self.between[self.construct]:.1f} points (standard "
+            "deviation) beyond noise;"
+        )
+        if thin.empty:
+            return f"{lead} none of {len(rows)} is thin: each estimate is at least half its own data."
+        names = "; ".join(cell_name(row) for row in thin[list(self.by)].head(NAMED).itertuples(index=False))
+        more = f" and {len(thin) - NAMED} more" if len(thin) > NAMED else ""
+        return (
+            f"{lead} {len(thin)} of {len(rows)} are thin and borrow more than half of their estimate from their "
+            f"parent: {names}{more}."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate own and shrunken index by cell and construct."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        rows = self._shown()
+        ax.vlines(rows["index"], rows["shrunk_low"], rows["shrunk_high"], color="C0", linewidth=1, alpha=0.5)
+        ax.plot(rows["index"], rows["shrunk"], "o", color="C0", markersize=4)
+        ax.axline((rows["index"].mean(),) * 2, slope=1, color="0.6", linewidth=0.8)
+        ax.set_xlabel(f"{self.construct} index by own data (points)")
+        ax.set_ylabel(f"shrunken, with {self.level:.0%} interval (points)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every shrunken index."""
+        for row in self.table.to_dict("records"):
+            cell = "".join(f"{column}={row[column]}," for column in self.by)
+            name = f"index_shrunken[{cell}construct={row['construct']}]"
+            yield Quantity(name, row["shrunk"], "points", row["shrunk_low"], row["shrunk_high"])
+
+    def _shown(self) -> pd.DataFrame:
+        return self.table[self.table["construct"] == self.construct]
+
+
+def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPrecision:
+    """Check that no interval is wider than `limit`, and say what sample size would do it.
+
+    The width falls with the root of n: n_needed = n (width / limit)², rounded up. It holds the cell's own spread and
+    design effect.
+
+    Parameters
+    ----------
+    index : SatisfactionIndex
+    limit : float
+        Points; EPSI asks for 95% intervals of at most 4.
+
+    Raises
+    ------
+    WorkbenchError
+        If the limit is not positive.
+    CannotAnswer
+        If the construct's index is not defined.
+    """
+    if not limit > 0:
+        raise WorkbenchError(f"limit={limit}: no interval is that narrow. Give points above 0, for instance 4.")
+    _refuse_undefined(index)
+    table = index.table.dropna(subset=["index"])
+    width = table["high"] - table["low"]
+    z = norm.isf((1 - index.level) / 2) + norm.ppf(POWER)
+    rows = table[[*index.by, "construct", "n", "deff"]].assign(
+        width=width,
+        meets=width <= limit,
+        n_needed=np.ceil(table["n"] * (width / limit) ** 2 - 1e-9).astype(int),
+        detectable_gap=z * np.sqrt(2) * table["se"],
+    )
+    return IndexPrecision(rows.reset_index(drop=True), index.by, index.construct, limit, index.level)
+
+
+def shrunken_index(
+    index: SatisfactionIndex, *, toward: Sequence[str] = ("operator", "service"), level: float | None = None
+) -> ShrunkenIndex:
+    """Draw each cell's index towards the mean of its parent, by as much as its own data is uncertain.
+
+    The model of Fay and Herriot: a cell's true index is its parent's mean plus what is particular to it, of one
+    variance for all cells; its own estimate adds sampling error, whose variance is pooled within the parent and
+    divided by n. The variance between cells is estimated by adjusted restricted likelihood, which is never 0. Intervals
+    hold the error of the mean and of that variance.
+
+    Parameters
+    ----------
+    index : SatisfactionIndex
+        Its `minimum` decides which cells there are: lower it to have thin ones.
+    toward : sequence of str
+        Some of the cells' columns: their combinations are the parents; none for one parent.
+    level : float, optional
+        Coverage of the intervals over the cells; the index's own if not given.
+
+    Raises
+    ------
+    WorkbenchError
+        If `toward` names no column of the cells, or all of them.
+    CannotAnswer
+        If there are fewer than three cells more than parents, or the construct's index is not defined.
+
+    Warning
+    -------
+    Intervals cover 95% of the cells together. A cell that is unlike all others of its parent is drawn towards them too:
+    for a question about that one cell, its own interval is the honest one.
+
+    References
+    ----------
+    Fay & Herriot (1979), JASA 74. Prasad & Rao (1990), JASA 85. Li & Lahiri (2010), An adjusted maximum likelihood
+    method for solving small area estimation problems, Journal of Multivariate Analysis 101(4).
+    """
+    toward, level = listed(toward), index.level if level is None else level
+    require_columns(index.cells, toward, "index", hint="toward= names some of the columns of its cells.")
+    _refuse_undefined(index)
+    if set(toward) == set(index.by):
+        raise WorkbenchError(f"toward={named(toward)} are all columns of the cells. Leave at least one out.")
+    cells = index.cells
+    parent = cells.groupby(toward, sort=True).ngroup().to_numpy() if toward else np.zeros(len(cells), int)
+    if len(cells) - parent.max() - 1 < 3:
+        raise CannotAnswer(
+            f"{len(cells)} cells in {parent.max() + 1} parents do not tell how much cells of a parent differ. Take "
+            "finer cells (by=), or fewer columns in toward=."
+        )
+    frames, between = [], {}
+    for construct, rows in index.table.dropna(subset=["index"]).groupby("construct", sort=False):
+        n, own = rows["n"].to_numpy(), rows["index"].to_numpy()
+        variance = _pooled_variance(rows["se"].to_numpy(), n, parent)
+        share, mean, error, spread = fay_herriot(own, variance, parent)
+        shrunk, half = share * own + (1 - share) * mean, norm.isf((1 - level) / 2) * error
+        frames.append(
+            rows[[*index.by, "construct", "n", "index", "low", "high"]].assign(
+                shrunk=shrunk, shrunk_low=shrunk - half, shrunk_high=shrunk + half, shrinkage=share, thin=share < THIN
+            )
+        )
+        between[construct] = spread
+    table = pd.concat(frames).sort_index().reset_index(drop=True)
+    return ShrunkenIndex(table, pd.Series(between), index.by, tuple(toward), index.construct, level)
+
+
+def fay_herriot(
+    estimate: np.ndarray, variance: np.ndarray, parent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Fit the area model; give each cell's share of own data, parent mean and standard error, and the spread between.
+
+    The squared error is g1 + g2 + 2 g3 of Prasad and Rao: of the cell, of the parent's mean, of the variance.
+    """
+    scale = variance.mean()
+
+    def fitted(log: float) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        between = scale * np.exp(log)
+        precision = 1 / (between + variance)
+        total = np.bincount(parent, precision)
+        mean = (np.bincount(parent, precision * estimate) / total)[parent]
+        return between, precision, total[parent], mean
+
+    def adjusted(log: float) -> float:
+        _, precision, _, mean = fitted(log)
+        total = np.log(np.bincount(parent, precision)).sum()
+        return 0.5 * (total - np.log(precision).sum() + (precision * (estimate - mean) ** 2).sum()) - log
+
+    grid = np.linspace(np.log(1e-6), np.log(100 * (1 + estimate.var() / scale)), 80)
+    best = int(np.argmin([adjusted(log) for log in grid]))
+    ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    log = minimize_scalar(adjusted, bounds=ends, method="bounded", options={"xatol": 1e-10}).x
+    between, precision, total, mean = fitted(log)
+    share = between * precision
+    g3 = variance**2 * precision**3 * 2 / (precision**2).sum()
+    return share, mean, np.sqrt(share * variance + (1 - share) ** 2 / total + 2 * g3), float(np.sqrt(between))
+
+
+def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np.ndarray:
+    """Sampling variance of each cell: that of one respondent, pooled within the parent, over n."""
+    one = error**2 * n * n / np.maximum(n - 1, 1)  # n draws out of n vary less by (n - 1) / n
+    return (np.bincount(parent, n * one) / np.bincount(parent, n))[parent] / n
+
+
+def _refuse_undefined(index: SatisfactionIndex) -> None:
+    if np.isnan(index.fit.index[index.construct]):
+        raise CannotAnswer(f"the index of {index.construct} is not defined: {' '.join(index.fit.verdicts)}")

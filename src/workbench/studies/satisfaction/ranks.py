@@ -1,0 +1,308 @@
+"""Who is first, and would another yardstick change it? Ranks of operators, and their index by their own weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.resampling import Rng, interval
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.plspm import PathModel, PlsFit
+from workbench.studies.plspm.answers import Answers
+from workbench.studies.plspm.batch import Plan, Scheme, index_points
+from workbench.studies.plspm.bootstrap import resample, standard_error
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
+from workbench.studies.satisfaction.gaps import of_construct, operator_groups
+from workbench.studies.satisfaction.index import (
+    TOLERANCE,
+    Panel,
+    SatisfactionIndex,
+    cell_points,
+    satisfaction_index,
+)
+from workbench.studies.satisfaction.weighting import Margins
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAID = 4
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorRanks(Result):
+    """Which rank each operator may have within each service.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an operator, best first within each service: the other columns of the index's cells, operator, index,
+        rank (1 is the highest index), rank_low, rank_high (all true ranks of a service lie within these ends together
+        in `level` of surveys), probability_1, probability_2 … (share of the resamples in which it has that rank).
+    construct : str
+    level : float
+    """
+
+    table: pd.DataFrame
+    construct: str
+    level: float
+
+    @property
+    def others(self) -> list[str]:
+        """Columns of the cells besides the operator."""
+        return list(self.table.columns[: self.table.columns.get_loc("operator")])
+
+    def headline(self) -> str:
+        """Say who is first in each service and whether that and the order of the others is certain."""
+        services = list(self.table.groupby(self.others, sort=False)) if self.others else [((), self.table)]
+        if len(services) > SAID:
+            sure = sum(int(rows["rank_high"].iloc[0] == 1) for _, rows in services)
+            return (
+                f"The first place in {self.construct} is certain ({self.level:.0%}) in {sure} of {len(services)} "
+                f"groups of {', '.join(self.others)}; elsewhere who is first is within noise."
+            )
+        return " ".join(self._said(cell_name(where), rows) for where, rows in services)
+
+    def _said(self, where: str, rows: pd.DataFrame) -> str:
+        top, rest = rows.iloc[0], rows.iloc[1:]
+        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct} in "
+        lead += f"{top['probability_1']:.0%} of resamples"
+        place = "certain" if top["rank_high"] == 1 else "within noise"
+        tied = (rest["rank_high"] - rest["rank_low"] > 0).to_numpy()
+        order = "the order of the others is noise" if tied.all() else "some of the others cannot be told apart"
+        order = (
+            order if tied.any() else "so is the order of the others" if place == "certain" else "the rest is certain"
+        )
+        return f"{lead}; its place is {place} ({self.level:.0%})" + (f", {order}." if len(rest) > 1 else ".")
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate operators by service with their possible ranks."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the shares of the ranks as bars, rank 1 darkest."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        places = np.arange(len(self.table))[::-1]
+        shares = self.table.filter(like="probability_").to_numpy()
+        left = np.zeros(len(self.table))
+        for rank, share in enumerate(shares.T):
+            ax.barh(places, share, left=left, color="C0", alpha=1 - 0.85 * rank / max(shares.shape[1] - 1, 1))
+            for place, start, width in zip(places, left, share, strict=True):
+                if width > 0.08:
+                    ax.annotate(f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=8)
+            left += share
+        ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
+        ax.set_xlim(0, 1)
+        ax.set_xlabel(f"share of the resamples with that rank in {self.construct}")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the share of resamples in which each operator is first."""
+        for row in self.table.to_dict("records"):
+            cell = "".join(f"{c}={row[c]}," for c in self.others)
+            name = f"rank_first[{cell}operator={row['operator']},construct={self.construct}]"
+            yield Quantity(name, row["probability_1"], "share", rtol=0.1)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnWeights(Result):
+    """The index by the pooled weights, and by those of each operator's own customers.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell and construct: the cells' columns, construct, pooled, own, difference (own - pooled; points), se,
+        low, high. NaN where an own weight is negative.
+    fits : dict of operator to PlsFit
+    by : tuple of str
+    operator, construct : str
+    level : float
+    """
+
+    table: pd.DataFrame
+    fits: dict[object, PlsFit]
+    by: tuple[str, ...]
+    operator: str
+    construct: str
+    level: float
+
+    def headline(self) -> str:
+        """Say how much the yardstick matters, and whether it changes who is ahead."""
+        rows = self._shown().dropna(subset=["difference"])
+        if rows.empty:
+            return f"{self.construct} has no index by the operators' own weights: some are negative."
+        top = rows.loc[rows["difference"].abs().idxmax()]
+        clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
+        others = [c for c in self.by if c != self.operator]
+        groups = rows.groupby(others) if others else [((), rows)]
+        swapped = [
+            cell_name(where if isinstance(where, tuple) else (where,)) or "the survey"
+            for where, group in groups
+            if (group["pooled"].rank() != group["own"].rank()).any()
+        ]
+        order = f"changes in {'; '.join(swapped)}" if swapped else "stays the same"
+        return (
+            f"By its own customers' weights the {self.construct} index of an operator moves by at most "
+            f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f}, "
+            f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
+            f"are larger than noise, and the order of the operators {order}."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate both indices and their difference."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the difference of every cell with its interval."""
+        rows = self._shown().rename(columns={"difference": "estimate"})
+        labels = [cell_name(row) for row in rows[list(self.by)].to_numpy()]
+        label = f"{self.construct} index, own minus pooled weights (points)"
+        return dot_and_interval(labels, rows, ax, label=label, zero=True, digits="+.2f")
+
+    def _shown(self) -> pd.DataFrame:
+        return self.table[self.table["construct"] == self.construct]
+
+
+def operator_ranks(
+    index: SatisfactionIndex, *, construct: str | None = None, operator: str = "operator", level: float | None = None
+) -> OperatorRanks:
+    """Rank the operators within each service, with the ranks that noise leaves possible.
+
+    rank_low and rank_high come from intervals of all gaps of the service at once, as wide as the largest standardised
+    error of a gap is in `level` of the resamples: an operator ranks behind those that are surely better.
+
+    Parameters
+    ----------
+    index, construct, operator, level
+        As for `operator_gaps`.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        As `operator_gaps`.
+
+    Warning
+    -------
+    The share of resamples with a rank is no test: among equal operators it is anything between 0 and 1.
+
+    References
+    ----------
+    Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
+    and academic achievement across countries, Review of Economic Studies 91(1).
+    """
+    level = index.level if level is None else level
+    construct, estimate, replicates = of_construct(index, construct)
+    others, groups = operator_groups(index, operator)
+    most = max(map(len, groups))
+    frames = []
+    for rows in groups:
+        value, drawn = estimate[rows], replicates[:, rows]
+        drawn = drawn[~np.isnan(drawn).any(axis=1)]
+        low, high = rank_ends(value, drawn, level)
+        rank = 1 + (value[:, None] < value).sum(axis=1)
+        seen = 1 + (drawn[:, :, None] < drawn[:, None, :]).sum(axis=2)
+        frame = index.cells.loc[rows, others].assign(operator=index.cells.loc[rows, operator], index=value, rank=rank)
+        frame = frame.assign(rank_low=low, rank_high=high)
+        shares = {f"probability_{r}": (seen == r).mean(axis=0) for r in range(1, most + 1)}
+        frames.append(frame.assign(**shares).sort_values(["rank", "operator"]))
+    return OperatorRanks(pd.concat(frames, ignore_index=True), construct, level)
+
+
+def rank_ends(estimate: np.ndarray, replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values."""
+    first, second = np.array(list(combinations(range(len(estimate)), 2))).T
+    gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
+    error = standard_error(drawn)
+    wide = error * np.quantile((np.abs(drawn - gap) / error).max(axis=1), level)
+    better = np.zeros((len(estimate), len(estimate)), bool)
+    better[first, second], better[second, first] = gap > wide, -gap > wide
+    return 1 + better.sum(axis=0), len(estimate) - better.sum(axis=1)
+
+
+def own_weights(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    operator: str = "operator",
+    by: Sequence[str] = ("operator", "service"),
+    weight: str | None = "weight",
+    construct: str = "Satisfaction",
+    scheme: Scheme = "path",
+    resamples: int = 1000,
+    level: float = 0.95,
+    minimum: int = 30,
+    margins: Margins | None = None,
+    cap: float | None = None,
+    rng: Rng = 0,
+) -> OwnWeights:
+    """Compute the index of each operator by weights fitted to its own customers, beside the pooled one.
+
+    The pooled index measures all with one yardstick; own weights count what each operator's customers find important.
+    Both come from the same resamples, so the interval is that of the difference.
+
+    Parameters
+    ----------
+    operator : str
+        Column of `by` that names the operator.
+    survey, model, by, weight, construct, scheme, resamples, level, minimum, margins, cap, rng
+        As for `satisfaction_index`.
+
+    Raises
+    ------
+    WorkbenchError
+        If `operator` is not among `by`.
+    CannotAnswer
+        If PLS does not converge on an operator's respondents.
+    """
+    by = listed(by)
+    if operator not in by:
+        raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
+    if isinstance(rng, np.random.Generator):
+        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    index = satisfaction_index(
+        survey, model, by=by, weight=weight, construct=construct, scheme=scheme, resamples=resamples, level=level,
+        minimum=minimum, margins=margins, cap=cap, rng=rng,
+    )  # fmt: skip
+    panel, plan = Panel.of(survey, model, weight, by, margins, cap), Plan(model)
+    estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
+    whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
+    for name in dict.fromkeys(index.cells[operator]):
+        inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
+        try:
+            fits[name] = fit_answers(_cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE)
+            refuse_unconverged(fits[name])
+            blocks = (block[:, inside] for block in panel.rows(resamples, rng))
+            found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
+        except CannotAnswer as problem:
+            raise CannotAnswer(f"{operator} {name} alone: {problem}") from None
+        own = fits[name].unstandardised_weights.to_numpy()
+        estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
+        estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
+        drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
+    return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level)
+
+
+def _cut(answers: Answers, inside: np.ndarray) -> Answers:
+    """Some respondents as one cell."""
+    cut = {name: getattr(answers, name)[inside] for name in ("x", "missing", "weights", "position")}
+    return replace(answers, **cut, cell=np.zeros(int(inside.sum()), int), cells=pd.DataFrame(index=range(1)))
+
+
+def _both(index: SatisfactionIndex, own: np.ndarray, drawn: np.ndarray) -> pd.DataFrame:
+    apart = (own - index.estimate).ravel()
+    change = (drawn - index.replicates).reshape(len(drawn), -1)
+    low, high = interval(apart, change, level=index.level)
+    blank = np.isnan(apart)
+    low[blank], high[blank] = np.nan, np.nan
+    table = index.table[[*index.by, "construct"]].assign(pooled=index.estimate.ravel(), own=own.ravel())
+    return table.assign(difference=apart, se=np.where(blank, np.nan, standard_error(change)), low=low, high=high)

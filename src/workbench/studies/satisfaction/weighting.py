@@ -1,0 +1,323 @@
+"""Who is missing among those who answered, and what can weights repair? Raking to known margins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.result import Quantity, Result
+from workbench.studies.plspm.diagram import dot_and_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Margins = Mapping[str | tuple[str, ...], pd.Series]
+SETTLED = 1e-9
+OFF = 1e-6
+CYCLES = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Raking(Result):
+    """Weights that make the respondents agree with the population in every margin.
+
+    Attributes
+    ----------
+    weights : Series, by the survey's rows
+        Sums to the margins' total if they are totals, else to the number of respondents.
+    table : DataFrame
+        One row a margin and category: margin, category, n (respondents), population, before, after (shares; before
+        with the design weights), off (before - population).
+    deff_before, deff_after : float
+        Kish's design effect n Σw² / (Σw)² of the design weights and of the raked ones.
+    factor_low, factor_high : float
+        By how much design weights were multiplied, least and most; 1 on average.
+    capped : int
+        Respondents at the cap.
+    cycles : int
+        Rounds through the margins until no factor moved by more than 1e-9 of itself.
+    """
+
+    weights: pd.Series
+    table: pd.DataFrame
+    deff_before: float
+    deff_after: float
+    factor_low: float
+    factor_high: float
+    capped: int
+    cycles: int
+
+    def headline(self) -> str:
+        """Say who is missing most, and what the repair costs."""
+        worst = self.table.loc[self.table["off"].abs().idxmax()]
+        left = (self.table["after"] - self.table["population"]).abs().max()
+        capped = (
+            f" The cap holds {self.capped:,} respondents; a margin stays off by up to {100 * left:.1f} points."
+            if self.capped
+            else ""
+        )
+        return (
+            f"Before raking {worst['margin']} {worst['category']} is furthest off: {worst['before']:.1%} of the "
+            f"survey, {worst['population']:.1%} of the population. Raking to {self.table['margin'].nunique()} margins "
+            f"multiplies weights by {self.factor_low:.2f} to {self.factor_high:.2f}; the design effect goes from "
+            f"{self.deff_before:.2f} to {self.deff_after:.2f}.{capped}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the categories: respondents, shares of population and survey before and after."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw where each share stood (dot), and the way to the population's (line)."""
+        ends = np.sort(self.table[["before", "population"]].to_numpy(), axis=1)
+        rows = self.table.assign(estimate=self.table["before"], low=ends[:, 0], high=ends[:, 1])
+        names = self.table["margin"] + " " + self.table["category"].astype(str)
+        return dot_and_interval(names, rows, ax, label="share of the survey; line: to that of the population")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the design effects."""
+        yield Quantity("design_effect[weights=design]", self.deff_before, "1")
+        yield Quantity("design_effect[weights=raked]", self.deff_after, "1")
+
+
+def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, cap: float | None = None) -> Raking:
+    """Weight the respondents so that every margin agrees with the population's (iterative proportional fitting).
+
+    Parameters
+    ----------
+    survey : DataFrame
+        One row a respondent.
+    margins : mapping of column, or tuple of columns, to Series
+        Totals or shares of the population by category; for a tuple the Series has a level a column.
+    weight : str, optional
+        Column of the design weight.
+    cap : float, optional
+        Most that a design weight is multiplied by, the average being 1. Margins then stay off where it binds; the
+        result says by how much.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column or category is missing on either side, or margins disagree in total.
+    CannotAnswer
+        If no weights meet all margins at once.
+
+    Warning
+    -------
+    Raking repairs what the margins explain: those who did not answer are taken to be like those who did of the same
+    categories.
+
+    References
+    ----------
+    Deming & Stephan (1940), On a least squares adjustment of a sampled frequency table when the expected marginal
+    totals are known, Annals of Mathematical Statistics 11(4).
+    """
+    design = _design(survey, weight)
+    counts = np.flatnonzero(design > 0)
+    frame = RakingFrame.of(survey.iloc[counts], margins, design[counts], cap)
+    factor, off, cycles = frame.factors(np.ones((1, len(counts))))
+    frame.refuse_unmet(off[0])
+    each = factor[0, frame.cross]
+    raked = np.zeros(len(survey))
+    raked[counts] = design[counts] * each
+    raked *= (len(counts) if abs(frame.total - 1) < OFF else frame.total) / raked.sum()
+    return Raking(
+        weights=pd.Series(raked, index=survey.index, name="weight"),
+        table=frame.shares(factor[0]),
+        deff_before=kish(design[counts]),
+        deff_after=kish(raked[counts]),
+        factor_low=float(each.min()),
+        factor_high=float(each.max()),
+        capped=0 if cap is None else int((each >= cap * (1 - OFF)).sum()),
+        cycles=cycles,
+    )
+
+
+def margin_columns(margins: Margins) -> list[tuple[str, ...]]:
+    """Columns of each margin."""
+    return [key if isinstance(key, tuple) else (key,) for key in margins]
+
+
+def kish(weights: np.ndarray) -> float:
+    """Design effect of unequal weights: n Σw² / (Σw)².
+
+    >>> kish(np.array([1.0, 1.0, 2.0]))
+    1.125
+    """
+    return float(len(weights) * (weights**2).sum() / weights.sum() ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Margin:
+    """A margin as raking needs it: category of each respondent (of each cell, in a frame), totals, labels."""
+
+    name: str
+    code: np.ndarray
+    share: np.ndarray
+    labels: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class RakingFrame:
+    """Respondents in the cells that the margins make together, ready to rake any rows of weights.
+
+    Attributes
+    ----------
+    cross : int array, shape (n,)
+        Cell of each respondent.
+    spread : sparse array, shape (cells, n)
+        Design weight of each respondent, in its cell.
+    margins : list of Margin
+    total : float
+        1 for shares.
+    cap : float or None
+    """
+
+    cross: np.ndarray
+    spread: sparse.csr_array
+    margins: list[Margin]
+    total: float
+    cap: float | None
+
+    @classmethod
+    def of(cls, survey: pd.DataFrame, margins: Margins, design: np.ndarray, cap: float | None) -> RakingFrame:
+        """Check the margins against the respondents."""
+        if not margins:
+            raise WorkbenchError("margins= is empty. Give at least one column with its totals or shares.")
+        if cap is not None and cap <= 1:
+            raise WorkbenchError(f"cap={cap} lets no weight rise. Give more than 1, for instance 5.")
+        found = [
+            _matched(survey, list(key), m) for key, m in zip(margin_columns(margins), margins.values(), strict=True)
+        ]
+        totals = [float(m.share.sum()) for m in found]
+        if max(totals) - min(totals) > OFF * max(totals):
+            said = ", ".join(f"'{m.name}' {total:,.6g}" for m, total in zip(found, totals, strict=True))
+            raise WorkbenchError(f"margins disagree in total: {said}. Give shares, or totals of one population.")
+        seen, cross = np.unique(np.column_stack([m.code for m in found]), axis=0, return_inverse=True)
+        spread = sparse.csr_array((design, (cross.ravel(), np.arange(len(survey)))), shape=(len(seen), len(survey)))
+        margins = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
+        return cls(cross.ravel(), spread, margins, max(totals), cap)
+
+    def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Give what multiplies the design weights of each cell in each row, how far shares stay off, and the cycles.
+
+        Shapes (B, cells), (B,). A category that a row does not hold takes no part in it. Factors are 1 on average over
+        the weights of the row.
+        """
+        base = (self.spread @ np.ascontiguousarray(rows.T, dtype=float)).T
+        base /= base.sum(axis=1, keepdims=True)
+        aims = [np.where(_sums(base, m.code) > 0, m.share, 0.0) for m in self.margins]
+        aims = [aim / aim.sum(axis=1, keepdims=True) for aim in aims]
+        factor, cycles, moving = np.ones_like(base), 0, True
+        while moving and cycles < CYCLES:
+            before, cycles = factor, cycles + 1
+            for margin, aim in zip(self.margins, aims, strict=True):
+                reached = _sums(base * factor, margin.code)
+                factor = factor * np.divide(aim, reached, out=np.zeros_like(aim), where=reached > 0)[:, margin.code]
+            if self.cap is not None:
+                factor = _capped(base, factor, self.cap)
+            moving = (np.abs(factor - before) > SETTLED * before)[base > 0].any()
+        factor = factor / (base * factor).sum(axis=1, keepdims=True)
+        left = [
+            np.abs(_sums(base * factor, m.code) - aim).max(axis=1) for m, aim in zip(self.margins, aims, strict=True)
+        ]
+        return factor, np.max(left, axis=0), cycles
+
+    def raked(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Rake blocks of rows, each row anew; one that cannot meet its margins becomes NaN."""
+        for rows in blocks:
+            factor, off, _ = self.factors(rows)
+            if self.cap is None:
+                factor[off > OFF] = np.nan
+            yield rows * factor[:, self.cross]
+
+    def refuse_unmet(self, off: float) -> None:
+        """Refuse margins that no weights of these respondents meet (a cap permits it)."""
+        if off > OFF and self.cap is None:
+            raise CannotAnswer(
+                f"no weights meet all margins at once (a share stays off by {100 * off:.2g} points): some combinations "
+                f"of {named(m.name for m in self.margins)} have no respondent. Join small categories, or leave "
+                "a margin out."
+            )
+
+    def shares(self, factor: np.ndarray) -> pd.DataFrame:
+        """Tabulate the categories before and after."""
+        size, base, frames = np.bincount(self.cross), self.spread.sum(axis=1), []
+        for m in self.margins:
+            n, before, after = (np.bincount(m.code, w) for w in (size, base / base.sum(), base * factor))
+            frame = pd.DataFrame({"margin": m.name, "category": m.labels, "n": n.astype(int), "population": m.share})
+            frames.append(frame.assign(before=before, after=after / after.sum(), off=before - m.share))
+        return pd.concat(frames, ignore_index=True)
+
+
+def _sums(table: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Sums over the cells of each category, shape (B, categories)."""
+    order = np.argsort(code, kind="stable")
+    return np.add.reduceat(table[:, order], np.flatnonzero(np.diff(code[order], prepend=-1)), axis=1)
+
+
+def _design(survey: pd.DataFrame, weight: str | None) -> np.ndarray:
+    if weight is None:
+        return np.ones(len(survey))
+    require_columns(survey, [weight], "survey", hint="weight= names the column of the design weight.")
+    design = survey[weight].to_numpy(dtype=float, na_value=np.nan)
+    if not (np.isfinite(design) & (design >= 0)).all() or not design.any():
+        raise WorkbenchError(f"column '{weight}' holds missing, infinite or negative weights. Give 0 or more to each.")
+    return design
+
+
+def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Margin:
+    """Put each respondent into its category of a margin; both sides must hold the same categories."""
+    name = " x ".join(columns)
+    require_columns(survey, columns, "survey", hint="margins= names columns.")
+    if (
+        not isinstance(margin, pd.Series)
+        or not pd.api.types.is_numeric_dtype(margin)
+        or _levels(margin) != len(columns)
+    ):
+        raise WorkbenchError(f"margin '{name}' must be a Series with one total or share for each of its categories.")
+    target = margin[margin != 0].astype(float)
+    if not (np.isfinite(target) & (target > 0)).all() or target.empty:
+        raise WorkbenchError(f"margin '{name}' holds missing, infinite or negative totals. Give 0 or more.")
+    keys = pd.MultiIndex.from_frame(survey[columns]) if len(columns) > 1 else pd.Index(survey[columns[0]])
+    order = target.sort_index()
+    at = order.index.get_indexer(keys)
+    if (at < 0).any():
+        count = int((at < 0).sum())
+        first = _label(keys[int(np.argmax(at < 0))])
+        raise WorkbenchError(
+            f"margin '{name}' has no total for '{first}' ({count} respondents are in no category of it). It has: "
+            f"{named(map(_label, order.index[:20]))}. Add the category, or join it with another in the survey."
+        )
+    empty = np.flatnonzero(np.bincount(at, minlength=len(order)) == 0)
+    if len(empty):
+        raise WorkbenchError(
+            f"nobody answered in {named(_label(order.index[i]) for i in empty[:5])} of margin '{name}'. Join it with a "
+            "neighbouring category, in the margin and in the survey."
+        )
+    return Margin(name, at, order.to_numpy(), [_label(c) for c in order.index])
+
+
+def _capped(base: np.ndarray, factor: np.ndarray, cap: float) -> np.ndarray:
+    """Cut factors at the cap, and raise the others in proportion until they are 1 on average again."""
+    for _ in range(CYCLES):
+        factor = np.minimum(factor, cap)
+        total = (base * factor).sum(axis=1, keepdims=True)
+        if (total > 1 - SETTLED).all():
+            break
+        factor = factor / total
+    return np.minimum(factor, cap)
+
+
+def _levels(margin: pd.Series) -> int:
+    return 0 if margin.index.has_duplicates else margin.index.nlevels
+
+
+def _label(category: object) -> str:
+    return ", ".join(map(str, category)) if isinstance(category, tuple) else str(category)

@@ -1,0 +1,330 @@
+"""Do dissatisfied customers leave, and bring less? Respondents' scores against what they did afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.resampling import canonical_order
+from workbench.result import Quantity, Result
+from workbench.studies.plspm import PlsFit
+from workbench.studies.voice.design import checked_weights, design_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STEP = 10
+EVENTS = 20
+TOO_GOOD = 0.9
+
+
+def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Satisfaction") -> pd.Series:
+    """Score 0-100 of each respondent: items rescaled to 0-100, weighted as in the index.
+
+    Weighted by the survey weight its mean is the index, where no answer is missing. Answers not given leave their
+    weight to the others; NaN where none was given.
+
+    Parameters
+    ----------
+    survey : DataFrame
+        One row a respondent, also of another wave than the fit's.
+
+    Raises
+    ------
+    WorkbenchError
+        If an item is missing or text, or the construct is unknown.
+    CannotAnswer
+        If the index is not defined (a negative weight).
+    """
+    which = fit.model.construct(construct)
+    weight = fit.unstandardised_weights[construct].to_numpy()
+    if (weight < 0).any():
+        raise CannotAnswer(f"the score of {construct} is not defined: {' '.join(fit.verdicts)}")
+    items = list(which.items)
+    require_columns(survey, items, "survey")
+    if text := [i for i in items if not pd.api.types.is_numeric_dtype(survey[i])]:
+        raise WorkbenchError(f"{named(text)} hold text. Turn the answers into numbers first.")
+    answer = survey[items].to_numpy(dtype=float, na_value=np.nan)
+    answer = np.where(np.isin(answer, fit.model.missing_codes), np.nan, answer)
+    low, high = which.ends()
+    share = (answer - low) / (high - low)
+    if ((share < 0) | (share > 1)).any():
+        raise WorkbenchError(f"an answer of {named(items)} is off its scale. Make codes of missing answers missing.")
+    share = np.where([i in which.reversed for i in items], 1 - share, share)
+    given = np.where(np.isnan(share), 0, weight)
+    total = given.sum(axis=1)
+    score = 100 * (given * np.nan_to_num(share)).sum(axis=1) / np.where(total > 0, total, np.nan)
+    return pd.Series(score.clip(0, 100), survey.index, name=construct)
+
+
+@dataclass(frozen=True, eq=False)
+class SatisfactionOutcome(Result):
+    """How churn and revenue after the interview move with satisfaction.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an estimate, each per 10 points more: "odds ratio of churn", "risk of churn" (percentage points, mean
+        over respondents), and, where revenue was given, "revenue" (currency a month): estimate, se, low, high, p.
+    fifths : DataFrame
+        One row a fifth of respondents by score: score (mean), n, churned (%), low, high, predicted (%).
+    auc : float
+        Chance that of two respondents the one who left had the lower score.
+    warnings : tuple of str
+        Ways in which the score may have known the outcome, one sentence each; () where none was found.
+    n, events : int
+        Respondents, and those who left.
+    left_out : int
+        Respondents without score or outcome.
+    covariates : tuple of str
+    level : float
+    unit : str
+        Of revenue.
+    """
+
+    table: pd.DataFrame
+    fifths: pd.DataFrame
+    auc: float
+    warnings: tuple[str, ...]
+    n: int
+    events: int
+    left_out: int
+    covariates: tuple[str, ...]
+    level: float
+    unit: str = "currency"
+
+    def headline(self) -> str:
+        """Say how churn and revenue move with satisfaction, warnings first."""
+        rows = self.table.set_index("quantity")
+        text = f"{STEP} points more of satisfaction: {_moves(rows.loc['risk of churn'], 'percentage points of churn')}"
+        if "revenue" in rows.index:
+            text += f"; {_moves(rows.loc['revenue'], f'{self.unit} of revenue a month')}"
+        alert = f"WARNING: {' '.join(self.warnings)} " if self.warnings else ""
+        given = f", given {', '.join(self.covariates)}" if self.covariates else ""
+        return f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the estimates per 10 points."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share that left in each fifth of score with its interval, and what the model predicts."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        ax.vlines(self.fifths["score"], self.fifths["low"], self.fifths["high"], color="C0")
+        ax.plot(self.fifths["score"], self.fifths["churned"], "o", color="C0", label="measured")
+        ax.plot(self.fifths["score"], self.fifths["predicted"], "-", color="0.4", label="model")
+        ax.set(xlabel="satisfaction before (mean of a fifth, points)", ylabel=f"left afterwards (%, {self.level:.0%})")
+        ax.set_ylim(bottom=0)
+        ax.legend(frameon=False)
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the estimates; none where a warning stands."""
+        units = {"odds ratio of churn": "1", "risk of churn": "%", "revenue": self.unit}
+        names = {"odds ratio of churn": "churn_odds_ratio", "risk of churn": "churn_risk", "revenue": "revenue_after"}
+        for row in self.table.to_dict("records") if not self.warnings else ():
+            name = f"{names[row['quantity']]}[per={STEP} points of satisfaction]"
+            yield Quantity(name, row["estimate"], units[row["quantity"]], row["low"], row["high"])
+
+
+def satisfaction_outcome(
+    linked: pd.DataFrame,
+    *,
+    score: str = "score",
+    churned: str = "churned",
+    revenue: tuple[str, str] | None = ("revenue_before", "revenue_after"),
+    covariates: Sequence[str] = (),
+    weight: str | None = "weight",
+    answered: str = "answered_on",
+    known_on: Sequence[str] = ("left_on",),
+    starts: str | None = None,
+    complete: str | None = "complete",
+    level: float = 0.95,
+    unit: str = "currency",
+) -> SatisfactionOutcome:
+    """Relate respondents' scores to their later churn and revenue.
+
+    Parameters
+    ----------
+    linked : DataFrame
+        One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
+    churned : str
+        1 if the customer left within the window, else 0.
+    revenue : (before, after) or None
+        Columns of revenue a month before and after the interview.
+    covariates : sequence of str
+        Numbers and categories known before the interview, to hold constant.
+    known_on : sequence of str
+        Columns of days on which the end or the notice of it was known (missing where there was none).
+    starts : str, optional
+        Column of the day on which the outcome's window begins.
+    complete : str or None
+        Column that says whether the whole window is known.
+    level : float
+    unit : str
+        Of revenue, for people.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or cannot be used, or a customer stands twice.
+    CannotAnswer
+        If a window is not complete, fewer than 20 left or 20 stayed, or the score does not vary.
+
+    Warning
+    -------
+    An association, not the effect of raising satisfaction: what makes customers dissatisfied may make them leave
+    whatever they feel. It holds for those who answered and whose customer is known.
+    """
+    dates, money = [answered, *known_on, *([starts] if starts else [])], list(revenue or ())
+    needed = [
+        score,
+        churned,
+        *money,
+        *covariates,
+        *dates,
+        *([weight] if weight else []),
+        *([complete] if complete else []),
+    ]
+    require_columns(linked, needed, "linked", hint="survey_outcomes() and respondent_scores() give them.")
+    if "customer_id" in linked and linked["customer_id"].duplicated().any():
+        raise WorkbenchError("a customer stands twice in linked. Take one wave, or one interview a customer.")
+    if complete and not (whole := linked[complete].astype(bool)).all():
+        until = f", or interviews until {linked.loc[whole, answered].max():%Y-%m-%d} only" if whole.any() else ""
+        raise CannotAnswer(
+            f"the window after the interview is not over for {(~whole).sum():,} of {len(linked):,} respondents. Take a "
+            f"shorter window, an earlier wave{until}."
+        )
+    rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (checked_weights(linked, weight) > 0)]
+    rows = rows.iloc[canonical_order(rows[[c for c in needed if c != complete]])]
+    y, s, w = rows[churned].to_numpy(float), rows[score].to_numpy(float), checked_weights(rows, weight)
+    events = int(y.sum())
+    if not np.isin(y, (0, 1)).all():
+        raise WorkbenchError(f"'{churned}' must be 0 or 1.")
+    if min(events, len(y) - events) < EVENTS:
+        raise CannotAnswer(
+            f"{events} of {len(y):,} respondents left: an estimate needs at least {EVENTS} who left and {EVENTS} who "
+            "stayed. Take a longer window, or more waves."
+        )
+    if np.ptp(s) == 0:
+        raise CannotAnswer(f"'{score}' is the same for all {len(y):,} respondents: nothing can be related to it.")
+    z = _design(rows, covariates)
+    estimates, predicted = _churn(y, s, w, z, level)
+    if money:
+        before, after = (rows[c].to_numpy(float) for c in money)
+        estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
+    table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
+    auc = _auc(s, y)
+    warnings = tuple(_leaks(rows, answered, known_on, starts, auc))
+    fifths = _fifths(s, y, w, predicted, level)
+    left_out = len(linked) - len(rows)
+    return SatisfactionOutcome(table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level, unit)
+
+
+def _moves(row: pd.Series, what: str) -> str:
+    shown = "" if row["low"] > 0 or row["high"] < 0 else ", not told from none"
+    return f"{row['estimate']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}) {what}{shown}"
+
+
+def _design(rows: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
+    """Constant and covariates, categories as indicators, standardised; missing ones are refused."""
+    given = rows[list(covariates)]
+    if gone := [c for c in covariates if given[c].isna().any()]:
+        raise WorkbenchError(f"covariate '{gone[0]}' is missing in some rows. Fill it, or leave it out.")
+    if not covariates:
+        return np.ones((len(rows), 1))
+    x = pd.get_dummies(given, drop_first=True, dtype=float).to_numpy(float)
+    spread = x.std(axis=0)
+    x = (x - x.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    return np.column_stack([np.ones(len(rows)), x])
+
+
+def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
+    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
+    x = np.column_stack([s / STEP, z])
+    share, beta = w / w.sum(), np.zeros(x.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ beta))
+        move = np.linalg.lstsq(x.T * (share * p * (1 - p)) @ x, x.T @ (share * (y - p)), rcond=None)[0]
+        beta += move
+        if np.abs(move).max() < 1e-10:
+            break
+        if np.abs(x @ beta).max() > 30:
+            raise CannotAnswer(
+                "score and covariates tell exactly who left: the odds ratio is not finite. Look for a leak."
+            )
+    p = 1 / (1 + np.exp(-x @ beta))
+    curve = p * (1 - p)
+    inverse = np.linalg.pinv(x.T * (share * curve) @ x)
+    leverage = share * curve * np.einsum("ij,jk,ik->i", x, inverse, x)
+    pull = (x * (share * (y - p) / (1 - leverage.clip(max=0.99)))[:, None]) @ inverse
+    slope = curve * beta[0]
+    gradient = beta[0] * (share * curve * (1 - 2 * p)) @ x
+    gradient[0] += share @ curve
+    risk = float(share @ slope)
+    moves = share * (slope - risk) + pull @ gradient
+    errors = np.sqrt((pull[:, 0] ** 2).sum()), np.sqrt((moves**2).sum())
+    half = stats.norm.isf((1 - level) / 2)
+    log = (beta[0] - half * errors[0], beta[0] + half * errors[0])
+    odds = np.exp(beta[0])
+    chance = 2 * stats.norm.sf(abs(beta[0] / errors[0])), 2 * stats.norm.sf(abs(risk / errors[1]))
+    return [
+        ("odds ratio of churn", odds, odds * errors[0], *np.exp(log), chance[0]),
+        (
+            "risk of churn",
+            100 * risk,
+            100 * errors[1],
+            *(100 * (risk + e * half * errors[1]) for e in (-1, 1)),
+            chance[1],
+        ),
+    ], p
+
+
+def _revenue(after: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple:
+    """Weighted least squares of the revenue after on the score, given the revenue before: HC3 errors."""
+    root = np.sqrt(w / w.mean())[:, None]
+    x = np.column_stack([s / STEP, z]) * root
+    scale = np.sqrt((x**2).mean(axis=0))
+    inverse = np.linalg.pinv(x / scale) / scale[:, None]
+    beta = inverse @ (after * root[:, 0])
+    residual = (after * root[:, 0] - x @ beta) / (1 - np.einsum("ij,ji->i", x, inverse).clip(max=1 - 1e-9))
+    error = float(np.sqrt((inverse[0] ** 2 * residual**2).sum()))
+    half = stats.t.isf((1 - level) / 2, len(s) - x.shape[1]) * error
+    return "revenue", beta[0], error, beta[0] - half, beta[0] + half, 2 * stats.norm.sf(abs(beta[0] / error))
+
+
+def _auc(s: np.ndarray, y: np.ndarray) -> float:
+    rank, left = stats.rankdata(-s), y == 1
+    count = left.sum()
+    return float((rank[left].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))
+
+
+def _leaks(rows: pd.DataFrame, answered: str, known_on, starts: str | None, auc: float) -> Iterable[str]:
+    for column in known_on:
+        if count := int((rows[column] <= rows[answered]).sum()):
+            yield f"{count:,} respondents were asked on or after '{column}': their score may follow the decision."
+    if starts and (count := int((rows[starts] < rows[answered]).sum())):
+        yield f"the window of {count:,} respondents begins before their interview, so the score may follow the outcome."
+    if max(auc, 1 - auc) > TOO_GOOD:
+        yield f"the score tells leavers from stayers implausibly well (AUC {auc:.2f}): it may contain the outcome."
+
+
+def _fifths(s: np.ndarray, y: np.ndarray, w: np.ndarray, predicted: np.ndarray, level: float) -> pd.DataFrame:
+    """Share that left by fifth of score; equal scores stay together."""
+    part = pd.qcut(s, 5, labels=False, duplicates="drop")
+    found = []
+    for fifth in np.unique(part):
+        at = part == fifth
+        mean = design_mean(100 * y[at], w[at])
+        low, high = mean.interval("top", level)
+        row = {"score": np.average(s[at], weights=w[at]), "n": at.sum(), "churned": mean.estimate, "low": low}
+        found.append(row | {"high": high, "predicted": 100 * np.average(predicted[at], weights=w[at])})
+    return pd.DataFrame(found)

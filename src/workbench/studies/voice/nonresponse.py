@@ -1,0 +1,166 @@
+"""Who was invited and did not answer? Rates of response, and whether they differ between groups."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.resampling import one_thread
+from workbench.result import Quantity, Result
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.plspm.groups import holm
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class NonResponse(Result):
+    """Who was invited and did not answer.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a column and group: column, group, invited, answered, rate, low, high (Wilson).
+    tests : DataFrame
+        One row a column, and "all": column, df, chi2, p, p_holm. Likelihood ratio of a logistic model of answering
+        with all columns against the one without this column (without any).
+    invited, answered, left_out : int
+        Left out are the ineligible.
+    level : float
+    """
+
+    table: pd.DataFrame
+    tests: pd.DataFrame
+    invited: int
+    answered: int
+    left_out: int
+    level: float
+
+    def headline(self) -> str:
+        """Say how many answered and whether some groups did less than others."""
+        every = self.tests.iloc[-1]
+        said = f"{self.answered:,} of {self.invited:,} invited answered ({self.answered / self.invited:.1%})"
+        if every["p"] >= 1 - self.level:
+            return f"{said}; who did so does not depend on {named(self.tests['column'][:-1])} (p = {every['p']:.2f})."
+        clear = self.tests.iloc[:-1].loc[lambda t: t["p_holm"] < 1 - self.level, "column"]
+        rows = self.table[self.table["column"].isin(clear)] if len(clear) else self.table
+        low, high = rows.loc[rows["rate"].idxmin()], rows.loc[rows["rate"].idxmax()]
+        what = f"it depends on {named(clear)}" if len(clear) else "it depends on the groups together"
+        return (
+            f"{said}; {what} (p {_small(every['p'])}): from {low['rate']:.1%} for {low['group']} to {high['rate']:.1%} "
+            f"for {high['group']}. Raking to these columns repairs what they explain, nothing else."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the rates of response."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the rate of every group with its interval."""
+        names = self.table["column"] + " " + self.table["group"].astype(str)
+        label = f"share that answered ({self.level:.0%} interval)"
+        return dot_and_interval(names, self.table.rename(columns={"rate": "estimate"}), ax, label=label)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every rate."""
+        for row in self.table.to_dict("records"):
+            name = f"response_rate[{row['column']}={row['group']}]"
+            yield Quantity(name, row["rate"], "share", row["low"], row["high"])
+
+
+def nonresponse(
+    invited: pd.DataFrame, *, by: Sequence[str], answered: str = "outcome", level: float = 0.95
+) -> NonResponse:
+    """Tabulate who answered, group by group, and test whether it depends on the groups.
+
+    Parameters
+    ----------
+    invited : DataFrame
+        One row an invitation.
+    by : sequence of str
+        Columns known of everyone invited.
+    answered : str
+        Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
+    level : float
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or has gaps, or `answered` says it in other words.
+    CannotAnswer
+        If all or none answered.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    by = [by] if isinstance(by, str) else list(by)
+    require_columns(invited, [*by, answered], "invited", hint="answered= and by= name columns.")
+    holes = [c for c in [*by, answered] if invited[c].isna().any()]
+    if holes:
+        raise WorkbenchError(f"invited has gaps in {named(holes)}. Fill them with a name for 'unknown'.")
+    if pd.api.types.is_bool_dtype(invited[answered]):
+        yes, keep = invited[answered].to_numpy(bool), np.ones(len(invited), bool)
+    else:
+        yes, keep = (invited[answered] == "answered").to_numpy(), (invited[answered] != "ineligible").to_numpy()
+    left = invited.loc[keep, by].assign(_yes=yes[keep])
+    if left["_yes"].nunique() < 2:
+        many = "all" if len(left) and left["_yes"].all() else "none"
+        raise CannotAnswer(
+            f"column '{answered}' says that {many} answered; it holds {named(invited[answered].unique()[:5])}. Pass "
+            "everyone invited, with True or 'answered' for those who did."
+        )
+    frames = []
+    for column in by:
+        found = left.groupby(column, observed=True)["_yes"].agg(["size", "sum"]).reset_index()
+        frames.append(found.set_axis(["group", "invited", "answered"], axis=1).assign(column=column))
+    table = pd.concat(frames, ignore_index=True)
+    low, high = proportion_confint(table["answered"], table["invited"], alpha=1 - level, method="wilson")
+    table = table.assign(rate=table["answered"] / table["invited"], low=low, high=high)
+    table = table[["column", "group", "invited", "answered", "rate", "low", "high"]]
+    return NonResponse(table, _tests(left, by), len(left), int(left["_yes"].sum()), int((~keep).sum()), level)
+
+
+def _tests(left: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Likelihood-ratio tests of each column given the others, and of all."""
+    counts = left.groupby(by, observed=True)["_yes"].agg(["sum", "size"]).reset_index()
+    rows = []
+    with one_thread():
+        full, df = _deviance(counts, by)
+        for column, kept in [*((c, [k for k in by if k != c]) for c in by), ("all", [])]:
+            less, rank = _deviance(counts, kept)
+            rows.append({"column": column, "df": df - rank, "chi2": max(less - full, 0.0)})
+    table = pd.DataFrame(rows)
+    table["p"] = np.where(table["df"] > 0, chi2.sf(table["chi2"], table["df"].clip(lower=1)), np.nan)
+    adjusted = np.append(holm(table["p"].fillna(1.0).to_numpy()[:-1]), table["p"].iloc[-1])
+    return table.assign(p_holm=adjusted)
+
+
+def _deviance(counts: pd.DataFrame, columns: list[str]) -> tuple[float, int]:
+    """Deviance and rank of a logistic model with the main effects of `columns`."""
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+    from statsmodels.tools.sm_exceptions import ModelWarning
+
+    design = [np.ones((len(counts), 1))]
+    design += [pd.get_dummies(counts[c], drop_first=True, dtype=float).to_numpy() for c in columns]
+    x = np.hstack(design)
+    y = np.column_stack([counts["sum"], counts["size"] - counts["sum"]])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", ModelWarning)  # a group in which all or none answered: its deviance is 0
+        fitted = GLM(y, x, family=Binomial()).fit(maxiter=100)
+    return float(fitted.deviance), int(np.linalg.matrix_rank(x))
+
+
+def _small(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

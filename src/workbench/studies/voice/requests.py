@@ -1,0 +1,146 @@
+"""What do people ask to improve? Requests counted, and how satisfied those are who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, require_columns
+from workbench.resampling import canonical_order
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class ImprovementRequests(Result):
+    """What respondents ask to improve, counted.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a cell and request, commonest first: the columns of `by`, request, share (% of all respondents),
+        low, high, n (who ask), and, where a score was given, score (their mean) with score_low and score_high.
+    asking : float
+        Per cent of all respondents who ask for anything.
+    hidden, hidden_n : int
+        Requests of fewer than `minimum` respondents in their cell, not shown even by name (words of a few can
+        name a person), and their respondents.
+    by : tuple of str
+    level : float
+    minimum : int
+    """
+
+    table: pd.DataFrame
+    asking: float
+    hidden: int
+    hidden_n: int
+    by: tuple[str, ...]
+    level: float
+    minimum: int
+
+    def headline(self) -> str:
+        """Say how many ask, and the commonest requests."""
+        first = self.table.sort_values("share", ascending=False, kind="stable").head(3)
+        words = (f"{cell_name(r[[*self.by, 'request']])} ({said(r, 'share')} %)" for _, r in first.iterrows())
+        hidden = f" {self.hidden} requests of fewer than {self.minimum} respondents are not shown."
+        return (
+            f"{self.asking:.0f} % of respondents ask for an improvement; the commonest: {', '.join(words)} "
+            f"({self.level:.0%} intervals, shares of all respondents).{hidden if self.hidden else ''}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate cell, request, share, low, high, n, and the score of those who ask."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share of each request with its interval."""
+        labels = [cell_name(values) for values in self.table[["request", *self.by]].to_numpy()]
+        table = self.table.rename(columns={"share": "estimate"})
+        return dot_and_interval(labels, table, ax, label=f"% of respondents ({self.level:.0%} interval)", digits=".1f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every share shown."""
+        for row in self.table.to_dict("records"):
+            cell = "".join(f"{column}={row[column]}," for column in self.by)
+            yield Quantity(f"request_share[{cell}request={row['request']}]", row["share"], "%", row["low"], row["high"])
+
+
+def improvement_requests(
+    survey: pd.DataFrame,
+    *,
+    request: str = "request",
+    score: str | None = None,
+    by: Sequence[str] = (),
+    weight: str | None = "weight",
+    top: int = 10,
+    level: float = 0.95,
+    minimum: int = 10,
+) -> ImprovementRequests:
+    """Count what respondents ask to improve: weighted shares, and how satisfied those are who ask.
+
+    Parameters
+    ----------
+    survey : DataFrame
+        One row a respondent of one wave.
+    request : str
+        Column of the category (or the words) of the request; missing or blank where nothing is asked.
+    score : str, optional
+        Column of a number, for instance from `respondent_scores`.
+    top : int
+        Requests shown in each cell.
+    minimum : int
+        Requests of fewer respondents are not shown.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, or waves are mixed.
+    CannotAnswer
+        If no request has `minimum` respondents.
+    """
+    by = listed(by)
+    columns = [*by, request, *([weight] if weight else []), *([score] if score else [])]
+    require_columns(survey, columns, "survey")
+    refuse_mixed_waves(survey, by)
+    kept = survey[checked_weights(survey, weight) > 0]
+    kept = kept.iloc[canonical_order(kept[columns])]
+    w = checked_weights(kept, weight)
+    asked = kept[request].astype("string").str.strip().replace("", pd.NA)
+    found, hidden = [], []
+    for cell, rows in cells_of(kept, by):
+        sizes = asked.iloc[rows].value_counts()
+        hidden += sizes[sizes < max(minimum, 2)].tolist()
+        listing = []
+        for name, n in sizes[sizes >= max(minimum, 2)].items():
+            who = (asked.iloc[rows] == name).fillna(False).to_numpy(bool)
+            share = design_mean(100.0 * who, w[rows])
+            low, high = share.interval("top", level)
+            line = dict(zip(by, cell, strict=True))
+            line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
+            listing.append(
+                line | (_score_of(kept[score].to_numpy(float)[rows][who], w[rows][who], level) if score else {})
+            )
+        found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:top]
+    if not found:
+        raise CannotAnswer(
+            f"no request was made by {minimum} respondents. Lower minimum=, or group the requests first."
+        )
+    asking = 100 * float(w @ asked.notna().to_numpy()) / w.sum()
+    return ImprovementRequests(pd.DataFrame(found), asking, len(hidden), sum(hidden), tuple(by), level, minimum)
+
+
+def _score_of(y: np.ndarray, w: np.ndarray, level: float) -> dict[str, float]:
+    given = ~np.isnan(y)
+    if given.sum() < 2:
+        return dict.fromkeys(("score", "score_low", "score_high"), np.nan)
+    mean = design_mean(y[given], w[given])
+    return dict(zip(("score", "score_low", "score_high"), (mean.estimate, *mean.interval("mean", level)), strict=True))

@@ -1,0 +1,240 @@
+"""Where do we not keep what we promise, and are those who met it less satisfied? Service standards against records."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.result import Quantity, Result
+from workbench.studies.cells import cell_name, listed
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class ServiceStandard:
+    """A promise: of which rows of which table, and when it is kept (see `service_standards.toml`)."""
+
+    name: str
+    table: str
+    when: str
+    column: str
+    where: Mapping[str, str] = field(default_factory=dict)
+    at_most: float | None = None
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.table not in ("contact", "ticket") or (self.at_most is None) == (self.by is None):
+            raise WorkbenchError(
+                f'standard \'{self.name}\' needs table = "contact" or "ticket", and either at_most or by.'
+            )
+
+
+def service_standards(file: str | Path | None = None) -> tuple[ServiceStandard, ...]:
+    """Read service standards from a TOML file; those beside this module if none is given.
+
+    >>> service_standards()[0].name
+    'hotline answers within 20 s'
+    """
+    source = Path(file) if file else resources.files(__package__).joinpath("service_standards.toml")
+    try:
+        return tuple(ServiceStandard(**entry) for entry in tomllib.loads(source.read_text("utf-8"))["standard"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise WorkbenchError(
+            f"{source} is no file of service standards: {error}. See service_standards.toml."
+        ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceShortfalls(Result):
+    """How often each standard was missed, and how satisfied those are who met it.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a standard and cell: standard, the columns of `by`, missed (%), low, high, n (cases judged),
+        customers, pending (open and not yet due), unjudged (without a time or promise).
+    satisfaction : DataFrame
+        One row a standard, of the respondents who had such a case in the days before their interview: standard,
+        difference (mean score of those with a miss minus that of those with none), se, low, high, n_missed, n_kept.
+    hidden : int
+        Cells with fewer than `minimum` cases.
+    by : tuple of str
+    level : float
+    minimum, before_days : int
+    """
+
+    table: pd.DataFrame
+    satisfaction: pd.DataFrame
+    hidden: int
+    by: tuple[str, ...]
+    level: float
+    minimum: int
+    before_days: int
+
+    def headline(self) -> str:
+        """Say where the standard is missed most often, and whether it shows in satisfaction."""
+        worst = self.table.loc[self.table["missed"].idxmax()]
+        text = f"Missed most often: {cell_name(worst[['standard', *self.by]])}, {said(worst, 'missed')} % of cases"
+        clear = self.satisfaction[(self.satisfaction["high"] < 0) | (self.satisfaction["low"] > 0)]
+        if len(self.satisfaction):
+            rows = [f"{r['standard']}: {said(r, 'difference')} points" for _, r in clear.iterrows()]
+            text += f". Satisfaction of those who met a miss differs from that of the others for {len(clear)} of "
+            text += f"{len(self.satisfaction)} standards{': ' if rows else ''}{'; '.join(rows)}"
+        return f"{text} ({self.level:.0%} intervals)."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate standard, cell, missed, low, high, n, customers, pending, unjudged."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share missed with its interval."""
+        labels = [cell_name(values) for values in self.table[["standard", *self.by]].to_numpy()]
+        table = self.table.rename(columns={"missed": "estimate"})
+        return dot_and_interval(labels, table, ax, label=f"% missed ({self.level:.0%} interval)", digits=".1f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name every share, and every difference in satisfaction."""
+        for row in self.table.to_dict("records"):
+            cell = "".join(f",{column}={row[column]}" for column in self.by)
+            name = f"missed_share[standard={row['standard']}{cell}]"
+            yield Quantity(name, row["missed"], "%", row["low"], row["high"])
+        for row in self.satisfaction.to_dict("records"):
+            name = f"missed_difference[standard={row['standard']}]"
+            yield Quantity(name, row["difference"], "points", row["low"], row["high"])
+
+
+def service_shortfalls(
+    contacts: pd.DataFrame,
+    tickets: pd.DataFrame,
+    *,
+    as_of: object,
+    since: object = None,
+    standards: Sequence[ServiceStandard] | None = None,
+    by: Sequence[str] = (),
+    respondents: pd.DataFrame | None = None,
+    score: str = "score",
+    weight: str | None = "weight",
+    before_days: int = 180,
+    level: float = 0.95,
+    minimum: int = 30,
+) -> ServiceShortfalls:
+    """Count how often promises were not kept, and compare the satisfaction of those who met it.
+
+    A case that is open past its promise counts as missed, one that is open and not yet due does not count. A
+    customer's cases are taken together for the error.
+
+    Parameters
+    ----------
+    contacts, tickets : DataFrame
+        One row a contact, a ticket, with customer_id and the columns that the standards name.
+    as_of : date
+        The day before which all is known.
+    since : date, optional
+        Leave out what began earlier.
+    standards : sequence of ServiceStandard, optional
+        `service_standards()` if not given.
+    by : sequence of str
+        Columns of both tables whose combinations are the cells.
+    respondents : DataFrame, optional
+        One row an interview: customer_id, answered_on, `score`, and the weight; those without customer are left out.
+    before_days : int
+        How long before the interview a case counts, by the day on which it was kept or missed.
+    minimum : int
+        Fewest cases, and fewest respondents on each side, shown.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing.
+    CannotAnswer
+        If no standard has `minimum` cases.
+
+    Warning
+    -------
+    The difference in satisfaction is not the effect of the miss: who has many cases is more likely to meet one, and
+    may have been less satisfied before.
+    """
+    by, found, met, hidden = listed(by), [], [], 0
+    as_of = pd.Timestamp(as_of)
+    for standard in service_standards() if standards is None else standards:
+        source = contacts if standard.table == "contact" else tickets
+        cases = _judged(source, standard, by, as_of, since)
+        for cell, rows in cells_of(cases, by):
+            part = cases.iloc[rows]
+            known = part[part["missed"].notna()]
+            if len(known) < max(minimum, 2):
+                hidden += 1
+                continue
+            cluster = pd.factorize(known["customer_id"])[0]
+            mean = design_mean(100 * known["missed"].to_numpy(float), np.ones(len(known)), cluster=cluster)
+            low, high = mean.interval("top", level)
+            row = {"standard": standard.name} | dict(zip(by, cell, strict=True))
+            row |= {"missed": mean.estimate, "low": low, "high": high, "n": len(known), "customers": cluster.max() + 1}
+            pending = int(part["pending"].sum())
+            found.append(row | {"pending": pending, "unjudged": len(part) - len(known) - pending})
+        if respondents is not None:
+            met += _difference(standard.name, cases, respondents, score, weight, before_days, level, minimum)
+    if not found:
+        raise CannotAnswer(
+            f"no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file."
+        )
+    columns = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
+    satisfaction = pd.DataFrame(met, columns=columns)
+    return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum, before_days)
+
+
+def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_of: pd.Timestamp, since) -> pd.DataFrame:
+    """Cases of a standard: customer_id, judged (when it was kept or missed), missed, pending, and `by`."""
+    needed = ["customer_id", standard.when, standard.column, *standard.where, *([standard.by] if standard.by else [])]
+    require_columns(source, [*needed, *by], f"{standard.table}s", hint=f"Standard '{standard.name}' needs it.")
+    picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
+    picked &= source[standard.when] < as_of
+    rows = source[picked if since is None else picked & (source[standard.when] >= pd.Timestamp(since))]
+    value = rows[standard.column]
+    if standard.by is None:
+        judged = rows[standard.when]
+        missed, pending = (
+            (value > standard.at_most).astype(float).where(value.notna()),
+            pd.Series(data=False, index=rows.index),
+        )
+    else:
+        judged = due = rows[standard.by]
+        done = value.where(value < as_of)
+        pending = done.isna() & (due >= as_of)
+        missed = (done.fillna(as_of) > due).astype(float).where(due.notna() & ~pending)
+    head = {"customer_id": rows["customer_id"], "judged": judged, "missed": missed, "pending": pending}
+    return rows[by].assign(**head)
+
+
+def _difference(name, cases, respondents, score, weight, before_days, level, minimum) -> list[dict]:
+    """Weighted mean score of respondents who met a miss before the interview, minus that of those who met none."""
+    columns = ["customer_id", "answered_on", score, *([weight] if weight else [])]
+    require_columns(respondents, columns, "respondents", hint="respondent_scores() gives a score.")
+    people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), columns]
+    people = people.assign(_row=np.arange(len(people)))
+    both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
+    age = (both["answered_on"] - both["judged"].dt.normalize()).dt.days
+    worst = both[(age > 0) & (age <= before_days)].groupby("_row")["missed"].max()
+    people = people.set_index("_row").loc[worst.index].sort_values(["customer_id", "answered_on", score])
+    miss = worst.loc[people.index].to_numpy() == 1
+    if min(miss.sum(), (~miss).sum()) < max(minimum, 2):
+        return []
+    y, w = people[score].to_numpy(float), checked_weights(people, weight)
+    one, two = design_mean(y[miss], w[miss]), design_mean(y[~miss], w[~miss])
+    gap, error = one.estimate - two.estimate, float(np.hypot(one.se, two.se))
+    half = stats.t.isf((1 - level) / 2, error**4 / (one.se**4 / one.df + two.se**4 / two.df)) * error
+    ends = {"low": gap - half, "high": gap + half}
+    return [{"standard": name, "difference": gap, "se": error} | ends | {"n_missed": one.n, "n_kept": two.n}]
