@@ -252,7 +252,7 @@ def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataF
         rows = np.flatnonzero(cell == c)
         rows = rows[np.argsort(count.min(axis=1).to_numpy()[rows], kind="stable")]
         size, pool = count.to_numpy()[rows], 0
-        while pool < len(rows) and (size[pool].min() < THIN or 0 < size[:pool].sum(axis=0).min() < THIN):
+        while pool < len(rows) and (size[pool].min() < THIN or (pool and size[:pool].sum(axis=0).min() < THIN)):
             pool += 1
         code.iloc[rows[:pool]] = -1
     number = survey.groupby(keys, sort=True, observed=True).ngroup().to_numpy()
