@@ -5,7 +5,7 @@ whether a cell's interval is narrow enough, and what thin cells borrow. weightin
 differences between operators against noise. ranks.py: the ranks that noise leaves possible, and whether operators' own
 weights would change them. items.py: which items a gap comes from. change.py: why the index moved between waves.
 drivers.py: the paths that lead to satisfaction, and where a point is easiest to gain. competitors.py: the same beside
-the competitors. priorities.py: which item to improve, and what would follow. draws.py: what they need of each resample.
+the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need of a resample.
 """
 
 from workbench.studies.plspm import Construct, PathModel, path_diagram
