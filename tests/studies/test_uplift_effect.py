@@ -117,7 +117,8 @@ def test_headline_says_only_what_the_interval_carries():
 
 def test_quantities_and_picture():
     """The effect is named by campaign and outcome, and the picture says it."""
-    found = average_effect(TINY.assign(y=[1, 1, 0, 0, 0]), campaign="spring", **HOW)
+    table = pd.concat([TINY.assign(y=[1, 1, 0, 0, 0])] * 10, ignore_index=True)
+    found = average_effect(table, campaign="spring", **HOW)
     assert next(q.name for q in found.quantities()) == "effect[campaign=spring,outcome=y]"
     assert found.binary and "points" in found.plot().texts[0].get_text()
 

@@ -1,6 +1,13 @@
 """From raw extracts to canonical tables that notebooks read, and to what is known of each customer on a day."""
 
 from workbench.warehouse.account import Account
+from workbench.warehouse.aftermath import (
+    CampaignWindows,
+    campaign_windows,
+    closed_campaigns,
+    exposures,
+    province_panel,
+)
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.features import customer_features, feature_dictionary
@@ -10,11 +17,16 @@ from workbench.warehouse.outcomes import survey_outcomes
 __all__ = [
     "Account",
     "CampaignArms",
+    "CampaignWindows",
     "Warehouse",
     "campaign_arms",
+    "campaign_windows",
+    "closed_campaigns",
     "customer_features",
+    "exposures",
     "feature_dictionary",
     "ingest",
     "open_warehouse",
+    "province_panel",
     "survey_outcomes",
 ]

@@ -22,7 +22,8 @@ class CampaignArms:
     Attributes
     ----------
     members : DataFrame
-        One row a member: customer_id, treatment (1 in the arm, 0 in control), the outcomes, the covariates.
+        One row a member: customer_id, treatment (1 in the arm, 0 in control; the arms' names where all were asked
+        for), contacted, the outcomes, the covariates.
     outcomes, covariates : tuple of str
         Columns of `members`.
     facts : Series
@@ -74,7 +75,7 @@ def campaign_arms(
     campaign : str
         Its campaign_id.
     arm : str
-        The arm that is compared with control.
+        The arm that is compared with control; "" for all arms, by name.
     as_of : date or str
         The outcome window must have closed before it.
     outcome : str, optional
@@ -101,17 +102,17 @@ def campaign_arms(
     known_arms = sorted(wide["arm"].unique())
     if CONTROL not in known_arms:
         raise CannotAnswer(f"campaign '{campaign}' has no control arm. It has: {named(known_arms)}.")
-    if arm not in known_arms or arm == CONTROL:
+    if arm and (arm not in known_arms or arm == CONTROL):
         raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], f"campaign '{campaign}'")
     outcomes, own = _maps(warehouse, campaign)
     if outcome is not None and outcome not in outcomes:
         raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
-    kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True)
-    members = kept.assign(treatment=(kept["arm"] == arm).astype(int))
+    kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True) if arm else wide
+    members = kept.assign(treatment=(kept["arm"] == arm).astype(int) if arm else kept["arm"])
     covariates, missing = list(own), 0
     if not own:
         members, covariates, missing = _with_features(warehouse, members, facts)
-    columns = ["customer_id", "treatment", *outcomes, *covariates]
+    columns = ["customer_id", "treatment", "contacted", *outcomes, *covariates]
     return CampaignArms(members[columns], tuple(outcomes), tuple(covariates), facts, len(wide) - len(kept), missing)
 
 

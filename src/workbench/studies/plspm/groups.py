@@ -44,10 +44,11 @@ class MeasurementInvariance(Result):
     ----------
     table : DataFrame
         One row a pair and construct: first, second, construct. Step 2: c (correlation of the scores that the two
-        groups' weights make of the same answers), c_lowest (exceeded by `level` of the deals), c_p. Step 3:
+        groups' weights make of the same answers), c_lowest (exceeded by `level` of the deals), c_p, c_p_holm (over all
+        rows). Step 3:
         mean_difference (first - second, in standard deviations of the pair) with mean_null_low and _high (where
-        `level` of the deals lie) and mean_p; log_variance_ratio, likewise. invariance: "full", "partial" (step 2
-        only: paths can be compared), "none".
+        `level` of the deals lie) and mean_p; log_variance_ratio, likewise. invariance: "none" where c_p_holm refuses
+        step 2, "partial" where only step 2 holds (paths can be compared), "full".
     level : float
     permutations, failed : int
         Deals a pair; deals in which a group did not converge (they count nowhere).
@@ -70,8 +71,8 @@ class MeasurementInvariance(Result):
         worst = broken.loc[broken["c"].idxmin()]
         return (
             f"{len(broken)} of {len(self.table)} composites are not invariant, first of all {worst['construct']} "
-            f"between {worst['first']} and {worst['second']} (c = {worst['c']:.3f}, by chance above "
-            f"{worst['c_lowest']:.3f}): do not compare their paths."
+            f"between {worst['first']} and {worst['second']} (c = {worst['c']:.4f}, by chance above "
+            f"{worst['c_lowest']:.4f} for one test of {len(self.table)}): do not compare their paths."
         )
 
     def summary(self) -> pd.DataFrame:
@@ -182,6 +183,8 @@ def measurement_invariance(
         failed += found.failed
         frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
     table = pd.concat(frames, ignore_index=True)
+    table.insert(table.columns.get_loc("c_p") + 1, "c_p_holm", holm(table["c_p"].to_numpy()))
+    table.loc[table["c_p_holm"] < 1 - level, "invariance"] = "none"
     ends = ["first", "second", "construct"]
     return MeasurementInvariance(
         table[[*ends, *table.columns.difference(ends, sort=False)]], level, permutations, failed
@@ -355,7 +358,7 @@ def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Deals, level: f
         **_against_chance(np.log(variances[:, 0] / variances[:, 1]), "log_variance_ratio", "variance_null_", level),
     ).rename(columns={"mean_difference_p": "mean_p", "log_variance_ratio_p": "variance_p"})
     alike = (table["mean_p"] >= 1 - level) & (table["variance_p"] >= 1 - level)
-    return table.assign(invariance=np.where(table["c_p"] < 1 - level, "none", np.where(alike, "full", "partial")))
+    return table.assign(invariance=np.where(alike, "full", "partial"))
 
 
 def _pooled_sd(part: Answers) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError, named, unknown
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.members import arms, indicator_columns, is_text, require_members
 from workbench.studies.uplift.words import label
@@ -124,6 +124,8 @@ def check_campaign(
     expected_share: float | None = None,
     outcomes: Sequence[str] = (),
     member: str | None = None,
+    assigned_on: object = None,
+    known_on: Mapping[str, object] | None = None,
     campaign: str = "",
 ) -> CampaignChecks:
     """Compare the arms in what was known before the campaign, and refuse the causal claim where they differ.
@@ -145,13 +147,19 @@ def check_campaign(
         Columns whose missing values are compared between the arms.
     member : str, optional
         Column that identifies a member; members listed twice are refused.
+    assigned_on : date, optional
+        Day on which members were drawn into the arms.
+    known_on : mapping of str to date, optional
+        Day on which columns were measured: a covariate measured after assignment is refused (contact may have changed
+        it), and so is an outcome measured before.
     campaign : str
         Name in the quantities.
 
     Raises
     ------
     WorkbenchError
-        If a column is missing, there are not two arms, the treatment is missing, or members repeat.
+        If a column is missing, there are not two arms, the treatment is missing, members repeat, or a covariate was
+        measured after assignment or an outcome before.
 
     References
     ----------
@@ -165,6 +173,7 @@ def check_campaign(
             f"members lists {repeated.nunique():,} of '{member}' more than once, for instance "
             f"{named([min(repeated.astype(str))])}: keep one row a member."
         )
+    _require_dates(covariates, outcomes, assigned_on, known_on or {})
     treated = arms(members, treatment)
     counts = int(treated.sum()), int((~treated).sum())
     ratio_p = np.nan
@@ -179,6 +188,29 @@ def check_campaign(
     missing = _missing(members, outcomes, treated)
     reasons = _reasons(counts, expected_share, ratio_p, balance, balance_p, missing)
     return CampaignChecks(not reasons, tuple(reasons), *counts, ratio_p, balance, balance_p, missing, campaign)
+
+
+def _require_dates(
+    covariates: Sequence[str], outcomes: Sequence[str], assigned_on: object, known_on: Mapping[str, object]
+) -> None:
+    if known_on and assigned_on is None:
+        raise WorkbenchError(
+            "known_on= says when columns were measured; say with assigned_on= when the arms were drawn."
+        )
+    for name, day in known_on.items():
+        if name not in covariates and name not in outcomes:
+            raise unknown("column", name, [*covariates, *outcomes], "known_on")
+        measured, drawn = pd.Timestamp(day), pd.Timestamp(assigned_on)
+        if name in covariates and measured > drawn:
+            raise WorkbenchError(
+                f"covariate '{name}' was measured on {measured:%Y-%m-%d}, after assignment on {drawn:%Y-%m-%d}: "
+                "contact may have changed it. Leave it out, or take its value before that day."
+            )
+        if name in outcomes and measured <= drawn:
+            raise WorkbenchError(
+                f"outcome '{name}' was measured on {measured:%Y-%m-%d}, not after assignment on {drawn:%Y-%m-%d}: "
+                "contact cannot have changed it. Compare it as a covariate, or take a later window."
+            )
 
 
 def _reasons(

@@ -14,14 +14,15 @@ from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.checks import CampaignChecks
-from workbench.studies.uplift.means import Means, arm_means, cluster_codes, doubly_robust_means, variances
-from workbench.studies.uplift.members import arms, independent, indicator_columns, numbers
+from workbench.studies.uplift.means import Means, arm_means, cluster_codes, doubly_robust_means, ratio_set, variances
+from workbench.studies.uplift.members import RARE, arms, independent, indicator_columns, numbers
 from workbench.studies.uplift.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Method = Literal["difference", "lin", "aipw"]
+FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class AverageEffect(Result):
     variance_ratio : float
         Variance over that of the plain difference: what adjustment bought.
     doubts : tuple of str
-        Reasons why the difference is not the campaign's effect; () where the checks found none.
+        Reasons why the difference is not shown to be the campaign's effect: what the checks found, fewer than 20
+        members in an arm, fewer than 10 with another outcome than the commonest. () where there are none.
     """
 
     estimate: float
@@ -96,7 +98,7 @@ class AverageEffect(Result):
         if self.doubts:
             return (
                 f"Not answerable: {self.doubts[0]}. The difference in {self.outcome} between the arms "
-                f"({effect} {ends}) is not the campaign's effect."
+                f"({effect} {ends}) is not shown to be the campaign's effect."
             )
         if self.low <= 0 <= self.high:
             return f"No evidence that the campaign changed {self.outcome}: {effect} per member {ends}."
@@ -170,7 +172,7 @@ def average_effect(
     members : DataFrame
         One row a member; both arms.
     outcome : str
-        Numeric column, complete.
+        Numeric column, complete: 0/1, a count (the effect is on the rate per member) or an amount.
     treatment : str
         Column of 0/1, booleans, or names of two arms of which one is "control".
     covariates : sequence of str
@@ -248,7 +250,7 @@ def average_effect(
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
         unit=unit,
         campaign=campaign,
-        doubts=() if checks is None or checks.comparable else checks.reasons,
+        doubts=(() if checks is None or checks.comparable else checks.reasons) + _too_few(y, treated),
     )
 
 
@@ -264,7 +266,7 @@ def _result(means: Means, spread: np.ndarray, df: float, *, plain_variance: floa
         high=estimate + t * se,
         mean_treated=means.treated,
         mean_control=means.control,
-        relative=_fieller(means.treated, means.control, *spread[:2], covariance, t),
+        relative=_relative(means.treated, means.control, *spread[:2], covariance, t),
         p_value=p,
         df=df,
         variance_ratio=float(spread[2] / plain_variance) if plain_variance > 0 else 1.0,
@@ -273,13 +275,21 @@ def _result(means: Means, spread: np.ndarray, df: float, *, plain_variance: floa
     )
 
 
-def _fieller(treated: float, control: float, v1: float, v0: float, covariance: float, t: float) -> Interval:
-    """Ratio of the means less 1, with the values that a t test of `treated = ratio * control` would not refuse."""
+def _relative(treated: float, control: float, v1: float, v0: float, covariance: float, t: float) -> Interval:
+    """Ratio of the means less 1; without ends where the control mean cannot be told from 0."""
     if control == 0:
         return Interval(np.nan, np.nan, np.nan)
-    ratio = treated / control
-    a, b, c = control**2 - t * t * v0, treated * control - t * t * covariance, treated**2 - t * t * v1
-    if a <= 0:
-        return Interval(ratio - 1, np.nan, np.nan)
-    root = np.sqrt(max(b * b - a * c, 0.0))
-    return Interval(ratio - 1, (b - root) / a - 1, (b + root) / a - 1)
+    low, high, outside = ratio_set(treated, control, v1, v0, covariance, t)
+    bounded = np.isfinite(high - low) and not outside
+    return Interval(treated / control - 1, *((low - 1, high - 1) if bounded else (np.nan, np.nan)))
+
+
+def _too_few(y: np.ndarray, treated: np.ndarray) -> tuple[str, ...]:
+    """Why so few members cannot answer: their intervals do not hold what they say, and show only huge effects."""
+    smaller = int(min(treated.sum(), (~treated).sum()))
+    if smaller < FEWEST:
+        return (f"an arm has {smaller} members, fewer than {FEWEST}",)
+    others = int((y != np.median(y)).sum())  # a value that all but a few share is the median
+    if others < RARE:
+        return (f"only {others} of {len(y):,} members have another outcome than the commonest, fewer than {RARE}",)
+    return ()

@@ -110,3 +110,18 @@ def _cluster_errors(
         raise CannotAnswer("not answerable: an arm has a single cluster, so nothing tells how much clusters differ.")
     factor = np.sqrt(sizes / (sizes - 1))
     return one * factor[0], zero * factor[1], sizes, not nested
+
+
+def ratio_set(
+    top: float, bottom: float, v_top: float, v_bottom: float, covariance: float, t: float
+) -> tuple[float, float, bool]:
+    """Ratios r with |top - r bottom| within t standard errors of 0 (Fieller): low, high, whether it is those outside.
+
+    Where the bottom cannot be told from 0 the set has no bounds: everything, or all but what lies between.
+    """
+    a, b, c = bottom**2 - t * t * v_bottom, top * bottom - t * t * covariance, top**2 - t * t * v_top
+    root = b * b - a * c
+    if a == 0 or (a < 0 and root < 0):
+        return -np.inf, np.inf, False
+    ends = sorted(((b - np.sqrt(max(root, 0.0))) / a, (b + np.sqrt(max(root, 0.0))) / a))
+    return float(ends[0]), float(ends[1]), a < 0

@@ -66,7 +66,8 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
     if bad.any():
         raise WorkbenchError(
             f"the {role} '{column}' is missing or infinite for {int(bad.sum())} of {len(values)} members. Say what a "
-            "missing value means (nothing bought = 0?) and fill it, or leave those members out and report how many."
+            "missing value means (nothing bought = 0?) and fill it; where nobody knows, attrition_bounds says between "
+            "which values the effect lies."
         )
     return values
 

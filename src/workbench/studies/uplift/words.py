@@ -42,3 +42,13 @@ def label(campaign: str, **names: str) -> str:
     """
     parts = ([f"campaign={campaign}"] if campaign else []) + [f"{key}={value}" for key, value in names.items()]
     return f"[{','.join(parts)}]" if parts else ""
+
+
+def amount(value: float, *, binary: bool, unit: str = "", signed: bool = False) -> str:
+    """Say an amount of an outcome: a share in percentage points, anything else in its unit.
+
+    >>> amount(0.0123, binary=True), amount(4.2, binary=False, unit="yuan", signed=True)
+    ('1.23 points', '+4.20 yuan')
+    """
+    scaled, unit = (100 * value, "points") if binary else (value, unit)
+    return f"{figure(scaled, signed=signed)} {unit}".rstrip()

@@ -23,7 +23,6 @@ CONTACT_COSTS = np.array([4.0, 0.05, 6.0])
 _NAMES = ("流量升级外呼", "节日短信问候", "续约关怀外呼")
 _SHARE = np.array([0.45, 0.40, 0.40])
 _DAY = int(MONTH_START[CAMPAIGN_MONTH])
-_BEFORE = slice(CAMPAIGN_MONTH - 3, CAMPAIGN_MONTH)
 
 CAMPAIGN_FILE = Layout("market/营销活动.csv", encoding="gb18030")
 MEMBER_FILE = Layout(
@@ -77,17 +76,19 @@ class Played:
     monthly: np.ndarray
 
 
-def known_before(customers: Customers, bills: Bills, active_days: np.ndarray, data_mb: np.ndarray) -> Known:
-    """Look at a batch on the day of assignment; `active_days` and `data_mb` are (n, 24)."""
-    earlier = slice(CAMPAIGN_MONTH - 6, CAMPAIGN_MONTH - 3)
-    days, days_earlier = active_days[:, _BEFORE].mean(axis=1), active_days[:, earlier].mean(axis=1)
-    tenure = (_DAY - customers.joined) / 30.44
-    alive = (customers.joined <= _DAY - 181) & (customers.ended >= _DAY)
+def known_before(
+    customers: Customers, bills: Bills, active_days: np.ndarray, data_mb: np.ndarray, month: int = CAMPAIGN_MONTH
+) -> Known:
+    """Look at a batch on the first day of a month, 4 or later; `active_days` and `data_mb` are (n, 24)."""
+    before, earlier, day = slice(month - 3, month), slice(max(month - 6, 0), month - 3), int(MONTH_START[month])
+    days, days_earlier = active_days[:, before].mean(axis=1), active_days[:, earlier].mean(axis=1)
+    tenure = (day - customers.joined) / 30.44
+    alive = (customers.joined <= day - 181) & (customers.ended >= day)
     return Known(
         age=2026 - customers.birth_year,
         tenure_months=tenure.round(1),
-        arpu=np.maximum(money(bills.amount[:, _BEFORE].mean(axis=1)), 1.0),
-        data_mb=data_mb[:, _BEFORE].mean(axis=1).round(1),
+        arpu=np.maximum(money(bills.amount[:, before].mean(axis=1)), 1.0),
+        data_mb=data_mb[:, before].mean(axis=1).round(1),
         decline=np.clip(np.log((days_earlier + 1) / (days + 1)), -1.5, 1.5).round(3),
         eligible=alive & (customers.kind == 0),
     )
@@ -122,22 +123,14 @@ def play(known: Known, rng: np.random.Generator) -> Played:
     )
 
 
-def write_campaigns(extracts: Extracts) -> None:
-    """Write the campaigns."""
-    extracts.csv(
-        CAMPAIGN_FILE,
-        {
-            "活动编码": IDS,
-            "活动名称": _NAMES,
-            "渠道": ("外呼", "短信", "外呼"),
-            "分组方式": ("随机", "随机", "规则"),
-            "开始日期": ["2026-04-01"] * 3,
-            "结束日期": ["2026-06-30"] * 3,
-            "单次接触成本": CONTACT_COSTS,
-            "单次激励成本": [12.0, 0.0, 20.0],
-            "毛利率": [0.45, 0.45, 0.45],
-        },
-    )
+def write_campaigns(extracts: Extracts, past: list[tuple]) -> None:
+    """Write the campaigns, with the rows of those that ran before."""
+    channels, lots = ("外呼", "短信", "外呼"), ("随机", "随机", "规则")
+    days = ("2026-04-01", "2026-06-30")
+    rows = zip(IDS, _NAMES, channels, lots, CONTACT_COSTS.tolist(), (12.0, 0.0, 20.0), strict=True)
+    current = [(*row[:4], *days, *row[4:], 0.45, None) for row in rows]
+    headers = "活动编码 活动名称 渠道 分组方式 开始日期 结束日期 单次接触成本 单次激励成本 毛利率 覆盖省份".split()
+    extracts.csv(CAMPAIGN_FILE, dict(zip(headers, zip(*current, *past, strict=True), strict=True)))
 
 
 def write_members(

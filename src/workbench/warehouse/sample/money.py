@@ -61,14 +61,19 @@ class Bills:
         """Recurring + usage - discount, to the fen."""
         return money(self.recurring + self.usage - self.discount)
 
-    def with_campaigns(self, monthly: np.ndarray) -> Bills:
-        """Add what campaigns changed in each month of their window, (n,): more is a package, less a rebate."""
-        recurring, discount = self.recurring.copy(), self.discount.copy()
-        window = slice(CAMPAIGN_MONTH, MONTHS)
-        billed = self.billed[:, window]
-        recurring[:, window] += billed * np.maximum(monthly, 0)[:, None]
-        discount[:, window] += billed * np.maximum(-monthly, 0)[:, None]
-        return replace(self, recurring=money(recurring), discount=money(discount))
+    def with_campaigns(self, monthly: np.ndarray, past: np.ndarray) -> Bills:
+        """Add what campaigns changed: more is a package, less a rebate.
+
+        `monthly` (n,) in each month of the last window, `past` (n, 24) by month.
+        """
+        changed = past.copy()
+        changed[:, CAMPAIGN_MONTH:] += monthly[:, None]
+        changed *= self.billed
+        return replace(
+            self,
+            recurring=money(self.recurring + np.maximum(changed, 0)),
+            discount=money(self.discount + np.maximum(-changed, 0)),
+        )
 
 
 def write_tariffs(extracts: Extracts) -> None:

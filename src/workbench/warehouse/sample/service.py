@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from workbench.warehouse.sample.extracts import DUPLICATE, Extracts, Layout, words
 from workbench.warehouse.sample.money import SERVICE_WORDS
+from workbench.warehouse.sample.offers import Past
 from workbench.warehouse.sample.people import Customers, Lines
 from workbench.warehouse.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, NEVER, timestamps
 
@@ -77,15 +78,30 @@ def _draw_cases(customers, lines, kind: int, rng) -> tuple[np.ndarray, np.ndarra
     return who, (wide[who] & (rng.random(len(who)) < 0.6)).astype(np.int64), _clock(day, rng)
 
 
-def _write_cases(extracts, layout, kind, customers, who, service, opened, rng) -> None:
+def write_past(extracts: Extracts, customers: Customers, past: Past, rng: np.random.Generator) -> None:
+    """Write contacts that past campaigns delivered, and the complaints they caused within 20 days."""
+    at = np.flatnonzero(past.reached)
+    last = customers.ended[past.who]
+    day = np.minimum(past.start + rng.integers(0, 5, len(past.who)), last)
+    call = past.by_call[at]
+    second = _clock(day[at], rng)
+    channel, topic = np.where(call, 6, 3), np.where(call, 1, 6)
+    _write_touches(extracts, customers, past.who[at], channel, topic, second, rng, serial=9_000)
+    angry = past.complained
+    opened = _clock(np.minimum(day[angry] + rng.integers(0, 16, len(angry)), last[angry]), rng)
+    _write_cases(
+        extracts, TICKET_FILES[0], 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, 900
+    )
+
+
+def _write_cases(extracts, layout, kind, customers, who, service, opened, rng, serial=0) -> None:
     hours = np.array([48, 24, 72])[kind]
     closed = opened + (rng.gamma(2, hours * 0.26, len(who)) * 3_600).astype(np.int64)
     is_open = closed >= END * 86_400
     outcome = np.where(is_open, -1, rng.choice(3, len(who), p=(0.86, 0.09, 0.05)))
     category = rng.integers(0, len(_CATEGORIES[kind]), len(who))
-    serial = np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
     rank = np.empty(len(who), dtype=np.int64)
-    rank[np.argsort(who, kind="stable")] = serial
+    rank[np.argsort(who, kind="stable")] = serial + np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
     extracts.csv(
         layout,
         {
@@ -117,10 +133,13 @@ def _write_contacts(extracts, customers, contacted, complainer, complained, rng)
         (complainer, np.zeros(len(complainer), dtype=np.int64), np.full(len(complainer), 4), complained),
         (member, np.array([6, 3, 6])[campaign], np.array([1, 6, 5])[campaign], _clock(launch, rng)),
     ]
-    who, channel, topic, second = (np.concatenate(column) for column in zip(*parts, strict=True))
+    _write_touches(extracts, customers, *(np.concatenate(column) for column in zip(*parts, strict=True)), rng)
+
+
+def _write_touches(extracts, customers, who, channel, topic, second, rng, serial=0) -> None:
     order = np.lexsort((topic, channel, second, who))
     who, channel, topic, second = who[order], channel[order], topic[order], second[order]
-    rank = np.arange(len(who)) - np.searchsorted(who, who)
+    rank = serial + np.arange(len(who)) - np.searchsorted(who, who)
     waits = np.where(channel == 0, np.rint(rng.gamma(1.3, 35, len(who))).astype(np.int64), -1)
     extracts.csv(
         CONTACT_FILE,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse.sample import campaigns, crm, money, products, service, survey, usage
+from workbench.warehouse.sample import campaigns, crm, money, offers, products, service, survey, usage
 from workbench.warehouse.sample.extracts import Extracts
 from workbench.warehouse.sample.panel import FRAME, Frame
 from workbench.warehouse.sample.people import SEGMENTS, TARIFF_FEES, Customers, Lines, draw_customers, draw_lines
@@ -25,7 +25,8 @@ from workbench.warehouse.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH
 
 BATCH = 10_000
 _DECLARED = "truth/declared.json"
-_STREAMS = ("people", "usage", "money", "products", "service", "campaigns")
+# New streams come last: a stream's place is part of its seed.
+_STREAMS = ("people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
-    Truth is in five files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
-    (effect_responded, effect_revenue: expected for that member), `satisfaction.json` (population paths, indices, net
+    Truth is in six files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    (effect_responded, effect_revenue: expected for that member), `bundle_offers.parquet` (one row a member and arm:
+    reached, and yuan a month where reached), `satisfaction.json` (population paths, indices, net
     promoter scores), `survey.json` (response rates, how satisfaction and churn hang together) and `declared.json` (bad
     rows by file and kind, churn by month, mobile ARPU).
 
@@ -132,7 +134,7 @@ def _build(folder: Path, customers: int, seed: int, progress: Callable[[str, int
             progress("customers", first + count, customers)
         money.write_tariffs(extracts)
         products.write_products(extracts)
-        campaigns.write_campaigns(extracts)
+        campaigns.write_campaigns(extracts, offers.campaign_rows())
         products.write_market(extracts, _rng(seed, "market", 0))
         costs = campaigns.CONTACT_COSTS
         products.write_costs(extracts, campaigns.IDS, tally.contacts, costs, _rng(seed, "market", 1))
@@ -146,8 +148,8 @@ def _build(folder: Path, customers: int, seed: int, progress: Callable[[str, int
 
 
 def _rng(seed: int, stream: str, number: int) -> np.random.Generator:
-    key = (*_STREAMS, "market", "survey").index(stream)
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(key, number))))
+    key = (_STREAMS.index(stream), number)
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 class _Tally:
@@ -227,14 +229,17 @@ def _write_batch(extracts: Extracts, tally: _Tally, seed: int, number: int, firs
     bills = money.draw_bills(customers, lines, charge, fees, rng["money"])
     known = campaigns.known_before(customers, bills, active_days, data_mb)
     played = campaigns.play(known, rng["campaigns"])
-    bills = bills.with_campaigns(played.monthly)
+    past, known_then = offers.play_past(customers, bills, active_days, data_mb, rng["offers"])
+    bills = bills.with_campaigns(played.monthly, past.monthly)
     effects = campaigns.write_members(extracts, customers, known, played, bills)
     effects["customer_id"] = pa.array(effects["customer_id"]).cast(pa.string())
     effects["campaign_id"] = pa.array(effects["campaign_id"].tolist(), type=pa.string())
     tally.truth("campaign_members", effects)
+    tally.truth("bundle_offers", offers.write_past_members(extracts, customers, known_then, past, bills))
     for campaign, reached in enumerate(played.contacted):
         tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=len(PROVINCES))
     service.write_service(extracts, customers, lines, played.contacted, rng["service"])
+    service.write_past(extracts, customers, past, rng["offers"])
     for name, value in money.write_bills(extracts, customers, bills, rng["money"]).items():
         tally.money[name] += value
     return len(lines.id)

@@ -1,0 +1,328 @@
+"""Do contacted customers stay longer, and does a contact still work after so many others?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.result import Quantity, Result
+from workbench.studies.uplift.effect import Interval, average_effect
+from workbench.studies.uplift.members import arms, independent, indicator_columns, numbers
+from workbench.studies.uplift.words import figure, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST_LEFT = 10
+ALARM = 0.001
+
+
+@dataclass(frozen=True)
+class Staying(Result):
+    """Share of each arm that is still a customer, day by day.
+
+    Attributes
+    ----------
+    curves : DataFrame
+        One row an arm and day of a departure: arm ("treated", "control"), day, share, se.
+    kept : Interval
+        Difference of the shares still there at the horizon (treated - control).
+    days_gained : Interval
+        Difference of the mean days as a customer within the horizon (restricted mean).
+    horizon : int
+        Days.
+    """
+
+    curves: pd.DataFrame
+    kept: Interval
+    days_gained: Interval
+    horizon: int
+    level: float
+    campaign: str = ""
+
+    def headline(self) -> str:
+        """Say how many more stay, and for how long."""
+        shown = "" if self.kept.low > 0 or self.kept.high < 0 else ", which is no shown difference"
+        return (
+            f"After {self.horizon} days {figure(100 * self.kept.estimate, signed=True)} points "
+            f"{span(100 * self.kept.low, 100 * self.kept.high)} more of the treated than of the control are still "
+            f"customers{shown}; within them a member stays {figure(self.days_gained.estimate, signed=True)} days "
+            f"{span(self.days_gained.low, self.days_gained.high)} longer."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate both differences."""
+        rows = [("still a customer", "share", self.kept), ("days as a customer", "days", self.days_gained)]
+        return pd.DataFrame(
+            [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
+            columns=["difference of", "unit", "value", "low", "high"],
+        )
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name both differences."""
+        where = label(self.campaign, days=str(self.horizon))
+        yield Quantity(f"kept{where}", self.kept.estimate, "share", self.kept.low, self.kept.high)
+        gained = self.days_gained
+        yield Quantity(f"days_gained{where}", gained.estimate, "days", gained.low, gained.high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curves of both arms with their bands."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        z = stats.norm.isf((1 - self.level) / 2)
+        for arm, curve in self.curves.groupby("arm"):
+            line = ax.step(curve["day"], curve["share"], where="post", label=arm)[0]
+            ends = curve["share"] - z * curve["se"], curve["share"] + z * curve["se"]
+            ax.fill_between(curve["day"], *ends, step="post", alpha=0.2, linewidth=0, color=line.get_color())
+        ax.set_xlabel("days since assignment")
+        ax.set_ylabel("share still customers")
+        ax.legend(loc="lower left")
+        return ax
+
+
+def staying(
+    members: pd.DataFrame,
+    *,
+    days: str,
+    left: str,
+    treatment: str,
+    horizon: int,
+    level: float = 0.95,
+    campaign: str = "",
+) -> Staying:
+    """Compare how long the arms stay (Kaplan and Meier), by assignment.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms.
+    days : str
+        Column: days from assignment to departure, or to the end of what is known.
+    left : str
+        Column: 1 where the member left, 0 where not (yet).
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    horizon : int
+        Day at which the arms are compared; both must be known that long.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or out of range.
+    CannotAnswer
+        If fewer than 10 left an arm by the horizon, or nobody of an arm is known up to it.
+
+    References
+    ----------
+    Kaplan and Meier (1958), JASA 53. Royston and Parmar (2013), BMC Medical Research Methodology 13.
+    """
+    treated, time, event = arms(members, treatment), numbers(members, days), numbers(members, left)
+    if (time < 0).any() or not np.isin(event, (0.0, 1.0)).all():
+        raise WorkbenchError(
+            f"'{days}' must be 0 or more and '{left}' 0 or 1: a departure before assignment is no effect."
+        )
+    found, curves = {}, []
+    for name, arm in (("treated", treated), ("control", ~treated)):
+        gone = int(event[arm & (time <= horizon)].sum())
+        if gone < FEWEST_LEFT:
+            raise CannotAnswer(
+                f"not answerable: {gone} {name} members left within {horizon} days; {FEWEST_LEFT} are needed."
+            )
+        if time[arm].max() < horizon:
+            raise CannotAnswer(f"not answerable: no {name} member is known for {horizon} days; take a nearer horizon.")
+        curve = SurvfuncRight(time[arm], event[arm])
+        found[name] = _at_horizon(curve, horizon)
+        seen = curve.surv_times <= horizon
+        curves.append(pd.DataFrame({
+            "arm": name, "day": np.r_[0, curve.surv_times[seen]], "share": np.r_[1.0, curve.surv_prob[seen]],
+            "se": np.r_[0.0, curve.surv_prob_se[seen]],
+        }))  # fmt: skip
+    z = stats.norm.isf((1 - level) / 2)
+    differences = []
+    for k in (0, 1):
+        (one, v1), (zero, v0) = found["treated"][k], found["control"][k]
+        half = z * np.sqrt(v1 + v0)
+        differences.append(Interval(float(one - zero), float(one - zero - half), float(one - zero + half)))
+    return Staying(pd.concat(curves, ignore_index=True), *differences, horizon, level, campaign)
+
+
+def _at_horizon(curve: SurvfuncRight, horizon: int) -> list[tuple[float, float]]:
+    """Share still there and mean days within the horizon, each with its variance (Greenwood)."""
+    seen = curve.surv_times <= horizon
+    times, share = np.r_[0, curve.surv_times[seen], horizon], np.r_[1.0, curve.surv_prob[seen]]
+    area = share * np.diff(times)
+    remaining = area[::-1].cumsum()[::-1][1:]
+    risk, gone = curve.n_risk[seen].astype(float), curve.n_events[seen].astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        hazard = np.where(risk > gone, gone / (risk * (risk - gone)), 0.0)
+    return [(share[-1], share[-1] ** 2 * hazard.sum()), (area.sum(), float((remaining**2 * hazard).sum()))]
+
+
+@dataclass(frozen=True)
+class Fatigue(Result):
+    """Effect of a contact by how many came before it.
+
+    Attributes
+    ----------
+    doses : DataFrame
+        One row a dose: dose (earlier contacts; the last row takes all above), members, effect, se, low, high.
+    trend : Interval
+        Change of the effect with each earlier contact.
+    by_lot : bool
+        Whether chance decided the dose (within `strata`), so that the trend is what contacts did.
+    reason : str
+        Why not; "" where it did.
+    """
+
+    doses: pd.DataFrame
+    trend: Interval
+    by_lot: bool
+    reason: str
+    outcome: str
+    level: float
+    unit: str = ""
+    campaign: str = ""
+
+    def headline(self) -> str:
+        """Say what an earlier contact does to the effect, or that it is an association only."""
+        change = f"{figure(self.trend.estimate, signed=True)}{f' {self.unit}' if self.unit else ''} "
+        change += span(self.trend.low, self.trend.high)
+        if not self.by_lot:
+            return f"No claim of fatigue, an association only, since {self.reason}: {change} with each earlier contact."
+        verdict = "wears the effect down" if self.trend.high < 0 else (
+            "raises the effect" if self.trend.low > 0 else "does not change the effect by what can be shown"
+        )  # fmt: skip
+        return f"Each earlier contact {verdict}: {change} on {self.outcome} per member."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the doses."""
+        return self.doses
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the trend, where chance decided the dose."""
+        if self.by_lot:
+            name = f"fatigue{label(self.campaign, outcome=self.outcome)}"
+            yield Quantity(name, self.trend.estimate, self.unit or "1", self.trend.low, self.trend.high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the effect by dose."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        effect = self.doses["effect"]
+        ax.axhline(0, color="0.6", linewidth=1)
+        ax.errorbar(
+            self.doses["dose"], effect, [effect - self.doses["low"], self.doses["high"] - effect], fmt="o", capsize=3
+        )
+        ax.set_xticks(self.doses["dose"])
+        ax.set_xlabel("earlier contacts")
+        ax.set_ylabel(f"effect on {self.outcome} per member ({self.unit or 'units of the outcome'})")
+        return ax
+
+
+def contact_fatigue(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    dose: str,
+    strata: str | None = None,
+    covariates: Sequence[str] = (),
+    level: float = 0.95,
+    unit: str = "",
+    campaign: str = "",
+) -> Fatigue:
+    """Estimate how a campaign's effect changes with the contacts that came before it.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms.
+    outcome, treatment : str
+        Columns.
+    dose : str
+        Column: earlier contacts, known at assignment.
+    strata : str, optional
+        Column within whose values chance alone decided the dose, such as the number of campaigns whose lists held the
+        member. Without it the trend is called an association.
+    covariates : sequence of str
+        Known before the earlier contacts, too; adjusted for, and a check of the chance that is claimed.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or has gaps, or a dose is below 0.
+    CannotAnswer
+        If fewer than 50 members have another than the commonest dose.
+    """
+    treated, y, amount = arms(members, treatment), numbers(members, outcome), numbers(members, dose, role="dose")
+    if (amount < 0).any():
+        raise WorkbenchError(f"'{dose}' is below 0 for {int((amount < 0).sum())} members: it counts contacts.")
+    uncommon = len(amount) - int(np.unique(amount, return_counts=True)[1].max())
+    if uncommon < 50:
+        raise CannotAnswer(
+            f"not answerable: {uncommon} members have another than the commonest '{dose}'; 50 are needed."
+        )
+    if strata is not None:
+        require_columns(members, [strata], "members")
+    stratum = np.zeros(len(y), int) if strata is None else pd.factorize(members[strata], sort=True)[0]
+    x = independent(indicator_columns(members, covariates), treated) if covariates else np.empty((len(y), 0))
+    own = np.eye(stratum.max() + 1)[stratum]
+    arm = treated - treated.mean()
+    centred = amount - amount.mean()
+    design = np.column_stack([own, own * arm[:, None], x, x * arm[:, None], centred, centred * arm])
+    estimate, se, df = _last_coefficient(design, y)
+    half = stats.t.isf((1 - level) / 2, df) * se
+    reason = "nothing says that chance decided who had been contacted"
+    if strata is not None:
+        p = _dose_p(amount, own, x) if x.shape[1] else 1.0
+        reason = "" if p >= ALARM else f"who had been contacted hangs together with what was known before (p = {p:.1g})"
+    trend = Interval(estimate, estimate - half, estimate + half)
+    doses = _by_dose(members.assign(**{dose: amount}), outcome, treatment, dose, covariates, level)
+    return Fatigue(doses, trend, not reason, reason, outcome, level, unit, campaign)
+
+
+def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """The last coefficient of a regression with its HC2 error; other columns may repeat each other."""
+    left, size, right = np.linalg.svd(design, full_matrices=False)
+    kept = size > 1e-9 * size[0]
+    left, size, right = left[:, kept], size[kept], right[kept]
+    if (right[:, -1] ** 2).sum() < 1 - 1e-6:
+        raise CannotAnswer("not answerable: within the strata the dose does not vary in both arms.")
+    row = left @ (right[:, -1] / size)
+    residual = y - left @ (left.T @ y)
+    corrected = residual / np.sqrt(np.maximum(1 - (left**2).sum(axis=1), 1e-12))
+    return float(row @ y), float(np.sqrt(((row * corrected) ** 2).sum())), float(len(y) - kept.sum())
+
+
+def _dose_p(amount: np.ndarray, own: np.ndarray, x: np.ndarray) -> float:
+    """F test: do the covariates tell the dose within the strata?"""
+    left = [_residual_squares(own, amount), _residual_squares(np.column_stack([own, x]), amount)]
+    df = len(amount) - own.shape[1] - x.shape[1]
+    return float(stats.f.sf((left[0] - left[1]) / x.shape[1] / (left[1] / df), x.shape[1], df)) if left[1] > 0 else 1.0
+
+
+def _residual_squares(design: np.ndarray, y: np.ndarray) -> float:
+    return float(((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum())
+
+
+def _by_dose(members, outcome, treatment, dose, covariates, level) -> pd.DataFrame:
+    """Effects by dose; doses of fewer than 100 members are taken together with those above."""
+    counts = members[dose].value_counts().sort_index()
+    above = counts[::-1].cumsum()[::-1]
+    top = counts.index[(counts >= 100) & (above >= 100)].max()
+    rows = []
+    for value, part in members.groupby(members[dose].clip(upper=top)):
+        if len(part) < 100:
+            continue
+        found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates, level=level)
+        rows.append((int(value), len(part), found.estimate, found.se, found.low, found.high))
+    return pd.DataFrame(rows, columns=["dose", "members", "effect", "se", "low", "high"])
