@@ -224,7 +224,7 @@ def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray
 
     >>> value = {pick: np.prod(np.array([2, 3, 5]) ** pick) for pick in product((0, 1), repeat=3)}
     >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
-    [6.17, 9.33, 13.5]
+    [6.67, 9.67, 12.67]
     """
     total = 0.0
     for others in product((0, 1), repeat=2):
@@ -252,7 +252,7 @@ def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataF
         rows = np.flatnonzero(cell == c)
         rows = rows[np.argsort(count.min(axis=1).to_numpy()[rows], kind="stable")]
         size, pool = count.to_numpy()[rows], 0
-        while pool < len(rows) and (size[pool].min() < THIN or 0 < size[:pool].sum(axis=0).min() < THIN):
+        while pool < len(rows) and (size[pool].min() < THIN or (pool and size[:pool].sum(axis=0).min() < THIN)):
             pool += 1
         code.iloc[rows[:pool]] = -1
     number = survey.groupby(keys, sort=True, observed=True).ngroup().to_numpy()

@@ -49,6 +49,8 @@ class PathEffects(Result):
     @cached_property
     def draws(self) -> Draws:
         """What items and cells need of each resample, drawn when first asked for."""
+        if self.fit.first is not None:
+            raise CannotAnswer("items of a model in two stages have no one weight. Take a model without higher order.")
         return draw(self.answers, self.fit, resamples=len(self.bootstrap.replicates), rng=self.seed)
 
     def headline(self) -> str:

@@ -160,7 +160,7 @@ def split(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.nda
     >>> share = np.array([0.5, 0.5])
     >>> answers, weights = split((share, np.array([80.0, 60])), (share, np.array([70.0, 60])))
     >>> answers.tolist(), weights.tolist()
-    ([5.0, 0.0], [0.0, 0.0])
+    ([5.0, 0.0], [0.0, -0.0])
     """
     (share, points), (other_share, other) = first, second
     middle = ((share * points).sum(axis=-1) + (other_share * other).sum(axis=-1)) / 2

@@ -187,8 +187,11 @@ def item_priorities(
     for given in (cost or {}, labels or {}):
         _known_items(given, model.items)
     items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
-    if not 1 <= top <= len(items):
-        raise WorkbenchError(f"top={top} of {len(items)} items of drivers. Give 1 to {len(items)}.")
+    if top < 1 or not items:
+        raise WorkbenchError(
+            f"top={top} of {len(items)} items of drivers. Give 1 or more, and costs of drivers' items."
+        )
+    top = min(top, len(items))
     at, span = [model.items.index(item) for item in items], (draws.answers.high - draws.answers.low)
     effect = np.column_stack([draws.effect(owner[item], target) for item in items])
     rows = {
