@@ -57,7 +57,7 @@ def test_notebooks_are_thin_and_in_order(notebook):
 
 
 def test_studies_keep_to_their_room():
-    """A study reads no file, knows no warehouse and no report, and imports no other study, only the ground they share."""
+    """A study reads no file, knows no warehouse and no report, and imports only the ground that studies share."""
     for folder in (ROOT / "src/workbench/studies").iterdir():
         for file in folder.glob("*.py"):
             text = file.read_text(encoding="utf-8")
