@@ -18,6 +18,7 @@ Learner = Literal["s", "t", "x", "dr", "r"]
 Validation = Literal["cross", "sequential"]
 
 FEWEST_PER_FOLD = 5
+ABUNDANT = 200_000
 FOLDS: dict[Validation, int] = {"cross": 5, "sequential": 10}
 
 
@@ -114,23 +115,63 @@ def predict_uplift(
         raise unknown("learner", learner, _LEARNERS)
     if validation not in FOLDS:
         raise unknown("validation", validation, FOLDS)
-    folds = FOLDS[validation] if folds is None else folds
     treated, y = arms(members, treatment), numbers(members, outcome)
     x, categorical = feature_matrix(members, features)
     order = canonical(x, y, treated)
     x, y, treated = x[order], y[order], treated[order]
+    folds = default_folds(treated, validation) if folds is None else folds
     fold = draw_folds(treated, folds, rng)
-    base = trees or Trees()
-    raw = np.full(len(y), np.nan)
-    with one_thread():
-        for k in range(folds) if validation == "cross" else range(1, folds):
-            inside = fold != k if validation == "cross" else fold < k
-            effect = _LEARNERS[learner](x[inside], y[inside], treated[inside], categorical, base)
-            raw[fold == k] = effect(x[fold == k])
-    seen = ~np.isnan(raw)
+    raw = crossed_effects(x, y, treated, fold, categorical, learner, validation, trees or Trees())[:, 0]
     score = np.full(len(y), np.nan)
-    score[order[seen]] = _comparable(raw[seen], fold[seen] - fold[seen].min())
+    score[order] = on_one_scale(raw, fold)
     return pd.Series(score, index=members.index, name="uplift")
+
+
+def default_folds(arm: np.ndarray, validation: Validation) -> int:
+    """10 folds in sequence; 5 crossed, or 2 where each arm has so many members that half of them fit as well."""
+    if validation == "cross" and np.unique(arm, return_counts=True)[1].min() >= ABUNDANT:
+        return 2
+    return FOLDS[validation]
+
+
+def crossed_effects(
+    x: np.ndarray,
+    y: np.ndarray,
+    arm: np.ndarray,
+    fold: np.ndarray,
+    categorical: list[int],
+    learner: Learner,
+    validation: Validation,
+    trees: Trees,
+) -> np.ndarray:
+    """Predict each offer's effect by models of other folds; rows in canonical order, arm 0 = control.
+
+    Returns
+    -------
+    array, shape (n, offers); NaN for the first of sequential folds
+    """
+    if learner not in _LEARNERS:
+        raise unknown("learner", learner, _LEARNERS)
+    if validation not in FOLDS:
+        raise unknown("validation", validation, FOLDS)
+    raw = np.full((len(y), int(arm.max())), np.nan)
+    with one_thread():
+        for k in range(int(validation == "sequential"), int(fold.max()) + 1):
+            inside, held = fold != k if validation == "cross" else fold < k, fold == k
+            new = x[held]
+            models = fitted_effects(x[inside], y[inside], arm[inside], categorical, learner, trees)
+            raw[held] = np.column_stack([effect(new) for effect in models])
+    return raw
+
+
+def fitted_effects(x, y, arm, categorical: list[int], learner: Learner, trees: Trees) -> list[Callable]:
+    """Fit one model an offer, to its arm and the control arm."""
+    found = []
+    for offer in range(1, int(arm.max()) + 1):
+        rows = (arm == 0) | (arm == offer)
+        rows = slice(None) if rows.all() else rows
+        found.append(_LEARNERS[learner](x[rows], y[rows], arm[rows] == offer, categorical, trees))
+    return found
 
 
 def canonical(x: np.ndarray, y: np.ndarray, treated: np.ndarray) -> np.ndarray:
@@ -139,7 +180,7 @@ def canonical(x: np.ndarray, y: np.ndarray, treated: np.ndarray) -> np.ndarray:
     return np.lexsort([content, y, treated])
 
 
-def draw_folds(treated: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
+def draw_folds(arm: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
     """Deal rows (in canonical order) into folds by lot, each arm for itself.
 
     Raises
@@ -149,28 +190,31 @@ def draw_folds(treated: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
     """
     if folds < 2:
         raise WorkbenchError(f"folds is {folds}: at least 2 are needed, so that no model predicts a member it saw.")
-    smallest = int(min(treated.sum(), (~treated).sum()))
+    names, counts = np.unique(arm, return_counts=True)
+    smallest = int(counts.min())
     if smallest < FEWEST_PER_FOLD * folds:
         raise CannotAnswer(
             f"not answerable: the smaller arm has {smallest} members, "
             f"and {folds} folds need {FEWEST_PER_FOLD * folds}. Individual effects need thousands of members."
         )
-    fold = np.empty(len(treated), dtype=np.int64)
-    for arm, seed in zip((False, True), seeds(rng, 2), strict=True):
-        rows = np.flatnonzero(treated == arm)
+    fold = np.empty(len(arm), dtype=np.int64)
+    for name, seed in zip(names, seeds(rng, len(names)), strict=True):
+        rows = np.flatnonzero(arm == name)
         fold[np.random.default_rng(seed).permutation(rows)] = np.arange(len(rows)) % folds
     return fold
 
 
-def _comparable(raw: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Give each fold's predictions the mean distribution over folds, keeping their ranks and ties."""
-    depth = pd.Series(raw).groupby(fold).rank(method="average").to_numpy() - 0.5
-    depth /= np.bincount(fold)[fold]
-    score = np.zeros(len(raw))
-    count = fold.max() + 1
-    for k in range(count):
-        values = np.sort(raw[fold == k])
-        score += np.interp(depth, (np.arange(len(values)) + 0.5) / len(values), values) / count
+def on_one_scale(raw: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Give each fold's predictions the mean distribution over folds, keeping their ranks and ties; NaN stay."""
+    groups = [np.flatnonzero((fold == k) & ~np.isnan(raw)) for k in range(fold.max() + 1)]
+    groups = [rows for rows in groups if len(rows)]
+    ranked = [np.sort(raw[rows]) for rows in groups]
+    score = np.full(len(raw), np.nan)
+    for rows, own in zip(groups, ranked, strict=True):
+        values, first, count = np.unique(own, return_index=True, return_counts=True)
+        depth = (first + (count - 1) / 2 + 0.5) / len(own)
+        mean = sum(np.interp(depth, (np.arange(len(v)) + 0.5) / len(v), v) for v in ranked) / len(ranked)
+        score[rows] = mean[np.searchsorted(values, raw[rows])]
     return score
 
 

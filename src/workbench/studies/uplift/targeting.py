@@ -17,7 +17,7 @@ from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves,
 from workbench.studies.uplift.checks import CampaignChecks
 from workbench.studies.uplift.effect import Interval
 from workbench.studies.uplift.members import arms, numbers, scores
-from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, policy
+from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, mean_interval, policy
 from workbench.studies.uplift.words import figure, label, span
 
 if TYPE_CHECKING:
@@ -189,12 +189,12 @@ def targeting(
     all_value, all_errors = policy(plain, everyone, costs)
     doubts = _doubts(plain, order, checks)
     z = norm.isf((1 - level) / 2)
-    everybody = _interval(all_value, all_errors, z)
+    everybody = mean_interval(all_value, all_errors, z)
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
         found = assessed(plain, order, costs, rng)
-        chosen = _interval(found.net, found.net_errors, z)
-        advantage = _interval(found.advantage, found.advantage_errors, z)
+        chosen = mean_interval(found.net, found.net_errors, z)
+        advantage = mean_interval(found.advantage, found.advantage_errors, z)
     best, low, high = best_share(curve, drawn, level)
     rate = float(redeemed[treated].mean())
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, best, currency)
@@ -276,20 +276,6 @@ def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng
     half = norm.isf((1 - level) / 2) * drawn.std(axis=0, ddof=1)
     share = np.append(0, listed.share)
     return pd.DataFrame({"share": share, "net": net, "low": net - half, "high": net + half}), drawn
-
-
-def _interval(value: float, errors: np.ndarray, z: float) -> Interval:
-    """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n, spread = len(errors), float(np.sqrt((errors**2).mean()))
-    if spread == 0:
-        return Interval(float(value), float(value), float(value))
-    skew = float((errors**3).mean()) / spread**3
-
-    def ends(x: float) -> float:
-        return x if abs(skew) < 1e-9 else 3 / skew * (np.cbrt(1 + skew * (x - skew / (6 * n))) - 1)
-
-    reach = z / np.sqrt(n)
-    return Interval(float(value), float(value - spread * ends(reach)), float(value - spread * ends(-reach)))
 
 
 def _verdict(
