@@ -21,10 +21,8 @@ from workbench.studies.uplift.learners import (
     Validation,
     canonical,
     crossed_effects,
-    default_folds,
     draw_folds,
     fitted_effects,
-    on_one_scale,
 )
 from workbench.studies.uplift.members import CONTROL, feature_matrix, numbers, require_members
 from workbench.studies.uplift.policy import mean_interval
@@ -187,12 +185,7 @@ def predict_offers(
     """
     codes, offers = _arms(members, arm, control)
     y, (x, categorical) = numbers(members, outcome), feature_matrix(members, features)
-    order = canonical(x, y, codes)
-    x, y, codes = x[order], y[order], codes[order]
-    fold = draw_folds(codes, default_folds(codes, validation) if folds is None else folds, rng)
-    raw = crossed_effects(x, y, codes, fold, categorical, learner, validation, trees or Trees())
-    effects = np.full(raw.shape, np.nan)
-    effects[order] = np.column_stack([on_one_scale(column, fold) for column in raw.T])
+    effects = crossed_effects(x, y, codes, categorical, learner, validation, folds, trees, rng)
     return pd.DataFrame(effects, index=members.index, columns=offers)
 
 
