@@ -55,7 +55,7 @@ def test_copies_leave_the_curve():
 
 
 def test_the_three_curves_by_hand():
-    """Qini is scaled to the treated (2/3 of them with effect 4), TOC the lead over the average; unknown kinds refused."""
+    """Qini is scaled to the treated (2/3 of them with effect 4), TOC the lead over the average; others refused."""
     table = pd.DataFrame({"s": [2, 2, 2, 1, 1], "t": [1, 1, 0, 1, 0], "y": [4.0, 6.0, 1.0, 2.0, 1.0]})
     uplift, qini, toc = (uplift_curve(table, kind=kind, **HOW) for kind in ("uplift", "qini", "toc"))
     assert qini.points["gain"].tolist() == pytest.approx([0, 2 / 3 * 4, 3])

@@ -7,10 +7,12 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.uplift.allocation import allocate_offers
+from workbench.studies.uplift.learners import Trees
 from workbench.studies.uplift.offers import predict_offers, value_offers
 
 COSTS = {"call": 0.9, "sms": 0.4}
 HOW = {"outcome": "y", "arm": "arm", "costs": COSTS, "margin": 0.5}
+FEW = Trees(rounds=20, rate=0.15)
 LIMITS = {"budget": 700.0, "capacity": {"call": 500}}
 
 
@@ -74,14 +76,19 @@ def test_without_limits_each_gets_the_best():
 
 def test_models_find_each_offer_and_the_value_is_judged():
     """Predictions follow the true effects of their own offer; choosing beats one offer for all; rows have no order."""
-    table, _, tau = campaign(4_000, 0)
-    effects = predict_offers(table, outcome="y", arm="arm", features=["u", "v"])
+    table, _, tau = campaign(6_000, 0)
+    effects = predict_offers(table, outcome="y", arm="arm", features=["u", "v"], trees=FEW)
     for j, offer in enumerate(effects):
         assert np.corrcoef(effects[offer], tau[:, j])[0, 1] > 0.7
-    found = value_offers(table, features=["u", "v"], **HOW, budget=1_000, capacity={"call": 700})
+    found = value_offers(table, features=["u", "v"], **HOW, budget=1_500, capacity={"call": 1_000}, trees=FEW)
     assert found.net.low > 0 and found.advantage.low > 0 and "more than" in found.headline()
     again = value_offers(
-        table.sample(frac=1, random_state=1), features=["u", "v"], **HOW, budget=1_000, capacity={"call": 700}
+        table.sample(frac=1, random_state=1),
+        features=["u", "v"],
+        **HOW,
+        budget=1_500,
+        capacity={"call": 1_000},
+        trees=FEW,
     )
     assert again.net == found.net and again.choice.sort_index().equals(found.choice.sort_index())
     assert [q.name for q in found.quantities()] == ["net_offers", "advantage_offers"]

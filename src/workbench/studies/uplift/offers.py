@@ -203,6 +203,7 @@ def value_offers(
     codes, offers = _arms(members, arm, control)
     cost = by_offer(costs, offers, "costs")
     require_margin(margin)
+    limits_of(offers, cost, budget, capacity or {}, channels or {})
     if np.bincount(codes).min() < FEWEST_IN_ARM:
         raise CannotAnswer(f"not answerable: an arm has fewer than {FEWEST_IN_ARM} members.")
     if (features is None) == (effects is None):
