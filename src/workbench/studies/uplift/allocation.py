@@ -204,7 +204,7 @@ def prices(worth: np.ndarray, limits: Limits) -> tuple[np.ndarray, float]:
         value, slope = at(price)
         if value < lowest:
             lowest, found = value, price
-        if lowest - n * step.x[-1] <= 1e-7 * max(1e-300, abs(lowest)):
+        if lowest - n * step.x[-1] <= 1e-6 * max(1e-300, abs(lowest)):
             break
     return found, lowest
 
@@ -223,10 +223,11 @@ def admitted(worth: np.ndarray, price: np.ndarray, limits: Limits) -> np.ndarray
         order = np.argsort(-lead, kind="stable")
         waiting, best = waiting[order], best[order]
         use = limits.use[best]
-        fits = ((np.cumsum(use, axis=0) <= left * (1 + 1e-12)) | (use == 0)).all(axis=1)
+        ends = left + 1e-9 * limits.allowed
+        fits = ((np.cumsum(use, axis=0) <= ends) | (use == 0)).all(axis=1)
         chosen[waiting[fits]] = best[fits]
         left = left - use[fits].sum(axis=0)
-        after[:, ((limits.use > left * (1 + 1e-12) + 1e-12) & (limits.use > 0)).any(axis=1)] = -np.inf
+        after[:, ((limits.use > left + 1e-9 * limits.allowed) & (limits.use > 0)).any(axis=1)] = -np.inf
         waiting = waiting[~fits]
         waiting = waiting[np.isfinite(after[waiting]).any(axis=1)]
     return chosen
