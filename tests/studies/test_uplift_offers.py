@@ -74,6 +74,15 @@ def test_without_limits_each_gets_the_best():
     assert tight.offers["members"].tolist() == [400] and tight.limits["price"][0] == pytest.approx(1.0)
 
 
+def test_rounding_does_not_keep_the_last_place_open():
+    """Budgets that a sum of decimal costs meets to the last digit are used up, and the allocation ends."""
+    rng = np.random.default_rng(2)
+    for budget in (0.7 * 3, 0.4 * 7, 0.1 * 333, 140.0):
+        effects = pd.DataFrame(rng.normal(1.5, 1, (600, 2)), columns=["call", "sms"])
+        found = allocate_offers(effects, costs=COSTS, margin=0.5, budget=budget, capacity={"call": 100})
+        assert found.offers["spend"].sum() <= budget + 1e-6
+
+
 def test_models_find_each_offer_and_the_value_is_judged():
     """Predictions follow the true effects of their own offer; choosing beats one offer for all; rows have no order."""
     table, _, tau = campaign(6_000, 0)
