@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.uplift import effect_groups, predict_uplift, uplift_curve
+from workbench.studies.trials.learners import defaults
+from workbench.studies.uplift import Trees, describe_targets, effect_groups, predict_uplift, uplift_curve
 
 HOW = {"outcome": "y", "treatment": "t"}
 FEATURES = ["x", "town", "noise"]
@@ -75,6 +76,39 @@ def test_sequential_models_know_only_earlier_folds():
     assert np.corrcoef(score[known], table.loc[known, "tau"])[0, 1] > 0.7
     with pytest.raises(WorkbenchError, match="no validation 'forward'"):
         predict_uplift(table, features=FEATURES, validation="forward", **HOW)
+
+
+def test_two_folds_where_members_abound(monkeypatch):
+    """Folds and rounds follow the members with an uncommon outcome in the smaller arm, not the length of the list."""
+    arm = np.arange(40) % 2
+    monkeypatch.setattr("workbench.studies.trials.learners.ABUNDANT", 15)
+    assert defaults(np.arange(40.0), arm, "cross", None, None) == (2, Trees(rounds=25, rate=0.12))
+    assert defaults(np.arange(40.0), arm, "sequential", None, None)[0] == 10
+    assert defaults((np.arange(40) < 10).astype(float), arm, "cross", None, None) == (5, Trees())
+    assert defaults(np.arange(40.0), arm, "cross", 7, Trees(leaves=4)) == (7, Trees(leaves=4))
+    table = campaign(2_000)
+    score = predict_uplift(table, features=FEATURES, **HOW)
+    assert np.corrcoef(score, table["tau"])[0, 1] > 0.75
+
+
+def test_a_table_as_a_crm_gives_it():
+    """None, NaN, pd.NA, booleans, categories and Chinese texts pass from prediction to the words for the targets."""
+    rng, n = np.random.default_rng(0), 2_000
+    town = rng.choice(["北京", "湖北", "广东"], n)
+    gaps = rng.random((n, 5)) < 0.2
+    table = pd.DataFrame({"套餐": pd.Categorical(np.where(gaps[:, 0], None, rng.choice(["4G", "5G"], n)))})
+    table["省份"] = pd.Series(town, dtype="object").where(~gaps[:, 1], None)
+    table["终端"] = pd.Series(rng.choice(["a", "b"], n), dtype="string").mask(gaps[:, 2])
+    table["age"] = pd.Series(rng.integers(18, 80, n), dtype="Int64").mask(gaps[:, 3])
+    table["vip"] = pd.Series(rng.random(n) < 0.3, dtype="boolean").mask(gaps[:, 4])
+    table["online"], table["bill"] = rng.random(n) < 0.5, np.where(gaps[:, 4], np.nan, rng.gamma(2, 30, n))
+    table["t"] = rng.permutation(np.arange(n) % 2).astype(bool)
+    table["y"] = 4.0 * (town == "北京") * table["t"] + rng.normal(size=n)
+    known = ["套餐", "省份", "终端", "age", "vip", "online", "bill"]
+    table["score"] = predict_uplift(table, features=known, **HOW)
+    assert uplift_curve(table, score="score", **HOW).low > 0
+    said = describe_targets(table, score="score", features=known, share=0.25)
+    assert "省份 is 北京" in said.headline()
 
 
 def test_refusals():

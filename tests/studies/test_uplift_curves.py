@@ -54,6 +54,30 @@ def test_copies_leave_the_curve():
     assert twice.qini_excess == pytest.approx(uplift_curve(table, **HOW).qini_excess, rel=1e-9)
 
 
+def test_the_three_curves_by_hand():
+    """Qini is scaled to the treated (2/3 of them with effect 4), TOC the lead over the average; others refused."""
+    table = pd.DataFrame({"s": [2, 2, 2, 1, 1], "t": [1, 1, 0, 1, 0], "y": [4.0, 6.0, 1.0, 2.0, 1.0]})
+    uplift, qini, toc = (uplift_curve(table, kind=kind, **HOW) for kind in ("uplift", "qini", "toc"))
+    assert qini.points["gain"].tolist() == pytest.approx([0, 2 / 3 * 4, 3])
+    assert toc.points["gain"].tolist() == pytest.approx([1, 0])
+    assert toc.area == pytest.approx(0.6 * 1 + 0.4 * 0.5)
+    assert uplift.area == uplift.qini_excess == qini.qini_excess == toc.qini_excess
+    assert qini.area == pytest.approx(0.6 * 8 / 6 + 0.4 * (8 / 3 + 3) / 2 - 1.5)
+    assert "AUTOC" in toc.summary()["estimate of"].tolist() and "above the average" in toc.plot().get_ylabel()
+    with pytest.raises(WorkbenchError, match="no kind 'gini'"):
+        uplift_curve(table, kind="gini", **HOW)
+
+
+def test_heterogeneity_has_a_p_value_and_sleeping_dogs_a_test():
+    """An effect that follows the score is shown, harm in the lowest group said only where its interval is below 0."""
+    table = campaign(5_000)
+    found = effect_groups(table, **HOW)
+    assert found.p_value < 1e-6 and "p at most 0.001" in found.headline()
+    assert found.sleeping_dogs().startswith("No evidence that contact lowers y")
+    harmed = effect_groups(table.assign(y=table["y"] - 2 * table["t"]), **HOW)
+    assert harmed.sleeping_dogs().startswith("Contact lowers y of the")
+
+
 def test_equal_scores_are_contact_at_random():
     """A constant score ranks nobody: the excess is exactly 0."""
     curve = uplift_curve(campaign().assign(s=1.0), **HOW)

@@ -27,6 +27,7 @@ def test_net_by_hand():
     assert found.curve["share"].tolist() == [0, 0.5, 1]
     assert found.curve["net"].tolist() == pytest.approx([0, 0.5 * (2 - 1 - 0.2), 0.5 * 2 - 1 - 0.2])
     assert found.everybody.estimate == pytest.approx(-0.2)
+    assert found.curve["spend"].tolist() == pytest.approx([0, 0.5 * (1 + 0.4 * 0.5), 1 + 0.4 * 0.5])
     assert found.break_even == pytest.approx((1 + 0.2) / 0.5)
     assert found.verdict == "not answerable" and "fewer than 100" in found.headline()
     assert list(found.quantities()) == []
@@ -117,5 +118,8 @@ def test_refusals(change, words):
 
 def test_picture():
     """The curve has money and share on its axes and the best share as a label."""
-    ax = targeting(campaign(lambda s: 8 * (s > 0.5)), **MONEY, **HOW).plot()
+    found = targeting(campaign(lambda s: 8 * (s > 0.5)), **MONEY, **HOW)
+    assert found.lost[0] == pytest.approx(4_000 * found.advantage.estimate)
+    assert found.plot(by="spend").get_xlabel() == "spend (yuan)"
+    ax = found.plot()
     assert "yuan" in ax.get_ylabel() and "may be" in ax.texts[-1].get_text()

@@ -3,36 +3,44 @@
 In the order of a study: `check_campaign` (were the arms alike before?), `average_effect` (what did the campaign
 change?), `predict_uplift` (for whom?), `uplift_curve` and `effect_groups` (do the predictions rank and are they to
 scale?), `targeting` (what is contacting the best share worth in money, and is it better than contacting everybody?) and
-`describe_targets` (who are they, in words). Where contact was not drawn by lot: `effect_on_treated`.
+`describe_targets` (who are they, in words). Several offers under a budget: `predict_offers`, `allocate_offers`,
+`value_offers`. Where contact was not drawn by lot: `effect_on_treated`.
 """
 
 from workbench.studies.trials.checks import CampaignChecks, check_campaign, sample_ratio
 from workbench.studies.trials.effect import AverageEffect, Interval, average_effect
 from workbench.studies.trials.learners import Trees, predict_uplift
+from workbench.studies.uplift.allocation import Allocation, allocate_offers
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
 from workbench.studies.uplift.describe import TargetGroup, describe_targets
 from workbench.studies.uplift.observational import TreatedEffect, effect_on_treated
+from workbench.studies.uplift.offers import OfferValue, predict_offers, value_offers
 from workbench.studies.uplift.sensitivity import Sensitivity
 from workbench.studies.uplift.targeting import Targeting, targeting
 
 __all__ = [
+    "Allocation",
     "AverageEffect",
     "CampaignChecks",
     "EffectGroups",
     "Interval",
+    "OfferValue",
     "Sensitivity",
     "TargetGroup",
     "Targeting",
     "TreatedEffect",
     "Trees",
     "UpliftCurve",
+    "allocate_offers",
     "average_effect",
     "check_campaign",
     "describe_targets",
     "effect_groups",
     "effect_on_treated",
+    "predict_offers",
     "predict_uplift",
     "sample_ratio",
     "targeting",
     "uplift_curve",
+    "value_offers",
 ]

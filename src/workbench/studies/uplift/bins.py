@@ -86,12 +86,14 @@ def score_bins(score: np.ndarray, treated: np.ndarray, values: np.ndarray, *, mo
 class Prefixes:
     """What the members down to each bin show, arrays of shape (..., bins).
 
-    share of the list; mean outcome of the treated less that of the control; mean of the further values in the treated.
+    share of the list; mean outcome of the treated less that of the control; mean of the further values in the treated;
+    share of the treated.
     """
 
     share: np.ndarray
     effect: np.ndarray
     treated_means: np.ndarray
+    treated_share: np.ndarray
 
 
 def prefixes(totals: np.ndarray, floor: np.ndarray | None = None) -> Prefixes:
@@ -106,6 +108,7 @@ def prefixes(totals: np.ndarray, floor: np.ndarray | None = None) -> Prefixes:
         share=everybody / everybody[..., -1:],
         effect=means[..., 1, :, 0] - means[..., 0, :, 0],
         treated_means=means[..., 1, :, 1:],
+        treated_share=count[..., 1, :] / count[..., 1, -1:],
     )
 
 

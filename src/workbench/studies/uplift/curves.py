@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, numbers, scores
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+Kind = Literal["uplift", "qini", "toc"]
+
+
 @dataclass(frozen=True)
 class UpliftCurve(Result):
     """Extra outcome per customer of the list when the best share of it is contacted, against contact at random.
@@ -28,10 +31,14 @@ class UpliftCurve(Result):
     Attributes
     ----------
     points : DataFrame
-        share (of the list, 0-1), gain (extra outcome per customer of the whole list), low, high.
+        share (of the list, 0-1), gain, low, high. By `kind`, gain is: "uplift", extra outcome per customer of the whole
+        list; "qini", the same per treated member of the whole list with Radcliffe's scaling; "toc", effect among the
+        best share less the effect on everybody.
     qini_excess, se, low, high : float
         Extra outcome per customer over contact at random, mean over all depths: the area between the uplift curve
-        and its chord, in units of the outcome.
+        and its chord, in units of the outcome, whichever curve is drawn.
+    area, area_low, area_high : float
+        Area of the curve drawn: over its chord, or for "toc" the whole (AUTOC).
     members : int
     """
 
@@ -46,6 +53,10 @@ class UpliftCurve(Result):
     binary: bool
     unit: str = ""
     campaign: str = ""
+    kind: Kind = "uplift"
+    area: float = np.nan
+    area_low: float = np.nan
+    area_high: float = np.nan
 
     @property
     def scale(self) -> float:
@@ -74,8 +85,11 @@ class UpliftCurve(Result):
         rows = {name: np.interp(at, self.points["share"], self.points[name]) for name in ("gain", "low", "high")}
         table = pd.DataFrame({"estimate of": [f"gain at {share:.0%}" for share in at], "value": rows["gain"]})
         table["low"], table["high"] = rows["low"], rows["high"]
-        first = pd.DataFrame([("Qini excess", self.qini_excess, self.low, self.high)], columns=table.columns)
-        return pd.concat([first, table], ignore_index=True)
+        first = [("Qini excess", self.qini_excess, self.low, self.high)]
+        if self.kind != "uplift":
+            name = "AUTOC" if self.kind == "toc" else "area of the Qini curve over its chord"
+            first.append((name, self.area, self.area_low, self.area_high))
+        return pd.concat([pd.DataFrame(first, columns=table.columns), table], ignore_index=True)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the Qini excess."""
@@ -98,7 +112,12 @@ class UpliftCurve(Result):
         ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
         ax.set_xlim(0, 100)
         ax.set_xlabel("share of the list contacted (%)")
-        ax.set_ylabel(f"extra {self.outcome} per customer ({self.spoken_unit or 'units of the outcome'})")
+        what = {
+            "uplift": f"extra {self.outcome} per customer",
+            "qini": f"extra {self.outcome} per treated customer, Radcliffe",
+            "toc": f"effect on {self.outcome} above the average",
+        }[self.kind]
+        ax.set_ylabel(f"{what} ({self.spoken_unit or 'units of the outcome'})")
         return ax
 
 
@@ -108,6 +127,7 @@ def uplift_curve(
     score: str | pd.Series,
     outcome: str,
     treatment: str,
+    kind: Kind = "uplift",
     resamples: int = 1_000,
     level: float = 0.95,
     rng: Rng = 0,
@@ -129,6 +149,9 @@ def uplift_curve(
         member, such as `predict_uplift` gives.
     outcome, treatment : str
         Columns.
+    kind : {"uplift", "qini", "toc"}
+        Curve to draw: uplift (scaled to everyone), Radcliffe's Qini curve (scaled to the treated; with equal arms by
+        prefix the same), or the targeting operator characteristic.
     resamples : int
         Resamples behind the intervals.
     level : float
@@ -155,19 +178,37 @@ def uplift_curve(
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     if resamples < 100:
         raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
+    if kind not in _CURVES:
+        raise unknown("kind", kind, _CURVES)
     bins = score_bins(order, treated, y[:, None])
     listed = prefixes(bins.totals)
     share = np.append(0, listed.share)
-    gain = np.append(0, _gain(listed))
-    drawn = resampled_curves(bins, _gain, resamples, rng)
-    excess = float(_excess(share, gain))
-    se = float(_excess(share, drawn).std(ddof=1))
     z = norm.isf((1 - level) / 2)
+    gain, drawn = np.append(0, _gain(listed)), resampled_curves(bins, _gain, resamples, rng)
+    excess, errors = float(_excess(share, gain)), _excess(share, drawn)
+    se = float(errors.std(ddof=1))
+    area, area_se = excess, se
+    if kind != "uplift":
+        gain, drawn = np.append(0, _CURVES[kind](listed)), resampled_curves(bins, _CURVES[kind], resamples, rng)
+        area, area_se = float(_area(kind, share, gain)), float(_area(kind, share, drawn).std(ddof=1))
     spread = z * drawn.std(axis=0, ddof=1)
     points = pd.DataFrame({"share": share, "gain": gain, "low": gain - spread, "high": gain + spread})
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
     return UpliftCurve(
-        points, excess, se, excess - z * se, excess + z * se, len(y), level, outcome, binary, unit, campaign
+        points=points.iloc[1:].reset_index(drop=True) if kind == "toc" else points,
+        qini_excess=excess,
+        se=se,
+        low=excess - z * se,
+        high=excess + z * se,
+        members=len(y),
+        level=level,
+        outcome=outcome,
+        binary=bool(np.isin(y, (0.0, 1.0)).all()),
+        unit=unit,
+        campaign=campaign,
+        kind=kind,
+        area=area,
+        area_low=area - z * area_se,
+        area_high=area + z * area_se,
     )
 
 
@@ -175,9 +216,27 @@ def _gain(found) -> np.ndarray:
     return found.share * found.effect
 
 
+def _qini(found) -> np.ndarray:
+    return found.treated_share * found.effect
+
+
+def _toc(found) -> np.ndarray:
+    return found.effect - found.effect[..., -1:]
+
+
+_CURVES = {"uplift": _gain, "qini": _qini, "toc": _toc}
+
+
 def _excess(share: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Area between a curve (last axis) and its chord."""
     return np.trapezoid(gain - share * gain[..., -1:], share, axis=-1)
+
+
+def _area(kind: Kind, share: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """AUTOC with the effect of the first bin down to depth 0, or the area over the chord."""
+    if kind == "qini":
+        return _excess(share, curve)
+    return curve[..., 1] * share[1] + np.trapezoid(curve[..., 1:], share[1:], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -191,6 +250,8 @@ class EffectGroups(Result):
     slope, slope_low, slope_high : float
         Calibration slope: 1 where a predicted difference of 1 is a true difference of 1, 0 where the score says
         nothing about the effect; NaN where all scores are equal.
+    p_value : float
+        Of the best linear predictor's one-sided test that the score tells nothing about the effect (slope at most 0).
     """
 
     groups: pd.DataFrame
@@ -202,6 +263,17 @@ class EffectGroups(Result):
     binary: bool
     unit: str = ""
     campaign: str = ""
+    p_value: float = np.nan
+
+    def sleeping_dogs(self) -> str:
+        """Say whether contact is shown to harm the group with the lowest scores."""
+        last = self.groups.iloc[-1]
+        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
+        said = f"{figure(scale * last.effect, signed=True)}{unit} {span(scale * last.low, scale * last.high)}"
+        who = f"the {last.members:,.0f} members with the lowest scores"
+        if last.high < 0:
+            return f"Contact lowers {self.outcome} of {who}, as a group: {said}."
+        return f"No evidence that contact lowers {self.outcome} of {who}: {said}."
 
     def headline(self) -> str:
         """Say how the first and the last group react, and whether the score is to scale."""
@@ -214,7 +286,8 @@ class EffectGroups(Result):
         said = f"Effect on {self.outcome}: {ends[0]} in the group with the highest scores, {ends[1]} in the lowest"
         if np.isnan(self.slope):
             return f"{said}."
-        slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}"
+        slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}, p {max(self.p_value, 0.001):.3f}"
+        slope = slope.replace("p 0.001", "p at most 0.001") if self.p_value <= 0.001 else slope
         if self.slope_low <= 0:
             return f"{said}; no evidence that the predicted effects differ in truth ({slope})."
         fit = "are to scale" if self.slope_low <= 1 <= self.slope_high else "are not to scale"
@@ -301,7 +374,8 @@ def effect_groups(
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
     slope, se = _calibration(y, treated, order)
     binary = bool(np.isin(y, (0.0, 1.0)).all())
-    return EffectGroups(table, slope, slope - z * se, slope + z * se, level, outcome, binary, unit, campaign)
+    p = float(norm.sf(slope / se)) if se > 0 else np.nan
+    return EffectGroups(table, slope, slope - z * se, slope + z * se, level, outcome, binary, unit, campaign, p)
 
 
 def _calibration(y: np.ndarray, treated: np.ndarray, score: np.ndarray) -> tuple[float, float]:

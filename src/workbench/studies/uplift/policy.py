@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.resampling import Rng, seeds
+from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.learners import draw_folds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
 
@@ -136,3 +137,17 @@ def _spared(rows: np.ndarray) -> float:
     """What deviations from a group's own mean fall short by: sqrt(n / (n - 1))."""
     count = rows.sum()
     return float(np.sqrt(count / (count - 1)))
+
+
+def mean_interval(value: float, errors: np.ndarray, z: float) -> Interval:
+    """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
+    n, spread = len(errors), float(np.sqrt((errors**2).mean()))
+    if spread == 0:
+        return Interval(float(value), float(value), float(value))
+    skew = float((errors**3).mean()) / spread**3
+
+    def ends(x: float) -> float:
+        return x if abs(skew) < 1e-9 else 3 / skew * (np.cbrt(1 + skew * (x - skew / (6 * n))) - 1)
+
+    reach = z / np.sqrt(n)
+    return Interval(float(value), float(value - spread * ends(reach)), float(value - spread * ends(-reach)))

@@ -18,7 +18,7 @@ from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, policy
+from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, mean_interval, policy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,8 @@ class Targeting(Result):
     Attributes
     ----------
     curve : DataFrame
-        share (0-1), net, low, high; the band holds at each share.
+        share (0-1), net, low, high, spend (contact, incentives, fixed cost), money per customer of the list; the
+        band holds at each share.
     best_share, best_share_low, best_share_high : float
         Share with the highest net on the curve, and the lowest and highest share that the data cannot tell from the
         best (a confidence set, so the interval is wide where the curve is flat).
@@ -73,6 +74,11 @@ class Targeting(Result):
     currency: str = "yuan"
     campaign: str = ""
 
+    @property
+    def lost(self) -> tuple[float, float, float]:
+        """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
+        return tuple(end * self.customers for end in _triple(self.advantage))
+
     def headline(self) -> str:
         """Say the verdict with its money."""
         return f"{self.verdict[0].upper()}{self.verdict[1:]}: {'; '.join(self.reasons)}."
@@ -85,6 +91,7 @@ class Targeting(Result):
             ("net of contacting everybody", *_triple(self.everybody), self.currency),
             ("best share more than everybody", *_triple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, self.outcome),
+            ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
 
@@ -100,17 +107,17 @@ class Targeting(Result):
             f"advantage{where}", self.advantage.estimate, self.currency, *_triple(self.advantage)[1:], rtol=1e-3
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw net money over the share contacted, with its band and the shares that may be best."""
+    def plot(self, ax: Axes | None = None, *, by: Literal["share", "spend"] = "share") -> Axes:
+        """Draw net money over the share contacted (or the spend), with its band and the shares that may be best."""
         import matplotlib.pyplot as plt
 
         ax = ax or plt.gca()
-        share = 100 * self.curve["share"]
+        share = 100 * self.curve["share"] if by == "share" else self.customers * self.curve["spend"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.curve["net"])
-        ax.set_xlim(0, 100)
-        ax.set_xlabel("share of the list contacted, best first (%)")
+        ax.set_xlim(0, share.max())
+        ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else f"spend ({self.currency})")
         ax.set_ylabel(f"net per customer of the list ({self.currency})")
         if self.verdict == "not answerable":
             ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
@@ -189,12 +196,12 @@ def targeting(
     all_value, all_errors = policy(plain, everyone, costs)
     doubts = _doubts(plain, order, checks)
     z = norm.isf((1 - level) / 2)
-    everybody = _interval(all_value, all_errors, z)
+    everybody = mean_interval(all_value, all_errors, z)
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
         found = assessed(plain, order, costs, rng)
-        chosen = _interval(found.net, found.net_errors, z)
-        advantage = _interval(found.advantage, found.advantage_errors, z)
+        chosen = mean_interval(found.net, found.net_errors, z)
+        advantage = mean_interval(found.advantage, found.advantage_errors, z)
     best, low, high = best_share(curve, drawn, level)
     rate = float(redeemed[treated].mean())
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, best, currency)
@@ -259,12 +266,13 @@ def _doubts(rows: Rows, score: np.ndarray, checks: CampaignChecks | None) -> lis
 def _flags(rows: Rows, costs: Costs) -> list[str]:
     """What looks like a mistake in the costs."""
     earned = costs.margin * np.abs(rows.y).mean()
-    if costs.contact > earned > 0:
-        return [
-            f"check the costs: a contact ({figure(costs.contact)}) costs more than a customer's whole margin "
-            f"({figure(earned)})"
-        ]
-    return []
+    incentives = costs.incentive * float(rows.redeemed[rows.treated].mean())
+    return [
+        f"check the costs, in the unit of the outcome: {what} ({figure(cost)}) costs more than a customer's "
+        f"whole margin ({figure(earned)})"
+        for what, cost in (("a contact", costs.contact), ("the incentive of a contacted member", incentives))
+        if cost > earned > 0
+    ]
 
 
 def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng) -> tuple[pd.DataFrame, np.ndarray]:
@@ -275,21 +283,8 @@ def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng
     drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
     half = norm.isf((1 - level) / 2) * drawn.std(axis=0, ddof=1)
     share = np.append(0, listed.share)
-    return pd.DataFrame({"share": share, "net": net, "low": net - half, "high": net + half}), drawn
-
-
-def _interval(value: float, errors: np.ndarray, z: float) -> Interval:
-    """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n, spread = len(errors), float(np.sqrt((errors**2).mean()))
-    if spread == 0:
-        return Interval(float(value), float(value), float(value))
-    skew = float((errors**3).mean()) / spread**3
-
-    def ends(x: float) -> float:
-        return x if abs(skew) < 1e-9 else 3 / skew * (np.cbrt(1 + skew * (x - skew / (6 * n))) - 1)
-
-    reach = z / np.sqrt(n)
-    return Interval(float(value), float(value - spread * ends(reach)), float(value - spread * ends(-reach)))
+    spend = fixed + np.append(0, listed.share * (costs.contact + costs.incentive * listed.treated_means[..., 0]))
+    return pd.DataFrame({"share": share, "net": net, "low": net - half, "high": net + half, "spend": spend}), drawn
 
 
 def _verdict(

@@ -1,0 +1,327 @@
+"""What would each offer change, and what does choosing one for each member earn?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.resampling import Rng, one_thread
+from workbench.result import Quantity, Result
+from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.learners import (
+    Learner,
+    Trees,
+    Validation,
+    canonical,
+    crossed_effects,
+    draw_folds,
+    fitted_effects,
+)
+from workbench.studies.trials.members import CONTROL, feature_matrix, numbers, require_members
+from workbench.studies.trials.words import figure, label, span
+from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
+from workbench.studies.uplift.policy import mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PARTS = 5
+FEWEST_IN_ARM = 100
+
+
+@dataclass(frozen=True)
+class OfferValue(Result):
+    """What choosing an offer for each member earns, judged on members who had no part in the choice.
+
+    Attributes
+    ----------
+    net, single, advantage : Interval
+        Money per customer of the list against contacting nobody: of the choice; of the best single offer to as many as
+        the limits allow, drawn by lot; and the difference. The single offer, too, is chosen beforehand.
+    best_single : str
+    parts : DataFrame
+        One row a judged part of the list: members, single (offer), share contacted, and the price of each limit.
+    choice : Series
+        Offer of each judged member.
+    """
+
+    net: Interval
+    single: Interval
+    advantage: Interval
+    best_single: str
+    parts: pd.DataFrame
+    choice: pd.Series
+    level: float
+    currency: str = "yuan"
+    campaign: str = ""
+
+    def headline(self) -> str:
+        """Say whether choosing earns more than one offer for all."""
+        unit = f"{self.currency} per customer"
+        net = f"{figure(self.net.estimate)} {unit} {span(self.net.low, self.net.high)}"
+        more = f"{figure(self.advantage.estimate, signed=True)} {span(self.advantage.low, self.advantage.high)}"
+        rival = "contacting nobody" if self.best_single == NOBODY else f"'{self.best_single}' for as many as allowed"
+        if self.net.low <= 0:
+            return f"No evidence that choosing an offer for each member earns anything: net {net}."
+        if self.advantage.low <= 0:
+            return f"No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}."
+        return f"Choosing an offer for each member nets {net}, {more} more than {rival}."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the money per customer of the list."""
+        names = ("offer chosen for each", f"best single offer ({self.best_single})", "difference")
+        found = (self.net, self.single, self.advantage)
+        rows = [(name, i.estimate, i.low, i.high) for name, i in zip(names, found, strict=True)]
+        return pd.DataFrame(rows, columns=["net of", "value", "low", "high"])
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the net of the choice and its advantage."""
+        for name, found in (("net_offers", self.net), ("advantage_offers", self.advantage)):
+            yield Quantity(
+                f"{name}{label(self.campaign)}", found.estimate, self.currency, found.low, found.high, rtol=1e-3
+            )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the three with their intervals."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.gca()
+        table = self.summary().iloc[::-1]
+        error = np.array([table["value"] - table["low"], table["high"] - table["value"]])
+        ax.axvline(0, color="0.6", linewidth=1)
+        ax.errorbar(table["value"], table["net of"], xerr=error, fmt="o", capsize=0)
+        ax.set_xlabel(f"net per customer of the list ({self.currency})")
+        return ax
+
+
+def predict_offers(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    arm: str,
+    features: Sequence[str],
+    control: str = CONTROL,
+    learner: Learner = "x",
+    folds: int | None = None,
+    validation: Validation = "cross",
+    rng: Rng = 0,
+    trees: Trees | None = None,
+) -> pd.DataFrame:
+    """Predict for each member what each offer would change against no contact, by models that have not seen the member.
+
+    As `predict_uplift`, with one model an offer, fitted to that offer's arm and the control arm; all arms share the
+    folds, and every member gets a prediction for every offer, whichever the arm.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; all arms of one randomised campaign.
+    arm : str
+        Column with the offer's name, or `control`.
+
+    Returns
+    -------
+    DataFrame, index of `members`, one column an offer
+        In units of the outcome; NaN for the first fold of validation="sequential".
+    """
+    codes, offers = _arms(members, arm, control)
+    y, (x, categorical) = numbers(members, outcome), feature_matrix(members, features)
+    effects = crossed_effects(x, y, codes, categorical, learner, validation, folds, trees, rng)
+    return pd.DataFrame(effects, index=members.index, columns=offers)
+
+
+def _arms(members: pd.DataFrame, arm: str, control: str) -> tuple[np.ndarray, list[str]]:
+    """Codes (0 = control, then the offers) and the offers' sorted names."""
+    require_members(members, [arm])
+    if members[arm].isna().any():
+        raise WorkbenchError(f"'{arm}' is missing for {int(members[arm].isna().sum())} members.")
+    names = members[arm].astype(str)
+    known = sorted(names.unique())
+    if control not in known:
+        raise unknown("arm", control, known, where=f"'{arm}'")
+    offers = [name for name in known if name != control]
+    if not offers:
+        raise WorkbenchError(f"'{arm}' holds '{control}' only: no offer to choose.")
+    return pd.Categorical(names, categories=[control, *offers]).codes.astype(np.int64), offers
+
+
+def value_offers(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    arm: str,
+    costs: Mapping[str, float],
+    margin: float,
+    features: Sequence[str] | None = None,
+    effects: pd.DataFrame | None = None,
+    control: str = CONTROL,
+    incentives: Mapping[str, float] | None = None,
+    response: str | None = None,
+    budget: float | None = None,
+    capacity: Mapping[str, float] | None = None,
+    channels: Mapping[str, str] | None = None,
+    learner: Learner = "x",
+    trees: Trees | None = None,
+    level: float = 0.95,
+    rng: Rng = 0,
+    currency: str = "yuan",
+    campaign: str = "",
+) -> OfferValue:
+    """Judge `allocate_offers` on a campaign whose arms were drawn by lot, by members who had no part in the choice.
+
+    The list is dealt into five parts. In each but the first, offers are allocated by models of the parts before it
+    (within the part's share of budget and capacity), and the outcomes of those who happened to get, or not to get, what
+    was chosen for them are weighted by the arms' shares (doubly robust).
+
+    Parameters
+    ----------
+    members, outcome, arm, control, learner, trees
+        As for `predict_offers`.
+    features : sequence of str, or effects : DataFrame
+        Columns for the models; or effects predicted without this campaign, one column an offer.
+    costs : mapping of offer to money
+        Cost of a contact; `incentives`, paid to those who redeem as the 0/1 column `response` tells, come on top.
+    budget, capacity, channels
+        For a list as long as `members`.
+
+    Raises
+    ------
+    CannotAnswer
+        If an arm has fewer than 100 members.
+
+    References
+    ----------
+    Dudík, Langford and Li (2011), ICML. Zhou, Athey and Wager (2023), Operations Research 71.
+    Luedtke and van der Laan (2016), Annals of Statistics 44.
+    """
+    codes, offers = _arms(members, arm, control)
+    cost = by_offer(costs, offers, "costs")
+    require_margin(margin)
+    limits_of(offers, cost, budget, capacity or {}, channels or {})
+    if np.bincount(codes).min() < FEWEST_IN_ARM:
+        raise CannotAnswer(f"not answerable: an arm has fewer than {FEWEST_IN_ARM} members.")
+    if (features is None) == (effects is None):
+        raise WorkbenchError("give features= for models fitted here, or effects= predicted without this campaign.")
+    if effects is None:
+        x, categorical = feature_matrix(members, features)
+    else:
+        require_columns(effects, offers, "effects")
+        x, categorical = effects.loc[members.index, offers].to_numpy(dtype=float), []
+        if not np.isfinite(x).all():
+            raise WorkbenchError("effects holds missing or infinite values: leave those members out.")
+    y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
+    first = np.argsort(paid, kind="stable")  # parts members who are alike in all else
+    order = first[canonical(x[first], y[first], codes[first])]
+    data = _Campaign(x[order], y[order], codes[order], paid[order], categorical, cost, margin)
+    models = (learner, trees or Trees()) if effects is None else None
+    fold, parts = draw_folds(data.codes, PARTS, rng), []
+    with one_thread():
+        for k in range(1, PARTS):
+            held = np.flatnonzero(fold == k)
+            part = len(held) / len(y)
+            allowed = None if budget is None else budget * part, {n: c * part for n, c in (capacity or {}).items()}
+            parts.append(_judge(data, np.flatnonzero(fold < k), held, models, offers, *allowed, channels or {}))
+    return _collected(parts, [*offers, NOBODY], members.index[order], level, currency, campaign)
+
+
+@dataclass(frozen=True)
+class _Campaign:
+    """Features or effects x, outcome, arm, incentive paid by member (canonical order); cost by offer; margin."""
+
+    x: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray
+    paid: np.ndarray
+    categorical: list[int]
+    cost: np.ndarray
+    margin: float
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One part: its rows, what was chosen, what rows show of its net and of the single offer's, and the prices."""
+
+    rows: np.ndarray
+    chosen: np.ndarray
+    net: np.ndarray
+    single: int
+    single_net: np.ndarray
+    prices: dict[str, float]
+
+
+def _incentives(
+    members: pd.DataFrame, codes: np.ndarray, offers: list[str], incentives: Mapping[str, float] | None, response
+) -> np.ndarray:
+    """Incentive paid for each member."""
+    if incentives is None:
+        return np.zeros(len(codes))
+    if response is None:
+        raise WorkbenchError("incentives are paid to all who redeem: name the 0/1 column that tells who in response=.")
+    each = np.append(0.0, by_offer(incentives, offers, "incentives"))
+    return each[codes] * numbers(members, response, role="response")
+
+
+def _judge(data, before, held, models, offers, budget, capacity, channels) -> _Judged:
+    """Allocate the held part by what the parts before it show, and give each of its rows' doubly robust net."""
+    codes, y, count = data.codes[before], data.y[before], len(offers)
+    paid = np.array([data.paid[before][codes == j + 1].mean() for j in range(count)])
+    if models is None:
+        base, effect = np.full(len(held), y[codes == 0].mean()), data.x[held]
+    else:
+        learner, trees = models
+        x, none = data.x[before], codes == 0
+        base = trees.fit(x[none], y[none], data.categorical)(data.x[held])
+        found = fitted_effects(x, y, codes, data.categorical, learner, trees)
+        effect = np.column_stack([model(data.x[held]) for model in found])
+    limits = limits_of(offers, data.cost + paid, budget, capacity, channels)
+    worth = data.margin * effect - data.cost - paid
+    price, _ = prices(worth, limits)
+    chosen = admitted(worth, price, limits)
+    earned = data.margin * data.y - data.paid
+    share, arm = np.bincount(data.codes) / len(data.y), data.codes[held]
+    without = data.margin * base
+    value = np.zeros((len(held), count + 1))
+    for j in range(count):
+        expected = without + data.margin * effect[:, j] - paid[j]
+        value[:, j] = expected - without - data.cost[j]
+        value[:, j] += (arm == j + 1) * (earned[held] - expected) / share[j + 1]
+        value[:, j] -= (arm == 0) * (earned[held] - without) / share[0]
+    means = np.array([earned[before][codes == j].mean() for j in range(count + 1)])
+    allowed = np.where(limits.use > 0, limits.allowed / np.maximum(limits.use, 1e-300) / len(held), 1.0)
+    reach = np.minimum(1.0, allowed.min(axis=1, initial=1.0))
+    single = np.append(reach * (means[1:] - means[0] - data.cost), 0.0)
+    best = count if single.max() <= 0 else int(single.argmax())
+    return _Judged(
+        held, chosen, value[np.arange(len(held)), chosen], best, np.append(reach, 0.0)[best] * value[:, best],
+        dict(zip(limits.names, price, strict=True)),
+    )  # fmt: skip
+
+
+def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, currency, campaign) -> OfferValue:
+    z = norm.isf((1 - level) / 2)
+    contrasts = [
+        [part.net for part in parts],
+        [part.single_net for part in parts],
+        [part.net - part.single_net for part in parts],
+    ]
+    found = [
+        mean_interval(np.concatenate(rows).mean(), np.concatenate([row - row.mean() for row in rows]), z)
+        for rows in contrasts
+    ]
+    table = pd.DataFrame(
+        [
+            {"members": len(part.rows), "single": names[part.single], "share": (part.chosen < len(names) - 1).mean()}
+            | {f"price of {name}": price for name, price in part.prices.items()}
+            for part in parts
+        ]
+    )
+    chosen = np.concatenate([part.chosen for part in parts])
+    choice = pd.Series(np.array(names)[chosen], index=index[np.concatenate([part.rows for part in parts])])
+    single = names[parts[-1].single]
+    return OfferValue(*found, single, table, choice.rename("offer"), level, currency, campaign)
