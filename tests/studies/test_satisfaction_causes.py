@@ -190,6 +190,7 @@ def test_items_share_the_importance_of_their_construct(effects):
     left = table["potential"].groupby(table["construct"]).sum()
     assert np.allclose(left, whole["potential"].reindex(left.index), rtol=0.02)  # missing answers, by cell
     assert table["probability_top"].sum() == pytest.approx(1)
+    assert set(item_priorities(effects, target="Loyalty", top=1, levers=["Quality"]).table["construct"]) == {"Quality"}
     dear = item_priorities(effects, target="Loyalty", top=1, cost={"q1": 1e6, "q2": 1.0}, labels={"q2": "网络"})
     assert dear.table["label"].tolist() == ["网络", "q1"] and "points per yuan" in dear.headline()
 
@@ -280,6 +281,7 @@ def test_row_order_does_not_move_a_cause(index, effects, waves):
         (lambda i, e, w: wave_change(w, MODEL, minimum=10_000, **FAST), "no cell has 10000"),
         (lambda i, e, w: item_priorities(e, of={"operator": "D"}), "no operator 'D'"),
         (lambda i, e, w: item_priorities(e, top=0), "top=0 of 2 items"),
+        (lambda i, e, w: item_priorities(e, levers=["Qualty"]), "no driver 'Qualty'.*Did you mean 'Quality'"),
         (lambda i, e, w: item_priorities(e, cost={"q1": 0}, top=1), "cost of 'q1' is not positive"),
         (lambda i, e, w: item_priorities(e, target="Quality"), "no path leads"),
         (lambda i, e, w: simulate_improvement(e, {"q9": 1.0}), "no item 'q9'"),

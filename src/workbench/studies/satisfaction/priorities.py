@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -151,6 +151,7 @@ def item_priorities(
     *,
     target: str = "Satisfaction",
     of: Mapping[str, object] | None = None,
+    levers: Sequence[str] = (),
     top: int = 3,
     cost: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -164,6 +165,8 @@ def item_priorities(
     target : str
     of : mapping, optional
         Whose performance, by columns of the cells, like ``{"operator": "A"}``; everyone's if not given.
+    levers : sequence of str
+        Drivers that somebody can act on; only their items are ranked. All if empty.
     top : int
         How many first places `probability_top` is about.
     cost : mapping of item to yuan, optional
@@ -183,6 +186,10 @@ def item_priorities(
     """
     draws, model, level = effects.draws, effects.fit.model, effects.bootstrap.level
     drivers = drivers_of(effects.fit, target)
+    for name in levers:
+        if name not in drivers:
+            raise unknown("driver", name, drivers, f"the model of {target}")
+    drivers = list(levers) or drivers
     owner = dict(zip(model.items, (model.names[c] for c in Plan(model).owner), strict=True))
     for given in (cost or {}, labels or {}):
         _known_items(given, model.items)
