@@ -46,7 +46,7 @@ def adjusted(
 ) -> Adjusted:
     """Cross-fit both models `draws` times; estimate inside the overlap that their median chance of contact draws.
 
-    With `trees`, each model takes them beside its splines if the first deal shows that they predict better.
+    With `trees`, each model takes them beside its splines unless the first deal shows that they predict worse.
     """
     x, categorical = feature_matrix(members, covariates)
     smooth = _smooth(indicator_columns(members, covariates))
@@ -125,14 +125,14 @@ def _cross_fit(
 
 
 def _better(fits: np.ndarray, grown: np.ndarray, y: np.ndarray, treated: np.ndarray) -> tuple[bool, bool]:
-    """Whether trees lower the loss on members they did not see by more than its standard error: chance, outcome."""
+    """Whether trees do not raise the loss on members they did not see by more than its error: chance, outcome."""
 
     def loss(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chance = np.clip(fit[0], 0.001, 0.999)
         return -np.log(np.where(treated, chance, 1 - chance)), (y - fit[1])[~treated] ** 2
 
     gains = (plain - more for plain, more in zip(loss(fits), loss(fits + grown), strict=True))
-    chance, outcome = (bool(gain.mean() > gain.std() / np.sqrt(len(gain))) for gain in gains)
+    chance, outcome = (bool(gain.mean() > -gain.std() / np.sqrt(len(gain))) for gain in gains)
     return chance, outcome
 
 
