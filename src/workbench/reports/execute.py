@@ -72,7 +72,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Said:
-    """What a notebook said: headline, payloads of its tables, rows of its numbers."""
+    """What a notebook said: the first line of its answer, payloads of its tables, rows of its numbers."""
 
     headline: str
     tables: list[dict[str, Any]]
@@ -183,7 +183,7 @@ def gather(notebook: Mapping[str, Any]) -> Said:
                 _add(numbers, row, "number")
         elif kind != "figure" and any(mime.startswith("image/") for mime in data):
             raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
-    return Said(" ".join(headline), list(found.values()), list(numbers.values()))
+    return Said("".join(headline[:1]), list(found.values()), list(numbers.values()))
 
 
 def without_paths(text: str, root: Path) -> str:
