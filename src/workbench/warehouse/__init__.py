@@ -13,6 +13,7 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
+from workbench.warehouse.pseudonyms import read_key
 
 __all__ = [
     "Account",
@@ -28,5 +29,6 @@ __all__ = [
     "ingest",
     "open_warehouse",
     "province_panel",
+    "read_key",
     "survey_outcomes",
 ]
