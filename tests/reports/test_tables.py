@@ -121,3 +121,10 @@ def test_sheet_names_are_legal_and_distinct():
 def test_number_formats_are_translated():
     """Python's formats become the sheet's; others are left general."""
     assert [number_format(f) for f in ("{:,.0f}", "{:+.2f}", "{:.3g}", "")] == ["#,##0", "+0.00;-0.00;0.00", "", ""]
+
+
+def test_a_small_probability_is_never_zero():
+    """What rounds to nothing is said to be below the last digit; other numbers round."""
+    frame = pd.DataFrame({"p_holm": [1e-7, 0.02, 0.0], "effect": [1e-7, 0.02, 0.0]})
+    made = tables.payload(frame, name="t", caption="c", formats=dict.fromkeys(frame, "{:.3f}"))
+    assert tables.shown(made) == [["<0.001", "0.000"], ["0.020", "0.020"], ["0.000", "0.000"]]

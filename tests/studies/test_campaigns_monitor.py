@@ -6,8 +6,8 @@ import pytest
 from scipy import optimize
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.campaigns import monitor
 from workbench.studies.campaigns.monitor import boundary, monitor_campaign
-from workbench.studies.uplift import monitor
 
 
 def running(effect: float, *, n=4_000, share=0.5, days=40, seed=0) -> pd.DataFrame:

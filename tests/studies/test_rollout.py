@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.rollout import fewclusters
 from workbench.studies.rollout.did import difference_in_differences
-from workbench.studies.uplift import fewclusters
 
 HOW = {"unit": "province", "period": "month", "treated_from": "start", "outcome": "revenue"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIME = "application/vnd.workbench.table+json"
+_PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
 HIDDEN = "–"
 SENTENCE = 40
 MISSING = ""
@@ -139,6 +141,8 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
 def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:
     if column["kind"] in ("number", "integer"):
         return ' class="n"'
+    if column["kind"] == "date":
+        return ' class="d"'
     return ' class="w"' if max(map(width, cells), default=0) > SENTENCE else ""
 
 
@@ -236,20 +240,17 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     if not column["format"]:
         return str(value)
     try:
-        return (
-            column["format"].format(value).replace("-", "\N{MINUS SIGN}", 1)
-            if _negative(value)
-            else (column["format"].format(value))
-        )
+        text = column["format"].format(value)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise WorkbenchError(
             f"table '{table['name']}': the format '{column['format']}' does not fit column '{column['name']}' "
             f"({column['kind']}, for instance {value!r}). Write one such as '{{:.1f}}', '{{:,.0f}}' or '{{:.1%}}'."
         ) from error
-
-
-def _negative(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value < 0
+    if isinstance(value, (int, float)) and value < 0:
+        return text.replace("-", "\N{MINUS SIGN}", 1)
+    if _PROBABILITY.fullmatch(column["name"]) and value > 0 and "." in text and not text.strip("0."):
+        return f"<{text[:-1]}1"
+    return text
 
 
 def _suppressed(frame: pd.DataFrame, counts: str | None, minimum: int, name: str) -> list[int]:
