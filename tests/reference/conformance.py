@@ -285,7 +285,7 @@ def _rollout(published: dict) -> Iterator[Row]:
             yield Row(published["source"], label, ours[name], theirs, published["within"])
 
 
-def _schools(published: list[dict]) -> Iterator[Row]:
+def _schools(published: list[dict]) -> Iterator[Row | str]:
     """Rubin (1981), table 3."""
     effects, errors = [28.0, 8, -3, 7, -1, 1, 18, 12], [15.0, 10, 16, 11, 9, 11, 10, 18]
     ledger = campaign_ledger(pd.DataFrame({"campaign": list("ABCDEFGH"), "effect": effects, "se": errors}))
@@ -296,6 +296,8 @@ def _schools(published: list[dict]) -> Iterator[Row]:
     for table in published:
         for name, theirs in table["numbers"].items():
             yield Row(table["source"], name, ours[name], theirs, table["within"])
+        for name, theirs in table.get("unsettled", {}).items():
+            yield f"Eight schools, {name}: {theirs} in the table, {ours[name]:.1f} here; 200 draws don't settle it."
 
 
 def page() -> tuple[str, list[Row]]:
@@ -333,7 +335,7 @@ def _number(value: float) -> str:
 
 
 def _allowed(within: float) -> str:
-    return f"{within:.0e}" if within else "none"
+    return f"{within:.2g}" if within else "none"
 
 
 def _small(difference: float) -> str:
