@@ -4,13 +4,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PEERS  := .venv-peers
 export PYTHONUTF8 := 1
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint notebooks lab prove bench peers conformance lock clean
+.PHONY: help environment report test check lint notebooks lab prove bench peers peers-uplift conformance lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -19,6 +18,7 @@ help:
 	@echo "make prove    slow proof: simulations and scale"
 	@echo "make bench    ours against the peers, as ratios"
 	@echo "make peers    other programs to compare with, into an environment of their own"
+	@echo "make peers-uplift   those of the uplift benchmark (1 GB)"
 	@echo "make conformance   docs/conformance.md anew: our numbers beside published ones and the peers'"
 	@echo "make lock     requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove environment, data and reports that were made here"
@@ -64,13 +64,16 @@ lint: $(READY)
 lab: $(READY)
 	@$(BIN)/workbench lab
 
-# Peers are other programs' environment, never ours; without them what needs them is skipped, with the reason.
-$(PEERS)/.ready: benchmarks/peers.txt | $(READY)
-	@rm -rf $(PEERS) && $(PYTHON) -m venv $(PEERS)
-	@if $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt; then touch $@; \
-	  else rm -rf $(PEERS); echo "peers: $$(grep -v '^#' benchmarks/peers.txt | tr '\n' ' ')cannot be installed here"; fi
+# Peers are other programs' environments, never ours: benchmarks/NAME.txt goes into .venv-NAME. Without them what needs
+# them is skipped, with the reason.
+.venv-%/.ready: benchmarks/%.txt | $(READY)
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@if $(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<; then touch $@; \
+	  else rm -rf $(@D); echo "$*: $$(grep -v '^#' $< | tr '\n' ' ')cannot be installed here"; fi
 
-peers: $(PEERS)/.ready
+peers: .venv-peers/.ready
+
+peers-uplift: .venv-peers-uplift/.ready
 
 prove: $(READY) peers
 	@$(BIN)/python -m pytest -m prove -s
@@ -78,7 +81,7 @@ prove: $(READY) peers
 conformance: $(READY) peers
 	@$(BIN)/python tests/reference/conformance.py
 
-bench: $(READY) peers
+bench: $(READY) peers peers-uplift
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 lock:
@@ -86,4 +89,4 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS) data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-peers-uplift data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis
