@@ -70,7 +70,7 @@ def test_wild_bootstrap_as_in_wildboottest(monkeypatch):
     """With all 256 sign patterns wildboottest 0.3.2 (null imposed) gives 190/256; we count the two ties as well."""
     signs = np.array(list(product([-1.0, 1.0], repeat=8)))
     monkeypatch.setattr(fewclusters, "_cluster_draws", lambda *_: signs)
-    found = difference_in_differences(rollout(8, [1] * 4, 0, periods=2), **HOW)
+    found = difference_in_differences(rollout(8, [1] * 4, 0, periods=2), **HOW, inference="wild bootstrap")
     assert found.estimate == pytest.approx(-0.3529618125355302) and found.p_value == 192 / 256
     assert found.se * np.sqrt(7 / 6) == pytest.approx(0.8709933401807576)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Inference = Literal["wild bootstrap", "randomisation"]
 
 FEWEST_CLUSTERS = 4
-FEWEST_FOR_WILD = 4
+FEWEST_FOR_WILD = 5
 ALARM = 0.05
 
 
@@ -159,7 +159,7 @@ def difference_in_differences(
     level : float
         Coverage of the intervals, 0-1.
     inference : {"wild bootstrap", "randomisation"}, optional
-        The first needs 4 clusters on each side and is the default there; else starts are dealt anew over clusters.
+        The first is the default with 5 clusters or more on each side; else starts are dealt anew over clusters.
     resamples : int
     rng : int, SeedSequence or Generator
     unit_of_outcome, campaign : str
