@@ -9,7 +9,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, unknown
 from workbench.warehouse import schema
-from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.features import Queryable
 
 _MONTHLY = """
 WITH known AS (SELECT * FROM bill WHERE issued_on < $as_of),
@@ -21,7 +21,7 @@ month AS (SELECT DISTINCT month FROM known)
 SELECT c.customer_id, m.month, coalesce(sum(b.amount::DECIMAL(18, 4)), 0)::DOUBLE AS value
 FROM customer AS c JOIN month AS m ON m.month >= c.joined_on
 LEFT JOIN life USING (customer_id) LEFT JOIN known AS b ON b.customer_id = c.customer_id AND b.month = m.month
-WHERE last_on IS NULL OR last_on >= last_day(m.month)
+WHERE last_on IS NULL OR last_on > last_day(m.month)
 GROUP BY ALL ORDER BY ALL
 """
 _ACCOUNTS = """
@@ -60,17 +60,17 @@ GROUP BY ALL ORDER BY c.customer_id
 """
 
 
-def monthly_values(warehouse: Warehouse, as_of: date | str) -> pd.DataFrame:
+def monthly_values(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
     """Give the net amount billed to each customer in each month: customer_id, month, value.
 
-    Bills issued before `as_of`. A customer has a month if it had joined on its first day and still had a line (or none
-    on record) on its last; a month without a bill then counts 0.
+    Bills issued before `as_of`. A customer has a month if it had joined on its first day and had a line (or none on
+    record) beyond its last; a month without a bill then counts 0.
     """
     return _some(warehouse.query(_MONTHLY, {"as_of": str(as_of)}), as_of)
 
 
 def business_accounts(
-    warehouse: Warehouse, as_of: date | str, *, margin: float, kinds: Sequence[str] = ("company", "government")
+    warehouse: Queryable, as_of: date | str, *, margin: float, kinds: Sequence[str] = ("company", "government")
 ) -> pd.DataFrame:
     """Give what grades an account, one row a customer of these kinds with a line on `as_of`.
 
@@ -82,7 +82,7 @@ def business_accounts(
 
 
 def servicing(
-    warehouse: Warehouse, as_of: date | str, *, days: int = 365, within: Mapping[str, Sequence[float]] | None = None
+    warehouse: Queryable, as_of: date | str, *, days: int = 365, within: Mapping[str, Sequence[float]] | None = None
 ) -> pd.DataFrame:
     """Give the service that each customer got in the last `days` days, one row a customer who had joined.
 

@@ -109,8 +109,8 @@ def cost_to_serve(
     """Set what serving each tier costs beside what it brings.
 
     `customers` has one row each: revenue of a window and, for each event of `costs` (`unit_costs()` if None), its
-    number in the same window. `margin` before service is a column, or a share of the revenue. `order` names the tiers, best
-    first; customers of others (excluded, left) are counted and left out.
+    number in the same window. `margin` before service is a column, or a share of the revenue. `order` has the tiers,
+    best first; customers of others (excluded, left) are counted and left out.
     """
     costs = unit_costs() if costs is None else costs
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []

@@ -76,10 +76,10 @@ class Tiers(Result):
     `customers`, one row each, sorted: value (of the last period), tier, since (period), why (entered or demoted in the
     last period; grace or hysteresis: kept although the value alone says less; waiting: it says more; value: it agrees;
     excluded; left), near (next tier, demotion), held (tier without the exclusion), excluded_for. `table`, one row a
-    tier, then excluded and left. `changes` by period: customers, moves with_rules, and without (were the tier the value's
-    alone); `avoided`, the share of those that the rules avoid, low, high (95 %); `flip_flops`, the shares undone within
-    three periods, by the rules and by the value alone. `exclusions` counts; `unchecked` names those for which the data
-    have no column. `rules` has the thresholds as `enter`: write them down to hold them.
+    tier, then excluded and left. `changes` by period: customers, moves with_rules, and without (by the value alone);
+    `avoided`, the share of those that the rules avoid, low, high (95 %); `flip_flops`, the shares undone within three
+    periods, by the rules and by the value alone. `exclusions` counts; `unchecked` names those for which the data have
+    no column. `rules` has the thresholds as `enter`: write them down to hold them.
     """
 
     customers: pd.DataFrame
@@ -147,7 +147,7 @@ def tiers(
     """Put customers into tiers by value, through their history of periods where there is one.
 
     `values` has one row a customer and `period` (sortable, none without a row), or a customer if no period is named;
-    `value` is in currency a month. Who has no row is no customer then; who comes back is new. `rules` are `tier_rules()`
+    `value` is in currency a month. Who has no row is no customer then; who comes back is new. `rules`: `tier_rules()`
     if None; customers of equal value share a tier, so the sizes can differ from the shares. `flags` has one row a
     customer with the columns that the exclusions name, as of today (`values` where there are no periods).
 
