@@ -103,6 +103,8 @@ def test_servicing(warehouse):
     assert [firm[f"fault_{c}_24"] for c in ("judged", "within")] == [1, 0] and pd.isna(firm["fault_h"])
     assert (office["visit"], he["hotline"], office["days_known"]) == (1, 0, 365)
     assert servicing(warehouse, "2026-07-01", days=30).set_index("customer_id").loc["firm", "hotline"] == 2
+    early = servicing(warehouse, "2025-07-05", days=10, within={"fault": [24]})
+    assert early[["fault", "overdue", "fault_judged_24"]].isna().all(axis=None) and early["hotline"].sum() == 2
     with pytest.raises(WorkbenchError, match="Did you mean 'hotline'"):
         servicing(warehouse, "2026-07-01", within={"hotlin": [10]})
 

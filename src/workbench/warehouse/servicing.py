@@ -88,15 +88,15 @@ def servicing(
 
     Columns customer_id, days_known (days of the window since joining), a count for each channel and kind of ticket,
     wait_s (mean of hotline calls), complaint_h, fault_h, installation_h (mean of those closed), overdue (tickets past
-    the promised time). `within` names limits, seconds for "hotline", hours for a kind of ticket; each gives two more,
-    for instance complaint_judged_24 (closed, or open for longer) and complaint_within_24 (closed in time).
+    the promised time); missing where nobody has a contact (ticket) on record in the window. `within` names limits,
+    seconds for "hotline", hours for a kind of ticket; each gives two more, for instance complaint_judged_24 (closed, or
+    open for longer) and complaint_within_24 (closed in time).
     """
-    kinds = schema.table("ticket").column("kind").accepted_values
+    channels, kinds = (
+        schema.table(t).column(c).accepted_values for t, c in (("contact", "channel"), ("ticket", "kind"))
+    )
     units = {"hotline": 1} | dict.fromkeys(kinds, 3600)
-    columns = [
-        f"count(*) FILTER (event = '{e}') AS {e}"
-        for e in (*schema.table("contact").column("channel").accepted_values, *kinds)
-    ]
+    columns = [f"count(*) FILTER (event = '{event}') AS {event}" for event in (*channels, *kinds)]
     for event, unit in units.items():
         of, name = f"FILTER (event = '{event}' AND NOT open)", "wait_s" if unit == 1 else f"{event}_h"
         columns.append(f"sum(seconds) {of} / {unit}::DOUBLE / nullif(count(seconds) {of}, 0) AS {name}")
@@ -107,8 +107,12 @@ def servicing(
             of, late = f"FILTER (event = '{event}' AND seconds IS NOT NULL", f"seconds > {limit * units[event]!r}"
             columns.append(f"count(*) {of} AND (NOT open OR {late})) AS {event}_judged_{limit:g}")
             columns.append(f"count(*) {of} AND NOT open AND NOT {late}) AS {event}_within_{limit:g}")
-    sql = _SERVICING.format(", ".join(columns))
-    return _some(warehouse.query(sql, {"as_of": str(as_of), "days": days}), as_of)
+    values = {"as_of": str(as_of), "days": days}
+    found = _some(warehouse.query(_SERVICING.format(", ".join(columns)), values), as_of)
+    for events in (channels, (*kinds, "overdue")):
+        if not found[list(events)].to_numpy().any():
+            found[[c for c in found if c.startswith(tuple(events))]] = float("nan")
+    return found
 
 
 def _some(found: pd.DataFrame, as_of: date | str) -> pd.DataFrame:

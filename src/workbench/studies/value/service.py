@@ -228,9 +228,9 @@ def _judged(part: pd.DataFrame, promise: Mapping[str, Any], limit: float) -> tup
     if "event" in promise:
         columns = [f"{promise['event']}_{what}_{limit:g}" for what in ("within", "judged")]
         require_columns(part, columns, "customers", hint="Ask the warehouse for within=standard.limits().")
-        return tuple(part[c].to_numpy(float) for c in columns)
+        return tuple(part[c].fillna(0).to_numpy(float) for c in columns)
     require_columns(part, [promise["count"], "days_known"], "customers")
-    judged = ((part["days_known"] >= YEAR) & (limit > 0)).to_numpy(float)
+    judged = ((part["days_known"] >= YEAR) & (limit > 0) & part[promise["count"]].notna()).to_numpy(float)
     return (part[promise["count"]] >= limit).to_numpy(float) * judged, judged
 
 
