@@ -128,7 +128,7 @@ def test_too_few_cases_are_no_finding(tmp_path):
     result = promises_kept(table, **COLUMNS, standard=standard(tmp_path))
     few = result.table.set_index(["promise", "tier"]).loc[("answered", "gold")]
     assert 0 < few["n"] < 30 and np.isnan(few["kept"]) and np.isnan(few["difference"])
-    assert "fewer than 30 cases" in result.headline()
+    assert "cells with fewer than 30 cases: 2" in result.headline()
     with pytest.raises(CannotAnswer, match="Take a longer window"):
         promises_kept(table.iloc[:5], **COLUMNS, standard=standard(tmp_path))
     with pytest.raises(WorkbenchError, match="Ask the warehouse for within"):

@@ -14,6 +14,7 @@ ROWS = {
         ("firm", "company", "北京", "2024-07-01"),
         ("office", "government", "北京", "2025-03-15"),
         ("he", "person", "北京", "2024-01-01"),
+        ("she", "person", "北京", "2024-01-01"),
         ("later", "company", "北京", "2026-07-01"),
     ],
     "subscription": [
@@ -21,6 +22,7 @@ ROWS = {
         ("2", "firm", "fixed", "2024-07-01", "2026-05-31"),
         ("3", "office", "mobile", "2025-03-15", "2026-07-01"),
         ("4", "he", "mobile", "2024-01-01", "2026-06-10"),
+        ("5", "she", "mobile", "2024-01-01", "2026-06-30"),
     ],
     "bill": [
         ("firm", "2024-07-01", 100, 0),
@@ -87,7 +89,7 @@ def test_monthly_values(warehouse):
     assert found["firm"].index.strftime("%y%m").tolist() == ["2407", "2503", "2506", "2507", "2605", "2606"]
     assert found["office"].index.min() == pd.Timestamp("2025-06-01")  # joined in the middle of March
     assert found["office"].iloc[-1] == 60
-    assert found["he"].index.max() == pd.Timestamp("2026-05-01")
+    assert found["he"].index.max() == found["she"].index.max() == pd.Timestamp("2026-05-01")
     assert "later" not in found.index.get_level_values(0)
     assert monthly_values(warehouse, "2026-06-01")["month"].max() == pd.Timestamp("2026-05-01")
 

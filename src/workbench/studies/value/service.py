@@ -171,7 +171,7 @@ class PromisesKept(Result):
         return (
             f"Kept least: {worst.promise} {worst.promised:g} for {worst.tier}, {worst.kept:.0%} ({worst.low:.0%} to "
             f"{worst.high:.0%}) of {worst.n:,} cases; by the same limits as the last tier, {len(told)} comparisons: "
-            f"{verdict}" + (f"; {few} cells have fewer than {self.minimum} cases" if few else "")
+            f"{verdict}" + (f"; cells with fewer than {self.minimum} cases: {few}" if few else "")
             + (f"; not checkable here: {unchecked}." if unchecked else ".")
         )  # fmt: skip
 
