@@ -1,4 +1,4 @@
-"""Concentration and tiers: by hand, by property, on CDNOW, in simulation, and what is refused."""
+"""Concentration: by hand, by property, on CDNOW, in simulation, and what is refused."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.segmentation import EXCLUDED, concentration, default_standard, read_standard, tiers
+from workbench.errors import WorkbenchError
+from workbench.studies.segmentation import concentration
 from workbench.studies.segmentation.concentration import _estimate
 
 AMOUNTS = st.lists(st.integers(0, 500), min_size=2, max_size=60).filter(any)
@@ -142,112 +142,10 @@ def test_equal_customers_have_gini_zero():
     assert result.share_of_top(0.2) == pytest.approx(0.2)
 
 
-def customers(values):
-    """Customers with an ARPU."""
-    return pd.DataFrame({"id": range(len(values)), "arpu": values})
-
-
-def test_tiers_by_share_by_hand():
-    """Of 100 distinct customers, 1, 4, 15 and 80 are diamond, gold, silver and basic."""
-    result = tiers(customers(np.arange(100.0)), customer="id", value="arpu")
-    assert result.table["customers"].tolist() == [1, 4, 15, 80]
-    assert result.table["from_value"].tolist() == [99, 95, 80, -np.inf]
-    assert result.table["value_share"].sum() == pytest.approx(1)
-    assert "diamond from 99.00 (1)" in result.headline()
-
-
-def test_ties_share_a_tier():
-    """Customers at the same value are never split; the threshold takes the closest share."""
-    values = np.array([9.0] * 3 + [5.0] * 3 + [1.0] * 4)
-    two = default_standard().iloc[[0, 3]]
-    result = tiers(customers(values), customer="id", value="arpu", shares=[0.4, 0.6], standard=two)
-    assert result.table["customers"].tolist() == [3, 7]
-    assert result.customers.groupby("arpu")["tier"].nunique().max() == 1
-    generous = tiers(customers(values), customer="id", value="arpu", shares=[0.45, 0.55], standard=two)
-    assert generous.table["customers"].tolist() == [6, 4]
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.lists(st.integers(0, 10_000), min_size=60, max_size=200, unique=True), st.integers(0, 9))
-def test_tiers_ignore_row_order(values, seed):
-    """Shuffled rows give the same table, and a better value never has a worse tier."""
-    table = customers(np.array(values, dtype=float))
-    one = tiers(table, customer="id", value="arpu", shares=[0.05, 0.1, 0.25, 0.6])
-    other = tiers(table.sample(frac=1, random_state=seed), customer="id", value="arpu", shares=[0.05, 0.1, 0.25, 0.6])
-    pd.testing.assert_frame_equal(one.customers, other.customers)
-    rank = one.customers["tier"].map({"diamond": 0, "gold": 1, "silver": 2, "basic": 3})
-    assert (np.diff(rank.to_numpy()[np.argsort(-one.customers["arpu"].to_numpy())]) >= 0).all()
-
-
-def test_exclusions_are_named_and_outside():
-    """Excluded customers have no tier, their reasons are joined, and shares leave them out."""
-    table = customers(np.arange(100.0)).assign(staff=False, fraud=False)
-    table.loc[99, ["staff", "fraud"]] = True
-    result = tiers(table, customer="id", value="arpu", exclusions=["staff", "fraud"])
-    out = result.customers[result.customers["tier"] == EXCLUDED]
-    assert out["excluded_for"].tolist() == ["staff; fraud"]
-    assert result.table["share"].sum() == pytest.approx(1)
-    assert result.table.set_index("tier").loc["diamond", "from_value"] == 98
-    assert "1 more are excluded" in result.headline()
-    assert {q.name for q in result.quantities()} >= {"tier_share[diamond]", "tier_value_share[gold]"}
-
-
-@pytest.mark.parametrize(
-    ("choices", "words"),
-    [
-        ({"shares": [0.5, 0.5]}, "4 tiers need 4 shares"),
-        ({"thresholds": [1, 2, 3]}, "3 thresholds, falling"),
-        ({"thresholds": [3, 2, 1], "shares": [0.1, 0.2, 0.3, 0.4]}, "pass one of them"),
-        ({"value": "arpa"}, "Did you mean 'arpu'"),
-        ({"exclusions": ["id"]}, "it takes true or false"),
-    ],
-)
-def test_tiers_refused(choices, words):
-    """Shares, thresholds and columns that do not fit are refused."""
-    with pytest.raises(WorkbenchError, match=words):
-        tiers(customers(np.arange(50.0)), **{"customer": "id", "value": "arpu"} | choices)
-
-
-def test_tiers_need_distinct_values():
-    """All ties, ties over two borders, or nobody to rank: no tiers by share."""
-    for values, words in ((np.ones(50), "1 distinct values"), (np.repeat([1.0, 2, 3, 4], [97, 1, 1, 1]), "ties leave")):
-        with pytest.raises(CannotAnswer, match=words):
-            tiers(
-                customers(values),
-                customer="id",
-                value="arpu",
-                shares=[0.01, 0.04, 0.45, 0.5] if len(values) > 60 else None,
-            )
-    with pytest.raises(CannotAnswer, match="nobody is left"):
-        tiers(customers(np.arange(5.0)).assign(staff=True), customer="id", value="arpu", exclusions=["staff"])
-    with pytest.raises(WorkbenchError, match="missing values: 'arpu' 1"):
-        tiers(customers([1.0, np.nan, 3]), customer="id", value="arpu")
-
-
-def test_standard_as_data(tmp_path):
-    """The shipped standard rises with the tier; one's own is read, a broken one refused."""
-    standard = default_standard()
-    assert standard["tier"].tolist() == ["diamond", "gold", "silver", "basic"]
-    assert standard["hotline_s"].is_monotonic_increasing and standard["credit_yuan"].is_monotonic_decreasing
-    path = tmp_path / "standard.toml"
-    path.write_text(
-        '[[tier]]\nname = "vip"\nname_zh = "贵宾"\n[[tier]]\nname = "rest"\nname_zh = "其他"\n', encoding="utf-8"
-    )
-    result = tiers(customers([1.0, 2, 9]), customer="id", value="arpu", thresholds=[5], standard=read_standard(path))
-    assert result.customers["tier"].tolist() == ["rest", "rest", "vip"]
-    path.write_text('[[tier]]\nname = "vip"\nname_zh = "贵宾"\n', encoding="utf-8")
-    with pytest.raises(WorkbenchError, match="two or more tiers"):
-        read_standard(path)
-    with pytest.raises(WorkbenchError, match="no service standard at"):
-        read_standard(tmp_path / "absent.toml")
-
-
-def test_pictures_draw(spent):
-    """The Lorenz curve is labelled directly; the tier bars carry their shares."""
+def test_the_picture_draws(spent):
+    """The Lorenz curve is labelled directly."""
     import matplotlib.pyplot as plt
 
-    for result in (concentration(spent["spent"], resamples=0), tiers(spent, customer="sample_id", value="spent")):
-        figure, ax = plt.subplots()
-        assert result.plot(ax) is ax
-        assert any("%" in text.get_text() for text in ax.texts)
-        plt.close(figure)
+    result, ax = concentration(spent["spent"], resamples=0), plt.subplots()[1]
+    assert result.plot(ax) is ax
+    assert any("%" in text.get_text() for text in ax.texts)

@@ -14,12 +14,14 @@ from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
+from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 
 __all__ = [
     "Account",
     "CampaignArms",
     "CampaignWindows",
     "Warehouse",
+    "business_accounts",
     "campaign_arms",
     "campaign_windows",
     "closed_campaigns",
@@ -27,8 +29,10 @@ __all__ = [
     "exposures",
     "feature_dictionary",
     "ingest",
+    "monthly_values",
     "open_warehouse",
     "province_panel",
     "read_key",
+    "servicing",
     "survey_outcomes",
 ]

@@ -1,18 +1,16 @@
 """Who are the customers, what are they worth, and what is to be done for each?
 
-Four questions, one table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which
-named segment is that?), `concentration` (how much of the revenue do the best bring?), `tiers` (which service does each
-get?) and `fit_segments` (who behaves alike, and would we find the same groups again?).
+Three questions, one table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which
+named segment is that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves
+alike, and would we find the same groups again?).
 """
 
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
-from workbench.studies.segmentation.tiers import EXCLUDED, Tiers, default_standard, read_standard, tiers
 
 __all__ = [
-    "EXCLUDED",
     "NEVER_ACTIVE",
     "Concentration",
     "Rfm",
@@ -20,13 +18,9 @@ __all__ = [
     "SegmentGrid",
     "Segments",
     "Share",
-    "Tiers",
     "concentration",
     "default_grid",
-    "default_standard",
     "fit_segments",
-    "read_standard",
     "rfm",
     "score_rfm",
-    "tiers",
 ]

@@ -1,0 +1,121 @@
+"""What was each customer worth each month, what service did it get, and what do business customers bring?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pandas as pd
+
+from workbench.errors import CannotAnswer, unknown
+from workbench.warehouse import schema
+from workbench.warehouse.features import Queryable
+
+_MONTHLY = """
+WITH known AS (SELECT * FROM bill WHERE issued_on < $as_of),
+life AS (
+    SELECT customer_id, CASE WHEN bool_and(coalesce(ended_on < $as_of, FALSE)) THEN max(ended_on) END AS last_on
+    FROM subscription WHERE activated_on < $as_of GROUP BY ALL
+),
+month AS (SELECT DISTINCT month FROM known)
+SELECT c.customer_id, m.month, coalesce(sum(b.amount::DECIMAL(18, 4)), 0)::DOUBLE AS value
+FROM customer AS c JOIN month AS m ON m.month >= c.joined_on
+LEFT JOIN life USING (customer_id) LEFT JOIN known AS b ON b.customer_id = c.customer_id AND b.month = m.month
+WHERE last_on IS NULL OR last_on > last_day(m.month)
+GROUP BY ALL ORDER BY ALL
+"""
+_ACCOUNTS = """
+WITH span AS (SELECT max(month) + INTERVAL 1 MONTH AS until, min(month) AS since FROM bill WHERE issued_on < $as_of),
+money AS (
+    SELECT customer_id, sum(amount::DECIMAL(18, 4)) FILTER (month >= until - INTERVAL 12 MONTH) AS revenue,
+        sum(discount::DECIMAL(18, 4)) FILTER (month >= until - INTERVAL 12 MONTH) AS discount,
+        sum(amount::DECIMAL(18, 4)) FILTER (month < until - INTERVAL 12 MONTH) AS before
+    FROM bill, span WHERE issued_on < $as_of AND month >= until - INTERVAL 24 MONTH GROUP BY ALL
+), line AS (
+    SELECT customer_id, count(*) FILTER (ended_on IS NULL OR ended_on >= $as_of) AS lines
+    FROM subscription WHERE activated_on < $as_of GROUP BY ALL
+)
+SELECT customer_id, kind, province, coalesce(revenue, 0)::DOUBLE AS revenue_12m,
+    CASE WHEN greatest(joined_on, since) <= until - INTERVAL 24 MONTH AND before > 0
+        THEN coalesce(revenue, 0)::DOUBLE / before - 1 END AS growth,
+    lines::DOUBLE AS lines,
+    $margin::DOUBLE * coalesce(revenue + discount, 0)::DOUBLE - coalesce(discount, 0)::DOUBLE AS margin_12m,
+    date_diff('day', joined_on, $as_of::DATE) / 30.4375 AS tenure_months
+FROM customer JOIN line USING (customer_id) LEFT JOIN money USING (customer_id) CROSS JOIN span
+WHERE joined_on < $as_of AND lines > 0 AND list_contains($kinds, kind) ORDER BY customer_id
+"""
+_SERVICING = """
+WITH seen AS (
+    SELECT customer_id, channel AS event, wait_s::DECIMAL(18, 3) AS seconds, FALSE AS open, FALSE AS overdue
+    FROM contact WHERE contacted_at >= $as_of::DATE - $days::INTEGER AND contacted_at < $as_of::DATE
+    UNION ALL
+    SELECT customer_id, kind, date_diff('second', opened_at, least(closed_at, $as_of::TIMESTAMP)),
+        coalesce(closed_at >= $as_of::DATE, TRUE), coalesce(least(closed_at, $as_of::TIMESTAMP) > due_at, FALSE)
+    FROM ticket WHERE opened_at >= $as_of::DATE - $days::INTEGER AND opened_at < $as_of::DATE
+)
+SELECT c.customer_id, least($days::INTEGER, date_diff('day', c.joined_on, $as_of::DATE))::DOUBLE AS days_known,
+    {}, count(*) FILTER (overdue) AS overdue
+FROM customer AS c LEFT JOIN seen USING (customer_id) WHERE c.joined_on < $as_of::DATE
+GROUP BY ALL ORDER BY c.customer_id
+"""
+
+
+def monthly_values(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
+    """Give the net amount billed to each customer in each month: customer_id, month, value.
+
+    Bills issued before `as_of`. A customer has a month if it had joined on its first day and had a line (or none on
+    record) beyond its last; a month without a bill then counts 0.
+    """
+    return _some(warehouse.query(_MONTHLY, {"as_of": str(as_of)}), as_of)
+
+
+def business_accounts(
+    warehouse: Queryable, as_of: date | str, *, margin: float, kinds: Sequence[str] = ("company", "government")
+) -> pd.DataFrame:
+    """Give what grades an account, one row a customer of these kinds with a line on `as_of`.
+
+    Columns customer_id, kind, province, revenue_12m (net, last twelve billed months), growth (of it on the twelve
+    before; missing without a whole year before), lines, margin_12m (`margin` of the undiscounted price, less the
+    discount), tenure_months.
+    """
+    return _some(warehouse.query(_ACCOUNTS, {"as_of": str(as_of), "kinds": list(kinds), "margin": margin}), as_of)
+
+
+def servicing(
+    warehouse: Queryable, as_of: date | str, *, days: int = 365, within: Mapping[str, Sequence[float]] | None = None
+) -> pd.DataFrame:
+    """Give the service that each customer got in the last `days` days, one row a customer who had joined.
+
+    Columns customer_id, days_known (days of the window since joining), a count for each channel and kind of ticket,
+    wait_s (mean of hotline calls), complaint_h, fault_h, installation_h (mean of those closed), overdue (tickets past
+    the promised time); missing where nobody has a contact (ticket) on record in the window. `within` names limits,
+    seconds for "hotline", hours for a kind of ticket; each gives two more, for instance complaint_judged_24 (closed, or
+    open for longer) and complaint_within_24 (closed in time).
+    """
+    channels, kinds = (
+        schema.table(t).column(c).accepted_values for t, c in (("contact", "channel"), ("ticket", "kind"))
+    )
+    units = {"hotline": 1} | dict.fromkeys(kinds, 3600)
+    columns = [f"count(*) FILTER (event = '{event}') AS {event}" for event in (*channels, *kinds)]
+    for event, unit in units.items():
+        of, name = f"FILTER (event = '{event}' AND NOT open)", "wait_s" if unit == 1 else f"{event}_h"
+        columns.append(f"sum(seconds) {of} / {unit}::DOUBLE / nullif(count(seconds) {of}, 0) AS {name}")
+    for event, limits in (within or {}).items():
+        if event not in units:
+            raise unknown("kind of case", event, units, "within")
+        for limit in sorted(set(map(float, limits))):
+            of, late = f"FILTER (event = '{event}' AND seconds IS NOT NULL", f"seconds > {limit * units[event]!r}"
+            columns.append(f"count(*) {of} AND (NOT open OR {late})) AS {event}_judged_{limit:g}")
+            columns.append(f"count(*) {of} AND NOT open AND NOT {late}) AS {event}_within_{limit:g}")
+    values = {"as_of": str(as_of), "days": days}
+    found = _some(warehouse.query(_SERVICING.format(", ".join(columns)), values), as_of)
+    for events in (channels, (*kinds, "overdue")):
+        if not found[list(events)].to_numpy().any():
+            found[[c for c in found if c.startswith(tuple(events))]] = float("nan")
+    return found
+
+
+def _some(found: pd.DataFrame, as_of: date | str) -> pd.DataFrame:
+    if found.empty:
+        raise CannotAnswer(f"nothing is known of such customers on {as_of}. Choose a later day.")
+    return found

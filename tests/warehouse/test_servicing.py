@@ -1,0 +1,123 @@
+"""Monthly values, service got and business accounts, by hand on a few customers."""
+
+from types import SimpleNamespace
+
+import duckdb
+import pandas as pd
+import pytest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.warehouse import business_accounts, monthly_values, schema, servicing
+
+ROWS = {
+    "customer": [
+        ("firm", "company", "北京", "2024-07-01"),
+        ("office", "government", "北京", "2025-03-15"),
+        ("he", "person", "北京", "2024-01-01"),
+        ("she", "person", "北京", "2024-01-01"),
+        ("later", "company", "北京", "2026-07-01"),
+    ],
+    "subscription": [
+        ("1", "firm", "mobile", "2024-07-01", None),
+        ("2", "firm", "fixed", "2024-07-01", "2026-05-31"),
+        ("3", "office", "mobile", "2025-03-15", "2026-07-01"),
+        ("4", "he", "mobile", "2024-01-01", "2026-06-10"),
+        ("5", "she", "mobile", "2024-01-01", "2026-06-30"),
+    ],
+    "bill": [
+        ("firm", "2024-07-01", 100, 0),
+        ("firm", "2025-06-01", 100, 0),
+        ("firm", "2025-07-01", 250, 50),
+        ("firm", "2026-06-01", 50, 0),
+        ("office", "2025-03-01", 999, 0),
+        ("office", "2026-06-01", 60, 0),
+        ("he", "2026-05-01", 5, 0),
+        ("he", "2026-06-01", 5, 0),
+    ],
+    "contact": [
+        ("firm", "2025-07-01 00:00:00", "hotline", 10),
+        ("firm", "2026-06-30 23:00:00", "hotline", 31),
+        ("firm", "2026-06-30 23:00:00", "hotline", None),
+        ("firm", "2025-06-30 23:59:59", "hotline", 1),
+        ("firm", "2026-07-01 00:00:00", "visit", None),
+        ("office", "2026-06-01 10:00:00", "visit", None),
+    ],
+    "ticket": [
+        ("firm", "complaint", "2026-06-01 00:00:00", "2026-06-03 00:00:00", "2026-06-02 00:00:00"),
+        ("firm", "complaint", "2026-06-01 00:00:00", "2026-06-02 00:00:00", "2026-06-03 00:00:00"),
+        ("firm", "complaint", "2026-06-30 14:00:00", "2026-07-02 00:00:00", None),
+        ("firm", "fault", "2026-06-20 00:00:00", "2026-06-21 00:00:00", "2026-07-05 00:00:00"),
+    ],
+}
+
+
+def made(table, k, row):
+    """A full row of a canonical table."""
+    if table == "customer":
+        return dict(zip(("customer_id", "kind", "province", "joined_on"), row, strict=True))
+    if table == "subscription":
+        return dict(zip(("subscription_id", "customer_id", "service", "activated_on", "ended_on"), row, strict=True))
+    if table == "bill":
+        who, month, amount, discount = row
+        issued = (pd.Timestamp(month) + pd.offsets.MonthEnd()).date()
+        sums = {"recurring": amount + discount, "usage_charge": 0, "discount": discount, "amount": amount}
+        return {"bill_id": k, "customer_id": who, "month": month, "issued_on": issued, "due_on": issued, **sums}
+    if table == "contact":
+        names = ("customer_id", "contacted_at", "channel", "wait_s")
+        return {"contact_id": k, "direction": "in"} | dict(zip(names, row, strict=True))
+    names = ("customer_id", "kind", "opened_at", "due_at", "closed_at")
+    return {"ticket_id": k} | dict(zip(names, row, strict=True))
+
+
+@pytest.fixture(scope="module")
+def warehouse():
+    """The canonical tables in memory."""
+    connection = duckdb.connect()
+    for name, table in schema.tables().items():
+        connection.execute(table.ddl())
+        for k, row in enumerate(ROWS.get(name, [])):
+            full = made(name, k, row)
+            marks = ", ".join("?" for _ in full)
+            connection.execute(f"INSERT INTO {name} ({', '.join(full)}) VALUES ({marks})", list(full.values()))
+    return SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+
+
+def test_monthly_values(warehouse):
+    """Full months only, none for who is gone; a month without a bill is 0; later bills are not known yet."""
+    found = monthly_values(warehouse, "2026-07-01").set_index(["customer_id", "month"])["value"]
+    assert found["firm"].tolist() == [100, 0, 100, 250, 0, 50]
+    assert found["firm"].index.strftime("%y%m").tolist() == ["2407", "2503", "2506", "2507", "2605", "2606"]
+    assert found["office"].index.min() == pd.Timestamp("2025-06-01")  # joined in the middle of March
+    assert found["office"].iloc[-1] == 60
+    assert found["he"].index.max() == found["she"].index.max() == pd.Timestamp("2026-05-01")
+    assert "later" not in found.index.get_level_values(0)
+    assert monthly_values(warehouse, "2026-06-01")["month"].max() == pd.Timestamp("2026-05-01")
+
+
+def test_servicing(warehouse):
+    """The window ends before as_of; an open case is judged once it is late for the limit; nobody is left out."""
+    found = servicing(warehouse, "2026-07-01", within={"hotline": [10, 30], "complaint": [24], "fault": [24]})
+    firm, office, he = found.set_index("customer_id").loc[["firm", "office", "he"]].to_dict("records")
+    assert [firm[c] for c in ("hotline", "visit", "complaint", "fault", "installation")] == [3, 0, 3, 1, 0]
+    assert (firm["wait_s"], firm["complaint_h"], firm["overdue"]) == (20.5, 36, 2)
+    assert [firm[f"hotline_{c}"] for c in ("judged_10", "within_10", "judged_30", "within_30")] == [2, 1, 2, 1]
+    assert [firm[f"complaint_{c}_24"] for c in ("judged", "within")] == [2, 1]
+    assert [firm[f"fault_{c}_24"] for c in ("judged", "within")] == [1, 0] and pd.isna(firm["fault_h"])
+    assert (office["visit"], he["hotline"], office["days_known"]) == (1, 0, 365)
+    assert servicing(warehouse, "2026-07-01", days=30).set_index("customer_id").loc["firm", "hotline"] == 2
+    early = servicing(warehouse, "2025-07-05", days=10, within={"fault": [24]})
+    assert early[["fault", "overdue", "fault_judged_24"]].isna().all(axis=None) and early["hotline"].sum() == 2
+    with pytest.raises(WorkbenchError, match="Did you mean 'hotline'"):
+        servicing(warehouse, "2026-07-01", within={"hotlin": [10]})
+
+
+def test_business_accounts(warehouse):
+    """Twelve months against the twelve before, where they are whole; lines that run; margin after discounts."""
+    found = business_accounts(warehouse, "2026-07-01", margin=0.4).set_index("customer_id")
+    assert list(found.index) == ["firm", "office"]
+    assert found.loc["firm", ["revenue_12m", "growth", "lines"]].tolist() == [300, 0.5, 1]
+    assert found.loc["firm", "margin_12m"] == pytest.approx(0.4 * 350 - 50)
+    assert pd.isna(found.loc["office", "growth"]) and found.loc["office", "lines"] == 1
+    assert found.loc["firm", "tenure_months"] == pytest.approx(24, abs=0.05)
+    with pytest.raises(CannotAnswer, match="Choose a later day"):
+        business_accounts(warehouse, "2020-01-01", margin=0.4)
