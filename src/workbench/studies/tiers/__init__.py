@@ -1,7 +1,8 @@
-"""What is each customer worth to us, and what do we do for it?"""
+"""Which service is each customer due, what does it cost, and is it given? And which accounts are key accounts?"""
 
-from workbench.studies.value.accounts import GradeScheme, KeyAccounts, grade_accounts, grade_scheme
-from workbench.studies.value.service import (
+from workbench.studies.tiers.accounts import GradeScheme, KeyAccounts, grade_accounts, grade_scheme
+from workbench.studies.tiers.levels import EXCLUDED, LEFT, TierRules, Tiers, tier_rules, tiers
+from workbench.studies.tiers.service import (
     CostToServe,
     PromisesKept,
     ServiceStandard,
@@ -10,7 +11,6 @@ from workbench.studies.value.service import (
     service_standard,
     unit_costs,
 )
-from workbench.studies.value.tiers import EXCLUDED, LEFT, TierRules, Tiers, tier_rules, tiers
 
 __all__ = [
     "EXCLUDED",

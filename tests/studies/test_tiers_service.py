@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.value import cost_to_serve, promises_kept, service_standard, tiers, unit_costs
+from workbench.studies.tiers import cost_to_serve, promises_kept, service_standard, tiers, unit_costs
 from workbench.warehouse import customer_features, monthly_values, open_warehouse, servicing
 
 COSTS = pd.DataFrame(

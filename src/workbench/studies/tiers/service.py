@@ -15,7 +15,7 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.value.rules import checked, prove, read_rules
+from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, named, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.value.rules import checked, prove, read_rules
+from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.value import GradeScheme, grade_accounts, grade_scheme
+from workbench.studies.tiers import GradeScheme, grade_accounts, grade_scheme
 from workbench.warehouse import business_accounts, open_warehouse
 
 PARTS = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.value import EXCLUDED, LEFT, TierRules, tier_rules, tiers
+from workbench.studies.tiers import EXCLUDED, LEFT, TierRules, tier_rules, tiers
 from workbench.warehouse import customer_features, monthly_values, open_warehouse
 
 RULES = TierRules(
