@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
 import json
 import logging
 import os
@@ -24,10 +25,10 @@ import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.reports import lists, page, sheets, tables
+from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.slots import PACKAGE
 
-_LONGEST_SOCKET_FOLDER = 50
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -55,6 +56,8 @@ class Job:
         name, value, unit, meaning, changed of every parameter, for readers.
     timeout : float
         Seconds for the whole notebook.
+    preload : tuple of str
+        Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
     """
 
     study: str
@@ -68,6 +71,7 @@ class Job:
     values: dict[str, Value]
     declared: list[dict[str, Any]]
     timeout: float
+    preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,7 @@ def _execute(notebook: Any, job: Job) -> Any:
             progress_bar=False,
             cwd=str(job.root),
             start_timeout=60,
-            kernel_manager_class=_kernel_manager(),
+            kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
             timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
             shutdown_kernel="immediate",
         )
@@ -273,27 +277,18 @@ def _read_so_far(path: Path) -> Any:
     return notebook
 
 
-def _kernel_manager() -> type:
-    """Make kernels of this very environment, spoken to through sockets in the worker's own folder."""
-    import uuid
+@functools.cache
+def _nursery(studies: tuple[str, ...]) -> Nursery:
+    return Nursery(studies)
 
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
 
-    folder = os.environ["JUPYTER_RUNTIME_DIR"]
-    sockets = os.name == "posix" and len(folder) <= _LONGEST_SOCKET_FOLDER
-
-    class Kernel(AsyncKernelManager):
-        def __init__(self, **options: Any) -> None:
-            options |= {"connection_file": str(Path(folder, f"{uuid.uuid4().hex[:12]}.json"))}
-            super().__init__(transport="ipc" if sockets else "tcp", **options)
-
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=50", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-    return Kernel
+def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+    if not studies:
+        return None
+    if not _nursery(studies).lives:
+        _nursery.cache_clear()
+    return _nursery(studies)
 
 
 def _failed_cell(notebook: Any, error: Any) -> _Failure:
