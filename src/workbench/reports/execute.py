@@ -27,6 +27,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.reports import lists, page, sheets, tables
 from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.parameters import Value, as_code
+from workbench.reports.secrets import leaks
 from workbench.reports.slots import PACKAGE
 
 _THREADS = (
@@ -149,6 +150,10 @@ def run_job(job: Job) -> dict[str, Any]:
         manifest |= {"refused": failure.refused}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
+    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+        file, name = leaked[0]
+        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        return write_failed(job, message, time.monotonic() - started)
     return manifest
 
 

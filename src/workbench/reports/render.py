@@ -258,6 +258,7 @@ def _job(slot: Slot, root: Path, folder: Path, timeout: float, preload: tuple[st
     declared = [
         {
             "name": p.name,
+            "type": p.type,
             "value": slot.parameters[p.name],
             "unit": p.unit,
             "meaning": p.meaning,
