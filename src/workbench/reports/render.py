@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
-_GOOD = ("index.html", "tables.xlsx", "results.json", "report.ipynb")
+_GOOD = ("index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb")
 
 
 @dataclass(frozen=True)
