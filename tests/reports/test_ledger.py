@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.reports import ledger as ledgers
 from workbench.reports.ledger import Ledger
 from workbench.reports.render import publish, run, run_slots
-from workbench.reports.slots import find_slots, read_manifest
+from workbench.reports.slots import find_slots, is_done, read_manifest
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 CELL = "n: int = 0  # number: which one"
@@ -227,6 +227,32 @@ def test_a_lost_kernel_is_tried_again_and_an_error_is_not(root, monkeypatch):
     assert (root / "tried").read_text() == "x"
     with Ledger(root) as ledger:
         assert [h["state"] for h in ledger.history("s")] == ["failed", "done"]
+
+
+def test_another_warehouse_with_the_same_tables_leaves_nothing_to_do(root):
+    """What counts is what was read: a change of that table, or of the version where nothing tells, makes it due."""
+    parameters = CELL + '\nsource: str = "sample"  # warehouse: which one'
+    cells = [new_markdown_cell("# S"), new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+    cells += [new_code_cell("from workbench.project import READS\nimport os\n"
+                            "open(os.environ[READS], 'a').write('sample\\tv1\\tbill\\n')")]  # fmt: skip
+    nbformat.write(new_notebook(cells=cells), root / "notebooks/s.ipynb")
+    (root / "data/mappings/sample.toml").touch()
+    warehouse = root / "data/warehouse/sample"
+
+    def status(version, digests):
+        (warehouse / version).mkdir(parents=True, exist_ok=True)
+        if digests:
+            (warehouse / version / "tables.json").write_text(json.dumps(digests))
+        (warehouse / "CURRENT").write_text(version)
+        slots = find_slots([], {}, root)
+        return "unchanged" if is_done(slots[0], root) else "due"
+
+    assert status("v1", {"bill": "1-a", "ticket": "1-b"}) == "due"
+    assert [s.status for s in run(root=root, progress=False).slots] == ["done"]
+    assert status("v1", {}) == "unchanged"
+    assert status("v2", {"bill": "1-a", "ticket": "9-z"}) == "unchanged"
+    assert status("v3", {"bill": "2-c", "ticket": "1-b"}) == "due"
+    assert status("v4", {}) == "due"
 
 
 RUN = """

@@ -73,7 +73,7 @@ def test_a_period_of_another_kind_is_refused():
 def test_a_pattern_is_filled_from_the_period():
     """A plan says by it what a study's parameters are in a period."""
     assert parse("2026-01").fill("{start} {end} {month} {previous}") == "2026-01-01 2026-02-01 01 2025-12"
-    with pytest.raises(WorkbenchError, match="no word of a period 'quater'. Did you mean 'quarter'"):
+    with pytest.raises(WorkbenchError, match=r"no word of a period 'quater'\. Did you mean 'quarter'"):
         parse("2026").fill("{quater}")
     with pytest.raises(WorkbenchError, match="brace"):
         parse("2026").fill("{year")

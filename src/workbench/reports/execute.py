@@ -25,13 +25,14 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.project import READS
 from workbench.reports import lists, page, pdf, sheets, tables
 from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.notebook import MINIMUM
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.secrets import leaks
-from workbench.reports.slots import FORMATS, MINIMUM_CELL, PACKAGE
+from workbench.reports.slots import FORMATS, MINIMUM_CELL, PACKAGE, table_digests
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -140,6 +141,7 @@ def prepare_worker() -> None:
         PYTHONHASHSEED="0",
         PYTHONPATH=os.pathsep.join(os.path.abspath(p) for p in paths),
         PYTHONUTF8="1",
+        **{READS: str(Path(private, "reads.txt"))},
     )
     import atexit
     import shutil
@@ -266,6 +268,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
+    Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
     deadline = time.monotonic() + job.timeout
     try:
@@ -360,6 +363,21 @@ def _clean(notebook: Any, root: Path) -> None:
                 output.traceback = [without_paths(page.plain(line), root) for line in output.traceback]
 
 
+def _inputs(job: Job) -> dict[str, Any]:
+    """Give the version of the data and, where that has digests, those of the tables that were read of it alone."""
+    source = str(job.values.get("source", ""))
+    try:
+        lines = {
+            tuple(line.split("\t")) for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines()
+        }
+    except OSError:
+        lines = set()
+    digests = table_digests(source, job.data_version, job.root)
+    tables = {name: digests.get(name) for _, _, name in lines}
+    whole = tables and all(tables.values()) and {line[:2] for line in lines} == {(source, job.data_version)}
+    return {"version": job.data_version} | ({"tables": tables} if whole else {})
+
+
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -377,7 +395,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "data_version": job.data_version,
         "fingerprint": job.fingerprint,
         "code": job.code,
-        "inputs": {"version": job.data_version},
+        "inputs": _inputs(job),
         "period": job.period,
         "plan": job.plan,
         "attempt": job.attempt,

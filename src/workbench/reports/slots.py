@@ -228,12 +228,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def is_done(slot: Slot, root: Path) -> bool:
     """Say whether the slot is published with the inputs and the code of now."""
     manifest = read_manifest(slot.folder(root))
-    return manifest.get("status") == "done" and is_current(manifest, slot)
+    if manifest.get("status") != "done":
+        return False
+    same = manifest.get("fingerprint") == slot.fingerprint
+    return same or (bool(slot.code) and manifest.get("code") == slot.code and not data_changed(manifest, root))
 
 
-def is_current(manifest: Mapping[str, Any], slot: Slot) -> bool:
-    """Say whether a manifest's run had the inputs and the code of a slot."""
-    return manifest.get("fingerprint") == slot.fingerprint
+def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
+    """Say whether the data that a run read are not those of now: another warehouse, and a table it read differs."""
+    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
+    version = warehouse_version(source, root)
+    if manifest.get("data_version", "") == version:
+        return False
+    read, now = manifest.get("inputs", {}).get("tables", {}), table_digests(source, version, root)
+    return not read or any(now.get(name) != digest for name, digest in read.items())
+
+
+def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
+    """Give the digest of each table of a warehouse's version; none where it has none."""
+    try:
+        return json.loads((root / "data" / "warehouse" / source / version / "tables.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def folder_name(values: Mapping[str, Value]) -> str:
