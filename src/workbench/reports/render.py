@@ -179,7 +179,7 @@ def run_slots(
             with _bar(len(due), progress) as tell:
                 grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
                 made |= grid.run(root, jobs or _processors(), timeout, preload)
-        if slots and not index.is_file():
+        if done and not index.is_file():
             _site_is_due(root)
         _write_site(root)
     return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)

