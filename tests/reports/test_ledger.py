@@ -229,6 +229,32 @@ def test_a_lost_kernel_is_tried_again_and_an_error_is_not(root, monkeypatch):
         assert [h["state"] for h in ledger.history("s")] == ["failed", "done"]
 
 
+def test_a_full_disk_fails_one_slot_and_the_others_run(root, monkeypatch):
+    """The slot says why and is tried again when asked; its claim is not left behind."""
+    _write(root, "t")
+
+    def full(made, place):
+        if place.parent.name == "s":
+            raise OSError(28, "No space left on device")
+        publish(made, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("workbench.reports.render.publish", full)
+        report = run(root=root, progress=False)
+    assert [s.status for s in report.slots] == ["failed", "done"]
+    assert "could not be published: No space left on device. Make room" in report.slots[0].message
+    assert [s.status for s in run(root=root, progress=False).slots] == ["done", "unchanged"]
+
+
+def test_a_worker_is_renewed(root, monkeypatch):
+    """So that memory is bounded however many reports there are."""
+    monkeypatch.setattr("workbench.reports.workers.RENEWED_AFTER", 1)
+    _write(root, body="import os\nopen('workers', 'a').write(f'{os.getppid()} ')")
+    report = run_slots(_slots(root, 3), root=root, jobs=1, kernel="plain", progress=False)
+    assert {s.status for s in report.slots} == {"done"}
+    assert len(set((root / "workers").read_text().split())) == 3
+
+
 def test_another_warehouse_with_the_same_tables_leaves_nothing_to_do(root):
     """What counts is what was read: a change of that table, or of the version where nothing tells, makes it due."""
     parameters = CELL + '\nsource: str = "sample"  # warehouse: which one'

@@ -162,7 +162,6 @@ def run_slots(
         Show a line per slot, and a bar on a terminal, on standard error.
     """
     began, slots = time.monotonic(), list(slots)
-    preload = _preload(slots, kernel)
     index = root / "reports" / "site" / "index.html"
     with Ledger(root) as ledger:
         _mend(root)
@@ -174,6 +173,7 @@ def run_slots(
         ledger.agree(done)
         made = {slot.key: _unchanged(slot, root) for slot in done}
         due = [slot for slot in slots if slot.key not in made]
+        preload = _preload(due, kernel)
         if due:
             ledger.enqueue(due)
             with _bar(len(due), progress) as tell:
