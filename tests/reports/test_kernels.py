@@ -113,3 +113,20 @@ def _until(true, patience: float = 30.0):
             return found
         time.sleep(0.05)
     raise AssertionError("it did not happen")
+
+
+def test_a_report_that_shows_a_secret_is_not_kept(tmp_path, monkeypatch):
+    """The slot fails, and neither page nor notebook holds the value; one that only uses it is published."""
+    monkeypatch.setenv("WB_TEST_SECRET", "correct horse battery")
+    fetch = "from workbench.reports.secrets import secret\nvalue = secret('env:WB_TEST_SECRET')"
+    shown = _job(tmp_path, "shown", fetch, "print(value)")
+    raised = _job(tmp_path, "raised", fetch, "raise ValueError(value)")
+    used = _job(tmp_path, "used", fetch, SAY)
+    secret = [
+        {"name": "token", "type": "secret", "value": "env:WB_TEST_SECRET", "unit": "", "meaning": "", "changed": False}
+    ]
+    made = _made([replace(job, declared=secret) for job in (shown, raised, used)])
+    assert [made[name]["status"] for name in ("shown", "raised", "used")] == ["failed", "failed", "done"], made
+    assert "secret of 'token'" in made["shown"]["error"]
+    for job in (shown, raised):
+        assert all(b"correct horse" not in path.read_bytes() for path in job.folder.iterdir())

@@ -24,9 +24,10 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.reports import lists, page, sheets, tables
+from workbench.reports import lists, page, pdf, sheets, tables
 from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.parameters import Value, as_code
+from workbench.reports.secrets import leaks
 from workbench.reports.slots import PACKAGE
 
 _THREADS = (
@@ -37,6 +38,8 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
+FORMATS = ("xlsx", "pdf")
+"""What a report may have beside its page, its notebook and its numbers."""
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
@@ -58,6 +61,8 @@ class Job:
         Seconds for the whole notebook.
     preload : tuple of str
         Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
     """
 
     study: str
@@ -72,6 +77,7 @@ class Job:
     declared: list[dict[str, Any]]
     timeout: float
     preload: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True)
@@ -141,14 +147,21 @@ def run_job(job: Job) -> dict[str, Any]:
     _clean(notebook, job.root)
     if failure is None:
         manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
-        _write_report(job, notebook, said, manifest)
-    else:
+        try:
+            _write_report(job, notebook, said, manifest)
+        except WorkbenchError as error:
+            failure = _Failure(str(error))
+    if failure is not None:
         for half_done in job.folder.iterdir():
             half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
         manifest |= {"refused": failure.refused}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
+    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+        file, name = leaked[0]
+        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        return write_failed(job, message, time.monotonic() - started)
     return manifest
 
 
@@ -361,12 +374,15 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
-    sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
-    links = [
-        {"href": "tables.xlsx", "text": "Tables (xlsx)"},
-        {"href": "results.json", "text": "Numbers (json)"},
-        {"href": "report.ipynb", "text": "Notebook"},
-    ]
+    links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
+    if "pdf" in job.formats:
+        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
+        links.insert(0, {"href": "report.pdf", "text": "PDF"})
+    if "xlsx" in job.formats:
+        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
+        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
     made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
     (job.folder / "index.html").write_text(made, encoding="utf-8")
 

@@ -109,7 +109,7 @@ class _Forked:
 
 
 def kernel_manager(nursery: Nursery | None = None) -> type:
-    """Make the class of kernel managers: sockets in the worker's own folder, kernels plain, or forked from a nursery."""
+    """Make the class of kernel managers: sockets in the worker's own folder, kernels plain or from a nursery."""
     import uuid
 
     from jupyter_client.kernelspec import KernelSpec

@@ -1,7 +1,7 @@
 """A process that has the libraries loaded and forks a kernel whenever one is asked for (Linux).
 
-Started by `kernels.Nursery` as ``python -m workbench.reports.nursery MODULE...``. It imports the modules, never starts a
-thread, a database or an event loop, and answers each line of JSON on its standard input, ``{"file", "cwd", "env"}``,
+Started by `kernels.Nursery` as ``python -m workbench.reports.nursery MODULE...``. It imports the modules, never starts
+a thread, a database or an event loop, and answers each line of JSON on its standard input, ``{"file", "cwd", "env"}``,
 with the number of a new process that serves that connection file. Kernels end with it, and it ends with its input.
 """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
-_GOOD = ("index.html", "tables.xlsx", "results.json", "report.ipynb")
+_GOOD = ("index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb")
 
 
 @dataclass(frozen=True)
@@ -258,6 +258,7 @@ def _job(slot: Slot, root: Path, folder: Path, timeout: float, preload: tuple[st
     declared = [
         {
             "name": p.name,
+            "type": p.type,
             "value": slot.parameters[p.name],
             "unit": p.unit,
             "meaning": p.meaning,
