@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import fcntl
 import functools
 import json
 import logging
@@ -26,9 +27,11 @@ from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.reports import lists, page, pdf, sheets, tables
 from workbench.reports.kernels import Nursery, kernel_manager
+from workbench.reports.ledger import DETERMINISTIC, TRANSIENT
+from workbench.reports.notebook import MINIMUM
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.secrets import leaks
-from workbench.reports.slots import PACKAGE
+from workbench.reports.slots import FORMATS, MINIMUM_CELL, PACKAGE
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -38,8 +41,15 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
-FORMATS = ("xlsx", "pdf")
-"""What a report may have beside its page, its notebook and its numbers."""
+_PASSING = (
+    "MemoryError",
+    "OSError",
+    "ConnectionError",
+    "ConnectionResetError",
+    "ConnectionRefusedError",
+    "TimeoutError",
+)
+PRIVATE = "wb-"
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
@@ -63,6 +73,8 @@ class Job:
         Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    attempt, code, period, plan, minimum_cell
+        As in the ledger and in `Slot`, for the manifest.
     """
 
     study: str
@@ -78,6 +90,11 @@ class Job:
     timeout: float
     preload: tuple[str, ...] = ()
     formats: tuple[str, ...] = FORMATS
+    attempt: str = ""
+    code: str = ""
+    period: str = ""
+    plan: str = ""
+    minimum_cell: int = MINIMUM_CELL
 
 
 @dataclass(frozen=True)
@@ -90,14 +107,20 @@ class Said:
 
 
 class _Failure(Exception):
-    """The notebook did not reach its end; says why, in which cell, and whether the caller can mend it."""
+    """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""
 
     def __init__(
-        self, message: str, notebook: Any = None, cell: int | None = None, traceback: str = "", refused: bool = False
+        self,
+        message: str,
+        notebook: Any = None,
+        cell: int | None = None,
+        traceback: str = "",
+        refused: bool = False,
+        passes: bool = False,
     ) -> None:
         super().__init__(message)
         self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
-        self.refused = refused
+        self.refused, self.passes = refused, passes
 
 
 def prepare_worker() -> None:
@@ -105,7 +128,8 @@ def prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A grammar that takes 1.6 s to load; it serves one format of JSON schemas that notebooks do not use.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    private = tempfile.mkdtemp(prefix="wb-")
+    private = tempfile.mkdtemp(prefix=PRIVATE)
+    fcntl.flock(os.open(private, os.O_RDONLY), fcntl.LOCK_EX)  # says as long as the process lives that it is in use
     paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     os.environ.update(
@@ -155,7 +179,7 @@ def run_job(job: Job) -> dict[str, Any]:
         for half_done in job.folder.iterdir():
             half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
-        manifest |= {"refused": failure.refused}
+        manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
     if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
@@ -165,14 +189,14 @@ def run_job(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def write_failed(job: Job, message: str, seconds: float) -> dict[str, Any]:
-    """Fill the folder of a job whose worker gave no answer; give the manifest."""
+def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
+    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest."""
     import nbformat
 
     for left in job.folder.iterdir():
         left.unlink()
     manifest = _manifest(job, seconds)
-    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root)}
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
     _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
     write_json(job.folder / "manifest.json", manifest)
     return manifest
@@ -241,6 +265,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
+    os.environ[MINIMUM] = str(job.minimum_cell)
     so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
     deadline = time.monotonic() + job.timeout
     try:
@@ -309,13 +334,14 @@ def _failed_cell(notebook: Any, error: Any) -> _Failure:
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
         return _Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
     message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
-    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)))
+    passes = error.ename in _PASSING
+    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
 
 
 def _interrupted(notebook: Any, message: str) -> _Failure:
     """Say what stopped a notebook from outside, in the last cell that was begun."""
     begun = [i for i, c in enumerate(notebook.cells) if c.metadata.get("papermill", {}).get("start_time")]
-    return _Failure(message, notebook, begun[-1] if begun else None)
+    return _Failure(message, notebook, begun[-1] if begun else None, passes=True)
 
 
 def _clean(notebook: Any, root: Path) -> None:
@@ -350,6 +376,12 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "parameters": job.declared,
         "data_version": job.data_version,
         "fingerprint": job.fingerprint,
+        "code": job.code,
+        "inputs": {"version": job.data_version},
+        "period": job.period,
+        "plan": job.plan,
+        "attempt": job.attempt,
+        "minimum_cell": job.minimum_cell,
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),

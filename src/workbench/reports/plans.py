@@ -17,6 +17,7 @@ from workbench.reports import periods
 from workbench.reports.hooks import check_hooks
 from workbench.reports.parameters import resolve
 from workbench.reports.slots import (
+    FORMATS,
     MINIMUM_CELL,
     Slot,
     Study,
@@ -29,9 +30,7 @@ from workbench.reports.slots import (
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
 
-FORMATS = ("html", "xlsx", "pdf")
-ALWAYS = ("html", "xlsx")
-ALL = "all"
+ALL, PAGE = "all", "html"
 KNOWN_IN = {
     "province": "SELECT DISTINCT province FROM customer UNION SELECT DISTINCT province FROM survey_response",
     "operator": "SELECT DISTINCT operator FROM survey_response UNION SELECT DISTINCT operator FROM market",
@@ -76,7 +75,7 @@ class Plan:
     period: str = ""
     cron: str = ""
     timezone: str = "UTC"
-    formats: tuple[str, ...] = ALWAYS
+    formats: tuple[str, ...] = FORMATS
     minimum_cell: int = MINIMUM_CELL
     jobs: int = 0
     timeout: float = 1800.0
@@ -136,8 +135,7 @@ class Plan:
             if name not in declared:
                 raise unknown("parameter", name, declared, f"the studies of plan '{self.name}'")
         shared, look_up, made = shared_fingerprint(root), _Known(root), {}
-        extra = tuple(f for f in self.formats if f not in ALWAYS)
-        options = {"period": period, "plan": self.name, "minimum_cell": self.minimum_cell, "formats": extra}
+        options = {"period": period, "plan": self.name, "minimum_cell": self.minimum_cell, "formats": self.formats}
         for task in tasks:
             for values in self._combinations(task, given, period, look_up):
                 slot = make_slot(task.study, values, root, shared, **options)
@@ -211,8 +209,8 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
         if key in written and written[key] < least:
             raise WorkbenchError(f"{key} is {written[key]}, but must be at least {least}.")
     for key in written.get("formats", ()):
-        if key not in FORMATS:
-            raise unknown("format", key, FORMATS)
+        if key not in (PAGE, *FORMATS):
+            raise unknown("format", key, (PAGE, *FORMATS))
     if written.get("period") and written["period"] not in periods.KINDS:
         raise unknown("kind of period", written["period"], periods.KINDS)
     zone = written.get("timezone", "UTC")
@@ -231,7 +229,7 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
                 known = dict.fromkeys(p.name for task in tasks for p in task.study.parameters)
                 raise unknown("parameter", key, known, f"its studies, though [{table}] names it")
     rest = {k: v for k, v in written.items() if k not in ("study", "parameters", "from_period", "title", "formats")}
-    formats = tuple(dict.fromkeys((*ALWAYS, *written.get("formats", ()))))
+    formats = tuple(f for f in FORMATS if f in written.get("formats", FORMATS))
     return Plan(name, written.get("title", name), tuple(tasks), formats=formats, **rest)
 
 

@@ -23,6 +23,8 @@ from workbench.reports.periods import Period
 
 PACKAGE = Path(workbench.__file__).resolve().parent
 MINIMUM_CELL = 10
+FORMATS = ("xlsx", "pdf")
+"""What a report may have beside its page, its notebook and its numbers."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Slot:
     minimum_cell : int
         Rows of tables that stand on fewer customers are suppressed.
     formats : tuple of str
-        What is made beside the page, the sheets and the notebook.
+        Of FORMATS, what is made beside page, notebook and numbers.
     """
 
     study: Study
@@ -100,7 +102,7 @@ class Slot:
     period: str = ""
     plan: str = ""
     minimum_cell: int = MINIMUM_CELL
-    formats: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
     @property
     def key(self) -> tuple[str, str]:
@@ -160,7 +162,7 @@ def make_slot(
     period: Period | None = None,
     plan: str = "",
     minimum_cell: int = MINIMUM_CELL,
-    formats: tuple[str, ...] = (),
+    formats: tuple[str, ...] = FORMATS,
 ) -> Slot:
     """Make the slot of a study with parameters, all checked.
 
@@ -179,7 +181,7 @@ def make_slot(
     name = folder_name(changed) if changed or not period else ""
     version = warehouse_version(str(values.get("source", "")), root)
     known: list[Any] = [shared, study.cells, values]
-    if minimum_cell != MINIMUM_CELL or formats:
+    if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
     code = _digest(known)
     label = period.label if period else ""
