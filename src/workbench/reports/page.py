@@ -7,6 +7,7 @@ HTML escaped, and any other output is shown as its plain text.
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -72,8 +73,16 @@ def failure_page(*, title: str, facts: Mapping[str, Any], links: list[dict], fai
 
 def site_page(*, title: str, reports: list[dict]) -> str:
     """Set the index of all reports."""
-    failed = sum(r["status"] != "done" for r in reports)
-    return _template("site.html").render(title=title, language="en", reports=reports, failed=failed, style=_style())
+    from markupsafe import Markup
+
+    script = (_FOLDER / "find.js").read_text("utf-8")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
+    only = {"script": Markup(script), "allowed": Markup(f"sha256-{hashed}")} if len(reports) > 5 else {}
+    periods = any(r["period"] for r in reports)
+    return _template("site.html").render(
+        title=title, language="en", reports=reports, periods=periods, style=_style(), **counts, **only
+    )
 
 
 def with_notice(page: str, message: str) -> str:

@@ -123,7 +123,7 @@ def tick(
     now : datetime, optional
         With time zone; the clock's if None.
     run : callable, optional
-        Runs the slots of a plan through the ledger; `render.run_plan` if None.
+        Runs the slots of a plan through the ledger; `render.run_slots` if None.
 
     Returns
     -------
@@ -270,7 +270,7 @@ def _run(plan: Plan, slots: list[Slot], root: Path) -> Any:
     from workbench.reports.render import run_slots
 
     how = {"jobs": plan.jobs or None, "timeout": plan.timeout, "retries": plan.retries}
-    return run_slots(slots, root=root, progress=False, **how)
+    return run_slots(slots, root=root, again=False, wait=False, progress=False, **how)
 
 
 def _last_fire(trigger: CronTrigger, now: dt.datetime) -> dt.datetime | None:
