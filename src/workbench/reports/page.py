@@ -21,6 +21,7 @@ QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
 LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
+LONGEST_MARKDOWN = 100_000
 NOTICE = "<!--notice-->"
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -129,7 +130,7 @@ def _blocks(cell: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, An
     source = "".join(cell["source"])
     tags = cell.get("metadata", {}).get("tags", [])
     if cell["cell_type"] == "markdown":
-        yield _safe("markdown", _markdown(source, outline))
+        yield _set(source, outline)
     elif cell["cell_type"] == "code":
         if source.strip() and not {"hide-input", "parameters", "injected-parameters"} & set(tags):
             yield _safe("code", _highlighted(source))
@@ -164,9 +165,16 @@ def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, 
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
         yield {"kind": "figure", "png": picture, **shown}
     elif "text/markdown" in data:
-        yield _safe("markdown", _markdown("".join(data["text/markdown"]), outline))
+        yield _set("".join(data["text/markdown"]), outline)
     elif text:
         yield {"kind": "text", "text": plain(text)}
+
+
+def _set(source: str, outline: _Outline) -> dict[str, Any]:
+    """Set markdown; what nobody has written by hand, for its length, is shown as text."""
+    if len(source) > LONGEST_MARKDOWN:
+        return {"kind": "text", "text": plain(source)}
+    return _safe("markdown", _markdown(source, outline))
 
 
 def _safe(kind: str, escaped: str) -> dict[str, Any]:
