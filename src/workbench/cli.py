@@ -275,6 +275,55 @@ def describe(table: str | None) -> None:
     _table(["column", "type", "unit", "rules", "meaning"], rows)
 
 
+@workbench.group(cls=Commands)
+def schedule() -> None:
+    """Run plans when they are due."""
+
+
+@schedule.command()
+@click.argument("plans", nargs=-1)
+@click.option("--quiet", is_flag=True, help="Say only what was due.")
+def tick(plans: tuple[str, ...], quiet: bool) -> int:
+    """Run what is due by now, once.
+
+    Idempotent: call it from cron, a timer or an orchestrator as often as you like. Periods that were missed are caught
+    up once; what is done with the same inputs stays. Without PLANS, all plans that have a cron expression.
+    """
+    from workbench.reports.schedule import tick
+
+    made = tick(plans, root=project_root())
+    for one in made:
+        click.echo(one.line(), err=bool(one.error))
+    if not made and not quiet:
+        click.echo("nothing is due")
+    return 2 if any(one.error for one in made) else 0
+
+
+@schedule.command("run")
+@click.argument("plans", nargs=-1)
+@click.option("--every", type=click.IntRange(min=1), default=30, show_default=True, help="Seconds between ticks.")
+def keep_ticking(plans: tuple[str, ...], every: int) -> None:
+    """Keep running what falls due, until stopped."""
+    from workbench.reports.schedule import keep_ticking
+
+    click.echo(f"ticking every {every} s; stop with Ctrl-C", err=True)
+    keep_ticking(plans, root=project_root(), every=every)
+
+
+@schedule.command()
+@click.option(
+    "--format", "form", default="cron", show_default=True, help="cron, systemd, k8s, airflow, dolphinscheduler."
+)
+def show(form: str) -> None:
+    """Show the plans with their next time, and what makes another clock the heartbeat."""
+    from workbench.reports.schedule import snippet, upcoming
+
+    root = project_root()
+    _table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
+    click.echo()
+    click.echo(snippet(form, root=root), nl=False)
+
+
 def _slots(
     studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path
 ) -> tuple[list[Any], dict[str, Any]]:

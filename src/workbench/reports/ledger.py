@@ -281,6 +281,13 @@ class Ledger:
             ) from error
 
     @contextmanager
+    def writing(self, table: str) -> Iterator[sqlite3.Connection]:
+        """Give the connection within a transaction, a table of the caller's (CREATE TABLE IF NOT EXISTS) made first."""
+        with self._writing() as con:
+            con.execute(table)
+            yield con
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._clearly():
             self._con.execute("BEGIN IMMEDIATE")

@@ -16,7 +16,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.reports import tables
 from workbench.reports.notebook import font_file
-from workbench.reports.page import LONGEST_TABLE, language, plain
+from workbench.reports.page import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 _LINE, _SHORT = 90, 20  # characters on a line of a table, and of a column that is never broken
@@ -116,6 +116,9 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
 def _markdown(source: str) -> Iterator[dict[str, Any]]:
     import mistune
 
+    if len(source) > LONGEST_MARKDOWN:
+        yield {"kind": "text", "text": plain(source)}
+        return
     read = mistune.create_markdown(renderer=None, plugins=["table", "strikethrough", "math"])
     for token in read(source):
         yield from _token(token)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports import periods
+from workbench.reports.hooks import check_hooks
 from workbench.reports.parameters import resolve
 from workbench.reports.slots import (
     FORMATS,
@@ -218,6 +219,7 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
         raise WorkbenchError(str(unknown("time zone", zone, sorted(near))).partition(" There are:")[0])
     if written.get("cron"):
         _trigger(written["cron"], zone)
+    check_hooks(written.get("hooks", {}))
     if not written.get("study"):
         raise WorkbenchError("it has no study. Add [[study]] with a name.")
     tasks = [_task(i, one, written, studies) for i, one in enumerate(written["study"], 1)]
