@@ -56,7 +56,7 @@ def test_help_is_for_newcomers(call):
     code, said, _ = call("--help")
     assert code == 0
     assert "Examples:" in said
-    for command in ("report", "run", "list", "lab", "data"):
+    for command in ("report", "run", "list", "status", "lab", "data"):
         assert f"\n  {command} " in said
         assert call(command, "--help")[0] == 0
     for command in ("sample", "ingest", "ensure", "check", "describe"):
@@ -99,6 +99,32 @@ def test_a_run_with_nothing_to_do_loads_nothing_heavy(root):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_status_shows_what_was_published(root, call):
+    """One line a slot with its state, and how many are in each; before the first run, that there was none."""
+    assert call("status")[1].splitlines()[-1] == "nothing was run yet"
+    (root / "reports/runs/ledger.sqlite").unlink()
+    _publish(root)
+    code, said, _ = call("status")
+    assert code == 0
+    assert said.splitlines()[1].split()[:4] == ["uplift", "default", "done", "1"]
+    assert said.splitlines()[1].endswith("Yes.")
+    assert said.splitlines()[-1] == "1 done"
+
+
+def test_a_plan_is_listed_with_the_state_of_its_slots(root, call):
+    """Due before it was run, done when published, stale when the notebook has changed."""
+    (root / "reports/plans").mkdir(parents=True)
+    (root / "reports/plans/all.toml").write_text('[[study]]\nname = "uplift"\n[study.parameters]\ntop = [0.2, 0.3]')
+    _publish(root)
+    assert [line.split()[:3] for line in call("list", "--plan", "all")[1].splitlines()[1:3]] == [
+        ["uplift", "default", "done"],
+        ["uplift", "top=0.3", "due"],
+    ]
+    path = root / "notebooks/uplift.ipynb"
+    path.write_text(path.read_text("utf-8").replace("谁会买", "谁买"), encoding="utf-8")
+    assert "1 due, 1 stale" in call("status", "--plan", "all")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -110,6 +136,10 @@ def test_a_run_with_nothing_to_do_loads_nothing_heavy(root):
         (["run", "-p", "top"], "not of the form name=value"),
         (["run", "--jobs", "0"], "0 is not in the range x>=1"),
         (["run", "--forse"], "'--forse'"),
+        (["run", "--period", "2026-13"], "'2026-13' is no period: there is no such month"),
+        (["run", "--period", "9000"], "period '9000' is not over on"),
+        (["run", "--plan", "monthly"], "no plan 'monthly' in reports/plans"),
+        (["list", "--plan", "x"], "no plan 'x'"),
         (["data", "describe", "bil"], "no table 'bil'. Did you mean 'bill'?"),
     ],
 )

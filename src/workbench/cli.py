@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -73,6 +75,7 @@ Examples:
   workbench report                        everything: data, studies, index page
   workbench list                          studies and their parameters
   workbench run uplift -p seed=1          one study with a parameter of its own
+  workbench run --plan monthly            the reports of the last month; see workbench status
   workbench data describe bill            what a table holds""",
 )
 @click.version_option(__version__, prog_name="workbench")
@@ -87,6 +90,10 @@ _TIMEOUT = click.option(
     "--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds allowed per study."
 )
 _JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+_PLAN = click.option("--plan", metavar="NAME", default="", help="A plan in reports/plans.")
+_PERIOD = click.option(
+    "--period", metavar="PERIOD", default="", help="2026-10, 2026Q4, 2026 or a day; it must be over."
+)
 
 
 @workbench.command()
@@ -99,7 +106,7 @@ def report(jobs: int | None, timeout: float) -> int:
     """
     root = project_root()
     _ensure_sample(root)
-    return _run((), {}, root, jobs=jobs, timeout=timeout)
+    return _run(_slots((), {}, "", "", root)[0], root, jobs=jobs, timeout=timeout)
 
 
 @workbench.command(
@@ -108,30 +115,51 @@ Examples:
   workbench run                           all studies with their declared parameters
   workbench run satisfaction uplift --jobs 2
   workbench run uplift -p source=hillstrom -p seed=7
-  workbench run segmentation --force      even if nothing has changed"""
+  workbench run segmentation --force      even if nothing has changed
+  workbench run --plan monthly --period 2026-06 --only-failed"""
 )
 @click.argument("studies", metavar="[STUDY]...", nargs=-1)
 @click.option("-p", "--parameter", "assignments", metavar="NAME=VALUE", multiple=True, help="Value of a parameter.")
+@_PLAN
+@_PERIOD
 @_JOBS
-@click.option("--force", is_flag=True, help="Run also what is up to date.")
-@_TIMEOUT
-def run(studies: tuple[str, ...], assignments: tuple[str, ...], jobs: int | None, force: bool, timeout: float) -> int:
-    """Run studies and publish their reports.
+@click.option("--force", is_flag=True, help="Run also what is up to date, or failed for a cause that stays.")
+@click.option("--only-failed", is_flag=True, help="Run only what failed the last time.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), help="Seconds allowed per study.  [default: 1800, or the plan's]"
+)
+@click.option("--kernel", type=click.Choice(["auto", "plain", "forked"]), default="auto", show_default=True)
+def run(
+    studies: tuple[str, ...],
+    assignments: tuple[str, ...],
+    plan: str,
+    period: str,
+    timeout: float | None,
+    **options: Any,
+) -> int:
+    """Run studies, or a plan's for a period, and publish their reports.
 
     Without a STUDY all are run. See `workbench list` for studies and parameters. A study that fails does not stop
-    the others; the exit code is then 1, or 2 if what was asked for does not exist.
+    the others; the exit code is then 1, or 2 if what was asked for does not exist. What was stopped goes on where
+    it was with the same command.
     """
     from workbench.reports.parameters import split_assignments
 
-    given = split_assignments(assignments)
-    return _run(studies, given, project_root(), jobs=jobs, force=force, timeout=timeout)
+    root, given = project_root(), split_assignments(assignments)
+    slots, how = _slots(studies, given, plan, period, root)
+    return _run(slots, root, **how | {k: v for k, v in (options | {"timeout": timeout}).items() if v is not None})
 
 
 @workbench.command("list")
-def list_() -> None:
-    """List the studies and their parameters."""
+@_PLAN
+@_PERIOD
+def list_(plan: str, period: str) -> None:
+    """List the studies and their parameters, or a plan's slots with their state."""
     from workbench.reports.slots import find_studies
 
+    if plan:
+        _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
+        return
     for study in find_studies(project_root()).values():
         click.echo(f"{study.name}: {study.title}")
         _table(
@@ -140,6 +168,22 @@ def list_() -> None:
             indent=2,
         )
         click.echo()
+
+
+@workbench.command()
+@_PLAN
+@_PERIOD
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds until nothing runs.")
+def status(plan: str, period: str, watch: bool) -> None:
+    """Show what was run, what runs and what is due."""
+    root = project_root()
+    while True:
+        slots = _slots((), {}, plan, period, root)[0] if plan else None
+        if watch and sys.stdout.isatty():
+            click.clear()
+        if not _show_status(slots, root) or not watch:
+            return
+        time.sleep(2)
 
 
 @workbench.command(context_settings={"ignore_unknown_options": True})
@@ -231,13 +275,98 @@ def describe(table: str | None) -> None:
     _table(["column", "type", "unit", "rules", "meaning"], rows)
 
 
-def _run(studies: Iterable[str], given: dict[str, str], root: Path, **options: Any) -> int:
-    from workbench.reports.render import run
+@workbench.group(cls=Commands)
+def schedule() -> None:
+    """Run plans when they are due."""
 
-    made = run(studies, given, root=root, **options)
+
+@schedule.command()
+@click.argument("plans", nargs=-1)
+@click.option("--quiet", is_flag=True, help="Say only what was due.")
+def tick(plans: tuple[str, ...], quiet: bool) -> int:
+    """Run what is due by now, once.
+
+    Idempotent: call it from cron, a timer or an orchestrator as often as you like. Periods that were missed are caught
+    up once; what is done with the same inputs stays. Without PLANS, all plans that have a cron expression.
+    """
+    from workbench.reports.schedule import tick
+
+    made = tick(plans, root=project_root())
+    for one in made:
+        click.echo(one.line(), err=bool(one.error))
+    if not made and not quiet:
+        click.echo("nothing is due")
+    return 2 if any(one.error for one in made) else 0
+
+
+@schedule.command("run")
+@click.argument("plans", nargs=-1)
+@click.option("--every", type=click.IntRange(min=1), default=30, show_default=True, help="Seconds between ticks.")
+def keep_ticking(plans: tuple[str, ...], every: int) -> None:
+    """Keep running what falls due, until stopped."""
+    from workbench.reports.schedule import keep_ticking
+
+    click.echo(f"ticking every {every} s; stop with Ctrl-C", err=True)
+    keep_ticking(plans, root=project_root(), every=every)
+
+
+@schedule.command()
+@click.option(
+    "--format", "form", default="cron", show_default=True, help="cron, systemd, k8s, airflow, dolphinscheduler."
+)
+def show(form: str) -> None:
+    """Show the plans with their next time, and what makes another clock the heartbeat."""
+    from workbench.reports.schedule import snippet, upcoming
+
+    root = project_root()
+    _table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
+    click.echo()
+    click.echo(snippet(form, root=root), nl=False)
+
+
+def _slots(
+    studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path
+) -> tuple[list[Any], dict[str, Any]]:
+    """Make the slots that are asked for, and say how their plan wants them run."""
+    from workbench.reports import periods
+    from workbench.reports.slots import find_slots
+
+    if not plan:
+        of = periods.parse(period, today=dt.date.today()) if period else None
+        return find_slots(studies, given, root, period=of), {}
+    from workbench.reports.plans import load_plan
+
+    found = load_plan(plan, root)
+    slots = found.slots(found.period_of(period), root, studies=studies, given=given)
+    return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
+
+
+def _show_status(slots: Iterable[Any] | None, root: Path) -> bool:
+    """Show the ledger, or what it knows of some slots; say whether anything runs."""
+    from workbench.reports.status import read_status
+
+    seen = read_status(root, slots)
+    head = ["study", "slot", "state", "attempts", "finished", "seconds", "headline or error"]
+    _table(head, ([*line[:-1], _clipped(line[-1])] for line in seen.lines))
+    click.echo(seen.summary)
+    return seen.running
+
+
+def _clipped(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
+    from workbench.reports.render import run_slots
+
+    made = run_slots(slots, root=root, **options)
+    if not made.slots:
+        click.echo("nothing to do: nothing failed the last time")
+        return 0
     if all(s.status == "refused" and s.slot != "default" for s in made.slots):
         return 2
-    known = ("done", "failed", "refused", "unchanged")
+    known = ("done", "failed", "refused", "unchanged", "running")
     count = {status: sum(s.status == status for s in made.slots) for status in known}
     if count["unchanged"] == len(made.slots):
         click.echo(f"nothing to do: {_many(len(made.slots), 'report')} up to date")

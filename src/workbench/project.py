@@ -7,6 +7,9 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError, unknown
 
+READS = "WORKBENCH_READS"
+"""The environment variable that names the file in which a run wants the tables listed that were read."""
+
 
 def project_root() -> Path:
     """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.

@@ -137,6 +137,7 @@ def test_the_index_counts_its_reports(count):
     report = dict.fromkeys(
         ("title", "parameters", "status", "headline", "data_version", "finished", "seconds", "page"), EVIL
     )
-    made = page.site_page(title="Reports", reports=[report | {"files": []}] * count)
+    more = {"files": [], "stale": False, "period": "", "earlier": [], "trend": {}}
+    made = page.site_page(title="Reports", reports=[report | more] * count)
     assert ("No report yet" in made) == (count == 0)
     assert "<script" not in made

@@ -81,9 +81,9 @@ def test_a_failing_study_does_not_stop_the_others(made):
 
 
 def test_a_report_has_all_its_files(made):
-    """Page, sheets, numbers, executed notebook and manifest."""
+    """Page, sheets, PDF, numbers, executed notebook and manifest."""
     files = {p.name for p in made["good"].folder.iterdir()}
-    assert files == {"index.html", "tables.xlsx", "results.json", "report.ipynb", "manifest.json"}
+    assert files == {"index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb", "manifest.json"}
     manifest = json.loads((made["good"].folder / "manifest.json").read_text("utf-8"))
     assert manifest["headline"] == f"In {EVIL} sales rose."
     assert [p["name"] for p in manifest["parameters"] if p["changed"]] == ["province"]
@@ -102,7 +102,7 @@ def test_hostile_text_is_text_in_page_and_sheet(made, root):
     assert all(c.data_type != "f" for sheet in book for row in sheet.iter_rows() for c in row)
     assert [c.value for c in book.worksheets[0][4]] == [EVIL, "<10", "–"]
     assert {p.name for p in root.iterdir()} == {"notebooks", "reports"}
-    assert list((root / "reports" / "runs").iterdir()) == []
+    assert [p.name for p in (root / "reports" / "runs").iterdir()] == ["ledger.sqlite"]
 
 
 def test_a_list_is_published_with_its_page_and_only_whole(tmp_path):
@@ -180,7 +180,7 @@ def test_the_index_lists_every_report_by_relative_links(made, root):
     parser = HTMLParser()
     parser.handle_starttag = lambda name, attributes: links.extend(v for k, v in attributes if k == "href")
     parser.feed(index.read_text("utf-8"))
-    assert len(links) == 7
+    assert len(links) == 8
     assert all((index.parent / unquote(link)).is_file() for link in links)
     assert "4 reports" in index.read_text("utf-8")
 
@@ -264,7 +264,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert said.decode().strip().splitlines() == ["workbench: stopped; what was published before stands."]
-    assert list((tmp_path / "reports" / "runs").iterdir()) == []
+    assert [p.name for p in (tmp_path / "reports" / "runs").iterdir()] == ["ledger.sqlite"]
     assert not (tmp_path / "reports" / "site").exists()
     with pytest.raises(ProcessLookupError):
         for _ in range(100):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import fcntl
+import functools
 import json
 import logging
 import os
@@ -23,11 +25,15 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.reports import lists, page, sheets, tables
+from workbench.project import READS
+from workbench.reports import lists, page, pdf, sheets, tables
+from workbench.reports.kernels import Nursery, kernel_manager
+from workbench.reports.ledger import DETERMINISTIC, TRANSIENT
+from workbench.reports.notebook import MINIMUM
 from workbench.reports.parameters import Value, as_code
-from workbench.reports.slots import PACKAGE
+from workbench.reports.secrets import leaks
+from workbench.reports.slots import FORMATS, MINIMUM_CELL, PACKAGE, table_digests
 
-_LONGEST_SOCKET_FOLDER = 50
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -36,6 +42,15 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
+_PASSING = (
+    "MemoryError",
+    "OSError",
+    "ConnectionError",
+    "ConnectionResetError",
+    "ConnectionRefusedError",
+    "TimeoutError",
+)
+PRIVATE = "wb-"
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
@@ -55,6 +70,12 @@ class Job:
         name, value, unit, meaning, changed of every parameter, for readers.
     timeout : float
         Seconds for the whole notebook.
+    preload : tuple of str
+        Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
+    attempt, code, period, plan, minimum_cell
+        As in the ledger and in `Slot`, for the manifest.
     """
 
     study: str
@@ -68,6 +89,13 @@ class Job:
     values: dict[str, Value]
     declared: list[dict[str, Any]]
     timeout: float
+    preload: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
+    attempt: str = ""
+    code: str = ""
+    period: str = ""
+    plan: str = ""
+    minimum_cell: int = MINIMUM_CELL
 
 
 @dataclass(frozen=True)
@@ -80,14 +108,20 @@ class Said:
 
 
 class _Failure(Exception):
-    """The notebook did not reach its end; says why, in which cell, and whether the caller can mend it."""
+    """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""
 
     def __init__(
-        self, message: str, notebook: Any = None, cell: int | None = None, traceback: str = "", refused: bool = False
+        self,
+        message: str,
+        notebook: Any = None,
+        cell: int | None = None,
+        traceback: str = "",
+        refused: bool = False,
+        passes: bool = False,
     ) -> None:
         super().__init__(message)
         self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
-        self.refused = refused
+        self.refused, self.passes = refused, passes
 
 
 def prepare_worker() -> None:
@@ -95,7 +129,8 @@ def prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A grammar that takes 1.6 s to load; it serves one format of JSON schemas that notebooks do not use.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    private = tempfile.mkdtemp(prefix="wb-")
+    private = tempfile.mkdtemp(prefix=PRIVATE)
+    fcntl.flock(os.open(private, os.O_RDONLY), fcntl.LOCK_EX)  # says as long as the process lives that it is in use
     paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     os.environ.update(
@@ -106,6 +141,7 @@ def prepare_worker() -> None:
         PYTHONHASHSEED="0",
         PYTHONPATH=os.pathsep.join(os.path.abspath(p) for p in paths),
         PYTHONUTF8="1",
+        **{READS: str(Path(private, "reads.txt"))},
     )
     import atexit
     import shutil
@@ -137,25 +173,32 @@ def run_job(job: Job) -> dict[str, Any]:
     _clean(notebook, job.root)
     if failure is None:
         manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
-        _write_report(job, notebook, said, manifest)
-    else:
+        try:
+            _write_report(job, notebook, said, manifest)
+        except WorkbenchError as error:
+            failure = _Failure(str(error))
+    if failure is not None:
         for half_done in job.folder.iterdir():
             half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
-        manifest |= {"refused": failure.refused}
+        manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
+    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+        file, name = leaked[0]
+        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        return write_failed(job, message, time.monotonic() - started)
     return manifest
 
 
-def write_failed(job: Job, message: str, seconds: float) -> dict[str, Any]:
-    """Fill the folder of a job whose worker gave no answer; give the manifest."""
+def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
+    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest."""
     import nbformat
 
     for left in job.folder.iterdir():
         left.unlink()
     manifest = _manifest(job, seconds)
-    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root)}
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
     _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
     write_json(job.folder / "manifest.json", manifest)
     return manifest
@@ -224,6 +267,8 @@ def _execute(notebook: Any, job: Job) -> Any:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
+    os.environ[MINIMUM] = str(job.minimum_cell)
+    Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
     deadline = time.monotonic() + job.timeout
     try:
@@ -235,7 +280,7 @@ def _execute(notebook: Any, job: Job) -> Any:
             progress_bar=False,
             cwd=str(job.root),
             start_timeout=60,
-            kernel_manager_class=_kernel_manager(),
+            kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
             timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
             shutdown_kernel="immediate",
         )
@@ -273,27 +318,18 @@ def _read_so_far(path: Path) -> Any:
     return notebook
 
 
-def _kernel_manager() -> type:
-    """Make kernels of this very environment, spoken to through sockets in the worker's own folder."""
-    import uuid
+@functools.cache
+def _nursery(studies: tuple[str, ...]) -> Nursery:
+    return Nursery(studies)
 
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
 
-    folder = os.environ["JUPYTER_RUNTIME_DIR"]
-    sockets = os.name == "posix" and len(folder) <= _LONGEST_SOCKET_FOLDER
-
-    class Kernel(AsyncKernelManager):
-        def __init__(self, **options: Any) -> None:
-            options |= {"connection_file": str(Path(folder, f"{uuid.uuid4().hex[:12]}.json"))}
-            super().__init__(transport="ipc" if sockets else "tcp", **options)
-
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=50", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-    return Kernel
+def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+    if not studies:
+        return None
+    if not _nursery(studies).lives:
+        _nursery.cache_clear()
+    return _nursery(studies)
 
 
 def _failed_cell(notebook: Any, error: Any) -> _Failure:
@@ -301,13 +337,14 @@ def _failed_cell(notebook: Any, error: Any) -> _Failure:
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
         return _Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
     message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
-    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)))
+    passes = error.ename in _PASSING
+    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
 
 
 def _interrupted(notebook: Any, message: str) -> _Failure:
     """Say what stopped a notebook from outside, in the last cell that was begun."""
     begun = [i for i, c in enumerate(notebook.cells) if c.metadata.get("papermill", {}).get("start_time")]
-    return _Failure(message, notebook, begun[-1] if begun else None)
+    return _Failure(message, notebook, begun[-1] if begun else None, passes=True)
 
 
 def _clean(notebook: Any, root: Path) -> None:
@@ -326,6 +363,21 @@ def _clean(notebook: Any, root: Path) -> None:
                 output.traceback = [without_paths(page.plain(line), root) for line in output.traceback]
 
 
+def _inputs(job: Job) -> dict[str, Any]:
+    """Give the version of the data and, where that has digests, those of the tables that were read of it alone."""
+    source = str(job.values.get("source", ""))
+    try:
+        lines = {
+            tuple(line.split("\t")) for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines()
+        }
+    except OSError:
+        lines = set()
+    digests = table_digests(source, job.data_version, job.root)
+    tables = {name: digests.get(name) for _, _, name in lines}
+    whole = tables and all(tables.values()) and {line[:2] for line in lines} == {(source, job.data_version)}
+    return {"version": job.data_version} | ({"tables": tables} if whole else {})
+
+
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -342,6 +394,12 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "parameters": job.declared,
         "data_version": job.data_version,
         "fingerprint": job.fingerprint,
+        "code": job.code,
+        "inputs": _inputs(job),
+        "period": job.period,
+        "plan": job.plan,
+        "attempt": job.attempt,
+        "minimum_cell": job.minimum_cell,
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
@@ -366,12 +424,15 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
-    sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
-    links = [
-        {"href": "tables.xlsx", "text": "Tables (xlsx)"},
-        {"href": "results.json", "text": "Numbers (json)"},
-        {"href": "report.ipynb", "text": "Notebook"},
-    ]
+    links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
+    if "pdf" in job.formats:
+        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
+        links.insert(0, {"href": "report.pdf", "text": "PDF"})
+    if "xlsx" in job.formats:
+        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
+        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
     made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
     (job.folder / "index.html").write_text(made, encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -18,7 +19,7 @@ OUTPUT = "WORKBENCH_OUTPUT"
 """Environment variable: the folder that a run in the background fills."""
 PATTERN = "*.list.*"
 LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _PERSONAL = re.compile(r"(?:\+?86)?1[3-9]\d{9}|\d{17}[\dXx]|[^@\s]+@[^@\s]+\.\w+")
 
 
@@ -135,7 +136,8 @@ def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
     texts = [*_texts(frame), *ours]
     whole = frame.assign(**ours)
     whole[texts] = whole[texts].astype(object).map(guarded)
-    whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig")
+    # Quoted, for a bare carriage return inside a text would begin a line, and its rest a cell.
+    whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:

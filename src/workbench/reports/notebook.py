@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import math
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.reports import lists, tables
 from workbench.reports.page import QUANTITIES
+from workbench.reports.slots import MINIMUM_CELL
 from workbench.result import Quantity, Result
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#5
 
 _INK, _GRID = "#222222", "#dddddd"
 _SCALE = 2
+MINIMUM = "WORKBENCH_MINIMUM_CELL"
 
 
 def use_theme() -> None:
@@ -91,7 +94,7 @@ def show_table(
     caption: str,
     formats: Mapping[str, str] | None = None,
     counts: str | None = None,
-    minimum: int = 10,
+    minimum: int | None = None,
 ) -> None:
     """Display a table with its caption, and hand it to the report as a sheet.
 
@@ -107,8 +110,8 @@ def show_table(
         Format of a column's numbers: ``"{:.1f}"``, ``"{:,.0f}"``, ``"{:.1%}"``. The sheet keeps full precision.
     counts : str, optional
         Column with the number of customers a row stands on. Rows below `minimum` are suppressed, in the sheet too.
-    minimum : int
-        Smallest count that is shown.
+    minimum : int, optional
+        Smallest count that is shown, at least the run's; the run's own (10, or what its plan says) if None.
 
     Raises
     ------
@@ -116,6 +119,7 @@ def show_table(
         If name or caption is empty, or a format or `counts` does not fit the table.
     """
     _require_words("table", name=name, caption=caption)
+    minimum = max(int(os.environ.get(MINIMUM, MINIMUM_CELL)), minimum or 1)
     table = tables.payload(frame, name=name, caption=caption, formats=formats, counts=counts, minimum=minimum)
     _display(
         {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
@@ -241,18 +245,23 @@ def _literal_markdown(sentence: str) -> str:
     return "".join("\\" + c if c in r"\`*_{}[]()#!|$~" else c for c in escaped)
 
 
-def _font() -> str:
+def font_file() -> Path:
+    """Give the file of the font for Latin and Chinese text, Noto Sans SC as shipped with the environment."""
     from importlib.resources import files
 
-    from matplotlib import font_manager
-
     try:
-        path = Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
+        return Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
     except ModuleNotFoundError as error:
         raise WorkbenchError(
             "the font for Chinese text is not installed (package pylopdf-fonts-zh-cn). Build the environment "
             "again from requirements.lock."
         ) from error
+
+
+def _font() -> str:
+    from matplotlib import font_manager
+
+    path = font_file()
     name = font_manager.FontProperties(fname=path).get_name()
     if path not in {Path(f.fname) for f in font_manager.fontManager.ttflist}:
         font_manager.fontManager.addfont(path)

@@ -7,6 +7,7 @@ HTML escaped, and any other output is shown as its plain text.
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
 LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
+LONGEST_MARKDOWN = 100_000
 NOTICE = "<!--notice-->"
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -45,7 +47,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     contents = outline.entries if len(outline.entries) > 2 else []
     return _template("report.html").render(
         title=title,
-        language=_language(notebook),
+        language=language(notebook),
         facts=facts,
         links=links,
         blocks=blocks,
@@ -72,8 +74,16 @@ def failure_page(*, title: str, facts: Mapping[str, Any], links: list[dict], fai
 
 def site_page(*, title: str, reports: list[dict]) -> str:
     """Set the index of all reports."""
-    failed = sum(r["status"] != "done" for r in reports)
-    return _template("site.html").render(title=title, language="en", reports=reports, failed=failed, style=_style())
+    from markupsafe import Markup
+
+    script = (_FOLDER / "find.js").read_text("utf-8")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
+    only = {"script": Markup(script), "allowed": Markup(f"sha256-{hashed}")} if len(reports) > 5 else {}
+    periods = any(r["period"] for r in reports)
+    return _template("site.html").render(
+        title=title, language="en", reports=reports, periods=periods, style=_style(), **counts, **only
+    )
 
 
 def with_notice(page: str, message: str) -> str:
@@ -120,7 +130,7 @@ def _blocks(cell: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, An
     source = "".join(cell["source"])
     tags = cell.get("metadata", {}).get("tags", [])
     if cell["cell_type"] == "markdown":
-        yield _safe("markdown", _markdown(source, outline))
+        yield _set(source, outline)
     elif cell["cell_type"] == "code":
         if source.strip() and not {"hide-input", "parameters", "injected-parameters"} & set(tags):
             yield _safe("code", _highlighted(source))
@@ -155,9 +165,16 @@ def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, 
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
         yield {"kind": "figure", "png": picture, **shown}
     elif "text/markdown" in data:
-        yield _safe("markdown", _markdown("".join(data["text/markdown"]), outline))
+        yield _set("".join(data["text/markdown"]), outline)
     elif text:
         yield {"kind": "text", "text": plain(text)}
+
+
+def _set(source: str, outline: _Outline) -> dict[str, Any]:
+    """Set markdown; what nobody has written by hand, for its length, is shown as text."""
+    if len(source) > LONGEST_MARKDOWN:
+        return {"kind": "text", "text": plain(source)}
+    return _safe("markdown", _markdown(source, outline))
 
 
 def _safe(kind: str, escaped: str) -> dict[str, Any]:
@@ -203,9 +220,10 @@ def _named_tokens(marked: str) -> str:
     return re.sub(rf'<span class="(?!(?:{known})")[a-z0-9]+">([^<]*)</span>', r"\1", marked)
 
 
-def _language(notebook: Mapping[str, Any]) -> str:
-    language = str(notebook["metadata"].get("language", "en"))
-    return language if re.fullmatch(r"[a-z]{2}", language) else "en"
+def language(notebook: Mapping[str, Any]) -> str:
+    """Give the two letters of the language that a notebook's metadata names, else English."""
+    named = str(notebook["metadata"].get("language", "en"))
+    return named if re.fullmatch(r"[a-z]{2}", named) else "en"
 
 
 def _figure(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import WorkbenchError
 from workbench.reports import lists
+from workbench.reports.ledger import TRANSIENT, Claim, Ledger, locked
+from workbench.reports.periods import Period
 from workbench.reports.slots import Slot, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
-_GOOD = ("index.html", "tables.xlsx", "results.json", "report.ipynb")
+_PREVIOUS, _DUE = ".previous", ".index.due"
+_GOOD = ("index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class SlotReport:
     study, slot : str
         Name of the study and of its folder.
     status : str
-        "done", "failed", "refused" where the caller can mend it, or "unchanged" where nothing was to be done.
+        "done", "failed", "refused" where the caller can mend it, "unchanged" where nothing was to be done, or "running"
+        where another process does it and was not waited for.
     message : str
         The headline, or why it failed.
     seconds : float
@@ -85,10 +91,8 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     *,
     root: Path,
-    jobs: int | None = None,
-    timeout: float = TIMEOUT,
-    force: bool = False,
-    progress: bool = True,
+    period: Period | None = None,
+    **options: Any,
 ) -> RunReport:
     """Render studies of a project and publish their reports.
 
@@ -100,14 +104,10 @@ def run(
         Values by name, as text (read by the declared type) or typed.
     root : Path
         The project.
-    jobs : int, optional
-        Worker processes; one per processor if None.
-    timeout : float
-        Seconds for a whole notebook.
-    force : bool
-        Run also what is published with the same inputs and code.
-    progress : bool
-        Show a line per slot, and a bar on a terminal, on standard error.
+    period : Period, optional
+        What the reports speak of: it sets `as_of`, and parameters of the type period.
+    **options
+        As for `run_slots`.
 
     Raises
     ------
@@ -115,21 +115,158 @@ def run(
         If a study or parameter is unknown or ill-typed; nothing has run then. A notebook that fails raises
         nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
     """
-    began = time.monotonic()
     root = root.resolve()
-    slots = find_slots(studies, parameters or {}, root)
-    made = {} if force else {slot.key: _unchanged(slot, root) for slot in slots if is_done(slot, root)}
-    due = [slot for slot in slots if slot.key not in made]
-    index = root / "reports" / "site" / "index.html"
-    if due:
-        for slot, manifest in _rendered(due, root, jobs or _processors(), timeout, progress):
-            made[slot.key] = _slot_report(slot, manifest, root)
-    if not index.is_file() and all(s.status == "unchanged" for s in made.values()):
-        from workbench.reports.site import write_site
+    return run_slots(find_slots(studies, parameters or {}, root, period=period), root=root, **options)
 
-        with _publishing(root):
-            write_site(root)
+
+def run_slots(
+    slots: Iterable[Slot],
+    *,
+    root: Path,
+    jobs: int | None = None,
+    timeout: float = TIMEOUT,
+    force: bool = False,
+    only_failed: bool = False,
+    retries: int = 0,
+    again: bool = True,
+    wait: bool = True,
+    kernel: str = "auto",
+    progress: bool = True,
+) -> RunReport:
+    """Run what is due of some slots, each claimed in the ledger, and publish the reports.
+
+    Parameters
+    ----------
+    slots : iterable of Slot
+    root : Path
+        The project.
+    jobs : int, optional
+        Worker processes; one per processor if None.
+    timeout : float
+        Seconds for a whole notebook.
+    force : bool
+        Run also what is published with the same inputs and code, or failed with them for a cause that stays.
+    only_failed : bool
+        Leave out what did not fail the last time.
+    retries : int
+        How often a slot that fails for a cause that may pass (kernel or worker lost, time-out) is run again, with
+        growing pauses.
+    again : bool
+        Try anew what has used up its retries before; a schedule says False.
+    wait : bool
+        Wait for slots that another process is running, and take them over if it dies.
+    kernel : str
+        "plain" starts a new one for each notebook; "forked" forks them from a process that has the libraries loaded
+        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once.
+    progress : bool
+        Show a line per slot, and a bar on a terminal, on standard error.
+    """
+    began, slots = time.monotonic(), list(slots)
+    index = root / "reports" / "site" / "index.html"
+    with Ledger(root) as ledger:
+        _mend(root)
+        ledger.recover()
+        if only_failed:
+            states = {(r["study"], r["slot"]): r["state"] for r in ledger.rows()}
+            slots = [slot for slot in slots if states.get(slot.key) in ("failed", "refused")]
+        done = [] if force else [slot for slot in slots if is_done(slot, root)]
+        ledger.agree(done)
+        made = {slot.key: _unchanged(slot, root) for slot in done}
+        due = [slot for slot in slots if slot.key not in made]
+        preload = _preload(due, kernel)
+        if due:
+            ledger.enqueue(due)
+            with _bar(len(due), progress) as tell:
+                grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
+                made |= grid.run(root, jobs or _processors(), timeout, preload)
+        if done and not index.is_file():
+            _site_is_due(root)
+        _write_site(root)
     return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)
+
+
+class _Grid:
+    """Slots on their way: claimed as lanes become free, published as they end, again where the cause may pass."""
+
+    def __init__(
+        self, ledger: Ledger, slots: list[Slot], tell: Any, *, retries: int, force: bool, again: bool, wait: bool
+    ):
+        self._ledger, self._tell, self._retries = ledger, tell, retries
+        self._force, self._again, self._wait = force, again, wait
+        self._waiting, self._running, self._tried = list(slots), {}, set()
+        self._not_before: dict[tuple[str, str], float] = {}
+        self._made: dict[tuple[str, str], SlotReport] = {}
+
+    def run(self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...]) -> dict[tuple[str, str], SlotReport]:
+        """Run all; on any way out no worker, no claim and no temporary folder stays."""
+        from workbench.reports.workers import Workers
+
+        lanes = min(jobs, len(self._waiting))
+        try:
+            with _aside(root) as aside, self._ledger.beating(), Workers(lanes, patience=timeout + _GRACE) as workers:
+                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload))
+                for job, manifest in workers.run(work):
+                    self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
+        finally:
+            self._ledger.release(claim for _, claim in self._running.values())
+            _write_site(root)
+        return self._made
+
+    def _jobs(self, make: Any) -> Iterator[Job | None]:
+        """Give a job whenever one can be claimed, None while there is one only later."""
+        while self._waiting or self._running:
+            yield next((make(*pair) for pair in self._claimed()), None)
+
+    def _claimed(self) -> Iterator[tuple[Slot, Claim]]:
+        for slot in list(self._waiting):
+            if time.monotonic() < self._not_before.get(slot.key, 0):
+                continue
+            first = slot.key not in self._tried
+            claim = self._ledger.claim(
+                slot, retries=self._retries, force=self._force and first, again=self._again and first
+            )
+            if claim.verdict in ("later", "running") and (self._wait or not first):
+                self._not_before[slot.key] = time.monotonic() + min(max(claim.wait, 0.5), 5)
+                continue
+            self._waiting.remove(slot)
+            if claim.verdict == "claimed":
+                self._tried.add(slot.key)
+                self._running[claim.token] = (slot, claim)
+                yield slot, claim
+            else:
+                self._report(slot, claim.row, claim.verdict)
+
+    def _end(self, slot: Slot, claim: Claim, made: Path, manifest: dict[str, Any], root: Path) -> None:
+        def place() -> None:
+            if slot.name == "default" or slot.plan or not manifest.get("refused"):
+                _site_is_due(root)
+                if manifest["status"] != "done":
+                    keep_good(slot.folder(root), made, manifest)
+                publish(made, slot.folder(root))
+
+        try:
+            with _publishing(root):
+                mine = self._ledger.finish(claim, manifest, place)
+        except OSError as error:
+            why = f"the report could not be published: {error.strerror or error}. Make room, or mend the permissions."
+            mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
+        _write_site(root, every=2.0)
+        row = self._ledger.row(slot.key)
+        if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
+            self._waiting.append(slot)
+        else:
+            self._report(slot, row, row["state"])
+
+    def _report(self, slot: Slot, row: sqlite3.Row, verdict: str) -> None:
+        status = row["state"] if verdict in ("known", "later") else verdict
+        said = row["error"] or row["headline"]
+        if verdict == "known":
+            said = f"{said} (as before: nothing has changed; --force runs it again)"
+        if verdict == "running":
+            said = f"process {row['pid']} on {row['host'].split()[0]} is running it"
+        folder = self._ledger.root / row["outputs"]
+        self._made[slot.key] = SlotReport(slot.study.name, slot.name, status, said, row["seconds"] or 0.0, folder)
+        self._tell(self._made[slot.key])
 
 
 def publish(made: Path, place: Path) -> None:
@@ -137,13 +274,9 @@ def publish(made: Path, place: Path) -> None:
 
     A folder that an interrupted run left aside is put back first.
     """
-    aside = place.with_name(f".{place.name}.previous")
+    aside = place.with_name(f".{place.name}{_PREVIOUS}")
     place.parent.mkdir(parents=True, exist_ok=True)
-    if aside.exists():
-        if place.exists():
-            shutil.rmtree(aside)
-        else:
-            os.rename(aside, place)
+    _put_back(aside, place)
     if place.exists():
         os.rename(place, aside)
     os.rename(made, place)
@@ -171,27 +304,37 @@ def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
     write_json(made / "manifest.json", manifest | {"last_good": good})
 
 
-def _rendered(
-    due: list[Slot], root: Path, jobs: int, timeout: float, progress: bool
-) -> Iterator[tuple[Slot, dict[str, Any]]]:
-    """Run slots and publish each as it ends; on any way out no worker and no temporary folder stays."""
-    from workbench.reports.site import write_site
-    from workbench.reports.workers import Workers
+def _put_back(aside: Path, place: Path) -> None:
+    if aside.exists():
+        shutil.rmtree(aside) if place.exists() else os.rename(aside, place)
 
-    todo = {f"{i}": slot for i, slot in enumerate(due)}
-    with _aside(root) as aside:
-        work = [_job(slot, root, aside / name, timeout) for name, slot in todo.items()]
-        with Workers(min(jobs, len(due)), patience=timeout + _GRACE) as workers, _bar(len(due), progress) as tell:
-            for job, manifest in workers.run(work):
-                slot = todo[job.folder.name]
-                if slot.name == "default" or not manifest.get("refused"):
-                    with _publishing(root):
-                        if manifest["status"] != "done":
-                            keep_good(slot.folder(root), job.folder, manifest)
-                        publish(job.folder, slot.folder(root))
-                        write_site(root)
-                tell(slot, manifest)
-                yield slot, manifest
+
+def _mend(root: Path) -> None:
+    """Put back what publications that were killed between their two renames left aside."""
+    site = root / "reports" / "site"
+    if any(site.glob(f"*/.*{_PREVIOUS}")):
+        with _publishing(root):
+            for aside in site.glob(f"*/.*{_PREVIOUS}"):
+                _put_back(aside, aside.with_name(aside.name[1 : -len(_PREVIOUS)]))
+
+
+def _site_is_due(root: Path) -> None:
+    """Note, so that no crash forgets it, that the index is older than the reports."""
+    mark = root / "reports" / "site" / _DUE
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def _write_site(root: Path, *, every: float = 0.0) -> None:
+    """Write the index if it is due, at most once in some seconds."""
+    index, mark = (root / "reports" / "site" / name for name in ("index.html", _DUE))
+    if not mark.exists() or (every and index.is_file() and time.time() - index.stat().st_mtime < every):
+        return
+    from workbench.reports.site import write_site
+
+    with _publishing(root):
+        write_site(root)
+        mark.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -199,10 +342,10 @@ def _aside(root: Path) -> Iterator[Path]:
     """Give an empty folder for one run; take away what runs that were killed left behind."""
     runs = root / "reports" / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    with _locked(runs):
+    with locked(runs):
         for left in runs.iterdir():
             try:
-                with _locked(left, wait=False):
+                with locked(left, wait=False):
                     shutil.rmtree(left, ignore_errors=True)
             except (BlockingIOError, NotADirectoryError):
                 continue
@@ -221,28 +364,29 @@ def _publishing(root: Path) -> Iterator[None]:
     """Let one run at a time change what is published."""
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
-    with _locked(site):
+    with locked(site):
         yield
 
 
-@contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a folder; the lock dies with its process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(handle)
+def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
+    """Name the studies whose libraries workers keep loaded; none where kernels are to be plain."""
+    from workbench.reports.kernels import FORKS
+
+    studies = tuple(dict.fromkeys(slot.study.name for slot in due))
+    if kernel == "forked" and not FORKS:
+        raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
+    return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
-def _job(slot: Slot, root: Path, folder: Path, timeout: float) -> Job:
+def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...]) -> Job:
     from workbench.reports.execute import Job
 
+    folder = aside / claim.token
     folder.mkdir()
     declared = [
         {
             "name": p.name,
+            "type": p.type,
             "value": slot.parameters[p.name],
             "unit": p.unit,
             "meaning": p.meaning,
@@ -262,6 +406,13 @@ def _job(slot: Slot, root: Path, folder: Path, timeout: float) -> Job:
         values=slot.parameters,
         declared=declared,
         timeout=timeout,
+        preload=preload,
+        formats=slot.formats,
+        attempt=claim.token,
+        code=slot.code,
+        period=slot.period,
+        plan=slot.plan,
+        minimum_cell=slot.minimum_cell,
     )
 
 
@@ -281,25 +432,19 @@ class _bar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def _tell(self, slot: Slot, manifest: Mapping[str, Any]) -> None:
-        if self._shown:
-            word = "refused" if manifest.get("refused") else "FAILED"
-            said = "done" if manifest["status"] == "done" else f"{word}: {manifest['error']}"
-            where = slot.study.name if slot.name == "default" else f"{slot.study.name} [{slot.name}]"
-            self._bar.write(f"{where}: {said} ({manifest['seconds']:.1f} s)", file=sys.stderr)
+    def _tell(self, made: SlotReport) -> None:
+        if self._shown and made.status != "unchanged":
+            word = {"failed": "FAILED: ", "done": ""}.get(made.status, f"{made.status}: ")
+            said = word + ("done" if made.status == "done" else made.message)
+            where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
+            self._bar.write(f"{where}: {said} ({made.seconds:.1f} s)", file=sys.stderr)
         self._bar.update()
 
 
 def _unchanged(slot: Slot, root: Path) -> SlotReport:
     manifest = read_manifest(slot.folder(root))
-    return _slot_report(slot, manifest | {"status": "unchanged"}, root)
-
-
-def _slot_report(slot: Slot, manifest: Mapping[str, Any], root: Path) -> SlotReport:
-    message = manifest.get("error") or manifest.get("headline", "")
-    folder = slot.folder(root)
-    status = "refused" if manifest.get("refused") else manifest["status"]
-    return SlotReport(slot.study.name, slot.name, status, message, manifest["seconds"], folder)
+    said, seconds = manifest.get("headline", ""), manifest.get("seconds", 0.0)
+    return SlotReport(slot.study.name, slot.name, "unchanged", said, seconds, slot.folder(root))
 
 
 def _processors() -> int:

@@ -19,8 +19,12 @@ from typing import Any
 import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.parameters import Parameter, Value, declared, read_source, resolve
+from workbench.reports.periods import Period
 
 PACKAGE = Path(workbench.__file__).resolve().parent
+MINIMUM_CELL = 10
+FORMATS = ("xlsx", "pdf")
+"""What a report may have beside its page, its notebook and its numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Slot:
-    """A study with a value for each of its parameters: the unit that is run, published and listed.
+    """A study with a value for each of its parameters, for a period or for none: what is run, published and listed.
 
     Attributes
     ----------
@@ -74,11 +78,19 @@ class Slot:
     parameters : dict
         Value of every declared parameter.
     name : str
-        Name of its folder: "default", or the values that differ from the defaults.
+        Name of its folder: "default", or the period and the values that differ from the defaults.
     fingerprint : str
         Hash of all that its results depend on.
     data_version : str
         Version of the warehouse of its `source`; empty if it has none.
+    code : str
+        Hash of all that its results depend on but the data.
+    period, plan : str
+        Label of the period and name of the plan it belongs to; empty for none.
+    minimum_cell : int
+        Rows of tables that stand on fewer customers are suppressed.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
     """
 
     study: Study
@@ -86,6 +98,11 @@ class Slot:
     name: str
     fingerprint: str
     data_version: str
+    code: str = ""
+    period: str = ""
+    plan: str = ""
+    minimum_cell: int = MINIMUM_CELL
+    formats: tuple[str, ...] = FORMATS
 
     @property
     def key(self) -> tuple[str, str]:
@@ -102,7 +119,9 @@ def find_studies(root: Path) -> dict[str, Study]:
     return {p.stem: Study(p.stem, p) for p in sorted((root / "notebooks").glob("*.ipynb"))}
 
 
-def find_slots(names: Iterable[str], given: Mapping[str, Any], root: Path) -> list[Slot]:
+def find_slots(
+    names: Iterable[str], given: Mapping[str, Any], root: Path, *, period: Period | None = None
+) -> list[Slot]:
     """Make the slots that a run asks for, all parameters checked.
 
     Parameters
@@ -113,6 +132,8 @@ def find_slots(names: Iterable[str], given: Mapping[str, Any], root: Path) -> li
         Parameter values, as text or typed.
     root : Path
         The project.
+    period : Period, optional
+        What the reports speak of: see `make_slot`.
 
     Raises
     ------
@@ -127,12 +148,58 @@ def find_slots(names: Iterable[str], given: Mapping[str, Any], root: Path) -> li
         if name not in studies:
             raise unknown("study", name, studies)
     if "source" in given:
-        _check_source(str(given["source"]), root)
-    shared = _shared_fingerprint(root)
-    return [_slot(studies[name], given, root, shared) for name in chosen]
+        check_source(str(given["source"]), root)
+    shared = shared_fingerprint(root)
+    return [make_slot(studies[name], given, root, shared, period=period) for name in chosen]
 
 
-def _check_source(source: str, root: Path) -> None:
+def make_slot(
+    study: Study,
+    given: Mapping[str, Any],
+    root: Path,
+    shared: str,
+    *,
+    period: Period | None = None,
+    plan: str = "",
+    minimum_cell: int = MINIMUM_CELL,
+    formats: tuple[str, ...] = FORMATS,
+) -> Slot:
+    """Make the slot of a study with parameters, all checked.
+
+    A period gives `as_of` its first day after, and every parameter of the type period its label, unless they are given.
+
+    Parameters
+    ----------
+    study, given, root, period, plan, minimum_cell, formats
+        As in `Slot` and `find_slots`.
+    shared : str
+        What `shared_fingerprint` gave.
+    """
+    implied = _implied(study, period) if period else {}
+    values = resolve(study.parameters, implied | dict(given), study=study.name)
+    changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
+    name = folder_name(changed) if changed or not period else ""
+    version = warehouse_version(str(values.get("source", "")), root)
+    known: list[Any] = [shared, study.cells, values]
+    if minimum_cell != MINIMUM_CELL or formats != FORMATS:
+        known += [minimum_cell, sorted(formats)]
+    code = _digest(known)
+    label = period.label if period else ""
+    name = ",".join(filter(None, (label, name)))
+    return Slot(study, values, name, _digest([code, version]), version, code, label, plan, minimum_cell, formats)
+
+
+def _implied(study: Study, period: Period) -> dict[str, Value]:
+    by_type = {p.name: period.label for p in study.parameters if p.type == "period"}
+    return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
+
+
+def _digest(known: Any) -> str:
+    return hashlib.sha256(json.dumps(known, ensure_ascii=True, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def check_source(source: str, root: Path) -> None:
+    """Refuse a source that has no mapping or no warehouse."""
     known = sorted(path.stem for path in (root / "data" / "mappings").glob("*.toml"))
     if source not in known:
         raise unknown("source", source, known, "data/mappings")
@@ -159,9 +226,30 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def is_done(slot: Slot, root: Path) -> bool:
-    """Say whether the slot is published with the same fingerprint."""
+    """Say whether the slot is published with the inputs and the code of now."""
     manifest = read_manifest(slot.folder(root))
-    return manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
+    if manifest.get("status") != "done":
+        return False
+    same = manifest.get("fingerprint") == slot.fingerprint
+    return same or (bool(slot.code) and manifest.get("code") == slot.code and not data_changed(manifest, root))
+
+
+def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
+    """Say whether the data that a run read are not those of now: another warehouse, and a table it read differs."""
+    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
+    version = warehouse_version(source, root)
+    if manifest.get("data_version", "") == version:
+        return False
+    read, now = manifest.get("inputs", {}).get("tables", {}), table_digests(source, version, root)
+    return not read or any(now.get(name) != digest for name, digest in read.items())
+
+
+def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
+    """Give the digest of each table of a warehouse's version; none where it has none."""
+    try:
+        return json.loads((root / "data" / "warehouse" / source / version / "tables.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def folder_name(values: Mapping[str, Value]) -> str:
@@ -183,17 +271,8 @@ def folder_name(values: Mapping[str, Value]) -> str:
     return f"{safe}~{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _slot(study: Study, given: Mapping[str, Any], root: Path, shared: str) -> Slot:
-    values = resolve(study.parameters, given, study=study.name)
-    changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != p.default}
-    version = warehouse_version(str(values.get("source", "")), root)
-    known = json.dumps([shared, study.cells, values, version], ensure_ascii=True, sort_keys=True)
-    fingerprint = hashlib.sha256(known.encode("ascii")).hexdigest()
-    return Slot(study, values, folder_name(changed), fingerprint, version)
-
-
-def _shared_fingerprint(root: Path) -> str:
-    """Hash the package, the models, the lock and the Python version."""
+def shared_fingerprint(root: Path) -> str:
+    """Hash what all slots depend on: the package, the models, the lock and the Python version."""
     digest = hashlib.sha256(platform.python_version().encode())
     for folder in (PACKAGE, root / "data" / "models"):
         files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo"))

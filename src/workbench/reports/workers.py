@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from workbench.reports.execute import Job, prepare_worker, run_job, write_failed
+from workbench.reports.execute import PRIVATE, Job, prepare_worker, run_job, write_failed
+from workbench.reports.ledger import TRANSIENT, locked
+
+RENEWED_AFTER = 25
 
 
 class Workers:
@@ -28,6 +34,7 @@ class Workers:
     """
 
     def __init__(self, count: int, *, patience: float) -> None:
+        _sweep()
         self._lanes = [_Lane() for _ in range(count)]
         self._patience = patience
 
@@ -38,15 +45,24 @@ class Workers:
         for lane in self._lanes:
             lane.end()
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """Run jobs; give each with its manifest as it ends."""
-        waiting = list(jobs)[::-1]
-        free, busy = list(self._lanes), {}
-        while waiting or busy:
-            while waiting and free:
-                lane, job = free.pop(), waiting.pop()
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Run jobs, each asked for when a lane is free (None: not now); give each with its manifest as it ends."""
+        coming, free, busy = iter(jobs), list(self._lanes), {}
+        while coming or busy:
+            while coming and free:
+                try:
+                    job = next(coming)
+                except StopIteration:
+                    coming = None
+                    break
+                if job is None:
+                    break
+                lane = free.pop()
                 busy[lane.start(job)] = (lane, job, time.monotonic())
-            ended, _ = wait(busy, timeout=1.0, return_when=FIRST_COMPLETED)
+            if not busy:
+                time.sleep(0.2 if coming else 0)
+                continue
+            ended, _ = wait(busy, timeout=0.5, return_when=FIRST_COMPLETED)
             for lane, _, since in busy.values():
                 if time.monotonic() - since > self._patience:
                     lane.kill()
@@ -57,18 +73,24 @@ class Workers:
 
 
 class _Lane:
-    """One worker process, started when needed and again after its death."""
+    """One worker process, started when needed, and again after its death or some jobs, so that memory is bounded."""
 
     def __init__(self) -> None:
+        self._jobs = 0
         self._pool: ProcessPoolExecutor | None = None
         self._pid: Future[int] | None = None
         self._work: Future[dict[str, Any]] | None = None
 
     def start(self, job: Job) -> Future[dict[str, Any]]:
+        self._jobs += 1
+        if self._pool is not None and self._jobs > RENEWED_AFTER:
+            self.end()
+            self._pool = None
         if self._pool is not None:
             with contextlib.suppress(BrokenProcessPool):
                 self._work = self._pool.submit(run_job, job)
                 return self._work
+        self._jobs = 1
         self._pool = ProcessPoolExecutor(
             1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
         )
@@ -102,6 +124,16 @@ def _begin(parent: int) -> None:
     prepare_worker()
 
 
+def _sweep() -> None:
+    """Take away the folders of workers that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*"):
+        with contextlib.suppress(OSError):
+            state = left.stat()
+            if state.st_uid == os.getuid() and time.time() - state.st_mtime > 60:
+                with locked(left, wait=False):
+                    shutil.rmtree(left, ignore_errors=True)
+
+
 def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[str, Any]:
     try:
         return future.result()
@@ -109,4 +141,4 @@ def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[st
         message = "its worker process ended without an answer, most likely for want of memory. Try --jobs 1."
     except Exception as error:
         message = f"the report could not be made: {type(error).__name__}: {error}"
-    return write_failed(job, message, seconds)
+    return write_failed(job, message, seconds, kind=TRANSIENT)

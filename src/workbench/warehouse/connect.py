@@ -21,6 +21,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
+from workbench.warehouse.digests import note_reads
 from workbench.warehouse.rules import literal, quoted
 from workbench.warehouse.versions import versions_in_force
 
@@ -145,6 +146,7 @@ class Warehouse:
 
     def tables(self) -> list[str]:
         """Names of the canonical tables that hold rows."""
+        note_reads(self.source, self.version, " ".join(schema.tables()), schema.tables())
         with self.connect() as con:
             return [t for t in schema.tables() if con.execute(f"SELECT 1 FROM {t} LIMIT 1").fetchall()]
 
@@ -181,6 +183,7 @@ class Warehouse:
         WorkbenchError
             If the query is wrong; the message says where.
         """
+        note_reads(self.source, self.version, sql, (*schema.tables(), "account", "quarantine"))
         with self.connect() as con:
             try:
                 return con.execute(sql, parameters or None).df()

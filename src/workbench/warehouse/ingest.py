@@ -17,6 +17,7 @@ from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.build import Build, RawFile
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.digests import write_digests
 from workbench.warehouse.mapping import FileBlock, Mapping, read_mapping
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.read import raw_files
@@ -76,6 +77,7 @@ def ingest(
         with building(folder, version) as place:
             Build(mapping, files, pseudonyms, place, version, progress or _silent).run(notes)
             _check_unchanged(files)
+            write_digests(place)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
 

@@ -1,0 +1,99 @@
+"""The index finds, remembers and marks; whatever stands in it is text."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from workbench.reports.site import write_site
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>=1+1 ../../x \"' \u202eabc"
+
+
+def _publish(root, study, period, value, *, province="", status="done", data="1", **more):
+    """Put a manifest and a number where a report is published."""
+    name = ",".join(filter(None, (period, f"province={province}" if province else "" if period else "default")))
+    folder = root / "reports" / "site" / study / name.replace("/", "").replace("\0", "")[:60]
+    folder.mkdir(parents=True)
+    parameters = [
+        {"name": "as_of", "value": period, "changed": bool(period)},
+        {"name": "province", "value": province, "changed": bool(province)},
+        {"name": "source", "value": "sample", "changed": False},
+    ]
+    manifest = {"study": study, "title": study, "status": status, "period": period, "parameters": parameters}
+    manifest |= {
+        "headline": f"{value} of {province}",
+        "error": "no",
+        "data_version": data,
+        "finished": "2026-11-01 06:00",
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"seconds": 1.0} | more), "utf-8")
+    number = {"name": "index", "value": value, "unit": "points", "low": None, "high": None, "rtol": 0}
+    (folder / "results.json").write_text(json.dumps([number]), "utf-8")
+    (folder / "index.html").write_text("x")
+    return folder
+
+
+class _Tags(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def test_one_line_a_report_newest_period_first_with_its_history_and_trend(tmp_path):
+    """Three months of a study are one row: the last one, the earlier ones to open, the number over time."""
+    for period, value in (("2026-08", 70.0), ("2026-10", 75.0), ("2026-09", 72.0)):
+        _publish(tmp_path, "satisfaction", period, value, province="广东")
+    _publish(tmp_path, "satisfaction", "2026-10", 60.0, province="北京")
+    page = write_site(tmp_path).read_text("utf-8")
+    rows = re.findall(r"<tr><td><a.*?</tr>", page, flags=re.S)
+    assert len(rows) == 2
+    row = next(r for r in rows if "广东" in r)
+    assert row.index("2026-10") < row.index("2 earlier") < row.index(">2026-09<") < row.index(">2026-08<")
+    assert "index: 2026-08 70 → 2026-10 75 points" in row and "<polyline" in row
+    assert "<polyline" not in next(r for r in rows if "北京" in r)
+
+
+def test_a_report_of_older_data_is_marked_stale(tmp_path):
+    """The warehouse in force is another than the one it read."""
+    (tmp_path / "data" / "warehouse" / "sample").mkdir(parents=True)
+    (tmp_path / "data" / "warehouse" / "sample" / "CURRENT").write_text("2\n")
+    _publish(tmp_path, "a", "2026-10", 1.0, data="1")
+    _publish(tmp_path, "b", "2026-10", 1.0, data="2")
+    page = write_site(tmp_path).read_text("utf-8")
+    assert page.count("stale: the data are newer") == 1 and "1 of older data" in page
+
+
+def test_the_search_is_the_only_script_and_its_hash_allows_it_alone(tmp_path):
+    """Hostile names and answers stay text: one script, no event handler, nothing fetched."""
+    for i in range(7):
+        _publish(tmp_path, f"s{i}", "", 1.0, province=EVIL if i else "")
+    page = write_site(tmp_path).read_text("utf-8")
+    tags = _Tags(page).found
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
+    assert len(scripts) == 1 and [t for t, _ in tags].count("script") == 1
+    hashed = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policy = next(a["content"] for t, a in tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert f"script-src 'sha256-{hashed}'" in policy and "default-src 'none'" in policy
+    assert not any(name.startswith("on") for _, attrs in tags for name in attrs)
+    assert "img" not in [t for t, _ in tags]
+
+
+@pytest.mark.parametrize("left", ["[]", "{", '{"status": 3}', "null"])
+def test_a_damaged_manifest_or_result_costs_only_its_own_row(left, tmp_path):
+    """The others are listed as ever."""
+    good = _publish(tmp_path, "good", "2026-10", 1.0)
+    bad = _publish(tmp_path, "bad", "2026-10", 1.0)
+    (bad / "manifest.json").write_text(left)
+    (bad / "results.json").write_text(left)
+    page = write_site(tmp_path).read_text("utf-8")
+    assert "1.0 of" in page and good.is_dir()
