@@ -13,6 +13,7 @@ import click
 from workbench import __version__
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
+from workbench.reports import commands
 
 SAMPLE = "sample"
 
@@ -229,6 +230,10 @@ def describe(table: str | None) -> None:
     click.echo(f"A row is identified by: {', '.join(found.key)}.")
     rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
     _table(["column", "type", "unit", "rules", "meaning"], rows)
+
+
+workbench.add_command(commands.handoff)
+workbench.add_command(commands.diff)
 
 
 def _run(studies: Iterable[str], given: dict[str, str], root: Path, **options: Any) -> int:

@@ -1,0 +1,106 @@
+"""The commands that hand reports over, check them and set two side by side."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.project import project_root
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def handoff() -> None:
+    """Hand reports over so that others can prove the numbers."""
+
+
+@handoff.command()
+@click.argument("slots", metavar="SLOT...", nargs=-1, required=True)
+@click.option("--out", type=_FILE, help="File to write.  [default: dist/handoff-STUDY.zip]")
+@click.option("--minimum", type=click.IntRange(min=2), default=10, show_default=True, help="Fewest people of a cell.")
+def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
+    """Write one zip of reports and all that made them.
+
+    SLOT is STUDY, for its default report, or STUDY/NAME. Customers, lists of customers, secrets and cells on too few
+    people never go in: what holds any is refused.
+    """
+    from workbench.reports.handoff.bundle import create
+
+    made = create(slots, out, root=project_root(), minimum=minimum)
+    click.echo(f"{made.path}: {made.files} files, {made.bytes / 1e6:.1f} MB")
+    click.echo(f"sha256 {made.sha256}")
+
+
+@handoff.command()
+@click.argument("file", type=_FILE)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of raw extracts.")
+@click.option("--allow-environment", is_flag=True, help="Let libraries of another version count as the same.")
+@click.option("--page", type=_FILE, help="Page to write.  [default: FILE.html, or in the current folder]")
+@click.option("--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds per study.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+def verify(file: Path, page: Path | None, **options: Any) -> int:
+    """Check a bundle and run it again, without network, in a temporary folder.
+
+    Exit code 0: the same; 1: a number or the environment differs; 2: it could not be run; 3: the file was changed.
+    """
+    from workbench.reports.handoff.verify import verify
+
+    found = verify(file, progress=lambda line: click.echo(line, err=True), **options)
+    lists = {"Environment": found.environment, "Notes": (*found.notes, f"sha256 of the file: {found.sha256}")}
+    _show(
+        f"Verification of {file.name}", found.headline, found.reports or {}, lists,
+        [page] if page else [file.with_suffix(".html"), Path(f"{file.stem}.html")], good=found.code == 0, causes=False,
+    )  # fmt: skip
+    for name, comparison in (found.reports or {}).items():
+        click.echo(f"  {name}: {comparison.headline()}")
+    click.echo(f"{found.headline} ({found.seconds:.1f} s)")
+    return found.code
+
+
+@click.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--page", type=_FILE, help="Page to write with every number.")
+def diff(before: str, after: str, page: Path | None) -> int:
+    """Set two reports side by side: numbers, tables, causes.
+
+    A and B are STUDY/NAME, folders of reports, or bundles. Exit code 0: the same; 1: they differ; 2: they can't be
+    compared.
+    """
+    from workbench.reports.compare import DIFFERS, MISSING, NEW
+    from workbench.reports.handoff.sides import pairs
+
+    found = pairs(before, after)
+    for name, comparison in found.items():
+        click.echo(f"{name}: {comparison.headline()}")
+        for change in (*comparison.numbers, *comparison.cells):
+            if change.status in (DIFFERS, MISSING, NEW):
+                click.echo(f"  {change.status:8} {change.name}: {change.said()}")
+        for cause in () if comparison.same else comparison.causes:
+            click.echo(f"  cause?   {cause}")
+    same = all(c.same for c in found.values())
+    if page:
+        _show(f"{before} and {after}", "same" if same else "differs", found, {}, [page], good=same, causes=True)
+    return 0 if same else 1
+
+
+def _show(title: str, headline: str, reports: Any, lists: Any, places: list[Path], *, good: bool, causes: bool) -> None:
+    """Write the page to the first place that can be written; say where, or that it was not."""
+    from workbench.reports.handoff.bundle import write_whole
+    from workbench.reports.page import comparison_page
+
+    made = comparison_page(title=title, headline=headline, reports=reports, lists=lists, good=good, causes=causes)
+    for place in places:
+        try:
+            write_whole(place, made.encode())
+        except OSError as error:
+            said = error.strerror
+            continue
+        click.echo(f"page: {os.path.relpath(place)}")
+        return
+    print(f"no page was written: {said}. Name another place with --page.", file=sys.stderr)
