@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,10 @@ def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
     SLOT is STUDY, for its default report, or STUDY/NAME. Customers, lists of customers, secrets and cells on too few
     people never go in: what holds any is refused.
     """
-    from workbench.reports.handoff.bundle import create
+    from workbench.reports.handoff import bundle
 
-    made = create(slots, out, root=project_root(), minimum=minimum)
-    click.echo(f"{made.path}: {made.files} files, {made.bytes / 1e6:.1f} MB")
-    click.echo(f"sha256 {made.sha256}")
+    made = bundle.create(slots, out, root=project_root(), minimum=minimum)
+    click.echo(f"{made.path}: {made.files} files, {made.bytes / 1e6:.1f} MB\nsha256 {made.sha256}")
 
 
 @handoff.command()
@@ -42,7 +41,7 @@ def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
 @click.option("--allow-environment", is_flag=True, help="Let libraries of another version count as the same.")
 @click.option("--page", type=_FILE, help="Page to write.  [default: FILE.html, or in the current folder]")
 @click.option("--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds per study.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+@click.option("--jobs", type=click.IntRange(min=1), default=0, help="Studies at a time.  [default: one per processor]")
 def verify(file: Path, page: Path | None, **options: Any) -> int:
     """Check a bundle and run it again, without network, in a temporary folder.
 
@@ -51,14 +50,13 @@ def verify(file: Path, page: Path | None, **options: Any) -> int:
     from workbench.reports.handoff.verify import verify
 
     found = verify(file, progress=lambda line: click.echo(line, err=True), **options)
-    lists = {"Environment": found.environment, "Notes": (*found.notes, f"sha256 of the file: {found.sha256}")}
-    _show(
-        f"Verification of {file.name}", found.headline, found.reports or {}, lists,
-        [page] if page else [file.with_suffix(".html"), Path(f"{file.stem}.html")], good=found.code == 0, causes=False,
-    )  # fmt: skip
-    for name, comparison in (found.reports or {}).items():
-        click.echo(f"  {name}: {comparison.headline()}")
-    click.echo(f"{found.headline} ({found.seconds:.1f} s)")
+    for name, comparison in found.reports.items():
+        click.echo(f"{name}: {comparison.headline()}")
+    said = {"Environment": found.environment, "Notes": (*found.notes, f"sha256 of the file: {found.sha256}")}
+    places = [page] if page else [file.with_suffix(".html"), Path(f"{file.stem}.html")]
+    content = {"headline": found.headline, "reports": found.reports, "lists": said, "good": found.code == 0}
+    _write_page(places, title=f"Verification of {file.name}", causes=False, **content)
+    click.echo(found.headline)
     return found.code
 
 
@@ -72,35 +70,32 @@ def diff(before: str, after: str, page: Path | None) -> int:
     A and B are STUDY/NAME, folders of reports, or bundles. Exit code 0: the same; 1: they differ; 2: they can't be
     compared.
     """
-    from workbench.reports.compare import DIFFERS, MISSING, NEW
-    from workbench.reports.handoff.sides import pairs
+    from workbench.reports.handoff.verify import pairs
 
     found = pairs(before, after)
     for name, comparison in found.items():
-        click.echo(f"{name}: {comparison.headline()}")
-        for change in (*comparison.numbers, *comparison.cells):
-            if change.status in (DIFFERS, MISSING, NEW):
-                click.echo(f"  {change.status:8} {change.name}: {change.said()}")
-        for cause in () if comparison.same else comparison.causes:
-            click.echo(f"  cause?   {cause}")
+        changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
+        causes = [f"  cause?   {cause}" for cause in comparison.causes if changes]
+        lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes]
+        click.echo("\n".join([f"{name}: {comparison.headline()}", *lines, *causes]))
     same = all(c.same for c in found.values())
     if page:
-        _show(f"{before} and {after}", "same" if same else "differs", found, {}, [page], good=same, causes=True)
+        content = {"headline": "same" if same else "differs", "reports": found, "lists": {}, "good": same}
+        _write_page([page], title=f"{before} and {after}", causes=True, **content)
     return 0 if same else 1
 
 
-def _show(title: str, headline: str, reports: Any, lists: Any, places: list[Path], *, good: bool, causes: bool) -> None:
+def _write_page(places: Iterable[Path], **content: Any) -> None:
     """Write the page to the first place that can be written; say where, or that it was not."""
     from workbench.reports.handoff.bundle import write_whole
     from workbench.reports.page import comparison_page
 
-    made = comparison_page(title=title, headline=headline, reports=reports, lists=lists, good=good, causes=causes)
+    made, said = comparison_page(**content).encode(), ""
     for place in places:
         try:
-            write_whole(place, made.encode())
+            write_whole(place, made)
+            click.echo(f"page: {os.path.relpath(place)}")
+            return
         except OSError as error:
-            said = error.strerror
-            continue
-        click.echo(f"page: {os.path.relpath(place)}")
-        return
-    print(f"no page was written: {said}. Name another place with --page.", file=sys.stderr)
+            said = str(error.strerror)
+    click.echo(f"no page was written: {said}. Name another place with --page.", err=True)

@@ -13,28 +13,26 @@ from urllib.parse import quote
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 AUTHORS = "The telecom-CRM research workbench authors"
-_TYPES = {
-    ".html": "text/html", ".json": "application/json", ".md": "text/markdown", ".csv": "text/csv", ".toml": "text/toml",
-    ".ipynb": "application/x-ipynb+json", ".py": "text/x-python", ".sql": "application/sql", ".css": "text/css",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}  # fmt: skip
-_README = """# {title}
+_HEAD = ("study", "slot", "claim", "cell", "name", "value", "low", "high", "unit", "rtol")
+_README = """# Handoff: {studies}
 
-The reports, numbers and programs of {count}, handed over so that others can prove that the numbers hold.
+Reports with all that made them, handed over so that others can prove that the numbers hold.
+
 {answers}
+
 ## Verify it
 
-Two commands, in a folder with this bundle unpacked beside the zip file it came in:
+Two commands, in the folder this file is unpacked in; FILE.zip is the bundle as it came:
 
 ```
 python3 -m venv env && env/bin/pip install --require-hashes -r requirements.lock
-PYTHONPATH=code env/bin/python -m workbench handoff verify FILE.zip{data_option}
+PYTHONPATH=code env/bin/python -m workbench handoff verify FILE.zip{option}
 ```
 
-Where the workbench is installed already, the second is `workbench handoff verify FILE.zip{data_option}`. It checks
-every byte, compares the environment, runs the notebooks again without network in a temporary folder with the programs in
-`code/`, compares number by number within the tolerance of each, and writes a page with every number. Exit code 0: the
-same; 1: a number, or a library's version, differs; 2: it could not be run; 3: the file was changed.
+Where the workbench is installed, `workbench handoff verify FILE.zip{option}` is enough. Every byte is checked, the
+environment compared, the notebooks are run again with the program in `code/`, offline in a temporary folder, and each
+number is compared within its tolerance; a page shows them all. Exit code 0: the same; 1: a number, or a library's
+version, differs; 2: it could not be run; 3: the file was changed.
 
 ## What is in it
 
@@ -42,130 +40,107 @@ same; 1: a number, or a library's version, differs; 2: it could not be run; 3: t
 |---|---|
 | `claims.md`, `claims.csv` | every recorded number: what it says, in which cell, its interval, unit and tolerance |
 | `results/STUDY/NAME/` | report as page, sheets, executed notebook, numbers and manifest |
-| `notebooks/`, `data/models/`, `data/mappings/`, `code/` | all that made them |
+| `notebooks/`, `data/`, `code/` | what made them: notebooks, mappings, models, program |
 | `requirements.lock`, `environment.json` | the libraries, to install and as they were |
-| `bundle.json` | the runs, and the data by recipe or by hash |
-| `ro-crate-metadata.json` | the same for machines: RO-Crate 1.1, Process Run Crate 0.5 |
+| `bundle.json`, `ro-crate-metadata.json` | the runs, with data by recipe or hash; the same as Process Run Crate 0.5 |
 | `SHA256SUMS` | the hash of every file |
 
 ## What cannot be reproduced from it, and why
 
-- Customers' rows are not in it, nor lists of customers: they never leave. {data}
-- Pictures, pages and sheets are not compared, only what they are made from: numbers, tables and answers.
-- Times and durations of a run, and versions of the data, which depend on the secret key of the pseudonyms.
-- Figures that stand on fewer than {minimum} people: none is shown.
+- Customers' rows and lists of customers are not in it: they never leave. {data}
+- Figures on fewer than {minimum} people are not shown.
+- Pages, pictures and sheets are not compared, but what they are made from: numbers, tables and answers.
+- Times of a run differ, and versions of the data, which depend on the secret key of the pseudonyms.
 """
 
 
 def readme(facts: Mapping[str, Any]) -> str:
-    """Write the README of a bundle from its facts (see bundle.py)."""
-    slots, sources = facts["slots"], facts["sources"]
-    asked = [name for name, source in sources.items() if source["kind"] == "pointer"]
-    made = [name for name in sources if name not in asked]
-    data = f"The fictional operator ({', '.join(made)}) is made anew from its recipe. " if made else ""
+    """Write the README of a bundle."""
+    asked = [name for name, source in facts["sources"].items() if source["kind"] == "pointer"]
+    made = [name for name in facts["sources"] if name not in asked]
+    data = f"The fictional operator ({', '.join(made)}) is made anew from its recipe. " * bool(made)
     if asked:
         data += (
-            f"For {', '.join(asked)} the receiver needs the raw extracts, whose names, hashes and rows stand in "
-            "`bundle.json`; `--data` names the folder that holds them."
+            f"For {', '.join(asked)} the receiver needs the raw extracts, by name and hash in `bundle.json`, in FOLDER."
         )
-    answers = "".join(f"\n- **{s['study']}/{s['slot']}**: {_line(s['headline'])}" for s in slots)
     return _README.format(
-        title=f"Handoff: {', '.join(dict.fromkeys(s['study'] for s in slots))}",
-        count=f"{len(slots)} report{'s' * (len(slots) > 1)}",
-        answers=answers + "\n",
-        data=data or "These reports read none.",
-        data_option=" --data FOLDER" if asked else "",
+        studies=", ".join(dict.fromkeys(s["study"] for s in facts["slots"])),
+        answers="\n".join(f"- {_line(s['study'])}/{_line(s['slot'])}: {_line(s['headline'])}" for s in facts["slots"]),
+        option=" --data FOLDER" * bool(asked),
+        data=data,
         minimum=facts["minimum"],
     )
 
 
-def claims(reports: Mapping[tuple[str, str], Mapping[str, Any]], meanings: Mapping[str, str]) -> tuple[str, str]:
-    """Give the claims of executed notebooks as CSV and as markdown: what is claimed, where it stands, and how exactly.
+def claims(reports: Mapping[tuple[str, str], Mapping[str, Any]], document: Path) -> tuple[str, str]:
+    """Give the claims of executed notebooks as CSV and markdown: what is claimed, in which cell, and how exactly.
 
-    Parameters
-    ----------
-    reports : mapping
-        Executed notebooks by study and slot.
-    meanings : mapping
-        What a quantity says, by the part of its name before the bracket.
+    What a number says is read from the document of recorded quantities, where there is one.
     """
-    head = ["study", "slot", "claim", "cell", "name", "value", "low", "high", "unit", "rtol"]
-    rows = [row for (study, slot), notebook in reports.items() for row in _claims(study, slot, notebook, meanings)]
+    text, meanings = document.read_text("utf-8") if document.is_file() else "", {}
+    for names, meaning in re.findall(r"^\| (`.+`) \|.*\| (.+) \|$", text, re.MULTILINE):
+        meanings |= dict.fromkeys(re.findall(r"`(\w+)", names), meaning)
+    rows = [row for key, notebook in reports.items() for row in _claims(key, notebook, meanings)]
     sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([[_unformula(v) for v in row] for row in rows])
-    lines = ["# Claims", "", "`cell` is the number in brackets beside a cell of the executed notebook.", ""]
-    lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    lines += ["| " + " | ".join(_line(v) for v in row) + " |" for row in rows]
-    return sheet.getvalue(), "\n".join(lines) + "\n"
+    csv.writer(sheet, lineterminator="\n").writerows([_HEAD, *([_unformula(v) for v in row] for row in rows)])
+    lines = ["# Claims", "", "`cell` is the number beside a cell of the executed notebook.", ""]
+    lines += [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
+    return sheet.getvalue(), "\n".join([*lines, *(f"| {' | '.join(map(_line, row))} |" for row in rows), ""])
 
 
-def _claims(study: str, slot: str, notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
+def _claims(key: tuple[str, str], notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
     from workbench.reports.page import QUANTITIES
 
     for i, cell in enumerate(notebook["cells"], 1):
-        for output in cell.get("outputs", []):
-            for n in output.get("data", {}).get(QUANTITIES, ()):
-                claim = meanings.get(n["name"].partition("[")[0], n["name"])
-                where = cell.get("execution_count") or i
-                yield [study, slot, claim, where, *(n[f] for f in ("name", "value", "low", "high", "unit", "rtol"))]
-
-
-def meanings(document: Path) -> dict[str, str]:
-    """Read what each recorded quantity says from docs/results.md; empty where there is none."""
-    text = document.read_text("utf-8") if document.is_file() else ""
-    found = {}
-    for names, meaning in re.findall(r"^\| (`.+`) \|.*\| (.+) \|$", text, re.MULTILINE):
-        found.update(dict.fromkeys(re.findall(r"`(\w+)", names), meaning))
-    return found
+        for n in (n for output in cell.get("outputs", []) for n in output.get("data", {}).get(QUANTITIES, ())):
+            claim = meanings.get(n["name"].partition("[")[0], n["name"])
+            yield [*key, claim, cell.get("execution_count") or i, *(n[field] for field in _HEAD[4:])]
 
 
 def citation(facts: Mapping[str, Any]) -> str:
     """Write CITATION.cff."""
     title = f"Telecom-CRM research: {', '.join(dict.fromkeys(s['study'] for s in facts['slots']))}"
     return (
-        "cff-version: 1.2.0\nmessage: Please cite this bundle as below.\ntype: dataset\n"
+        "cff-version: 1.2.0\nmessage: Please cite this bundle as below.\ntype: dataset\nlicense: MIT\n"
         f"title: {json.dumps(title, ensure_ascii=False)}\nversion: {json.dumps(facts['workbench'])}\n"
-        f"date-released: {json.dumps(facts['finished'][:10])}\nlicense: MIT\nauthors:\n  - name: {AUTHORS}\n"
+        f"date-released: {json.dumps(facts['finished'][:10])}\nauthors:\n  - name: {AUTHORS}\n"
     )
 
 
 def metadata(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     """Describe a bundle as RO-Crate 1.1 with a CreateAction a report (Process Run Crate 0.5)."""
-
-    def reference(names: Any) -> list[dict[str, str]]:
-        return [{"@id": n if n.startswith("#") else quote(n)} for n in names]
-
-    actions, inputs = [], [n for n in files if n.startswith("data/")]
-    for i, slot in enumerate(facts["slots"], 1):
-        made = [n for n in files if n.startswith(f"results/{slot['study']}/{slot['slot']}/")]
-        actions.append({
-            "@id": f"#run-{i}", "@type": "CreateAction", "name": f"Run of {slot['study']}/{slot['slot']}",
-            "description": f"workbench run {slot['study']}"
-            + "".join(f" -p {k}={v}" for k, v in slot["changed"].items()),
-            "endTime": slot["finished"].replace(" ", "T"), "instrument": {"@id": "#workbench"},
-            "agent": {"@id": "#authors"}, "object": reference([f"notebooks/{slot['study']}.ipynb", *inputs]),
-            "result": reference(made), "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
-        })  # fmt: skip
+    shown = {name: content for name, content in files.items() if not name.startswith("code/")}
+    inputs = [name for name in shown if name.startswith("data/")]
+    actions = [
+        {"@id": f"#run-{i}", "@type": "CreateAction", "name": f"Run of {s['study']}/{s['slot']}",
+         "description": " ".join([f"workbench run {s['study']}", *(f"-p {k}={v}" for k, v in s["changed"].items())]),
+         "endTime": s["finished"].replace(" ", "T"), "instrument": {"@id": "code/"}, "agent": {"@id": "#authors"},
+         "object": _ids([f"notebooks/{s['study']}.ipynb", *inputs]),
+         "result": _ids(n for n in shown if n.startswith(f"results/{s['study']}/{s['slot']}/"))}
+        for i, s in enumerate(facts["slots"], 1)
+    ]  # fmt: skip
     graph = [
         {"@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
          "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"}},
         {"@id": "./", "@type": "Dataset", "name": "Reports of the telecom-CRM research workbench",
          "description": "Reports with all that made them, to be run again and compared.",
          "datePublished": facts["finished"].replace(" ", "T"), "license": {"@id": "https://spdx.org/licenses/MIT"},
-         "conformsTo": {"@id": PROFILE}, "hasPart": reference(files), "mentions": reference(a["@id"] for a in actions)},
+         "conformsTo": {"@id": PROFILE}, "hasPart": _ids(["code/", *shown]),
+         "mentions": [{"@id": action["@id"]} for action in actions]},
         {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
         {"@id": "https://spdx.org/licenses/MIT", "@type": "CreativeWork", "name": "MIT License"},
         {"@id": "#authors", "@type": "Organization", "name": AUTHORS},
-        {"@id": "#workbench", "@type": "SoftwareApplication", "name": "telecom-workbench",
-         "softwareVersion": facts["workbench"], "sha256": facts["code"]},
+        {"@id": "code/", "@type": ["Dataset", "SoftwareApplication"], "name": "telecom-workbench",
+         "softwareVersion": facts["workbench"], "description": f"The program; sha256 of it: {facts['code']}"},
         *actions,
-        *({"@id": quote(n), "@type": "File", "name": n, "contentSize": str(len(content)),
-           "encodingFormat": _TYPES.get(Path(n).suffix, "text/plain")} for n, content in files.items()),
+        *({"@id": quote(n), "@type": "File", "name": n, "contentSize": str(len(c))} for n, c in shown.items()),
     ]  # fmt: skip
     context = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
     return json.dumps({"@context": context, "@graph": graph}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _ids(names: Any) -> list[dict[str, str]]:
+    return [{"@id": quote(name)} for name in names]
 
 
 def _line(value: Any) -> str:

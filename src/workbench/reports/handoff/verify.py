@@ -12,18 +12,20 @@ import tempfile
 import time
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, named
+from workbench.project import project_root
 from workbench.reports.compare import Comparison, compare, read_report
-from workbench.reports.handoff.bundle import FORMAT, SUMS, code_hash, environment, file_hash, is_safe, pack, program
+from workbench.reports.handoff import bundle
+from workbench.reports.slots import read_manifest
 
 LARGEST = 2**30
-_KEY = "pseudonyms of a verification, no secret"
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys
 def _deny(event, given):
@@ -49,30 +51,16 @@ class NotRun(WorkbenchError):
 class Verification:
     """What a verification found.
 
-    Attributes
-    ----------
-    code : int
-        0 same, 1 differs, 2 could not run, 3 tampered.
-    headline : str
-        The finding in a sentence.
-    sha256 : str
-        Of the file.
-    environment : tuple of str
-        Libraries of another version than those that made the numbers.
-    notes : tuple of str
-        What differs and does not count.
-    reports : dict
-        Comparison by report.
-    seconds : float
+    `code` is 0 same, 1 differs, 2 could not run, 3 tampered; `environment` are libraries of another version than
+    those that made the numbers, `notes` what differs and does not count.
     """
 
     code: int
     headline: str
-    sha256: str = ""
+    sha256: str
     environment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    reports: Mapping[str, Comparison] | None = None
-    seconds: float = 0.0
+    reports: Mapping[str, Comparison] = field(default_factory=dict)
 
 
 def verify(
@@ -81,25 +69,23 @@ def verify(
     data: Path | None = None,
     allow_environment: bool = False,
     timeout: float = 1800,
-    jobs: int | None = None,
+    jobs: int = 0,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Verification:
     """Check a bundle, run its notebooks again without network, and compare.
 
     Parameters
     ----------
-    file : Path
     data : Path, optional
         Folder with the raw extracts, or with a folder of them for each source.
     allow_environment : bool
         Let libraries of another version count as the same.
     timeout, jobs
-        Seconds for a notebook, and notebooks at a time.
-    progress : callable
-        Called with a line of text before each step.
+        Seconds for a notebook, and notebooks at a time (0: one per processor).
     """
-    began = time.monotonic()
-    digest = ""
+    began, digest = time.monotonic(), ""
+    differing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     try:
         with file.open("rb") as stream:
             content = stream.read(LARGEST + 1)
@@ -107,132 +93,55 @@ def verify(
         files = unpack(content)
         facts = _facts(files)
         differing, notes = _environment(files)
-        reports = _compared(files, facts, data, timeout, jobs, progress)
+        reports = _run_again(files, facts, data, [f"--timeout={timeout}", *[f"--jobs={jobs}"] * (jobs > 0)], progress)
     except Tampered as error:
         return Verification(3, f"tampered: {error}", digest)
     except (NotRun, OSError) as error:
-        return Verification(2, f"could not run: {error}", digest, seconds=time.monotonic() - began)
+        return Verification(2, f"could not run: {error}", digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
-    said = f"{'same' if same else 'differs'}: {numbers:,} numbers of {len(reports)} reports compared"
+    said = f"{'same' if same else 'differs'}: {numbers:,} numbers in {time.monotonic() - began:.0f} s"
     if differing:
         accepted = "accepted" if allow_environment else "which --allow-environment accepts"
-        said += f"; another environment ({', '.join(differing[:3])}{' …' * (len(differing) > 3)}), {accepted}"
-    code = 0 if same and (not differing or allow_environment) else 1
-    return Verification(code, said, digest, differing, notes, reports, time.monotonic() - began)
+        said += f"; another environment ({', '.join(differing[:3])}{', …' * (len(differing) > 3)}), {accepted}"
+    return Verification(
+        int(not same or bool(differing and not allow_environment)), said, digest, differing, notes, reports
+    )
+
+
+def pairs(before: str, after: str) -> dict[str, Comparison]:
+    """Compare two sides, each STUDY/NAME, the folder of a report, or a bundle.
+
+    Reports are set beside those of the same name; where each side has only one, beside each other.
+    """
+    with ExitStack() as stack:
+        old, new = (stack.enter_context(_side(name)) for name in (before, after))
+        names = [*zip(old, new, strict=True)] if len(old) == len(new) == 1 else [(n, n) for n in old if n in new]
+        if not names:
+            raise WorkbenchError(f"'{before}' has {named(old)}, '{after}' has {named(new)}: no report in common.")
+        return {a if a == b else f"{a} and {b}": compare(read_report(old[a]), read_report(new[b])) for a, b in names}
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
-    """Give the files of a bundle by name, every byte of it checked.
-
-    Raises
-    ------
-    Tampered
-        If it is no whole zip, holds a name that leaves its folder, a link, a name twice, what is not listed or lacks
-        what is, or has a byte that its content does not account for.
-    """
-    if len(content) > LARGEST:
-        raise Tampered(f"it is larger than {LARGEST:,} bytes, as no bundle is.")
+    """Give the files of a bundle by name, every byte of it checked: see the refusals."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, len(content))
-            files = {entry.filename: archive.read(entry) for entry in entries}
+            _check_entries(archive.infolist(), len(content))
+            files = {entry.filename: archive.read(entry) for entry in archive.infolist()}
     except Tampered:
         raise
     except Exception as error:  # zipfile fails in many ways on what is not whole
         raise Tampered(f"it is no whole zip file ({type(error).__name__}: {error}).") from None
-    _check_sums(files)
-    if pack(files) != content:
+    sums = files.get(bundle.SUMS, b"").decode("utf-8", errors="replace").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
+    for name in sorted({*listed, *files} - {bundle.SUMS}):
+        if name not in files:
+            raise Tampered(f"the file {name!r} was removed.")
+        if hashlib.sha256(files[name]).hexdigest() != listed.get(name):
+            raise Tampered(f"the file {name!r} was {'changed' if name in listed else 'added'}.")
+    if bundle.pack(files) != content:
         raise Tampered("bytes outside of its files were changed: times, permissions, order, a comment or an addition.")
     return files
-
-
-def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
-    names = [entry.orig_filename for entry in entries]
-    folded = [unicodedata.normalize("NFC", name).casefold() for name in names]
-    for entry, name in zip(entries, names, strict=True):
-        if not is_safe(name):
-            raise Tampered(f"the name {name!r} leads outside of the folder, or does not exist on every system.")
-        if entry.external_attr >> 28 == 0xA:
-            raise Tampered(f"{name!r} is a link.")
-        if folded.count(unicodedata.normalize("NFC", name).casefold()) > 1:
-            raise Tampered(f"the name {name!r} is there twice.")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise Tampered(f"{name!r} is compressed or encrypted, as no file of a bundle is.")
-    if sum(entry.file_size for entry in entries) > size:
-        raise Tampered("its files claim more bytes than it has.")
-
-
-def _check_sums(files: Mapping[str, bytes]) -> None:
-    listed = {}
-    for line in files.get(SUMS, b"").decode("utf-8", errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
-        listed[name] = digest
-    if missing := sorted(set(listed) - set(files)):
-        raise Tampered(f"the file {missing[0]!r} was removed.")
-    if added := sorted(set(files) - set(listed) - {SUMS}):
-        raise Tampered(f"the file {added[0]!r} is not in {SUMS}.")
-    for name, digest in listed.items():
-        if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise Tampered(f"the file {name!r} was changed.")
-
-
-def _facts(files: Mapping[str, bytes]) -> dict[str, Any]:
-    try:
-        facts = json.loads(files["bundle.json"])
-        if facts["format"] > FORMAT:
-            raise NotRun(f"it is of format {facts['format']}; this program reads up to {FORMAT}. Use a newer one.")
-        if facts["code"] != code_hash(files):
-            raise Tampered("the program in code/ is not the one that bundle.json names.")
-        return facts
-    except (KeyError, TypeError, ValueError) as error:
-        raise Tampered(f"bundle.json does not describe it ({type(error).__name__}: {error}).") from None
-
-
-def _environment(files: Mapping[str, bytes]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Compare the environment: what counts as another one, and what is worth a note."""
-    made = json.loads(files["environment.json"])
-    here = environment("".join(f"{name}==\n" for name in made["packages"]))
-    differing = [
-        f"{name} {version} → {here['packages'].get(name, 'not installed')}"
-        for name, version in made["packages"].items()
-        if here["packages"].get(name) != version
-    ]
-    python = [e["python"].split(".") for e in (made, here)]
-    said = f"Python {made['python']} → {here['python']}"
-    if python[0][:2] != python[1][:2]:
-        differing.insert(0, said)
-    notes = [said] if python[0] != python[1] and python[0][:2] == python[1][:2] else []
-    if made["platform"] != here["platform"]:
-        notes.append(f"{made['platform']} → {here['platform']}")
-    if code_hash(program()) != code_hash(files):
-        notes.append("the workbench installed here is another version; the bundle's own was run")
-    return tuple(differing), tuple(notes)
-
-
-def _compared(
-    files: Mapping[str, bytes], facts: Mapping[str, Any], data: Path | None, timeout: float, jobs: int | None,
-    progress: Callable[[str], None],
-) -> dict[str, Comparison]:  # fmt: skip
-    with unpacked(files) as root:
-        call = _caller(root)
-        for source, recipe in facts["sources"].items():
-            progress(f"data of {source}")
-            raw = _raw(source, recipe, root, data, call)
-            call("data", "ingest", source, "--raw", str(raw))
-        groups: dict[str, list[dict[str, Any]]] = {}
-        for slot in facts["slots"]:
-            groups.setdefault(json.dumps(slot["changed"], sort_keys=True), []).append(slot)
-        for group in groups.values():
-            studies = [slot["study"] for slot in group]
-            progress(f"running {', '.join(studies)}")
-            given = [part for k, v in group[0]["changed"].items() for part in ("-p", f"{k}={v}")]
-            # Kernels are plain ones wherever the program knows others.
-            plain = ["--kernel", "plain"] if b'"--kernel"' in files["code/workbench/cli.py"] else []
-            wanted = [f"--timeout={timeout}", *([f"--jobs={jobs}"] if jobs else [])]
-            call("run", *studies, *given, *plain, *wanted, good=(0, 1))
-        return {f"{s['study']}/{s['slot']}": _one(s, root) for s in facts["slots"]}
 
 
 @contextmanager
@@ -247,22 +156,96 @@ def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
         yield root
 
 
+@contextmanager
+def _side(name: str) -> Iterator[dict[str, Path]]:
+    path = Path(name)
+    if path.is_file():
+        with unpacked(unpack(path.read_bytes())) as root:
+            yield {f"{p.parent.name}/{p.name}": p for p in sorted((root / "results").glob("*/*"))}
+        return
+    folder = path.resolve() if (path / "manifest.json").is_file() else bundle.find_folder(name, project_root())
+    yield {f"{folder.parent.name}/{folder.name}": folder}
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
+    folded = Counter(unicodedata.normalize("NFC", entry.orig_filename).casefold() for entry in entries)
+    if size > LARGEST or sum(entry.file_size for entry in entries) > size:
+        raise Tampered("it is larger than any bundle, or its files claim more bytes than it has.")
+    for entry in entries:
+        name = entry.orig_filename
+        if not bundle.is_safe(name):
+            raise Tampered(f"the name {name!r} leads outside of the folder, or does not exist on every system.")
+        if entry.external_attr >> 28 != 0x8 or entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            raise Tampered(f"{name!r} is a link, compressed or encrypted, as no file of a bundle is.")
+        if folded[unicodedata.normalize("NFC", name).casefold()] > 1:
+            raise Tampered(f"the name {name!r} is there twice.")
+
+
+def _facts(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        facts = json.loads(files["bundle.json"])
+        if facts["format"] > bundle.FORMAT:
+            raise NotRun(f"it is of format {facts['format']}; this program reads up to {bundle.FORMAT}.")
+        if facts["code"] != bundle.code_hash(files):
+            raise Tampered("the program in code/ is not the one that bundle.json names.")
+        return facts
+    except (KeyError, TypeError, ValueError) as error:
+        raise Tampered(f"bundle.json does not describe it ({type(error).__name__}: {error}).") from None
+
+
+def _environment(files: Mapping[str, bytes]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare the environment: what counts as another one, and what is worth a note."""
+    made = json.loads(files["environment.json"])
+    here = bundle.environment(made["packages"])
+    pairs = ((name, v, here["packages"].get(name, "not installed")) for name, v in made["packages"].items())
+    differing = [f"{name} {old} → {new}" for name, old, new in pairs if old != new]
+    notes = []
+    if made["python"] != here["python"]:
+        minor = made["python"].split(".")[:2] != here["python"].split(".")[:2]
+        (differing if minor else notes).insert(0, f"Python {made['python']} → {here['python']}")
+    if made["platform"] != here["platform"]:
+        notes.append(f"{made['platform']} → {here['platform']}")
+    if bundle.code_hash(bundle.program()) != bundle.code_hash(files):
+        notes.append("the workbench here is another version than that of the bundle, which was run")
+    return tuple(differing), tuple(notes)
+
+
+def _run_again(
+    files: Mapping[str, bytes], facts: Mapping[str, Any], data: Path | None, options: list[str],
+    progress: Callable[[str], None],
+) -> dict[str, Comparison]:  # fmt: skip
+    if b'"--kernel"' in files["code/workbench/cli.py"]:
+        options = [*options, "--kernel=plain"]  # never one that was forked
+    with unpacked(files) as root:
+        call = _caller(root)
+        for source, recipe in facts["sources"].items():
+            progress(f"data of {source}")
+            call("data", "ingest", source, "--raw", str(_raw(source, recipe, root, data, call)))
+        groups: dict[str, list[Mapping[str, Any]]] = {}
+        for slot in facts["slots"]:
+            groups.setdefault(json.dumps(slot["changed"], sort_keys=True), []).append(slot)
+        for group in groups.values():
+            studies = [slot["study"] for slot in group]
+            progress(f"running {', '.join(studies)}")
+            given = [part for k, v in group[0]["changed"].items() for part in ("-p", f"{k}={v}")]
+            call("run", *studies, *given, *options, good=(0, 1))
+        return {f"{s['study']}/{s['slot']}": _compared(s["study"], s["slot"], root) for s in facts["slots"]}
+
+
 def _caller(root: Path) -> Callable[..., None]:
     """Give what calls the bundle's own command, without network, history, locale or time zone of this machine."""
-    (root / "guard").mkdir()
+    for name in ("guard", "home"):
+        (root / name).mkdir()
     (root / "guard" / "sitecustomize.py").write_text(_GUARD, encoding="utf-8")
-    (root / "home").mkdir()
-    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
-    nowhere = dict.fromkeys(
-        ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
-    )
-    alone = {k: os.environ[k] for k in kept if k in os.environ} | nowhere | {
-        "HOME": str(root / "home"), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1",
-        "PYTHONNOUSERSITE": "1", "PYTHONPATH": os.pathsep.join([str(root / "guard"), str(root / "code")]),
-        "WORKBENCH_HOME": str(root), "WORKBENCH_KEY": _KEY, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    alone = {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH") if k in os.environ} | {
+        "HOME": str(root / "home"), "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": os.pathsep.join([str(root / "guard"), str(root / "code")]), "WORKBENCH_HOME": str(root),
+        "WORKBENCH_KEY": "of a verification, and no secret", **dict.fromkeys(names, "http://127.0.0.1:9"),
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
 
-    def call(*arguments: str, good: Iterable[int] = (0,)) -> None:
+    def call(*arguments: str, good: tuple[int, ...] = (0,)) -> None:
         command = [sys.executable, "-P", "-m", "workbench", *arguments]
         done = subprocess.run(command, cwd=root, env=alone, capture_output=True, text=True, encoding="utf-8")
         if done.returncode not in good:
@@ -274,37 +257,28 @@ def _caller(root: Path) -> Callable[..., None]:
 
 def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, call: Callable[..., None]) -> Path:
     """Give the folder of a source's raw extracts: the receiver's if they are the same, else made from the recipe."""
-    given = [p for p in (data / source, data) if p.is_dir()] if data else []
-    wrong = ""
-    for folder in given:
-        wrong = next((n for n, f in recipe["files"].items() if not _is(folder / n, f["sha256"])), "")
-        if not wrong:
+
+    def wrong(folder: Path) -> str:
+        return next((n for n, f in recipe["files"].items() if bundle.file_hash(folder / n) != f["sha256"]), "")
+
+    for folder in (data / source, data) if data else ():
+        if not wrong(folder):
             return folder.resolve()
     if recipe["kind"] == "sample":
         call("data", "sample", "--customers", str(recipe["customers"]), "--seed", str(recipe["seed"]))
         folder = root / "data" / "raw" / "sample"
-        wrong = next((n for n, f in recipe["files"].items() if not _is(folder / n, f["sha256"])), "")
-        if wrong:
-            raise NotRun(f"'{wrong}' of the sample operator is not made here with the same bytes.")
+        if name := wrong(folder):
+            raise NotRun(f"'{name}' of the sample operator has other bytes when it is made here.")
         return folder
-    if wrong:
-        raise NotRun(f"'{wrong}' of source '{source}' in --data is missing, or is not the file that was reported on.")
-    raise NotRun(
-        f"it needs the raw extracts of source '{source}', which are not in it. Name their folder: --data FOLDER."
-    )
+    if data is None:
+        raise NotRun(f"it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER.")
+    name = wrong(data / source if (data / source).is_dir() else data)
+    raise NotRun(f"'{name}' of source '{source}' is not in {data}, or is another file than was reported on.")
 
 
-def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and file_hash(path) == digest
-
-
-def _one(slot: Mapping[str, Any], root: Path) -> Comparison:
-    handed = root / "results" / slot["study"] / slot["slot"]
-    again = root / "reports" / "site" / slot["study"] / slot["slot"]
-    try:
-        manifest = json.loads((again / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        manifest = {"status": "no report", "error": "no report was made"}
-    if manifest["status"] != "done":
-        raise NotRun(f"{slot['study']}/{slot['slot']}: {manifest.get('error')}")
-    return compare(read_report(handed), read_report(again))
+def _compared(study: str, slot: str, root: Path) -> Comparison:
+    again = root / "reports" / "site" / study / slot
+    manifest = read_manifest(again)
+    if manifest.get("status") != "done":
+        raise NotRun(f"{study}/{slot}: {manifest.get('error', 'it left no report')}")
+    return compare(read_report(root / "results" / study / slot), read_report(again))
