@@ -41,7 +41,7 @@ def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
 @click.option("--allow-environment", is_flag=True, help="Let libraries of another version count as the same.")
 @click.option("--page", type=_FILE, help="Page to write.  [default: FILE.html, or in the current folder]")
 @click.option("--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds per study.")
-@click.option("--jobs", type=click.IntRange(min=1), default=0, help="Studies at a time.  [default: one per processor]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
 def verify(file: Path, page: Path | None, **options: Any) -> int:
     """Check a bundle and run it again, without network, in a temporary folder.
 

@@ -96,14 +96,17 @@ def read_report(folder: Path) -> Reading:
         answer = "\n".join("".join(o["data"]["text/plain"]) for o in answers)
         source = tuple(c["source"] for c in read_source(text) if "injected-parameters" not in c["tags"])
         shown = {t["name"]: t for t in gather(json.loads(text)).tables}
-        return Reading({str(row["name"]): row for row in rows}, shown, answer, dict(manifest), source)
+        numbers = {row["name"]: _checked(row) for row in rows}
+        if len(numbers) < len(rows):
+            raise ValueError("a number is there twice")
+        return Reading(numbers, shown, answer, dict(manifest), source)
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = f"'{folder.parent.name}/{folder.name}' is no whole report ({type(error).__name__}: {error})."
         raise WorkbenchError(f"{said} Run it again.") from error
 
 
 def compare(before: Reading, after: Reading) -> Comparison:
-    """Set two reports side by side; the tolerance is that of the first."""
+    """Set two reports side by side; of two tolerances for a number the stricter holds."""
     names = dict.fromkeys([*before.numbers, *after.numbers])
     numbers = tuple(_number(name, before.numbers.get(name), after.numbers.get(name)) for name in names)
     cells: list[Change] = []
@@ -112,9 +115,9 @@ def compare(before: Reading, after: Reading) -> Comparison:
         if old is None or new is None:
             cells.append(_presence(f"table {name}", old and {"value": "a table"}, new and {"value": "a table"}))
         else:
-            cells += _cells(name, old, new, _tolerance(old, before.numbers.values()))
+            cells += _cells(name, old, new, _tolerance(new, after.numbers.values()))
     if before.answer != after.answer:
-        loosest = max([RTOL, *(float(n["rtol"]) for n in before.numbers.values())])
+        loosest = max([RTOL, *(float(n["rtol"]) for n in after.numbers.values())])
         status = WITHIN if _alike(before.answer, after.answer, loosest) else DIFFERS
         cells.append(Change("answer", status, {"value": before.answer}, {"value": after.answer}))
     compared = 1 + sum(len(t["rows"]) * len(t["columns"]) for t in before.tables.values())
@@ -139,6 +142,15 @@ def noise(before: Fields, after: Fields) -> str:
     return LOUD if upper["value"] - lower["value"] > arms else QUIET
 
 
+def _checked(row: Fields) -> Fields:
+    figures = (row["value"], row["rtol"], *(row[end] for end in ("low", "high") if row[end] is not None))
+    if not all(isinstance(f, (int, float)) for f in figures) or not all(
+        isinstance(row[k], str) for k in ("name", "unit")
+    ):
+        raise ValueError(f"number {row['name']!r} is not a number")
+    return row
+
+
 def _presence(name: str, old: Fields | None, new: Fields | None) -> Change:
     return Change(name, NEW if old is None else MISSING, old, new)
 
@@ -149,7 +161,8 @@ def _number(name: str, old: Fields | None, new: Fields | None) -> Change:
     fields = ("value", "low", "high")
     # An estimate near nothing is judged by the width of its interval.
     size = max(abs(old["value"]), *(abs(old[f] - old["value"]) for f in fields if old[f] is not None))
-    if old["unit"] != new["unit"] or not all(_close(old[f], new[f], float(old["rtol"]), size) for f in fields):
+    rtol = min(float(old["rtol"]), float(new["rtol"]))
+    if old["unit"] != new["unit"] or not all(_close(old[f], new[f], rtol, size) for f in fields):
         return Change(name, DIFFERS, old, new, noise(old, new))
     return Change(name, SAME if all(old[f] == new[f] for f in fields) else WITHIN, old, new)
 

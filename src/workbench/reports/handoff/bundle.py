@@ -23,7 +23,7 @@ from typing import Any
 import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.handoff import crate, scan
-from workbench.reports.slots import PACKAGE, Slot, find_slots, find_studies, is_done, read_manifest
+from workbench.reports.slots import PACKAGE, Slot, find_slots, find_studies, read_manifest
 
 FORMAT = 1
 SUMS = "SHA256SUMS"
@@ -58,32 +58,32 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
         If a report is not there, failed, or was made by other code, data or libraries than are here now; or if
         something must not leave the house: customers, secrets, paths, cells that are too small.
     """
-    chosen = list({slot.key: slot for slot in (_slot(name, root) for name in slots)}.values())
-    manifests = [read_manifest(slot.folder(root)) for slot in chosen]
-    sources = sorted({str(s.parameters["source"]) for s in chosen if s.data_version})
-    files = {f"results/{'/'.join(s.key)}/{n}": (s.folder(root) / n).read_bytes() for s in chosen for n in REPORT}
-    files |= _inputs(chosen, sources, root) | program()
+    chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
+    manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
+    sources = sorted({str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version})
+    files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p in chosen for n in REPORT}
+    files |= _inputs(chosen.values(), sources, root) | program()
     if wrong := [name for name in files if not is_safe(name)]:
         raise WorkbenchError(f"the file name {wrong[0]!r} does not exist on every system. Rename it.")
     facts = {
         "format": FORMAT,
         "workbench": workbench.__version__,
         "code": code_hash(files),
-        "finished": max(m["finished"] for m in manifests),
+        "finished": max(m["finished"] for m in manifests.values()),
         "minimum": minimum,
         "slots": [
-            {"study": m["study"], "slot": m["slot"], "headline": m["headline"], "finished": m["finished"]}
-            | {"changed": {p["name"]: p["value"] for p in m["parameters"] if p["changed"]}}
-            for m in manifests
+            {"name": name, "study": slot.study.name, "changed": _changed(slot)}
+            | {key: manifest[key] for key in ("headline", "finished")}
+            for (name, manifest), slot in zip(manifests.items(), chosen.values(), strict=True)
         ],
         "sources": {source: _data(source, root) for source in sources},
     }
     files |= {name: text.encode() for name, text in _about(facts, files, root).items()}
     files["ro-crate-metadata.json"] = crate.metadata(facts, files).encode()
-    secret = scan.secrets((v for slot in chosen for v in slot.parameters.values()), root)
+    secret = scan.secrets((v for slot in chosen.values() for v in slot.parameters.values()), root)
     scan.refuse(files, root=root, minimum=minimum, secret=secret)
     packed = pack(sealed(files))
-    names = "-".join(dict.fromkeys(slot.study.name for slot in chosen))
+    names = "-".join(dict.fromkeys(slot.study.name for slot in chosen.values()))
     path = out or root / "dist" / f"handoff-{names[:60]}.zip"
     write_whole(path, packed)
     return Bundle(path, hashlib.sha256(packed).hexdigest(), len(files) + 1, len(packed))
@@ -180,21 +180,27 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _slot(name: str, root: Path) -> Slot:
-    """Find a slot whose report is what would be made here and now."""
-    place = find_folder(name, root)
+def _slot(place: Path, root: Path) -> Slot:
+    """Give the slot of a published report, if that is what would be made here and now."""
     manifest = read_manifest(place)
-    given = {p["name"]: p["value"] for p in manifest.get("parameters", []) if p.get("changed")}
-    slot = find_slots([place.parent.name], given, root)[0]
+    values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
+    slot = find_slots([place.parent.name], values, root)[0]
     made = manifest.get("versions", {})
     now = environment(made)["packages"] | {"python": platform.python_version()}
-    if slot.name != place.name or not is_done(slot, root) or any(now.get(k, v) != v for k, v in made.items()):
-        command = " ".join(["workbench run", slot.study.name, *(f"-p {k}={v}" for k, v in given.items()), "--force"])
+    current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
+    if not current or any(now.get(name, v) != v for name, v in made.items()):
+        command = " ".join(["workbench run", slot.study.name, *(f"-p {k}={v}" for k, v in _changed(slot).items())])
         raise WorkbenchError(
             f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
-            f"program, lock or library than are here now. Run: {command}"
+            f"program, lock or library than are here now. Run: {command} --force"
         )
     return slot
+
+
+def _changed(slot: Slot) -> dict[str, Any]:
+    """Give the parameters that are not as declared."""
+    declared = {p.name: p.default for p in slot.study.parameters}
+    return {name: value for name, value in slot.parameters.items() if value != declared[name]}
 
 
 def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[str, bytes]:
@@ -205,8 +211,7 @@ def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[s
 
 
 def _about(facts: Mapping[str, Any], files: Mapping[str, bytes], root: Path) -> dict[str, str]:
-    keys = [(s["study"], s["slot"]) for s in facts["slots"]]
-    notebooks = {key: json.loads(files[f"results/{'/'.join(key)}/report.ipynb"]) for key in keys}
+    notebooks = {s["name"]: json.loads(files[f"results/{s['name']}/report.ipynb"]) for s in facts["slots"]}
     sheet, text = crate.claims(notebooks, root / "docs" / "results.md")
     locked = re.findall(r"^([\w.-]+)==", files.get("requirements.lock", b"").decode(), re.MULTILINE)
     return {

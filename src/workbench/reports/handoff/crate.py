@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 AUTHORS = "The telecom-CRM research workbench authors"
-_HEAD = ("study", "slot", "claim", "cell", "name", "value", "low", "high", "unit", "rtol")
+_HEAD = ("report", "claim", "cell", "name", "value", "low", "high", "unit", "rtol")
 _README = """# Handoff: {studies}
 
 Reports with all that made them, handed over so that others can prove that the numbers hold.
@@ -65,14 +65,14 @@ def readme(facts: Mapping[str, Any]) -> str:
         )
     return _README.format(
         studies=", ".join(dict.fromkeys(s["study"] for s in facts["slots"])),
-        answers="\n".join(f"- {_line(s['study'])}/{_line(s['slot'])}: {_line(s['headline'])}" for s in facts["slots"]),
+        answers="\n".join(f"- {_line(s['name'])}: {_line(s['headline'])}" for s in facts["slots"]),
         option=" --data FOLDER" * bool(asked),
         data=data,
         minimum=facts["minimum"],
     )
 
 
-def claims(reports: Mapping[tuple[str, str], Mapping[str, Any]], document: Path) -> tuple[str, str]:
+def claims(reports: Mapping[str, Mapping[str, Any]], document: Path) -> tuple[str, str]:
     """Give the claims of executed notebooks as CSV and markdown: what is claimed, in which cell, and how exactly.
 
     What a number says is read from the document of recorded quantities, where there is one.
@@ -80,7 +80,7 @@ def claims(reports: Mapping[tuple[str, str], Mapping[str, Any]], document: Path)
     text, meanings = document.read_text("utf-8") if document.is_file() else "", {}
     for names, meaning in re.findall(r"^\| (`.+`) \|.*\| (.+) \|$", text, re.MULTILINE):
         meanings |= dict.fromkeys(re.findall(r"`(\w+)", names), meaning)
-    rows = [row for key, notebook in reports.items() for row in _claims(key, notebook, meanings)]
+    rows = [row for name, notebook in reports.items() for row in _claims(name, notebook, meanings)]
     sheet = io.StringIO()
     csv.writer(sheet, lineterminator="\n").writerows([_HEAD, *([_unformula(v) for v in row] for row in rows)])
     lines = ["# Claims", "", "`cell` is the number beside a cell of the executed notebook.", ""]
@@ -88,13 +88,13 @@ def claims(reports: Mapping[tuple[str, str], Mapping[str, Any]], document: Path)
     return sheet.getvalue(), "\n".join([*lines, *(f"| {' | '.join(map(_line, row))} |" for row in rows), ""])
 
 
-def _claims(key: tuple[str, str], notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
+def _claims(report: str, notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
     from workbench.reports.page import QUANTITIES
 
     for i, cell in enumerate(notebook["cells"], 1):
         for n in (n for output in cell.get("outputs", []) for n in output.get("data", {}).get(QUANTITIES, ())):
             claim = meanings.get(n["name"].partition("[")[0], n["name"])
-            yield [*key, claim, cell.get("execution_count") or i, *(n[field] for field in _HEAD[4:])]
+            yield [report, claim, cell.get("execution_count") or i, *(n[field] for field in _HEAD[3:])]
 
 
 def citation(facts: Mapping[str, Any]) -> str:
@@ -112,11 +112,11 @@ def metadata(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     shown = {name: content for name, content in files.items() if not name.startswith("code/")}
     inputs = [name for name in shown if name.startswith("data/")]
     actions = [
-        {"@id": f"#run-{i}", "@type": "CreateAction", "name": f"Run of {s['study']}/{s['slot']}",
+        {"@id": f"#run-{i}", "@type": "CreateAction", "name": f"Run of {s['name']}",
          "description": " ".join([f"workbench run {s['study']}", *(f"-p {k}={v}" for k, v in s["changed"].items())]),
          "endTime": s["finished"].replace(" ", "T"), "instrument": {"@id": "code/"}, "agent": {"@id": "#authors"},
          "object": _ids([f"notebooks/{s['study']}.ipynb", *inputs]),
-         "result": _ids(n for n in shown if n.startswith(f"results/{s['study']}/{s['slot']}/"))}
+         "result": _ids(n for n in shown if n.startswith(f"results/{s['name']}/"))}
         for i, s in enumerate(facts["slots"], 1)
     ]  # fmt: skip
     graph = [

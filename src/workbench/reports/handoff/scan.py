@@ -45,7 +45,7 @@ def secrets(declared: Iterable[Any], root: Path) -> dict[str, str]:
     for reference in map(str, declared):
         kind, _, where = reference.partition(":")
         if kind == "file" and (root / where).is_file():
-            found[reference] = (root / where).read_text("utf-8", errors="replace").strip()
+            found[reference] = (root / where).read_text("utf-8", errors="replace").partition("\n")[0].strip()
         elif kind == "env":
             found[reference] = os.environ.get(where, "")
     return {reference: value for reference, value in found.items() if value}

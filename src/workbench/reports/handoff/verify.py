@@ -69,7 +69,7 @@ def verify(
     data: Path | None = None,
     allow_environment: bool = False,
     timeout: float = 1800,
-    jobs: int = 0,
+    jobs: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Verification:
     """Check a bundle, run its notebooks again without network, and compare.
@@ -81,7 +81,7 @@ def verify(
     allow_environment : bool
         Let libraries of another version count as the same.
     timeout, jobs
-        Seconds for a notebook, and notebooks at a time (0: one per processor).
+        Seconds for a notebook, and notebooks at a time (None: one per processor).
     """
     began, digest = time.monotonic(), ""
     differing: tuple[str, ...] = ()
@@ -93,10 +93,12 @@ def verify(
         files = unpack(content)
         facts = _facts(files)
         differing, notes = _environment(files)
-        reports = _run_again(files, facts, data, [f"--timeout={timeout}", *[f"--jobs={jobs}"] * (jobs > 0)], progress)
+        reports = _run_again(
+            files, facts, data, [f"--timeout={timeout}", *([f"--jobs={jobs}"] if jobs else [])], progress
+        )
     except Tampered as error:
         return Verification(3, f"tampered: {error}", digest)
-    except (NotRun, OSError) as error:
+    except (WorkbenchError, OSError) as error:
         return Verification(2, f"could not run: {error}", digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
@@ -229,7 +231,7 @@ def _run_again(
             progress(f"running {', '.join(studies)}")
             given = [part for k, v in group[0]["changed"].items() for part in ("-p", f"{k}={v}")]
             call("run", *studies, *given, *options, good=(0, 1))
-        return {f"{s['study']}/{s['slot']}": _compared(s["study"], s["slot"], root) for s in facts["slots"]}
+        return {slot["name"]: _compared(slot["name"], root) for slot in facts["slots"]}
 
 
 def _caller(root: Path) -> Callable[..., None]:
@@ -276,9 +278,17 @@ def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, 
     raise NotRun(f"'{name}' of source '{source}' is not in {data}, or is another file than was reported on.")
 
 
-def _compared(study: str, slot: str, root: Path) -> Comparison:
-    again = root / "reports" / "site" / study / slot
-    manifest = read_manifest(again)
-    if manifest.get("status") != "done":
-        raise NotRun(f"{study}/{slot}: {manifest.get('error', 'it left no report')}")
-    return compare(read_report(root / "results" / study / slot), read_report(again))
+def _compared(name: str, root: Path) -> Comparison:
+    """Compare a report with the new one of the same parameters, whatever folder that went to."""
+
+    def values(manifest: Mapping[str, Any]) -> dict[str, Any]:
+        return {p["name"]: p["value"] for p in manifest.get("parameters", [])}
+
+    handed = root / "results" / name
+    made = {
+        p.parent: read_manifest(p.parent) for p in (root / "reports/site" / handed.parent.name).glob("*/manifest.json")
+    }
+    again = next((p for p, manifest in made.items() if values(manifest) == values(read_manifest(handed))), None)
+    if again is None or made[again]["status"] != "done":
+        raise NotRun(f"{name}: {made[again]['error'] if again else 'it left no report'}")
+    return compare(read_report(handed), read_report(again))
