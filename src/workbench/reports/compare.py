@@ -244,4 +244,4 @@ def _said(number: Fields | None) -> str:
     if "shown" in number or not isinstance(number["value"], float):
         return str(number.get("shown", number["value"]))
     ends = [number.get("low"), number.get("high")]
-    return f"{number['value']:.6g}" + ("" if None in ends else f" ({ends[0]:.6g} to {ends[1]:.6g})")
+    return f"{number['value']:.9g}" + ("" if None in ends else f" ({ends[0]:.6g} to {ends[1]:.6g})")
