@@ -10,7 +10,7 @@ from rattler import MatchSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAME = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
-PIP_ONLY = {"pylopdf-fonts-zh-cn"}
+PIP_ONLY = {"pylopdf-fonts-zh-cn", "typst"}
 
 
 def _declared() -> dict[str, str]:

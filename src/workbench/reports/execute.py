@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
 import json
 import logging
 import os
@@ -23,11 +24,12 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.reports import lists, page, sheets, tables
+from workbench.reports import lists, page, pdf, sheets, tables
+from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.parameters import Value, as_code
+from workbench.reports.secrets import leaks
 from workbench.reports.slots import PACKAGE
 
-_LONGEST_SOCKET_FOLDER = 50
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -36,6 +38,8 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
+FORMATS = ("xlsx", "pdf")
+"""What a report may have beside its page, its notebook and its numbers."""
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
@@ -55,6 +59,10 @@ class Job:
         name, value, unit, meaning, changed of every parameter, for readers.
     timeout : float
         Seconds for the whole notebook.
+    preload : tuple of str
+        Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
     """
 
     study: str
@@ -68,6 +76,8 @@ class Job:
     values: dict[str, Value]
     declared: list[dict[str, Any]]
     timeout: float
+    preload: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True)
@@ -137,14 +147,21 @@ def run_job(job: Job) -> dict[str, Any]:
     _clean(notebook, job.root)
     if failure is None:
         manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
-        _write_report(job, notebook, said, manifest)
-    else:
+        try:
+            _write_report(job, notebook, said, manifest)
+        except WorkbenchError as error:
+            failure = _Failure(str(error))
+    if failure is not None:
         for half_done in job.folder.iterdir():
             half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
         manifest |= {"refused": failure.refused}
         _write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
+    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+        file, name = leaked[0]
+        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        return write_failed(job, message, time.monotonic() - started)
     return manifest
 
 
@@ -235,7 +252,7 @@ def _execute(notebook: Any, job: Job) -> Any:
             progress_bar=False,
             cwd=str(job.root),
             start_timeout=60,
-            kernel_manager_class=_kernel_manager(),
+            kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
             timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
             shutdown_kernel="immediate",
         )
@@ -273,27 +290,18 @@ def _read_so_far(path: Path) -> Any:
     return notebook
 
 
-def _kernel_manager() -> type:
-    """Make kernels of this very environment, spoken to through sockets in the worker's own folder."""
-    import uuid
+@functools.cache
+def _nursery(studies: tuple[str, ...]) -> Nursery:
+    return Nursery(studies)
 
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
 
-    folder = os.environ["JUPYTER_RUNTIME_DIR"]
-    sockets = os.name == "posix" and len(folder) <= _LONGEST_SOCKET_FOLDER
-
-    class Kernel(AsyncKernelManager):
-        def __init__(self, **options: Any) -> None:
-            options |= {"connection_file": str(Path(folder, f"{uuid.uuid4().hex[:12]}.json"))}
-            super().__init__(transport="ipc" if sockets else "tcp", **options)
-
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=50", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-    return Kernel
+def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+    if not studies:
+        return None
+    if not _nursery(studies).lives:
+        _nursery.cache_clear()
+    return _nursery(studies)
 
 
 def _failed_cell(notebook: Any, error: Any) -> _Failure:
@@ -366,12 +374,15 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
-    sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
-    links = [
-        {"href": "tables.xlsx", "text": "Tables (xlsx)"},
-        {"href": "results.json", "text": "Numbers (json)"},
-        {"href": "report.ipynb", "text": "Notebook"},
-    ]
+    links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
+    if "pdf" in job.formats:
+        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
+        links.insert(0, {"href": "report.pdf", "text": "PDF"})
+    if "xlsx" in job.formats:
+        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
+        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
     made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
     (job.folder / "index.html").write_text(made, encoding="utf-8")
 

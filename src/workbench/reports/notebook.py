@@ -241,18 +241,23 @@ def _literal_markdown(sentence: str) -> str:
     return "".join("\\" + c if c in r"\`*_{}[]()#!|$~" else c for c in escaped)
 
 
-def _font() -> str:
+def font_file() -> Path:
+    """Give the file of the font for Latin and Chinese text, Noto Sans SC as shipped with the environment."""
     from importlib.resources import files
 
-    from matplotlib import font_manager
-
     try:
-        path = Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
+        return Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
     except ModuleNotFoundError as error:
         raise WorkbenchError(
             "the font for Chinese text is not installed (package pylopdf-fonts-zh-cn). Build the environment "
             "again from requirements.lock."
         ) from error
+
+
+def _font() -> str:
+    from matplotlib import font_manager
+
+    path = font_file()
     name = font_manager.FontProperties(fname=path).get_name()
     if path not in {Path(f.fname) for f in font_manager.fontManager.ttflist}:
         font_manager.fontManager.addfont(path)

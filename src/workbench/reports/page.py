@@ -45,7 +45,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     contents = outline.entries if len(outline.entries) > 2 else []
     return _template("report.html").render(
         title=title,
-        language=_language(notebook),
+        language=language(notebook),
         facts=facts,
         links=links,
         blocks=blocks,
@@ -208,9 +208,10 @@ def _named_tokens(marked: str) -> str:
     return re.sub(rf'<span class="(?!(?:{known})")[a-z0-9]+">([^<]*)</span>', r"\1", marked)
 
 
-def _language(notebook: Mapping[str, Any]) -> str:
-    language = str(notebook["metadata"].get("language", "en"))
-    return language if re.fullmatch(r"[a-z]{2}", language) else "en"
+def language(notebook: Mapping[str, Any]) -> str:
+    """Give the two letters of the language that a notebook's metadata names, else English."""
+    named = str(notebook["metadata"].get("language", "en"))
+    return named if re.fullmatch(r"[a-z]{2}", named) else "en"
 
 
 def _figure(value: float | None) -> str:

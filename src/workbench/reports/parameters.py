@@ -5,7 +5,8 @@ The cell tagged `parameters` holds one annotated assignment a line::
     as_of: date = "2026-07-01"  # date: nothing that happened on or after this day is known
     top: float = 0.2  # share: the part of the customers that is called the top
 
-Types are str, int, float, bool, date (as text "YYYY-MM-DD") and Literal[...] for a choice.
+Types are str, int, float, bool, date (as text "YYYY-MM-DD"), secret (a reference, see `secrets`) and Literal[...] for a
+choice.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.reports.secrets import REFERENCE
 
 LONGEST_TEXT = 1000
-_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "date": str}
+_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "secret": str}
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
     "str": "text of one line",
@@ -33,6 +35,7 @@ _EXPECTED = {
     "float": "a number, such as 0.25",
     "bool": "true or false",
     "date": "a date as YYYY-MM-DD, such as 2026-07-01",
+    "secret": "a reference to a secret, env:NAME or file:PATH; its value never goes into a command or a file",
 }
 
 Value = str | int | float | bool
@@ -45,7 +48,7 @@ class Parameter:
     Attributes
     ----------
     name, type : str
-        Name, and one of str, int, float, bool, date.
+        Name, and one of str, int, float, bool, date, secret.
     default : str, int, float or bool
         Value that holds when none is given; dates are text.
     unit, meaning : str
@@ -90,7 +93,7 @@ class Parameter:
 
     def check(self, value: Any, *, shown: object = None) -> Value:
         """Give a value back if it is legal, else refuse it."""
-        shown = value if shown is None else shown
+        shown = "text that is none" if self.type == "secret" else value if shown is None else shown
         if not self._fits(value):
             raise WorkbenchError(f"parameter '{self.name}' is {_short(shown)}, but must be {_EXPECTED[self.type]}.")
         if self.choices and value not in self.choices:
@@ -108,7 +111,9 @@ class Parameter:
             return math.isfinite(value)
         if self.type == "date":
             return _is_date(value)
-        if self.type == "str":
+        if self.type == "secret" and value and not REFERENCE.fullmatch(value):
+            return False
+        if self.type in ("str", "secret"):
             return len(value) <= LONGEST_TEXT and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
         return True
 
@@ -291,5 +296,5 @@ def _type(annotation: ast.expr, where: str) -> tuple[str, tuple[Value, ...]]:
         kinds = {type(c).__name__ for c in choices}
         if len(kinds) == 1 and kinds <= {"str", "int"}:
             return kinds.pop(), choices
-    legal = "str, int, float, bool, date or Literal[...] of texts or whole numbers"
+    legal = "str, int, float, bool, date, secret or Literal[...] of texts or whole numbers"
     raise WorkbenchError(f"{where} the type '{text}'. Types are {legal}.")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from workbench.reports.slots import read_manifest
 
 TITLE = "Reports"
-FILES = (("tables.xlsx", "xlsx"), ("report.ipynb", "notebook"), ("results.json", "results"))
+FILES = (("tables.xlsx", "xlsx"), ("report.pdf", "PDF"), ("report.ipynb", "notebook"), ("results.json", "results"))
 
 
 def write_site(root: Path) -> Path:

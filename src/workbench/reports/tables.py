@@ -126,16 +126,20 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
         "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
         for row in rows
     )
+    return (
+        f'<div class="table"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def caption(table: Mapping[str, Any], longest: int | None) -> str:
+    """Give the caption with what the reader does not see: rows beyond `longest`, rows suppressed."""
     note = ""
     if longest is not None and len(table["rows"]) > longest:
         note = f" The first {longest} of {len(table['rows']):,} rows; all are in the sheet '{table['name']}'."
     if table["suppressed"]:
         note += f" Rows on fewer than {table['minimum']} are suppressed."
-    caption = html.escape(table["caption"] + note)
-    return (
-        f'<div class="table"><table>\n<caption>{caption}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
-    )
+    return table["caption"] + note
 
 
 def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:

@@ -1,0 +1,132 @@
+"""Forked kernels give what plain ones give, and none outlives the run."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from workbench.reports.execute import Job
+from workbench.reports.kernels import FORKS
+from workbench.reports.workers import Workers
+
+pytestmark = pytest.mark.skipif(not FORKS, reason="skipped: kernels are forked on Linux only")
+
+SAY = """
+import os, subprocess, sys
+import numpy as np
+import pandas as pd
+from workbench.reports.notebook import answer, record, show_figure, show_table, use_theme
+from workbench.result import Quantity
+use_theme()
+show_table(pd.DataFrame({"a": [1.5, 2]}), name="t", caption="表")
+answer("北京 rose.")
+record(Quantity("mean", float(np.random.default_rng(1).normal()), "yuan"))
+assert np.random.randint(2**31) != np.random.RandomState(0).randint(2**31)
+assert subprocess.run([sys.executable, "-c", "raise SystemExit(3)"]).returncode == 3
+assert __name__ == "__main__" and os.environ["WORKBENCH_HOME"]
+"""
+FIGURE = """
+from matplotlib import pyplot as plt
+figure, ax = plt.subplots()
+ax.plot([1, 2], [3, 1], label="北京")
+show_figure(ax, name="line", caption="Line.", alt="A line that falls from 3 to 1.")
+"""
+
+
+def _job(tmp_path: Path, name: str, *sources: str, timeout: float = 60.0) -> Job:
+    notebook = tmp_path / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(s.strip()) for s in sources]), notebook)
+    folder = tmp_path / f"made-{name}"
+    folder.mkdir()
+    return Job(name, name, "default", "0", "", notebook, tmp_path, folder, {}, [], timeout, ("none",))
+
+
+def _made(jobs: list[Job]) -> dict[str, dict]:
+    with Workers(1, patience=100) as workers:
+        return {job.study: manifest for job, manifest in workers.run(jobs)}
+
+
+def test_forked_reports_are_the_plain_ones(tmp_path):
+    """Numbers, tables and notebook are the same to the byte, and so is the page but for its time."""
+    forked = _job(tmp_path, "forked", SAY, FIGURE)
+    plain = replace(forked, study="plain", folder=tmp_path / "made-plain", preload=())
+    plain.folder.mkdir()
+    made = _made([forked, plain])
+    assert {m["status"] for m in made.values()} == {"done"}, made
+    for name in ("results.json", "report.ipynb"):
+        assert (forked.folder / name).read_bytes() == (plain.folder / name).read_bytes(), name
+
+
+def test_a_kernel_that_dies_hangs_or_prints_costs_its_own_slot(tmp_path):
+    """The next kernel is forked as if nothing had been."""
+    die = _job(tmp_path, "die", "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)")
+    hang = _job(tmp_path, "hang", "import time", "time.sleep(60)", timeout=2.0)
+    loud = _job(tmp_path, "loud", "import os", "os.write(1, b'{}')", "os.system('echo {}')", "1 / 0")
+    good = _job(tmp_path, "good", SAY)
+    made = _made([die, hang, loud, good])
+    assert "died" in made["die"]["error"]
+    assert "longer than" in made["hang"]["error"]
+    assert "ZeroDivisionError" in made["loud"]["error"]
+    assert made["good"]["status"] == "done", made["good"]
+
+
+def test_no_kernel_outlives_a_worker_that_is_killed(tmp_path):
+    """kill -9 of the worker ends the preloaded process and its kernels."""
+    tell = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid()))"
+    job = _job(tmp_path, "long", tell, "import time; time.sleep(99)")
+    code = (
+        "import pickle, sys; from workbench.reports.execute import prepare_worker, run_job\n"
+        "prepare_worker(); run_job(pickle.loads(sys.stdin.buffer.read()))"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    worker.stdin.write(pickle.dumps(job))
+    worker.stdin.close()
+    kernel = _until(lambda: int((tmp_path / "pid").read_text() or 0) if (tmp_path / "pid").is_file() else 0)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    commands = Path(f"/proc/{kernel}/cmdline")
+    assert _until(lambda: not commands.exists() or not commands.read_bytes())
+
+
+def test_a_preloaded_process_that_dies_is_replaced(tmp_path):
+    """Its slot says why; the next one has a new process."""
+    kill = "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(5)"
+    made = _made([_job(tmp_path, "kill", kill), _job(tmp_path, "after", SAY)])
+    assert "died" in made["kill"]["error"]
+    assert made["after"]["status"] == "done", json.dumps(made["after"])
+
+
+def _until(true, patience: float = 30.0):
+    """Wait until a question is answered with something true."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if found := true():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def test_a_report_that_shows_a_secret_is_not_kept(tmp_path, monkeypatch):
+    """The slot fails, and neither page nor notebook holds the value; one that only uses it is published."""
+    monkeypatch.setenv("WB_TEST_SECRET", "correct horse battery")
+    fetch = "from workbench.reports.secrets import secret\nvalue = secret('env:WB_TEST_SECRET')"
+    shown = _job(tmp_path, "shown", fetch, "print(value)")
+    raised = _job(tmp_path, "raised", fetch, "raise ValueError(value)")
+    used = _job(tmp_path, "used", fetch, SAY)
+    secret = [
+        {"name": "token", "type": "secret", "value": "env:WB_TEST_SECRET", "unit": "", "meaning": "", "changed": False}
+    ]
+    made = _made([replace(job, declared=secret) for job in (shown, raised, used)])
+    assert [made[name]["status"] for name in ("shown", "raised", "used")] == ["failed", "failed", "done"], made
+    assert "secret of 'token'" in made["shown"]["error"]
+    for job in (shown, raised):
+        assert all(b"correct horse" not in path.read_bytes() for path in job.folder.iterdir())
