@@ -1,19 +1,13 @@
-"""What is handed over? One zip with reports and all that made them, the same bytes each time, without a customer.
-
-Entries are stored, not compressed: the bytes then depend on the content alone, on every machine, and whoever has the
-content can tell whether a single byte of the file is another.
-"""
+"""What is handed over? Reports and all that made them, the same bytes each time, without a customer."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import platform
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,10 +17,10 @@ from typing import Any
 import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.handoff import crate, scan
+from workbench.reports.handoff.sealed import Files, is_safe, seal
 from workbench.reports.slots import PACKAGE, Slot, find_slots, find_studies, read_manifest
 
 FORMAT = 1
-SUMS = "SHA256SUMS"
 REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json", "tables.xlsx")
 
 
@@ -41,22 +35,13 @@ class Bundle:
 
 
 def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum: int = 10) -> Bundle:
-    """Write reports and all that made them into one file.
-
-    Parameters
-    ----------
-    slots : iterable of str
-        STUDY (its default report) or STUDY/NAME, as folders of `reports/site`.
-    out : Path, optional
-        By default `dist/handoff-STUDY….zip` of the project.
-    minimum : int
-        Fewest people that a shown figure may stand on.
+    """Write published reports, each STUDY or STUDY/NAME, and all that made them into one file.
 
     Raises
     ------
     WorkbenchError
         If a report is not there, failed, or was made by other code, data or libraries than are here now; or if
-        something must not leave the house: customers, secrets, paths, cells that are too small.
+        something must not leave the house: customers, secrets, paths, figures on fewer people than `minimum`.
     """
     chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
     manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
@@ -80,13 +65,15 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     }
     files |= {name: text.encode() for name, text in _about(facts, files, root).items()}
     files["ro-crate-metadata.json"] = crate.metadata(facts, files).encode()
-    secret = scan.secrets((v for slot in chosen.values() for v in slot.parameters.values()), root)
+    secret = {
+        p.name: str(s.parameters[p.name]) for s in chosen.values() for p in s.study.parameters if p.type == "secret"
+    }
     scan.refuse(files, root=root, minimum=minimum, secret=secret)
-    packed = pack(sealed(files))
-    names = "-".join(dict.fromkeys(slot.study.name for slot in chosen.values()))
-    path = out or root / "dist" / f"handoff-{names[:60]}.zip"
-    write_whole(path, packed)
-    return Bundle(path, hashlib.sha256(packed).hexdigest(), len(files) + 1, len(packed))
+    content = seal(files)
+    studies = "-".join(dict.fromkeys(slot.study.name for slot in chosen.values()))
+    path = out or root / "dist" / f"handoff-{studies[:60]}.zip"
+    write_whole(path, content)
+    return Bundle(path, hashlib.sha256(content).hexdigest(), len(files) + 1, len(content))
 
 
 def find_folder(name: str, root: Path) -> Path:
@@ -102,36 +89,6 @@ def find_folder(name: str, root: Path) -> Path:
     if folder not in there:
         raise unknown("report", f"{study}/{folder}", [f"{study}/{t}" for t in there], "reports/site")
     return place / folder
-
-
-def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Add the list of the hashes of all files."""
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())]
-    return {**files, SUMS: "".join(lines).encode()}
-
-
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """Give a zip whose bytes depend on names and contents alone.
-
-    >>> pack({"a": b"1", "b": b"2"}) == pack({"b": b"2", "a": b"1"})
-    True
-    """
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name)
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            archive.writestr(entry, files[name])
-    return sink.getvalue()
-
-
-def is_safe(name: str) -> bool:
-    r"""Say whether a name stays inside the folder it is unpacked in, on every system.
-
-    >>> [is_safe(n) for n in ("a/b.txt", "../a", "/a", "a//b", "C:x", "a\\b", "a/./b")]
-    [True, False, False, False, False, False, False]
-    """
-    return not {"", ".", ".."} & set(name.split("/")) and not re.search(r'[\\:*?"<>|\x00-\x1f\x7f]', name)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -154,7 +111,7 @@ def program() -> dict[str, bytes]:
     return {f"code/workbench/{p.relative_to(PACKAGE).as_posix()}": p.read_bytes() for p in files}
 
 
-def code_hash(files: Mapping[str, bytes]) -> str:
+def code_hash(files: Files) -> str:
     """Hash the program among files by names and contents."""
     code = sorted((n, hashlib.sha256(c).hexdigest()) for n, c in files.items() if n.startswith("code/"))
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
@@ -199,8 +156,7 @@ def _slot(place: Path, root: Path) -> Slot:
 
 def _changed(slot: Slot) -> dict[str, Any]:
     """Give the parameters that are not as declared."""
-    declared = {p.name: p.default for p in slot.study.parameters}
-    return {name: value for name, value in slot.parameters.items() if value != declared[name]}
+    return {p.name: slot.parameters[p.name] for p in slot.study.parameters if slot.parameters[p.name] != p.default}
 
 
 def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[str, bytes]:
@@ -210,7 +166,7 @@ def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[s
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in paths if p.is_file()}
 
 
-def _about(facts: Mapping[str, Any], files: Mapping[str, bytes], root: Path) -> dict[str, str]:
+def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]:
     notebooks = {s["name"]: json.loads(files[f"results/{s['name']}/report.ipynb"]) for s in facts["slots"]}
     sheet, text = crate.claims(notebooks, root / "docs" / "results.md")
     locked = re.findall(r"^([\w.-]+)==", files.get("requirements.lock", b"").decode(), re.MULTILINE)
@@ -231,12 +187,10 @@ def _data(source: str, root: Path) -> dict[str, Any]:
     raw = root / "data" / "raw" / source
     account = open_warehouse(source, root=root).account()
     rows = {str(file): int(count) for file, count in zip(account["file"], account["raw"], strict=True)}
-    if missing := [name for name in rows if not (raw / name).is_file()]:
-        raise WorkbenchError(
-            f"'{missing[0]}' of source '{source}' is not in data/raw/{source}, so that its hash is not known. Put the "
-            "extracts there that were ingested."
-        )
     files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
+    if missing := [name for name, file in files.items() if not file["sha256"]]:
+        said = f"'{missing[0]}' of source '{source}' is not in data/raw/{source}, so that its hash is not known."
+        raise WorkbenchError(f"{said} Put the extracts there that were ingested.")
     try:
         recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
         return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files}

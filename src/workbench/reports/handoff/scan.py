@@ -10,13 +10,15 @@ import re
 import sys
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from workbench.errors import WorkbenchError
 from workbench.reports import tables
+from workbench.reports.handoff.sealed import unpacked
+from workbench.reports.secrets import leaks
 
 # Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
@@ -39,30 +41,18 @@ _PEOPLE = re.compile(
 _MOST = 10
 
 
-def secrets(declared: Iterable[Any], root: Path) -> dict[str, str]:
-    """Give the true values behind references `env:NAME` and `file:PATH`, by reference."""
-    found = {}
-    for reference in map(str, declared):
-        kind, _, where = reference.partition(":")
-        if kind == "file" and (root / where).is_file():
-            found[reference] = (root / where).read_text("utf-8", errors="replace").partition("\n")[0].strip()
-        elif kind == "env":
-            found[reference] = os.environ.get(where, "")
-    return {reference: value for reference, value in found.items() if value}
-
-
 def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapping[str, str]) -> None:
     """Refuse files that hold what must stay here, naming file, place and kind of each find.
 
-    In the program and the lock only declared secrets and paths of this machine are looked for.
+    In the program and the lock only declared secrets, given by reference, and paths of this machine are looked for.
     """
     here = [path for path in (str(root), sys.prefix, os.path.expanduser("~")) if len(path) > 5]
-    finds: dict[str, None] = {}
+    with unpacked(files) as folder:
+        finds = {f"{file}: the value of the secret '{name}'": None for file, name in leaks(folder, secret)}
     for name, content in files.items():
         program = name.startswith("code/") or name == "requirements.lock"
         for place, text in _places(name, content):
-            kinds = [f"the value of {reference}" for reference, value in secret.items() if value in text]
-            kinds += ["a path of this machine"] * any(path in text for path in here)
+            kinds = ["a path of this machine"] * any(path in text for path in here)
             kinds += [] if program else _personal(unicodedata.normalize("NFKC", text), "output" in place)
             finds |= dict.fromkeys(f"{name}, {place}: {kind}" for kind in kinds)
         finds |= dict.fromkeys(f"{name}, {find}" for find in _small(name, content, minimum))

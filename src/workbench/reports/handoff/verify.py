@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import unicodedata
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +18,9 @@ from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
 from workbench.reports.compare import Comparison, compare, read_report
 from workbench.reports.handoff import bundle
+from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
 from workbench.reports.slots import read_manifest
 
-LARGEST = 2**30
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys
 def _deny(event, given):
@@ -37,10 +32,6 @@ def _deny(event, given):
             raise OSError("a verification has no network")
 sys.addaudithook(_deny)
 """
-
-
-class Tampered(WorkbenchError):
-    """The file is not as it was made."""
 
 
 class NotRun(WorkbenchError):
@@ -74,28 +65,19 @@ def verify(
 ) -> Verification:
     """Check a bundle, run its notebooks again without network, and compare.
 
-    Parameters
-    ----------
-    data : Path, optional
-        Folder with the raw extracts, or with a folder of them for each source.
-    allow_environment : bool
-        Let libraries of another version count as the same.
-    timeout, jobs
-        Seconds for a notebook, and notebooks at a time (None: one per processor).
+    `data` is the folder with the raw extracts, or with a folder of them for each source; with `allow_environment`
+    libraries of another version count as the same.
     """
-    began, digest = time.monotonic(), ""
-    differing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    began, digest, differing, notes = time.monotonic(), "", (), ()
+    options = [f"--timeout={timeout}", *([f"--jobs={jobs}"] if jobs else [])]
     try:
         with file.open("rb") as stream:
             content = stream.read(LARGEST + 1)
         digest = hashlib.sha256(content).hexdigest()
-        files = unpack(content)
+        files = unseal(content)
         facts = _facts(files)
         differing, notes = _environment(files)
-        reports = _run_again(
-            files, facts, data, [f"--timeout={timeout}", *([f"--jobs={jobs}"] if jobs else [])], progress
-        )
+        reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
         return Verification(3, f"tampered: {error}", digest)
     except (WorkbenchError, OSError) as error:
@@ -106,9 +88,8 @@ def verify(
     if differing:
         accepted = "accepted" if allow_environment else "which --allow-environment accepts"
         said += f"; another environment ({', '.join(differing[:3])}{', …' * (len(differing) > 3)}), {accepted}"
-    return Verification(
-        int(not same or bool(differing and not allow_environment)), said, digest, differing, notes, reports
-    )
+    good = same and (allow_environment or not differing)
+    return Verification(int(not good), said, digest, differing, notes, reports)
 
 
 def pairs(before: str, after: str) -> dict[str, Comparison]:
@@ -124,66 +105,18 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
         return {a if a == b else f"{a} and {b}": compare(read_report(old[a]), read_report(new[b])) for a, b in names}
 
 
-def unpack(content: bytes) -> dict[str, bytes]:
-    """Give the files of a bundle by name, every byte of it checked: see the refusals."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_entries(archive.infolist(), len(content))
-            files = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    except Tampered:
-        raise
-    except Exception as error:  # zipfile fails in many ways on what is not whole
-        raise Tampered(f"it is no whole zip file ({type(error).__name__}: {error}).") from None
-    sums = files.get(bundle.SUMS, b"").decode("utf-8", errors="replace").splitlines()
-    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
-    for name in sorted({*listed, *files} - {bundle.SUMS}):
-        if name not in files:
-            raise Tampered(f"the file {name!r} was removed.")
-        if hashlib.sha256(files[name]).hexdigest() != listed.get(name):
-            raise Tampered(f"the file {name!r} was {'changed' if name in listed else 'added'}.")
-    if bundle.pack(files) != content:
-        raise Tampered("bytes outside of its files were changed: times, permissions, order, a comment or an addition.")
-    return files
-
-
-@contextmanager
-def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Give a temporary folder with checked files, as a project that can be run."""
-    with tempfile.TemporaryDirectory(prefix="wb-verify-") as folder:
-        root = Path(folder).resolve()
-        (root / "data" / "mappings").mkdir(parents=True)
-        for name, content in files.items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(content)
-        yield root
-
-
 @contextmanager
 def _side(name: str) -> Iterator[dict[str, Path]]:
     path = Path(name)
     if path.is_file():
-        with unpacked(unpack(path.read_bytes())) as root:
+        with unpacked(unseal(path.read_bytes())) as root:
             yield {f"{p.parent.name}/{p.name}": p for p in sorted((root / "results").glob("*/*"))}
         return
     folder = path.resolve() if (path / "manifest.json").is_file() else bundle.find_folder(name, project_root())
     yield {f"{folder.parent.name}/{folder.name}": folder}
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
-    folded = Counter(unicodedata.normalize("NFC", entry.orig_filename).casefold() for entry in entries)
-    if size > LARGEST or sum(entry.file_size for entry in entries) > size:
-        raise Tampered("it is larger than any bundle, or its files claim more bytes than it has.")
-    for entry in entries:
-        name = entry.orig_filename
-        if not bundle.is_safe(name):
-            raise Tampered(f"the name {name!r} leads outside of the folder, or does not exist on every system.")
-        if entry.external_attr >> 28 != 0x8 or entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise Tampered(f"{name!r} is a link, compressed or encrypted, as no file of a bundle is.")
-        if folded[unicodedata.normalize("NFC", name).casefold()] > 1:
-            raise Tampered(f"the name {name!r} is there twice.")
-
-
-def _facts(files: Mapping[str, bytes]) -> dict[str, Any]:
+def _facts(files: Files) -> dict[str, Any]:
     try:
         facts = json.loads(files["bundle.json"])
         if facts["format"] > bundle.FORMAT:
@@ -195,7 +128,7 @@ def _facts(files: Mapping[str, bytes]) -> dict[str, Any]:
         raise Tampered(f"bundle.json does not describe it ({type(error).__name__}: {error}).") from None
 
 
-def _environment(files: Mapping[str, bytes]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _environment(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare the environment: what counts as another one, and what is worth a note."""
     made = json.loads(files["environment.json"])
     here = bundle.environment(made["packages"])
@@ -213,12 +146,13 @@ def _environment(files: Mapping[str, bytes]) -> tuple[tuple[str, ...], tuple[str
 
 
 def _run_again(
-    files: Mapping[str, bytes], facts: Mapping[str, Any], data: Path | None, options: list[str],
+    files: Files, facts: Mapping[str, Any], data: Path | None, options: list[str],
     progress: Callable[[str], None],
 ) -> dict[str, Comparison]:  # fmt: skip
     if b'"--kernel"' in files["code/workbench/cli.py"]:
         options = [*options, "--kernel=plain"]  # never one that was forked
     with unpacked(files) as root:
+        (root / "data" / "mappings").mkdir(parents=True, exist_ok=True)
         call = _caller(root)
         for source, recipe in facts["sources"].items():
             progress(f"data of {source}")
