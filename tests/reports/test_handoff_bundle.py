@@ -1,5 +1,6 @@
 """A bundle proves its numbers to somebody else, and whatever was done to it is found."""
 
+import csv
 import io
 import json
 import os
@@ -430,3 +431,37 @@ def test_a_real_study_verifies(study, operator, tmp_path):
     assert [s.status for s in run(root=root, progress=False).slots] == ["done"]
     found = verify(create([study], root=root).path, allow_environment=True)
     assert found.code == 0, found.headline
+
+
+EVIL = "=1+1|<script>alert(1)</script>../../x \"' \u202eabc"
+
+
+def test_hostile_names_stay_names(tmp_path):
+    """No formula in the claims, no script on the page, no file outside; and the numbers are found again."""
+    record = SAY.replace('f"mean[region={region}]"', "region")
+    root = project(tmp_path / "p", SETUP, record, TABLE)
+    slot = run(root=root, parameters={"region": EVIL}, progress=False).slots[0]
+    made = create([f"cheap/{slot.slot}"], tmp_path / "b.zip", root=root)
+    files = unseal(made.path.read_bytes())
+    rows = list(csv.reader(io.StringIO(files["claims.csv"].decode())))
+    assert rows[1][3] == f"'{EVIL}" and rows[1][0] == f"cheap/{slot.slot}"
+    assert all(line.replace(r"\|", "").count("|") == 10 for line in files["claims.md"].decode().splitlines()[4:])
+    assert "<script" not in files["README.md"].decode() + files["claims.md"].decode()
+    call = CliRunner().invoke(workbench, ["handoff", "verify", str(made.path)], standalone_mode=False)
+    assert call.return_value == 0, call.output
+    assert "<script" not in (tmp_path / "b.html").read_text("utf-8")
+    assert {p.name for p in tmp_path.iterdir()} == {"p", "b.zip", "b.html"}
+
+
+def test_what_must_stay_is_refused_before_anything_is_written(tmp_path):
+    """A telephone number said by the notebook, and a cell on three customers: both named, none told."""
+    rows = TABLE.replace('counts="customers"', 'counts="customers", minimum=1').replace("30]", "3]")
+    root = project(tmp_path, SETUP, SAY, rows, "print('call', 139 * 10**8 + 12345678)")
+    assert run(root=root, progress=False).slots[0].status == "done"
+    with pytest.raises(WorkbenchError) as refused:
+        create(["cheap"], root=root)
+    said = str(refused.value)
+    assert "report.ipynb, cell 7, output: what looks like a telephone number" in said
+    assert "index.html, line " in said and "13912345678" not in said
+    assert "cell 6, table 'kinds', row 2, column 'customers': fewer than 10" in said
+    assert not (root / "dist").exists()

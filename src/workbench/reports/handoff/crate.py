@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -146,7 +147,7 @@ def _ids(names: Any) -> list[dict[str, str]]:
 def _line(value: Any) -> str:
     """Set a value as markdown of one line that shows it as it is."""
     text = "" if value is None else re.sub(r"\s+", " ", str(value))
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", html.escape(text, quote=False))
 
 
 def _unformula(value: Any) -> Any:
