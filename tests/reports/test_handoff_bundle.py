@@ -358,6 +358,11 @@ def test_what_cannot_be_run_says_why(made, bundle, tmp_path):
     (tmp_path / "b.zip").write_bytes(_changed(bundle, "bundle.json", _json(lambda facts: facts | {"format": 99})))
     found = verify(tmp_path / "b.zip")
     assert found.code == 2 and "format 99" in found.headline
+    for broken in (b"[]", b"{}", b"{", b'{"format": "x"}'):
+        for name in ("bundle.json", "environment.json"):
+            (tmp_path / "b.zip").write_bytes(_changed(bundle, name, lambda _, broken=broken: broken))
+            found = verify(tmp_path / "b.zip")
+            assert found.code == 3 and "does not describe itself" in found.headline
     asking = b"import socket\\nsocket.create_connection(('192.0.2.1', 80), timeout=5)"
     change = lambda notebook: notebook.replace(b"import numpy as np", asking + b"\\nimport numpy as np")  # noqa: E731
     (tmp_path / "b.zip").write_bytes(_changed(bundle, "notebooks/cheap.ipynb", change))

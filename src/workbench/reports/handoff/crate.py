@@ -50,7 +50,7 @@ version, differs; 2: it could not be run; 3: the file was changed.
 
 - Customers' rows and lists of customers are not in it: they never leave. {data}
 - Figures on fewer than {minimum} people are not shown.
-- Pages, pictures and sheets are not compared, but what they are made from: numbers, tables and answers.
+- Claims, pages, pictures and sheets are not compared, but what they are made from: numbers, tables and answers.
 - Times of a run differ, and versions of the data, which depend on the secret key of the pseudonyms.
 """
 

@@ -75,8 +75,7 @@ def verify(
             content = stream.read(LARGEST + 1)
         digest = hashlib.sha256(content).hexdigest()
         files = unseal(content)
-        facts = _facts(files)
-        differing, notes = _environment(files)
+        facts, differing, notes = _described(files)
         reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
         return Verification(3, f"tampered: {error}", digest)
@@ -116,33 +115,27 @@ def _side(name: str) -> Iterator[dict[str, Path]]:
     yield {f"{folder.parent.name}/{folder.name}": folder}
 
 
-def _facts(files: Files) -> dict[str, Any]:
+def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """Give what a bundle says of itself, the libraries that have another version here, and what is worth a note."""
     try:
-        facts = json.loads(files["bundle.json"])
+        facts, made = json.loads(files["bundle.json"]), json.loads(files["environment.json"])
         if facts["format"] > bundle.FORMAT:
             raise NotRun(f"it is of format {facts['format']}; this program reads up to {bundle.FORMAT}.")
         if facts["code"] != bundle.code_hash(files):
             raise Tampered("the program in code/ is not the one that bundle.json names.")
-        return facts
-    except (KeyError, TypeError, ValueError) as error:
-        raise Tampered(f"bundle.json does not describe it ({type(error).__name__}: {error}).") from None
-
-
-def _environment(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Compare the environment: what counts as another one, and what is worth a note."""
-    made = json.loads(files["environment.json"])
-    here = bundle.environment(made["packages"])
-    pairs = ((name, v, here["packages"].get(name, "not installed")) for name, v in made["packages"].items())
-    differing = [f"{name} {old} → {new}" for name, old, new in pairs if old != new]
-    notes = []
-    if made["python"] != here["python"]:
-        minor = made["python"].split(".")[:2] != here["python"].split(".")[:2]
-        (differing if minor else notes).insert(0, f"Python {made['python']} → {here['python']}")
-    if made["platform"] != here["platform"]:
-        notes.append(f"{made['platform']} → {here['platform']}")
-    if bundle.code_hash(bundle.program()) != bundle.code_hash(files):
-        notes.append("the workbench here is another version than that of the bundle, which was run")
-    return tuple(differing), tuple(notes)
+        here = bundle.environment(made["packages"])
+        versions = ((name, v, here["packages"].get(name, "not installed")) for name, v in made["packages"].items())
+        differing, notes = [f"{name} {old} → {new}" for name, old, new in versions if old != new], []
+        if made["python"] != here["python"]:
+            minor = made["python"].split(".")[:2] != here["python"].split(".")[:2]
+            (differing if minor else notes).insert(0, f"Python {made['python']} → {here['python']}")
+        if made["platform"] != here["platform"]:
+            notes.append(f"{made['platform']} → {here['platform']}")
+        if bundle.code_hash(bundle.program()) != facts["code"]:
+            notes.append("the workbench here is another version than that of the bundle, which was run")
+        return facts, tuple(differing), tuple(notes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Tampered(f"it does not describe itself ({type(error).__name__}: {error}).") from None
 
 
 def _run_again(
@@ -174,7 +167,7 @@ def _caller(root: Path) -> Callable[..., None]:
         (root / name).mkdir()
     (root / "guard" / "sitecustomize.py").write_text(_GUARD, encoding="utf-8")
     names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-    alone = {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH") if k in os.environ} | {
+    alone = {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ} | {
         "HOME": str(root / "home"), "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": os.pathsep.join([str(root / "guard"), str(root / "code")]), "WORKBENCH_HOME": str(root),
         "WORKBENCH_KEY": "of a verification, and no secret", **dict.fromkeys(names, "http://127.0.0.1:9"),
