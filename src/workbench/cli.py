@@ -232,10 +232,6 @@ def describe(table: str | None) -> None:
     _table(["column", "type", "unit", "rules", "meaning"], rows)
 
 
-workbench.add_command(commands.handoff)
-workbench.add_command(commands.diff)
-
-
 def _run(studies: Iterable[str], given: dict[str, str], root: Path, **options: Any) -> int:
     from workbench.reports.render import run
 
@@ -358,3 +354,7 @@ def _many(count: int, noun: str) -> str:
 def _nearby(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+workbench.add_command(commands.handoff)
+workbench.add_command(commands.diff)
