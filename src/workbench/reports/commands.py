@@ -12,6 +12,7 @@ import click
 from workbench.project import project_root
 
 _FILE = click.Path(path_type=Path)
+_MOST = 40
 
 
 @click.group()
@@ -70,13 +71,16 @@ def diff(before: str, after: str, page: Path | None) -> int:
     A and B are STUDY/NAME, folders of reports, or bundles. Exit code 0: the same; 1: they differ; 2: they can't be
     compared.
     """
+    from workbench.reports.compare import LOUD
     from workbench.reports.handoff.verify import pairs
 
     found = pairs(before, after)
     for name, comparison in found.items():
         changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
+        changes.sort(key=lambda c: c.noise != LOUD)
+        lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes[:_MOST]]
+        lines += [f"  … and {len(changes) - _MOST:,} more, which --page FILE shows"] * (len(changes) > _MOST)
         causes = [f"  cause?   {cause}" for cause in comparison.causes if changes]
-        lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes]
         click.echo("\n".join([f"{name}: {comparison.headline()}", *lines, *causes]))
     same = all(c.same for c in found.values())
     if page:
@@ -94,8 +98,9 @@ def _write_page(places: Iterable[Path], **content: Any) -> None:
     for place in places:
         try:
             write_whole(place, made)
-            click.echo(f"page: {os.path.relpath(place)}")
-            return
         except OSError as error:
             said = str(error.strerror)
+        else:
+            click.echo(f"page: {os.path.relpath(place)}")
+            return
     click.echo(f"no page was written: {said}. Name another place with --page.", err=True)
