@@ -85,7 +85,7 @@ def diff(before: str, after: str, page: Path | None) -> int:
     same = all(c.same for c in found.values())
     if page:
         content = {"headline": "same" if same else "differs", "reports": found, "lists": {}, "good": same}
-        _write_page([page], title=f"{before} and {after}", causes=True, **content)
+        _write_page([page], title=", ".join(found), causes=True, **content)
     return 0 if same else 1
 
 
