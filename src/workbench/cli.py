@@ -15,6 +15,7 @@ import click
 from workbench import __version__
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
+from workbench.reports import commands
 
 SAMPLE = "sample"
 
@@ -482,3 +483,7 @@ def _many(count: int, noun: str) -> str:
 def _nearby(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+workbench.add_command(commands.handoff)
+workbench.add_command(commands.diff)

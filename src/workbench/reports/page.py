@@ -86,6 +86,11 @@ def site_page(*, title: str, reports: list[dict]) -> str:
     )
 
 
+def comparison_page(**said: Any) -> str:
+    """Set reports side by side: title, headline, lists of lines by heading, comparisons by name, good, causes."""
+    return _template("comparison.html").render(language="en", style=_style(), **said)
+
+
 def with_notice(page: str, message: str) -> str:
     """Mark a good page of an earlier run: `message` stands at its head in place of an earlier mark."""
     mark = f'<div class="notice" role="note"><p>{html.escape(message)} <a href="failure.html">Why.</a></p></div>'

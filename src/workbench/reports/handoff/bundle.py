@@ -1,0 +1,198 @@
+"""What is handed over? Reports and all that made them, the same bytes each time, without a customer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench.errors import WorkbenchError, unknown
+from workbench.reports.handoff import crate, scan
+from workbench.reports.handoff.sealed import Files, is_safe, seal
+from workbench.reports.slots import PACKAGE, Slot, find_slots, find_studies, read_manifest
+
+FORMAT = 1
+REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json", "tables.xlsx")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was written; give its sha256 to the receiver by another way."""
+
+    path: Path
+    sha256: str
+    files: int
+    bytes: int
+
+
+def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum: int = 10) -> Bundle:
+    """Write published reports, each STUDY or STUDY/NAME, and all that made them into one file.
+
+    Raises
+    ------
+    WorkbenchError
+        If a report is not there, failed, or was made by other code, data or libraries than are here now; or if
+        something must not leave the house: customers, secrets, paths, figures on fewer people than `minimum`.
+    """
+    chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
+    manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
+    sources = sorted({str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version})
+    files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p in chosen for n in REPORT}
+    files |= _inputs(chosen.values(), sources, root) | program()
+    if wrong := [name for name in files if not is_safe(name)]:
+        raise WorkbenchError(f"the file name {wrong[0]!r} does not exist on every system. Rename it.")
+    facts = {
+        "format": FORMAT,
+        "workbench": workbench.__version__,
+        "code": code_hash(files),
+        "finished": max(m["finished"] for m in manifests.values()),
+        "minimum": minimum,
+        "slots": [
+            {"name": name, "study": slot.study.name, "changed": _changed(slot)}
+            | {key: manifest[key] for key in ("headline", "finished")}
+            for (name, manifest), slot in zip(manifests.items(), chosen.values(), strict=True)
+        ],
+        "sources": {source: _data(source, root) for source in sources},
+    }
+    files |= {name: text.encode() for name, text in _about(facts, files, root).items()}
+    files["ro-crate-metadata.json"] = crate.metadata(facts, files).encode()
+    secret = {
+        p.name: str(s.parameters[p.name]) for s in chosen.values() for p in s.study.parameters if p.type == "secret"
+    }
+    scan.refuse(files, root=root, minimum=minimum, secret=secret)
+    content = seal(files)
+    studies = "-".join(dict.fromkeys(slot.study.name for slot in chosen.values()))
+    path = out or root / "dist" / f"handoff-{studies[:60]}.zip"
+    write_whole(path, content)
+    return Bundle(path, hashlib.sha256(content).hexdigest(), len(files) + 1, len(content))
+
+
+def find_folder(name: str, root: Path) -> Path:
+    """Find the folder of a published report, STUDY or STUDY/NAME; of one that is not there the nearest is suggested."""
+    study, _, folder = name.strip("/").partition("/")
+    if study not in (studies := find_studies(root)):
+        raise unknown("study", study, studies)
+    place = root / "reports" / "site" / study
+    there = sorted(p.parent.name for p in place.glob("[!.]*/manifest.json"))
+    if not there:
+        raise WorkbenchError(f"there is no report of '{study}' yet. Run: workbench run {study}")
+    folder = folder or ("default" if len(there) > 1 else there[0])
+    if folder not in there:
+        raise unknown("report", f"{study}/{folder}", [f"{study}/{t}" for t in there], "reports/site")
+    return place / folder
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(prefix=".handoff-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def program() -> dict[str, bytes]:
+    """Give the files of this very package, as `code/workbench/…`."""
+    files = (p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo"))
+    return {f"code/workbench/{p.relative_to(PACKAGE).as_posix()}": p.read_bytes() for p in files}
+
+
+def code_hash(files: Files) -> str:
+    """Hash the program among files by names and contents."""
+    code = sorted((n, hashlib.sha256(c).hexdigest()) for n, c in files.items() if n.startswith("code/"))
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+
+
+def environment(names: Iterable[str]) -> dict[str, Any]:
+    """Give the versions of Python and of those libraries that are installed here."""
+    packages = {}
+    for name in sorted(set(names)):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    system = f"{platform.system()} {platform.machine()}"
+    return {"python": platform.python_version(), "platform": system, "packages": packages}
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file of any size; empty where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _slot(place: Path, root: Path) -> Slot:
+    """Give the slot of a published report, if that is what would be made here and now."""
+    manifest = read_manifest(place)
+    values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
+    slot = find_slots([place.parent.name], values, root)[0]
+    made = manifest.get("versions", {})
+    now = environment(made)["packages"] | {"python": platform.python_version()}
+    current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
+    if not current or any(now.get(name, v) != v for name, v in made.items()):
+        command = " ".join(["workbench run", slot.study.name, *(f"-p {k}={v}" for k, v in _changed(slot).items())])
+        raise WorkbenchError(
+            f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
+            f"program, lock or library than are here now. Run: {command} --force"
+        )
+    return slot
+
+
+def _changed(slot: Slot) -> dict[str, Any]:
+    """Give the parameters that are not as declared."""
+    return {p.name: slot.parameters[p.name] for p in slot.study.parameters if slot.parameters[p.name] != p.default}
+
+
+def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[str, bytes]:
+    paths = [slot.study.path for slot in slots] + [root / "requirements.lock", root / "LICENSE"]
+    paths += [*(root / "data" / "models").glob("*.toml")]
+    paths += [root / "data" / "mappings" / f"{source}.toml" for source in sources]
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in paths if p.is_file()}
+
+
+def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]:
+    notebooks = {s["name"]: json.loads(files[f"results/{s['name']}/report.ipynb"]) for s in facts["slots"]}
+    sheet, text = crate.claims(notebooks, root / "docs" / "results.md")
+    locked = re.findall(r"^([\w.-]+)==", files.get("requirements.lock", b"").decode(), re.MULTILINE)
+    return {
+        "README.md": crate.readme(facts),
+        "CITATION.cff": crate.citation(facts),
+        "claims.csv": sheet,
+        "claims.md": text,
+        "bundle.json": json.dumps(facts, ensure_ascii=False, indent=1),
+        "environment.json": json.dumps(environment(locked), indent=1),
+    }
+
+
+def _data(source: str, root: Path) -> dict[str, Any]:
+    """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
+    from workbench.warehouse import open_warehouse
+
+    raw = root / "data" / "raw" / source
+    account = open_warehouse(source, root=root).account()
+    rows = {str(file): int(count) for file, count in zip(account["file"], account["raw"], strict=True)}
+    files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
+    if missing := [name for name, file in files.items() if not file["sha256"]]:
+        said = f"'{missing[0]}' of source '{source}' is not in data/raw/{source}, so that its hash is not known."
+        raise WorkbenchError(f"{said} Put the extracts there that were ingested.")
+    try:
+        recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
+        return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files}
+    except (OSError, ValueError, KeyError):
+        return {"kind": "pointer", "files": files}

@@ -1,0 +1,143 @@
+"""May this leave the house? What looks personal, secret or too small is named by place and kind, never by value."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+import re
+import sys
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from workbench.errors import WorkbenchError
+from workbench.reports import tables
+from workbench.reports.handoff.sealed import unpacked
+from workbench.reports.secrets import leaks
+
+# Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
+_BEFORE, _AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
+_KINDS = {
+    "a telephone number": _BEFORE + r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}" + _AFTER,
+    "an IMSI": _BEFORE + r"460\d{12}" + _AFTER,
+    "an identity card": _BEFORE + r"[1-9]\d{5}(?:18|19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d{4}[\dXx]" + _AFTER,
+    "an e-mail address": r"(?<=[\w.%+-])@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
+    "the pseudonym of a customer": _BEFORE + r"[0-9a-f]{20}" + _AFTER,
+    "a path of a machine": r"(?<!\w)/(?:home|Users)/\w|(?<!\w)/(?:root|tmp|var/folders)/|\b[A-Z]:\\+Users\\|\bfile://",
+}
+_CUSTOMER = re.compile(
+    r"\b((customer|subscription|response|invitation|bill|payment|contact|ticket|opportunity)_id"
+    r"|(name|number|counterpart)_key)\b"
+)
+_PEOPLE = re.compile(
+    "n|(customers|members|respondents|invited|answered|interviews|persons|people|households|companies|lines"
+    "|subscribers|targets|cases)(_.*)?"
+)
+_MOST = 10
+
+
+def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapping[str, str]) -> None:
+    """Refuse files that hold what must stay here, naming file, place and kind of each find.
+
+    In the program and the lock only declared secrets, given by reference, and paths of this machine are looked for.
+    """
+    here = [path for path in (str(root), sys.prefix, os.path.expanduser("~")) if len(path) > 5]
+    with unpacked(files) as folder:
+        finds = {f"{file}: the value of the secret '{name}'": None for file, name in leaks(folder, secret)}
+    for name, content in files.items():
+        program = name.startswith("code/") or name == "requirements.lock"
+        for place, text in _places(name, content):
+            kinds = ["a path of this machine"] * any(path in text for path in here)
+            kinds += [] if program else _personal(unicodedata.normalize("NFKC", text), "output" in place)
+            finds |= dict.fromkeys(f"{name}, {place}: {kind}" for kind in kinds)
+        finds |= dict.fromkeys(f"{name}, {find}" for find in _small(name, content, minimum))
+    if finds:
+        more = f"\n  and {len(finds) - _MOST} more" if len(finds) > _MOST else ""
+        shown = "".join(f"\n  {find}" for find in list(finds)[:_MOST])
+        raise WorkbenchError(
+            f"this must not leave the house, so no bundle was written. Mend it and run again:{shown}{more}"
+        )
+
+
+def _personal(text: str, shown: bool) -> list[str]:
+    kinds = []
+    for kind, pattern in _KINDS.items():
+        found = (match[0] for match in re.finditer(pattern, text))
+        if any(kind != "an identity card" or _valid(match) for match in found):
+            kinds.append(f"what looks like {kind}")
+    return kinds + ["identifiers of single customers"] * bool(shown and _CUSTOMER.search(text))
+
+
+def _valid(card: str) -> bool:
+    """Check the last character of an identity-card number (ISO 7064, MOD 11-2)."""
+    return "10X98765432"[sum(int(d) * 2 ** (17 - i) for i, d in enumerate(card[:17])) % 11] == card[17].upper()
+
+
+def _places(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """Give every text of a file with its place."""
+    if name.endswith(".ipynb"):
+        for i, cell in enumerate(json.loads(content)["cells"], 1):
+            yield f"cell {i}", "".join(cell["source"])
+            for output in cell.get("outputs", []):
+                pictures = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+                yield from ((f"cell {i}, output", text) for text in _strings(output | {"data": pictures}))
+    elif name.endswith(".xlsx"):
+        yield from _sheets(content)
+    elif name.endswith(".json"):
+        yield from (("a value", text) for text in _strings(json.loads(content)))
+    else:
+        text = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", content.decode("utf-8", errors="replace"))
+        lines = enumerate(text.split("\n"), 1)
+        yield from ((f"line {i}", html.unescape(line) if name.endswith(".html") else line) for i, line in lines)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Walk JSON: every text, number and name."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+    elif value is not None:
+        yield str(value)
+
+
+def _sheets(content: bytes) -> Iterator[tuple[str, str]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        for part in (name for name in book.namelist() if name.endswith((".xml", ".rels"))):
+            for element in ElementTree.fromstring(book.read(part)).iter():
+                if element.tag.endswith("}c"):
+                    yield f"{Path(part).stem} cell {element.get('r')}", "".join(element.itertext())
+                else:
+                    yield part, "\n".join([element.text or "", *element.attrib.values()])
+
+
+def _small(name: str, content: bytes, minimum: int) -> Iterator[str]:
+    """Name the figures that stand on too few people, or hide on how many they stand."""
+    if name.endswith("results.json"):
+        for row in json.loads(content):
+            if _PEOPLE.fullmatch(row["unit"]) and 0 < row["value"] < minimum:
+                yield f"number '{row['name']}': fewer than {minimum} {row['unit']}"
+    if not name.endswith("report.ipynb"):
+        return
+    for i, cell in enumerate(json.loads(content)["cells"], 1):
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if tables.MIME in data:
+                yield from (
+                    f"cell {i}, {find}: fewer than {minimum}" for find in _small_cells(data[tables.MIME], minimum)
+                )
+            elif 'class="dataframe"' in "".join(data.get("text/html", "")):
+                yield f"cell {i}, output: a table without its counts; show it with show_table(counts=…)"
+
+
+def _small_cells(table: Mapping[str, Any], minimum: int) -> Iterator[str]:
+    for i, column in enumerate(table["columns"]):
+        if column["name"] == table["counts"] or _PEOPLE.fullmatch(column["name"]):
+            for number, row in enumerate(table["rows"]):
+                if number not in table["suppressed"] and isinstance(row[i], (int, float)) and 0 < row[i] < minimum:
+                    yield f"table '{table['name']}', row {number + 1}, column '{column['name']}'"
