@@ -10,7 +10,7 @@ from typing import Any
 from jupyter_scheduler.exceptions import SchedulerError
 from jupyter_scheduler.models import CreateJob
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
+from jupyter_server.base.handlers import APIHandler, AuthenticatedFileHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
@@ -27,9 +27,13 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(server: Any) -> None:
     base = url_path_join(server.web_app.settings["base_url"], "workbench")
-    rooms = {"studies": StudiesHandler, "runs": RunsHandler}
-    settings = {"root": Path(server.root_dir).resolve()}
-    server.web_app.add_handlers(".*$", [(url_path_join(base, name), room, settings) for name, room in rooms.items()])
+    root = Path(server.root_dir).resolve()
+    rooms = [
+        ("studies", StudiesHandler, {"root": root}),
+        ("runs", RunsHandler, {"root": root}),
+        ("site/(.*)", SiteHandler, {"path": str(root / "reports" / "site")}),
+    ]
+    server.web_app.add_handlers(".*$", [(url_path_join(base, name), *room) for name, *room in rooms])
 
 
 class _Handler(APIHandler):
@@ -105,6 +109,18 @@ class RunsHandler(_Handler):
         return scheduler.create_job(model)
 
 
+class SiteHandler(AuthenticatedFileHandler):
+    """The published reports, so that their links work inside Lab; a script in one would not run."""
+
+    @property
+    def content_security_policy(self) -> str:
+        """Let pages keep their own place, pictures and style, and nothing else."""
+        return (
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; "
+            "sandbox allow-same-origin allow-popups allow-downloads"
+        )
+
+
 def describe(study: Study, root: Path) -> dict[str, Any]:
     """Give what the panel shows of a study; one that cannot be read says why.
 
@@ -142,4 +158,4 @@ def _field(parameter: Parameter) -> dict[str, Any]:
 
 
 def _page(folder: Path, root: Path) -> str:
-    return (folder / "index.html").relative_to(root).as_posix()
+    return (folder / "index.html").relative_to(root / "reports" / "site").as_posix()

@@ -54,8 +54,8 @@
     const page = (path, label) => {
       const base = lab.PageConfig.getBaseUrl();
       const frame = new lab.IFrame({ referrerPolicy: 'same-origin',
-        sandbox: ['allow-same-origin', 'allow-popups', 'allow-downloads', 'allow-forms'] });
-      frame.url = lab.URLExt.join(base, 'files', lab.URLExt.encodeParts(path)) + `?at=${Date.now()}`;
+        sandbox: ['allow-same-origin', 'allow-popups', 'allow-downloads'] });
+      frame.url = lab.URLExt.join(base, 'workbench/site', lab.URLExt.encodeParts(path)) + `?at=${Date.now()}`;
       const shown = new lab.MainAreaWidget({ content: frame });
       shown.title.label = label;
       shown.title.closable = true;
@@ -92,7 +92,7 @@
       const row = study => make('section', { class: 'wb-study', 'data-study': study.name },
         make('h2', {}, study.title), make('p', { class: 'wb-name' }, study.notebook),
         make('p', { class: study.error || study.report.error ? 'wb-error' : '' },
-          study.error || study.report.error || study.report.headline || 'No report yet.'),
+          study.error || study.report.error || study.report.headline || 'No report with the standard parameters yet.'),
         make('p', {},
           ...(study.error ? [] : [button('Run…', () => show(study.name), 'jp-mod-accept')]),
           button('Open the notebook', () => open(study.notebook)),
@@ -102,6 +102,7 @@
         make('p', {}, 'Each is a notebook. Open one to work in it, or run it with parameters of your own: ' +
           'its report is then published like every other.'),
         make('p', {}, button('New study…', () => app.commands.execute('workbench:new')),
+          button('All reports', () => page('index.html', 'Reports')),
           button('Refresh', () => show())), ...(studies.length ? studies.map(row) : [empty])];
     }
 
@@ -130,7 +131,7 @@
             .finally(() => { start.disabled = false; });
         }
       }, ...study.parameters.map(field), make('p', {}, start, button('Open the notebook', () => open(study.notebook)),
-        button('All studies', () => show()), button('Jobs', () => app.commands.execute('scheduling:show-jobs'))));
+        button('All studies', () => show()), button('Jobs', () => app.commands.execute('scheduling:list-jobs-from-launcher'))));
       return [make('h1', {}, study.title), make('p', { class: 'wb-name' }, study.notebook), fields, said];
     }
 
