@@ -1,4 +1,4 @@
-"""JupyterLab's room: new studies from the template, what the panel is told, and jobs that are refused before they run."""
+"""JupyterLab's room: new studies from the template, what the panel is told, jobs refused before they run."""
 
 import json
 import re
