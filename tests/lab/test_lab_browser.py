@@ -224,5 +224,9 @@ def test_create_job_goes_through_the_ledger(page, root):
     page.see('input[name="jobName"]')
     page.click(".jp-notebook-jobs-panel button", "Create")
     manifest = root / "reports" / "site" / "buyers" / "default" / "manifest.json"
-    page.see(".jp-notebook-jobs-panel", "Completed")
+    page.see(".jp-notebook-jobs-panel", "has been created")
+    for _ in range(PATIENCE * 5):
+        if manifest.is_file():
+            break
+        time.sleep(0.2)
     assert json.loads(manifest.read_text("utf-8"))["headline"] == "北京·电话: 42 will buy."
