@@ -194,22 +194,9 @@ def lab(arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS go to JupyterLab, for instance --no-browser --port=9000.
     """
-    root = project_root()
-    os.environ["WORKBENCH_HOME"] = str(root)
-    os.chdir(root)
-    quiet = (
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
-    )
-    start = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        f"--ServerApp.root_dir={root}",
-        "--LabApp.default_url=/lab/tree/notebooks",
-    ]
-    os.execv(sys.executable, [*start, *quiet, *arguments])
+    from workbench.lab.start import open_lab
+
+    open_lab(project_root(), arguments)
 
 
 @workbench.group(cls=Commands)

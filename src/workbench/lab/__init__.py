@@ -1,0 +1,1 @@
+"""JupyterLab for analysts: the studies at a glance, a new one from a template, runs that end in the same reports."""

@@ -1,0 +1,45 @@
+"""A new study: a notebook of the house's form that already runs, to be changed cell by cell."""
+
+from __future__ import annotations
+
+import json
+import keyword
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+TEMPLATE = Path(__file__).resolve().parent / "study.ipynb"
+_LONGEST = 60
+
+
+def new_study(name: str, root: Path) -> Path:
+    """Write `notebooks/NAME.ipynb` from the template, and give its path.
+
+    Parameters
+    ----------
+    name : str
+        One word, as a Python module would be called; Chinese is fine.
+    root : Path
+        The project.
+
+    Raises
+    ------
+    WorkbenchError
+        If the name is not fit to be one, or there is such a study already.
+    """
+    name = name.strip()
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or len(name) > _LONGEST:
+        raise WorkbenchError(
+            f"'{name[:_LONGEST]}' cannot be the name of a study. Take one word of small letters, digits and _, "
+            f"at most {_LONGEST}, such as late_payers: its notebook, module and report are called so."
+        )
+    notebook = json.loads(TEMPLATE.read_text("utf-8"))
+    first = notebook["cells"][0]
+    first["source"] = [line.replace("NAME", name) for line in first["source"]]
+    path = root / "notebooks" / f"{name}.ipynb"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
+    except FileExistsError:
+        raise WorkbenchError(f"there is a study '{name}' already. Open it, or take another name.") from None
+    return path

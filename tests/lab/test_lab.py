@@ -1,0 +1,135 @@
+"""JupyterLab's room: new studies from the template, what the panel is told, jobs refused before they run."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from workbench.errors import WorkbenchError
+from workbench.lab.server import describe, refusals
+from workbench.lab.start import EXTENSIONS, settings
+from workbench.lab.template import new_study
+from workbench.reports.render import run
+from workbench.reports.slots import find_studies
+
+CELL = 'province: str = "北京"  # province: whose\nseed: int = 1  # seed: of the draw'
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project with one study, in a folder with Chinese and a space."""
+    root = tmp_path / "工作 台"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "data" / "mappings").mkdir(parents=True)
+    cells = [new_markdown_cell("# 谁会买？"), new_code_cell(CELL, metadata={"tags": ["parameters"]})]
+    nbformat.write(new_notebook(cells=cells), root / "notebooks" / "buyers.ipynb")
+    return root
+
+
+def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
+    """The template is published as it is; its headings, tags and thin cells are those that every study is held to."""
+    (root / "data" / "warehouse").symlink_to(operator / "data" / "warehouse")
+    (root / "data" / "mappings").rmdir()
+    (root / "data" / "mappings").symlink_to(operator / "data" / "mappings")
+    path = new_study("欠费", root)
+    (made,) = run(["欠费"], root=root, progress=False).slots
+    assert made.status == "done" and "revenue" in made.message
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    assert prose.startswith("# 欠费: ")
+    assert re.findall(r"^## (.+)$", prose, re.M) == ["Answer", "Data", "Method", "Result", "Check", "Decision"]
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    assert not any(re.search(r"^\s*((def|class) |(for|while) .*:$)", source, re.M) for source in code)
+    assert [p.name for p in find_studies(root)["欠费"].parameters] == ["source", "as_of", "province", "seed"]
+    assert sum("nbval-check-output" in c["metadata"].get("tags", ()) for c in cells) == 1
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "Late", "class", "1st", "x" * 61, "<b>"])
+def test_a_name_that_is_no_module_is_refused(name, root):
+    """A study's notebook, module and report share one name, so it must be able to be all three."""
+    with pytest.raises(WorkbenchError, match="cannot be the name of a study"):
+        new_study(name, root)
+    assert [p.name for p in (root / "notebooks").iterdir()] == ["buyers.ipynb"]
+
+
+def test_a_new_study_never_replaces_one(root):
+    """What an analyst wrote stays."""
+    before = (root / "notebooks" / "buyers.ipynb").read_bytes()
+    with pytest.raises(WorkbenchError, match="there is a study 'buyers' already"):
+        new_study("buyers", root)
+    assert (root / "notebooks" / "buyers.ipynb").read_bytes() == before
+
+
+def test_each_wrong_value_is_named_beside_its_field(root):
+    """All mistakes at once, by parameter; an unknown name with the nearest one."""
+    study = find_studies(root)["buyers"]
+    assert refusals(study, {"province": "上海", "seed": "7"}) == {}
+    errors = refusals(study, {"seed": "many", "province": "a\nb", "sede": "1"})
+    assert errors["seed"] == "parameter 'seed' is 'many', but must be a whole number, such as 10."
+    assert "text of one line" in errors["province"]
+    assert "Did you mean 'seed'?" in errors["sede"]
+
+
+def test_the_panel_is_told_of_every_study(root):
+    """Title, fields and report of each; one that cannot be read says why and hides no other."""
+    (root / "notebooks" / "broken.ipynb").write_text("{", encoding="utf-8")
+    broken, buyers = (describe(study, root) for study in find_studies(root).values())
+    assert "not a notebook of format 4" in broken["error"]
+    assert buyers["title"] == "谁会买？" and buyers["page"] == "buyers/default/index.html"
+    assert buyers["parameters"][0] == {
+        "name": "province", "type": "str", "unit": "province", "meaning": "whose", "default": "北京", "choices": [],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def jobs(root):
+    """The scheduler of jobs, on a database of its own."""
+    from jupyter_scheduler.orm import create_tables
+
+    from workbench.lab.execution import LedgerJobs, ThisEnvironment
+
+    address = f"sqlite:///{root.parent}/jobs.sqlite"
+    create_tables(address)
+    return LedgerJobs(root_dir=str(root), environments_manager=ThisEnvironment(), db_url=address)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "parameters", "words"),
+    [
+        ("notebooks/buyers.ipynb", {"sede": "1"}, "Did you mean 'seed'?"),
+        ("notebooks/buyers.ipynb", {"seed": "1; import os"}, "must be a whole number"),
+        ("notebooks/buyer.ipynb", {}, "no study 'buyer' in notebooks. Did you mean 'buyers'?"),
+        ("draft/buyers.ipynb", {}, "is not notebooks/buyers.ipynb as it stands now"),
+    ],
+)
+def test_a_job_that_would_fail_is_refused_before_it_starts(notebook, parameters, words, jobs, root):
+    """Parameters are values of their type, never code; a report is made of the study itself, never of a draft."""
+    from jupyter_scheduler.exceptions import SchedulerError
+    from jupyter_scheduler.models import CreateJob, ListJobsQuery
+
+    (root / "draft").mkdir()
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), root / "draft" / "buyers.ipynb")
+    job = CreateJob(name="x", input_uri=notebook, runtime_environment_name="workbench", parameters=parameters)
+    with pytest.raises(SchedulerError, match=re.escape(words)):
+        jobs.create_job(job)
+    assert jobs.list_jobs(ListJobsQuery()).jobs == []
+
+
+def test_a_schedule_is_a_plan(jobs):
+    """Lab keeps no schedule of its own: it would lose the runs that are due while it is closed."""
+    from jupyter_scheduler.exceptions import SchedulerError
+
+    with pytest.raises(SchedulerError, match="workbench schedule"):
+        jobs.create_job_definition(None)
+    assert jobs.task_runner is None
+
+
+def test_what_lab_is_told_exists():
+    """The extension stands where the settings point, and names the file that Lab loads."""
+    folder = Path(settings(Path("/x"))["LabApp.extra_labextensions_path"])
+    package = json.loads((folder / "workbench" / "package.json").read_text("utf-8"))
+    assert folder == EXTENSIONS and package["name"] == "workbench"
+    assert (folder / "workbench" / package["jupyterlab"]["_build"]["load"]).is_file()
