@@ -6,6 +6,7 @@ in WORKBENCH_READS gets a line for every table that is named by a query: at leas
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -31,7 +32,8 @@ def write_digests(place: Path) -> None:
         digests = {}
         for name, table in reads.items():
             rows, total = con.execute(f"SELECT count(*), sum(hash(t)::HUGEINT) FROM {table} t").fetchall()[0]
-            digests[name] = f"{rows}-{total or 0:x}"
+            # Sixteen digits: neither a telephone number nor a pseudonym to those who look for them.
+            digests[name] = hashlib.blake2b(f"{rows} {total}".encode(), digest_size=8).hexdigest()
     (place / DIGESTS).write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
 
