@@ -299,12 +299,18 @@ def doubly_robust(
     The mean of the first less the mean of the second is the average effect. The propensity is the share of
     treated, as in a campaign drawn by lot; outcome models are fitted to the other folds.
     """
-    fold = draw_folds(treated, folds, rng)
-    share = treated.mean()
-    values = []
-    for arm, chance in ((treated, share), (~treated, 1 - share)):
-        expected = np.empty(len(y))
+    share, models = treated.mean(), outcome_models(x, y, treated, categorical, trees, folds=folds, rng=rng)
+    pairs = zip(models, (treated, ~treated), (share, 1 - share), strict=True)
+    with_contact, without = (expected + arm * (y - expected) / chance for expected, arm, chance in pairs)
+    return with_contact, without
+
+
+def outcome_models(
+    x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees, *, folds: int, rng: Rng = 0
+) -> np.ndarray:
+    """Expected outcome of each row with and without contact, shape (2, n), from models of the other folds."""
+    fold, expected = draw_folds(treated, folds, rng), np.empty((2, len(y)))
+    for values, arm in zip(expected, (treated, ~treated), strict=True):
         for k in range(folds):
-            expected[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
-        values.append(expected + arm * (y - expected) / chance)
-    return values[0], values[1]
+            values[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
+    return expected
