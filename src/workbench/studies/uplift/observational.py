@@ -316,6 +316,11 @@ def _answer(
             f"weighted controls still differ from the contacted in '{worst['covariate']}' by {abs(worst['after']):.2f} "
             "standard deviations"
         )
+    doubts += [
+        f"contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that as a "
+        "column"
+        for pair in found.unmodelled
+    ]
     for row in placebo[placebo["p"] < ALARM].itertuples():
         doubts.append(
             f"contact seems to have changed '{row.outcome}', which it cannot have ({figure(row.estimate, signed=True)} "
