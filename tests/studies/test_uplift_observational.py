@@ -125,7 +125,7 @@ def test_selection_by_an_exclusive_or_is_found():
 
 
 def test_an_interplay_that_stays_unmodelled_is_named(monkeypatch):
-    """Where neither products nor trees enter the models, the answer is refused, and the refusal names both covariates."""
+    """Where neither products nor trees enter the models, the answer is refused, naming both covariates."""
     monkeypatch.setattr("workbench.studies.uplift.adjustment.PASSES", 0)
     monkeypatch.setattr("workbench.studies.uplift.adjustment.TREES", Trees(leaves=2, rounds=1))
     said = effect_on_treated(exclusive(2_500, 1), **HOW, draws=1).headline()

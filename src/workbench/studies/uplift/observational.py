@@ -172,7 +172,7 @@ def effect_on_treated(
 
     Doubly robust: right if either the chance of contact or the outcome without contact is modelled well. "Not
     answerable" where the overlap holds fewer than 100 effective controls or 30% of the treated, a covariate stays
-    more than 0.1 standard deviations apart, or a placebo shows an effect.
+    more than 0.1 standard deviations apart, the interplay of two stays unmodelled, or a placebo shows an effect.
 
     Parameters
     ----------
