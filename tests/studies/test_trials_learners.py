@@ -78,17 +78,25 @@ def test_sequential_models_know_only_earlier_folds():
         predict_uplift(table, features=FEATURES, validation="forward", **HOW)
 
 
-def test_two_folds_where_members_abound(monkeypatch):
+def test_fewer_folds_where_members_abound(monkeypatch):
     """Folds and rounds follow the members with an uncommon outcome in the smaller arm, not the length of the list."""
-    arm = np.arange(40) % 2
-    monkeypatch.setattr("workbench.studies.trials.learners.ABUNDANT", 15)
-    assert defaults(np.arange(40.0), arm, "cross", None, None) == (2, Trees(rounds=25, rate=0.12))
+    arm, quick = np.arange(40) % 2, Trees(rounds=15, rate=0.2)
+    monkeypatch.setattr("workbench.studies.trials.learners.ABUNDANT", ((19, 2, Trees(rounds=9)), (15, 4, quick)))
+    assert defaults(np.arange(40.0), arm, "cross", None, None) == (2, Trees(rounds=9))
+    assert defaults(np.maximum(np.arange(40.0), 7), arm, "cross", None, None) == (4, quick)
     assert defaults(np.arange(40.0), arm, "sequential", None, None)[0] == 10
     assert defaults((np.arange(40) < 10).astype(float), arm, "cross", None, None) == (5, Trees())
     assert defaults(np.arange(40.0), arm, "cross", 7, Trees(leaves=4)) == (7, Trees(leaves=4))
-    table = campaign(2_000)
+
+
+@pytest.mark.parametrize("enough", [10**9, 300])
+def test_one_effect_model_for_very_many_members(monkeypatch, enough):
+    """With unequal arms the pooled effect model is the X learner as much as two are: right on average and in rank."""
+    monkeypatch.setattr("workbench.studies.trials.learners.ENOUGH", enough)
+    table = campaign(4_000)
     score = predict_uplift(table, features=FEATURES, **HOW)
-    assert np.corrcoef(score, table["tau"])[0, 1] > 0.75
+    assert np.corrcoef(score, table["tau"])[0, 1] > 0.85
+    assert score.mean() == pytest.approx(table["tau"].mean(), abs=0.3)
 
 
 def test_a_table_as_a_crm_gives_it():

@@ -7,6 +7,7 @@ from scipy.special import expit
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.resampling import one_thread
+from workbench.studies.trials import Trees
 from workbench.studies.uplift.adjustment import _doubly_robust, adjusted, balanced, odds_weights
 from workbench.studies.uplift.observational import effect_on_treated
 from workbench.studies.uplift.sensitivity import confounding_odds, largest_bias, robustness_value
@@ -105,6 +106,30 @@ def test_row_order_changes_nothing_and_the_seed_little():
     )
     assert (again.estimate, again.se) == pytest.approx((first.estimate, first.se), rel=1e-9)
     assert abs(other.estimate - first.estimate) < first.se / 2
+
+
+def exclusive(members: int, seed: int, jump: float = 1.2) -> pd.DataFrame:
+    """Contact and outcome jump where exactly one of bill and use is high; the effect is 0.3."""
+    rng = np.random.default_rng([77, seed])
+    bill, use = rng.standard_normal((2, members))
+    which = np.sign(bill * use)
+    t = rng.random(members) < expit(jump * which - 0.3)
+    y = 1.5 * which + 0.3 * t + rng.standard_normal(members)
+    return pd.DataFrame({"bill": bill, "use": use, "town": rng.choice(["A", "B"], members), "t": t, "y": y})
+
+
+def test_selection_by_an_exclusive_or_is_found():
+    """Where neither covariate alone tells anything, their interplay enters, and the effect is near the truth."""
+    found = effect_on_treated(exclusive(2_500, 1), **HOW, draws=1)
+    assert abs(found.estimate - 0.3) < 3 * found.se < 0.3 and not found.doubts
+
+
+def test_an_interplay_that_stays_unmodelled_is_named(monkeypatch):
+    """Where neither products nor trees enter the models, the answer is refused, naming both covariates."""
+    monkeypatch.setattr("workbench.studies.uplift.adjustment.PASSES", 0)
+    monkeypatch.setattr("workbench.studies.uplift.adjustment.TREES", Trees(leaves=2, rounds=1))
+    said = effect_on_treated(exclusive(2_500, 1), **HOW, draws=1).headline()
+    assert "Not answerable" in said and "how bill and use come together" in said
 
 
 def test_members_of_a_household_count_once():

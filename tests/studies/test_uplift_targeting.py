@@ -65,6 +65,20 @@ def test_fixed_cost_is_spread_over_the_list():
     assert plain.net - charged.net == pytest.approx(0.1)
 
 
+def test_adjusting_keeps_the_answer_and_narrows_it():
+    """With a covariate that explains most of the outcome, net and curve stay within their errors, in narrower bands."""
+    table = campaign(lambda s: 8 * (s > 0.5), 3_000)
+    table["habit"] = table["y"] - table["t"] * 8 * (table["s"] > 0.5)
+    plain, found = targeting(table, **MONEY, **HOW), targeting(table, adjust=["habit"], **MONEY, **HOW)
+    assert found.curve["share"].equals(plain.curve["share"])
+    assert found.net_high - found.net_low < 0.7 * (plain.net_high - plain.net_low)
+    assert found.net_low < 1.5 < found.net_high
+    width, narrow = ((t.curve["high"] - t.curve["low"]).iloc[50] for t in (plain, found))
+    assert narrow < 0.8 * width and abs(found.curve["net"].iloc[50] - plain.curve["net"].iloc[50]) < width / 2
+    shuffled = targeting(table.sample(frac=1, random_state=1), adjust=["habit"], **MONEY, **HOW)
+    assert shuffled.net == pytest.approx(found.net)
+
+
 def test_row_order_changes_nothing():
     """A shuffled file gives the same money and the same share."""
     table = campaign(lambda s: 4 * s)

@@ -18,7 +18,7 @@ Learner = Literal["s", "t", "x", "dr", "r"]
 Validation = Literal["cross", "sequential"]
 
 FEWEST_PER_FOLD = 5
-ABUNDANT = 200_000
+ENOUGH = 60_000
 FOLDS: dict[Validation, int] = {"cross": 5, "sequential": 10}
 
 
@@ -58,6 +58,9 @@ class Trees:
         return model.fit(x, y, sample_weight=weight).predict
 
 
+ABUNDANT = ((200_000, 2, Trees(rounds=15, rate=0.25)), (25_000, 4, Trees(rounds=15, rate=0.2)))
+
+
 def predict_uplift(
     members: pd.DataFrame,
     *,
@@ -85,8 +88,9 @@ def predict_uplift(
     learner : {"x", "s", "t", "dr", "r"}
         How outcome models become an effect; see docs/methods.md.
     folds : int, optional
-        5 for "cross", 10 for "sequential"; 2 for "cross" where each arm has 200,000 members with another than the
-        commonest outcome. For faint effects among very many members 5 stay the more precise, and slower, choice.
+        5 for "cross", 10 for "sequential"; for "cross" 4 where each arm has 25,000 members with another than the
+        commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
+        precise, and slower.
     validation : {"cross", "sequential"}
         Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
         "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The
@@ -95,8 +99,8 @@ def predict_uplift(
     rng : int, SeedSequence or Generator
         Draws the folds, within arms. The order of the rows does not matter.
     trees : Trees, optional
-        Size of the base models; small by default, which ranks and calibrates better than large (25 rounds at rate
-        0.12 where members abound as above).
+        Size of the base models; small by default, which ranks and calibrates better than large (15 rounds at rate
+        0.2, then 0.25, where members abound as above).
 
     Returns
     -------
@@ -129,12 +133,13 @@ def predict_uplift(
 def defaults(
     y: np.ndarray, arm: np.ndarray, validation: Validation, folds: int | None, trees: Trees | None
 ) -> tuple[int, Trees]:
-    """Folds and trees, where they are not given, by whether data abound (then 2 folds and steps twice as long do)."""
+    """Folds and trees, where they are not given, by how many of the smaller arm have an uncommon outcome."""
     values, counts = np.unique(y, return_counts=True)
-    abound = np.bincount(arm[y != values[counts.argmax()]], minlength=int(arm.max()) + 1).min() >= ABUNDANT
+    telling = np.bincount(arm[y != values[counts.argmax()]], minlength=int(arm.max()) + 1).min()
+    fewer, larger = next((rest for least, *rest in ABUNDANT if telling >= least), (FOLDS["cross"], Trees()))
     if folds is None:
-        folds = 2 if abound and validation == "cross" else FOLDS[validation]
-    return folds, trees or (Trees(rounds=25, rate=0.12) if abound else Trees())
+        folds = fewer if validation == "cross" else FOLDS[validation]
+    return folds, trees or larger
 
 
 def crossed_effects(
@@ -256,13 +261,17 @@ def _t(x, y, treated, categorical, trees):
 
 
 def _x(x, y, treated, categorical, trees):
-    one, zero = together(treated), together(~treated)
-    with_contact = trees.fit(x[one], y[one], categorical)
-    without = trees.fit(x[zero], y[zero], categorical)
-    on_treated = trees.fit(x[one], y[one] - without(x[one]), categorical)
-    on_control = trees.fit(x[zero], with_contact(x[zero]) - y[zero], categorical)
-    share = treated.mean()
-    return lambda new: share * on_control(new) + (1 - share) * on_treated(new)
+    one, zero, share = together(treated), together(~treated), treated.mean()
+    step = max(1, min(treated.sum(), (~treated).sum()) // ENOUGH)
+    with_contact, without = (trees.fit(x[rows][::step], y[rows][::step], categorical) for rows in (one, zero))
+    on_treated, on_control = y[one] - without(x[one]), with_contact(x[zero]) - y[zero]
+    if step == 1:
+        effects = trees.fit(x[one], on_treated, categorical), trees.fit(x[zero], on_control, categorical)
+        return lambda new: (1 - share) * effects[0](new) + share * effects[1](new)
+    effect, weight = np.empty((2, len(y)))
+    effect[one], effect[zero] = on_treated, on_control
+    weight[one], weight[zero] = (1 - share) / share, share / (1 - share)
+    return trees.fit(x, effect, categorical, None if share == 0.5 else weight)
 
 
 def _dr(x, y, treated, categorical, trees):
@@ -290,12 +299,18 @@ def doubly_robust(
     The mean of the first less the mean of the second is the average effect. The propensity is the share of
     treated, as in a campaign drawn by lot; outcome models are fitted to the other folds.
     """
-    fold = draw_folds(treated, folds, rng)
-    share = treated.mean()
-    values = []
-    for arm, chance in ((treated, share), (~treated, 1 - share)):
-        expected = np.empty(len(y))
+    share, models = treated.mean(), outcome_models(x, y, treated, categorical, trees, folds=folds, rng=rng)
+    pairs = zip(models, (treated, ~treated), (share, 1 - share), strict=True)
+    with_contact, without = (expected + arm * (y - expected) / chance for expected, arm, chance in pairs)
+    return with_contact, without
+
+
+def outcome_models(
+    x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees, *, folds: int, rng: Rng = 0
+) -> np.ndarray:
+    """Expected outcome of each row with and without contact, shape (2, n), from models of the other folds."""
+    fold, expected = draw_folds(treated, folds, rng), np.empty((2, len(y)))
+    for values, arm in zip(expected, (treated, ~treated), strict=True):
         for k in range(folds):
-            expected[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
-        values.append(expected + arm * (y - expected) / chance)
-    return values[0], values[1]
+            values[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
+    return expected

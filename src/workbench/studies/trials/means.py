@@ -9,7 +9,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, one_thread
-from workbench.studies.trials.learners import Trees, canonical, doubly_robust
+from workbench.studies.trials.learners import Trees, canonical, doubly_robust, outcome_models
 from workbench.studies.trials.members import feature_matrix
 
 
@@ -68,6 +68,23 @@ def doubly_robust_means(
         error[order] = (value - value.mean()) / n
         errors.append(error)
     return Means(float(pair[0].mean()), float(pair[1].mean()), *errors, np.full(n, np.sqrt(n / (n - 1))))
+
+
+def expected_outcome(
+    members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, rng: Rng
+) -> np.ndarray:
+    """What covariates predict of each row's outcome, by models of other rows: (1 − e) m₁ + e m₀, m an arm's model.
+
+    Subtracting it leaves the mean difference of the arms as it is in expectation, and, by this mixture, the least
+    variance of it (that of the doubly robust value).
+    """
+    x, categorical = feature_matrix(members, covariates)
+    order = canonical(x, y, treated)
+    with one_thread():
+        one, zero = outcome_models(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+    expected, share = np.empty(len(y)), treated.mean()
+    expected[order] = (1 - share) * one + share * zero
+    return expected
 
 
 def cluster_codes(members: pd.DataFrame, clusters: str | None) -> np.ndarray | None:

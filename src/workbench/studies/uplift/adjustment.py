@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import SplineTransformer
 
@@ -15,13 +16,19 @@ from workbench.studies.trials.learners import Trees, canonical, draw_folds
 from workbench.studies.trials.members import feature_matrix, indicator_columns
 from workbench.studies.uplift.describe import describe_targets
 
+ALARM = 0.05
+CUTS = np.arange(1, 10) / 10
+MOST_PAIRS, PASSES, ENOUGH = 50, 2, 20_000
 KNOTS = (0.02, 0.25, 0.5, 0.75, 0.98)
 TREES = Trees(leaves=6, rounds=60, smallest_leaf=40, rate=0.15)
 
 
 @dataclass(frozen=True)
 class Adjusted:
-    """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1."""
+    """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1.
+
+    unmodelled : pairs of covariates whose interplay still drives both contact and outcome in members not fitted to.
+    """
 
     estimate: float
     variance: float
@@ -29,6 +36,7 @@ class Adjusted:
     inside: np.ndarray
     weight: np.ndarray
     residual: np.ndarray
+    unmodelled: tuple[str, ...] = ()
 
 
 def adjusted(
@@ -49,21 +57,29 @@ def adjusted(
     With `trees`, each model takes them beside its splines unless the first deal shows that they predict worse.
     """
     x, categorical = feature_matrix(members, covariates)
-    smooth = _smooth(indicator_columns(members, covariates))
+    columns = indicator_columns(members, covariates)
+    smooth = _smooth(columns)
     order = canonical(x, y, treated)
     back = np.argsort(order)
     x, smooth, y, treated = x[order], smooth[order], y[order], treated[order]
     group = None if group is None else group[order]
+    values, names = [v[order] for v in columns.values()], list(columns)
     chances, expected = np.empty((2, draws, len(y)))
     grow = (trees, trees)
     for k, seed in enumerate(seeds(rng, draws)):
         fold = draw_folds(treated, folds, seed)
         if group is not None:
             fold = np.random.default_rng(seed).permutation(np.arange(group.max() + 1) % folds)[group]
+        for _ in range(PASSES if k == 0 else 0):
+            alone, _ = _cross_fit(x, smooth, y, treated, categorical, fold, (False, False))
+            contact, outcome = _pairs(values, alone, y, treated)
+            smooth = np.column_stack([smooth, *contact.values(), *outcome.values()])
         fits, grown = _cross_fit(x, smooth, y, treated, categorical, fold, grow)
         if k == 0 and trees:
             grow = _better(fits, grown, y, treated)
         chances[k], expected[k] = fits + grown * np.array(grow)[:, None]
+    contact, outcome = _pairs(values, np.array([chances[0], expected[0]]), y, treated)
+    unmodelled = tuple(" and ".join(names[at] for at in pair) for pair in contact if pair in outcome)
     chances = np.clip(chances, 0.001, 0.999)
     chance, without = np.median(chances, axis=0), np.median(expected, axis=0)
     inside = chance <= most_likely
@@ -80,7 +96,7 @@ def adjusted(
     variance = float(np.median([row[1] + (row[0] - estimate) ** 2 for row in rows]))
     weight = balanced(odds_weights(chance, treated, inside), smooth, inside & treated)
     mean = float(y[inside & treated].mean())
-    return Adjusted(estimate, variance, mean, inside[back], weight[back], (y - without)[back])
+    return Adjusted(estimate, variance, mean, inside[back], weight[back], (y - without)[back], unmodelled)
 
 
 def _smooth(columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -96,6 +112,45 @@ def _smooth(columns: dict[str, np.ndarray]) -> np.ndarray:
     matrix = np.hstack(parts)
     spread = matrix.std(axis=0)
     return (matrix - matrix.mean(axis=0))[:, spread > 1e-9] / spread[spread > 1e-9]
+
+
+Pairs = dict[tuple[int, int], np.ndarray]
+
+
+def _pairs(columns: list[np.ndarray], fits: np.ndarray, y: np.ndarray, treated: np.ndarray) -> tuple[Pairs, Pairs]:
+    """Products of two columns' signs that explain what fits leave of contact, and of the outcome.
+
+    Of each two columns the product of signs about deciles furthest from chance, where that is beyond what the largest
+    of as many would be (Bonferroni); then its cuts are sharpened.
+    """
+    left = treated - fits[0], np.where(treated, 0.0, y - fits[1])
+    cuts = [np.unique(np.quantile(v, CUTS, method="inverted_cdf")) for v in columns]
+    signs = [(v > cut, k) for k, (v, at) in enumerate(zip(columns, cuts, strict=True)) for cut in at if cut < v.max()]
+    owner, chosen = np.array([k for _, k in signs]), ({}, {})
+    matrix = np.column_stack([above - above.mean() for above, _ in signs])
+    apart = owner[:, None] < owner
+    some = slice(None, None, max(1, len(matrix) // ENOUGH))
+    for rest, kept in zip(left, chosen, strict=True):
+        part, each = matrix[some], matrix[some] * rest[some, None]
+        z = np.where(apart, np.abs(each.T @ part) / np.sqrt((each**2).T @ part**2 + 1e-300), 0.0)
+        found = np.argwhere(z > norm.isf(ALARM / max(1, 2 * apart.sum())))
+        for i, j in sorted(found.tolist(), key=lambda at: z[at[0], at[1]])[-MOST_PAIRS:]:
+            one, other = int(owner[i]), int(owner[j])
+            first = _sharpest(columns[one], rest * matrix[:, j])
+            second = _sharpest(columns[other], rest * first)
+            product = _sharpest(columns[one], rest * second) * second
+            kept[one, other] = (product - product.mean()) / product.std()
+    return chosen
+
+
+def _sharpest(values: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Sign of values about the cut that parts `rest` most, less its mean; at least a twentieth on either side."""
+    order, n = np.argsort(values, kind="stable"), len(values)
+    below, share = np.cumsum(rest[order])[:-1], np.arange(1, n) / n
+    gain = np.abs(below - share * rest.sum()) / np.sqrt(share * (1 - share))
+    possible = (values[order][1:] > values[order][:-1]) & (share >= 0.05) & (share <= 0.95)
+    above = values > (values[order][np.where(possible, gain, -1.0).argmax()] if possible.any() else np.median(values))
+    return above - above.mean()
 
 
 def _cross_fit(

@@ -172,7 +172,7 @@ def effect_on_treated(
 
     Doubly robust: right if either the chance of contact or the outcome without contact is modelled well. "Not
     answerable" where the overlap holds fewer than 100 effective controls or 30% of the treated, a covariate stays
-    more than 0.1 standard deviations apart, or a placebo shows an effect.
+    more than 0.1 standard deviations apart, the interplay of two stays unmodelled, or a placebo shows an effect.
 
     Parameters
     ----------
@@ -316,6 +316,11 @@ def _answer(
             f"weighted controls still differ from the contacted in '{worst['covariate']}' by {abs(worst['after']):.2f} "
             "standard deviations"
         )
+    doubts += [
+        f"contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that as a "
+        "column"
+        for pair in found.unmodelled
+    ]
     for row in placebo[placebo["p"] < ALARM].itertuples():
         doubts.append(
             f"contact seems to have changed '{row.outcome}', which it cannot have ({figure(row.estimate, signed=True)} "

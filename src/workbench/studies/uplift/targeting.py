@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.means import expected_outcome
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
@@ -142,6 +143,7 @@ def targeting(
     incentive_cost: float = 0.0,
     response: str | None = None,
     fixed_cost: float = 0.0,
+    adjust: Sequence[str] = (),
     checks: CampaignChecks | None = None,
     resamples: int = 1_000,
     level: float = 0.95,
@@ -169,6 +171,9 @@ def targeting(
         0/1 column of who redeemed; needed with incentive_cost.
     fixed_cost : float
         Cost of the whole campaign, spread over the list, where anybody is contacted.
+    adjust : sequence of str
+        Columns known before assignment. What they predict of the outcome whatever the arm, by models that have not
+        seen the member, is subtracted: the same answer in expectation, and a narrower band where they predict well.
     checks : CampaignChecks, optional
         Where they find the arms not comparable, the verdict is "not answerable".
     resamples, level, rng
@@ -189,17 +194,18 @@ def targeting(
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
-    bins = score_bins(order, treated, np.column_stack([y, redeemed]), most=100)
-    curve, drawn = _curve(bins, costs, resamples, level, rng)
     plain = Rows(y, redeemed, treated)
+    rows = Rows(y - expected_outcome(members, list(adjust), y, treated, rng), redeemed, treated) if adjust else plain
+    bins = score_bins(order, treated, np.column_stack([rows.y, redeemed]), most=100)
+    curve, drawn = _curve(bins, costs, resamples, level, rng)
     everyone = np.ones(len(y), dtype=bool)
-    all_value, all_errors = policy(plain, everyone, costs)
+    all_value, all_errors = policy(rows, everyone, costs)
     doubts = _doubts(plain, order, checks)
     z = norm.isf((1 - level) / 2)
     everybody = mean_interval(all_value, all_errors, z)
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
-        found = assessed(plain, order, costs, rng)
+        found = assessed(rows, order, costs, rng)
         chosen = mean_interval(found.net, found.net_errors, z)
         advantage = mean_interval(found.advantage, found.advantage_errors, z)
     best, low, high = best_share(curve, drawn, level)
