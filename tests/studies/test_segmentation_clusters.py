@@ -7,8 +7,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments
+from workbench.studies.segmentation.rules import Rule
 from workbench.studies.segmentation.scaling import fit_scale
-from workbench.studies.segmentation.stability import bootstrap_jaccard, nearest_centre, verdict
+from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
 
 ADD_ONS = ["OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies"]
 
@@ -122,7 +123,7 @@ def test_jaccard_of_certain_and_random_clusters():
     """Far groups are found again exactly; halves of a formless cloud are not highly stable throughout."""
     rng = np.random.SeedSequence(3)
     far = np.repeat([[0.0, 0], [9, 9]], 50, axis=0) + np.random.default_rng(0).normal(0, 0.1, (100, 2))
-    label = nearest_centre(far, np.array([[0.0, 0], [9, 9]]))
+    label = Rule(np.array([[0.0, 0], [9, 9]])).label(far)
     assert bootstrap_jaccard(far, label, 2, resamples=5, rng=rng) == pytest.approx(1)
     cloud = pd.DataFrame(np.random.default_rng(1).normal(size=(400, 2)), columns=["x", "y"])
     assert fit_segments(cloud, k=5, resamples=20).stability()["jaccard"].min() < 0.75

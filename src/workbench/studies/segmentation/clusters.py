@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,11 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng, one_thread, seeds
 from workbench.result import Quantity, Result
+from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import (
     STABLE,
     bootstrap_jaccard,
-    centres_of,
-    nearest_centre,
     prediction_strength,
     separation,
     verdict,
@@ -25,8 +24,6 @@ from workbench.studies.segmentation.stability import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Method = Literal["kmeans"]
 
 _FIT_ROWS = 50_000
 _STABILITY_ROWS = 10_000
@@ -55,6 +52,8 @@ class Segments(Result):
     typical : DataFrame
         Index cluster; median of logged features, mean of the others, in their units.
     scale : FeatureScale
+    rule : Rule
+        On the scaled features.
     replicates : ndarray, shape (resamples, k)
         Jaccard similarity of each cluster in each resample.
     """
@@ -65,7 +64,7 @@ class Segments(Result):
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
-    scaled_centres: np.ndarray
+    rule: Rule
     replicates: np.ndarray
 
     @property
@@ -75,8 +74,7 @@ class Segments(Result):
 
     def assign(self, features: pd.DataFrame) -> pd.Series:
         """Give the cluster of each customer of a table with the same columns; the fit stays as it is."""
-        x = self.scale.transform(features)
-        return pd.Series(nearest_centre(x, self.scaled_centres) + 1, index=features.index, name="cluster")
+        return pd.Series(self.rule.label(self.scale.transform(features)) + 1, index=features.index, name="cluster")
 
     def names(self) -> pd.Series:
         """Propose a name for each cluster from what sets it apart, index cluster."""
@@ -178,7 +176,8 @@ def fit_segments(
         and all hold at least `min_share` of the customers, and takes the largest whose silhouette is within 0.02 of
         the best of them; where none is stable, the one with the best least stable cluster. All criteria stand in
         `.criteria`: they often disagree, so look at usefulness too.
-    method : {"kmeans"}
+    method : {"kmeans", "gmm"}
+        Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
         Features taken as log(1 + x): amounts and counts with a long tail.
     shares : sequence of str or of sequences of str
@@ -220,8 +219,8 @@ def fit_segments(
     ----------
     Hennig (2007), CSDA 52; Tibshirani & Walther (2005), JCGS 14; Aitchison (1986), compositional data.
     """
-    if method != "kmeans":
-        raise unknown("method", method, ("kmeans",))
+    if method not in get_args(Method):
+        raise unknown("method", method, get_args(Method))
     tried = _tried(k, candidates)
     if resamples < 2:
         raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
@@ -234,19 +233,19 @@ def fit_segments(
         fitted, judged = _drawn(x, tried, draw, sift)
         screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
         fits = {
-            size: _fit(fitted, judged, size, starts=starts, resamples=screen, seed=seed)
+            size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=seed)
             for size, seed in zip(tried, of_k, strict=True)
         }
         criteria = pd.DataFrame([row for _, row, _ in fits.values()])
         best = _chosen(criteria, min_share)
         criteria["chosen"] = criteria["k"] == best
-        centres, _, replicates = fits[best]
-        order = _numbering(x, centres)
+        rule, _, replicates = fits[best]
+        order = _numbering(x, rule)
         if len(replicates) < resamples:
             again = seeds(of_k[tried.index(best)], 4)[1]
-            label = nearest_centre(judged, centres)
-            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again)
-    return _segments(features, x, how, centres[order], criteria, replicates[:, order])
+            label = rule.label(judged)
+            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again, method=method)
+    return _segments(features, x, how, rule.ordered(order), criteria, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -278,20 +277,21 @@ def _drawn(x, tried, draw, sift):
     return parts
 
 
-def _fit(fitted, judged, k, *, starts, resamples, seed):
-    """Centres for k clusters, the row of criteria that judges them, and their Jaccard similarities."""
+def _fit(fitted, judged, k, method, *, starts, resamples, seed):
+    """The rule for k clusters, the row of criteria that judges it, and its Jaccard similarities."""
     start, boot, split, pick = seeds(seed, 4)
-    centres = centres_of(fitted, k, starts=starts, seed=start)
-    label = nearest_centre(judged, centres)
-    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot)
+    rule = fit_rule(fitted, k, method, starts=starts, seed=start)
+    label = rule.label(judged)
+    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot, method=method)
     row = {
         "k": k,
         "smallest_share": np.bincount(label, minlength=k).min() / len(label),
         "jaccard_least": float(np.nanmean(jaccard, axis=0).min()),
-        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split),
+        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split, method=method),
         **separation(judged, label, pick),
+        "bic": bic(fitted, rule),
     }
-    return centres, row, jaccard
+    return rule, row, jaccard
 
 
 def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
@@ -302,16 +302,16 @@ def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
     return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
 
 
-def _numbering(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Order of centres by size of their cluster, the largest first; equal ones by their coordinates."""
-    size = np.bincount(nearest_centre(x, centres), minlength=len(centres))
-    return np.lexsort([*centres.T[::-1], -size])
+def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
+    """Order of the clusters by size, the largest first; equal ones by the coordinates of their centres."""
+    size = np.bincount(rule.label(x), minlength=len(rule.centres))
+    return np.lexsort([*rule.centres.T[::-1], -size])
 
 
-def _segments(features, x, how, centres, criteria, replicates):
-    k = len(centres)
+def _segments(features, x, how, rule, criteria, replicates):
+    k = len(rule.centres)
     index = pd.RangeIndex(1, k + 1, name="cluster")
-    label = nearest_centre(x, centres)
+    label = rule.label(x)
     spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
     mean = np.array([x[label == c].mean(axis=0) for c in range(k)])
     groups = features[list(how.columns)].groupby(label)
@@ -320,12 +320,12 @@ def _segments(features, x, how, centres, criteria, replicates):
     columns = list(how.columns)
     return Segments(
         labels=pd.Series(label + 1, index=features.index, name="cluster"),
-        centres=how.inverse(centres).set_axis(index, axis=0),
+        centres=how.inverse(rule.centres).set_axis(index, axis=0),
         criteria=criteria,
         deviations=pd.DataFrame((mean - x.mean(axis=0)) / spread, index=index, columns=columns),
         typical=typical.set_axis(index, axis=0),
         scale=how,
-        scaled_centres=centres,
+        rule=rule,
         replicates=replicates,
     )
 

@@ -1,0 +1,87 @@
+"""To which cluster does a customer belong? To the nearest centre, or to the likeliest part of a mixture."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+Method = Literal["kmeans", "gmm"]
+
+_BLOCK = 8_192
+_FLOOR = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A partition of the scaled features, applied to anyone.
+
+    Attributes
+    ----------
+    centres : ndarray, shape (k, p)
+    weights : ndarray or None, shape (k,)
+        Shares of the parts of a Gaussian mixture; None where the nearest centre decides.
+    factors : ndarray or None, shape (k, p, p)
+        Upper Cholesky factors of the inverse covariances of the parts.
+    """
+
+    centres: np.ndarray
+    weights: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    def label(self, x: np.ndarray) -> np.ndarray:
+        """Position of the cluster of each row (the first of equally good ones), shape (n,)."""
+        label = np.empty(len(x), dtype=np.int64)
+        for start in range(0, len(x), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            label[rows] = self._scores(x[rows]).argmax(axis=1)
+        return label
+
+    def ordered(self, order: np.ndarray) -> Rule:
+        """Give the same rule with its clusters in another order."""
+        given = {name: part[order] for name, part in vars(self).items() if part is not None}
+        return replace(self, **given)
+
+    def log_likelihood(self, x: np.ndarray) -> float:
+        """Log-likelihood of the rows under the mixture, up to a constant of n and p."""
+        scores = self._scores(x)
+        most = scores.max(axis=1)
+        return float((most + np.log(np.exp(scores - most[:, None]).sum(axis=1))).sum())
+
+    def _scores(self, x: np.ndarray) -> np.ndarray:
+        if self.factors is None:
+            return np.einsum("ij,kj->ik", x, self.centres) - (self.centres**2).sum(axis=1) / 2
+        scores = np.empty((len(x), len(self.centres)))
+        for k, (weight, centre, factor) in enumerate(zip(self.weights, self.centres, self.factors, strict=True)):
+            square = np.einsum("ij,jk->ik", x - centre, factor) ** 2
+            scores[:, k] = np.log(weight) + np.log(np.diag(factor)).sum() - square.sum(axis=1) / 2
+        return scores
+
+
+def fit_rule(x: np.ndarray, k: int, method: Method, *, starts: int, seed: np.random.SeedSequence) -> Rule:
+    """Fit the best of several seeded runs.
+
+    The parts of a mixture have full covariances, to which 0.001 is added on the diagonal: no part collapses on a value.
+    """
+    state = int(seed.generate_state(1)[0])
+    if method == "kmeans":
+        return Rule(KMeans(k, n_init=starts, random_state=state).fit(x).cluster_centers_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a run that still creeps is a fit like the others
+        mixture = GaussianMixture(k, n_init=starts, reg_covar=_FLOOR, max_iter=200, random_state=state).fit(x)
+    return Rule(mixture.means_, mixture.weights_, mixture.precisions_cholesky_)
+
+
+def bic(x: np.ndarray, rule: Rule) -> float:
+    """Bayesian information criterion of a mixture, lower is better; NaN where there is no likelihood."""
+    if rule.factors is None:
+        return np.nan
+    k, p = rule.centres.shape
+    free = k - 1 + k * p + k * p * (p + 1) // 2
+    constant = len(x) * p * np.log(2 * np.pi)
+    return float(free * np.log(len(x)) + constant - 2 * rule.log_likelihood(x))
