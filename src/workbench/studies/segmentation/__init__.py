@@ -8,25 +8,36 @@ get?) and `fit_segments` (who behaves alike, and would we find the same groups a
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
+from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
+from workbench.studies.segmentation.saved import Drift, SavedSegments, assign_batches, drift, save_segments
 from workbench.studies.segmentation.tiers import EXCLUDED, Tiers, default_standard, read_standard, tiers
 
 __all__ = [
+    "ENTERED",
     "EXCLUDED",
+    "LEFT",
     "NEVER_ACTIVE",
     "Concentration",
+    "Drift",
+    "Migration",
     "Rfm",
+    "SavedSegments",
     "Segment",
     "SegmentGrid",
     "Segments",
     "Share",
     "Tiers",
+    "assign_batches",
     "concentration",
     "default_grid",
     "default_standard",
+    "drift",
     "fit_segments",
+    "migration",
     "read_standard",
     "rfm",
+    "save_segments",
     "score_rfm",
     "tiers",
 ]

@@ -16,6 +16,7 @@ from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import (
     STABLE,
+    STRONG,
     bootstrap_jaccard,
     prediction_strength,
     separation,
@@ -29,7 +30,6 @@ _FIT_ROWS = 50_000
 _STABILITY_ROWS = 10_000
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
-_SILHOUETTE_SLACK = 0.02
 _APART = 0.5
 
 
@@ -46,7 +46,9 @@ class Segments(Result):
         of the log-ratios).
     criteria : DataFrame
         One row a number of clusters that was tried: k, smallest_share, jaccard_least, prediction_strength, silhouette,
-        calinski_harabasz, davies_bouldin, chosen.
+        calinski_harabasz, davies_bouldin, bic (of mixtures), chosen.
+    choice : str
+        How the number of clusters was chosen, in a sentence.
     deviations : DataFrame
         Index cluster; mean of each scaled feature, in standard deviations from the mean of all customers.
     typical : DataFrame
@@ -61,6 +63,7 @@ class Segments(Result):
     labels: pd.Series
     centres: pd.DataFrame
     criteria: pd.DataFrame
+    choice: str
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
@@ -80,7 +83,7 @@ class Segments(Result):
         """Propose a name for each cluster from what sets it apart, index cluster."""
         taken: dict[str, int] = {}
         for cluster, row in self.deviations.iterrows():
-            for count in range(2, len(row) + 1):
+            for count in range(2, max(len(row), 2) + 1):
                 name = _describe(row, count)
                 if name not in taken:
                     break
@@ -172,10 +175,10 @@ def fit_segments(
     features : DataFrame
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
-        "auto" looks at those of `candidates` whose clusters are all found again in resamples (mean Jaccard above 0.75)
-        and all hold at least `min_share` of the customers, and takes the largest whose silhouette is within 0.02 of
-        the best of them; where none is stable, the one with the best least stable cluster. All criteria stand in
-        `.criteria`: they often disagree, so look at usefulness too.
+        "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
+        0.75), all hold at least `min_share` of the customers, and whose prediction strength is at least 0.8; where
+        there is none, the one with the best least stable cluster. All criteria stand in `.criteria`, the reason in
+        `.choice`: they often disagree, so look at usefulness too.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
@@ -237,7 +240,7 @@ def fit_segments(
             for size, seed in zip(tried, of_k, strict=True)
         }
         criteria = pd.DataFrame([row for _, row, _ in fits.values()])
-        best = _chosen(criteria, min_share)
+        best, choice = _chosen(criteria, min_share) if k == "auto" else (k, f"{k} clusters, as was asked.")
         criteria["chosen"] = criteria["k"] == best
         rule, _, replicates = fits[best]
         order = _numbering(x, rule)
@@ -245,7 +248,7 @@ def fit_segments(
             again = seeds(of_k[tried.index(best)], 4)[1]
             label = rule.label(judged)
             replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again, method=method)
-    return _segments(features, x, how, rule.ordered(order), criteria, replicates[:, order])
+    return _segments(features, x, how, rule.ordered(order), criteria, choice, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -294,12 +297,32 @@ def _fit(fitted, judged, k, method, *, starts, resamples, seed):
     return rule, row, jaccard
 
 
-def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
-    good = criteria[(criteria["jaccard_least"] > STABLE) & (criteria["smallest_share"] >= min_share)]
-    if len(good):
-        near = good["silhouette"] >= good["silhouette"].max() - _SILHOUETTE_SLACK
-        return int(good.loc[near, "k"].max())
-    return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
+def _chosen(criteria: pd.DataFrame, min_share: float) -> tuple[int, str]:
+    """How many clusters to take, and a sentence why."""
+    passed = (
+        (criteria["jaccard_least"] > STABLE)
+        & (criteria["prediction_strength"] >= STRONG)
+        & (criteria["smallest_share"] >= min_share)
+    )
+    range_ = f"of {criteria['k'].min()} to {criteria['k'].max()}"
+    if passed.any():
+        row = criteria[passed].iloc[-1]
+        why = (
+            f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
+            f"{STABLE}), holds {min_share:.0%} of the customers (least {row.smallest_share:.1%}), and one half of the "
+            f"customers predicts who is together in the other (strength {row.prediction_strength:.2f}, at least "
+            f"{STRONG})"
+        )
+    else:
+        row = criteria.loc[criteria["jaccard_least"].idxmax()]
+        why = (
+            f"no number {range_} gives clusters that are found again, large enough and predicted: this is the one "
+            f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
+        )
+    others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
+    given = [name for name in others if criteria[name].notna().any()]
+    votes = [f"{_words(name)} {criteria['k'][getattr(criteria[name], others[name])()]}" for name in given]
+    return int(row.k), f"{int(row.k)} clusters: {why}. Others would say: {', '.join(votes)}."
 
 
 def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
@@ -308,7 +331,7 @@ def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
     return np.lexsort([*rule.centres.T[::-1], -size])
 
 
-def _segments(features, x, how, rule, criteria, replicates):
+def _segments(features, x, how, rule, criteria, choice, replicates):
     k = len(rule.centres)
     index = pd.RangeIndex(1, k + 1, name="cluster")
     label = rule.label(x)
@@ -322,6 +345,7 @@ def _segments(features, x, how, rule, criteria, replicates):
         labels=pd.Series(label + 1, index=features.index, name="cluster"),
         centres=how.inverse(rule.centres).set_axis(index, axis=0),
         criteria=criteria,
+        choice=choice,
         deviations=pd.DataFrame((mean - x.mean(axis=0)) / spread, index=index, columns=columns),
         typical=typical.set_axis(index, axis=0),
         scale=how,

@@ -9,6 +9,7 @@ from workbench.resampling import seeds
 from workbench.studies.segmentation.rules import Method, Rule, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
+STRONG = 0.8
 _RESAMPLE_STARTS = 3
 _SILHOUETTE_ROWS = 3_000
 
