@@ -85,7 +85,7 @@ def test_centres_are_in_units():
     table, kind = simulated(3_000)
     result = fit_simulated(table, k=3)
     median = table.groupby(kind).median().loc[table.groupby(kind).size().sort_values(ascending=False).index]
-    assert result.centres.to_numpy() == pytest.approx(median.to_numpy(), rel=0.15)
+    assert result.centres.to_numpy() == pytest.approx(median.to_numpy(), rel=0.15, abs=0.01)
 
 
 def test_scale_round_trip():
@@ -140,7 +140,7 @@ def test_large_tables_are_fitted_on_a_sample(monkeypatch):
     from workbench.studies.segmentation import clusters
 
     monkeypatch.setattr(clusters, "_FIT_ROWS", 300)
-    monkeypatch.setattr(clusters, "_STABILITY_ROWS", 200)
+    monkeypatch.setattr(clusters, "_STABILITY_ROWS", {"kmeans": 200})
     table, kind = simulated(2_000)
     one, other = (fit_simulated(t, k=3) for t in (table, table.sample(frac=1, random_state=2)))
     assert adjusted_rand_score(kind, one.labels) > 0.95
@@ -196,7 +196,7 @@ def test_tables_refused():
         fit_simulated(table.assign(call_min=-table["call_min"]), k=2)
     with pytest.raises(WorkbenchError, match="all 0 for 60 customers"):
         fit_simulated(table.assign(a=0.0, b=0.0), k=2, shares=[("a", "b")])
-    with pytest.raises(CannotAnswer, match="there is 1"):
+    with pytest.raises(CannotAnswer, match="too few to segment"):
         fit_simulated(table.iloc[:1], k=2)
     with pytest.raises(CannotAnswer, match="4 clusters need at least as many distinct customers; 60 rows hold 3"):
         fit_segments(pd.DataFrame({"x": np.tile([1.0, 2, 3], 20)}), k=4)

@@ -7,10 +7,11 @@ get?) and `fit_segments` (who behaves alike, and would we find the same groups a
 
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
+from workbench.studies.segmentation.drift import Drift, drift
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
 from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
-from workbench.studies.segmentation.saved import Drift, SavedSegments, assign_batches, drift, save_segments
+from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
 from workbench.studies.segmentation.tiers import EXCLUDED, Tiers, default_standard, read_standard, tiers
 
 __all__ = [
@@ -28,13 +29,13 @@ __all__ = [
     "Segments",
     "Share",
     "Tiers",
-    "assign_batches",
     "concentration",
     "default_grid",
     "default_standard",
     "drift",
     "fit_segments",
     "migration",
+    "read_segments",
     "read_standard",
     "rfm",
     "save_segments",

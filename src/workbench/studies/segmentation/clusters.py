@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
-_STABILITY_ROWS = 10_000
+_STABILITY_ROWS = {"kmeans": 10_000, "gmm": 4_000}
+_LEAST = 10
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
 _APART = 0.5
@@ -103,8 +104,8 @@ class Segments(Result):
 
     def stability(self) -> pd.DataFrame:
         """Tabulate how well each cluster is found again: mean Jaccard, the middle 95 % over resamples, a verdict."""
-        mean = np.nanmean(self.replicates, axis=0)
-        low, high = np.nanquantile(self.replicates, [0.025, 0.975], axis=0)
+        mean = self.replicates.mean(axis=0)
+        low, high = np.quantile(self.replicates, [0.025, 0.975], axis=0)
         table = {"cluster": self.deviations.index, "name": self.names().to_numpy(), "jaccard": mean}
         return pd.DataFrame({**table, "low": low, "high": high, "verdict": [verdict(j) for j in mean]})
 
@@ -178,14 +179,16 @@ def fit_segments(
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
         0.75), all hold at least `min_share` of the customers, and whose prediction strength is at least 0.8; where
         there is none, the one with the best least stable cluster. All criteria stand in `.criteria`, the reason in
-        `.choice`: they often disagree, so look at usefulness too.
+        `.choice`: they often disagree, so look at usefulness too. Candidates that leave fewer than 10 customers a
+        cluster are not tried.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
         Features taken as log(1 + x): amounts and counts with a long tail.
     shares : sequence of str or of sequences of str
         Features taken as log-ratios: a name is a share with its complement, a group is a composition (its parts are
-        divided by their sum). 0.005 is added to each part, so that 0 has a logarithm.
+        divided by their sum). A tenth of an even part is added to each (0.05 to a single share): 0 has a logarithm
+        then, and the share of a handful of events stays near the middle.
     scale : {"standard", "robust", "none"}
         Then mean 0 and standard deviation 1; or median 0 and interquartile range 1.349 (the standard deviation where
         that range is 0); or as they are.
@@ -203,15 +206,16 @@ def fit_segments(
 
     Notes
     -----
-    Above 50,000 customers the centres are fitted on that many, drawn at random; stability uses at most 10,000. Everyone
-    gets the nearest centre. Clusters are numbered by size, then by centre; nothing depends on the order of the rows.
+    Above 50,000 customers the centres are fitted on that many, drawn at random; stability uses at most 10,000 (4,000
+    for mixtures). Everyone gets the nearest centre, or the likeliest part. Clusters are numbered by size, then by
+    centre; nothing depends on the order of the rows.
 
     Raises
     ------
     WorkbenchError
         If an argument, column or value is not as described (missing values and constant features by name).
     CannotAnswer
-        If there are fewer distinct customers than clusters.
+        If there are fewer distinct customers than clusters, or fewer than 10 customers a cluster.
 
     Warnings
     --------
@@ -227,13 +231,18 @@ def fit_segments(
     tried = _tried(k, candidates)
     if resamples < 2:
         raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
-    if len(features) < 2:
-        raise CannotAnswer(f"clusters need at least two customers; there is {len(features)}.")
+    most = len(features) // _LEAST
+    if most < tried[0]:
+        raise CannotAnswer(
+            f"{tried[0]} clusters of {len(features):,} customers would hold fewer than {_LEAST} on average. "
+            + (f"Take k={most} or fewer." if most > 1 else "There are too few to segment.")
+        )
+    tried = [size for size in tried if size <= most]
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
     x = how.transform(features)
     with one_thread():
         draw, sift, *of_k = seeds(rng, 2 + len(tried))
-        fitted, judged = _drawn(x, tried, draw, sift)
+        tried, fitted, judged = _drawn(x, tried, method, draw, sift)
         screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
         fits = {
             size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=seed)
@@ -244,6 +253,8 @@ def fit_segments(
         criteria["chosen"] = criteria["k"] == best
         rule, _, replicates = fits[best]
         order = _numbering(x, rule)
+        if np.bincount(rule.label(x), minlength=best).min() == 0:
+            raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
         if len(replicates) < resamples:
             again = seeds(of_k[tried.index(best)], 4)[1]
             label = rule.label(judged)
@@ -262,19 +273,19 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
     return [int(size) for size in tried]
 
 
-def _drawn(x, tried, draw, sift):
-    """Rows to fit on and rows to judge by, in an order that the order of the file has no part in."""
+def _drawn(x, tried, method, draw, sift):
+    """Numbers of clusters that the distinct rows allow; rows to fit on and to judge by, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
     order = np.argsort(key, kind="stable")
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
-    if distinct < tried[-1]:
+    if distinct < tried[0]:
         raise CannotAnswer(
-            f"{tried[-1]} clusters need at least as many distinct customers; "
+            f"{tried[0]} clusters need at least as many distinct customers; "
             f"{len(x):,} rows hold {distinct:,}. Take a smaller k."
         )
     generator = np.random.default_rng(sift)
-    parts = []
-    for most in (_FIT_ROWS, _STABILITY_ROWS):
+    parts = [[size for size in tried if size <= distinct]]
+    for most in (_FIT_ROWS, _STABILITY_ROWS[method]):
         rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
         parts.append(x[rows])
     return parts
@@ -289,7 +300,7 @@ def _fit(fitted, judged, k, method, *, starts, resamples, seed):
     row = {
         "k": k,
         "smallest_share": np.bincount(label, minlength=k).min() / len(label),
-        "jaccard_least": float(np.nanmean(jaccard, axis=0).min()),
+        "jaccard_least": float(jaccard.mean(axis=0).min()),
         "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split, method=method),
         **separation(judged, label, pick),
         "bic": bic(fitted, rule),
@@ -321,7 +332,9 @@ def _chosen(criteria: pd.DataFrame, min_share: float) -> tuple[int, str]:
         )
     others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
     given = [name for name in others if criteria[name].notna().any()]
-    votes = [f"{_words(name)} {criteria['k'][getattr(criteria[name], others[name])()]}" for name in given]
+    strong = criteria["k"][criteria["prediction_strength"] >= STRONG]
+    votes = [f"prediction strength {strong.max() if len(strong) else 'none'}"]
+    votes += [f"{_words(name)} {criteria['k'][getattr(criteria[name], others[name])()]}" for name in given]
     return int(row.k), f"{int(row.k)} clusters: {why}. Others would say: {', '.join(votes)}."
 
 

@@ -9,39 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
+from scipy.stats import norm, random_table
 from statsmodels.stats.proportion import proportion_confint
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.segmentation.checks import by_id, refuse_missing, require_numbers
+from workbench.studies.segmentation.checks import refuse_missing, require_numbers
+from workbench.studies.segmentation.rfm import FEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ENTERED, LEFT = "(entered)", "(left)"
-_LEAST_EXPECTED = 5
 _SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class Stationarity:
-    """Are the shares of moves the same between all pairs of following dates?
-
-    Attributes
-    ----------
-    statistic : float
-    freedom : int
-    p : float
-        Probability of so large a statistic under equal shares; NaN where there are too few dates or customers.
-    dates : int
-    """
-
-    statistic: float
-    freedom: int
-    p: float
-    dates: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,35 +32,36 @@ class Migration(Result):
     Attributes
     ----------
     flows : DataFrame
-        One row a pair of segments that has customers: origin, destination, customers, share (of the origin), low,
-        high, revenue_before, revenue_after, revenue_change, change_low, change_high (the last five where revenue is
-        given). ENTERED is the origin of those who were not there before, LEFT the destination of those who are gone.
+        One row a pair of segments that has customers: origin, destination, customers, share (of the origin), low, high;
+        where revenue is given also revenue_before, revenue_after, revenue_change, change_low, change_high. ENTERED is
+        the origin of those who were not there before, LEFT the destination of those who are gone.
     segments : tuple of str
-        In the order given.
-    before, after : object
+    before, after : str
         The two dates.
-    stationarity : Stationarity
     counts : ndarray, shape (dates - 1, segments + 1, segments + 1)
         Moves between all following dates; the last row entered, the last column left.
+    stationary_p : float
+        Of the test that moves are alike between all following dates; NaN with two dates.
     """
 
     flows: pd.DataFrame
     segments: tuple[str, ...]
-    before: object
-    after: object
-    stationarity: Stationarity
+    before: str
+    after: str
     counts: np.ndarray
+    stationary_p: float
 
-    def matrix(self, values: str = "customers") -> pd.DataFrame:
-        """Give a column of `flows` as a table, index origin, columns destination; pairs without customers hold 0."""
-        wide = self.flows.pivot_table(values, "origin", "destination", aggfunc="sum", fill_value=0)
-        order = [*self.segments, ENTERED, LEFT]
-        return wide.reindex(
-            index=[s for s in order if s in wide.index], columns=[s for s in order if s in wide.columns]
-        )
+    def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
+        """Give a column of `flows` as a table, origin by destination; NaN where 1 to `minimum` - 1 customers moved."""
+        wide = pd.DataFrame(0.0, index=[*self.segments, ENTERED], columns=[*self.segments, LEFT])
+        for origin, destination, customers, value in self.flows[
+            ["origin", "destination", "customers", values]
+        ].to_numpy():
+            wide.loc[origin, destination] = value if customers >= minimum else np.nan
+        return wide.rename_axis(index="origin", columns="destination")
 
     def steady_state(self, *, level: float = 0.95, draws: int = 1_000, rng: Rng = 0) -> pd.DataFrame:
-        """Tabulate the mix of segments that would result if the moves went on as they were between all dates.
+        """Tabulate the mix of segments that would result if customers went on moving as between all dates so far.
 
         Those who leave are replaced by customers who enter where customers entered so far. Columns: segment, share_now,
         share (in the long run), low, high (from multinomial draws of the moves). Assumes that the next move depends on
@@ -88,54 +70,57 @@ class Migration(Result):
         Raises
         ------
         CannotAnswer
-            If there are fewer than three dates, the moves differ between dates, or there is no single such mix.
+            If there are two dates only, the moves differ between dates, a segment had fewer than 10 customers to move,
+            or there is no single such mix.
         """
-        test = self.stationarity
-        if not test.p >= _SIGNIFICANT:
-            why = (
-                f"it takes three dates with enough customers; there are {test.dates}"
-                if np.isnan(test.p)
-                else f"the moves differ between dates (chi-square {test.statistic:.1f}, {test.freedom} degrees of "
-                f"freedom, p = {test.p:.2g})"
-            )
-            raise CannotAnswer(f"no steady state: {why}. Read the flows of each period instead.")
         pooled = self.counts.sum(axis=0)
+        few = [name for name, row in zip(self.segments, pooled, strict=False) if row.sum() < FEW]
         mix = _long_run(pooled)
-        replicates = np.array([_long_run(_redrawn(pooled, seed), strict=False) for seed in seeds(rng, draws)])
-        low, high = interval(mix, replicates, level=level)
+        for wrong, why in (
+            (np.isnan(self.stationary_p), "two dates cannot show that moves are alike; it takes three"),
+            (self.stationary_p < _SIGNIFICANT, f"the moves differ between dates (p = {self.stationary_p:.2g})"),
+            (bool(few), f"fewer than {FEW} customers ever moved from {named(few)}"),
+            (np.isnan(mix).any(), "customers leave and nobody enters, or groups of segments do not mix"),
+        ):
+            if wrong:
+                raise CannotAnswer(f"no steady state: {why}. Read the flows of each period instead.")
+        generators = [np.random.default_rng(seed) for seed in seeds(rng, len(pooled))]
+        drawn = [
+            g.multinomial(row.sum(), row / max(row.sum(), 1), draws) for g, row in zip(generators, pooled, strict=True)
+        ]
+        replicates = [_long_run(counts) for counts in np.stack(drawn, axis=1)]
+        low, high = interval(mix, np.array(replicates), level=level)
         now = self.counts[-1][:, :-1].sum(axis=0)
-        return pd.DataFrame(
-            {"segment": self.segments, "share_now": now / now.sum(), "share": mix, "low": low, "high": high}
-        )
+        shares = {"share_now": now / now.sum(), "share": mix, "low": low, "high": high}
+        return pd.DataFrame({"segment": self.segments, **shares})
 
     def headline(self) -> str:
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
-        inner = self.flows[(self.flows["origin"] != ENTERED) & (self.flows["destination"] != LEFT)]
-        stayed = inner[inner["origin"] == inner["destination"]]["customers"].sum()
-        count = {
-            word: int(self.flows.loc[self.flows[column] == word, "customers"].sum())
-            for column, word in (("origin", ENTERED), ("destination", LEFT))
-        }
-        was = int(self.counts[-1][:-1].sum())
+        last = self.counts[-1]
+        was, stayed = last[:-1].sum(), np.trace(last[:-1])
         low, high = proportion_confint(stayed, was, method="wilson")
-        moves = inner[inner["origin"] != inner["destination"]]
+        moves = self.flows[(self.flows["origin"] != self.flows["destination"]) & (self.flows["customers"] >= FEW)]
+        moves = moves[(moves["origin"] != ENTERED) & (moves["destination"] != LEFT)]
         most = ""
         if len(moves):
             row = moves.loc[moves["customers"].idxmax()]
-            most = f"; the largest move, {row.origin} to {row.destination}, is {row.customers:,} ({row.share:.1%})"
-        test = self.stationarity
-        steady = f"it takes three dates with enough customers to say whether moves are steady (there are {test.dates})"
-        if not np.isnan(test.p):
-            same = "no sign that the moves differ" if test.p >= _SIGNIFICANT else "the moves differ"
-            steady = f"{same} between the {test.dates} dates (p = {test.p:.2g})"
+            most = (
+                f"; the largest move, {row.origin} to {row.destination}, is {row.customers:,} "
+                f"({row.share:.1%} of {row.origin}, {row.low:.1%} to {row.high:.1%})"
+            )
+        entered, left = _said(last[-1].sum()), _said(last[:, -1].sum())
+        steady = "two dates cannot show whether moves are steady"
+        if not np.isnan(self.stationary_p):
+            alike = "differ" if self.stationary_p < _SIGNIFICANT else "show no sign of differing"
+            steady = f"moves {alike} between the {len(self.counts) + 1} dates (p = {self.stationary_p:.2g})"
         return (
             f"Of {was:,} customers of {self.before}, {stayed / was:.1%} ({low:.1%} to {high:.1%}) were in the same "
-            f"segment on {self.after}{most}; {count[ENTERED]:,} entered and {count[LEFT]:,} left; {steady}."
+            f"segment on {self.after}{most}; {entered} entered and {left} left; {steady}."
         )
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate the flows."""
-        return self.flows
+        """Tabulate the flows of at least ten customers."""
+        return self.flows[self.flows["customers"] >= FEW].reset_index(drop=True)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the alluvial: left the segments before, right after, bands in the colour of the origin.
@@ -145,27 +130,27 @@ class Migration(Result):
         import matplotlib.pyplot as plt
 
         ax = plt.gca() if ax is None else ax
-        matrix = self.matrix()
-        total = matrix.to_numpy().sum()
-        gap = 0.02 * total
-        colours = dict(zip(matrix.index, plt.get_cmap("cividis")(np.linspace(0.05, 0.9, len(matrix))), strict=True))
-        left, right = _stacked(matrix.sum(axis=1), gap), _stacked(matrix.sum(), gap)
-        for side, x, ha, place in ((left, -0.02, "right", left), (right, 1.02, "left", right)):
-            for name, (bottom, size) in place.items():
-                inside = (0, 0.03) if side is left else (0.97, 1)
-                ax.fill_betweenx([bottom, bottom + size], *inside, color=colours.get(name, "0.35"), linewidth=0)
-                ax.text(x, bottom + size / 2, f"{name}  {size:,.0f}", ha=ha, va="center")
-        t = np.linspace(0, 1, 40)
-        bend, x = t**2 * (3 - 2 * t), 0.03 + 0.94 * t
-        used_left, used_right = ({name: place[name][0] for name in place} for place in (left, right))
-        for origin, row in matrix.iterrows():
-            for destination, size in row[row > 0].items():
-                bottom = used_left[origin] + bend * (used_right[destination] - used_left[origin])
-                ax.fill_between(x, bottom, bottom + size, color=colours[origin], alpha=0.7, ec="white", linewidth=0.4)
-                used_left[origin] += size
-                used_right[destination] += size
-        ax.set_xlim(-0.4, 1.4)
-        ax.set_xticks([0, 1], [str(self.before), str(self.after)])
+        size = self.counts[-1]
+        gap = 0.025 * size.sum()
+        colours = [*plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(size) - 1)), (0.6, 0.6, 0.6, 1.0)]
+        sides = ((0, 0.02, "right", size.sum(axis=1), ENTERED), (1, -0.02, "left", size.sum(axis=0), LEFT))
+        ends = []
+        for x, width, ha, total, other in sides:
+            bottom = np.cumsum(total + gap) - total - gap
+            ends.append(bottom.astype(float))
+            for name, colour, low, n in zip((*self.segments, other), colours, bottom, total, strict=True):
+                if n:
+                    ax.fill_betweenx([low, low + n], x, x + width, color=colour, linewidth=0)
+                    ax.text(x - width, low + n / 2, f"{name}  {_said(n)}", ha=ha, va="center")
+        t = np.linspace(0, 1, 60)
+        bend, x = t**2 * (3 - 2 * t), 0.02 + 0.96 * t
+        for (origin, destination), n in np.ndenumerate(size):
+            low = ends[0][origin] + bend * (ends[1][destination] - ends[0][origin])
+            ax.fill_between(x, low, low + n, color=colours[origin], alpha=0.75, ec="white", linewidth=0.5)
+            ends[0][origin] += n
+            ends[1][destination] += n
+        ax.set_xlim(-0.5, 1.5)
+        ax.set_xticks([0, 1], [self.before, self.after])
         ax.set_yticks([])
         ax.set_xlabel("customers by segment")
         ax.grid(False)
@@ -174,10 +159,9 @@ class Migration(Result):
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
-        """Share of each flow of its origin."""
-        for row in self.flows.itertuples():
-            name = f"move[from={row.origin},to={row.destination}]"
-            yield Quantity(name, row.share, "share", row.low, row.high)
+        """Share of each flow of at least ten customers, of its origin."""
+        for row in self.summary().itertuples():
+            yield Quantity(f"move[from={row.origin},to={row.destination}]", row.share, "share", row.low, row.high)
 
 
 def migration(
@@ -189,6 +173,7 @@ def migration(
     revenue: str | None = None,
     order: Sequence[str] | None = None,
     level: float = 0.95,
+    rng: Rng = 0,
 ) -> Migration:
     """Count who moved between segments.
 
@@ -197,50 +182,68 @@ def migration(
     history : DataFrame
         One row a customer and date on which the customer was there.
     customer, when, segment : str
-        Columns. The last two dates give the flows, all dates the test of stationarity.
+        Columns. The last two dates give the flows, all dates the test that moves are alike.
     revenue : str, optional
         Column of monthly revenue.
     order : sequence of str, optional
         Segments from the first to the last as they shall stand; by name if not given.
     level : float
-        Coverage: Wilson for shares; for the change of a flow's revenue normal, customers as independent draws (a flow
-        of few customers or with a very large one gets too short an interval).
+        Coverage: Wilson for shares; for the change of a flow's revenue normal, customers as independent draws (too
+        short for a flow of few customers or with a very large one).
+    rng : int, SeedSequence or Generator
+        Of the 999 permutations of the test.
 
     Notes
     -----
-    Stationarity by Anderson & Goodman's chi-square over all following pairs of dates, those who enter as one more
-    origin and leaving as one more destination. Destinations with fewer than 5 expected customers at a date are pooled.
+    The test is Anderson & Goodman's chi-square of period by destination within each origin (those who enter are one),
+    its p from tables of the same margins, so that small counts do no harm.
 
     Raises
     ------
     WorkbenchError
         If a column lacks, a value is missing, a customer stands twice on a date, or `order` leaves a segment out.
     CannotAnswer
-        If there is one date only, or no customer on the last but one.
+        If there is one date only.
 
     References
     ----------
-    Anderson & Goodman (1957), Statistical inference about Markov chains, Annals of Mathematical Statistics 28.
+    Anderson & Goodman (1957), Annals of Mathematical Statistics 28.
 
     Examples
     --------
     >>> table = pd.DataFrame({"id": [1, 2, 3, 1, 2, 4], "at": [1, 1, 1, 2, 2, 2], "is": list("aabaab")})
-    >>> migration(table, customer="id", when="at", segment="is").flows.iloc[:, :4].to_numpy().tolist()
-    [['a', 'a', 2, 1.0], ['b', '(left)', 1, 1.0], ['(entered)', 'b', 1, 1.0]]
+    >>> migration(table, customer="id", when="at", segment="is").flows.iloc[:, :4]
+          origin destination  customers  share
+    0          a           a          2    1.0
+    1          b      (left)          1    1.0
+    2  (entered)           b          1    1.0
     """
-    dates, names, place, money = _placed(history, customer, when, segment, revenue, order)
-    size = len(names) + 1
-    counts = np.array([np.bincount(a * size + b, minlength=size**2) for a, b in pairwise(place)])
-    counts = counts.reshape(-1, size, size)
+    names = _checked(history, customer, when, segment, revenue, order)
+    table = history.assign(**{segment: pd.Categorical(history[segment].astype(str), names).codes})
+    wide = table.pivot_table([segment, *([revenue] if revenue else [])], customer, when, aggfunc="first", sort=False)
+    wide = wide.sort_index(axis=1)
+    place = wide[segment].fillna(len(names)).astype(int)
+    code = place * (len(names) + 1)
+    shape = (-1, len(names) + 1, len(names) + 1)
+    counts = [np.bincount(code[a] + place[b], minlength=shape[1] ** 2) for a, b in pairwise(place)]
+    counts = np.array(counts).reshape(shape)
     counts[:, -1, -1] = 0
-    flows = _flows(counts[-1], names, level)
-    if revenue is not None:
-        flows = flows.join(_revenue(place[-2:], money[-2:], flows, names, level))
-    return Migration(flows, names, dates[-2], dates[-1], _stationarity(counts), counts)
+    before, after = place.columns[-2:]
+    origin, destination = np.nonzero(counts[-1])
+    number, of = counts[-1][origin, destination], counts[-1].sum(axis=1)[origin]
+    low, high = proportion_confint(number, of, alpha=1 - level, method="wilson")
+    pair = {"origin": np.array([*names, ENTERED])[origin], "destination": np.array([*names, LEFT])[destination]}
+    flows = pd.DataFrame({**pair, "customers": number, "share": number / of, "low": low, "high": high})
+    if revenue:
+        money = wide[revenue][[before, after]].fillna(0.0).to_numpy(dtype=float)
+        at = origin * shape[1] + destination
+        flows = flows.join(_revenue(money, (code[before] + place[after]).to_numpy(), at, level))
+    dates = [str(day).removesuffix(" 00:00:00") for day in (before, after)]
+    return Migration(flows, names, *dates, counts, _stationary_p(counts, rng))
 
 
-def _placed(history, customer, when, segment, revenue, order):
-    """Dates, segments, and for each date the segment (the number of segments where absent) and revenue of everyone."""
+def _checked(history, customer, when, segment, revenue, order) -> tuple[str, ...]:
+    """The segments in order, if the table can be read."""
     columns = [customer, when, segment, *([revenue] if revenue else [])]
     require_columns(history, columns, "history")
     refuse_missing(history, columns, "history")
@@ -253,105 +256,50 @@ def _placed(history, customer, when, segment, revenue, order):
             f"history has {int(twice.sum()):,} customers twice on a date, for instance '{row[customer]}' on "
             f"{row[when]}. Give one row a customer and date."
         )
-    dates = sorted(history[when].unique())
-    if len(dates) < 2:
-        raise CannotAnswer(f"migration needs two dates; history has {named(dates)}.")
+    if history[when].nunique() < 2:
+        raise CannotAnswer(f"migration needs two dates; history has {named(history[when].unique())}.")
     found = sorted(history[segment].astype(str).unique())
     names = tuple(found if order is None else map(str, order))
-    if set(found) - set(names):
-        raise WorkbenchError(f"order leaves out {named(sorted(set(found) - set(names)))}.")
-    everyone = pd.Index(history[customer].unique())
-    everyone = everyone[by_id(everyone.to_series())]
-    row, column = pd.Index(dates).get_indexer(history[when]), everyone.get_indexer(history[customer])
-    place = np.full((len(dates), len(everyone)), len(names))
-    place[row, column] = pd.Index(names).get_indexer(history[segment].astype(str))
-    if (place[-2] == len(names)).all():
-        raise CannotAnswer(f"nobody was there on {dates[-2]}.")
-    money = np.zeros(place.shape)
-    if revenue:
-        money[row, column] = history[revenue].to_numpy(dtype=float)
-    return dates, names, place, money
+    if left_out := sorted({*found} - {*names}):
+        raise WorkbenchError(f"order leaves out {named(left_out)}. Name every segment.")
+    return names
 
 
-def _flows(counts, names, level):
-    origin, destination = np.nonzero(counts)
-    number, of = counts[origin, destination], counts.sum(axis=1)[origin]
-    low, high = proportion_confint(number, of, alpha=1 - level, method="wilson")
-    table = {
-        "origin": np.array([*names, ENTERED])[origin],
-        "destination": np.array([*names, LEFT])[destination],
-        "customers": number,
-        "share": number / of,
-    }
-    return pd.DataFrame({**table, "low": low, "high": high})
-
-
-def _revenue(place, money, flows, names, level):
+def _revenue(money: np.ndarray, code: np.ndarray, at: np.ndarray, level: float) -> pd.DataFrame:
     """Revenue of each flow before and after; the change as a sum over all customers of independent draws."""
-    size = len(names) + 1
-    there = (place < len(names)).any(axis=0)
-    code = (place[0] * size + place[1])[there]
-    before, after = (np.bincount(code, row[there], size**2) for row in money)
-    change = (money[1] - money[0])[there]
-    error = np.sqrt(np.maximum(np.bincount(code, change**2, size**2) - (after - before) ** 2 / there.sum(), 0))
-    at = pd.Index([*names, ENTERED]).get_indexer(flows["origin"]) * size
-    at += pd.Index([*names, LEFT]).get_indexer(flows["destination"])
-    half = norm.isf((1 - level) / 2) * error
-    values = (before, after, after - before, after - before - half, after - before + half)
-    columns = ("revenue_before", "revenue_after", "revenue_change", "change_low", "change_high")
-    return pd.DataFrame({name: value[at] for name, value in zip(columns, values, strict=True)}, index=flows.index)
+    size = int(code.max()) + 1
+    before, after, change, square = (
+        np.bincount(code, value, size)[at]
+        for value in (*money.T, money[:, 1] - money[:, 0], (money[:, 1] - money[:, 0]) ** 2)
+    )
+    half = norm.isf((1 - level) / 2) * np.sqrt(np.maximum(square - change**2 / len(money), 0))
+    names = ("revenue_before", "revenue_after", "revenue_change", "change_low", "change_high")
+    return pd.DataFrame(dict(zip(names, (before, after, change, change - half, change + half), strict=True)))
 
 
-def _stationarity(counts: np.ndarray) -> Stationarity:
-    statistic, freedom, dates = 0.0, 0, len(counts) + 1
-    for row in counts.transpose(1, 0, 2):
-        table = row[row.sum(axis=1) > 0]
-        if len(table) < 2:
-            continue
-        expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-        few = expected.min(axis=0) < _LEAST_EXPECTED
-        table, expected = (np.column_stack([t[:, ~few], t[:, few].sum(axis=1)]) for t in (table, expected))
-        order = np.argsort(expected.min(axis=0), kind="stable")
-        if 0 < expected[0, -1] and expected[:, -1].min() < _LEAST_EXPECTED and len(order) > 1:
-            into = next(c for c in order if c != len(order) - 1)
-            for t in (table, expected):
-                t[:, into] += t[:, -1]
-                t[:, -1] = 0
-        kept = expected[0] > 0
-        if kept.sum() < 2:
-            continue
-        statistic += ((table - expected)[:, kept] ** 2 / expected[:, kept]).sum()
-        freedom += (len(table) - 1) * (int(kept.sum()) - 1)
-    p = float(chi2.sf(statistic, freedom)) if dates > 2 and freedom else np.nan
-    return Stationarity(float(statistic), freedom, p, dates)
+def _stationary_p(counts: np.ndarray, rng: Rng, draws: int = 999) -> float:
+    observed, drawn = 0.0, np.zeros(draws)
+    for row, seed in zip(counts.transpose(1, 0, 2), seeds(rng, counts.shape[1]), strict=True):
+        table = row[row.sum(axis=1) > 0][:, row.sum(axis=0) > 0]
+        if min(table.shape) > 1:
+            of, into = table.sum(axis=1), table.sum(axis=0)
+            expected = np.outer(of, into) / of.sum()
+            tables = random_table(of, into, seed=np.random.default_rng(seed)).rvs(draws)
+            observed += (table**2 / expected).sum()
+            drawn += (tables**2 / expected).sum(axis=(1, 2))
+    return float((1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + draws)) if observed else np.nan
 
 
-def _long_run(counts: np.ndarray, *, strict: bool = True) -> np.ndarray:
-    """The mix that repeats itself, those who leave replaced by those who enter; NaN (or refused) if not just one."""
-    inner, entry = counts[:-1].astype(float), counts[-1, :-1].astype(float)
-    of = inner.sum(axis=1)
-    share = np.divide(inner, of[:, None], out=np.zeros_like(inner), where=of[:, None] > 0)
-    moves = share[:, :-1]
-    if share[:, -1].any() and entry.any():
-        moves = moves + np.outer(share[:, -1], entry / entry.sum())
+def _long_run(counts: np.ndarray) -> np.ndarray:
+    """The mix that repeats itself, those who leave replaced by those who enter; NaN where there is not just one."""
+    of, entry = counts[:-1].sum(axis=1, keepdims=True), counts[-1, :-1]
+    share = counts[:-1] / np.maximum(of, 1)
+    moves = share[:, :-1] + np.outer(share[:, -1], entry / max(entry.sum(), 1))
     system = np.vstack([moves.T - np.eye(len(moves)), np.ones(len(moves))])
-    open_ = (of == 0).any() or not np.allclose(moves.sum(axis=1), 1)
-    if open_ or np.linalg.matrix_rank(system, tol=1e-9) < len(moves):
-        if not strict:
-            return np.full(len(moves), np.nan)
-        raise CannotAnswer(
-            "no steady state: customers leave and nobody enters, a segment had nobody to move, or segments do not mix."
-        )
+    if not np.allclose(moves.sum(axis=1), 1) or np.linalg.matrix_rank(system, tol=1e-9) < len(moves):
+        return np.full(len(moves), np.nan)
     return np.linalg.lstsq(system, np.r_[np.zeros(len(moves)), 1.0], rcond=None)[0]
 
 
-def _redrawn(counts: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    of = counts.sum(axis=1)
-    return np.array([generator.multinomial(n, row / n) if n else row for n, row in zip(of, counts, strict=True)])
-
-
-def _stacked(sizes: pd.Series, gap: float) -> dict[str, tuple[float, float]]:
-    """Where each segment begins on its side, and its size."""
-    ends = (sizes + gap).cumsum()
-    return {name: (end - gap - size, size) for name, end, size in zip(sizes.index, ends, sizes, strict=True)}
+def _said(number: int) -> str:
+    return f"{number:,}" if number >= FEW or number == 0 else f"fewer than {FEW}"

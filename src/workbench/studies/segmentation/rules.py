@@ -64,16 +64,23 @@ class Rule:
 
 
 def fit_rule(x: np.ndarray, k: int, method: Method, *, starts: int, seed: np.random.SeedSequence) -> Rule:
-    """Fit the best of several seeded runs.
+    """Fit k-means, the best of several seeded starts; a mixture goes on from there.
 
     The parts of a mixture have full covariances, to which 0.001 is added on the diagonal: no part collapses on a value.
     """
     state = int(seed.generate_state(1)[0])
-    if method == "kmeans":
-        return Rule(KMeans(k, n_init=starts, random_state=state).fit(x).cluster_centers_)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a run that still creeps is a fit like the others
-        mixture = GaussianMixture(k, n_init=starts, reg_covar=_FLOOR, max_iter=200, random_state=state).fit(x)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample; a run that still creeps
+        means = KMeans(k, n_init=starts, random_state=state).fit(x)
+        if method == "kmeans":
+            return Rule(means.cluster_centers_)
+        member = np.eye(k)[means.labels_]
+        weights = (member.sum(axis=0) + 1e-9) / (len(x) + k * 1e-9)
+        away = x[:, None] - means.cluster_centers_
+        spread = np.einsum("nk,nki,nkj->kij", member, away, away) / np.maximum(member.sum(axis=0), 1)[:, None, None]
+        begin = {"weights_init": weights, "means_init": means.cluster_centers_}
+        begin["precisions_init"] = np.linalg.inv(spread + _FLOOR * np.eye(x.shape[1]))
+        mixture = GaussianMixture(k, reg_covar=_FLOOR, max_iter=200, random_state=state, **begin).fit(x)
     return Rule(mixture.means_, mixture.weights_, mixture.precisions_cholesky_)
 
 

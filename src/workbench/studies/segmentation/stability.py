@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from workbench.resampling import seeds
-from workbench.studies.segmentation.rules import Method, Rule, fit_rule
+from workbench.studies.segmentation.rules import Method, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
 STRONG = 0.8
-_RESAMPLE_STARTS = 3
+_BOOTSTRAP_STARTS, _HALF_STARTS = 3, 10
 _SILHOUETTE_ROWS = 3_000
 
 
@@ -35,21 +37,20 @@ def bootstrap_jaccard(
     """How well each cluster is found again in resamples, shape (resamples, k).
 
     A resample is the set of distinct customers of a bootstrap draw, clustered anew. A cluster's similarity is the
-    greatest Jaccard coefficient with any of the new clusters, on the customers drawn.
+    greatest Jaccard coefficient with any of the new clusters, on the customers drawn; 0 if none of it was drawn.
 
     References
     ----------
     Hennig (2007), Cluster-wise assessment of cluster stability, CSDA 52.
     """
-    found = np.full((resamples, k), np.nan)
+    found = np.zeros((resamples, k))
     for row, seed in enumerate(seeds(rng, resamples)):
         draw, start = seeds(seed, 2)
         drawn = np.unique(np.random.default_rng(draw).integers(0, len(x), len(x)))
-        again = _again(x[drawn], k, method, start).label(x[drawn])
+        again = fit_rule(x[drawn], k, method, starts=_BOOTSTRAP_STARTS, seed=start).label(x[drawn])
         both = _crosstab(label[drawn], again, k)
         either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
-        best = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
-        found[row] = np.where(both.sum(axis=1) > 0, best, np.nan)
+        found[row] = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
     return found
 
 
@@ -67,7 +68,8 @@ def prediction_strength(
         draw, first, second = seeds(seed, 3)
         order = np.random.default_rng(draw).permutation(len(x))
         halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
-        rules = [_again(half, k, method, s) for half, s in zip(halves, (first, second), strict=True)]
+        fit = partial(fit_rule, k=k, method=method, starts=_HALF_STARTS)
+        rules = fit(halves[0], seed=first), fit(halves[1], seed=second)
         for mine, other in ((0, 1), (1, 0)):
             own, foreign = (rules[side].label(halves[mine]) for side in (mine, other))
             together = _crosstab(own, foreign, k)
@@ -88,10 +90,6 @@ def separation(x: np.ndarray, label: np.ndarray, rng: np.random.SeedSequence) ->
         "calinski_harabasz": float(calinski_harabasz_score(x, label)),
         "davies_bouldin": float(davies_bouldin_score(x, label)),
     }
-
-
-def _again(x: np.ndarray, k: int, method: Method, seed: np.random.SeedSequence) -> Rule:
-    return fit_rule(x, k, method, starts=_RESAMPLE_STARTS if method == "kmeans" else 1, seed=seed)
 
 
 def _crosstab(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
