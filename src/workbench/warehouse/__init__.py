@@ -14,6 +14,7 @@ from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
+from workbench.warehouse.usage import usage_profile
 
 __all__ = [
     "Account",
@@ -31,4 +32,5 @@ __all__ = [
     "province_panel",
     "read_key",
     "survey_outcomes",
+    "usage_profile",
 ]

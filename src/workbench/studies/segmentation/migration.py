@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, random_table
+from scipy.stats import random_table
 from statsmodels.stats.proportion import proportion_confint
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
@@ -33,8 +34,8 @@ class Migration(Result):
     ----------
     flows : DataFrame
         One row a pair of segments that has customers: origin, destination, customers, share (of the origin), low, high;
-        where revenue is given also revenue_before, revenue_after, revenue_change, change_low, change_high. ENTERED is
-        the origin of those who were not there before, LEFT the destination of those who are gone.
+        where revenue is given also revenue_before and revenue_after of those customers. ENTERED is the origin of those
+        who were not there before, LEFT the destination of those who are gone.
     segments : tuple of str
     before, after : str
         The two dates.
@@ -54,9 +55,8 @@ class Migration(Result):
     def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
         """Give a column of `flows` as a table, origin by destination; NaN where 1 to `minimum` - 1 customers moved."""
         wide = pd.DataFrame(0.0, index=[*self.segments, ENTERED], columns=[*self.segments, LEFT])
-        for origin, destination, customers, value in self.flows[
-            ["origin", "destination", "customers", values]
-        ].to_numpy():
+        cells = self.flows[["origin", "destination", "customers", values]].to_numpy()
+        for origin, destination, customers, value in cells:
             wide.loc[origin, destination] = value if customers >= minimum else np.nan
         return wide.rename_axis(index="origin", columns="destination")
 
@@ -123,38 +123,36 @@ class Migration(Result):
         return self.flows[self.flows["customers"] >= FEW].reset_index(drop=True)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the alluvial: left the segments before, right after, bands in the colour of the origin.
-
-        Colours run from dark to light in the order of the segments, so that they also tell in grey.
-        """
+        """Draw the alluvial: left before, right after, bands in the origin's colour, dark to light; none under ten."""
         import matplotlib.pyplot as plt
 
         ax = plt.gca() if ax is None else ax
-        size = self.counts[-1]
-        gap = 0.025 * size.sum()
-        colours = [*plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(size) - 1)), (0.6, 0.6, 0.6, 1.0)]
-        sides = ((0, 0.02, "right", size.sum(axis=1), ENTERED), (1, -0.02, "left", size.sum(axis=0), LEFT))
+        moved = self.counts[-1]
+        gap = 0.035 * moved.sum()
+        colours = [*plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
         ends = []
-        for x, width, ha, total, other in sides:
-            bottom = np.cumsum(total + gap) - total - gap
-            ends.append(bottom.astype(float))
-            for name, colour, low, n in zip((*self.segments, other), colours, bottom, total, strict=True):
-                if n:
-                    ax.fill_betweenx([low, low + n], x, x + width, color=colour, linewidth=0)
-                    ax.text(x - width, low + n / 2, f"{name}  {_said(n)}", ha=ha, va="center")
+        for x, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
+            low = np.cumsum(total + gap) - total - gap
+            ax.bar(x, total, 0.02, low, align="edge", color=colours)
+            words = [f"{name}: {_said(n)}" for name, n in zip((*self.segments, other), total, strict=True)]
+            side = ax.yaxis if x == 0 else ax.secondary_yaxis("right").yaxis
+            side.set_ticks(low + total / 2, [textwrap.fill(text, 26) for text in words])
+            side.set_tick_params(length=0)
+            side.axes.spines[:].set_visible(False)
+            ends.append(low)
         t = np.linspace(0, 1, 60)
         bend, x = t**2 * (3 - 2 * t), 0.02 + 0.96 * t
-        for (origin, destination), n in np.ndenumerate(size):
+        for origin, destination in np.argwhere(moved):
+            n = moved[origin, destination]
             low = ends[0][origin] + bend * (ends[1][destination] - ends[0][origin])
-            ax.fill_between(x, low, low + n, color=colours[origin], alpha=0.75, ec="white", linewidth=0.5)
+            if n >= FEW:
+                ax.fill_between(x, low, low + n, color=colours[origin], alpha=0.75, ec="white", linewidth=0.4)
             ends[0][origin] += n
             ends[1][destination] += n
-        ax.set_xlim(-0.5, 1.5)
-        ax.set_xticks([0, 1], [self.before, self.after])
-        ax.set_yticks([])
+        ax.set_xlim(0, 1)
+        ax.set_xticks([0.01, 0.99], [self.before, self.after])
         ax.set_xlabel("customers by segment")
         ax.grid(False)
-        ax.spines[:].set_visible(False)
         ax.invert_yaxis()
         return ax
 
@@ -188,8 +186,7 @@ def migration(
     order : sequence of str, optional
         Segments from the first to the last as they shall stand; by name if not given.
     level : float
-        Coverage: Wilson for shares; for the change of a flow's revenue normal, customers as independent draws (too
-        short for a flow of few customers or with a very large one).
+        Coverage of the shares' intervals (Wilson).
     rng : int, SeedSequence or Generator
         Of the 999 permutations of the test.
 
@@ -236,8 +233,9 @@ def migration(
     flows = pd.DataFrame({**pair, "customers": number, "share": number / of, "low": low, "high": high})
     if revenue:
         money = wide[revenue][[before, after]].fillna(0.0).to_numpy(dtype=float)
-        at = origin * shape[1] + destination
-        flows = flows.join(_revenue(money, (code[before] + place[after]).to_numpy(), at, level))
+        for name, values in zip(("revenue_before", "revenue_after"), money.T, strict=True):
+            sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
+            flows[name] = sums[origin, destination]
     dates = [str(day).removesuffix(" 00:00:00") for day in (before, after)]
     return Migration(flows, names, *dates, counts, _stationary_p(counts, rng))
 
@@ -263,18 +261,6 @@ def _checked(history, customer, when, segment, revenue, order) -> tuple[str, ...
     if left_out := sorted({*found} - {*names}):
         raise WorkbenchError(f"order leaves out {named(left_out)}. Name every segment.")
     return names
-
-
-def _revenue(money: np.ndarray, code: np.ndarray, at: np.ndarray, level: float) -> pd.DataFrame:
-    """Revenue of each flow before and after; the change as a sum over all customers of independent draws."""
-    size = int(code.max()) + 1
-    before, after, change, square = (
-        np.bincount(code, value, size)[at]
-        for value in (*money.T, money[:, 1] - money[:, 0], (money[:, 1] - money[:, 0]) ** 2)
-    )
-    half = norm.isf((1 - level) / 2) * np.sqrt(np.maximum(square - change**2 / len(money), 0))
-    names = ("revenue_before", "revenue_after", "revenue_change", "change_low", "change_high")
-    return pd.DataFrame(dict(zip(names, (before, after, change, change - half, change + half), strict=True)))
 
 
 def _stationary_p(counts: np.ndarray, rng: Rng, draws: int = 999) -> float:
