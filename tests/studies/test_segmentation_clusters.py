@@ -1,12 +1,13 @@
 """Clusters: known groups found again, on IBM telco, by property, and what is refused."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.segmentation import fit_segments
+from workbench.studies.segmentation import fit_segments, plot_profiles, plot_usage
 from workbench.studies.segmentation.rules import Rule
 from workbench.studies.segmentation.scaling import fit_scale
 from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
@@ -135,6 +136,57 @@ def test_jaccard_of_certain_and_random_clusters():
     ]
 
 
+def test_mixture_finds_oblong_groups():
+    """Two long thin groups side by side, which k-means cuts across, are two parts of a mixture; BIC says two as well."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat([0, 1], 400)
+    table = pd.DataFrame({"x": 6 * rng.standard_normal(800), "y": 4.0 * kind + 0.5 * rng.standard_normal(800)})
+    result = fit_segments(table, k="auto", method="gmm", candidates=range(2, 5), scale="none", resamples=5)
+    assert result.k == 2 and adjusted_rand_score(kind, result.labels) > 0.98
+    assert result.criteria.set_index("k")["bic"].idxmin() == 2
+    assert adjusted_rand_score(kind, fit_segments(table, k=2, scale="none", resamples=2).labels) < 0.1
+    other = fit_segments(table[::-1], k=2, method="gmm", scale="none", resamples=2)
+    assert adjusted_rand_score(other.labels.sort_index(), result.labels) == 1
+
+
+def test_every_criterion_is_shown_on_ibm(ibm):
+    """The table holds all criteria; on IBM telco silhouette says 2 and prediction strength 6, as published."""
+    result = fit_segments(ibm, candidates=range(2, 8), resamples=3)
+    table = result.criteria.set_index("k")
+    assert {"jaccard_least", "calinski_harabasz", "davies_bouldin", "bic"} <= set(table)
+    assert table["silhouette"].idxmax() == 2
+    assert table.index[table["prediction_strength"] >= 0.8].max() == 6
+    assert "prediction strength 6, silhouette 2" in result.choice
+
+
+def test_few_customers_are_refused_at_once_or_bounded():
+    """99 clusters of 300 customers are refused with the most there can be; auto tries what the customers allow."""
+    table, _ = simulated(300)
+    with pytest.raises(
+        CannotAnswer, match=r"99 clusters of 300 customers would hold fewer than 10.*Take k=30 or fewer"
+    ):
+        fit_simulated(table, k=99)
+    assert fit_simulated(table.iloc[:45], k="auto").criteria["k"].tolist() == [2, 3, 4]
+    doubled = pd.DataFrame({"x": np.tile([1.0, 2, 9], 20)})
+    assert fit_segments(doubled, resamples=3).criteria["k"].tolist() == [2, 3]
+    assert fit_segments(doubled, k=3, method="gmm", resamples=3).labels.value_counts().tolist() == [20, 20, 20]
+
+
+def test_profiles_and_week_draw():
+    """One panel of bars a cluster, and one week a group, with the hours that lack at none."""
+    table, _ = simulated()
+    result = fit_simulated(table, k=3)
+    assert len(plot_profiles(result).patches) == 9
+    usage = pd.DataFrame(
+        {"group": ["a", "a", "b"], "weekday": [0, 6, 3], "hour": [0, 23, 12], "share": [0.5, 0.5, 1.0]}
+    )
+    ax = plt.subplots()[1]
+    picture = plot_usage(usage, ax).images[0].get_array()
+    assert picture.shape == (15, 24) and picture[0, 0] == 84 and picture[8 + 3, 12] == 168 and picture[1].max() == 0
+    with pytest.raises(CannotAnswer, match="no use to draw"):
+        plot_usage(usage.iloc[:0])
+
+
 def test_large_tables_are_fitted_on_a_sample(monkeypatch):
     """Beyond the limit the centres come from a sample, everyone gets a label, and row order still does not matter."""
     from workbench.studies.segmentation import clusters
@@ -149,8 +201,6 @@ def test_large_tables_are_fitted_on_a_sample(monkeypatch):
 
 def test_three_voices():
     """Headline, summary, picture and quantities carry the same stability."""
-    import matplotlib.pyplot as plt
-
     table, _ = simulated()
     result = fit_simulated(table, k=3)
     summary = result.summary()

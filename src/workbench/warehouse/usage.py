@@ -20,28 +20,9 @@ WHERE started_at >= $since AND started_at < $until GROUP BY 1, 2, 3 ORDER BY 1, 
 def usage_profile(warehouse: Warehouse, as_of: date | str, customers: pd.Series, *, days: int = 84) -> pd.DataFrame:
     """Count the events of groups of customers by weekday and hour.
 
-    Parameters
-    ----------
-    warehouse : Warehouse
-    as_of : date or str
-        Exclusive.
-    customers : Series
-        Group (cluster, segment, tier) of each customer; the index identifies them.
-    days : int
-        How far back; whole weeks, so that each weekday counts alike.
-
-    Returns
-    -------
-    DataFrame
-        One row a group, weekday (0 Monday to 6 Sunday) and hour with events: group, weekday, hour, events, share (of
-        the group's).
-
-    Raises
-    ------
-    WorkbenchError
-        If `as_of` is no date, days are no whole weeks, or a customer stands twice.
-    CannotAnswer
-        If none of these customers has an event in those days.
+    `customers` gives the group (cluster, segment, tier) of each customer, whom the index identifies; counted are the
+    `days` before `as_of`, in whole weeks, as each weekday counts alike. One row a group, weekday (0 Monday to 6 Sunday)
+    and hour that has events: group, weekday, hour, events, share (of the group's).
     """
     if days < 7 or days % 7:
         raise WorkbenchError(f"days={days} would count some weekdays more often than others. Give whole weeks.")

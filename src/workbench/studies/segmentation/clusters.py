@@ -177,10 +177,9 @@ def fit_segments(
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
-        0.75), all hold at least `min_share` of the customers, and whose prediction strength is at least 0.8; where
-        there is none, the one with the best least stable cluster. All criteria stand in `.criteria`, the reason in
-        `.choice`: they often disagree, so look at usefulness too. Candidates that leave fewer than 10 customers a
-        cluster are not tried.
+        0.75), all hold at least `min_share` of the customers (and 10 on average), and whose prediction strength is at
+        least 0.8; where there is none, the one with the best least stable cluster. The criteria in `.criteria` often
+        disagree: look at usefulness too.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
@@ -198,10 +197,8 @@ def fit_segments(
         Refuse missing values with their count a column, or put the median.
     candidates, min_share
         For k="auto".
-    starts : int
-        Seeded runs of which the best counts.
-    resamples : int
-        For the stability of the clusters; while k is sought, at most 20 for each candidate.
+    starts, resamples : int
+        Seeded runs of which the best counts; for the stability of the clusters (at most 20 while k is sought).
     rng : int, SeedSequence or Generator
 
     Notes

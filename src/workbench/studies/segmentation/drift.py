@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from workbench.errors import CannotAnswer
 from workbench.result import Quantity, Result
+from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 MODERATE, LARGE = 0.10, 0.25
 CLUSTERS = "(clusters)"
 _ADVICE = {
-    "refit": "fit the segmentation anew, its borders were drawn for other customers",
-    "watch": "keep it and look again next month",
-    "stable": "keep it",
-    "too few": "keep it until more customers can tell",
+    "refit": "its borders were drawn for other customers",
+    "watch": "look again next month",
+    "stable": "keep the segmentation",
+    "too few": "more customers are needed to tell",
 }
 
 
@@ -39,7 +40,6 @@ class Drift(Result):
         low, high, noise (what 95 % of samples of unchanged customers stay under), verdict.
     clusters : DataFrame
         One row a cluster: cluster, name, share_then, share_now, change, low, high (of the change).
-    since : str
     """
 
     index: pd.DataFrame
@@ -68,20 +68,14 @@ class Drift(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
-        table = self.index.sort_values(["psi", "of"])
-        place = range(len(table))
-        ax.hlines(place, table["low"], table["high"], color="0.4")
-        ax.plot(table["psi"], place, "o", color="black")
-        ax.plot(table["noise"], place, "|", color="0.4", markersize=12)
+        table = self.index.rename(columns={"psi": "estimate"})
+        label = f"population stability index since {self.since} (bar: chance alone)"
+        ax = dot_and_interval(table["of"].str.replace("_", " "), table, ax, label=label, digits=".3f")
+        ax.plot(table["noise"], range(len(table))[::-1], "|", color="0.4", markersize=12)
         for at, word in ((MODERATE, "watch"), (LARGE, "refit")):
             ax.axvline(at, color="0.6", linestyle="--")
-            ax.annotate(word, (at, 1), xycoords=("data", "axes fraction"), xytext=(3, 2), textcoords="offset points")
-        ax.set_yticks(place, [name.replace("_", " ") for name in table["of"]])
-        ax.set_xlim(left=0, right=max(1.2 * LARGE, 1.05 * table["high"].max()))
-        ax.set_xlabel(f"population stability index since {self.since} (bar: chance alone)")
+            ax.text(at, 1, f" {word}", transform=ax.get_xaxis_transform(), va="bottom")
+        ax.set_xlim(right=max(1.2 * LARGE, 1.05 * table["high"].max()))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -92,7 +86,7 @@ class Drift(Result):
             yield Quantity(f"cluster_share_change[{row.cluster}]", row.change, "share", row.low, row.high, rtol=1e-3)
 
 
-def drift(saved: SavedSegments, features: pd.DataFrame, *, level: float = 0.95) -> Drift:
+def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     """Measure how far today's customers are from those of the fit.
 
     The population stability index is the sum over bins of (now - then) log(now / then) of the shares; half a customer
@@ -100,16 +94,7 @@ def drift(saved: SavedSegments, features: pd.DataFrame, *, level: float = 0.95) 
     convention under 0.1 is small and over 0.25 large. The verdict goes by the interval: "refit" and "watch" where its
     lower end exceeds 0.25 and 0.1, "too few" where it holds both, else "stable".
 
-    Notes
-    -----
-    Intervals are those of two independent samples. Where mostly the same customers stand in both, they are too wide.
-
-    Raises
-    ------
-    WorkbenchError
-        If a feature is missing or not as described.
-    CannotAnswer
-        If there are no customers.
+    Intervals are those of two independent samples: too wide where mostly the same customers stand in both.
 
     References
     ----------
@@ -120,15 +105,15 @@ def drift(saved: SavedSegments, features: pd.DataFrame, *, level: float = 0.95) 
     now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
     pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}
     pairs[CLUSTERS] = saved.customers, now
-    rows = [{"of": name, **_stability_index(np.array(then), now, level)} for name, (then, now) in pairs.items()]
+    rows = [{"of": name, **_stability_index(np.array(then), now)} for name, (then, now) in pairs.items()]
     then, of, of_then = np.array(saved.customers), now.sum(), sum(saved.customers)
-    low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff", alpha=1 - level)
+    low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff")
     shares = {"share_then": then / of_then, "share_now": now / of, "change": now / of - then / of_then}
     clusters = {"cluster": range(1, len(now) + 1), "name": saved.names, **shares, "low": low, "high": high}
     return Drift(pd.DataFrame(rows), pd.DataFrame(clusters), saved.as_of)
 
 
-def _stability_index(then: np.ndarray, now: np.ndarray, level: float) -> dict[str, float | str]:
+def _stability_index(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:
     """The index; its interval, less what chance adds; what 95 % of unchanged samples stay under.
 
     Without drift the index over 1/then + 1/now customers is about chi-square with bins - 1 degrees of freedom; drift
@@ -138,13 +123,10 @@ def _stability_index(then: np.ndarray, now: np.ndarray, level: float) -> dict[st
     n, m, free = then.sum(), now.sum(), max(len(then) - 1, 1)
     a, b = (then + 0.5) / (n + len(then) / 2), (now + 0.5) / (m + len(now) / 2)
     psi, step = float(((b - a) * np.log(b / a)).sum()), 1 / n + 1 / m
-    variance = _variance(b, np.log(b / a) - a / b) / m + _variance(a, np.log(a / b) - b / a) / n
-    half = norm.isf((1 - level) / 2) * np.sqrt(variance + 2 * free * step**2)
+    slopes = ((b, np.log(b / a) - a / b, m), (a, np.log(a / b) - b / a, n))
+    variance = sum((p @ slope**2 - (p @ slope) ** 2) / size for p, slope, size in slopes)
+    half = norm.isf(0.025) * np.sqrt(variance + 2 * free * step**2)
     low, high = max(psi - step * free - half, 0.0), max(psi - step * free + half, psi)
     few = low <= MODERATE and high > LARGE
     verdict = "refit" if low > LARGE else "watch" if low > MODERATE else "too few" if few else "stable"
     return {"psi": psi, "low": low, "high": high, "noise": float(step * chi2.ppf(0.95, free)), "verdict": verdict}
-
-
-def _variance(share: np.ndarray, gradient: np.ndarray) -> float:
-    return float((share * gradient**2).sum() - (share * gradient).sum() ** 2)

@@ -44,18 +44,7 @@ def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
 def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw a week of 7 x 24 hours for each group: how much more it uses us in an hour than in its average hour.
 
-    Parameters
-    ----------
-    usage : DataFrame
-        One row a group, weekday (0 Monday to 6 Sunday) and hour, with share (of the group's events); an hour that lacks
-        has none.
-
-    Raises
-    ------
-    WorkbenchError
-        If a column lacks.
-    CannotAnswer
-        If there is no row.
+    `usage` has one row a group, weekday (0 Monday to 6 Sunday) and hour, with share (of the group's events).
     """
     import matplotlib.pyplot as plt
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -39,7 +40,7 @@ class Rule:
         label = np.empty(len(x), dtype=np.int64)
         for start in range(0, len(x), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            label[rows] = self._scores(x[rows]).argmax(axis=1)
+            label[rows] = self.scores(x[rows]).argmax(axis=1)
         return label
 
     def ordered(self, order: np.ndarray) -> Rule:
@@ -47,13 +48,8 @@ class Rule:
         given = {name: part[order] for name, part in vars(self).items() if part is not None}
         return replace(self, **given)
 
-    def log_likelihood(self, x: np.ndarray) -> float:
-        """Log-likelihood of the rows under the mixture, up to a constant of n and p."""
-        scores = self._scores(x)
-        most = scores.max(axis=1)
-        return float((most + np.log(np.exp(scores - most[:, None]).sum(axis=1))).sum())
-
-    def _scores(self, x: np.ndarray) -> np.ndarray:
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """How well each cluster suits each row, shape (n, k): of a mixture its log density, up to a constant of p."""
         if self.factors is None:
             return np.einsum("ij,kj->ik", x, self.centres) - (self.centres**2).sum(axis=1) / 2
         scores = np.empty((len(x), len(self.centres)))
@@ -90,5 +86,5 @@ def bic(x: np.ndarray, rule: Rule) -> float:
         return np.nan
     k, p = rule.centres.shape
     free = k - 1 + k * p + k * p * (p + 1) // 2
-    constant = len(x) * p * np.log(2 * np.pi)
-    return float(free * np.log(len(x)) + constant - 2 * rule.log_likelihood(x))
+    likelihood = logsumexp(rule.scores(x), axis=1).sum() - len(x) * p * np.log(2 * np.pi) / 2
+    return float(free * np.log(len(x)) - 2 * likelihood)

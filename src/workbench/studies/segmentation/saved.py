@@ -31,33 +31,27 @@ class SavedSegments:
 
     Attributes
     ----------
-    as_of, made_on : str
-        ISO dates: of the features it was fitted on, and when it was saved.
-    software : str
+    as_of, made_on, software : str
+        Date of the features it was fitted on; when and with what it was saved.
     definitions : dict of str to str
         Meaning of each feature, with its unit.
-    names : tuple of str
-        Of cluster 1 to k. They may be edited in the file; the rest may not.
-    customers : tuple of int
-        Of cluster 1 to k, at the fit.
-    scale : FeatureScale
-    rule : Rule
-    edges : dict of str to tuple of float
-        Of each feature, the inner borders of its bins: the tenths at the fit, equal ones once.
-    counts : dict of str to tuple of int
-        Customers in each bin at the fit, the missing last.
+    names, customers : list
+        Of cluster 1 to k: name (may be edited in the file; the rest may not), and size at the fit.
+    edges, counts : dict of str to list
+        Of each feature: inner borders of its bins (the tenths at the fit, equal ones once), and how many customers were
+        in each bin, the missing last.
     """
 
     as_of: str
     made_on: str
     software: str
     definitions: dict[str, str]
-    names: tuple[str, ...]
-    customers: tuple[int, ...]
+    names: list[str]
+    customers: list[int]
     scale: FeatureScale
     rule: Rule
-    edges: dict[str, tuple[float, ...]]
-    counts: dict[str, tuple[int, ...]]
+    edges: dict[str, list[float]]
+    counts: dict[str, list[int]]
 
     @property
     def version(self) -> str:
@@ -90,17 +84,8 @@ def save_segments(
 ) -> SavedSegments:
     """Make of a fit what is kept for next month.
 
-    Parameters
-    ----------
-    fitted : Segments
-    features : DataFrame
-        Those it was fitted on.
-    as_of : date or str
-        Date of the features.
-    definitions : mapping of str to str
-        Meaning of each feature, with its unit: a centre of 300 means nothing without.
-    names : mapping of int to str, optional
-        Your own names of clusters in place of the proposed ones.
+    `features` are those it was fitted on, of the date `as_of`; `definitions` gives each feature's meaning with its
+    unit; `names` your own names of clusters in place of the proposed ones.
 
     Raises
     ------
@@ -114,7 +99,7 @@ def save_segments(
     >>> fitted = fit_segments(table, k=2, resamples=2)
     >>> kept = save_segments(fitted, table, as_of="2026-07-01", definitions={"mb": "MB a month"}, names={1: "light"})
     >>> kept.names, kept.assign(table.iloc[[0, 19]]).tolist()
-    (('light', 'high mb'), [1, 2])
+    (['light', 'high mb'], [1, 2])
     """
     columns = fitted.scale.columns
     if lacking := [column for column in columns if not definitions.get(column)]:
@@ -123,18 +108,18 @@ def save_segments(
         raise WorkbenchError(f"names holds {named(foreign)}, but the clusters are 1 to {fitted.k}.")
     if not fitted.assign(features).equals(fitted.labels):
         raise WorkbenchError("features are not those of the fit: they give other clusters. Pass the same table.")
-    edges = {column: tuple(np.unique(features[column].quantile(np.arange(1, _BINS) / _BINS))) for column in columns}
+    edges = {column: np.unique(features[column].quantile(np.arange(1, _BINS) / _BINS)).tolist() for column in columns}
     return SavedSegments(
         as_of=date.fromisoformat(str(as_of)).isoformat(),
         made_on=date.today().isoformat(),
         software=", ".join(f"{package} {version(package)}" for package in ("numpy", "scikit-learn")),
         definitions={column: definitions[column] for column in columns},
-        names=tuple((fitted.names().to_dict() | dict(names or {})).values()),
-        customers=tuple(np.bincount(fitted.labels)[1:].tolist()),
+        names=list((fitted.names().to_dict() | dict(names or {})).values()),
+        customers=np.bincount(fitted.labels)[1:].tolist(),
         scale=fitted.scale,
         rule=fitted.rule,
         edges=edges,
-        counts={column: tuple(in_bins(features[column], edges[column]).tolist()) for column in columns},
+        counts={column: in_bins(features[column], edges[column]).tolist() for column in columns},
     )
 
 
@@ -149,17 +134,14 @@ def read_segments(path: str | Path) -> SavedSegments:
     path = Path(path)
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))
+        form, stated = content.pop("format", None), content.pop("version", None)
+        saved = _restored(content) if form == FORMAT else None
     except FileNotFoundError:
         raise WorkbenchError(f"no saved segmentation at {path}. Fit one and keep its to_json() there.") from None
-    except (ValueError, TypeError):
-        raise WorkbenchError(f"{path.name} is not a saved segmentation: it is no JSON object in UTF-8.") from None
-    if content.pop("format", None) != FORMAT:
-        raise WorkbenchError(f"{path.name} has a format other than {FORMAT}, which this program reads. Fit it anew.")
-    stated = content.pop("version", None)
-    try:
-        saved = _restored(content)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise WorkbenchError(f"{path.name} lacks parts of a saved segmentation or holds others. Fit it anew.") from None
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise WorkbenchError(f"{path.name} is not a whole saved segmentation. Restore it, or fit it anew.") from None
+    if saved is None:
+        raise WorkbenchError(f"{path.name} has the format {form!r}; this program reads {FORMAT}. Fit it anew.")
     if saved.version != stated or len(saved.names) != len(saved.customers):
         raise WorkbenchError(
             f"{path.name} calls itself version '{stated}', but its content is '{saved.version}' with "
@@ -168,7 +150,7 @@ def read_segments(path: str | Path) -> SavedSegments:
     return saved
 
 
-def in_bins(values: pd.Series, edges: tuple[float, ...]) -> np.ndarray:
+def in_bins(values: pd.Series, edges: list[float]) -> np.ndarray:
     """Customers at or under each border, above the last, and missing."""
     x = values.to_numpy(dtype=float)
     place = np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="left"))
@@ -176,17 +158,9 @@ def in_bins(values: pd.Series, edges: tuple[float, ...]) -> np.ndarray:
 
 
 def _restored(content: dict[str, Any]) -> SavedSegments:
-    scale, rule = content["scale"], content["rule"]
-    arrays = {name: _array(scale[name]) for name in ("fill", "centre", "spread")}
-    groups = tuple(tuple(group) for group in scale["shares"])
-    scale |= {"columns": tuple(scale["columns"]), "log": tuple(scale["log"]), "shares": groups, **arrays}
-    content |= {
-        "scale": FeatureScale(**scale),
-        "rule": Rule(**{name: _array(part) for name, part in rule.items()}),
-        **{name: tuple(content[name]) for name in ("names", "customers")},
-        **{name: {f: tuple(v) for f, v in content[name].items()} for name in ("edges", "counts")},
-    }
-    return SavedSegments(**content)
+    scale = content["scale"] | {name: _array(content["scale"][name]) for name in ("fill", "centre", "spread")}
+    rule = Rule(**{name: _array(part) for name, part in content["rule"].items()})
+    return SavedSegments(**content | {"scale": FeatureScale(**scale), "rule": rule})
 
 
 def _array(part: list | None) -> np.ndarray | None:

@@ -23,27 +23,9 @@ def early_warnings(
 ) -> pd.DataFrame:
     """List the customers whose use is falling or silent, the most valuable first.
 
-    Parameters
-    ----------
-    customers : DataFrame
-        One row a customer, with frequency_state, frequency_trend (change of active days a month, as a share of their
-        mean) and recency_days.
-    as_of : date or str
-        Date of the features.
-    customer, value : str
-        Columns: identifier; what the customer is worth. A missing value comes last.
-    states : sequence of str
-        Values of frequency_state to list.
-
-    Returns
-    -------
-    DataFrame
-        The customer's column, state, reason (in words), the value's column, last_active (a date; missing for never).
-
-    Raises
-    ------
-    WorkbenchError
-        If a column lacks or is of the wrong type, a customer stands twice, or a state is unknown.
+    `customers` has one row a customer with what `customer` and `value` name, frequency_state, frequency_trend (change
+    of active days a month, as a share of their mean) and recency_days as of `as_of`. The list adds the reason in words
+    and last_active (a date; missing for never).
 
     Examples
     --------
@@ -61,9 +43,11 @@ def early_warnings(
     listed = customers[customers["frequency_state"].isin(list(states))]
     listed = listed.sort_values([value, customer], ascending=[False, True]).reset_index(drop=True)
     last = (pd.Timestamp(as_of) - pd.to_timedelta(listed["recency_days"], unit="D")).dt.date
-    reason = [_reason(*row) for row in listed[["frequency_state", "frequency_trend", "recency_days"]].to_numpy()]
-    state = {"state": listed["frequency_state"], "reason": pd.Series(reason, dtype="str")}
-    return pd.DataFrame({customer: listed[customer], **state, value: listed[value], "last_active": last})
+    why = listed[["frequency_state", "frequency_trend", "recency_days"]].itertuples(index=False)
+    table = listed[[customer, value]].assign(last_active=last)
+    table.insert(1, "state", listed["frequency_state"])
+    table.insert(2, "reason", pd.Series([_reason(*row) for row in why], dtype="str"))
+    return table
 
 
 def _reason(state: str, trend: float, days: float) -> str:
