@@ -137,15 +137,16 @@ def test_jaccard_of_certain_and_random_clusters():
 
 
 def test_mixture_finds_oblong_groups():
-    """Two long thin groups side by side, which k-means cuts across, are two parts of a mixture; BIC says two as well."""
+    """Two long thin groups side by side, which k-means cuts across, are two parts of a mixture; BIC agrees."""
     rng = np.random.default_rng(0)
     kind = np.repeat([0, 1], 400)
-    table = pd.DataFrame({"x": 6 * rng.standard_normal(800), "y": 4.0 * kind + 0.5 * rng.standard_normal(800)})
-    result = fit_segments(table, k="auto", method="gmm", candidates=range(2, 5), scale="none", resamples=5)
+    along, across = 6 * rng.standard_normal(800), 4.0 * kind + 0.5 * rng.standard_normal(800)
+    table = pd.DataFrame({"x": along + across, "y": along - across})
+    result = fit_segments(table, k="auto", method="gmm", candidates=range(2, 5), resamples=5)
     assert result.k == 2 and adjusted_rand_score(kind, result.labels) > 0.98
     assert result.criteria.set_index("k")["bic"].idxmin() == 2
-    assert adjusted_rand_score(kind, fit_segments(table, k=2, scale="none", resamples=2).labels) < 0.1
-    other = fit_segments(table[::-1], k=2, method="gmm", scale="none", resamples=2)
+    assert adjusted_rand_score(kind, fit_segments(table, k=2, resamples=2).labels) < 0.1
+    other = fit_segments(table[::-1], k=2, method="gmm", resamples=2)
     assert adjusted_rand_score(other.labels.sort_index(), result.labels) == 1
 
 
@@ -192,7 +193,7 @@ def test_large_tables_are_fitted_on_a_sample(monkeypatch):
     from workbench.studies.segmentation import clusters
 
     monkeypatch.setattr(clusters, "_FIT_ROWS", 300)
-    monkeypatch.setattr(clusters, "_STABILITY_ROWS", {"kmeans": 200})
+    monkeypatch.setattr(clusters, "_STABILITY_ROWS", 200)
     table, kind = simulated(2_000)
     one, other = (fit_simulated(t, k=3) for t in (table, table.sample(frac=1, random_state=2)))
     assert adjusted_rand_score(kind, one.labels) > 0.95

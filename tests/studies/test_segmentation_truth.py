@@ -32,7 +32,7 @@ def clustered(customers):
 
 
 def test_true_segments_are_found(clustered):
-    """As many clusters as true segments; the adjusted Rand index is surely above .8, and 90 % of a trained classifier's."""
+    """As many clusters as true segments; the adjusted Rand index is above .8 and 90 % of a trained classifier's."""
     found, usage, truth = clustered
     assert found.k == truth.nunique()
     trained = cross_val_predict(HistGradientBoostingClassifier(max_iter=60, random_state=0), usage, truth, cv=3)

@@ -15,7 +15,7 @@ from workbench.result import Quantity, Result
 from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import (
-    STABLE,
+    HIGHLY_STABLE,
     STRONG,
     bootstrap_jaccard,
     prediction_strength,
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
-_STABILITY_ROWS = {"kmeans": 10_000, "gmm": 4_000}
+_STABILITY_ROWS = 10_000
 _LEAST = 10
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
 _APART = 0.5
+_NEARLY = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +178,10 @@ def fit_segments(
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
-        0.75), all hold at least `min_share` of the customers (and 10 on average), and whose prediction strength is at
-        least 0.8; where there is none, the one with the best least stable cluster. The criteria in `.criteria` often
-        disagree: look at usefulness too.
+        0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
+        0.8, and whose silhouette is within 0.1 of the best of those (of mixtures: whose BIC is better than with fewer);
+        where there is none, the one with the best least stable cluster. The criteria often disagree: look at
+        usefulness too.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
@@ -203,9 +205,9 @@ def fit_segments(
 
     Notes
     -----
-    Above 50,000 customers the centres are fitted on that many, drawn at random; stability uses at most 10,000 (4,000
-    for mixtures). Everyone gets the nearest centre, or the likeliest part. Clusters are numbered by size, then by
-    centre; nothing depends on the order of the rows.
+    Above 50,000 customers the fit uses that many, drawn at random; stability uses at most 10,000. Everyone gets the
+    nearest centre, or the likeliest part. Clusters are numbered by size, then by centre; nothing depends on the order
+    of the rows, nor a number of clusters on which others were tried.
 
     Raises
     ------
@@ -238,12 +240,11 @@ def fit_segments(
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
     x = how.transform(features)
     with one_thread():
-        draw, sift, *of_k = seeds(rng, 2 + len(tried))
-        tried, fitted, judged = _drawn(x, tried, method, draw, sift)
+        draw, sift, *of_k = seeds(rng, 3 + max(tried))
+        tried, fitted, judged = _drawn(x, tried, draw, sift)
         screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
         fits = {
-            size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=seed)
-            for size, seed in zip(tried, of_k, strict=True)
+            size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=of_k[size]) for size in tried
         }
         criteria = pd.DataFrame([row for _, row, _ in fits.values()])
         best, choice = _chosen(criteria, min_share) if k == "auto" else (k, f"{k} clusters, as was asked.")
@@ -253,7 +254,7 @@ def fit_segments(
         if np.bincount(rule.label(x), minlength=best).min() == 0:
             raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
         if len(replicates) < resamples:
-            again = seeds(of_k[tried.index(best)], 4)[1]
+            again = seeds(of_k[best], 4)[1]
             label = rule.label(judged)
             replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again, method=method)
     return _segments(features, x, how, rule.ordered(order), criteria, choice, replicates[:, order])
@@ -270,7 +271,7 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
     return [int(size) for size in tried]
 
 
-def _drawn(x, tried, method, draw, sift):
+def _drawn(x, tried, draw, sift):
     """Numbers of clusters that the distinct rows allow; rows to fit on and to judge by, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
     order = np.argsort(key, kind="stable")
@@ -282,7 +283,7 @@ def _drawn(x, tried, method, draw, sift):
         )
     generator = np.random.default_rng(sift)
     parts = [[size for size in tried if size <= distinct]]
-    for most in (_FIT_ROWS, _STABILITY_ROWS[method]):
+    for most in (_FIT_ROWS, _STABILITY_ROWS):
         rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
         parts.append(x[rows])
     return parts
@@ -307,19 +308,22 @@ def _fit(fitted, judged, k, method, *, starts, resamples, seed):
 
 def _chosen(criteria: pd.DataFrame, min_share: float) -> tuple[int, str]:
     """How many clusters to take, and a sentence why."""
-    passed = (
-        (criteria["jaccard_least"] > STABLE)
+    passed = criteria[
+        (criteria["jaccard_least"] > HIGHLY_STABLE)
         & (criteria["prediction_strength"] >= STRONG)
         & (criteria["smallest_share"] >= min_share)
-    )
+    ]
     range_ = f"of {criteria['k'].min()} to {criteria['k'].max()}"
-    if passed.any():
-        row = criteria[passed].iloc[-1]
+    if len(passed):
+        pays = passed["bic"] == passed["bic"].cummin()
+        apart = passed["silhouette"] >= passed["silhouette"].max() - _NEARLY
+        row = passed[pays if passed["bic"].notna().all() else apart].iloc[-1]
+        parted = "the likelihood pays for it" if row.bic == row.bic else "lies nearly as far apart as any"
         why = (
             f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
-            f"{STABLE}), holds {min_share:.0%} of the customers (least {row.smallest_share:.1%}), and one half of the "
-            f"customers predicts who is together in the other (strength {row.prediction_strength:.2f}, at least "
-            f"{STRONG})"
+            f"{HIGHLY_STABLE}), holds {min_share:.0%} of the customers (least {row.smallest_share:.1%}) and {parted}, "
+            f"and one half of the customers predicts who is together in the other (strength "
+            f"{row.prediction_strength:.2f}, at least {STRONG})"
         )
     else:
         row = criteria.loc[criteria["jaccard_least"].idxmax()]

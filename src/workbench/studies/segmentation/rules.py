@@ -60,24 +60,32 @@ class Rule:
 
 
 def fit_rule(x: np.ndarray, k: int, method: Method, *, starts: int, seed: np.random.SeedSequence) -> Rule:
-    """Fit k-means, the best of several seeded starts; a mixture goes on from there.
+    """Fit k-means, the best of several seeded starts; a mixture goes on from there or from that of the whitened rows.
 
     The parts of a mixture have full covariances, to which 0.001 is added on the diagonal: no part collapses on a value.
     """
-    state = int(seed.generate_state(1)[0])
+    means = KMeans(k, n_init=starts, random_state=int(seed.generate_state(1)[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample; a run that still creeps
-        means = KMeans(k, n_init=starts, random_state=state).fit(x)
         if method == "kmeans":
-            return Rule(means.cluster_centers_)
-        member = np.eye(k)[means.labels_]
-        weights = (member.sum(axis=0) + 1e-9) / (len(x) + k * 1e-9)
-        away = x[:, None] - means.cluster_centers_
-        spread = np.einsum("nk,nki,nkj->kij", member, away, away) / np.maximum(member.sum(axis=0), 1)[:, None, None]
-        begin = {"weights_init": weights, "means_init": means.cluster_centers_}
-        begin["precisions_init"] = np.linalg.inv(spread + _FLOOR * np.eye(x.shape[1]))
-        mixture = GaussianMixture(k, reg_covar=_FLOOR, max_iter=200, random_state=state, **begin).fit(x)
-    return Rule(mixture.means_, mixture.weights_, mixture.precisions_cholesky_)
+            return Rule(means.fit(x).cluster_centers_)
+        whole = np.atleast_2d(np.cov(x.T)) + _FLOOR * np.eye(x.shape[1])
+        begun = [means.fit_predict(z) for z in (x, np.linalg.solve(np.linalg.cholesky(whole), x.T).T)]
+        best = max((_mixture(x, k, label) for label in begun), key=lambda mixture: mixture.lower_bound_)
+    return Rule(best.means_, best.weights_, best.precisions_cholesky_)
+
+
+def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> GaussianMixture:
+    parts = [x[label == c] if (label == c).any() else x for c in range(k)]
+    floor = _FLOOR * np.eye(x.shape[1])
+    begin = {
+        "weights_init": np.array([len(part) for part in parts]) / sum(map(len, parts)),
+        "means_init": np.array([part.mean(axis=0) for part in parts]),
+        "precisions_init": np.linalg.inv([np.atleast_2d(np.cov(part.T, bias=True)) + floor for part in parts]),
+    }
+    return GaussianMixture(
+        k, reg_covar=_FLOOR, max_iter=200, init_params="random_from_data", random_state=0, **begin
+    ).fit(x)
 
 
 def bic(x: np.ndarray, rule: Rule) -> float:
