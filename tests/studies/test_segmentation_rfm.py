@@ -91,7 +91,7 @@ def test_cdnow_ranks_with_ties_by_id(cdnow):
     assert [counts(result, c) for c in "rfm"] == [published] * 3
     cells = result.customers["cell"].value_counts()
     assert (len(cells), cells["555"], cells["111"]) == (67, 248, 171)
-    assert len(result.cells()) == 67
+    assert result.customers["cell"].nunique() == 67
 
 
 def test_cdnow_ties_together(cdnow):
@@ -186,15 +186,13 @@ def test_summary_adds_up(cdnow):
 
 
 def test_heat_map_draws(cdnow):
-    """The R x F map shows each used square's count, and mean amounts on demand."""
+    """The R x F map shows each used square's count."""
     import matplotlib.pyplot as plt
 
     result = score_cdnow(cdnow)
-    for show in ("customers", "monetary"):
-        figure, ax = plt.subplots()
-        assert result.plot(ax, show=show) is ax
-        assert len(ax.texts) == len(result.customers[["r", "f"]].drop_duplicates())
-        plt.close(figure)
+    ax = plt.subplots()[1]
+    assert result.plot(ax) is ax
+    assert len(ax.texts) == len(result.customers[["r", "f"]].drop_duplicates())
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
+from workbench.warehouse.usage import usage_profile
 
 __all__ = [
     "Account",
@@ -35,4 +36,5 @@ __all__ = [
     "read_key",
     "servicing",
     "survey_outcomes",
+    "usage_profile",
 ]

@@ -1,26 +1,43 @@
 """Who are the customers, what are they worth, and what is to be done for each?
 
-Three questions, one table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which
-named segment is that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves
-alike, and would we find the same groups again?).
+One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which
+named segment is that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we find the same groups again?). From month to month: the kept
+segmentation (`save_segments`), its `drift`, the `migration` between segments, and `early_warnings`.
 """
 
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
+from workbench.studies.segmentation.drift import Drift, drift
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
+from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
+from workbench.studies.segmentation.pictures import plot_profiles, plot_usage
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
+from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
+from workbench.studies.segmentation.warning import early_warnings
 
 __all__ = [
+    "ENTERED",
+    "LEFT",
     "NEVER_ACTIVE",
     "Concentration",
+    "Drift",
+    "Migration",
     "Rfm",
+    "SavedSegments",
     "Segment",
     "SegmentGrid",
     "Segments",
     "Share",
     "concentration",
     "default_grid",
+    "drift",
+    "early_warnings",
     "fit_segments",
+    "migration",
+    "plot_profiles",
+    "plot_usage",
+    "read_segments",
     "rfm",
+    "save_segments",
     "score_rfm",
 ]

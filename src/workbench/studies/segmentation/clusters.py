@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,12 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng, one_thread, seeds
 from workbench.result import Quantity, Result
+from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import (
-    STABLE,
+    HIGHLY_STABLE,
+    STRONG,
     bootstrap_jaccard,
-    centres_of,
-    nearest_centre,
     prediction_strength,
     separation,
     verdict,
@@ -26,14 +26,13 @@ from workbench.studies.segmentation.stability import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Method = Literal["kmeans"]
-
 _FIT_ROWS = 50_000
 _STABILITY_ROWS = 10_000
+_LEAST = 10
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
-_SILHOUETTE_SLACK = 0.02
 _APART = 0.5
+_NEARLY = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +48,16 @@ class Segments(Result):
         of the log-ratios).
     criteria : DataFrame
         One row a number of clusters that was tried: k, smallest_share, jaccard_least, prediction_strength, silhouette,
-        calinski_harabasz, davies_bouldin, chosen.
+        calinski_harabasz, davies_bouldin, bic (of mixtures), chosen.
+    choice : str
+        How the number of clusters was chosen, in a sentence.
     deviations : DataFrame
         Index cluster; mean of each scaled feature, in standard deviations from the mean of all customers.
     typical : DataFrame
         Index cluster; median of logged features, mean of the others, in their units.
     scale : FeatureScale
+    rule : Rule
+        On the scaled features.
     replicates : ndarray, shape (resamples, k)
         Jaccard similarity of each cluster in each resample.
     """
@@ -62,10 +65,11 @@ class Segments(Result):
     labels: pd.Series
     centres: pd.DataFrame
     criteria: pd.DataFrame
+    choice: str
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
-    scaled_centres: np.ndarray
+    rule: Rule
     replicates: np.ndarray
 
     @property
@@ -75,14 +79,13 @@ class Segments(Result):
 
     def assign(self, features: pd.DataFrame) -> pd.Series:
         """Give the cluster of each customer of a table with the same columns; the fit stays as it is."""
-        x = self.scale.transform(features)
-        return pd.Series(nearest_centre(x, self.scaled_centres) + 1, index=features.index, name="cluster")
+        return pd.Series(self.rule.label(self.scale.transform(features)) + 1, index=features.index, name="cluster")
 
     def names(self) -> pd.Series:
         """Propose a name for each cluster from what sets it apart, index cluster."""
         taken: dict[str, int] = {}
         for cluster, row in self.deviations.iterrows():
-            for count in range(2, len(row) + 1):
+            for count in range(2, max(len(row), 2) + 1):
                 name = _describe(row, count)
                 if name not in taken:
                     break
@@ -102,8 +105,8 @@ class Segments(Result):
 
     def stability(self) -> pd.DataFrame:
         """Tabulate how well each cluster is found again: mean Jaccard, the middle 95 % over resamples, a verdict."""
-        mean = np.nanmean(self.replicates, axis=0)
-        low, high = np.nanquantile(self.replicates, [0.025, 0.975], axis=0)
+        mean = self.replicates.mean(axis=0)
+        low, high = np.quantile(self.replicates, [0.025, 0.975], axis=0)
         table = {"cluster": self.deviations.index, "name": self.names().to_numpy(), "jaccard": mean}
         return pd.DataFrame({**table, "low": low, "high": high, "verdict": [verdict(j) for j in mean]})
 
@@ -174,16 +177,19 @@ def fit_segments(
     features : DataFrame
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
-        "auto" looks at those of `candidates` whose clusters are all found again in resamples (mean Jaccard above 0.75)
-        and all hold at least `min_share` of the customers, and takes the largest whose silhouette is within 0.02 of
-        the best of them; where none is stable, the one with the best least stable cluster. All criteria stand in
-        `.criteria`: they often disagree, so look at usefulness too.
-    method : {"kmeans"}
+        "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
+        0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
+        0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC is better than with fewer);
+        where there is none, the one with the best least stable cluster. The criteria often disagree: look at
+        usefulness too.
+    method : {"kmeans", "gmm"}
+        Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
         Features taken as log(1 + x): amounts and counts with a long tail.
     shares : sequence of str or of sequences of str
         Features taken as log-ratios: a name is a share with its complement, a group is a composition (its parts are
-        divided by their sum). 0.005 is added to each part, so that 0 has a logarithm.
+        divided by their sum). A tenth of an even part is added to each (0.05 to a single share): 0 has a logarithm
+        then, and the share of a handful of events stays near the middle.
     scale : {"standard", "robust", "none"}
         Then mean 0 and standard deviation 1; or median 0 and interquartile range 1.349 (the standard deviation where
         that range is 0); or as they are.
@@ -193,23 +199,22 @@ def fit_segments(
         Refuse missing values with their count a column, or put the median.
     candidates, min_share
         For k="auto".
-    starts : int
-        Seeded runs of which the best counts.
-    resamples : int
-        For the stability of the clusters; while k is sought, at most 20 for each candidate.
+    starts, resamples : int
+        Seeded runs of which the best counts; for the stability of the clusters (at most 20 while k is sought).
     rng : int, SeedSequence or Generator
 
     Notes
     -----
-    Above 50,000 customers the centres are fitted on that many, drawn at random; stability uses at most 10,000. Everyone
-    gets the nearest centre. Clusters are numbered by size, then by centre; nothing depends on the order of the rows.
+    Above 50,000 customers the fit uses that many, drawn at random; stability uses at most 10,000. Everyone gets the
+    nearest centre, or the likeliest part. Clusters are numbered by size, then by centre; nothing depends on the order
+    of the rows, nor a number of clusters on which others were tried.
 
     Raises
     ------
     WorkbenchError
         If an argument, column or value is not as described (missing values and constant features by name).
     CannotAnswer
-        If there are fewer distinct customers than clusters.
+        If there are fewer distinct customers than clusters, or fewer than 10 customers a cluster.
 
     Warnings
     --------
@@ -220,33 +225,39 @@ def fit_segments(
     ----------
     Hennig (2007), CSDA 52; Tibshirani & Walther (2005), JCGS 14; Aitchison (1986), compositional data.
     """
-    if method != "kmeans":
-        raise unknown("method", method, ("kmeans",))
+    if method not in get_args(Method):
+        raise unknown("method", method, get_args(Method))
     tried = _tried(k, candidates)
     if resamples < 2:
         raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
-    if len(features) < 2:
-        raise CannotAnswer(f"clusters need at least two customers; there is {len(features)}.")
+    most = len(features) // _LEAST
+    if most < tried[0]:
+        raise CannotAnswer(
+            f"{tried[0]} clusters of {len(features):,} customers would hold fewer than {_LEAST} on average. "
+            + (f"Take k={most} or fewer." if most > 1 else "There are too few to segment.")
+        )
+    tried = [size for size in tried if size <= most]
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
     x = how.transform(features)
     with one_thread():
-        draw, sift, *of_k = seeds(rng, 2 + len(tried))
-        fitted, judged = _drawn(x, tried, draw, sift)
+        draw, sift, *of_k = seeds(rng, 3 + max(tried))
+        tried, fitted, judged = _drawn(x, tried, draw, sift)
         screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
         fits = {
-            size: _fit(fitted, judged, size, starts=starts, resamples=screen, seed=seed)
-            for size, seed in zip(tried, of_k, strict=True)
+            size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=of_k[size]) for size in tried
         }
         criteria = pd.DataFrame([row for _, row, _ in fits.values()])
-        best = _chosen(criteria, min_share)
+        best, choice = _chosen(criteria, min_share) if k == "auto" else (k, f"{k} clusters, as was asked.")
         criteria["chosen"] = criteria["k"] == best
-        centres, _, replicates = fits[best]
-        order = _numbering(x, centres)
+        rule, _, replicates = fits[best]
+        order = _numbering(x, rule)
+        if np.bincount(rule.label(x), minlength=best).min() == 0:
+            raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
         if len(replicates) < resamples:
-            again = seeds(of_k[tried.index(best)], 4)[1]
-            label = nearest_centre(judged, centres)
-            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again)
-    return _segments(features, x, how, centres[order], criteria, replicates[:, order])
+            again = seeds(of_k[best], 4)[1]
+            label = rule.label(judged)
+            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again, method=method)
+    return _segments(features, x, how, rule.ordered(order), criteria, choice, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -261,57 +272,83 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
 
 
 def _drawn(x, tried, draw, sift):
-    """Rows to fit on and rows to judge by, in an order that the order of the file has no part in."""
+    """Numbers of clusters that the distinct rows allow; rows to fit on and to judge by, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
     order = np.argsort(key, kind="stable")
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
-    if distinct < tried[-1]:
+    if distinct < tried[0]:
         raise CannotAnswer(
-            f"{tried[-1]} clusters need at least as many distinct customers; "
+            f"{tried[0]} clusters need at least as many distinct customers; "
             f"{len(x):,} rows hold {distinct:,}. Take a smaller k."
         )
     generator = np.random.default_rng(sift)
-    parts = []
+    parts = [[size for size in tried if size <= distinct]]
     for most in (_FIT_ROWS, _STABILITY_ROWS):
         rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
         parts.append(x[rows])
     return parts
 
 
-def _fit(fitted, judged, k, *, starts, resamples, seed):
-    """Centres for k clusters, the row of criteria that judges them, and their Jaccard similarities."""
+def _fit(fitted, judged, k, method, *, starts, resamples, seed):
+    """The rule for k clusters, the row of criteria that judges it, and its Jaccard similarities."""
     start, boot, split, pick = seeds(seed, 4)
-    centres = centres_of(fitted, k, starts=starts, seed=start)
-    label = nearest_centre(judged, centres)
-    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot)
+    rule = fit_rule(fitted, k, method, starts=starts, seed=start)
+    label = rule.label(judged)
+    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot, method=method)
     row = {
         "k": k,
         "smallest_share": np.bincount(label, minlength=k).min() / len(label),
-        "jaccard_least": float(np.nanmean(jaccard, axis=0).min()),
-        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split),
+        "jaccard_least": float(jaccard.mean(axis=0).min()),
+        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split, method=method),
         **separation(judged, label, pick),
+        "bic": bic(fitted, rule),
     }
-    return centres, row, jaccard
+    return rule, row, jaccard
 
 
-def _chosen(criteria: pd.DataFrame, min_share: float) -> int:
-    good = criteria[(criteria["jaccard_least"] > STABLE) & (criteria["smallest_share"] >= min_share)]
-    if len(good):
-        near = good["silhouette"] >= good["silhouette"].max() - _SILHOUETTE_SLACK
-        return int(good.loc[near, "k"].max())
-    return int(criteria.loc[criteria["jaccard_least"].idxmax(), "k"])
+def _chosen(criteria: pd.DataFrame, min_share: float) -> tuple[int, str]:
+    """How many clusters to take, and a sentence why."""
+    passed = criteria[
+        (criteria["jaccard_least"] > HIGHLY_STABLE)
+        & (criteria["prediction_strength"] >= STRONG)
+        & (criteria["smallest_share"] >= min_share)
+    ]
+    range_ = f"of {criteria['k'].min()} to {criteria['k'].max()}"
+    if len(passed):
+        pays = passed["bic"] == passed["bic"].cummin()
+        apart = passed["silhouette"] >= passed["silhouette"].max() - _NEARLY
+        row = passed[pays if passed["bic"].notna().all() else apart].iloc[-1]
+        parted = "the likelihood pays for it" if row.bic == row.bic else "lies nearly as far apart as any"
+        why = (
+            f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
+            f"{HIGHLY_STABLE}), holds {min_share:.0%} of the customers (least {row.smallest_share:.1%}) and {parted}, "
+            f"and one half of the customers predicts who is together in the other (strength "
+            f"{row.prediction_strength:.2f}, at least {STRONG})"
+        )
+    else:
+        row = criteria.loc[criteria["jaccard_least"].idxmax()]
+        why = (
+            f"no number {range_} gives clusters that are found again, large enough and predicted: this is the one "
+            f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
+        )
+    others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
+    given = [name for name in others if criteria[name].notna().any()]
+    strong = criteria["k"][criteria["prediction_strength"] >= STRONG]
+    votes = [f"prediction strength {strong.max() if len(strong) else 'none'}"]
+    votes += [f"{_words(name)} {criteria['k'][getattr(criteria[name], others[name])()]}" for name in given]
+    return int(row.k), f"{int(row.k)} clusters: {why}. Others would say: {', '.join(votes)}."
 
 
-def _numbering(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Order of centres by size of their cluster, the largest first; equal ones by their coordinates."""
-    size = np.bincount(nearest_centre(x, centres), minlength=len(centres))
-    return np.lexsort([*centres.T[::-1], -size])
+def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
+    """Order of the clusters by size, the largest first; equal ones by the coordinates of their centres."""
+    size = np.bincount(rule.label(x), minlength=len(rule.centres))
+    return np.lexsort([*rule.centres.T[::-1], -size])
 
 
-def _segments(features, x, how, centres, criteria, replicates):
-    k = len(centres)
+def _segments(features, x, how, rule, criteria, choice, replicates):
+    k = len(rule.centres)
     index = pd.RangeIndex(1, k + 1, name="cluster")
-    label = nearest_centre(x, centres)
+    label = rule.label(x)
     spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
     mean = np.array([x[label == c].mean(axis=0) for c in range(k)])
     groups = features[list(how.columns)].groupby(label)
@@ -320,12 +357,13 @@ def _segments(features, x, how, centres, criteria, replicates):
     columns = list(how.columns)
     return Segments(
         labels=pd.Series(label + 1, index=features.index, name="cluster"),
-        centres=how.inverse(centres).set_axis(index, axis=0),
+        centres=how.inverse(rule.centres).set_axis(index, axis=0),
         criteria=criteria,
+        choice=choice,
         deviations=pd.DataFrame((mean - x.mean(axis=0)) / spread, index=index, columns=columns),
         typical=typical.set_axis(index, axis=0),
         scale=how,
-        scaled_centres=centres,
+        rule=rule,
         replicates=replicates,
     )
 

@@ -116,34 +116,19 @@ class Rfm(Result):
         ]
         return rows[[*order, "action"]].reset_index(drop=True)
 
-    def cells(self) -> pd.DataFrame:
-        """Count customers and sum amounts in each used cell of R, F and M."""
-        table = (
-            self.customers.groupby(["r", "f", "m", "cell", "segment"])["monetary"].agg(["size", "sum"]).reset_index()
-        )
-        return table.rename(columns={"size": "customers", "sum": "monetary"})
-
-    def plot(self, ax: Axes | None = None, *, show: Literal["customers", "monetary"] = "customers") -> Axes:
-        """Draw the heat map of R by F: customers, or mean amount, in each square; nothing on fewer than ten."""
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the heat map of R by F: customers in each square; nothing on fewer than ten."""
         import matplotlib.pyplot as plt
 
-        if show not in ("customers", "monetary"):
-            raise unknown("picture", show, ("customers", "monetary"))
         ax = plt.gca() if ax is None else ax
         bins = self.grid.bins
         scored = self.customers[self.customers.r > 0]
-        square = [(scored.r - 1), (scored.f - 1)]
-        count, value = np.zeros((bins, bins)), np.zeros((bins, bins))
-        np.add.at(count, tuple(square), 1)
-        np.add.at(value, tuple(square), scored.monetary)
-        shown = (
-            count if show == "customers" else np.divide(value, count, out=np.full_like(value, np.nan), where=count > 0)
-        )
+        shown = np.zeros((bins, bins))
+        np.add.at(shown, (scored.r - 1, scored.f - 1), 1)
         ax.imshow(shown, origin="lower", cmap="Blues", aspect="auto", vmin=0)
-        middle = np.nanmax(shown) / 2
-        for r, f in np.argwhere(count > 0):
-            colour = "white" if shown[r, f] > middle else "black"
-            words = f"{shown[r, f]:,.0f}" if count[r, f] >= FEW else f"<{FEW}" if show == "customers" else "–"
+        for r, f in np.argwhere(shown > 0):
+            colour = "white" if shown[r, f] > shown.max() / 2 else "black"
+            words = f"{shown[r, f]:,.0f}" if shown[r, f] >= FEW else f"<{FEW}"
             ax.text(f, r, words, ha="center", va="center", color=colour)
         ax.grid(False)
         ax.set_xticks(range(bins), [str(i + 1) for i in range(bins)])

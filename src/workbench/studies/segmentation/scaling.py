@@ -30,7 +30,7 @@ class FeatureScale:
     shares : tuple of tuple of str
         Compositions taken as centred log-ratios; a single share stands with its complement.
     zero : float
-        Added to each part of a composition, so that 0 has a logarithm.
+        Added to each part of a composition, as a share of an even part: 0 has a logarithm, and few events don't shout.
     scale : str
     clip : float or None
         Scaled values beyond it are held there.
@@ -72,7 +72,7 @@ class FeatureScale:
             part = np.exp(table[list(group)].to_numpy())
             if len(group) == 1:
                 part = np.column_stack([part, 1 / part])
-            part = part / part.sum(axis=1, keepdims=True) * (1 + part.shape[1] * self.zero) - self.zero
+            part = part / part.sum(axis=1, keepdims=True) * (1 + self.zero) - self.zero / part.shape[1]
             table[list(group)] = np.clip(part[:, : len(group)], 0, 1)
         return table
 
@@ -85,7 +85,7 @@ def fit_scale(
     scale: Scale = "standard",
     clip: float | None = None,
     missing: Missing = "refuse",
-    zero: float = 0.005,
+    zero: float = 0.1,
 ) -> FeatureScale:
     """Learn how to make features comparable; the arguments are those of `fit_segments`.
 
@@ -173,7 +173,7 @@ def _log_ratios(part: np.ndarray, group: tuple[str, ...], zero: float) -> np.nda
             f"shares {named(group)} are all 0 for {int((whole == 0).sum()):,} customers, who have no composition. "
             "Leave those customers out, or add a part that holds the rest."
         )
-    logs = np.log(part / whole + zero)
+    logs = np.log(part / whole + zero / part.shape[1])
     return (logs - logs.mean(axis=1, keepdims=True))[:, : len(group)]
 
 

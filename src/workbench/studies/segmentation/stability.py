@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-from sklearn.cluster import KMeans
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from workbench.resampling import seeds
+from workbench.studies.segmentation.rules import Method, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
-_RESAMPLE_STARTS = 3
+STRONG = 0.8
+_BOOTSTRAP_STARTS, _HALF_STARTS = 3, 10
 _SILHOUETTE_ROWS = 3_000
 
 
@@ -22,48 +25,38 @@ def verdict(jaccard: float) -> str:
     return "pattern, borders doubtful" if jaccard > DOUBTFUL else "not stable"
 
 
-def centres_of(x: np.ndarray, k: int, *, starts: int, seed: np.random.SeedSequence) -> np.ndarray:
-    """Centres of the best of several seeded k-means runs, shape (k, p)."""
-    state = int(seed.generate_state(1)[0])
-    return KMeans(k, n_init=starts, random_state=state).fit(x).cluster_centers_
-
-
-def nearest_centre(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Position of the nearest centre for each row (the first of equally near ones), shape (n,)."""
-    best = np.full(len(x), np.inf)
-    label = np.zeros(len(x), dtype=np.int64)
-    for k, centre in enumerate(centres):
-        distance = ((x - centre) ** 2).sum(axis=1)
-        closer = distance < best
-        label[closer], best = k, np.where(closer, distance, best)
-    return label
-
-
 def bootstrap_jaccard(
-    x: np.ndarray, label: np.ndarray, k: int, *, resamples: int, rng: np.random.SeedSequence
+    x: np.ndarray,
+    label: np.ndarray,
+    k: int,
+    *,
+    resamples: int,
+    rng: np.random.SeedSequence,
+    method: Method = "kmeans",
 ) -> np.ndarray:
     """How well each cluster is found again in resamples, shape (resamples, k).
 
     A resample is the set of distinct customers of a bootstrap draw, clustered anew. A cluster's similarity is the
-    greatest Jaccard coefficient with any of the new clusters, on the customers drawn.
+    greatest Jaccard coefficient with any of the new clusters, on the customers drawn; 0 if none of it was drawn.
 
     References
     ----------
     Hennig (2007), Cluster-wise assessment of cluster stability, CSDA 52.
     """
-    found = np.full((resamples, k), np.nan)
+    found = np.zeros((resamples, k))
     for row, seed in enumerate(seeds(rng, resamples)):
         draw, start = seeds(seed, 2)
         drawn = np.unique(np.random.default_rng(draw).integers(0, len(x), len(x)))
-        again = nearest_centre(x[drawn], centres_of(x[drawn], k, starts=_RESAMPLE_STARTS, seed=start))
+        again = fit_rule(x[drawn], k, method, starts=_BOOTSTRAP_STARTS, seed=start).label(x[drawn])
         both = _crosstab(label[drawn], again, k)
         either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
-        best = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
-        found[row] = np.where(both.sum(axis=1) > 0, best, np.nan)
+        found[row] = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
     return found
 
 
-def prediction_strength(x: np.ndarray, k: int, *, splits: int, rng: np.random.SeedSequence) -> float:
+def prediction_strength(
+    x: np.ndarray, k: int, *, splits: int, rng: np.random.SeedSequence, method: Method = "kmeans"
+) -> float:
     """How well one half's clusters predict who is together in the other half; 1 = perfectly.
 
     References
@@ -75,12 +68,10 @@ def prediction_strength(x: np.ndarray, k: int, *, splits: int, rng: np.random.Se
         draw, first, second = seeds(seed, 3)
         order = np.random.default_rng(draw).permutation(len(x))
         halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
-        centres = [
-            centres_of(half, k, starts=_RESAMPLE_STARTS, seed=s)
-            for half, s in zip(halves, (first, second), strict=True)
-        ]
+        fit = partial(fit_rule, k=k, method=method, starts=_HALF_STARTS)
+        rules = fit(halves[0], seed=first), fit(halves[1], seed=second)
         for mine, other in ((0, 1), (1, 0)):
-            own, foreign = (nearest_centre(halves[mine], centres[side]) for side in (mine, other))
+            own, foreign = (rules[side].label(halves[mine]) for side in (mine, other))
             together = _crosstab(own, foreign, k)
             size = together.sum(axis=1)
             pairs = (together * (together - 1)).sum(axis=1)

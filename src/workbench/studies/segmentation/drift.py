@@ -1,0 +1,132 @@
+"""Do the clusters still fit? How far customers have moved from those a saved segmentation was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2, norm
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from workbench.errors import CannotAnswer
+from workbench.result import Quantity, Result
+from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.studies.segmentation.saved import SavedSegments, in_bins
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MODERATE, LARGE = 0.10, 0.25
+CLUSTERS = "(clusters)"
+_ADVICE = {
+    "refit": "its borders were drawn for other customers",
+    "watch": "look again next month",
+    "stable": "keep the segmentation",
+    "too few": "more customers are needed to tell",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drift(Result):
+    """How far customers have moved from those of the fit.
+
+    Attributes
+    ----------
+    index : DataFrame
+        One row a feature, and one for the shares of the clusters ("(clusters)"): of, psi (population stability index),
+        low, high, noise (what 95 % of samples of unchanged customers stay under), verdict.
+    clusters : DataFrame
+        One row a cluster: cluster, name, share_then, share_now, change, low, high (of the change).
+    """
+
+    index: pd.DataFrame
+    clusters: pd.DataFrame
+    since: str
+
+    @property
+    def verdict(self) -> str:
+        """The gravest of the verdicts: refit, watch, too few, stable."""
+        return next(v for v in ("refit", "watch", "too few", "stable") if (self.index["verdict"] == v).any())
+
+    def headline(self) -> str:
+        """Say whether to refit, and what moved most."""
+        worst = self.index.loc[self.index["psi"].idxmax()]
+        moved = self.clusters.loc[self.clusters["change"].abs().idxmax()]
+        return (
+            f"Since {self.since}: {self.verdict} ({_ADVICE[self.verdict]}). Moved most: {worst.of.replace('_', ' ')}, "
+            f"stability index {worst.psi:.3f} ({worst.low:.3f} to {worst.high:.3f}; chance alone stays under "
+            f"{worst.noise:.3f}). Cluster {moved.cluster} ({moved['name']}) went from {moved.share_then:.1%} to "
+            f"{moved.share_now:.1%} of the customers ({100 * moved.low:+.1f} to {100 * moved.high:+.1f} points)."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the index of each feature and of the clusters' shares."""
+        return self.index
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""
+        table = self.index.rename(columns={"psi": "estimate"})
+        label = f"population stability index since {self.since} (bar: chance alone)"
+        ax = dot_and_interval(table["of"].str.replace("_", " "), table, ax, label=label, digits=".3f")
+        ax.plot(table["noise"], range(len(table))[::-1], "|", color="0.4", markersize=12)
+        for at, word in ((MODERATE, "watch"), (LARGE, "refit")):
+            ax.axvline(at, color="0.6", linestyle="--")
+            ax.text(at, 1, f" {word}", transform=ax.get_xaxis_transform(), va="bottom")
+        ax.set_xlim(right=max(1.2 * LARGE, 1.05 * table["high"].max()))
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Index of each feature and of the shares, change of each cluster's share."""
+        for row in self.index.itertuples():
+            yield Quantity(f"stability_index[{row.of}]", row.psi, "1", row.low, row.high, rtol=1e-3)
+        for row in self.clusters.itertuples():
+            yield Quantity(f"cluster_share_change[{row.cluster}]", row.change, "share", row.low, row.high, rtol=1e-3)
+
+
+def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
+    """Measure how far today's customers are from those of the fit.
+
+    The population stability index is the sum over bins of (now - then) log(now / then) of the shares; half a customer
+    is added to each bin, so that an empty one has a logarithm. The bins of a feature are its tenths at the fit. By
+    convention under 0.1 is small and over 0.25 large. The verdict goes by the interval: "refit" and "watch" where its
+    lower end exceeds 0.25 and 0.1, "too few" where it holds both, else "stable".
+
+    Intervals are those of two independent samples: too wide where mostly the same customers stand in both.
+
+    References
+    ----------
+    Yurdakul & Naranjo (2020), J. Risk Model Validation 14. Newcombe (1998), Statistics in Medicine 17.
+    """
+    if features.empty:
+        raise CannotAnswer("drift needs customers; the table of features is empty.")
+    now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
+    pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}
+    pairs[CLUSTERS] = saved.customers, now
+    rows = [{"of": name, **_stability_index(np.array(then), now)} for name, (then, now) in pairs.items()]
+    then, of, of_then = np.array(saved.customers), now.sum(), sum(saved.customers)
+    low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff")
+    shares = {"share_then": then / of_then, "share_now": now / of, "change": now / of - then / of_then}
+    clusters = {"cluster": range(1, len(now) + 1), "name": saved.names, **shares, "low": low, "high": high}
+    return Drift(pd.DataFrame(rows), pd.DataFrame(clusters), saved.as_of)
+
+
+def _stability_index(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:
+    """The index; its interval, less what chance adds; what 95 % of unchanged samples stay under.
+
+    Without drift the index over 1/then + 1/now customers is about chi-square with bins - 1 degrees of freedom; drift
+    adds the variance of the delta method.
+    """
+    then, now = then[then + now > 0], now[then + now > 0]
+    n, m, free = then.sum(), now.sum(), max(len(then) - 1, 1)
+    a, b = (then + 0.5) / (n + len(then) / 2), (now + 0.5) / (m + len(now) / 2)
+    psi, step = float(((b - a) * np.log(b / a)).sum()), 1 / n + 1 / m
+    slopes = ((b, np.log(b / a) - a / b, m), (a, np.log(a / b) - b / a, n))
+    variance = sum((p @ slope**2 - (p @ slope) ** 2) / size for p, slope, size in slopes)
+    half = norm.isf(0.025) * np.sqrt(variance + 2 * free * step**2)
+    low, high = max(psi - step * free - half, 0.0), max(psi - step * free + half, psi)
+    few = low <= MODERATE and high > LARGE
+    verdict = "refit" if low > LARGE else "watch" if low > MODERATE else "too few" if few else "stable"
+    return {"psi": psi, "low": low, "high": high, "noise": float(step * chi2.ppf(0.95, free)), "verdict": verdict}

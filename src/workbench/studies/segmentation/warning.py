@@ -1,0 +1,56 @@
+"""Who is about to leave us? Customers whose use falls or has stopped, before they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+
+from workbench.errors import require_columns, unknown
+from workbench.studies.segmentation.checks import require_numbers, require_once
+
+_STATES = ("falling", "silent", "lost", "rising", "stable")
+
+
+def early_warnings(
+    customers: pd.DataFrame,
+    *,
+    as_of: date | str,
+    customer: str = "customer_id",
+    value: str = "monetary",
+    states: Sequence[str] = ("falling", "silent"),
+) -> pd.DataFrame:
+    """List the customers whose use is falling or silent, the most valuable first.
+
+    `customers` has one row a customer with what `customer` and `value` name, frequency_state, frequency_trend (change
+    of active days a month, as a share of their mean) and recency_days as of `as_of`. The list adds the reason in words
+    and last_active (a date; missing for never).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"customer_id": ["a", "b"], "frequency_state": ["falling", "silent"], "monetary": [9, 20],
+    ...     "frequency_trend": [-0.14, 0.0], "recency_days": [2, 43]})
+    >>> early_warnings(table, as_of="2026-07-01")["reason"].tolist()
+    ['no use for 43 days', 'active days fall by 14% of their mean a month']
+    """
+    require_columns(customers, [customer, value, "frequency_state", "frequency_trend", "recency_days"], "customers")
+    require_numbers(customers, [value, "frequency_trend", "recency_days"], "customers")
+    require_once(customers, customer)
+    for state in states:
+        if state not in _STATES:
+            raise unknown("state", state, _STATES, "frequency_state")
+    listed = customers[customers["frequency_state"].isin(list(states))]
+    listed = listed.sort_values([value, customer], ascending=[False, True]).reset_index(drop=True)
+    last = (pd.Timestamp(as_of) - pd.to_timedelta(listed["recency_days"], unit="D")).dt.date
+    why = listed[["frequency_state", "frequency_trend", "recency_days"]].itertuples(index=False)
+    table = listed[[customer, value]].assign(last_active=last)
+    table.insert(1, "state", listed["frequency_state"])
+    table.insert(2, "reason", pd.Series([_reason(*row) for row in why], dtype="str"))
+    return table
+
+
+def _reason(state: str, trend: float, days: float) -> str:
+    if state in ("silent", "lost"):
+        return "no use on record" if pd.isna(days) else f"no use for {days:.0f} days"
+    return f"active days {'fall' if trend < 0 else 'rise'} by {abs(trend):.0%} of their mean a month"
