@@ -1,0 +1,12 @@
+"""What is each customer worth, what could he bring, and whom is it worth raising?"""
+
+from workbench.studies.value.potential import (
+    Potential,
+    ValueGrid,
+    WorthRaising,
+    potential_value,
+    value_grid,
+    worth_raising,
+)
+
+__all__ = ["Potential", "ValueGrid", "WorthRaising", "potential_value", "value_grid", "worth_raising"]
