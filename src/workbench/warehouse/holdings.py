@@ -1,4 +1,4 @@
-"""Who holds which service, who took what up lately, and what does each service bring? What cross-selling is judged by."""
+"""Who holds which service, who took what up lately, and what does each bring? What cross-selling is judged by."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ _MARGIN = """WITH span AS (
     SELECT month, row_number() OVER (ORDER BY month DESC) AS back
     FROM (SELECT DISTINCT month FROM bill WHERE issued_on < $day ORDER BY month DESC LIMIT $months)
 ), billed AS (
-    SELECT customer_id, month, sum(CAST(amount AS DECIMAL(18, 4))) AS amount FROM bill WHERE issued_on < $day GROUP BY ALL
+    SELECT customer_id, month, sum(CAST(amount AS DECIMAL(18, 4))) AS amount
+    FROM bill WHERE issued_on < $day GROUP BY ALL
 ), added AS (
     SELECT customer_id, month, sum(CAST(monthly_fee AS DECIMAL(18, 4))) AS fee,
         sum(CAST(monthly_fee * margin AS DECIMAL(18, 4))) AS gain
-    FROM holding JOIN product USING (product_id)
-    JOIN span ON from_on < month + INTERVAL 1 MONTH AND from_on < $day AND (to_on IS NULL OR to_on >= month) GROUP BY ALL
+    FROM holding JOIN product USING (product_id) JOIN span
+        ON from_on < month + INTERVAL 1 MONTH AND from_on < $day AND (to_on IS NULL OR to_on >= month) GROUP BY ALL
 )
-SELECT customer_id, $months + 1 - back AS nth, CASE WHEN amount IS NULL THEN 0 ELSE amount - coalesce(fee, 0) END AS bill,
+SELECT customer_id, $months + 1 - back AS nth,
+    CASE WHEN amount IS NULL THEN 0 ELSE amount - coalesce(fee, 0) END AS bill,
     CASE WHEN amount IS NULL THEN 0 ELSE coalesce(gain, 0) END::DOUBLE AS addon, $share * bill::DOUBLE + addon AS margin
 FROM customer JOIN span ON month >= joined_on
 LEFT JOIN billed USING (customer_id, month) LEFT JOIN added USING (customer_id, month)"""
@@ -63,8 +65,8 @@ class Holdings:
     ----------
     customers, past : DataFrame
         One row a customer active on `as_of`, and on `begins`: customer_id; `features`; `peers`; held_X a service;
-        margin_01 … margin_12 (currency, oldest month first; missing before the customer joined) and addon_01 … (the part
-        of added products); bill_month (mean bill without them). `past` has took_X, too: taken up from `begins` on.
+        margin_01 … margin_12 (currency, oldest month first; missing before the customer joined) and addon_01 … (the
+        part of added products); bill_month (mean bill without them). `past` has took_X: taken up from `begins` on.
     services : DataFrame
         One row a service and kind: service, name, kind, fee, margin (currency a month), months (held of the first
         twelve), months_se.
@@ -77,7 +79,7 @@ class Holdings:
     begins: date
     as_of: date
     features: tuple[str, ...] = (*_FEATURES, "call_min", "data_mb")
-    peers: tuple[str, ...] = ("kind", "line_services", "data_band", "call_band", "tenure_band")
+    peers: tuple[str, ...] = ("kind", "line_services", "tenure_band", "data_band", "call_band")
     months: tuple[str, ...] = tuple(f"margin_{n:02}" for n in range(1, MONTHS + 1))
     addons: tuple[str, ...] = tuple(f"addon_{n:02}" for n in range(1, MONTHS + 1))
 
@@ -120,7 +122,7 @@ def _customers(warehouse, day: date, bound: dict, margin: float, province: str, 
     money = warehouse.query(_MARGIN, {"day": day, "months": MONTHS, "share": margin})
     if money.empty:
         raise CannotAnswer(f"no bill was issued before {day}: there is no current value. Choose a later as_of.")
-    wide = money.set_index(["customer_id", "nth"])[["margin", "addon"]].unstack()
+    wide = money.pivot_table(index="customer_id", columns="nth", values=["margin", "addon"])
     for name in ("margin", "addon"):
         found = wide[name].reindex(index=table.index, columns=range(1, MONTHS + 1))
         table[[f"{name}_{n:02}" for n in range(1, MONTHS + 1)]] = found
@@ -129,21 +131,22 @@ def _customers(warehouse, day: date, bound: dict, margin: float, province: str, 
     lines = spells[spells["held"] & spells["service"].isin(["mobile", "broadband", "fixed", "iptv"])]
     named = lines.sort_values("service").groupby("customer_id")["service"].agg("+".join)
     table["line_services"] = named.reindex(table.index).fillna("none")
-    status = spells.pivot(index="customer_id", columns="service", values="held").reindex(table.index)
+    status = spells.astype({"held": float}).pivot_table(index="customer_id", columns="service", values="held")
     for name in dict.fromkeys(services["service"]):
-        held = status[name] if name in status else pd.Series(np.nan, index=table.index)
-        table[f"held_{name}"] = held.eq(True)
+        held = status.reindex(index=table.index, columns=[name])[name]
+        table[f"held_{name}"] = held.eq(1)
         if day < bound["as_of"]:
-            table[f"took_{name}"] = held.eq(False)
-    for name in ("call", "data"):
-        use = table[{"call": "call_min", "data": "data_mb"}[name]]
-        fifth = np.ceil(5 * use[use > 0].rank(method="max", pct=True).round(12)).reindex(table.index).fillna(0).astype(int)
-        table[f"{name}_band"] = fifth.map(lambda k, n=name: f"{n} {k} of 5" if k else f"no {n}")
-    bands = pd.cut(table["tenure_months"], [-1, 5, 11, 23, 47, 95, np.inf], labels=_TENURES).astype("str")
-    return table.assign(tenure_band=bands).sort_index().reset_index()
+            table[f"took_{name}"] = held.eq(0)
+    for name, use in (("call", table["call_min"]), ("data", table["data_mb"])):
+        third = np.ceil(3 * use[use > 0].rank(method="max", pct=True).round(12)).reindex(table.index).fillna(0)
+        table[f"{name}_band"] = [
+            (f"no {name}", f"little {name}", f"some {name}", f"much {name}")[int(k)] for k in third
+        ]
+    table["tenure_band"] = pd.cut(table["tenure_months"], [-1, 5, 11, 35, 95, np.inf], labels=_TENURES).astype("str")
+    return table.sort_index().reset_index()
 
 
-_TENURES = ("under 6 months", "6-11 months", "1 year", "2-3 years", "4-7 years", "8 years or more")
+_TENURES = ("under 6 months", "6-11 months", "1-2 years", "3-7 years", "8 years or more")
 
 
 def _services(warehouse: Warehouse, bound: dict, margin: float) -> pd.DataFrame:

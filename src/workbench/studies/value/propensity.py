@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,42 +11,44 @@ from scipy.special import expit, logit, xlogy
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from workbench.errors import require_columns
 from workbench.resampling import Rng, one_thread, seeds
 from workbench.studies.trials.members import indicator_columns
 
 EVENTS_PER_FEATURE = 10
 FOLDS = 5
 PEERS = 30
-"""Fewest customers of a group of peers; smaller ones join the group without the last trait."""
+"""Fewest customers of a group of peers; where fewer share all traits, the last are dropped."""
+PEERS_RATE, RATE = "rate of peers", "overall rate"
 
 
 @dataclass(frozen=True, eq=False)
 class TakeUp:
-    """The propensity of one service: how it was found, how well it fits unseen customers, and what it says today.
-
-    `facts` are the columns of the table of services; `now` (n,) the probabilities, 0 for who holds the service or is
-    of a segment in which nobody ever did; `draw(weight, generator)` gives them from one resample of the past.
-    """
+    """A service's propensity: `facts` for the table of services; `now` (n,), 0 for whom it is not on offer;
+    `draw(weight, generator)`, which gives `now` as a resample of the past has it."""
 
     facts: dict[str, object]
     now: np.ndarray
-    draw: object = field(repr=False)
-    seen: pd.DataFrame = field(repr=False)
+    draw: Callable = field(repr=False)
 
 
 def peer_groups(tables: Sequence[pd.DataFrame], traits: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
-    """Group rows by as many of the traits as leave `PEERS` rows in each table; codes by table, and the groups' names."""
+    """Group rows by as many of the traits as leave `PEERS` rows in each table.
+
+    Returns codes by table, shape (rows, 2 + traits): the row's own group, then every group it counts for, from all on;
+    and the groups' names by code.
+    """
     both = pd.concat([t[list(traits)].astype("str") for t in tables], ignore_index=True)
-    name = pd.Series("all", index=both.index)
-    finest = both[traits[0]].copy() if traits else name
-    table_of = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-    for k in range(len(traits)):
-        finest = both[traits[k]] if k == 0 else finest + ", " + both[traits[k]]
-        sizes = pd.crosstab(finest, table_of).reindex(columns=range(len(tables)), fill_value=0).min(axis=1)
-        name = finest.where(finest.map(sizes) >= PEERS, name)
-    codes, names = pd.factorize(name, sort=True)
-    return np.split(codes, np.cumsum([len(t) for t in tables])[:-1]), list(names)
+    table = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+    path, names, codes = pd.Series("all", index=both.index), [], [np.zeros(len(both), dtype=int)]
+    for trait in [None, *traits]:
+        if trait is not None:
+            path = both[trait] if len(codes) == 2 else path + ", " + both[trait]
+        code, found = pd.factorize(path, sort=True)
+        size = np.min([np.bincount(code[table == t], minlength=len(found)) for t in range(len(tables))], axis=0)
+        codes[0] = np.where(size[code] >= PEERS, code + len(names), codes[0])
+        codes.append(code + len(names))
+        names += list(found)
+    return np.split(np.column_stack(codes), np.cumsum([len(t) for t in tables])[:-1]), names
 
 
 def design(past: pd.DataFrame, now: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,145 +62,130 @@ def design(past: pd.DataFrame, now: pd.DataFrame, features: Sequence[str]) -> tu
     return x[: len(past)], x[len(past) :]
 
 
-def take_up(service, took, open_past, open_now, x, groups, count, rng: Rng) -> TakeUp:
-    """Fit a service's propensity: rate, rate of peers, logistic or boosted trees, whichever foresees unseen customers best.
+def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
+    """Fit by the rate of peers, logistic regression or boosted trees, whichever foresees unseen customers best.
 
-    Parameters
-    ----------
-    took, open_past : bool arrays, shape (past,)
-        Taken up within the window; not held before it, in a segment where it is held.
-    open_now : bool array, shape (n,)
-    x, groups : pairs of arrays, past and now
-        Scaled features; codes of peer groups.
+    took, open_past, open_now : bool arrays, whether a customer of the past took it up, did not hold it, does not today;
+    x, groups : pairs of arrays of past and today, scaled features and codes of peers.
     """
-    y, rows = took[open_past].astype(float), np.flatnonzero(open_past)
+    rows, y = np.flatnonzero(open_past), took[open_past].astype(float)
     x0, x1, g0, g1 = x[0][rows], x[1][open_now], groups[0][rows], groups[1][open_now]
-    keep = x0.std(axis=0) > 1e-9 if len(rows) else np.zeros(x0.shape[1], bool)
-    x0, x1 = x0[:, keep], x1[:, keep]
-    events, needed = int(min(y.sum(), len(y) - y.sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
-    fold = np.empty(len(y), dtype=int)
+    varies = np.ptp(x0, axis=0) > 0 if len(rows) else np.zeros(x0.shape[1], bool)
+    x0, x1 = x0[:, varies], x1[:, varies]
+    events, needed = int(min(y.sum(), (1 - y).sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
+    fits, why = {PEERS_RATE: _peers}, f"{events:,} take-ups for {x0.shape[1]} features: fewer than {needed:,}"
+    if events >= needed:
+        fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, "least loss on unseen customers"
+    base = float(y.mean()) if len(y) else 0.0
+    with one_thread():
+        found = {
+            name: _crossed(fit, x0, y, g0, rng) if events else (np.full(len(y), base), []) for name, fit in fits.items()
+        }
+        loss = {name: -np.sum(xlogy(y, p) + xlogy(1 - y, 1 - p)) for name, (p, _) in found.items()}
+        chosen = min(fits, key=lambda name: round(loss[name], 9))
+        line, error = _calibration(found[chosen][0], y)
+        unseen, models = found[chosen]
+        if not line[1] > 1.96 * error[1]:
+            chosen, why = RATE, why if events < needed else "nothing puts unseen customers in the right order"
+            unseen, line, error = np.full(len(y), base), *np.full((2, 2), np.nan)
+        now, draw = _today(chosen, line, models, x0, y, g0, x1, g1)
+    low, high = line - 1.96 * error, line + 1.96 * error
+    facts = {
+        "service": service, "asked": len(y), "take_ups": int(y.sum()), "rate": base, "learner": chosen, "why": why,
+        "slope": line[1], "slope_low": low[1], "slope_high": high[1], "intercept": line[0], "intercept_low": low[0],
+        "intercept_high": high[0], "brier": float(np.mean((y - unseen) ** 2)) if len(y) else np.nan,
+        "brier_rate": base * (1 - base), "open_now": int(open_now.sum()),
+    }  # fmt: skip
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        full = np.zeros(len(open_now))
+        full[open_now] = values
+        return full
+
+    return TakeUp(facts, spread(now), lambda weight, generator: spread(draw(weight[rows], generator)))
+
+
+def _crossed(fit: Callable, x, y, group, rng: Rng) -> tuple[np.ndarray, list]:
+    """Predict each row by a model of the other folds; also the models."""
+    fold, unseen, models = np.empty(len(y), dtype=int), np.empty(len(y)), []
     for value, seed in zip((0, 1), seeds(rng, 2), strict=True):
         mine = np.flatnonzero(y == value)
         fold[mine] = np.random.default_rng(seed).permutation(len(mine)) % FOLDS
-    fits = {"rate": _rate_of_all, "rate of peers": _rate_of_peers}
-    why = f"{events:,} take-ups for {x0.shape[1]} features; {needed:,} are needed"
-    if events >= needed:
-        fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, "least loss on unseen customers"
-    unseen, models = {}, {}
-    with one_thread():
-        for name, fit in fits.items():
-            unseen[name], models[name] = np.full(len(y), y.mean() if len(y) else 0.0), []
-            for k in range(FOLDS) if 0 < events else ():
-                out = fold == k
-                model = fit(x0[~out], y[~out], g0[~out], count)
-                unseen[name][out] = model(x0[out], g0[out])
-                models[name].append(model)
-        loss = {name: -(xlogy(y, p) + xlogy(1 - y, 1 - p)).mean() if len(y) else 0.0 for name, p in unseen.items()}
-        chosen = min(loss, key=lambda name: (round(loss[name], 12), list(fits).index(name)))
-        line = _calibration(unseen[chosen], y)
-        if chosen in ("logistic", "boosted trees") and line[0][1] - 1.96 * line[1][1] <= 0:
-            chosen, why = min(list(fits)[:2], key=loss.__getitem__), "no model calls unseen customers in the right order"
-            line = _calibration(unseen[chosen], y)
-        now, draw = _today(chosen, line[0], models[chosen], fits[chosen], (x0, y, g0), (x1, g1), count)
-    full = np.zeros(len(open_now))
-    full[open_now] = now
-    base = y.mean() if len(y) else 0.0
-    brier, brier_base = (float(((y - p) ** 2).mean()) if len(y) else 0.0 for p in (unseen[chosen], unseen["rate"]))
-    facts = {
-        "service": service, "asked": len(y), "take_ups": int(y.sum()), "rate": float(base), "learner": chosen, "why": why,
-        "slope": line[0][1], "slope_low": line[0][1] - 1.96 * line[1][1], "slope_high": line[0][1] + 1.96 * line[1][1],
-        "intercept": line[0][0], "intercept_low": line[0][0] - 1.96 * line[1][0],
-        "intercept_high": line[0][0] + 1.96 * line[1][0], "brier": brier, "brier_base": brier_base,
-        "open_now": int(open_now.sum()),
-    }  # fmt: skip
-    seen = pd.DataFrame({"service": service, "foreseen": unseen[chosen], "took": y})
-
-    def resample(weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        drawn = np.zeros(len(open_now))
-        drawn[open_now] = draw(weight[rows], generator)
-        return drawn
-
-    return TakeUp(facts, full, resample, seen)
+    for k in range(FOLDS):
+        models.append(fit(x[fold != k], y[fold != k], group[fold != k]))
+        unseen[fold == k] = models[-1](x[fold == k], group[fold == k])
+    return unseen, models
 
 
-def _today(chosen, line, models, fit, past, now, count):
-    """Probabilities of today's customers, and how they change with the weights of the past's."""
-    (x0, y, g0), (x1, g1) = past, now
-    if not models or chosen.startswith("rate"):
-        p = fit(x0, y, g0, count)(x1, g1) if len(y) else np.zeros(len(x1))
-        rates = _prior(y, g0, count) if len(y) else None
+def _today(chosen: str, line: np.ndarray, models: list, x0, y, g0, x1, g1) -> tuple[np.ndarray, Callable]:
+    """Today's probabilities, put on the line that unseen customers drew, and how a resample of the past changes them.
 
-        def draw(weight, generator):
-            if rates is None:
-                return p
-            if chosen == "rate":
-                return np.full(len(x1), np.average(y, weights=weight) if weight.any() else y.mean())
-            taken, n = np.bincount(g0, weight * y, count), np.bincount(g0, weight, count)
-            return ((taken + rates[1] * rates[0]) / np.maximum(n + rates[1], 1e-12))[g1] if np.isfinite(rates[1]) else p
+    Noise of a logit raises the mean of a rare probability: half its variance is taken off, so that draws centre.
+    """
+    if chosen == RATE:
+        rate = y.mean() if len(y) else 0.0
+        return np.full(len(x1), rate), lambda w, _: np.full(len(x1), np.average(y, weights=w) if w.sum() else rate)
+    if chosen == PEERS_RATE:
+        prior = _prior(y, g0)
 
-        return p, draw
+        def draw(weight, _):
+            return expit(line[0] + line[1] * _logit(_rates(y, g0, weight, prior)(x1, g1)))
+
+        return draw(np.ones(len(y)), None), draw
     if chosen == "logistic":
         beta = _newton(x0, y)
-        both = np.column_stack([np.ones(len(x1)), x1])
-        score = both @ beta
-        design_past = np.column_stack([np.ones(len(x0)), x0])
-        p0 = expit(design_past @ beta)
-        bread = np.linalg.inv((design_past * (p0 * (1 - p0))[:, None]).T @ design_past + np.eye(x0.shape[1] + 1) * _RIDGE)
-
-        def draw(weight, generator):
-            return expit(line[0] + line[1] * score + both @ (bread @ (design_past.T @ ((weight - 1) * (y - p0)))))
-
-        return expit(line[0] + line[1] * score), draw
-    model = fit(x0, y, g0, count)
-    score, parts = _logit(model(x1, g1)), np.stack([_logit(m(x1, g1)) for m in models])
-    parts = (parts - parts.mean(axis=0)) * np.sqrt((FOLDS - 1) / FOLDS)  # the grouped jackknife's deviations
-
-    def draw(weight, generator):
-        return expit(line[0] + line[1] * score + generator.standard_normal(len(parts)) @ parts)
-
-    return expit(line[0] + line[1] * score), draw
-
-
-_RIDGE = 1.0
+        past, today = (np.column_stack([np.ones(len(v)), v]) for v in (x0, x1))
+        p = expit(past @ beta)
+        bread = np.linalg.inv((past * (p * (1 - p))[:, None]).T @ past + np.eye(past.shape[1]))
+        pull = past @ bread * (y - p)[:, None]
+        score = line[0] + line[1] * (today @ beta)
+        half = np.einsum("ij,jk,ik->i", today, pull.T @ pull, today, optimize=True) / 2
+        return expit(score), lambda w, _: expit(score - half + today @ ((w - 1) @ pull))
+    score = line[0] + line[1] * _logit(_boosted(x0, y, g0)(x1, g1))
+    parts = np.stack([_logit(model(x1, g1)) for model in models])
+    parts = (parts - parts.mean(axis=0)) * np.sqrt((FOLDS - 1) / FOLDS)  # deviations of the grouped jackknife
+    half = (parts**2).sum(axis=0) / 2
+    return expit(score), lambda w, generator: expit(score - half + generator.standard_normal(FOLDS) @ parts)
 
 
 def _newton(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    model = LogisticRegression(C=1 / _RIDGE, solver="newton-cholesky", tol=1e-8).fit(x, y)
+    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-8).fit(x, y)
     return np.append(model.intercept_, model.coef_)
 
 
-def _logistic(x, y, group, count):
+def _logistic(x, y, group) -> Callable:
     beta = _newton(x, y)
     return lambda new, _: expit(beta[0] + new @ beta[1:])
 
 
-def _boosted(x, y, group, count):
+def _boosted(x, y, group) -> Callable:
     model = HistGradientBoostingClassifier(
-        max_leaf_nodes=6, max_iter=60, learning_rate=0.05, early_stopping=False, random_state=0,
-        min_samples_leaf=min(200, max(5, len(y) // 25)),
+        max_leaf_nodes=6, max_iter=60, learning_rate=0.05, min_samples_leaf=min(200, max(5, len(y) // 25)),
+        early_stopping=False, random_state=0,
     ).fit(x, y)  # fmt: skip
     return lambda new, _: model.predict_proba(new)[:, 1] if len(new) else np.empty(0)
 
 
-def _rate_of_all(x, y, group, count):
-    rate = y.mean()
-    return lambda new, _: np.full(len(new), rate)
+def _peers(x, y, group) -> Callable:
+    return _rates(y, group, np.ones(len(y)), _prior(y, group))
 
 
-def _rate_of_peers(x, y, group, count):
-    rate, strength = _prior(y, group, count)
-    n, taken = np.bincount(group, minlength=count), np.bincount(group, y, count)
-    rates = (taken + strength * rate) / np.maximum(n + strength, 1e-12) if np.isfinite(strength) else np.full(count, rate)
-    return lambda new, at: rates[at]
+def _rates(y, group, weight, prior: tuple[float, float]) -> Callable:
+    """Rates of groups, each mixed with so many customers of the overall rate; a group not there has that alone."""
+    rate = np.average(y, weights=weight) if weight.sum() else prior[0]
+    every, levels = group[:, 1:].ravel(), group.shape[1] - 1
+    n, taken = (np.bincount(every, np.repeat(v, levels)) for v in (weight, weight * y))
+    mixed = (taken + prior[1] * rate) / (n + prior[1]) if np.isfinite(prior[1]) else np.full(len(n), rate)
+    return lambda _, at: np.append(mixed, rate)[np.minimum(at[:, 0], len(mixed))]
 
 
-def _prior(y, group, count) -> tuple[float, float]:
-    """Overall rate, and how many customers of it each group's own is mixed with (beta-binomial, by moments)."""
-    n, taken, rate = np.bincount(group, minlength=count), np.bincount(group, y, count), y.mean()
+def _prior(y: np.ndarray, group: np.ndarray) -> tuple[float, float]:
+    """Overall rate, and how many customers of it to mix with each group's own (beta-binomial, by moments)."""
+    n, taken, rate = np.bincount(group[:, 0]), np.bincount(group[:, 0], y), y.mean()
     n, taken = n[n > 0], taken[n > 0]
-    between = (n * (taken / n - rate) ** 2).sum() - (len(n) - 1) * rate * (1 - rate)
-    between /= max(n.sum() - (n**2).sum() / n.sum(), 1e-12)
-    return rate, rate * (1 - rate) / between - 1 if between > 1e-12 and len(n) > 1 else np.inf
+    excess = (n * (taken / n - rate) ** 2).sum() - (len(n) - 1) * rate * (1 - rate)
+    between = excess / max(n.sum() - (n**2).sum() / n.sum(), 1e-12)
+    return rate, max(rate * (1 - rate) / between - 1, 1.0) if between > 1e-12 and len(n) > 1 else np.inf
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
@@ -206,34 +193,12 @@ def _logit(p: np.ndarray) -> np.ndarray:
 
 
 def _calibration(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Intercept and slope of what happened on the logit of what was foreseen, and their errors; NaN where it is flat."""
+    """Intercept and slope of what happened on the logit of what was foreseen, with errors; NaN where that is flat."""
     score = _logit(p)
-    if len(y) == 0 or y.min() == y.max() or score.std() < 1e-9:
+    if not 0 < y.sum() < len(y) or score.std() < 0.05:
         return np.full(2, np.nan), np.full(2, np.nan)
     x = np.column_stack([np.ones(len(y)), score])
-    beta = np.array([0.0, 1.0])
-    for _ in range(50):
-        q = expit(x @ beta)
-        hessian = (x * (q * (1 - q))[:, None]).T @ x + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, x.T @ (y - q))
-        beta = beta + step / max(1.0, np.abs(step).max())
-        if np.abs(step).max() < 1e-10:
-            break
-    return beta, np.sqrt(np.diag(np.linalg.inv(hessian)))
-
-
-def offered(table: pd.DataFrame, past: pd.DataFrame, services: Sequence[str], segment: str | None) -> dict[str, tuple]:
-    """By service, who of the past and of today does not hold it and is of a segment in which somebody does or did."""
-    require_columns(table, [f"held_{s}" for s in services], "customers")
-    require_columns(past, [f"{verb}_{s}" for s in services for verb in ("held", "took")], "past")
-    found = {}
-    for name in services:
-        own = [t[f"held_{name}"].to_numpy(bool) for t in (past, table)]
-        took = past[f"took_{name}"].to_numpy(bool)
-        if segment is None:
-            known = [np.ones(len(t), bool) for t in (past, table)]
-        else:
-            where = set(past[segment][own[0] | took]) | set(table[segment][own[1]])
-            known = [t[segment].isin(where).to_numpy() for t in (past, table)]
-        found[name] = (took & ~own[0], ~own[0] & known[0], ~own[1] & known[1])
-    return found
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(x[:, 1:], y)
+    beta = np.append(model.intercept_, model.coef_)
+    q = expit(x @ beta)
+    return beta, np.sqrt(np.diag(np.linalg.inv((x * (q * (1 - q))[:, None]).T @ x)))
