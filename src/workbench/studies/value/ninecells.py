@@ -34,8 +34,9 @@ class ValueGrid(Result):
         One row a customer: the customer's column, current_level, potential_level, strategy, certainty (share of
         resamples that put the customer into this cell).
     table : DataFrame
-        One row a cell, highest first: current, potential (levels), strategy, name_zh, action, customers, share,
-        current_value and potential_value (sums) with low and high, uncertain (share of its customers).
+        One row a cell, highest first: current, potential (levels), strategy, name_zh, action, customers and
+        potential_value (sum), each with low and high, share, current_value (sum of what was billed: a count, hence
+        without interval), uncertain (share of its customers).
     cuts : dict
         Least value that is middle, and high, of each of the two.
     sure : float
@@ -120,22 +121,22 @@ def value_grid(
     values = potential.customers[["current", "potential"]].to_numpy().T
     cuts = [cut_points(v, c, name) for v, c, name in zip(values, given, ("current", "potential"), strict=True)]
     cell = _cell(values, cuts)
-    stays, sums = np.zeros(len(cell)), np.empty((len(potential.draws), 27))
+    stays, sums = np.zeros(len(cell)), np.empty((len(potential.draws), 18))
     for i, drawn in enumerate(potential.draws):
         moved = [np.quantile(v, (1 / 3, 2 / 3)) if g is None else c for v, c, g in zip(drawn, cuts, given, strict=True)]
         there = _cell(drawn, moved)
         stays += there == cell
-        sums[i] = np.concatenate([np.bincount(there, minlength=9), *(np.bincount(cell, v, 9) for v in drawn)])
+        sums[i] = np.concatenate([np.bincount(there, minlength=9), np.bincount(cell, drawn[1], 9)])
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
-    point = np.concatenate([np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)])
-    low, high = interval(point, sums, level=potential.level) if len(sums) else np.full((2, 27), np.nan)
-    columns = {}
-    for k, name in enumerate(("customers", "current_value", "potential_value")):
-        for ending, part in (("", point), ("_low", low), ("_high", high)):
-            columns[name + ending] = part[9 * k : 9 * k + 9]
+    counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
+    low, high = (
+        interval(np.append(counts, more), sums, level=potential.level) if len(sums) else np.full((2, 18), np.nan)
+    )
+    columns = {"customers": counts, "customers_low": low[:9], "customers_high": high[:9], "current_value": current}
+    columns |= {"potential_value": more, "potential_value_low": low[9:], "potential_value_high": high[9:]}
     where = list(_CELLS.values())
     names = pd.DataFrame([{"current": now, "potential": later, **plan[now, later]} for now, later in where])
-    table = names.join(pd.DataFrame(columns)).astype({"customers": int})
+    table = names.join(pd.DataFrame(columns))
     table.insert(6, "share", table["customers"] / len(cell))
     table["uncertain"] = pd.Series(~(certainty > sure)).groupby(cell).mean().reindex(range(9))
     found = potential.customers.iloc[:, :1].join(

@@ -63,8 +63,8 @@ class Potential(Result):
         shut = "{:.1%} ({:.1%} to {:.1%})".format(*self.closing)
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
-            f"{len(self.customers):,} customers bring {now:,.0f} a year; their potential is {total:,.0f} more ({low:,.0f} "
-            f"to {high:,.0f}), {cross / max(total, 1e-9):.0%} of it from services they lack. Those below their "
+            f"{len(self.customers):,} customers bring {now:,.0f} a year, potential is {total:,.0f} ({low:,.0f} to "
+            f"{high:,.0f}) more, {cross / max(total, 1e-9):.0%} of it from services they lack. Those below their "
             f"peers closed {shut} of the gap in {self.window} months. "
             f"{learned} of {len(self.services)} propensities rest on a model, the others on rates."
         )
