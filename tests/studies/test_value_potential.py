@@ -75,7 +75,7 @@ def test_truth_is_recovered(valued):
 
 
 def test_certainty_is_honest(valued):
-    """Of customers said to sit in their cell with some probability, about that share truly does."""
+    """Of customers said to sit in their cell with some probability, that share does; of the doubtful, rather more."""
     found, (current, potential) = valued
     grid = value_grid(found)
     level = [np.array(["low", "middle", "high"])[(v[:, None] >= np.quantile(v, (1 / 3, 2 / 3))).sum(axis=1)]
@@ -83,7 +83,8 @@ def test_certainty_is_honest(valued):
     hit = (grid.customers["current_level"] == level[0]) & (grid.customers["potential_level"] == level[1])
     stated = grid.customers["certainty"]
     band = pd.cut(stated, [-0.01, 0.5, 0.8, 1.0], labels=False)
-    assert (hit.groupby(band).mean() - stated.groupby(band).mean()).abs().max() < 0.06
+    difference = hit.groupby(band).mean() - stated.groupby(band).mean()
+    assert difference.min() > -0.05 and difference[[1, 2]].abs().max() < 0.05
     assert grid.table["customers"].sum() == len(current)
     assert "probability above 0.8" in grid.headline()
 

@@ -74,7 +74,7 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     x0, x1 = x0[:, varies], x1[:, varies]
     events, needed = int(min(y.sum(), (1 - y).sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
     fits, why = {PEERS_RATE: _peers}, f"{events:,} take-ups for {x0.shape[1]} features: fewer than {needed:,}"
-    if events >= needed:
+    if events >= needed and x0.shape[1]:
         fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, "least loss on unseen customers"
     base = float(y.mean()) if len(y) else 0.0
     with one_thread():

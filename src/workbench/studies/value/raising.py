@@ -126,7 +126,7 @@ def worth_raising(
         )
         return [int(rows.sum()), float(gain[rows].sum()), float(sums[0][0]), float(sums[1][0])]
 
-    levers = pd.DataFrame([[k, *together((lever == k) | (k == "all"))] for k in [*sorted(set(lever)), "all"]])
+    levers = pd.DataFrame([[k, *together((lever == k) | (k == "all"))] for k in ["all", *sorted(set(lever))]])
     levers = levers.set_axis(["lever", "customers", "gain", "low", "high"], axis=1).sort_values(
         "gain", ascending=False, kind="stable", ignore_index=True
     )
