@@ -37,7 +37,7 @@ def test_take_up_is_counted_by_hand(held, operator):
 
 
 def test_what_is_foreseen_comes_about(held):
-    """Foreseen in January, take-up until July is within a quarter of what came (it rose), and grows with what was foreseen."""
+    """Take-up foreseen in January is within a quarter of what came by July (it rose), and tells who brought more."""
     then, later = held["2026-01-01"], held["2026-07-01"].past
     asked = {"customer": "customer_id", "months": then.months, "features": then.features, "peers": then.peers,
              "addons": then.addons, "pays": "bill_month"}  # fmt: skip

@@ -81,7 +81,7 @@ class ValueGrid(Result):
         for row, (now, later) in zip(self.table.itertuples(), shares.to_numpy(), strict=True):
             x, y = LEVELS.index(row.potential), LEVELS.index(row.current)
             style = {"color": "white" if later > 0.65 * image.max() else "black", "ha": "center", "va": "center"}
-            ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", weight="bold", **style)
+            ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", fontsize=11, **style)
             lines = f"{now:.0%} of current value\n{later:.0%} of potential\n{row.uncertain:.0%} uncertain"
             ax.text(x, y - 0.1, f"{row.customers:,} customers\n{lines}", fontsize=8, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
