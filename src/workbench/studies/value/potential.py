@@ -155,16 +155,16 @@ def potential_value(
     gain, gain_se = _gains(customers, services, names, peers)
     current, error = _current(customers, months)
     rest = current - (12 * np.nanmean(customers[list(addons)], axis=1) if addons else 0.0)
-    top, chance = _quartiles(rest, group), np.column_stack([f.now for f in fits])
+    top, chance = _quartiles(rest, group)[own], np.column_stack([f.now for f in fits])
     shut = _closing(past, customers, before, months, addons, window) if closing is None else lambda weight: closing
-    share, gap = shut(np.ones(len(past))), np.maximum(top(None)[own] - rest, 0)
+    share, gap = shut(np.ones(len(past))), np.maximum(top - rest, 0)
     cross = chance * gain
     found = customers[[customer]].assign(
         current=current, peers=pd.array(np.array(labels, dtype=object)[own], dtype="str"), gap=gap,
         cross_sell=cross.sum(axis=1), potential=cross.sum(axis=1) + share * gap,
         bill=customers[pays] if pays else current / 12,
     )  # fmt: skip
-    found["peers_bill"] = _quartiles(found["bill"].to_numpy(), group)(None)[own]
+    found["peers_bill"] = _quartiles(found["bill"].to_numpy(), group)[own]
     draws, sums = np.empty((resamples, 2, len(found)), np.float32), np.empty((resamples, len(names) + 2))
     for i, seed in enumerate(seeds(rng, resamples)):
         draw = np.random.default_rng(seed)
@@ -173,7 +173,7 @@ def potential_value(
             gain + gain_se * draw.standard_normal(len(names))
         )
         part = shut(weight)
-        more = bought.sum(axis=1) + part * np.maximum(top(draw)[own] - rest - noise, 0)
+        more = bought.sum(axis=1) + part * np.maximum(top - rest - noise, 0)
         draws[i], sums[i] = (current + noise, more), [*bought.sum(axis=0), more.sum(), part]
     point = np.array([*cross.sum(axis=0), found["potential"].sum(), share])
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
@@ -240,20 +240,14 @@ def _current(table: pd.DataFrame, months: Sequence[str]) -> tuple[np.ndarray, np
     return 12 * mean, 12 * scale / np.sqrt(count) * np.sqrt((1 + alike) / (1 - alike))
 
 
-def _quartiles(values: np.ndarray, group: np.ndarray) -> Callable:
-    """75th percentiles by code of group: as they are (None), or as a resample of each group may give them."""
+def _quartiles(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """75th percentiles by code of group."""
     every, values = group[:, 1:].ravel(), np.repeat(values, group.shape[1] - 1)
     values, size = values[np.lexsort([values, every])], np.bincount(every)
-    first = np.append(0, np.cumsum(size)[:-1])
-
-    def at(draw: np.random.Generator | None) -> np.ndarray:
-        rank = 0.75 if draw is None else draw.beta(0.75 * (size + 1), 0.25 * (size + 1))
-        place = rank * np.maximum(size - 1, 0)
-        low = np.minimum(first + place.astype(int), len(values) - 1)
-        high = np.minimum(low + 1, len(values) - 1)
-        return values[low] + (place % 1) * (values[high] - values[low])
-
-    return at
+    place = 0.75 * np.maximum(size - 1, 0)
+    low = np.minimum(np.cumsum(size) - size + place.astype(int), len(values) - 1)
+    high = np.minimum(low + 1, len(values) - 1)
+    return values[low] + (place % 1) * (values[high] - values[low])
 
 
 def _closing(past, customers, group, months, addons, window: int) -> Callable[[np.ndarray], float]:
@@ -272,7 +266,7 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
     rows = np.flatnonzero(~np.isnan(older + closed))
     if not len(rows):
         return lambda weight: 0.0
-    gap = np.maximum(_quartiles(older[rows], group[rows])(None)[group[rows, 0]] - older[rows], 0)
+    gap = np.maximum(_quartiles(older[rows], group[rows])[group[rows, 0]] - older[rows], 0)
     closed = closed[rows] * (gap > 0)
 
     def share(weight: np.ndarray) -> float:
