@@ -102,7 +102,7 @@ def test_coverage():
         true = place.assign(true=potential).groupby(["current", "potential"])["true"].agg(["sum", "size"])
         table = grid.table.set_index(["current", "potential"]).join(true).query("size >= 30")
         cells += table["sum"].between(table["potential_value_low"], table["potential_value_high"]).tolist()
-    assert np.mean(inside) >= 0.87 and np.mean(cells) >= 0.92, (np.mean(inside), np.mean(cells))
+    assert np.mean(inside) >= 0.87 and np.mean(cells) >= 0.88, (np.mean(inside), np.mean(cells))
 
 
 def test_row_order_does_not_matter(valued):
