@@ -11,6 +11,7 @@ from workbench.warehouse.aftermath import (
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.features import customer_features, feature_dictionary
+from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
@@ -21,6 +22,7 @@ __all__ = [
     "Account",
     "CampaignArms",
     "CampaignWindows",
+    "Holdings",
     "Warehouse",
     "business_accounts",
     "campaign_arms",
@@ -34,6 +36,7 @@ __all__ = [
     "open_warehouse",
     "province_panel",
     "read_key",
+    "service_holdings",
     "servicing",
     "survey_outcomes",
     "usage_profile",

@@ -1,8 +1,9 @@
 """Who are the customers, what are they worth, and what is to be done for each?
 
-One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which
-named segment is that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we find the same groups again?). From month to month: the kept
-segmentation (`save_segments`), its `drift`, the `migration` between segments, and `early_warnings`.
+One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which named segment is
+that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we
+find the same groups again?). From month to month: the kept segmentation (`save_segments`), its `drift`, the `migration`
+between segments, and `early_warnings`.
 """
 
 from workbench.studies.segmentation.clusters import Segments, fit_segments

@@ -179,7 +179,7 @@ def fit_segments(
     k : "auto" or int
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
         0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
-        0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC is better than with fewer);
+        0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC beats that of fewer);
         where there is none, the one with the best least stable cluster. The criteria often disagree: look at
         usefulness too.
     method : {"kmeans", "gmm"}
