@@ -19,11 +19,11 @@ from scipy import stats
 from seminr_peer import PeerAbsent, ask
 
 from workbench.studies.campaigns import Spread, campaign_ledger, plan_campaign
+from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
 from workbench.studies.plspm.answers import read_answers
 from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import resample
-from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.rollout import difference_in_differences
 from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import (
