@@ -193,7 +193,7 @@ def test_large_tables_are_fitted_on_a_sample(monkeypatch):
     from workbench.studies.segmentation import clusters
 
     monkeypatch.setattr(clusters, "_FIT_ROWS", 300)
-    monkeypatch.setattr(clusters, "_STABILITY_ROWS", 200)
+    monkeypatch.setattr(clusters, "_STABILITY_ROWS", {"kmeans": 200, "gmm": 200})
     table, kind = simulated(2_000)
     one, other = (fit_simulated(t, k=3) for t in (table, table.sample(frac=1, random_state=2)))
     assert adjusted_rand_score(kind, one.labels) > 0.95

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
-_STABILITY_ROWS = 10_000
+_STABILITY_ROWS = {"kmeans": 10_000, "gmm": 5_000}
 _LEAST = 10
 _SCREEN_RESAMPLES = 20
 _SPLITS = 5
@@ -205,9 +205,9 @@ def fit_segments(
 
     Notes
     -----
-    Above 50,000 customers the fit uses that many, drawn at random; stability uses at most 10,000. Everyone gets the
-    nearest centre, or the likeliest part. Clusters are numbered by size, then by centre; nothing depends on the order
-    of the rows, nor a number of clusters on which others were tried.
+    Above 50,000 customers the fit uses that many, drawn at random; stability uses at most 10,000 (5,000 for mixtures).
+    Everyone gets the nearest centre, or the likeliest part. Clusters are numbered by size, then by centre; nothing
+    depends on the order of the rows, nor a number of clusters on which others were tried.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def fit_segments(
     x = how.transform(features)
     with one_thread():
         draw, sift, *of_k = seeds(rng, 3 + max(tried))
-        tried, fitted, judged = _drawn(x, tried, draw, sift)
+        tried, fitted, judged = _drawn(x, tried, _STABILITY_ROWS[method], draw, sift)
         screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
         fits = {
             size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=of_k[size]) for size in tried
@@ -271,7 +271,7 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
     return [int(size) for size in tried]
 
 
-def _drawn(x, tried, draw, sift):
+def _drawn(x, tried, judged, draw, sift):
     """Numbers of clusters that the distinct rows allow; rows to fit on and to judge by, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
     order = np.argsort(key, kind="stable")
@@ -283,7 +283,7 @@ def _drawn(x, tried, draw, sift):
         )
     generator = np.random.default_rng(sift)
     parts = [[size for size in tried if size <= distinct]]
-    for most in (_FIT_ROWS, _STABILITY_ROWS):
+    for most in (_FIT_ROWS, judged):
         rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
         parts.append(x[rows])
     return parts
