@@ -64,7 +64,7 @@ def test_a_plan_is_a_grid_of_slots(root):
     plan = _load(root, PLAN)
     slots = plan.slots(parse("2026-06"), root)
     assert [(s.study.name, s.name) for s in slots] == [
-        ("survey", "2026-06,wave=2026Q2,top=0.1"),
+        ("survey", "2026-06,top=0.1"),
         ("survey", "2026-06,wave=2026Q2"),
         ("survey", "2026-06,province=北京,wave=2026Q2,top=0.1"),
         ("survey", "2026-06,province=北京,wave=2026Q2"),

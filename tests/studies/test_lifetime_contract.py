@@ -102,13 +102,13 @@ def test_groups_order_and_voices():
     again = lifetime_value(table.sample(frac=1, random_state=1), **choices)
     pd.testing.assert_frame_equal(result.customers, again.customers.sort_index())
     assert result.curve["group"].unique().tolist() == ["fixed", "mobile"]
-    assert result.table["customers"].iloc[1:].sum() == len(result.customers) == result.table.loc[0, "customers"]
+    assert result.table["contracts"].iloc[1:].sum() == len(result.customers) == result.table.loc[0, "contracts"]
     assert result.table["value"].iloc[1:].sum() == pytest.approx(result.table.loc[0, "value"])
     assert result.set_aside["present customers with a negative margin"] == (result.customers["margin"] < 0).sum() > 0
     assert (result.customers["low"] <= result.customers["high"]).all()
     assert f"{result.table.loc[0, 'value']:,.0f}" in result.headline()
     names = [q.name for q in result.quantities()]
-    assert names == ["lifetime_value[months=24]", "lifetime_value_per_customer[months=24]", "months_to_come[months=24]"]
+    assert names == ["lifetime_value[months=24]", "lifetime_value_per_contract[months=24]", "months_to_come[months=24]"]
     figure, ax = plt.subplots()
     assert result.plot(ax) is ax and "tenure" in ax.get_xlabel()
     plt.close(figure)

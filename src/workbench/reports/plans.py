@@ -137,8 +137,11 @@ class Plan:
         shared, look_up, made = shared_fingerprint(root), _Known(root), {}
         options = {"period": period, "plan": self.name, "minimum_cell": self.minimum_cell, "formats": self.formats}
         for task in tasks:
-            for values in self._combinations(task, given, period, look_up):
-                slot = make_slot(task.study, values, root, shared, **options)
+            said = {name: period.fill(pattern) for name, pattern in task.from_period.items()} if period else {}
+            for values in self._combinations(task, given, look_up):
+                slot = make_slot(task.study, values, root, shared, implied=said, **options)
+                if slot.key in made and made[slot.key].parameters != slot.parameters:
+                    slot = make_slot(task.study, said | values, root, shared, **options)
                 made.setdefault(slot.key, slot)
         return list(made.values())
 
@@ -146,12 +149,9 @@ class Plan:
         """Give the trigger of its cron expression, days of the week counted as cron does (0 and 7 are Sunday)."""
         return _trigger(self.cron, self.timezone)
 
-    def _combinations(
-        self, task: Task, given: Mapping[str, Any], period: periods.Period | None, look_up: _Known
-    ) -> Iterator[dict[str, Any]]:
+    def _combinations(self, task: Task, given: Mapping[str, Any], look_up: _Known) -> Iterator[dict[str, Any]]:
         own = {p.name: p.default for p in task.study.parameters}
-        said = {name: period.fill(pattern) for name, pattern in task.from_period.items()} if period else {}
-        grid = {**task.grid, **{n: (v,) for n, v in said.items()}, **{n: (v,) for n, v in given.items() if n in own}}
+        grid = {**task.grid, **{n: (v,) for n, v in given.items() if n in own}}
         source = str(grid.get("source", (own.get("source", ""),))[0])
         for name in KNOWN_IN.keys() & grid.keys():
             grid[name] = tuple(look_up.expand(name, grid[name], source))

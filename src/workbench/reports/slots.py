@@ -160,6 +160,7 @@ def make_slot(
     shared: str,
     *,
     period: Period | None = None,
+    implied: Mapping[str, Any] | None = None,
     plan: str = "",
     minimum_cell: int = MINIMUM_CELL,
     formats: tuple[str, ...] = FORMATS,
@@ -174,8 +175,11 @@ def make_slot(
         As in `Slot` and `find_slots`.
     shared : str
         What `shared_fingerprint` gave.
+    implied : mapping, optional
+        What the period says of further parameters: such values are no part of the folder's name.
     """
-    implied = _implied(study, period) if period else {}
+    said = (_implied(study, period) if period else {}) | dict(implied or {})
+    implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
     values = resolve(study.parameters, implied | dict(given), study=study.name)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
     name = folder_name(changed) if changed or not period else ""

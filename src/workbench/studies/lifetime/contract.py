@@ -30,7 +30,7 @@ _LONGEST = 600
 
 @dataclass(frozen=True, eq=False)
 class LifetimeValue(Result):
-    """Discounted margin to be expected of today's customers over a horizon, given how long they have been customers.
+    """Discounted margin to be expected of today's contracts (customers, or lines) over a horizon, given their tenure.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class LifetimeValue(Result):
         Today's customers, index as given: started, tenure_months, margin (currency a month), months (expected to stay
         within the horizon), value (currency), low, high.
     table : DataFrame
-        One row for all and for each band of tenure: customers, months, value (their sum), low, high, per_customer.
+        One row for all and for each band of tenure: contracts, months, value (their sum), low, high, per_contract.
     curve : DataFrame
         One row a day of tenure and group: group, day, at_risk, left, surviving (of those there at the first day told).
     horizon : int
@@ -46,7 +46,7 @@ class LifetimeValue(Result):
     discount : float
         A year.
     uncounted : float
-        Share of customer-months that lie at tenures too few were observed at: they count as nothing, or as the
+        Share of contract-months that lie at tenures too few were observed at: they count as nothing, or as the
         extrapolation says.
     extrapolate : {"sbg"} or None
     set_aside : dict of str to int
@@ -64,47 +64,47 @@ class LifetimeValue(Result):
     level: float
 
     def headline(self) -> str:
-        """Say what today's customers are worth, and how much of it was not observed."""
+        """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
         text = (
-            f"Today's {row['customers']:,.0f} customers are worth {row['value']:,.0f} ({row['low']:,.0f} to "
-            f"{row['high']:,.0f}) over {self.horizon} months at {self.discount:.1%} a year, {row['per_customer']:,.2f} "
+            f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} ({row['low']:,.0f} to "
+            f"{row['high']:,.0f}) over {self.horizon} months at {self.discount:.1%} a year, {row['per_contract']:,.2f} "
             f"each; they stay {row['months']:.1f} of them."
         )
         if self.uncounted >= 0.001:
             how = "carried on by sBG" if self.extrapolate else "counted as nothing: the value is at least this"
             text += (
-                f" {self.uncounted:.1%} of the customer-months lie at tenures with fewer than {FEWEST} observed, {how}."
+                f" {self.uncounted:.1%} of the contract-months lie at tenures with fewer than {FEWEST} observed, {how}."
             )
         return text
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate customers, expected months and value by tenure."""
+        """Tabulate contracts, expected months and value by tenure."""
         return self.table
 
     def quantities(self) -> Iterable[Quantity]:
         """Value of all, of one, and expected months."""
         row = self.table.iloc[0]
         each = row[["value", "low", "high"]].to_numpy(dtype=float)
-        for name, part in (("lifetime_value", each), ("lifetime_value_per_customer", each / row["customers"])):
+        for name, part in (("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])):
             yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), "currency", float(part[1]), float(part[2]))
         stay = row[["months", "months_low", "months_high"]].astype(float)
         yield Quantity(f"months_to_come[months={self.horizon}]", stay.iloc[0], "months", *stay.iloc[1:])
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the value of a customer by tenure, with its interval."""
+        """Draw the value of a contract by tenure, with its interval."""
         import matplotlib.pyplot as plt
 
         ax = plt.gca() if ax is None else ax
         rows = self.table.iloc[1:]
-        at, count = np.arange(len(rows)), rows["customers"]
+        at, count = np.arange(len(rows)), rows["contracts"]
         ax.vlines(at, rows["low"] / count, rows["high"] / count, color="C0")
-        ax.plot(at, rows["per_customer"], "o", color="C0", markersize=4)
-        for x, y in zip(at, rows["per_customer"], strict=True):
+        ax.plot(at, rows["per_contract"], "o", color="C0", markersize=4)
+        for x, y in zip(at, rows["per_contract"], strict=True):
             ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
-        ax.set_ylabel(f"value of a customer over {self.horizon} months (currency)")
+        ax.set_ylabel(f"value of a contract over {self.horizon} months (currency)")
         return ax
 
 
@@ -311,5 +311,5 @@ def _bands(found: pd.DataFrame, cell: np.ndarray, unit: np.ndarray, months: np.n
             both = np.column_stack([unit @ money, months @ (np.bincount(cell[mine], minlength=size) / n)])
             low, high = interval(both[0], both[1:], level=level) if len(both) > 1 else np.full((2, 2), np.nan)
             rows.append([name, n, both[0, 1], low[1], high[1], both[0, 0], low[0], high[0], both[0, 0] / n])
-    names = ["tenure", "customers", "months", "months_low", "months_high", "value", "low", "high", "per_customer"]
+    names = ["tenure", "contracts", "months", "months_low", "months_high", "value", "low", "high", "per_contract"]
     return pd.DataFrame(rows, columns=names)
