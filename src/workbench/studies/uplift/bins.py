@@ -39,7 +39,8 @@ class ScoreBins:
         everybody, average = whole / count[:, -1:], mean[:, -1:]
 
         def cubes(sums, a, b):
-            return a**3 * sums[..., 3] + 3 * a * a * b * sums[..., 2] + 3 * a * b * b * sums[..., 1] + b**3 * sums[..., 0]
+            weights = b**3, 3 * a * b * b, 3 * a * a * b, a**3
+            return sum(weight * sums[..., k] for k, weight in enumerate(weights))
 
         found = cubes(inside, own / count - everybody, average * everybody - own * mean / count)
         found += cubes(inside[:, -1:] - inside, -everybody, average * everybody)
