@@ -34,9 +34,17 @@ def test_each_comparison_is_that_of_its_two_arms():
         [2 * p.iloc[0], max(2 * p.iloc[0], p.iloc[1])]
     )
     wider = average_effect(pair, outcome="y", treatment="arm", level=0.975)
-    assert row["low_joint"] == pytest.approx(wider.low)
+    assert wider.low < row["low_joint"] < alone.low
     difference = found.loc[("call", "control"), "estimate"] - found.loc[("e-mail", "control"), "estimate"]
     assert found.loc[("call", "e-mail"), "estimate"] == pytest.approx(difference)
+
+
+def test_joint_intervals_reach_as_far_as_dunnett_and_tukey():
+    """With four equal arms the critical values are Dunnett's 2.349 and Tukey's 3.314 / √2, for many members."""
+    table = pd.DataFrame({"arm": np.repeat(["control", "a", "b", "c"], 2_000), "y": np.tile([0.0, 1, 2, 5], 2_000)})
+    found = arm_effects(table, outcome="y", arm="arm").effects
+    reach = (found["high_joint"] - found["estimate"]) / found["se"]
+    assert reach.tolist() == pytest.approx([2.349] * 3 + [3.314 / np.sqrt(2)] * 3, abs=0.02)
 
 
 def test_words_of_several_arms():

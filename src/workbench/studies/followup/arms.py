@@ -13,6 +13,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named
 from workbench.result import Quantity, Result
+from workbench.studies.followup.windows import t_draws
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
 from workbench.studies.trials.effect import AverageEffect, average_effect
@@ -31,7 +32,7 @@ class ArmEffects(Result):
     ----------
     effects : DataFrame
         One row a comparison: arm, against, estimate, se, low, high (each by itself), low_joint, high_joint (all of the
-        family hold at once, by Bonferroni), p, p_holm (within the family: arms against control, arms against each
+        family hold at once, by max-t), p, p_holm (within the family: arms against control, arms against each
         other), members of both.
     """
 
@@ -159,7 +160,7 @@ def arm_effects(
                     pair, outcome=outcome, treatment=arm, covariates=covariates, clusters=clusters, level=level
                 )
             )
-        tables.append(_family(family, found[-len(family) :], level))
+        tables.append(_family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family)))
     doubts = [reason for check in checks if not check.comparable for reason in check.reasons]
     doubts += [reason for effect in found for reason in effect.doubts]
     binary = all(effect.binary for effect in found)
@@ -167,8 +168,22 @@ def arm_effects(
     return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(doubts))
 
 
-def _family(pairs: Sequence[tuple[str, str]], found: Sequence[AverageEffect], level: float) -> pd.DataFrame:
-    t = np.array([stats.t.isf((1 - level) / 2 / len(found), effect.df) for effect in found])
+def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Covariance of the plain mean differences: comparisons that share an arm share its error."""
+    spread = members.groupby(arm)[outcome].agg(lambda y: y.var() / len(y))
+    contrast = np.array([(spread.index == one) * 1.0 - (spread.index == other) for one, other in pairs])
+    return (contrast * spread.to_numpy()) @ contrast.T
+
+
+def _family(
+    pairs: Sequence[tuple[str, str]], found: Sequence[AverageEffect], level: float, covariance: np.ndarray
+) -> pd.DataFrame:
+    fewest, wrong = min(effect.df for effect in found), 1 - level
+    if len(found) > 1 and (np.diag(covariance) > 0).all():
+        furthest = np.abs(t_draws(covariance, fewest, np.random.default_rng(0))).max(axis=1)
+        alone = 2 * stats.t.sf(np.quantile(furthest, level), fewest)
+        wrong = np.clip(alone, wrong / len(found), wrong)
+    t = np.array([stats.t.isf(wrong / 2, effect.df) for effect in found])
     columns = ["estimate", "se", "low", "high", "p_value"]
     table = pd.DataFrame([[getattr(effect, name) for name in columns] for effect in found], columns=columns)
     table.insert(0, "arm", [one for one, _ in pairs])

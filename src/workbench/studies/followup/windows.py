@@ -201,7 +201,7 @@ def _joint(members: pd.DataFrame, columns: list[str], treated: np.ndarray, covar
     return np.array(effects), np.column_stack(errors), min(freedom)
 
 
-def _t_draws(covariance: np.ndarray, df: float, rng: np.random.Generator) -> np.ndarray:
+def t_draws(covariance: np.ndarray, df: float, rng: np.random.Generator) -> np.ndarray:
     """Multivariate t of the standardised effects, shape (draws, q)."""
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
@@ -213,7 +213,7 @@ def _together(effect: np.ndarray, covariance: np.ndarray, df: float, level: floa
     """Standard errors and ends of intervals that hold for all effects at once."""
     se = np.sqrt(np.diag(covariance))
     alone = stats.t.isf((1 - level) / 2, df)
-    width = alone if len(se) == 1 else max(alone, np.quantile(np.abs(_t_draws(covariance, df, rng)).max(axis=1), level))
+    width = alone if len(se) == 1 else max(alone, np.quantile(np.abs(t_draws(covariance, df, rng)).max(axis=1), level))
     return se, effect - width * se, effect + width * se
 
 
@@ -222,7 +222,7 @@ def _lowest_p(effect: np.ndarray, covariance: np.ndarray, df: float, rng: np.ran
     lowest = (effect / np.sqrt(np.diag(covariance))).min()
     if len(effect) == 1:
         return float(stats.t.cdf(lowest, df))
-    below = (_t_draws(covariance, df, rng).min(axis=1) <= lowest).sum()
+    below = (t_draws(covariance, df, rng).min(axis=1) <= lowest).sum()
     return float((below + 1) / (_DRAWS + 1))
 
 

@@ -23,11 +23,28 @@ class ScoreBins:
         Arm (control, treated), bin, and the count and the sum of each of q values.
     products : array, shape (2, bins, 1 + q, 1 + q)
         Sums of the products of (1, values).
+    powers : array, shape (2, bins, 4)
+        Sums of the powers 0-3 of the value judged, less its mean.
     """
 
     lowest: np.ndarray
     totals: np.ndarray
     products: np.ndarray
+    powers: np.ndarray
+
+    def third(self, own: np.ndarray | float, whole: float = 0.0) -> np.ndarray:
+        """Third moment of the error of `own` x effect down to each bin less `whole` x effect on everybody."""
+        inside = np.cumsum(self.powers, axis=1)
+        count, mean = inside[..., 0], inside[..., 1] / inside[..., 0]
+        everybody, average = whole / count[:, -1:], mean[:, -1:]
+
+        def cubes(sums, a, b):
+            weights = b**3, 3 * a * b * b, 3 * a * a * b, a**3
+            return sum(weight * sums[..., k] for k, weight in enumerate(weights))
+
+        found = cubes(inside, own / count - everybody, average * everybody - own * mean / count)
+        found += cubes(inside[:, -1:] - inside, -everybody, average * everybody)
+        return found[1] - found[0]
 
     def resampled(self, resamples: int, rng: Rng) -> np.ndarray:
         """Draw totals with independent weights of mean 1 and variance 1 for every member.
@@ -57,10 +74,18 @@ def _root(products: np.ndarray) -> np.ndarray:
     return root
 
 
-def score_bins(score: np.ndarray, treated: np.ndarray, values: np.ndarray, *, most: int = MOST_BINS) -> ScoreBins:
+def score_bins(
+    score: np.ndarray,
+    treated: np.ndarray,
+    values: np.ndarray,
+    *,
+    judged: np.ndarray | None = None,
+    most: int = MOST_BINS,
+) -> ScoreBins:
     """Sum `values`, shape (n, q), by arm over at most `most` bins of equal size as far as ties allow.
 
-    The first bin reaches as deep as is needed to hold both arms, so that every prefix does.
+    The first bin reaches as deep as is needed to hold both arms, so that every prefix does. `judged`, shape (n,), is
+    the value whose skewness counts (default: the first).
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
@@ -79,7 +104,9 @@ def score_bins(score: np.ndarray, treated: np.ndarray, values: np.ndarray, *, mo
         for j in range(i + 1):
             products[:, i, j] = products[:, j, i] = np.bincount(cell, one * columns[j], width)
     products = products.reshape(2, len(last), len(columns), len(columns))
-    return ScoreBins(ranked[last], np.ascontiguousarray(products[..., 0]), products)
+    judged = values[:, 0] if judged is None else judged
+    powers = [np.bincount(cell, (judged - judged.mean()) ** k, width).reshape(2, -1) for k in range(4)]
+    return ScoreBins(ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -127,3 +154,14 @@ def resampled_curves(bins: ScoreBins, worth, resamples: int, rng: Rng) -> np.nda
     for row in range(resamples):
         result[row, 1:] = np.interp(at, np.append(0, drawn.share[row]), np.append(0, curves[row]))
     return result
+
+
+def skewed_ends(se: np.ndarray, third: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far an interval reaches below and above its estimate, by Hall's correction for the skewness of the error."""
+    skew = np.divide(third, se**3, out=np.zeros_like(se), where=se > 0)
+    skew = np.where(np.abs(skew) < 1e-9, 1e-9, skew)
+
+    def end(x: float) -> np.ndarray:
+        return se * 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
+
+    return end(z), -end(-z)

@@ -15,7 +15,7 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import prefixes, resampled_curves, score_bins
+from workbench.studies.uplift.bins import prefixes, resampled_curves, score_bins, skewed_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,8 +191,10 @@ def uplift_curve(
     if kind != "uplift":
         gain, drawn = np.append(0, _CURVES[kind](listed)), resampled_curves(bins, _CURVES[kind], resamples, rng)
         area, area_se = float(_area(kind, share, gain)), float(_area(kind, share, drawn).std(ddof=1))
-    spread = z * drawn.std(axis=0, ddof=1)
-    points = pd.DataFrame({"share": share, "gain": gain, "low": gain - spread, "high": gain + spread})
+    own = {"uplift": listed.share, "qini": listed.treated_share, "toc": np.ones(len(listed.share))}[kind]
+    third = np.append(0, bins.third(own, float(kind == "toc")))
+    below, above = skewed_ends(drawn.std(axis=0, ddof=1), third, z)
+    points = pd.DataFrame({"share": share, "gain": gain, "low": gain - below, "high": gain + above})
     return UpliftCurve(
         points=points.iloc[1:].reset_index(drop=True) if kind == "toc" else points,
         qini_excess=excess,

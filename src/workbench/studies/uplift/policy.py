@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.resampling import Rng, seeds
 from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.learners import draw_folds
-from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
+from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins, skewed_ends
 
 PARTS = 5
 FEWEST_TO_CHOOSE = 50
@@ -141,13 +141,6 @@ def _spared(rows: np.ndarray) -> float:
 
 def mean_interval(value: float, errors: np.ndarray, z: float) -> Interval:
     """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n, spread = len(errors), float(np.sqrt((errors**2).mean()))
-    if spread == 0:
-        return Interval(float(value), float(value), float(value))
-    skew = float((errors**3).mean()) / spread**3
-
-    def ends(x: float) -> float:
-        return x if abs(skew) < 1e-9 else 3 / skew * (np.cbrt(1 + skew * (x - skew / (6 * n))) - 1)
-
-    reach = z / np.sqrt(n)
-    return Interval(float(value), float(value - spread * ends(reach)), float(value - spread * ends(-reach)))
+    n = len(errors)
+    below, above = skewed_ends(np.sqrt([(errors**2).sum()]) / n, (errors**3).sum() / n**3, z)
+    return Interval(float(value), float(value - below[0]), float(value + above[0]))

@@ -18,7 +18,7 @@ from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.means import expected_outcome
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
+from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins, skewed_ends
 from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, mean_interval, policy
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ def targeting(
     costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
     plain = Rows(y, redeemed, treated)
     rows = Rows(y - expected_outcome(members, list(adjust), y, treated, rng), redeemed, treated) if adjust else plain
-    bins = score_bins(order, treated, np.column_stack([rows.y, redeemed]), most=100)
+    earned = margin * rows.y - incentive_cost * redeemed * treated
+    bins = score_bins(order, treated, np.column_stack([rows.y, redeemed]), judged=earned, most=100)
     curve, drawn = _curve(bins, costs, resamples, level, rng)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
@@ -287,10 +288,11 @@ def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng
     fixed = np.append(0, np.full(len(listed.share), costs.fixed))
     net = np.append(0, costs.net(listed)) - fixed
     drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
-    half = norm.isf((1 - level) / 2) * drawn.std(axis=0, ddof=1)
+    third = np.append(0, bins.third(listed.share))
+    below, above = skewed_ends(drawn.std(axis=0, ddof=1), third, norm.isf((1 - level) / 2))
     share = np.append(0, listed.share)
     spend = fixed + np.append(0, listed.share * (costs.contact + costs.incentive * listed.treated_means[..., 0]))
-    return pd.DataFrame({"share": share, "net": net, "low": net - half, "high": net + half, "spend": spend}), drawn
+    return pd.DataFrame({"share": share, "net": net, "low": net - below, "high": net + above, "spend": spend}), drawn
 
 
 def _verdict(
