@@ -279,7 +279,7 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
     figure = figure.get_figure(root=True) or figure
     drawn = io.BytesIO()
     try:
-        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", pil_kwargs={"compress_level": 0})
     except UserWarning as warning:
         raise WorkbenchError(
             f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
@@ -289,6 +289,5 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
     picture = Image.open(drawn).convert("RGB")
     small = io.BytesIO()
     picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    smallest = min(drawn.getvalue(), small.getvalue(), key=len)
     size = round(picture.width / _SCALE), round(picture.height / _SCALE)
-    return base64.b64encode(smallest).decode("ascii"), *size
+    return base64.b64encode(small.getvalue()).decode("ascii"), *size
