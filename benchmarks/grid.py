@@ -39,7 +39,7 @@ SHOW_NOTHING = """
 import sys, types
 stub = types.ModuleType("IPython.display")
 stub.display, stub.Markdown = lambda *_, **__: None, str
-sys.modules |= {"IPython": types.ModuleType("IPython"), "IPython.display": stub}
+sys.modules["IPython.display"] = stub
 """
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
@@ -79,7 +79,7 @@ def together(commands: Iterable[list[str]], folder: Path, width: int = 2) -> Non
             if process.wait():
                 raise SystemExit(f"{' '.join(process.args[:4])} … ended with status {process.returncode}")
         if command:
-            running.append(subprocess.Popen(command, cwd=folder, env=env, stdout=-3, stderr=-3))
+            running.append(subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL))
 
 
 def script(slot: Slot, folder: Path) -> list[str]:
@@ -89,3 +89,53 @@ def script(slot: Slot, folder: Path) -> list[str]:
     path = folder / f"{'-'.join(slot.key)}.py"
     path.write_text("\n".join([SHOW_NOTHING, *code]), "utf-8")
     return [sys.executable, str(path)]
+
+
+def papermill(slot: Slot, folder: Path) -> list[str]:
+    """Give the command by which papermill's own users run a slot."""
+    values = [f for name, value in slot.parameters.items() for f in ("-p", name, str(value))]
+    made = folder / f"{'-'.join(slot.key)}.ipynb"
+    command = [sys.executable, "-m", "papermill", str(slot.study.path), str(made), "-k", "python3", *values]
+    return [*command, "--cwd", str(folder), "--no-progress-bar"]
+
+
+def ours(kernel: str) -> list[str]:
+    """Give the command by which the workbench makes all reports of the plan."""
+    return [sys.executable, "-m", "workbench", "run", "--plan", "grid", "--jobs", "2", "--force", "--kernel", kernel]
+
+
+def numbers(folder: Path) -> dict[str, bytes]:
+    """Read every results.json of a project."""
+    site = folder / "reports" / "site"
+    return {path.parent.relative_to(site).as_posix(): path.read_bytes() for path in site.glob("*/*/results.json")}
+
+
+def main(count: int) -> None:
+    """Print one line a way, and whether plain and forked kernels gave the same numbers to the byte."""
+    known = open_warehouse("sample", root=HERE).query(PROVINCES)["province"]
+    provinces = [known[round(i * (len(known) - 1) / max(count - 1, 1))] for i in range(count)]
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made, "grid")
+        project(folder, provinces)
+        slots = load_plan("grid", folder).slots(None, folder)
+        together([script(slot, folder) for slot in slots[:: len(provinces)]], folder)  # warm: files, bytecode
+        found, said = {}, {}
+        for way, commands in {
+            "script": [script(slot, folder) for slot in slots],
+            "papermill": [papermill(slot, folder) for slot in slots],
+            "plain": [ours("plain")],
+            "forked": [ours("forked")],
+        }.items():
+            cpu, wall = spent(lambda commands=commands: together(commands, folder))
+            found[way], said[way] = cpu, numbers(folder)
+            each = f"{cpu / len(slots):5.2f} CPU s a report, {cpu / found['script']:4.2f} of the script"
+            print(f"{way:9} {each}; {wall:5.0f} s for {len(slots)} reports on 2 processors", flush=True)
+        if not said["plain"] or said["plain"] != said["forked"] or len(said["plain"]) != len(slots):
+            raise SystemExit("plain and forked kernels gave different numbers, or some report failed")
+        print(f"plain and forked: the same numbers in {len(slots)} reports, to the byte")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--provinces", type=int, default=3, help="31 for the whole country")
+    main(parser.parse_args().provinces)
