@@ -1,17 +1,18 @@
-"""What do the features of use cost beside a plain scan of the columns they read?
+"""What do the features of use cost beside a plain scan of the columns they read, and beside peers' summaries?
 
-    PYTHONPATH=src python benchmarks/features.py [--rows 10000000] [--customers 500000]
+    PYTHONPATH=src python benchmarks/features.py [--rows 10000000] [--customers 500000] [--peer PYTHON]
 
-Makes a synthetic detail_record in Parquet in a temporary folder (90 days, events spread evenly, 12 counterparts a
-customer: more customer-days per event than an operator has, so the ratio is on the high side) and prints CPU seconds
-of the process and their ratio to the scan, the least of two runs each.
+Makes synthetic detail records in Parquet by month in a temporary folder (90 days, events spread evenly, 12 counterparts
+a customer: more customer-days per event than an operator has, so the ratios are on the high side), stores their
+partials as the build does, and prints CPU seconds of the process and their ratio to the scan, the least of two runs
+each. The peers get integers for customers, in memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import resource
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,33 +27,67 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.warehouse import schema
-from workbench.warehouse.features import customer_features
+from workbench.warehouse.features import STORED, customer_features, feature_file
 
 AS_OF = date(2026, 7, 1)
 DAYS = 90
 BATCH = 1_000_000
-SCAN = """SELECT COUNT(customer_id), MAX(customer_id), MAX(started_at), MAX(zone), COUNT(on_net), MAX(counterpart_key)
-FROM detail_record"""
-SUBJECTS = {
-    "activity": ["activity"],
-    "activity + usage_mix": ["activity", "usage_mix"],
-    "all files": None,
+SCANS = {
+    "activity": "SELECT SUM(LENGTH(customer_id)), MAX(EXTRACT(HOUR FROM started_at)) FROM detail_record",
+    "activity + usage_mix": """SELECT SUM(LENGTH(customer_id)), MAX(EXTRACT(HOUR FROM started_at)), MAX(LENGTH(zone)),
+        COUNT(*) FILTER (WHERE on_net), SUM(LENGTH(counterpart_key)) FROM detail_record""",
 }
+SUBJECTS = {"activity": ["activity"], "activity + usage_mix": ["activity", "usage_mix"]}
+PEER = """
+import sys, time, warnings
+import numpy as np, pandas as pd
+warnings.simplefilter("ignore")
+table = pd.DataFrame({"who": np.load(sys.argv[1]), "on": np.load(sys.argv[2])})
+for module, name in (("lifetimes.utils", "summary_data_from_transaction_data"),
+                     ("pymc_marketing.clv.utils", "rfm_summary")):
+    try:
+        work = getattr(__import__(module, fromlist=[name]), name)
+    except ImportError:
+        continue
+    begin = time.process_time()
+    work(table, "who", "on")
+    print(module.split(".")[0], time.process_time() - begin)
+"""
 
 
 class Tables:
-    """Canonical tables in memory, detail records in Parquet."""
+    """Canonical tables in memory, detail records and their partials in Parquet."""
 
-    def __init__(self, path: Path, customers: int, threads: int):
-        self.connection = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
+    def __init__(self, folder: Path, customers: int, threads: int):
+        settings = {"threads": threads, "preserve_insertion_order": False, "memory_limit": "1500MB"}
+        self.folder, self.connection = (
+            folder,
+            duckdb.connect(config=settings | {"temp_directory": str(folder / "spill")}),
+        )
         for table in schema.tables().values():
             if table.name != "detail_record":
                 self.connection.execute(table.ddl())
-        self.connection.execute(f"CREATE VIEW detail_record AS SELECT * FROM '{path}'")
+        self.view("detail_record")
         self.connection.execute(
             f"""INSERT INTO customer (customer_id, kind, province, joined_on)
             SELECT printf('C%07d', range), 'person', 'x', DATE '2020-01-01' FROM range({customers})"""
         )
+
+    def view(self, name: str, month: str = "*") -> None:
+        self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM '{self.folder}/{name}/{month}.parquet'")
+
+    def store(self) -> None:
+        """Make the partials, as the build of a warehouse does."""
+        for month in sorted(file.stem for file in (self.folder / "detail_record").iterdir()):
+            self.view("detail_record", month)
+            for name in STORED:
+                (self.folder / name).mkdir(exist_ok=True)
+                self.connection.execute(
+                    f"COPY ({feature_file(name)}) TO '{self.folder}/{name}/{month}.parquet' (COMPRESSION zstd)"
+                )
+                self.view(name, month)
+        for name in ("detail_record", *STORED):
+            self.view(name)
 
     def query(self, sql, parameters=()) -> pd.DataFrame:
         return self.connection.cursor().execute(sql, parameters).df()
@@ -96,22 +131,59 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--customers", type=int, default=500_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer", type=Path, default=Path(__file__).parents[1] / ".venv-peers/bin/python")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "detail_record.parquet"
-        parts = batches(asked.rows, asked.customers)
-        head = next(parts)
-        with pq.ParquetWriter(path, head.schema, compression="zstd") as writer:
-            for part in itertools.chain([head], parts):
-                writer.write_table(part)
-        tables = Tables(path, asked.customers, asked.threads)
-        scan = cpu_seconds(lambda: tables.query(SCAN))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "detail_record", asked.rows, asked.customers)
+        tables = Tables(folder, asked.customers, asked.threads)
         print(f"{asked.rows:,} detail records, {asked.customers:,} customers, {asked.threads} threads")
-        print(f"{'scan of the columns':24}{scan:8.2f} CPU s   1.0")
+        scans = {name: cpu_seconds(lambda sql=sql: tables.query(sql)) for name, sql in SCANS.items()}
+        made = cpu_seconds(tables.store, runs=1)
+        whole = scans["activity + usage_mix"]
+        print(f"{'partials, once':24}{made:8.2f} CPU s, {made / whole:5.1f} times the scan of five columns")
+        spent = {}
         for name, chosen in SUBJECTS.items():
-            spent = cpu_seconds(lambda chosen=chosen: customer_features(tables, AS_OF, tables=chosen))
-            print(f"{name:24}{spent:8.2f} CPU s {spent / scan:5.1f}")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+            spent[name] = cpu_seconds(lambda chosen=chosen: customer_features(tables, AS_OF, tables=chosen))
+            ratio = spent[name] / scans[name]
+            print(f"{name:24}{spent[name]:8.2f} CPU s, {ratio:5.1f} times the scan of its columns ({scans[name]:.2f})")
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+        for line in (
+            peers(asked.peer, tables, folder) if asked.peer.exists() else ["peers: skipped, `make peers` first"]
+        ):
+            peer, _, seconds = line.partition(" ")
+            both = (
+                ""
+                if not seconds[:1].isdigit()
+                else (
+                    f", {float(seconds) / spent['activity']:.0f} times ours "
+                    f"({float(seconds) / (spent['activity'] + made):.1f} with the partials made for it)"
+                )
+            )
+            print(f"{peer} {seconds}{both}")
+
+
+def write(folder: Path, rows: int, customers: int) -> None:
+    """Detail records by month, as a warehouse has them."""
+    folder.mkdir()
+    writers: dict[str, pq.ParquetWriter] = {}
+    for part in batches(rows, customers):
+        at = part.column("started_at").to_numpy().astype("datetime64[M]")
+        for month in map(str, np.unique(at)):
+            if month not in writers:
+                writers[month] = pq.ParquetWriter(folder / f"{month}.parquet", part.schema, compression="zstd")
+            writers[month].write_table(part.filter(at == np.datetime64(month)))
+    for writer in writers.values():
+        writer.close()
+
+
+def peers(python: Path, tables: Tables, folder: Path) -> list[str]:
+    """CPU seconds of the peers' summaries of the same records, in a process of their own."""
+    frame = tables.query("SELECT CAST(SUBSTR(customer_id, 2) AS INTEGER) AS who, started_at FROM detail_record")
+    for name in frame:
+        np.save(folder / f"{name}.npy", frame[name].to_numpy())
+    files = [str(folder / f"{name}.npy") for name in frame]
+    return subprocess.run([python, "-c", PEER, *files], check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 if __name__ == "__main__":

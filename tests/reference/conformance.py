@@ -19,11 +19,13 @@ from scipy import stats
 from seminr_peer import PeerAbsent, ask
 
 from workbench.studies.campaigns import Spread, campaign_ledger, plan_campaign
+from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
 from workbench.studies.plspm.answers import read_answers
 from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import resample
 from workbench.studies.rollout import difference_in_differences
+from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import (
     Trees,
     average_effect,
@@ -39,6 +41,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv.gz"
 BOUGHT = ("recency", "history", "mens", "womens", "newbie", "zip_code", "channel")
+CDNOW = ROOT.parent / "shared/data/cdnow_sample.csv.gz"
 LARGE = Trees(leaves=31, rounds=100, smallest_leaf=20, rate=0.1)
 DRAWS = 5
 TIGHT, NOISE, RESAMPLES = 1e-13, 1e-12, 200
@@ -110,7 +113,63 @@ def campaigns() -> Iterator[Row | str]:
     yield from _schools(published["schools"])
 
 
-STUDIES: dict[str, Callable[[], Iterator[Row | str]]] = {"Satisfaction": satisfaction, "Campaigns": campaigns}
+def value() -> Iterator[Row | str]:
+    """Segmentation and value: CDNOW, and the two cohorts of sBG."""
+    published = json.loads((HERE / "value.json").read_text(encoding="utf-8"))
+    ours = dict(_cohorts(published["cohorts"]))
+    if CDNOW.exists():
+        yield "CDNOW (2,357 customers, 39 weeks) from the public data sets beside the project."
+        ours |= dict(_cdnow(pd.read_csv(CDNOW)))
+    else:
+        yield "CDNOW was not computed: the public data sets (../shared/data) are not here."
+    for table in published["tables"]:
+        for name, theirs in table["numbers"].items():
+            if name in ours:
+                yield Row(table["source"], name, ours[name], theirs, table["within"])
+
+
+STUDIES: dict[str, Callable[[], Iterator[Row | str]]] = {
+    "Satisfaction": satisfaction,
+    "Campaigns": campaigns,
+    "Segmentation and value": value,
+}
+
+
+def _cohorts(cohorts: dict[str, list[int]]) -> Iterator[tuple[str, float]]:
+    for cohort, there in cohorts.items():
+        table = pd.DataFrame({"year": range(1, len(there)), "there": there[:-1], "gone": -np.diff(there)})
+        fit = fit_sbg(table, period="year", at_risk="there", left="gone")
+        for name, estimate in fit.params["estimate"].items():
+            yield f"sBG, {cohort}: {name}", estimate
+
+
+def _cdnow(purchases: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    bought = purchases.assign(date=pd.to_datetime(purchases["date"].astype(str), format="%Y%m%d"))
+    known = {"customer": "sample_id", "when": "date"}
+    for model in ("bg_nbd", "mbg_nbd", "pareto_nbd"):
+        fit = fit_btyd(bought, **known, unit="week", until="1997-09-30", model=model)
+        for name, estimate in fit.params["estimate"].items():
+            yield f"{model}: {name}", estimate
+        yield f"{model}: log-likelihood", fit.loglik
+        yield f"{model}: repeats expected in the next 39 weeks", round(fit.total(39)[0])
+        later = fit.holdout(bought, until="1998-06-30", resamples=20)
+        yield "repeats in the next 39 weeks, actual", int(later.table.loc[0, "actual"])
+    spend = fit_gamma_gamma(bought, **known, amount="amount", until="1997-09-30")
+    for name, estimate in spend.params["estimate"].items():
+        yield f"Gamma-Gamma: {name}", estimate
+    yield "Gamma-Gamma: customers", int((spend.customers["repeats"] > 0).sum())
+    for ties in ("by_id", "together"):
+        found = rfm(bought, **known, amount="amount", as_of="1998-07-01", ties=ties).customers
+        for score in "rfm":
+            for level, count in found[score].value_counts().items():
+                yield f"RFM, ties {ties}: {score} = {level}", int(count)
+        for cell, count in found["cell"].value_counts().items():
+            yield f"RFM, ties {ties}: cell {cell}", int(count)
+        yield f"RFM, ties {ties}: cells used", found["cell"].nunique()
+    revenue = concentration(found["monetary"], resamples=0)
+    yield "Gini", float(revenue.gini)
+    yield "share of the top 20% (%)", 100 * float(revenue.share_of_top(0.2))
+    yield "customers needed for 80%", int(revenue.customers_for(0.8))
 
 
 def _mobi(model: PathModel) -> tuple[pd.DataFrame, str]:

@@ -285,3 +285,50 @@ def test_holdout_intervals_cover(model):
         row = fit.holdout(table, until="2026-06-30", rng=rng).table.iloc[0]
         hits += row["low"] <= row["actual"] <= row["high"]
     assert abs(hits / runs - 0.95) < 0.02 + 2 * np.sqrt(0.95 * 0.05 / runs), hits / runs
+
+
+def renewals(count, rng, periods=8):
+    """Who left in each period of those who joined together, each with a chance a period from Beta(1, 3)."""
+    ends = rng.geometric(rng.beta(1, 3, count))
+    there = np.array([(ends >= t).sum() for t in range(1, periods + 2)])
+    return pd.DataFrame({"t": range(1, periods + 1), "n": there[:-1], "d": -np.diff(there)})
+
+
+def paid(count, rng):
+    """Days bought on and what was spent, as Gamma-Gamma with p = 6, q = 4, v = 15 says."""
+    days = 2 + rng.poisson(2, count)
+    who = np.repeat(np.arange(count), days)
+    on = pd.Timestamp("2025-01-01") + pd.to_timedelta(
+        np.arange(len(who)) - np.repeat(np.cumsum(days) - days, days), "D"
+    )
+    scale = rng.gamma(4, 1 / 15, count)
+    return pd.DataFrame({"who": who, "on": on, "yuan": rng.gamma(6, 1 / scale[who])})
+
+
+def drawn_and_fitted(model, count, rng):
+    """One sample: what was estimated, and the truth."""
+    if model == "sbg":
+        return fit_sbg(renewals(count, rng), period="t", at_risk="n", left="d").params, [1.0, 3.0]
+    if model == "gamma_gamma":
+        table, known = paid(count, rng), {"customer": "who", "when": "on", "amount": "yuan", "until": "2025-12-30"}
+        return fit_gamma_gamma(table, **known).params, [6.0, 4.0, 15.0]
+    table, start, slower = bought(model, count, rng), pd.Timestamp("2025-01-01"), 20
+    table["on"] = start + slower * (table["on"] - start)  # so slow that hardly two purchases fall on one day
+    until = start + pd.Timedelta(days=364 * slower - 1)
+    fit = fit_btyd(table, customer="who", when="on", unit="week", until=until, model=model)
+    times = [1, slower, 1, slower if model == "pareto_nbd" else 1]
+    return fit.params, np.multiply(TRUTH[model], times)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("model", [*PROCESSES, "gamma_gamma", "sbg"])
+def test_parameter_intervals_cover(model):
+    """Each parameter's 95 % interval holds the truth in 93-97 % of 400 samples of 1,500 (up to simulation error)."""
+    rng, runs = np.random.default_rng(21), 400
+    inside = []
+    for _ in range(runs):
+        params, truth = drawn_and_fitted(model, 1_500, rng)
+        inside.append(params["low"].le(truth) & params["high"].ge(truth))
+    share = pd.DataFrame(inside).mean()
+    print(model, share.round(4).to_dict())
+    assert (share.sub(0.95).abs() < 0.02 + np.sqrt(0.95 * 0.05 / runs)).all(), share.to_dict()

@@ -454,3 +454,33 @@ def test_windows_end_the_day_before():
     # c01 on 06-30: 04-01, 04-02, 06-27, 06-28. On 07-01: 04-02 … 06-30. On 07-02: 06-27, 06-28, 06-30, 07-01.
     assert [c["c01"] for c in counts] == [4, 4, 4]
     assert all((b - a).abs().max() <= 1 for a, b in pairwise(counts))
+
+
+@pytest.mark.parametrize("as_of", ["2026-04-05", "2026-04-30", "2026-06-01", "2026-06-30", "2026-07-01", "2026-07-02"])
+def test_stored_partials_change_nothing(as_of):
+    """Features from partials stored month by month equal those from the detail records, wherever the window begins."""
+    plain, stored = Tables(CUSTOMERS), Tables(CUSTOMERS)
+    rng = np.random.default_rng(0)
+    at = pd.Timestamp("2026-01-05") + pd.to_timedelta(rng.integers(0, 178 * 1440, 3_000), unit="min")
+    who = [f"c{n:02}" for n in rng.integers(1, 15, 3_000)]
+    rows = pd.DataFrame({"customer_id": who, "subscription_id": "s", "kind": "call", "started_at": at.astype("str")})
+    rows["counterpart_key"] = [f"k{n}" for n in rng.integers(0, 300, 3_000)]
+    for tables in (plain, stored):
+        tables.insert("detail_record", rows)
+    for name in features.STORED:
+        stored.execute(f"CREATE TABLE {name} AS {feature_file(name)}")
+    chosen = ["activity", "usage_mix"]
+    assert "customer_day AS MATERIALIZED" not in features_sql(chosen, stored=features.STORED)
+    frame = customer_features(stored, as_of, tables=chosen)
+    pd.testing.assert_frame_equal(frame, customer_features(plain, as_of, tables=chosen), check_exact=True)
+    begin = pd.Timestamp(as_of) - pd.Timedelta(days=90)
+    window = {"begin": begin, "until": pd.Timestamp(as_of)}
+    events = stored.query("SELECT * FROM detail_record WHERE started_at >= $begin AND started_at < $until", window)
+    wanted = events.assign(day=events["started_at"].dt.normalize()).groupby("customer_id")
+    found = frame.set_index("customer_id").loc[frame["customer_id"].isin(events["customer_id"]).to_numpy()]
+    pd.testing.assert_series_equal(
+        found["frequency"], wanted["day"].nunique().loc[found.index].astype(float), check_names=False
+    )
+    pd.testing.assert_series_equal(
+        found["counterparts"], wanted["counterpart_key"].nunique().loc[found.index].astype(float), check_names=False
+    )

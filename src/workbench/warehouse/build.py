@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
+from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.read import Batch, batches, first_record
@@ -77,6 +78,7 @@ class Build:
                     self._fill(table)
             self._close_months()
             self._balance()
+            self._store_partials()
             self._describe(notes)
             self.con.execute("DETACH stage")
             self.con.execute("CHECKPOINT")
@@ -259,6 +261,17 @@ class Build:
         for writer in self.months.values():
             writer.close()
         self.months.clear()
+
+    def _store_partials(self) -> None:
+        """Add up each month of detail records as the partials of the features have it, beside them."""
+        for month in sorted((self.place / BY_MONTH).glob("*.parquet")):
+            place = month
+            for name in (BY_MONTH, *STORED):
+                if name != BY_MONTH:
+                    place = self.place / name / month.name
+                    place.parent.mkdir(exist_ok=True)
+                    self.con.execute(f"COPY ({feature_file(name)}) TO {literal(str(place))} (COMPRESSION zstd)")
+                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({literal(str(place))})")
 
     def _balance(self) -> None:
         """Count again what stands in the tables; an account that does not balance is not published."""

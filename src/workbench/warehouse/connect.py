@@ -22,6 +22,7 @@ from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
+from workbench.warehouse.features import STORED
 from workbench.warehouse.rules import literal, quoted
 from workbench.warehouse.versions import versions_in_force
 
@@ -123,10 +124,11 @@ class Warehouse:
             ).fetchall():
                 con.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM stored.{quoted(name)}")
             self._view_months(con)
+            files = ", ".join(literal(file) for months in self._months().values() for file in months)
             for name, value in {
                 "TimeZone": "'UTC'",
                 "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
-                "allowed_paths": f"[{', '.join(map(literal, self._months()))}]::VARCHAR[]",
+                "allowed_paths": f"[{files}]::VARCHAR[]",
                 "enable_external_access": "false",
                 "lock_configuration": "true",
             }.items():
@@ -135,14 +137,18 @@ class Warehouse:
         finally:
             con.close()
 
-    def _months(self) -> list[str]:
-        return [str(file) for file in sorted((self.place / "detail_record").glob("*.parquet"))]
+    def _months(self) -> dict[str, list[str]]:
+        """Files of the detail records and of their partials, a month each; none of a partial that lacks a month."""
+        records = sorted((self.place / "detail_record").glob("*.parquet"))
+        found = {name: [self.place / name / file.name for file in records] for name in ("detail_record", *STORED)}
+        return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
 
     def _view_months(self, con: duckdb.DuckDBPyConnection) -> None:
-        if files := self._months():
-            con.execute(f"CREATE VIEW detail_record AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
-        else:
-            con.execute(schema.table("detail_record").ddl())
+        for name, files in self._months().items():
+            if files:
+                con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
+            elif name == "detail_record":
+                con.execute(schema.table(name).ddl())
 
     def tables(self) -> list[str]:
         """Names of the canonical tables that hold rows."""
@@ -183,7 +189,8 @@ class Warehouse:
         WorkbenchError
             If the query is wrong; the message says where.
         """
-        note_reads(self.source, self.version, sql, (*schema.tables(), "account", "quarantine"))
+        made_of = "detail_record" if any(name in sql for name in STORED) else ""
+        note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
         with self.connect() as con:
             try:
                 return con.execute(sql, parameters or None).df()

@@ -8,7 +8,7 @@ named parameter ``$as_of``. The comment that opens a file says what it gives, it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -30,7 +30,8 @@ SUBJECTS = (
     "holdings",
     "campaigns",
 )
-PARTIALS = ("recent_use",)
+STORED = ("customer_day", "customer_month", "counterpart_month")
+PARTIALS = (*STORED, "recent_use")
 DETAIL_DAYS = 90
 
 _DESCRIBED = re.compile(r"-- (\w+) \[(.*?)\]: (.+)")
@@ -88,7 +89,8 @@ def customer_features(
     day = _as_date(as_of)
     names = _chosen(tables)
     _require_coverage(warehouse, day, names)
-    frame = warehouse.query(features_sql(names), {"as_of": day})
+    tables_there = warehouse.query("SELECT table_name FROM information_schema.tables")["table_name"]
+    frame = warehouse.query(features_sql(names, stored=set(STORED) & set(tables_there)), {"as_of": day})
     if frame.empty:
         raise CannotAnswer(f"no customer is active on {day}: nobody joined before it and still had a line.")
     if province:
@@ -121,13 +123,14 @@ def feature_file(name: str) -> str:
     return _read(name)
 
 
-def features_sql(tables: Iterable[str] | None = None) -> str:
+def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str] = ()) -> str:
     """Compose the feature files into one query with the named parameter ``$as_of``, sorted by customer_id.
 
-    Each file becomes a common table expression of its name, so that what several of them read is computed once.
+    Each file becomes a common table expression of its name, so that what several of them read is computed once; but
+    for the partials `stored` as tables, which are read.
     """
     names = _chosen(tables)
-    needed = _with_what_they_read(names)
+    needed = [name for name in _with_what_they_read(names, stored) if name not in stored]
     ctes = ",\n".join(f"{name} AS MATERIALIZED (\n{_body(name)})" for name in needed)
     columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in _described(name))
     joins = "".join(f"\nLEFT JOIN {name} ON {name}.customer_id = life.customer_id" for name in names if name != "life")
@@ -202,12 +205,12 @@ def _spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
     }
 
 
-def _with_what_they_read(names: list[str]) -> list[str]:
+def _with_what_they_read(names: list[str], stored: Collection[str] = ()) -> list[str]:
     """The files and the files they read, in an order in which each comes after what it reads."""
     found: list[str] = []
 
     def visit(name: str) -> None:
-        for other in _read_by(name):
+        for other in () if name in stored else _read_by(name):
             if other in SUBJECTS + PARTIALS:
                 visit(other)
         if name not in found:
@@ -283,10 +286,11 @@ Rules that all features share:
 
 Running the files elsewhere: they use the part of SQL that means the same on DuckDB, Spark and PostgreSQL (a test lists
 it and renders them with sqlglot). Make each partial and file a view of its name, in the order of this page, as some
-read others; cache or store the partial `recent_use` on an engine that doesn't materialise it. `$as_of` is a named
-parameter: bind it as `{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the marker
-`:as_of`, on Spark; as `%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query that
-`features_sql()` composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on PostgreSQL).
+read others; store the partials `customer_day`, `customer_month` and `counterpart_month` as our own warehouse does when
+it is built, month by month: else they are made anew from every detail record. `$as_of` is a named parameter: bind it as
+`{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the marker `:as_of`, on Spark; as
+`%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query that `features_sql()`
+composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on PostgreSQL).
 """
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from workbench.warehouse.account import Account
 from workbench.warehouse.build import Build, RawFile
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.digests import write_digests
+from workbench.warehouse.features import STORED
 from workbench.warehouse.mapping import FileBlock, Mapping, read_mapping
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.read import raw_files
@@ -25,6 +26,7 @@ from workbench.warehouse.versions import building, one_writer, publish, put_in_f
 
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = ("schema.toml", "mapping.py", "lines.py", "read.py", "rules.py", "pseudonyms.py", "build.py")
+PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
 
 def ingest(

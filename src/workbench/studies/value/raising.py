@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GAP = "gap to peers"
+FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class WorthRaising(Result):
         must add, as a share, for these contacts to pay together).
     lift, below : float
         What contact adds, as a share; current value of a year under which a customer is low.
+    currency : str
+        Of all amounts.
     """
 
     customers: pd.DataFrame
@@ -44,18 +47,20 @@ class WorthRaising(Result):
     contacts: pd.DataFrame
     lift: float
     below: float
+    currency: str
 
     def headline(self) -> str:
         """Say how many to contact, what is to be expected, and on which assumption."""
         plan, n = self.contacts.iloc[0], int(self.contacts["contacts"].iloc[0])
         text = (
-            f"Of {len(self.customers):,} customers below {self.below:,.0f} a year, {n:,} are worth a contact at "
-            f"{plan['cost']:g} if contact adds {self.lift:.0%} to what like customers brought without it"
+            f"Of {len(self.customers):,} customers below {self.below:,.0f} {self.currency} a year, {n:,} are worth a "
+            f"contact at {plan['cost']:g} {self.currency} if contact adds {self.lift:.0%} to what "
+            "like customers brought without it"
         )
         if not n:
             return f"{text}: contact nobody."
         return (
-            f"{text}: net {plan['net']:,.0f} ({plan['low']:,.0f} to {plan['high']:,.0f}). Below "
+            f"{text}: net {plan['net']:,.0f} {self.currency} ({plan['low']:,.0f} to {plan['high']:,.0f}). Below "
             f"{plan['break_even']:.0%} they cost more than they bring; only a control group tells what contact adds."
         )
 
@@ -67,21 +72,22 @@ class WorthRaising(Result):
         """Contacts that pay, and their net."""
         plan = self.contacts.iloc[0]
         yield Quantity("raise_contacts", float(plan["contacts"]), "customers")
-        yield Quantity("raise_net", float(plan["net"]), "currency", float(plan["low"]), float(plan["high"]))
+        yield Quantity("raise_net", float(plan["net"]), self.currency, float(plan["low"]), float(plan["high"]))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the gain by lever, with its interval and the customers behind it."""
         import matplotlib.pyplot as plt
 
         ax = plt.gca() if ax is None else ax
-        rows = self.levers[self.levers["lever"] != "all"].iloc[::-1]
+        rows = self.levers[(self.levers["lever"] != "all") & (self.levers["customers"] >= FEW)].iloc[::-1]
         ax.barh(rows["lever"], rows["gain"], height=0.6, alpha=0.7)
         ax.hlines(rows["lever"], rows["low"], rows["high"], color="0.2")
         for row in rows.itertuples():
             text = f"{row.customers:,} customers, {row.gain / row.customers:,.1f} each"
             ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
         ax.set_xlim(0, 1.5 * rows["high"].max())
-        ax.set_xlabel("expected gain (currency a year)")
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.set_xlabel(f"expected gain ({self.currency} a year); levers of fewer than {FEW} customers left out")
         return ax
 
 
@@ -138,7 +144,7 @@ def worth_raising(
         reason=pd.array(reasons, dtype="str"), contact=lift * gain > contact_cost)  # fmt: skip
     table = table.sort_values(["gain", table.columns[0]], ascending=[False, True], ignore_index=True)
     names = ["cost", "contacts", "net", "low", "high", "break_even"]
-    return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below)
+    return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below, currency)
 
 
 def _reason(row, potential: Potential, i: int, currency: str) -> str:

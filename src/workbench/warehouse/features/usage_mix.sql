@@ -1,6 +1,6 @@
 -- How much, and in which way, does the customer use the network?
 -- Grain: one row a customer who joined before as_of. Parameters: as_of (date, exclusive).
--- Reads the partial recent_use. The monthly means are over the last 3 full months before as_of that begin on or
+-- Reads the partials recent_use and counterpart_month. The monthly means are over the last 3 full months before as_of that begin on or
 -- after the day of joining and for which usage_month holds any row; no row in such a month counts as 0. The shares are
 -- of events in the last 90 days, and missing without an event.
 --
@@ -47,10 +47,8 @@ circle AS (
         SELECT DISTINCT
             customer_id,
             counterpart_key
-        FROM detail_record
-        WHERE started_at >= CAST($as_of AS DATE) - INTERVAL '90' DAY
-            AND started_at < CAST($as_of AS DATE)
-            AND counterpart_key IS NOT NULL
+        FROM counterpart_month
+        WHERE last_on >= CAST($as_of AS DATE) - INTERVAL '90' DAY AND first_on < CAST($as_of AS DATE)
     ) AS other
     GROUP BY customer_id
 ),

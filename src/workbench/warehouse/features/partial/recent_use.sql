@@ -1,50 +1,70 @@
 -- What did each customer do in the last 90 days, in days and events? A partial that several files read.
 -- Grain: one row a customer with at least one event. Parameters: as_of (date, exclusive).
--- Days and events are added up apart: two narrow groupings are cheaper than a wide one by customer and day, and than
--- counting distinct days. Night is 22:00 to 05:59 local time. 1990-01-01 was a Monday; the engines' own days of the
--- week differ.
-WITH recent AS (
+-- Reads the partials customer_day and customer_month: the months that lie in the window as a whole come by month, the
+-- days of the months in which it begins and ends by day.
+WITH edge AS (
+    SELECT
+        EXTRACT(YEAR FROM before_on) * 12 + EXTRACT(MONTH FROM before_on) AS first_nth,
+        EXTRACT(YEAR FROM end_on) * 12 + EXTRACT(MONTH FROM end_on) AS last_nth
+    FROM (
+        SELECT
+            CAST(CAST($as_of AS DATE) - INTERVAL '91' DAY AS DATE) AS before_on,
+            CAST($as_of AS DATE) AS end_on
+    ) AS given
+),
+part AS (
     SELECT
         customer_id,
-        started_at,
-        zone,
+        active_days,
+        last_on,
+        events,
+        night,
+        weekend,
         on_net,
-        CAST(DATE_DIFF('day', CAST('1990-01-01' AS DATE), CAST(started_at AS DATE)) AS DOUBLE) AS since_monday
-    FROM detail_record
-    WHERE started_at >= CAST($as_of AS DATE) - INTERVAL '90' DAY
-        AND started_at < CAST($as_of AS DATE)
-),
-active AS (
+        net_known,
+        roaming,
+        international
+    FROM customer_month
+    WHERE nth > (SELECT first_nth FROM edge) AND nth < (SELECT last_nth FROM edge)
+    UNION ALL
     SELECT
         customer_id,
-        COUNT(*) AS days
-    FROM (SELECT DISTINCT customer_id, CAST(started_at AS DATE) AS day_on FROM recent) AS customer_day
-    GROUP BY customer_id
-),
-used AS (
+        1 AS active_days,
+        day_on AS last_on,
+        events,
+        night,
+        weekend,
+        on_net,
+        net_known,
+        roaming,
+        international
+    FROM customer_day
+    WHERE day_on >= CAST($as_of AS DATE) - INTERVAL '90' DAY AND nth <= (SELECT first_nth FROM edge)
+    UNION ALL
     SELECT
         customer_id,
-        MAX(started_at) AS last_event,
-        COUNT(*) AS events,
-        COUNT(*) FILTER (WHERE EXTRACT(HOUR FROM started_at) >= 22 OR EXTRACT(HOUR FROM started_at) < 6) AS night,
-        COUNT(*) FILTER (WHERE since_monday - 7 * FLOOR(since_monday / 7) >= 5) AS weekend,
-        COUNT(*) FILTER (WHERE on_net) AS on_net,
-        COUNT(on_net) AS net_known,
-        COUNT(*) FILTER (WHERE zone = 'roaming') AS roaming,
-        COUNT(*) FILTER (WHERE zone = 'international') AS international
-    FROM recent
-    GROUP BY customer_id
+        1 AS active_days,
+        day_on AS last_on,
+        events,
+        night,
+        weekend,
+        on_net,
+        net_known,
+        roaming,
+        international
+    FROM customer_day
+    WHERE day_on < CAST($as_of AS DATE) AND nth >= (SELECT last_nth FROM edge)
 )
 SELECT
-    used.customer_id,
-    used.last_event,
-    active.days AS active_days,
-    CAST(used.events AS DOUBLE) AS events,
-    CAST(used.night AS DOUBLE) AS night,
-    CAST(used.weekend AS DOUBLE) AS weekend,
-    CAST(used.on_net AS DOUBLE) AS on_net,
-    CAST(used.net_known AS DOUBLE) AS net_known,
-    CAST(used.roaming AS DOUBLE) AS roaming,
-    CAST(used.international AS DOUBLE) AS international
-FROM used
-INNER JOIN active ON active.customer_id = used.customer_id
+    customer_id,
+    MAX(last_on) AS last_on,
+    SUM(active_days) AS active_days,
+    CAST(SUM(events) AS DOUBLE) AS events,
+    CAST(SUM(night) AS DOUBLE) AS night,
+    CAST(SUM(weekend) AS DOUBLE) AS weekend,
+    CAST(SUM(on_net) AS DOUBLE) AS on_net,
+    CAST(SUM(net_known) AS DOUBLE) AS net_known,
+    CAST(SUM(roaming) AS DOUBLE) AS roaming,
+    CAST(SUM(international) AS DOUBLE) AS international
+FROM part
+GROUP BY customer_id

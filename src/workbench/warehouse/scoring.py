@@ -1,0 +1,164 @@
+"""What does a model say of every customer? Scores for any number of them, a batch at a time, into one file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.errors import CannotAnswer, WorkbenchError
+
+BATCH = 100_000
+_TELL = 10
+
+
+class Connectable(Protocol):
+    """What scoring needs of a warehouse."""
+
+    def connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give a connection that sees the canonical tables."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was written: the file, its rows (one a row of the query), its columns, and the seconds it took."""
+
+    path: Path
+    rows: int
+    columns: tuple[str, ...]
+    seconds: float
+
+    def headline(self) -> str:
+        """Say how many were scored, and how fast."""
+        return f"{self.rows:,} rows scored in {self.seconds:,.0f} s ({', '.join(self.columns)}): {self.path.name}."
+
+
+def score(
+    warehouse: Connectable,
+    query: str,
+    model: Any,
+    *,
+    into: Path | str,
+    parameters: Sequence | Mapping = (),
+    key: str = "customer_id",
+    name: str = "score",
+    batch: int = BATCH,
+    progress: Callable[[str], None] | None = None,
+) -> Scored:
+    """Score each row of a query and write key and score to a Parquet file, in the query's order.
+
+    One batch at a time is in memory, whatever the number of rows. The file gets its name when it is whole: an error or
+    an interruption leaves what stood there before, and nothing beside it.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Anything with ``connect()``.
+    query : str
+        One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])`` with
+        ``parameters={"as_of": "2026-07-01"}``.
+    model : object or callable
+        A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a predictor
+        (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each of its
+        rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of a row
+        must not depend on the other rows.
+    into : path
+        The file; its folder exists.
+    key, name : str
+        Column that tells rows apart; column of a score that has no names of its own.
+    batch : int
+        Rows at a time.
+    progress : callable, optional
+        Told in words after each ten batches.
+
+    Raises
+    ------
+    WorkbenchError
+        If the query is wrong, lacks the key or a column of the model, or the model gives another number of rows.
+    CannotAnswer
+        If the query gives no row.
+    """
+    predict, begun, rows = _predictor(model), time.monotonic(), 0
+    with warehouse.connect() as con, _whole(Path(into)) as write:
+        for records in _records(con, query, parameters, batch):
+            if key not in records.schema.names:
+                raise WorkbenchError(f"the query lacks the key '{key}'. It gives: {', '.join(records.schema.names)}.")
+            found = _scores(predict, model, records, key, name)
+            write(found)
+            rows += found.num_rows
+            if progress and rows // batch % _TELL == 0:
+                progress(f"{rows:,} rows scored")
+        if not rows:
+            raise CannotAnswer("the query gives no row, so there is nobody to score.")
+    return Scored(Path(into), rows, tuple(found.schema.names), time.monotonic() - begun)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give what appends to a file that appears under its name when all is written, or not at all."""
+    part, writer = path.with_name(f".{path.name}.{os.getpid()}"), None
+
+    def write(rows: pa.Table) -> None:
+        nonlocal writer
+        writer = writer or pq.ParquetWriter(part, rows.schema, compression="zstd")
+        try:
+            writer.write_table(rows.cast(writer.schema))
+        except pa.ArrowInvalid as error:
+            raise WorkbenchError(
+                f"the scores of later rows have another type than those of the first: {error}."
+            ) from None
+
+    try:
+        yield write
+        if writer:
+            writer.close()
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(part, path)
+    finally:
+        if writer:
+            writer.close()
+        part.unlink(missing_ok=True)
+
+
+def _records(con: duckdb.DuckDBPyConnection, query: str, parameters: Any, batch: int) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
+    except duckdb.Error as error:
+        raise WorkbenchError(f"the query failed: {error}") from None
+
+
+def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
+    if hasattr(model, "assign") and not isinstance(model, pd.DataFrame):
+        return model.assign
+    if hasattr(model, "predict_proba") and len(model.classes_) == 2:
+        return lambda frame: model.predict_proba(frame)[:, 1]
+    if hasattr(model, "predict"):
+        return model.predict
+    if callable(model):
+        return model
+    raise WorkbenchError(f"a model has assign, predict_proba or predict, or is a function; not {type(model).__name__}.")
+
+
+def _scores(predict: Callable, model: Any, records: pa.RecordBatch, key: str, name: str) -> pa.Table:
+    """Key and scores of one batch."""
+    taken = list(getattr(model, "feature_names_in_", [c for c in records.schema.names if c != key]))
+    if missing := [c for c in taken if c not in records.schema.names]:
+        raise WorkbenchError(f"the query lacks {', '.join(map(repr, missing))}, which the model was fitted on.")
+    found = predict(records.select(taken).to_pandas())
+    columns = {c: found[c] for c in found} if isinstance(found, pd.DataFrame) else {name: found}
+    columns = {str(c): np.asarray(values) for c, values in columns.items()}
+    if key in columns or any(values.shape != (records.num_rows,) for values in columns.values()):
+        shapes = ", ".join(f"'{c}' {values.shape}" for c, values in columns.items())
+        raise WorkbenchError(f"a batch of {records.num_rows:,} rows got {shapes}: the model gives one score a row.")
+    return pa.table({key: records.column(key), **{c: pa.array(v, from_pandas=True) for c, v in columns.items()}})
