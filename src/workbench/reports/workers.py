@@ -19,7 +19,7 @@ from typing import Any
 from workbench.reports.execute import PRIVATE, Job, prepare_worker, run_job, write_failed
 from workbench.reports.ledger import TRANSIENT, locked
 
-RENEWED_AFTER = 25
+RENEWED_AFTER = 100
 
 
 class Workers:
