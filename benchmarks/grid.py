@@ -1,4 +1,4 @@
-"""What does a report cost? A grid of provinces and studies, as CPU seconds a report: script, papermill, and our kernels.
+"""What does a report cost? A grid of provinces and studies, in CPU seconds: script, papermill, our kernels.
 
 The same cells with the same parameters four times: (a) as a script, a process each, nothing shown; (b) by papermill's
 command line, which writes the executed notebook; (c) as our reports (page, sheets, PDF, numbers, ledger, index) with

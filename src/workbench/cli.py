@@ -130,6 +130,7 @@ Examples:
     "--timeout", type=click.FloatRange(min=1), help="Seconds allowed per study.  [default: 1800, or the plan's]"
 )
 @click.option("--kernel", type=click.Choice(["auto", "plain", "forked"]), default="auto", show_default=True)
+@click.option("--dask", metavar="ADDRESS", default="", help="A Dask scheduler whose workers make the reports.")
 def run(
     studies: tuple[str, ...],
     assignments: tuple[str, ...],
