@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from workbench.reports.lists import OUTPUT
 from workbench.reports.parameters import as_code
 from workbench.reports.plans import load_plan
 from workbench.reports.slots import Slot
@@ -79,7 +80,8 @@ def together(commands: Iterable[list[str]], folder: Path, width: int = 2) -> Non
             if process.wait():
                 raise SystemExit(f"{' '.join(process.args[:4])} … ended with status {process.returncode}")
         if command:
-            running.append(subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL))
+            own = {OUTPUT: tempfile.mkdtemp(dir=folder)}  # lists that a study writes
+            running.append(subprocess.Popen(command, cwd=folder, env=env | own, stdout=subprocess.DEVNULL))
 
 
 def script(slot: Slot, folder: Path) -> list[str]:

@@ -282,7 +282,7 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
 
     made = tick(plans, root=project_root())
     for one in made:
-        click.echo(one.line(), err=bool(one.error))
+        click.echo(_relative(one.line()), err=bool(one.error))
     if not made and not quiet:
         click.echo("nothing is due")
     return 2 if any(one.error for one in made) else 0

@@ -193,15 +193,22 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
-    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest."""
+    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest.
+
+    Where that cannot be written either (the disk is full), there is no manifest in the folder.
+    """
     import nbformat
 
-    for left in job.folder.iterdir():
-        left.unlink()
     manifest = _manifest(job, seconds)
     manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
-    _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
-    write_json(job.folder / "manifest.json", manifest)
+    try:
+        for left in job.folder.iterdir():
+            left.unlink()
+        _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
+        write_json(job.folder / "manifest.json", manifest)
+    except OSError:
+        (job.folder / "manifest.json").unlink(missing_ok=True)
+        manifest["error_kind"] = TRANSIENT
     return manifest
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,6 +245,8 @@ class _Grid:
 
     def _end(self, slot: Slot, claim: Claim, made: Path, manifest: dict[str, Any], root: Path) -> None:
         def place() -> None:
+            if not (made / "manifest.json").is_file():
+                return
             if slot.name == "default" or slot.plan or not manifest.get("refused"):
                 _site_is_due(root)
                 if manifest["status"] != "done":
@@ -257,7 +259,8 @@ class _Grid:
         except OSError as error:
             why = f"the report could not be published: {error.strerror or error}. Make room, or mend the permissions."
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
-        _write_site(root, every=2.0)
+        with suppress(OSError):  # it stays marked as due, and is written at the end
+            _write_site(root, every=2.0)
         row = self._ledger.row(slot.key)
         if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
             self._waiting.append(slot)
