@@ -27,6 +27,20 @@ PLAN = 'cron = "* * * * *"\njobs = 1\nformats = ["html"]\n[[study]]\nname = "s"\
 SAY = "from workbench.reports.notebook import answer\nanswer(f'Slot {n}.')"
 
 
+STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_scheduler_outlives_its_test():
+    """End what a test that failed left running."""
+    yield
+    for process in STARTED:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    STARTED.clear()
+
+
 @pytest.fixture
 def root(tmp_path):
     """A project with one cheap study, due every minute, one report at a time."""
@@ -46,7 +60,8 @@ def _scheduler(root):
     source = str(Path(__file__).parents[2] / "src")
     env = os.environ | {"WORKBENCH_HOME": str(root), "PYTHONPATH": source}
     command = [sys.executable, "-m", "workbench", "schedule", "run", "--every", "1"]
-    return subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    STARTED.append(subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True))
+    return STARTED[-1]
 
 
 def _below(pid):
