@@ -130,6 +130,7 @@ Examples:
     "--timeout", type=click.FloatRange(min=1), help="Seconds allowed per study.  [default: 1800, or the plan's]"
 )
 @click.option("--kernel", type=click.Choice(["auto", "plain", "forked"]), default="auto", show_default=True)
+@click.option("--dask", metavar="ADDRESS", default="", help="A Dask scheduler whose workers make the reports.")
 def run(
     studies: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -281,7 +282,7 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
 
     made = tick(plans, root=project_root())
     for one in made:
-        click.echo(one.line(), err=bool(one.error))
+        click.echo(_relative(one.line()), err=bool(one.error))
     if not made and not quiet:
         click.echo("nothing is due")
     return 2 if any(one.error for one in made) else 0

@@ -246,6 +246,17 @@ def test_a_full_disk_fails_one_slot_and_the_others_run(root, monkeypatch):
     assert [s.status for s in run(root=root, progress=False).slots] == ["done", "unchanged"]
 
 
+def test_a_report_that_cannot_be_written_at_all_fails_alone(root):
+    """Not even the page that says why: nothing is published, the ledger knows, the others run, it is tried again."""
+    _write(root, "t", body="import os, shutil; shutil.rmtree(os.environ['WORKBENCH_OUTPUT'])")
+    for _ in range(2):
+        report = run(root=root, progress=False)
+        assert [s.status for s in report.slots][1] == "failed"
+        assert "the report could not be made: FileNotFoundError" in report.slots[1].message
+    assert report.slots[0].status == "unchanged"
+    assert not (root / "reports/site/t").exists()
+
+
 def test_a_worker_is_renewed(root, monkeypatch):
     """So that memory is bounded however many reports there are."""
     monkeypatch.setattr("workbench.reports.workers.RENEWED_AFTER", 1)

@@ -5,6 +5,7 @@ Nothing here touches what is published: the files go to a folder of their own, a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import fcntl
@@ -192,15 +193,22 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
-    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest."""
+    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest.
+
+    Where that cannot be written either (the disk is full), there is no manifest in the folder.
+    """
     import nbformat
 
-    for left in job.folder.iterdir():
-        left.unlink()
     manifest = _manifest(job, seconds)
     manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
-    _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
-    write_json(job.folder / "manifest.json", manifest)
+    try:
+        for left in job.folder.iterdir():
+            left.unlink()
+        _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
+        write_json(job.folder / "manifest.json", manifest)
+    except OSError:
+        (job.folder / "manifest.json").unlink(missing_ok=True)
+        manifest["error_kind"] = TRANSIENT
     return manifest
 
 
@@ -260,40 +268,39 @@ def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) ->
 
 def _execute(notebook: Any, job: Job) -> Any:
     """Execute a notebook with the run's parameters behind its own, and give it back with its outputs."""
-    import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.engines import NBClientEngine
     from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import raise_for_execution_errors
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
-    so_far = Path(os.environ["JUPYTER_RUNTIME_DIR"], "executed.ipynb")
+    notebook = _with_parameters(notebook, job.values)
     deadline = time.monotonic() + job.timeout
     try:
-        return papermill.execute_notebook(
-            _with_parameters(notebook, job.values),
-            so_far,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=str(job.root),
-            start_timeout=60,
-            kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
-            timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
-            shutdown_kernel="immediate",
-        )
+        with contextlib.chdir(job.root):
+            NBClientEngine.execute_notebook(  # of papermill the engine alone, which saves nothing between cells
+                notebook,
+                "python3",
+                progress_bar=False,
+                start_timeout=60,
+                kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
+                timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
+                shutdown_kernel="immediate",
+            )
+        raise_for_execution_errors(notebook, None)
     except PapermillExecutionError as error:
-        raise _failed_cell(_read_so_far(so_far), error) from None
+        raise _failed_cell(_without_marks(notebook), error) from None
     except CellTimeoutError:
         message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
-        raise _interrupted(_read_so_far(so_far), message) from None
+        raise _interrupted(notebook, message) from None
     except DeadKernelError:
         message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
-        raise _interrupted(_read_so_far(so_far), message) from None
-    finally:
-        so_far.unlink(missing_ok=True)
+        raise _interrupted(notebook, message) from None
+    return notebook
 
 
 def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
@@ -302,6 +309,7 @@ def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    notebook.metadata["papermill"] = type(notebook.metadata)()
     place = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
     if place:
         given = nbformat.v4.new_code_cell(as_code(values), metadata={"tags": ["injected-parameters"]})
@@ -309,11 +317,8 @@ def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
     return notebook
 
 
-def _read_so_far(path: Path) -> Any:
-    """Read what papermill saved, without the notes on the error that it puts between the cells."""
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
+def _without_marks(notebook: Any) -> Any:
+    """Take away the notes on the error that papermill puts between the cells."""
     notebook.cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
     return notebook
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
@@ -279,16 +280,32 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
     figure = figure.get_figure(root=True) or figure
     drawn = io.BytesIO()
     try:
-        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", pil_kwargs={"compress_level": 0})
     except UserWarning as warning:
         raise WorkbenchError(
             f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
         ) from None
     finally:
         plt.close(figure)
-    picture = Image.open(drawn).convert("RGB")
-    small = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    smallest = min(drawn.getvalue(), small.getvalue(), key=len)
+    small, picture = io.BytesIO(), _few_colours(Image.open(drawn).convert("RGB"))
+    picture.save(small, format="png", optimize=True)
     size = round(picture.width / _SCALE), round(picture.height / _SCALE)
-    return base64.b64encode(smallest).decode("ascii"), *size
+    return base64.b64encode(small.getvalue()).decode("ascii"), *size
+
+
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """Take a picture to 256 colours, white for itself: most of a figure is white, and need not be looked at."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(picture)
+    drawn = np.asarray(picture.convert("L")) < 255
+    if not drawn.any():
+        return picture
+    inks = Image.fromarray(pixels[drawn][None]).quantize(255, dither=Image.Dither.NONE)
+    colours = np.array(inks.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    indexed = np.full(drawn.shape, len(colours), dtype=np.uint8)
+    indexed[drawn] = np.asarray(inks)[0]
+    made = Image.fromarray(indexed)
+    made.putpalette(np.vstack([colours, [[255, 255, 255]]]).astype(np.uint8).tobytes())
+    return made

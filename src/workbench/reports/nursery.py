@@ -22,7 +22,8 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 def main(modules: list[str]) -> None:
     """Load modules, then fork a kernel for every request until the input ends."""
-    for name in ("ipykernel.kernelapp", "IPython.core.history", *modules):
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # costly, and of no use without a debugger's window
+    for name in ("ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib", *modules):
         importlib.import_module(name)
     asked, answers = sys.stdin, os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a kernel prints before it captures its output must not look like an answer

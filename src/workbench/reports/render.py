@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +131,7 @@ def run_slots(
     again: bool = True,
     wait: bool = True,
     kernel: str = "auto",
+    dask: str = "",
     progress: bool = True,
 ) -> RunReport:
     """Run what is due of some slots, each claimed in the ledger, and publish the reports.
@@ -158,6 +159,8 @@ def run_slots(
     kernel : str
         "plain" starts a new one for each notebook; "forked" forks them from a process that has the libraries loaded
         (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once.
+    dask : str
+        Address of a Dask scheduler whose workers make the reports, with plain kernels; `jobs` does not count then.
     progress : bool
         Show a line per slot, and a bar on a terminal, on standard error.
     """
@@ -173,12 +176,12 @@ def run_slots(
         ledger.agree(done)
         made = {slot.key: _unchanged(slot, root) for slot in done}
         due = [slot for slot in slots if slot.key not in made]
-        preload = _preload(due, kernel)
+        preload = _preload(due, "plain" if dask else kernel)
         if due:
             ledger.enqueue(due)
             with _bar(len(due), progress) as tell:
                 grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
-                made |= grid.run(root, jobs or _processors(), timeout, preload)
+                made |= grid.run(root, jobs or _processors(), timeout, preload, dask)
         if done and not index.is_file():
             _site_is_due(root)
         _write_site(root)
@@ -197,13 +200,17 @@ class _Grid:
         self._not_before: dict[tuple[str, str], float] = {}
         self._made: dict[tuple[str, str], SlotReport] = {}
 
-    def run(self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...]) -> dict[tuple[str, str], SlotReport]:
+    def run(
+        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str
+    ) -> dict[tuple[str, str], SlotReport]:
         """Run all; on any way out no worker, no claim and no temporary folder stays."""
+        from workbench.reports.fanout import Cluster
         from workbench.reports.workers import Workers
 
-        lanes = min(jobs, len(self._waiting))
+        lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
+        many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
-            with _aside(root) as aside, self._ledger.beating(), Workers(lanes, patience=timeout + _GRACE) as workers:
+            with _aside(root) as aside, self._ledger.beating(), many as workers:
                 work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload))
                 for job, manifest in workers.run(work):
                     self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
@@ -238,6 +245,8 @@ class _Grid:
 
     def _end(self, slot: Slot, claim: Claim, made: Path, manifest: dict[str, Any], root: Path) -> None:
         def place() -> None:
+            if not (made / "manifest.json").is_file():
+                return
             if slot.name == "default" or slot.plan or not manifest.get("refused"):
                 _site_is_due(root)
                 if manifest["status"] != "done":
@@ -250,7 +259,8 @@ class _Grid:
         except OSError as error:
             why = f"the report could not be published: {error.strerror or error}. Make room, or mend the permissions."
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
-        _write_site(root, every=2.0)
+        with suppress(OSError):  # it stays marked as due, and is written at the end
+            _write_site(root, every=2.0)
         row = self._ledger.row(slot.key)
         if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
             self._waiting.append(slot)

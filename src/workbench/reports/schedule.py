@@ -150,7 +150,7 @@ def tick(
                     due = find_due(plan, _dealt_with(root, name), now)
                     if due is not None:
                         made.append(_deal_with(due, root, run or _run, call_hooks))
-                except WorkbenchError as error:
+                except (WorkbenchError, OSError) as error:
                     made.append(Ticked(name, (), {}, 0, False, str(error)))
     except BlockingIOError:
         return []

@@ -19,7 +19,7 @@ from typing import Any
 from workbench.reports.execute import PRIVATE, Job, prepare_worker, run_job, write_failed
 from workbench.reports.ledger import TRANSIENT, locked
 
-RENEWED_AFTER = 25
+RENEWED_AFTER = 100
 
 
 class Workers:
@@ -91,9 +91,7 @@ class _Lane:
                 self._work = self._pool.submit(run_job, job)
                 return self._work
         self._jobs = 1
-        self._pool = ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-        )
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(),))
         self._pid = self._pool.submit(os.getpid)
         self._work = self._pool.submit(run_job, job)
         return self._work
@@ -110,7 +108,7 @@ class _Lane:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(parent: int) -> None:
+def begin(parent: int) -> None:
     """Set up a worker that does not outlive the process that wants its work."""
 
     def watch() -> None:
