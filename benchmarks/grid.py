@@ -98,7 +98,7 @@ def papermill(slot: Slot, folder: Path) -> list[str]:
     values = [f for name, value in slot.parameters.items() for f in ("-p", name, str(value))]
     made = folder / f"{'-'.join(slot.key)}.ipynb"
     command = [sys.executable, "-m", "papermill", str(slot.study.path), str(made), "-k", "python3", *values]
-    return [*command, "--cwd", str(folder), "--no-progress-bar"]
+    return [*command, "--cwd", str(folder), "--no-progress-bar", "--log-level", "ERROR"]
 
 
 def ours(kernel: str) -> list[str]:
