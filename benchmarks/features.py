@@ -5,7 +5,7 @@
 Makes synthetic detail records in Parquet by month in a temporary folder (90 days, events spread evenly, 12 counterparts
 a customer: more customer-days per event than an operator has, so the ratios are on the high side), stores their
 partials as the build does, and prints CPU seconds of the process and their ratio to the scan, the least of two runs
-each. The peers get integers for customers, in memory.
+each. The peers (`make peers`; pymc-marketing where it is installed there too) get the same records, in memory.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PEER = """
 import sys, time, warnings
 import numpy as np, pandas as pd
 warnings.simplefilter("ignore")
-table = pd.DataFrame({"who": np.load(sys.argv[1]), "on": np.load(sys.argv[2])})
+table = pd.DataFrame({"who": pd.Series(np.load(sys.argv[1])).astype("str"), "on": np.load(sys.argv[2])})
 for module, name in (("lifetimes.utils", "summary_data_from_transaction_data"),
                      ("pymc_marketing.clv.utils", "rfm_summary")):
     try:
@@ -179,10 +179,10 @@ def write(folder: Path, rows: int, customers: int) -> None:
 
 def peers(python: Path, tables: Tables, folder: Path) -> list[str]:
     """CPU seconds of the peers' summaries of the same records, in a process of their own."""
-    frame = tables.query("SELECT CAST(SUBSTR(customer_id, 2) AS INTEGER) AS who, started_at FROM detail_record")
-    for name in frame:
-        np.save(folder / f"{name}.npy", frame[name].to_numpy())
+    frame = tables.query("SELECT customer_id, started_at FROM detail_record")
     files = [str(folder / f"{name}.npy") for name in frame]
+    for file, values in zip(files, (frame["customer_id"].to_numpy().astype("U8"), frame["started_at"]), strict=True):
+        np.save(file, values)
     return subprocess.run([python, "-c", PEER, *files], check=True, capture_output=True, text=True).stdout.splitlines()
 
 

@@ -1,9 +1,10 @@
 """What does scoring everyone cost beside the raw prediction of the same model? Same run, as a ratio.
 
-    PYTHONPATH=src python benchmarks/scoring.py [--rows 5000000] [--columns 20]
+    OMP_NUM_THREADS=1 PYTHONPATH=src python benchmarks/scoring.py [--rows 5000000] [--columns 20]
 
 Raw is the prediction of an array in memory; ours reads Parquet, predicts by batches and writes Parquet. Wall seconds,
-as either may use all threads; peak memory is that of scoring, measured before the array is made.
+as either may use threads (several of OpenMP quarrel with those that read); peak memory is that of scoring, measured
+before the array is made.
 """
 
 from __future__ import annotations

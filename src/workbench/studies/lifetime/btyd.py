@@ -303,6 +303,22 @@ def fit_btyd(
     ----------
     Fader, Hardie and Lee (2005), Marketing Science 24. Batislam, Denizel and Filiztekin (2007), Int. J. of Research in
     Marketing 24. Schmittlein, Morrison and Colombo (1987), Management Science 33.
+
+    Examples
+    --------
+    Of those who topped up once, who did so lately is more likely to be there:
+
+    >>> draw = np.random.default_rng(0)
+    >>> first = draw.integers(0, 60, 300)
+    >>> stay = np.minimum(draw.exponential(60 / draw.gamma(1, 1, 300)), 119 - first)
+    >>> who = np.repeat(range(300), 1 + draw.poisson(stay * draw.gamma(0.8, 0.1, 300)))
+    >>> day = first[who] + draw.random(len(who)) * stay[who]
+    >>> on = pd.Timestamp("2026-01-01") + pd.to_timedelta(day.astype(int), unit="D")
+    >>> fit = fit_btyd(
+    ...     pd.DataFrame({"who": who, "on": on}), customer="who", when="on", unit="week", until="2026-04-30")
+    >>> once = fit.customers.assign(p=fit.p_alive()["p_alive"]).query("repeats == 0").sort_values("seen")
+    >>> bool(once["p"].is_monotonic_decreasing)
+    True
     """
     for what, given, legal in (("unit", unit, DAYS), ("model", model, PROCESSES)):
         if given not in legal:

@@ -1,4 +1,4 @@
-"""What is a customer under contract worth from here on? Survival from tenure, margin and discount."""
+"""What is a running contract worth from here on? Survival from tenure, margin and discount."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _LONGEST = 600
 
 @dataclass(frozen=True, eq=False)
 class LifetimeValue(Result):
-    """Discounted margin to be expected of today's contracts (customers, or lines) over a horizon, given their tenure.
+    """Discounted margin to be expected of the contracts that run today over a horizon, given how long they have run.
 
     Attributes
     ----------
     customers : DataFrame
-        Today's customers, index as given: started, tenure_months, margin (currency a month), months (expected to stay
-        within the horizon), value (currency), low, high.
+        One row a contract that runs today, index as given: started, tenure_months, margin (currency a month), months
+        (expected to stay within the horizon), value (currency), low, high.
     table : DataFrame
         One row for all and for each band of tenure: contracts, months, value (their sum), low, high, per_contract.
     curve : DataFrame
@@ -69,7 +69,7 @@ class LifetimeValue(Result):
         text = (
             f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} ({row['low']:,.0f} to "
             f"{row['high']:,.0f}) over {self.horizon} months at {self.discount:.1%} a year, {row['per_contract']:,.2f} "
-            f"each; they stay {row['months']:.1f} of them."
+            f"each; they run for {row['months']:.1f} of them."
         )
         if self.uncounted >= 0.001:
             how = "carried on by sBG" if self.extrapolate else "counted as nothing: the value is at least this"
@@ -124,15 +124,15 @@ def lifetime_value(
     level: float = 0.95,
     rng: Rng = 0,
 ) -> LifetimeValue:
-    """Estimate what today's customers will bring until the horizon, given their tenure.
+    """Estimate what the contracts that run today will bring until the horizon, given their tenure.
 
-    A customer is at risk at the tenures at which he was observed: not before `since`, when only those who had stayed so
-    long were there to be recorded (left truncation). The margin of a month counts at its end, if the customer is there.
+    A contract is at risk at the tenures at which it was observed: not before `since`, when only those that had lasted
+    so long were there to be recorded (left truncation). The margin of a month counts at its end, if the contract runs.
 
     Parameters
     ----------
     customers : DataFrame
-        One row a contract, those who left too.
+        One row a contract (a customer with two lines has two), those that ended too.
     started, left : str
         Columns of dates: first day, last day (missing while it runs).
     margin : str or float
@@ -167,6 +167,19 @@ def lifetime_value(
     ----------
     Kaplan and Meier (1958), JASA 53. Andersen, Borgan, Gill and Keiding (1993), Statistical models based on counting
     processes, III.3.4 (truncation), IV.1.4 (the bootstrap). Gupta and Lehmann (2003), J. of Interactive Marketing 17.
+
+    Examples
+    --------
+    A tenth of those still there left every 30 days; one more began yesterday: 0.9 + 0.9² + 0.9³ months to come of 3.
+
+    >>> left = [30 * k for k, n in enumerate([10, 9, 8, 7, 7, 6, 5, 5, 4, 4], 1) for _ in range(n)]
+    >>> start = pd.Timestamp("2024-01-01")
+    >>> table = pd.DataFrame({"on": start, "off": start + pd.to_timedelta(left + [None] * 35, unit="D")})
+    >>> table.loc[100] = [pd.Timestamp("2025-12-31"), pd.NaT]
+    >>> value = lifetime_value(table, started="on", left="off", margin=10.0, horizon=3, discount=0.08, since=None,
+    ...     as_of="2026-01-01", resamples=0)
+    >>> value.customers.loc[100, ["months", "value"]].astype(float).round(2).tolist()
+    [2.44, 24.1]
     """
     _check_choices(horizon, discount, extrapolate)
     index, customers = customers.index, customers.reset_index(drop=True)

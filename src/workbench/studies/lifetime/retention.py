@@ -102,6 +102,15 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
     References
     ----------
     Fader and Hardie (2007), How to project customer retention, Journal of Interactive Marketing 21.
+
+    Examples
+    --------
+    Their regular customers:
+
+    >>> there = np.array([1000, 631, 468, 382, 326, 289, 262, 241])
+    >>> table = pd.DataFrame({"year": range(1, 8), "there": there[:-1], "gone": -np.diff(there)})
+    >>> fit_sbg(table, period="year", at_risk="there", left="gone").params["estimate"].round(3).tolist()
+    [0.704, 1.182]
     """
     require_columns(periods, [period, at_risk, left], "periods")
     t, n, d = np.array([numbers_of(periods, c, "periods") for c in (period, at_risk, left)])[

@@ -34,7 +34,8 @@ class GammaGamma(Result):
     mean : tuple of float
         Expected amount a purchase of a customer not known yet, with its interval.
     correlation : float
-        Rank correlation of repeats and mean amount among repeaters; the model takes it as none.
+        Rank correlation of repeats and mean amount among repeaters, which the model takes as none; NaN where all came
+        equally often.
     set_aside : dict of str to int
     """
 
@@ -101,6 +102,17 @@ def fit_gamma_gamma(
     References
     ----------
     Fader and Hardie (2013), The gamma-gamma model of monetary value.
+
+    Examples
+    --------
+    Who spent much is expected to spend less next time, who spent little more:
+
+    >>> days = pd.date_range("2026-01-01", periods=4).to_numpy()
+    >>> yuan = np.repeat(np.geomspace(5, 50, 20), 4) * np.tile([1, 0.8, 1, 1.2], 20)
+    >>> table = pd.DataFrame({"who": np.repeat(range(20), 4), "on": np.tile(days, 20), "yuan": yuan})
+    >>> fit = fit_gamma_gamma(table, customer="who", when="on", amount="yuan", until="2026-03-01")
+    >>> (fit.customers["expected"] > fit.customers["mean_amount"]).iloc[[0, -1]].tolist()
+    [True, False]
     """
     known = histories(purchases, customer=customer, when=when, amount=amount, until=until)
     again = known.x > 0
@@ -134,4 +146,5 @@ def fit_gamma_gamma(
     ends = fit.ends(expected)
     table = pd.DataFrame({customer: known.ids, "repeats": known.x, "mean_amount": known.mean_amount})
     table[["expected", "low", "high"]] = ends[:, :-1].T
-    return GammaGamma(fit, table, tuple(ends[:, -1].tolist()), float(spearmanr(x, z).statistic), known.set_aside)
+    related = float(spearmanr(x, z).statistic) if np.ptp(x) and np.ptp(z) else np.nan
+    return GammaGamma(fit, table, tuple(ends[:, -1].tolist()), related, known.set_aside)
