@@ -5,11 +5,13 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from workbench.cli import workbench
 from workbench.reports.parameters import resolve, split_assignments
+from workbench.reports.plans import load_plan
 from workbench.reports.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,16 +22,23 @@ COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_tex
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_of_the_readme_are_real(command, monkeypatch):
-    """Each command of the README runs, or, where it would render, names a study and legal parameters."""
+    """Each command of the README has a form that exists and names a study, plan and values that do; none is run."""
     monkeypatch.setenv("WORKBENCH_HOME", str(ROOT))
-    words = shlex.split(command)[1:]
-    if words[0] == "run":
-        study = find_studies(ROOT)[words[1]]
-        given = split_assignments(words[i + 1] for i, word in enumerate(words) if word == "-p")
-        assert resolve(study.parameters, given, study=study.name)
-    elif words[:2] != ["data", "check"]:
-        result = CliRunner().invoke(workbench, words, standalone_mode=False)
-        assert result.exception is None and result.output
+    form, words = workbench, shlex.split(command)[1:]
+    while isinstance(form, click.Group):
+        name, form, words = form.resolve_command(click.Context(form), words)
+    given = form.make_context(name, list(words)).params
+    if given.get("plan"):
+        assert load_plan(given["plan"], ROOT)
+    for study in map(find_studies(ROOT).__getitem__, given.get("studies", ())):
+        assert resolve(study.parameters, split_assignments(given["assignments"]), study=study.name)
+
+
+@pytest.mark.parametrize("words", [["list"], ["data", "describe"], ["schedule", "show"]], ids=" ".join)
+def test_commands_that_only_tell_answer(words, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(ROOT))
+    result = CliRunner().invoke(workbench, words, standalone_mode=False)
+    assert result.exception is None and result.output
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
