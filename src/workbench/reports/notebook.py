@@ -274,23 +274,43 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
     import base64
 
     from matplotlib import pyplot as plt
-    from PIL import Image
 
     figure = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
-    drawn = io.BytesIO()
     try:
-        figure.savefig(drawn, format="png", dpi=96 * _SCALE, bbox_inches="tight", pil_kwargs={"compress_level": 0})
+        drawn = _drawn(figure)
     except UserWarning as warning:
         raise WorkbenchError(
             f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
         ) from None
     finally:
         plt.close(figure)
-    small, picture = io.BytesIO(), _few_colours(Image.open(drawn).convert("RGB"))
-    picture.save(small, format="png", optimize=True)
+    small, picture = io.BytesIO(), _few_colours(drawn)
+    picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
     size = round(picture.width / _SCALE), round(picture.height / _SCALE)
     return base64.b64encode(small.getvalue()).decode("ascii"), *size
+
+
+def _drawn(figure: Figure) -> Image.Image:
+    """Draw a figure with a margin around all that is in it; once, unless something stands outside its canvas.
+
+    matplotlib's own tight bounding box draws everything twice and lays it out twice.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, ImageOps
+
+    figure.set_dpi(96 * _SCALE)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    left, low, right, high = figure.get_tightbbox(canvas.get_renderer()).extents * figure.dpi
+    if min(left, low, picture.width - right, picture.height - high) < 0:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight", pil_kwargs={"compress_level": 0})
+        return Image.open(drawn).convert("RGB")
+    inner = (math.floor(left), math.floor(picture.height - high), math.ceil(right), math.ceil(picture.height - low))
+    return ImageOps.expand(picture.crop(inner), border=round(0.1 * figure.dpi), fill="white")
 
 
 def _few_colours(picture: Image.Image) -> Image.Image:
