@@ -128,6 +128,19 @@ def test_warehouse_of_another_schema_or_a_damaged_one_is_refused(root, tmp_path)
         open_warehouse("shop", root=tmp_path / "p")
 
 
+def test_a_version_that_is_gone_is_not_read_from_memory(root, tmp_path):
+    """Queries share what is open, see the time in UTC, keep nothing of each other; a removed version is told."""
+    shutil.copytree(root, tmp_path / "p")
+    warehouse = open_warehouse("shop", root=tmp_path / "p")
+    with warehouse.connect() as first, warehouse.connect() as second:
+        first.register("mine", pd.DataFrame({"a": [1]}))
+        assert "mine" not in second.execute("SHOW TABLES").df()["name"].tolist()
+        assert second.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
+    shutil.rmtree(warehouse.place)
+    with pytest.raises(WorkbenchError, match="is gone: newer ones took its place"):
+        warehouse.tables()
+
+
 def test_project_root_is_found_upwards_or_by_the_environment(root, tmp_path, monkeypatch):
     """The nearest folder with data/mappings, else WORKBENCH_HOME, else a message that says both."""
     monkeypatch.delenv("WORKBENCH_HOME", raising=False)

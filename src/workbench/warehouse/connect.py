@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -89,7 +90,7 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
 class Warehouse:
     """One version of a source's warehouse, read-only.
 
-    Every method opens the files, reads and closes them; nothing stays open between calls.
+    The files of the four versions last read stay open in a process; a newer version is read once it is opened.
 
     Attributes
     ----------
@@ -115,40 +116,21 @@ class Warehouse:
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection that sees all canonical tables, and nothing of the machine but this version."""
-        con = duckdb.connect()
+        """Give a connection that sees all canonical tables, and nothing of the machine but this version.
+
+        Raises
+        ------
+        WorkbenchError
+            If newer versions have taken the place of this one since it was opened.
+        """
         try:
-            con.execute(f"ATTACH {literal(str(self.place / 'warehouse.duckdb'))} AS stored (READ_ONLY)")
-            for (name,) in con.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'stored'"
-            ).fetchall():
-                con.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM stored.{quoted(name)}")
-            self._view_months(con)
-            files = ", ".join(literal(file) for months in self._months().values() for file in months)
-            for name, value in {
-                "TimeZone": "'UTC'",
-                "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
-                "allowed_paths": f"[{files}]::VARCHAR[]",
-                "enable_external_access": "false",
-                "lock_configuration": "true",
-            }.items():
-                con.execute(f"SET {name} = {value}")
+            opened = _opened(self.place, (self.place / "warehouse.duckdb").stat().st_mtime_ns, os.getpid())
+        except FileNotFoundError:
+            raise WorkbenchError(
+                f"version {self.version} of '{self.source}' is gone: newer ones took its place. Open it again."
+            ) from None
+        with opened.cursor() as con:
             yield con
-        finally:
-            con.close()
-
-    def _months(self) -> dict[str, list[str]]:
-        """Files of the detail records and of their partials, a month each; none of a partial that lacks a month."""
-        records = sorted((self.place / "detail_record").glob("*.parquet"))
-        found = {name: [self.place / name / file.name for file in records] for name in ("detail_record", *STORED)}
-        return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
-
-    def _view_months(self, con: duckdb.DuckDBPyConnection) -> None:
-        for name, files in self._months().items():
-            if files:
-                con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
-            elif name == "detail_record":
-                con.execute(schema.table(name).ddl())
 
     def tables(self) -> list[str]:
         """Names of the canonical tables that hold rows."""
@@ -272,6 +254,42 @@ class Warehouse:
             texts += entries if table.column(column).type == "texts" else []
         wide = self.query(f"SELECT {', '.join(chosen)} FROM {name} {where} ORDER BY {_order(table.key)}", parameters)
         return wide.assign(**{entry: _numeric(wide[entry]) for entry in texts})
+
+
+@lru_cache(maxsize=4)
+def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnection:
+    """Open a version for all queries of a process: that takes longer than most of them."""
+    con = duckdb.connect()
+    try:
+        con.execute(f"ATTACH {literal(str(place / 'warehouse.duckdb'))} AS stored (READ_ONLY)")
+        for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'stored'").fetchall():
+            con.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM stored.{quoted(name)}")
+        months = _months(place)
+        for name, files in months.items():
+            if files:
+                con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
+            elif name == "detail_record":
+                con.execute(schema.table(name).ddl())
+        files = ", ".join(literal(file) for month in months.values() for file in month)
+        for name, value in {
+            "TimeZone": "'UTC'",
+            "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
+            "allowed_paths": f"[{files}]::VARCHAR[]",
+            "enable_external_access": "false",
+            "lock_configuration": "true",
+        }.items():
+            con.execute(f"SET GLOBAL {name} = {value}")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _months(place: Path) -> dict[str, list[str]]:
+    """Files of the detail records and of their partials, a month each; none of a partial that lacks a month."""
+    records = sorted((place / "detail_record").glob("*.parquet"))
+    found = {name: [place / name / file.name for file in records] for name in ("detail_record", *STORED)}
+    return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
 
 
 def _order(columns: Iterable[str]) -> str:
