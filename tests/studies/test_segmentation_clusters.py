@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments, plot_profiles, plot_usage
-from workbench.studies.segmentation.rules import Rule
+from workbench.studies.segmentation.rules import Rule, _mixture
 from workbench.studies.segmentation.scaling import fit_scale
 from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
 
@@ -148,6 +149,23 @@ def test_mixture_finds_oblong_groups():
     assert adjusted_rand_score(kind, fit_segments(table, k=2, resamples=2).labels) < 0.1
     other = fit_segments(table[::-1], k=2, method="gmm", resamples=2)
     assert adjusted_rand_score(other.labels.sort_index(), result.labels) == 1
+
+
+@pytest.mark.parametrize("n, k", [(60, 2), (500, 4), (20_000, 3)])
+def test_a_mixture_is_the_library_s(n, k):
+    """From the same start, parts, weights, covariances and likelihood are those of scikit-learn."""
+    rng = np.random.default_rng(n)
+    x = np.vstack([rng.normal(3 * c, rng.uniform(0.3, 2, 3), (n // k, 3)) for c in range(k)])
+    label = rng.integers(0, k, len(x))
+    parts = [x[label == c] for c in range(k)]
+    start = np.linalg.inv([np.cov(part.T, bias=True) + 1e-3 * np.eye(3) for part in parts])
+    mixture = GaussianMixture(k, reg_covar=1e-3, max_iter=200, precisions_init=start)
+    mixture.set_params(weights_init=np.bincount(label) / len(x), means_init=[part.mean(axis=0) for part in parts])
+    rule, bound = _mixture(x, k, label)
+    assert bound - 1.5 * np.log(2 * np.pi) == pytest.approx(mixture.fit(x).lower_bound_, rel=1e-9)
+    for ours, theirs in ((rule.centres, mixture.means_), (rule.weights, mixture.weights_)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    np.testing.assert_allclose(rule.factors, mixture.precisions_cholesky_, rtol=1e-8, atol=1e-9)
 
 
 def test_every_criterion_is_shown_on_ibm(ibm):

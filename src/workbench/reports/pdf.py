@@ -178,7 +178,7 @@ def _printable(said: Any) -> Any:
 
 
 def _check_glyphs(said: str) -> None:
-    lacking = sorted({c for c in said if not c.isspace()} - _glyphs())
+    lacking = sorted({c for c in set(said) if not c.isspace()} - _glyphs())
     if lacking:
         named = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in lacking[:3])
         raise WorkbenchError(

@@ -10,12 +10,12 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 Method = Literal["kmeans", "gmm"]
 
 _BLOCK = 8_192
 _FLOOR = 1e-3
+_STEPS, _TOLERANCE = 200, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,26 +66,49 @@ def fit_rule(x: np.ndarray, k: int, method: Method, *, starts: int, seed: np.ran
     """
     means = KMeans(k, n_init=starts, random_state=int(seed.generate_state(1)[0]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample; a run that still creeps
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample
         if method == "kmeans":
             return Rule(means.fit(x).cluster_centers_)
         whole = np.atleast_2d(np.cov(x.T)) + _FLOOR * np.eye(x.shape[1])
         begun = [means.fit_predict(z) for z in (x, np.linalg.solve(np.linalg.cholesky(whole), x.T).T)]
-        best = max((_mixture(x, k, label) for label in begun), key=lambda mixture: mixture.lower_bound_)
-    return Rule(best.means_, best.weights_, best.precisions_cholesky_)
+    return max((_mixture(x, k, label) for label in begun), key=lambda fitted: fitted[1])[0]
 
 
-def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> GaussianMixture:
-    parts = [x[label == c] if (label == c).any() else x for c in range(k)]
-    floor = _FLOOR * np.eye(x.shape[1])
-    begin = {
-        "weights_init": np.array([len(part) for part in parts]) / sum(map(len, parts)),
-        "means_init": np.array([part.mean(axis=0) for part in parts]),
-        "precisions_init": np.linalg.inv([np.atleast_2d(np.cov(part.T, bias=True)) + floor for part in parts]),
-    }
-    return GaussianMixture(
-        k, reg_covar=_FLOOR, max_iter=200, init_params="random_from_data", random_state=0, **begin
-    ).fit(x)
+def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Rule, float]:
+    """Fit a mixture from a first partition by expectation and maximisation; give it with its mean log likelihood.
+
+    The steps and the stop are those of scikit-learn's GaussianMixture, which spends most of its time on checks where
+    rows are few: a number of clusters takes hundreds of fits.
+    """
+    share = np.zeros((len(x), k))
+    share[np.arange(len(x)), label] = 1
+    share[:, share.sum(axis=0) == 0] = 1  # a part that nobody is in begins as all
+    rule, bound = _parts(x, share), -np.inf
+    for _ in range(_STEPS):
+        scores = np.empty((len(x), k))
+        for c, (weight, centre, factor) in enumerate(zip(rule.weights, rule.centres, rule.factors, strict=True)):
+            scores[:, c] = np.log(weight) + np.log(np.diag(factor)).sum() - (((x - centre) @ factor) ** 2).sum(1) / 2
+        top = scores.max(axis=1, keepdims=True)
+        share = np.exp(scores - top)
+        total = share.sum(axis=1, keepdims=True)
+        share /= total
+        before, bound = bound, float((top + np.log(total)).mean())
+        rule = _parts(x, share)
+        if abs(bound - before) < _TOLERANCE:
+            break
+    return rule, bound
+
+
+def _parts(x: np.ndarray, share: np.ndarray) -> Rule:
+    """The likeliest parts where each row belongs to each by a share, shape (n, k)."""
+    size = share.sum(axis=0) + 10 * np.finfo(float).eps
+    centres = share.T @ x / size[:, None]
+    covariances = np.empty((len(size), x.shape[1], x.shape[1]))
+    for c, centre in enumerate(centres):
+        apart = x - centre
+        covariances[c] = (share[:, c] * apart.T) @ apart / size[c] + _FLOOR * np.eye(x.shape[1])
+    factors = np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1)
+    return Rule(centres, size / size.sum(), factors)
 
 
 def bic(x: np.ndarray, rule: Rule) -> float:
