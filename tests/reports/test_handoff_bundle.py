@@ -23,7 +23,9 @@ from workbench.reports import tables
 from workbench.reports.handoff.bundle import create
 from workbench.reports.handoff.sealed import Tampered, seal, unpacked, unseal
 from workbench.reports.handoff.verify import verify
-from workbench.reports.render import run
+from workbench.reports.periods import parse
+from workbench.reports.plans import load_plan
+from workbench.reports.render import run, run_slots
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 0  # 1: of the draw\nregion: str = "北京"  # name: of the region'
@@ -385,6 +387,25 @@ def test_only_what_would_be_made_here_is_handed_over(tmp_path):
     with pytest.raises(WorkbenchError, match=r"another notebook.* Run: workbench run cheap --force"):
         create(["cheap"], root=root)
     assert not (root / "dist").exists()
+
+
+def test_a_plan_s_report_verifies(tmp_path):
+    """With a smallest cell of its own, which hides a row more, without a sheet, and with a value of two words."""
+    root = project(tmp_path / "p", SETUP, SAY, TABLE)
+    (root / "reports/plans").mkdir(parents=True)
+    plan = 'period = "month"\nminimum_cell = 40\nformats = ["pdf"]\n[[study]]\nname = "cheap"\n'
+    plan += 'parameters = {region = "广 \\"东\\""}'
+    (root / "reports/plans/monthly.toml").write_text(plan, "utf-8")
+    period = parse("2026-06")
+    slots = load_plan("monthly", root).slots(period, root)
+    assert [s.status for s in run_slots(slots, root=root, progress=False).slots] == ["done"]
+    bundle = create([f"cheap/{slots[0].name}"], root=root).path
+    found = verify(bundle)
+    assert (found.code, len(found.reports)) == (0, 1), found.headline
+    assert not [name for name in unseal(bundle.read_bytes()) if name.endswith(("xlsx", "pdf"))]
+    (root / "requirements.lock").write_text("other==1")
+    with pytest.raises(WorkbenchError, match=r"Run: workbench run --plan monthly --period 2026-06 --force"):
+        create([f"cheap/{slots[0].name}"], root=root)
 
 
 def test_the_sample_operator_travels_as_its_recipe(operator, tmp_path):

@@ -86,6 +86,11 @@ def _states(root):
         return [row["state"] for row in ledger.rows()]
 
 
+def _done(root):
+    with Ledger(root) as ledger:
+        return sum(h["state"] == "done" for h in ledger.history())
+
+
 def _stop(process):
     process.send_signal(signal.SIGTERM)
     return process.communicate(timeout=60)[1]
@@ -185,12 +190,11 @@ def test_kills_of_schedulers_and_ticks_lose_nothing(root, seed):
             time.sleep(rng.uniform(0, 2))
         process.kill()
         process.communicate()
-        if not _at_work(root) and set(_states(root)) == {"done"}:
+        if not _at_work(root) and _done(root) == SLOTS * versions:
             (root / "requirements.lock").write_text(f"# {versions}")
             versions += 1
     process = _scheduler(root)
-    with Ledger(root) as ledger:
-        _until(lambda: len([h for h in ledger.history() if h["state"] == "done"]) >= SLOTS * versions, 200)
+    _until(lambda: _done(root) >= SLOTS * versions, 200)
     _stop(process)
     print(f"seed {seed}: {lost} kills, {versions} versions of {SLOTS} slots")
     _held(root, versions)

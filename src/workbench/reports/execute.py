@@ -405,6 +405,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "plan": job.plan,
         "attempt": job.attempt,
         "minimum_cell": job.minimum_cell,
+        "formats": list(job.formats),
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),

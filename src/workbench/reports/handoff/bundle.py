@@ -18,10 +18,19 @@ import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
-from workbench.reports.slots import PACKAGE, Slot, find_slots, find_studies, read_manifest
+from workbench.reports.slots import (
+    FORMATS,
+    MINIMUM_CELL,
+    PACKAGE,
+    Slot,
+    find_studies,
+    make_slot,
+    read_manifest,
+    shared_fingerprint,
+)
 
 FORMAT = 1
-REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json", "tables.xlsx")
+REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json")
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
     manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
     sources = sorted({str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version})
-    files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p in chosen for n in REPORT}
+    given = {place: [*REPORT, *["tables.xlsx"] * ("xlsx" in slot.formats)] for place, slot in chosen.items()}
+    files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p, names in given.items() for n in names}
     files |= _inputs(chosen.values(), sources, root) | program()
     if wrong := [name for name in files if not is_safe(name)]:
         raise WorkbenchError(f"the file name {wrong[0]!r} does not exist on every system. Rename it.")
@@ -57,7 +67,7 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
         "finished": max(m["finished"] for m in manifests.values()),
         "minimum": minimum,
         "slots": [
-            {"name": name, "study": slot.study.name, "changed": _changed(slot)}
+            {"name": name, "study": slot.study.name, "changed": _changed(slot), "minimum_cell": slot.minimum_cell}
             | {key: manifest[key] for key in ("headline", "finished")}
             for (name, manifest), slot in zip(manifests.items(), chosen.values(), strict=True)
         ],
@@ -141,12 +151,19 @@ def _slot(place: Path, root: Path) -> Slot:
     """Give the slot of a published report, if that is what would be made here and now."""
     manifest = read_manifest(place)
     values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
-    slot = find_slots([place.parent.name], values, root)[0]
+    made_as = {
+        "minimum_cell": manifest.get("minimum_cell", MINIMUM_CELL),
+        "formats": tuple(manifest.get("formats", FORMATS)),
+    }
+    slot = make_slot(find_studies(root)[place.parent.name], values, root, shared_fingerprint(root), **made_as)
     made = manifest.get("versions", {})
     now = environment(made)["packages"] | {"python": platform.python_version()}
     current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
     if not current or any(now.get(name, v) != v for name, v in made.items()):
-        command = " ".join(["workbench run", slot.study.name, *(f"-p {k}={v}" for k, v in _changed(slot).items())])
+        plan, period = (manifest.get(key) for key in ("plan", "period"))
+        values = [f"--plan {plan}", *[f"--period {period}"] * bool(period)] if plan else [slot.study.name]
+        values += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
+        command = " ".join(["workbench run", *values])
         raise WorkbenchError(
             f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
             f"program, lock or library than are here now. Run: {command} --force"

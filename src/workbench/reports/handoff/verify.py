@@ -19,7 +19,7 @@ from workbench.project import project_root
 from workbench.reports.compare import Comparison, compare, read_report
 from workbench.reports.handoff import bundle
 from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
-from workbench.reports.slots import read_manifest
+from workbench.reports.slots import MINIMUM_CELL, read_manifest
 
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys
@@ -79,7 +79,10 @@ def verify(
         reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
         return Verification(3, f"tampered: {error}", digest)
-    except (WorkbenchError, OSError) as error:
+    except OSError as error:
+        why = f"{error.filename or file}: {error.strerror or error}"
+        return Verification(2, f"could not run: {why}", digest, differing, notes)
+    except WorkbenchError as error:
         return Verification(2, f"could not run: {error}", digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
@@ -152,13 +155,25 @@ def _run_again(
             call("data", "ingest", source, "--raw", str(_raw(source, recipe, root, data, call)))
         groups: dict[str, list[Mapping[str, Any]]] = {}
         for slot in facts["slots"]:
-            groups.setdefault(json.dumps(slot["changed"], sort_keys=True), []).append(slot)
-        for group in groups.values():
+            alike = {"minimum_cell": MINIMUM_CELL} | {k: slot[k] for k in ("changed", "minimum_cell") if k in slot}
+            groups.setdefault(json.dumps(alike, sort_keys=True), []).append(slot)
+        for alike, group in groups.items():
             studies = [slot["study"] for slot in group]
             progress(f"running {', '.join(studies)}")
-            given = [part for k, v in group[0]["changed"].items() for part in ("-p", f"{k}={v}")]
-            call("run", *studies, *given, *options, good=(0, 1))
+            call("run", *_asked(studies, root, **json.loads(alike)), *options, good=(0, 1))
         return {slot["name"]: _compared(slot["name"], root) for slot in facts["slots"]}
+
+
+def _asked(studies: list[str], root: Path, changed: Mapping[str, Any], minimum_cell: int) -> list[str]:
+    """Give what asks for the reports: names and parameters, or a plan, which alone can set another smallest cell."""
+    if minimum_cell == MINIMUM_CELL:
+        return [*studies, *(part for k, v in changed.items() for part in ("-p", f"{k}={v}"))]
+    values = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in changed.items()]
+    lines = [line for study in studies for line in ("[[study]]", f'name = "{study}"', "[study.parameters]", *values)]
+    (root / "reports" / "plans").mkdir(parents=True, exist_ok=True)
+    plan = "\n".join([f"minimum_cell = {minimum_cell}", *lines])
+    (root / "reports" / "plans" / "verification.toml").write_text(plan, encoding="utf-8")
+    return ["--plan", "verification"]
 
 
 def _caller(root: Path) -> Callable[..., None]:
