@@ -15,7 +15,7 @@ from scipy.stats import theilslopes
 from sqlglot import exp
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.warehouse import features, schema
+from workbench.warehouse import features, open_warehouse, schema
 from workbench.warehouse.features import customer_features, feature_dictionary, feature_file, features_sql
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -309,6 +309,17 @@ def test_chosen_files_alone(by_customer):
     frame = customer_features(Tables(CUSTOMERS), AS_OF, tables=["frequency_trend"]).set_index("customer_id")
     assert list(frame)[-2:] == ["frequency_trend", "frequency_state"] and "frequency" not in frame
     pd.testing.assert_frame_equal(frame, by_customer[list(frame)])
+
+
+def test_a_province_is_a_part_of_all(operator):
+    """On the sample operator: what is asked of one province is what all hold of it, by every file."""
+    warehouse = open_warehouse("sample", root=operator)
+    every = customer_features(warehouse, "2026-04-01")
+    for province in ("西藏", "广东"):
+        theirs = every[every["province"] == province].reset_index(drop=True)
+        pd.testing.assert_frame_equal(customer_features(warehouse, "2026-04-01", province=province), theirs)
+    with pytest.raises(WorkbenchError, match="no province '广冬' in the customers"):
+        customer_features(warehouse, "2026-04-01", province="广冬")
 
 
 @pytest.mark.parametrize("as_of", ["2026-07-01", AS_OF, pd.Timestamp("2026-07-01")])

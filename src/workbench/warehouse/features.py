@@ -90,13 +90,15 @@ def customer_features(
     names = _chosen(tables)
     _require_coverage(warehouse, day, names)
     tables_there = warehouse.query("SELECT table_name FROM information_schema.tables")["table_name"]
-    frame = warehouse.query(features_sql(names, stored=set(STORED) & set(tables_there)), {"as_of": day})
+    where = {"province": province} if province else {}
+    sql = features_sql(names, stored=set(STORED) & set(tables_there), province=bool(province))
+    frame = warehouse.query(sql, {"as_of": day, **where})
     if frame.empty:
-        raise CannotAnswer(f"no customer is active on {day}: nobody joined before it and still had a line.")
-    if province:
-        if province not in set(frame["province"]):
-            raise unknown("province", province, sorted(frame["province"].unique()), "the customers")
-        frame = frame[frame["province"] == province].reset_index(drop=True)
+        known = warehouse.query("SELECT DISTINCT province FROM customer ORDER BY province")["province"].tolist()
+        if province and province not in known:
+            raise unknown("province", province, [name for name in known if name], "the customers")
+        place = f" in {province}" if province else ""
+        raise CannotAnswer(f"no customer is active{place} on {day}: nobody joined before it and still had a line.")
     return frame.astype({column: "str" for column in frame if frame[column].dtype == object})
 
 
@@ -123,15 +125,17 @@ def feature_file(name: str) -> str:
     return _read(name)
 
 
-def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str] = ()) -> str:
+def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str] = (), province: bool = False) -> str:
     """Compose the feature files into one query with the named parameter ``$as_of``, sorted by customer_id.
 
     Each file becomes a common table expression of its name, so that what several of them read is computed once; but
-    for the partials `stored` as tables, which are read.
+    for the partials `stored` as tables, which are read. With `province` the query is of the customers of ``$province``
+    alone; what is known of the months stays that of all.
     """
     names = _chosen(tables)
     needed = [name for name in _with_what_they_read(names, stored) if name not in stored]
-    ctes = ",\n".join(f"{name} AS MATERIALIZED (\n{_body(name)})" for name in needed)
+    theirs = ["customer AS MATERIALIZED (\nSELECT * FROM customer WHERE province = $province\n)"] * province
+    ctes = ",\n".join([*theirs, *(f"{name} AS MATERIALIZED (\n{_body(name)})" for name in needed)])
     columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in _described(name))
     joins = "".join(f"\nLEFT JOIN {name} ON {name}.customer_id = life.customer_id" for name in names if name != "life")
     return f"WITH {ctes}\nSELECT\n    {columns}\nFROM life{joins}\nORDER BY life.customer_id"
