@@ -62,14 +62,15 @@ class LifetimeValue(Result):
     extrapolate: Literal["sbg"] | None
     set_aside: dict[str, int]
     level: float
+    currency: str = "yuan"
 
     def headline(self) -> str:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
         text = (
-            f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} ({row['low']:,.0f} to "
-            f"{row['high']:,.0f}) over {self.horizon} months at {self.discount:.1%} a year, {row['per_contract']:,.2f} "
-            f"each; they run for {row['months']:.1f} of them."
+            f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} {self.currency} "
+            f"({row['low']:,.0f} to {row['high']:,.0f}) over {self.horizon} months at {self.discount:.1%} a year, "
+            f"{row['per_contract']:,.2f} each; they run for {row['months']:.1f} of them."
         )
         if self.uncounted >= 0.001:
             how = "carried on by sBG" if self.extrapolate else "counted as nothing: the value is at least this"
@@ -87,7 +88,9 @@ class LifetimeValue(Result):
         row = self.table.iloc[0]
         each = row[["value", "low", "high"]].to_numpy(dtype=float)
         for name, part in (("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])):
-            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), "currency", float(part[1]), float(part[2]))
+            yield Quantity(
+                f"{name}[months={self.horizon}]", float(part[0]), self.currency, float(part[1]), float(part[2])
+            )
         stay = row[["months", "months_low", "months_high"]].astype(float)
         yield Quantity(f"months_to_come[months={self.horizon}]", stay.iloc[0], "months", *stay.iloc[1:])
 
@@ -104,7 +107,7 @@ class LifetimeValue(Result):
             ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
-        ax.set_ylabel(f"value of a contract over {self.horizon} months (currency)")
+        ax.set_ylabel(f"value of a contract over {self.horizon} months ({self.currency})")
         return ax
 
 
@@ -122,6 +125,7 @@ def lifetime_value(
     extrapolate: Literal["sbg"] | None = None,
     resamples: int = 400,
     level: float = 0.95,
+    currency: str = "yuan",
     rng: Rng = 0,
 ) -> LifetimeValue:
     """Estimate what the contracts that run today will bring until the horizon, given their tenure.
@@ -214,7 +218,7 @@ def lifetime_value(
     curve = pd.concat([w[3] for w in worths], ignore_index=True)
     uncounted = float(beyond[cell].mean())
     found.index = index[found.index]
-    return LifetimeValue(found, bands, curve, horizon, discount, uncounted, extrapolate, aside, level)
+    return LifetimeValue(found, bands, curve, horizon, discount, uncounted, extrapolate, aside, level, currency)
 
 
 def _worth(part, tenure, factor, extrapolate, resamples, draw):

@@ -44,6 +44,7 @@ class GammaGamma(Result):
     mean: tuple[float, float, float]
     correlation: float
     set_aside: dict[str, int]
+    currency: str = "yuan"
 
     @property
     def params(self) -> pd.DataFrame:
@@ -54,7 +55,7 @@ class GammaGamma(Result):
         """Say what a purchase brings, and whether amount and frequency are as independent as the model has them."""
         mean, low, high = self.mean
         return (
-            f"A purchase brings {mean:.2f} ({low:.2f} to {high:.2f}) on average over customers, from "
+            f"A purchase brings {mean:.2f} {self.currency} ({low:.2f} to {high:.2f}) on average over customers, from "
             f"{(self.customers['repeats'] > 0).sum():,} who bought again; rank correlation of amount and frequency "
             f"{self.correlation:.2f}, taken as none."
         )
@@ -65,7 +66,7 @@ class GammaGamma(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """The expected amount a purchase."""
-        yield Quantity("amount_per_purchase", self.mean[0], "currency", *self.mean[1:], rtol=1e-4)
+        yield Quantity("amount_per_purchase", self.mean[0], self.currency, *self.mean[1:], rtol=1e-4)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw expected against past mean amount: the fewer the purchases, the more it is pulled to the mean."""
@@ -75,13 +76,20 @@ class GammaGamma(Result):
         rows = self.customers[self.customers["repeats"] > 0]
         ax.scatter(rows["mean_amount"], rows["expected"], s=4 + 2 * np.minimum(rows["repeats"], 20), alpha=0.4)
         ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
-        ax.set_xlabel("mean amount a repeat purchase so far (currency)")
-        ax.set_ylabel("expected amount a purchase (currency)")
+        ax.set_xlabel("mean amount a repeat purchase so far ({self.currency})")
+        ax.set_ylabel("expected amount a purchase ({self.currency})")
         return ax
 
 
 def fit_gamma_gamma(
-    purchases: pd.DataFrame, *, customer: str, when: str, amount: str, until: object, level: float = 0.95
+    purchases: pd.DataFrame,
+    *,
+    customer: str,
+    when: str,
+    amount: str,
+    until: object,
+    level: float = 0.95,
+    currency: str = "yuan",
 ) -> GammaGamma:
     """Fit how the amount a purchase varies within and between customers.
 
@@ -147,4 +155,4 @@ def fit_gamma_gamma(
     table = pd.DataFrame({customer: known.ids, "repeats": known.x, "mean_amount": known.mean_amount})
     table[["expected", "low", "high"]] = ends[:, :-1].T
     related = float(spearmanr(x, z).statistic) if np.ptp(x) and np.ptp(z) else np.nan
-    return GammaGamma(fit, table, tuple(ends[:, -1].tolist()), related, known.set_aside)
+    return GammaGamma(fit, table, tuple(ends[:, -1].tolist()), related, known.set_aside, currency)

@@ -99,7 +99,10 @@ class KeyAccounts(Result):
             ax.annotate(f"{r.accounts:,}\n{r.value_share:.0%}", at, ha="center", va="center", color=color)
         ax.set_xticks(range(grid.shape[1]), grid.columns)
         ax.set_yticks(range(grid.shape[0]), grid.index)
-        ax.set_xlabel(f"accounts and their share of {self.value.replace('_', ' ')}")
+        ax.grid(False)
+        ax.tick_params(length=0)
+        ax.set_ylabel("grade: letter")
+        ax.set_xlabel(f"grade: digit; in the cells accounts and their share of {self.value.replace('_', ' ')}")
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

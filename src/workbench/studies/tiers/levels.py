@@ -91,6 +91,7 @@ class Tiers(Result):
     unchecked: tuple[str, ...]
     rules: TierRules
     value: str
+    currency: str = "yuan"
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -100,7 +101,7 @@ class Tiers(Result):
     def headline(self) -> str:
         """Say size, threshold and value of the tiers above the last, what the rules avoid, and who is out."""
         upper, (share, low, high) = self.ranked.iloc[:-1], self.avoided
-        parts = [f"{t.tier} from {t.from_value:,.2f} ({t.customers:,})" for t in upper.itertuples()]
+        parts = [f"{t.tier} from {t.from_value:,.2f} {self.currency} ({t.customers:,})" for t in upper.itertuples()]
         text = (
             f"{upper.customers.sum():,} of {self.ranked.customers.sum():,} customers stand above "
             f"{self.rules.names[-1]} and bring {upper.value_share.sum():.1%} of {self.value.replace('_', ' ')}: "
@@ -142,12 +143,12 @@ class Tiers(Result):
 
 def tiers(
     values: pd.DataFrame, *, customer: str, value: str, period: str | None = None,
-    rules: TierRules | None = None, flags: pd.DataFrame | None = None,
+    rules: TierRules | None = None, flags: pd.DataFrame | None = None, currency: str = "yuan",
 ) -> Tiers:  # fmt: skip
     """Put customers into tiers by value, through their history of periods where there is one.
 
     `values` has one row a customer and `period` (sortable, none without a row), or a customer if no period is named;
-    `value` is in currency a month. Who has no row is no customer then; who comes back is new. `rules`: `tier_rules()`
+    `value` is in `currency` a month. Who has no row is no customer then; who comes back is new. `rules`: `tier_rules()`
     if None; customers of equal value share a tier, so the sizes can differ from the shares. `flags` has one row a
     customer with the columns that the exclusions name, as of today (`values` where there are no periods).
 
@@ -195,7 +196,8 @@ def tiers(
         pd.DataFrame({"period": periods[first + 1 :], **counts}), _avoided(*(m.sum(1) for m in moves)),
         (_undone(history, moves[0]), _undone(alone, moves[1])),
         {reason: sum(reason in r.split("; ") for r in excluded_for) for reason in reasons}, unchecked,
-        replace(rules, share=(), enter=tuple(enter.tolist()), keep=tuple((stay / enter).round(9).tolist())), value,
+        replace(rules, share=(), enter=tuple(enter.tolist()), keep=tuple((stay / enter).round(9).tolist())),
+        value, currency,
     )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ class CostToServe(Result):
     assumed: float
     outside: int
     level: float
+    currency: str = "yuan"
 
     def headline(self) -> str:
         """Say what share of the margin service takes at the top and at the end, and what that rests on."""
@@ -98,13 +99,14 @@ class CostToServe(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Cost and net of a customer of each tier, and what share of the margin the cost takes."""
         for r in self.table[~self.table["measure"].isin(["revenue", "margin"])].itertuples():
-            unit = "share" if r.measure == "cost_share" else "currency"
+            unit = "share" if r.measure == "cost_share" else self.currency
             yield Quantity(f"service_{r.measure}[tier={r.tier}]", float(r.estimate), unit, float(r.low), float(r.high))
 
 
 def cost_to_serve(
     customers: pd.DataFrame, *, customer: str, tier: str, revenue: str, margin: str | float, order: Sequence[str],
-    costs: pd.DataFrame | None = None, level: float = 0.95, resamples: int = 1_000, rng: Rng = 0,
+    costs: pd.DataFrame | None = None, level: float = 0.95, resamples: int = 1_000,
+    currency: str = "yuan", rng: Rng = 0,
 ) -> CostToServe:  # fmt: skip
     """Set what serving each tier costs beside what it brings.
 
@@ -134,7 +136,7 @@ def cost_to_serve(
     share = each[inside].sum(axis=0) / (each[inside].sum() or 1)
     assumed = float(share[costs["assumption"].to_numpy()].sum())
     table = pd.concat(rows, ignore_index=True)
-    return CostToServe(table, costs.assign(share=share), assumed, int((~inside).sum()), level)
+    return CostToServe(table, costs.assign(share=share), assumed, int((~inside).sum()), level, currency)
 
 
 def _ratios(top: np.ndarray, bottom: np.ndarray, level: float, resamples: int, rng: Rng) -> tuple[np.ndarray, ...]:

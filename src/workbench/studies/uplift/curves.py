@@ -108,7 +108,7 @@ class UpliftCurve(Result):
         ax.plot([0, 100], [0, end], color="0.5", linestyle="--", linewidth=1)
         middle = int((points["share"] - 0.45).abs().argmin())
         best_first = share.iloc[middle], self.scale * points["gain"].iloc[middle]
-        ax.annotate("best first", best_first, (-6, 6), textcoords="offset points", ha="right", color=line.get_color())
+        ax.annotate("best first", best_first, (-8, 12), textcoords="offset points", ha="right", color=line.get_color())
         ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
         ax.set_xlim(0, 100)
         ax.set_xlabel("share of the list contacted (%)")

@@ -128,7 +128,8 @@ class Targeting(Result):
         ax.plot(*at, "o", color=line.get_color())
         text = f"best {self.best_share:.0%}\n(may be {self.best_share_low:.0%} to {self.best_share_high:.0%})"
         side = "right" if self.best_share > 0.5 else "left"
-        ax.annotate(text, at, (0, -10), textcoords="offset points", ha=side, va="top")
+        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
+        ax.annotate(text, at, (0, -10), textcoords="offset points", ha=side, va="top", bbox=plate)
         return ax
 
 

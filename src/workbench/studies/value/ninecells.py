@@ -46,6 +46,7 @@ class ValueGrid(Result):
     table: pd.DataFrame
     cuts: dict[str, tuple[float, float]]
     sure: float
+    currency: str = "yuan"
 
     def headline(self) -> str:
         """Say how many sit firmly in their cell, and what those high in both bring."""
@@ -87,7 +88,7 @@ class ValueGrid(Result):
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
             axis.set_ticks(range(3), [f"low\n< {low:,.1f}", "middle", f"high\n≥ {high:,.1f}"])
-            axis.set_label_text(f"{name} value (currency a year)")
+            axis.set_label_text(f"{name} value ({self.currency} a year)")
         ax.tick_params(length=0)
         ax.grid(False)
         return ax
@@ -143,7 +144,9 @@ def value_grid(
         names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True)
     ).rename(columns={"current": "current_level", "potential": "potential_level"})  # fmt: skip
     cut = {name: tuple(map(float, c)) for name, c in zip(("current", "potential"), cuts, strict=True)}
-    return ValueGrid(found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, sure)
+    return ValueGrid(
+        found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, sure, potential.currency
+    )
 
 
 def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str) -> np.ndarray:

@@ -55,6 +55,7 @@ class Potential(Result):
     set_aside: dict[str, int]
     window: int
     level: float
+    currency: str = "yuan"
 
     def headline(self) -> str:
         """Say the potential, where it comes from, and how many propensities rest on a model."""
@@ -63,9 +64,9 @@ class Potential(Result):
         shut = "{:.1%} ({:.1%} to {:.1%})".format(*self.closing)
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
-            f"{len(self.customers):,} customers bring {now:,.0f} a year, potential is {total:,.0f} ({low:,.0f} to "
-            f"{high:,.0f}) more, {cross / max(total, 1e-9):.0%} of it from services they lack. Those below their "
-            f"peers closed {shut} of the gap in {self.window} months. "
+            f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
+            f"({low:,.0f} to {high:,.0f}) more, {cross / max(total, 1e-9):.0%} of it from services they "
+            f"lack. Those below their peers closed {shut} of the gap in {self.window} months. "
             f"{learned} of {len(self.services)} propensities rest on a model, the others on rates."
         )
 
@@ -75,15 +76,15 @@ class Potential(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Potential of all, the gap's closing, and the margin to expect by service."""
-        for name, unit, row in (("potential", "currency", self.total), ("gap_closed", "share", self.closing)):
+        for name, unit, row in (("potential", self.currency, self.total), ("gap_closed", "share", self.closing)):
             yield Quantity(name, row[0], unit, *row[1:])
         for row in self.services.itertuples():
-            yield Quantity(f"cross_sell[service={row.service}]", row.value, "currency", row.low, row.high)
+            yield Quantity(f"cross_sell[service={row.service}]", row.value, self.currency, row.low, row.high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the margin that each service is expected to bring, with its interval."""
         rows = self.services.rename(columns={"value": "estimate"}).sort_values("estimate", ascending=False)
-        label = f"expected margin of take-ups within {self.window} months (currency, first year)"
+        label = f"expected margin of take-ups within {self.window} months ({self.currency}, first year)"
         return dot_and_interval(rows["service"], rows, ax, label=label, digits=",.0f")
 
 
@@ -102,6 +103,7 @@ def potential_value(
     window: int = 6,
     resamples: int = 200,
     level: float = 0.95,
+    currency: str = "yuan",
     rng: Rng = 0,
 ) -> Potential:
     """Value customers by what they bring, and by what customers like them went on to bring.
@@ -112,8 +114,8 @@ def potential_value(
         One row a customer, today and a window ago: `months`, `features`, `peers`, held_X (true or false) a service X.
         `past` tells by took_X who took X up within the window; all else in it was known before.
     services : DataFrame
-        service, margin (currency a month), months (expected of a first year), months_se (optional); where the first of
-        `peers` stands there too, one row a service and value of it.
+        service, margin (`currency` a month), months (expected of a first year), months_se (optional); where the first
+        of `peers` stands there too, one row a service and value of it.
     months : sequence of str
         Columns with the margin of each of the last months, oldest first; missing before a customer joined.
     features : sequence of str
@@ -185,7 +187,7 @@ def potential_value(
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
         "current below 0": int((current < 0).sum()),
     }
-    return Potential(found, table, closed, total, chance, gain, draws, aside, window, level)
+    return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
 
 
 def _ready(table: pd.DataFrame, name: str, columns: list[str], months: Sequence[str]) -> pd.DataFrame:
