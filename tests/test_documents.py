@@ -1,5 +1,6 @@
 """What is written holds: commands run, links lead somewhere, notebooks are thin and in order."""
 
+import ast
 import json
 import re
 import shlex
@@ -16,6 +17,7 @@ from workbench.reports.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
+SAYS = {"Markdown", "answer", "record", "show_figure", "show_list", "show_table", "use_theme"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
 
@@ -59,6 +61,10 @@ def test_notebooks_are_thin_and_in_order(notebook):
     code = [c for c in cells if c["cell_type"] == "code"]
     looping = r"^\s*((def|class) |(for|while) .*:$)"
     assert not any(re.search(looping, "".join(c["source"]), re.M) for c in code)
+    for tree in (ast.parse("".join(c["source"])).body for c in code):
+        if isinstance(tree[-1], ast.Expr):  # what such a cell shows is said, not a value that was left over
+            called = {n.func.id for n in ast.walk(tree[-1]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+            assert called & SAYS, ast.unparse(tree[-1])
     pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(pinned) == 1 and pinned[0]["outputs"]
     assert all(not c["outputs"] for c in code if c not in pinned)

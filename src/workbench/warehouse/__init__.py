@@ -10,6 +10,7 @@ from workbench.warehouse.aftermath import (
 )
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.connect import Warehouse, open_warehouse
+from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.ingest import ingest
@@ -28,6 +29,7 @@ __all__ = [
     "campaign_arms",
     "campaign_windows",
     "closed_campaigns",
+    "contract_margins",
     "customer_features",
     "exposures",
     "feature_dictionary",

@@ -1,0 +1,76 @@
+"""Margins of lines, by hand on four customers and against the sample operator's bills."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.warehouse import contract_margins, open_warehouse
+
+
+def _days(*texts):
+    return pd.to_datetime(pd.Series(texts))
+
+
+LINES = pd.DataFrame(
+    {
+        "subscription_id": ["1", "2", "3", "4", "5", "6"],
+        "customer_id": ["old", "two", "two", "new", "fresh", "late"],
+        "service": ["mobile", "mobile", "fixed", "mobile", "mobile", "mobile"],
+        "activated_on": _days("2020-01-01", "2020-01-01", "2020-01-01", "2026-06-01", "2026-06-21", "2026-07-02"),
+        "ended_on": _days(None, None, "2026-04-30", None, None, None),
+    }
+)
+BILLS = pd.DataFrame(
+    [
+        ("old", "2026-03-01", "2026-03-31", 999.0),
+        *(("old", f"2026-0{m}-01", f"2026-0{m}-28", 91.0) for m in (4, 5, 6)),
+        ("two", "2026-04-01", "2026-04-30", 121.0),
+        ("new", "2026-06-01", "2026-06-30", 90.0),
+        ("fresh", "2026-06-01", "2026-06-30", 500.0),
+        ("old", "2026-07-01", "2026-07-31", 999.0),
+    ],
+    columns=["customer_id", "month", "issued_on", "amount"],
+).astype({"month": "datetime64[ns]", "issued_on": "datetime64[ns]"})
+
+
+class Tables(SimpleNamespace):
+    """The two tables that are read."""
+
+    def table(self, name, columns=None, *, province=""):
+        """Give one of them."""
+        return {"subscription": LINES, "bill": BILLS}[name]
+
+
+def test_margins_by_hand():
+    """91 days: all of old; two and its ended line share 121 days; new has 30; fresh too few: the mean of mobile."""
+    found = contract_margins(Tables(), "2026-07-01", margin=0.5).set_index("subscription_id")
+    assert found.index.tolist() == ["1", "2", "3", "4", "5"]
+    month = 91 / 3
+    own = [0.5 * 273 / 91 * month, 0.5 * 121 / 121 * month, 0.5 * 90 / 30 * month]
+    assert found.loc[["1", "2", "4"], "margin"].tolist() == pytest.approx(own)
+    assert found.loc["5", "margin"] == pytest.approx(sum(own) / 3)
+    assert pd.isna(found.loc["3", "margin"]) and found["running"].tolist() == [True, True, False, True, True]
+    assert contract_margins(Tables(), "2026-04-30").set_index("subscription_id").loc["3", "running"]
+
+
+def test_what_cannot_be_told_is_refused():
+    """A margin of 45 is no share; without bills nothing is told."""
+    with pytest.raises(WorkbenchError, match="margin=45 is a share"):
+        contract_margins(Tables(), "2026-07-01", margin=45)
+    with pytest.raises(CannotAnswer, match="no bill of the 3 months before"):
+        contract_margins(Tables(), "2025-07-01")
+
+
+def test_newcomers_bring_what_they_are_billed(operator):
+    """On the sample operator newcomers with one line bring about what they are billed for their first full month."""
+    warehouse = open_warehouse("sample", root=operator)
+    found = contract_margins(warehouse, "2026-04-01")
+    new = found[found["running"] & (found["activated_on"] >= "2026-01-01") & (found["activated_on"] < "2026-03-01")]
+    only = ~new["customer_id"].isin(found.loc[found["activated_on"] < "2026-01-01", "customer_id"])
+    alone = new[only & ~new["customer_id"].duplicated(keep=False)]
+    bills = warehouse.table("bill")
+    march = bills[bills["month"] == "2026-03-01"].groupby("customer_id")["amount"].sum()
+    full = alone["customer_id"].map(march).fillna(0).mean()
+    assert len(alone) > 300 and 0.85 < alone["margin"].mean() / full < 1.15
