@@ -96,10 +96,13 @@ class OperatorRanks(Result):
         shares = self.table.filter(like="probability_").to_numpy()
         left = np.zeros(len(self.table))
         for rank, share in enumerate(shares.T):
+            ink = "white" if rank == 0 else "black"
             ax.barh(places, share, left=left, color="C0", alpha=1 - 0.85 * rank / max(shares.shape[1] - 1, 1))
             for place, start, width in zip(places, left, share, strict=True):
                 if width > 0.08:
-                    ax.annotate(f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=8)
+                    ax.annotate(
+                        f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=8, color=ink
+                    )
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
