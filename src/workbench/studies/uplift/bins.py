@@ -46,6 +46,20 @@ class ScoreBins:
         found += cubes(inside[:, -1:] - inside, -everybody, average * everybody)
         return found[1] - found[0]
 
+    def third_of_area(self, weight: np.ndarray, whole: float) -> float:
+        """Third moment of the error of the sum of `weight` x effect down to each bin less `whole` x that on all."""
+        inside = np.cumsum(self.powers, axis=1)
+        count, total = inside[..., 0], inside[..., 1]
+
+        def below(part: np.ndarray) -> np.ndarray:
+            return np.cumsum(part[:, ::-1], axis=1)[:, ::-1]  # a member counts in the prefixes from its bin on
+
+        slope = below(weight / count) - whole / count[:, -1:]
+        level = below(weight * total / count**2) - whole * total[:, -1:] / count[:, -1:] ** 2
+        weights = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
+        found = sum((w * self.powers[..., k]).sum(axis=1) for k, w in enumerate(weights))
+        return float(found[1] - found[0])
+
     def resampled(self, resamples: int, rng: Rng) -> np.ndarray:
         """Draw totals with independent weights of mean 1 and variance 1 for every member.
 

@@ -15,7 +15,7 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import prefixes, resampled_curves, score_bins, skewed_ends
+from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins, skewed_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,11 +187,13 @@ def uplift_curve(
     gain, drawn = np.append(0, _gain(listed)), resampled_curves(bins, _gain, resamples, rng)
     excess, errors = float(_excess(share, gain)), _excess(share, drawn)
     se = float(errors.std(ddof=1))
-    area, area_se = excess, se
+    area, area_low, area_high = excess, excess - z * se, excess + z * se
+    own = {"uplift": listed.share, "qini": listed.treated_share, "toc": np.ones(len(listed.share))}[kind]
     if kind != "uplift":
         gain, drawn = np.append(0, _CURVES[kind](listed)), resampled_curves(bins, _CURVES[kind], resamples, rng)
-        area, area_se = float(_area(kind, share, gain)), float(_area(kind, share, drawn).std(ddof=1))
-    own = {"uplift": listed.share, "qini": listed.treated_share, "toc": np.ones(len(listed.share))}[kind]
+        area, spread = _area(kind, share, gain), _area(kind, share, drawn).std(ddof=1)
+        reach = skewed_ends(spread, _area_third(kind, bins, share, own), z)
+        area, area_low, area_high = float(area), float(area - reach[0]), float(area + reach[1])
     third = np.append(0, bins.third(own, float(kind == "toc")))
     below, above = skewed_ends(drawn.std(axis=0, ddof=1), third, z)
     points = pd.DataFrame({"share": share, "gain": gain, "low": gain - below, "high": gain + above})
@@ -209,8 +211,8 @@ def uplift_curve(
         campaign=campaign,
         kind=kind,
         area=area,
-        area_low=area - z * area_se,
-        area_high=area + z * area_se,
+        area_low=area_low,
+        area_high=area_high,
     )
 
 
@@ -239,6 +241,16 @@ def _area(kind: Kind, share: np.ndarray, curve: np.ndarray) -> np.ndarray:
     if kind == "qini":
         return _excess(share, curve)
     return curve[..., 1] * share[1] + np.trapezoid(curve[..., 1:], share[1:], axis=-1)
+
+
+def _area_third(kind: Kind, bins: ScoreBins, share: np.ndarray, own: np.ndarray) -> float:
+    """Third moment of the error of `_area`: of its weight on the effect down to each bin."""
+    step = np.diff(share)
+    weight = (step + np.append(step[1:], 0)) / 2  # of the trapezoids, the curve being 0 at share 0
+    if kind == "toc":
+        weight[0] += step[0] / 2  # the effect of the first bin down to depth 0
+        return bins.third_of_area(weight, weight.sum())
+    return bins.third_of_area(weight * own, (weight * share[1:]).sum())
 
 
 @dataclass(frozen=True)
