@@ -93,7 +93,7 @@ def test_certainty_is_honest(valued):
 def test_coverage():
     """The intervals of all potential and of the cells' hold the truth in about 95 of 100 worlds; never far below."""
     inside, cells = [], []
-    for seed in range(40):
+    for seed in range(80):
         now, past, _, potential = world(seed)
         found = potential_value(now, past, SERVICES, **ASKED, rng=seed)
         grid = value_grid(found)
@@ -102,7 +102,8 @@ def test_coverage():
         true = place.assign(true=potential).groupby(["current", "potential"])["true"].agg(["sum", "size"])
         table = grid.table.set_index(["current", "potential"]).join(true).query("size >= 30")
         cells += table["sum"].between(table["potential_value_low"], table["potential_value_high"]).tolist()
-    assert np.mean(inside) >= 0.87 and np.mean(cells) >= 0.88, (np.mean(inside), np.mean(cells))
+    print(f"all {np.mean(inside):.3f} of {len(inside)}, cells {np.mean(cells):.3f} of {len(cells)}")
+    assert np.mean(inside) >= 0.88 and np.mean(cells) >= 0.9, (np.mean(inside), np.mean(cells))
 
 
 def test_row_order_does_not_matter(valued):

@@ -268,11 +268,15 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
     rows = np.flatnonzero(~np.isnan(older + closed))
     if not len(rows):
         return lambda weight: 0.0
-    gap = np.maximum(_quartiles(older[rows], group[rows])[group[rows, 0]] - older[rows], 0)
-    closed = closed[rows] * (gap > 0)
+    older, closed, group = older[rows], closed[rows], group[rows]
 
     def share(weight: np.ndarray) -> float:
-        total = weight[rows] @ gap
-        return float(np.clip(weight[rows] @ closed / total, 0, 1)) if total > 0 else 0.0
+        often = weight[rows].astype(int)
+        drawn = np.repeat(np.arange(len(rows)), often)
+        if not len(drawn):
+            return 0.0
+        gap = np.maximum(_quartiles(older[drawn], group[drawn])[group[drawn, 0]] - older[drawn], 0)
+        total = gap.sum()
+        return float(np.clip(closed[drawn] @ (gap > 0) / total, 0, 1)) if total > 0 else 0.0
 
     return share
