@@ -143,7 +143,7 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     """
     made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
     said = (
-        f"List “{made.name}” as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
+        f"List '{made.name}' as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
     )
     _display({"text/plain": said}, {"kind": "list", "name": made.name, "files": [file.name for file in made.files]})
 
