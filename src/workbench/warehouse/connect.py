@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import tempfile
@@ -283,6 +284,9 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
         con.close()
         raise
     return con
+
+
+atexit.register(_opened.cache_clear)
 
 
 def _months(place: Path) -> dict[str, list[str]]:
