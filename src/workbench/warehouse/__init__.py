@@ -17,7 +17,7 @@ from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
-from workbench.warehouse.usage import usage_profile
+from workbench.warehouse.usage import service_use, usage_profile
 
 __all__ = [
     "Account",
@@ -39,6 +39,7 @@ __all__ = [
     "province_panel",
     "read_key",
     "service_holdings",
+    "service_use",
     "servicing",
     "survey_outcomes",
     "usage_profile",

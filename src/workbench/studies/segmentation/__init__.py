@@ -3,7 +3,7 @@
 One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which named segment is
 that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we
 find the same groups again?). From month to month: the kept segmentation (`save_segments`), its `drift`, the `migration`
-between segments, and `early_warnings`.
+between segments, `early_warnings` and `silent_services`.
 """
 
 from workbench.studies.segmentation.clusters import Segments, fit_segments
@@ -14,7 +14,7 @@ from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, m
 from workbench.studies.segmentation.pictures import plot_profiles, plot_usage
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
 from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
-from workbench.studies.segmentation.warning import early_warnings
+from workbench.studies.segmentation.warning import early_warnings, silent_services
 
 __all__ = [
     "ENTERED",
@@ -41,4 +41,5 @@ __all__ = [
     "rfm",
     "save_segments",
     "score_rfm",
+    "silent_services",
 ]

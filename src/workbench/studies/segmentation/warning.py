@@ -50,6 +50,27 @@ def early_warnings(
     return table
 
 
+def silent_services(used: pd.DataFrame, *, customer: str = "customer_id", days: float = 30) -> pd.DataFrame:
+    """Count by service who has stopped using it while another goes on: the first sign of a second line elsewhere.
+
+    `used` has one row a service and customer: service, recency_days (missing: not used), as `service_use` gives. One
+    row a service: customers (who used it), silent (no use for more than `days`, but of another service since), share.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"service": ["call", "call", "data", "data"], "customer_id": ["a", "b", "a", "b"],
+    ...     "recency_days": [40, 1, 2, None]})
+    >>> silent_services(table)[["service", "customers", "silent"]].to_numpy().tolist()
+    [['call', 2, 1], ['data', 1, 0]]
+    """
+    require_columns(used, [customer, "service", "recency_days"], "used")
+    require_numbers(used, ["recency_days"], "used")
+    last = used.groupby(customer)["recency_days"].transform("min")
+    marked = used.assign(customers=used["recency_days"].notna(), silent=used["recency_days"].gt(days) & last.le(days))
+    table = marked.groupby("service", as_index=False)[["customers", "silent"]].sum()
+    return table.assign(share=table["silent"] / table["customers"])
+
+
 def _reason(state: str, trend: float, days: float) -> str:
     if state in ("silent", "lost"):
         return "no use on record" if pd.isna(days) else f"no use for {days:.0f} days"
