@@ -27,6 +27,7 @@ BILLS = pd.DataFrame(
         ("old", "2026-03-01", "2026-03-31", 999.0),
         *(("old", f"2026-0{m}-01", f"2026-0{m}-28", 91.0) for m in (4, 5, 6)),
         ("two", "2026-04-01", "2026-04-30", 121.0),
+        ("two", "2026-06-01", "2026-06-30", 0.0),
         ("new", "2026-06-01", "2026-06-30", 90.0),
         ("fresh", "2026-06-01", "2026-06-30", 500.0),
         ("old", "2026-07-01", "2026-07-31", 999.0),
@@ -53,6 +54,19 @@ def test_margins_by_hand():
     assert found.loc["5", "margin"] == pytest.approx(sum(own) / 3)
     assert pd.isna(found.loc["3", "margin"]) and found["running"].tolist() == [True, True, False, True, True]
     assert contract_margins(Tables(), "2026-04-30").set_index("subscription_id").loc["3", "running"]
+
+
+def test_a_month_not_billed_yet_is_no_month_without_pay(monkeypatch):
+    """Bills that come on the fifth: on 1 July June is unknown, for all, or for the one whose bill is late."""
+    late = BILLS.assign(issued_on=BILLS["month"] + pd.DateOffset(months=1, days=4))
+    monkeypatch.setitem(globals(), "BILLS", late)
+    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    assert found["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
+    mixed = late["issued_on"].where(late["customer_id"] == "old", late["month"])
+    monkeypatch.setitem(globals(), "BILLS", late.assign(issued_on=mixed))
+    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    assert found["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
+    assert found["4"] == pytest.approx(90 / 30 * 91 / 3)
 
 
 def test_what_cannot_be_told_is_refused():

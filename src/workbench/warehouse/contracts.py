@@ -17,9 +17,10 @@ def contract_margins(
 ) -> pd.DataFrame:
     """Give every line that began before a day, and the margin a month of those that run on it.
 
-    A customer's bills of the last `months` full months, issued before `as_of`, are shared among its lines by the days
-    that each ran in those months: who came in the last of them is not taken for one who paid nothing before. A line of
-    a customer with fewer than 30 such days gets the mean of its service.
+    A customer's bills of the last `months` full months are shared among its lines by the days that each ran in those
+    months: who came in the last of them is not taken for one who paid nothing before. The last month is the last of
+    which bills were issued before `as_of`, or the one before it for a customer whose own was not. A line of a customer
+    with fewer than 30 such days gets the mean of its service.
 
     Parameters
     ----------
@@ -48,20 +49,27 @@ def contract_margins(
     if not 0 <= margin <= 1 or months < 1:
         raise WorkbenchError(f"margin={margin} is a share from 0 to 1, months={months} a number from 1.")
     day = pd.Timestamp(as_of)
-    last = day.replace(day=1)
-    first = last - pd.DateOffset(months=months)
     lines = warehouse.table("subscription", province=province).query("activated_on < @day")
     lines = lines[["subscription_id", "customer_id", "service", "activated_on", "ended_on"]].reset_index(drop=True)
     running = lines["ended_on"].isna() | (lines["ended_on"] >= day)
     bills = warehouse.table("bill", ["customer_id", "month", "issued_on", "amount"], province=province)
-    bills = bills.query("month >= @first and month < @last and issued_on < @day")
-    if bills.empty or not running.any():
+    bills = bills[(bills["month"] < day.replace(day=1)) & (bills["issued_on"] < day)]
+    since = day - pd.DateOffset(months=months + 1)
+    if not (bills["month"] >= since).any() or not running.any():
         raise CannotAnswer(f"as of {day.date()} no line runs, or no bill of the {months} months before is known.")
-    until = (lines["ended_on"] + pd.Timedelta(days=1)).fillna(last).clip(upper=last)
-    ran = (until - lines["activated_on"].clip(lower=first)).dt.days.clip(lower=0)
+    newest = bills["month"].max()
+    behind = ~lines["customer_id"].isin(bills.loc[bills["month"] == newest, "customer_id"])
+    ends = {False: newest + pd.DateOffset(months=1), True: newest}
+    starts = {late: end - pd.DateOffset(months=months) for late, end in ends.items()}
+    end, start = behind.map(ends), behind.map(starts)
+    until = (lines["ended_on"] + pd.Timedelta(days=1)).fillna(end).clip(upper=end)
+    ran = (until - lines["activated_on"].clip(lower=start)).dt.days.clip(lower=0)
     days = ran.groupby(lines["customer_id"]).sum()
+    from_on = start.groupby(lines["customer_id"]).first()
+    length = (end - start).dt.days.groupby(lines["customer_id"]).first() / months
+    bills = bills[bills["month"] >= bills["customer_id"].map(from_on)]
     billed = bills.groupby("customer_id")["amount"].sum().reindex(days.index).fillna(0.0)
-    a_month = (billed / days * (last - first).days / months).where(days >= _FEWEST_DAYS)
+    a_month = (billed / days * length).where(days >= _FEWEST_DAYS)
     own = margin * lines["customer_id"].map(a_month).where(running)
     typical = own.groupby(lines["service"]).transform("mean").fillna(own.mean())
     return lines.assign(

@@ -94,9 +94,11 @@ def customer_features(
     sql = features_sql(names, stored=set(STORED) & set(tables_there), province=bool(province))
     frame = warehouse.query(sql, {"as_of": day, **where})
     if frame.empty:
-        known = warehouse.query("SELECT DISTINCT province FROM customer ORDER BY province")["province"].tolist()
+        known = warehouse.query("SELECT DISTINCT province FROM customer WHERE province IS NOT NULL ORDER BY 1")[
+            "province"
+        ].tolist()
         if province and province not in known:
-            raise unknown("province", province, [name for name in known if name], "the customers")
+            raise unknown("province", province, known, "the customers")
         place = f" in {province}" if province else ""
         raise CannotAnswer(f"no customer is active{place} on {day}: nobody joined before it and still had a line.")
     return frame.astype({column: "str" for column in frame if frame[column].dtype == object})
