@@ -7,6 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from workbench.errors import WorkbenchError
 from workbench.reports import notebook
@@ -103,3 +104,17 @@ def test_words_are_obligatory(missing, theme):
     words = {"name": "f", "caption": "c", "alt": "a"} | {missing: " "}
     with pytest.raises(WorkbenchError, match=f"a figure lacks its {missing}"):
         notebook.show_figure(ax, **words)
+
+
+def test_what_stands_outside_its_canvas_is_drawn_too(said, theme):
+    """A text beside the figure widens the picture, and none of it is cut off."""
+    sizes = []
+    for at in (0.5, 1.3):
+        _, ax = plt.subplots()
+        ax.figure.text(at, 0.5, "beside", color="red")
+        notebook.show_figure(ax, name="f", caption="c", alt="a")
+        picture = Image.open(io.BytesIO(base64.b64decode(said[-2][0]["image/png"]))).convert("RGB")
+        red = sum(count for count, (r, g, b) in picture.getcolors(2**20) if r > 200 > 120 > max(g, b))
+        sizes.append((picture.width, red))
+    assert sizes[1][0] > 1.2 * sizes[0][0]
+    assert sizes[1][1] == pytest.approx(sizes[0][1], rel=0.2) and sizes[0][1] > 50

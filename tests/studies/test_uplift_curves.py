@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.uplift import effect_groups, uplift_curve
+from workbench.studies.uplift.bins import score_bins
 
 HOW = {"score": "s", "outcome": "y", "treatment": "t"}
 
@@ -135,3 +136,21 @@ def test_refusals():
         uplift_curve(table, resamples=10, **HOW)
     with pytest.raises(CannotAnswer, match="fewer than 2 members"):
         effect_groups(table.iloc[:6], **HOW)
+
+
+def test_the_skewness_of_an_area_is_that_of_its_members():
+    """The third moment equals the sum of the cubes of what each member's weight would change, by differences."""
+    rng = np.random.default_rng(3)
+    score, treated, y = rng.permutation(60).astype(float), np.arange(60) % 2 == 0, rng.exponential(2, 60)
+    bins = score_bins(score, treated, y[:, None])
+    weight, depth = rng.random(len(bins.lowest)), np.searchsorted(-bins.lowest, -score)
+
+    def area(of: np.ndarray) -> float:
+        inside = [[(depth <= k) & (treated == arm) for k in range(len(weight))] for arm in (True, False)]
+        one, zero = ([np.average(y[rows], weights=of[rows]) for rows in arm] for arm in inside)
+        effect = np.subtract(one, zero)
+        return weight @ effect - 0.7 * effect[-1]
+
+    step = 1e-5 * np.eye(60)
+    influence = [(area(1 + one) - area(1 - one)) / 2e-5 for one in step]
+    assert bins.third_of_area(weight, 0.7) == pytest.approx(np.sum(np.power(influence, 3)), rel=1e-5)
