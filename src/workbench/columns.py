@@ -1,0 +1,475 @@
+"""The one reader of columns: what a DataFrame must be at a study's door.
+
+A number is a number whatever its dtype, a flag is 0/1 or a boolean, a day is an ISO day, a period sorts in time, and
+anything else is refused by name with what to do. The dtype of a column never decides its meaning in silence: what is
+left out is counted, what could be read in two ways is asked for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from workbench.errors import WorkbenchError, named, require_columns
+
+Missing = Literal["refuse", "keep"]
+
+FIRST_DAY = pd.Timestamp("1900-01-02")
+LAST_DAY = pd.Timestamp("2099-12-30")
+EPOCH = pd.Timestamp("1970-01-01")
+
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_PERIOD = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?|\d{4}-?Q[1-4]")
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)*|\.\d+)([eE][+-]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Columns read at a door.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The columns asked for, index as given: numbers and weights float64, flags bool, categories text (None where
+        missing), dates datetime64 without zone (NaT where missing).
+    set_aside : dict of str to int
+        Rows left out, by reason; reasons with no row do not appear.
+    """
+
+    table: pd.DataFrame
+    set_aside: dict[str, int]
+
+
+def take(
+    table: pd.DataFrame,
+    name: str,
+    *,
+    key: str | Sequence[str] | None = None,
+    numbers: Iterable[str] = (),
+    flags: Iterable[str] = (),
+    categories: Iterable[str] = (),
+    dates: Iterable[str] = (),
+    weight: str | None = None,
+    by: Iterable[str] = (),
+    missing: Literal["refuse", "keep", "set aside"] = "refuse",
+) -> Taken:
+    """Read the columns that a study needs, each by its declared meaning.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a unit.
+    name : str
+        What the table is called in messages.
+    key : str or sequence of str, optional
+        Columns that identify a row; repeated or missing keys are refused.
+    numbers, flags, categories, dates : iterable of str
+        Columns by meaning.
+    weight : str, optional
+        Column of finite weights, 0 or more, with a positive sum.
+    by : iterable of str
+        Columns that name a row's group; read as categories, never missing.
+    missing : {"refuse", "keep", "set aside"}
+        What happens to rows with a gap in `numbers`, `flags` or `dates`; a placeholder day is a gap.
+
+    Raises
+    ------
+    WorkbenchError
+        If the table is empty, a column is missing, stands twice or is not what it was declared to be.
+
+    Examples
+    --------
+    >>> bills = pd.DataFrame({"who": [1, 2, 3], "yuan": [5, None, 7], "on": ["2026-01-31", "2026-02-28", "1900-01-01"]})
+    >>> taken = take(bills, "bills", key="who", numbers=["yuan"], dates=["on"], missing="set aside")
+    >>> len(taken.table), taken.set_aside
+    (1, {"'yuan' missing": 1, "'on' a placeholder, not a day": 1})
+    """
+    keys = [key] if isinstance(key, str) else list(key or [])
+    numbers, flags, categories, dates, by = list(numbers), list(flags), list(categories), list(dates), list(by)
+    weights = [weight] if weight else []
+    asked = list(dict.fromkeys([*keys, *numbers, *flags, *categories, *dates, *weights, *by]))
+    require_table(table, asked, name)
+    if keys:
+        _require_key(table, keys, name)
+    keep: Missing = "refuse" if missing == "refuse" else "keep"
+    read: dict[str, object] = {column: table[column] for column in keys}
+    gaps: dict[str, np.ndarray] = {}
+    for column in numbers:
+        read[column] = number(table[column], column, missing=keep)
+        gaps[f"'{column}' missing"] = np.isnan(read[column])
+    for column in flags:
+        values = number(table[column], column, what="flag", missing=keep)
+        read[column] = _as_flags(values, column)
+        gaps[f"'{column}' missing"] = np.isnan(values)
+    for column in dates:
+        read[column], placeholder = days(table[column], column, missing=keep)
+        gaps[f"'{column}' missing"] = read[column].isna().to_numpy() & ~placeholder
+        gaps[f"'{column}' a placeholder, not a day"] = placeholder
+    for column in categories:
+        read[column] = category(table[column], column)
+    for column in by:
+        read[column] = category(table[column], column, missing="refuse")
+    if weight:
+        read[weight] = weights_of(table[weight], weight)
+    found = pd.DataFrame({column: np.asarray(values) for column, values in read.items()}, index=table.index)
+    if missing != "set aside":
+        return Taken(found, {})
+    kept, set_aside = np.ones(len(found), bool), {}
+    for reason, rows in gaps.items():
+        if (kept & rows).any():
+            set_aside[reason] = int((kept & rows).sum())
+            kept &= ~rows
+    return Taken(found[kept], set_aside)
+
+
+def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Refuse what is no table, is empty, lacks a column or has one of the columns twice.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise WorkbenchError(f"{name} is a {type(table).__name__}: give a DataFrame, one row a unit.")
+    columns = list(columns)
+    require_columns(table, columns, name)
+    twice = [c for c in columns if (table.columns == c).sum() > 1]
+    if twice:
+        raise WorkbenchError(
+            f"{name} has the column {named(twice[:1])} more than once: keep one, or rename the others."
+        )
+    if len(table) == 0:
+        raise WorkbenchError(f"{name} is empty: there is no row to read.")
+
+
+def _require_key(table: pd.DataFrame, keys: list[str], name: str) -> None:
+    gone = table[keys].isna().any(axis=1)
+    if gone.any():
+        raise WorkbenchError(
+            f"{named(keys)} of {name} is missing in {int(gone.sum()):,} rows: every row needs its key."
+        )
+    repeated = table[keys].duplicated()
+    if repeated.any():
+        first = min(" / ".join(map(str, row)) for row in table.loc[repeated, keys].itertuples(index=False))
+        raise WorkbenchError(
+            f"{name} lists {int(repeated.sum()):,} rows of {named(keys)} more than once, for instance '{first}': "
+            "keep one row each."
+        )
+
+
+def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
+    """Tell whether a covariate or feature is a number or a category.
+
+    Numbers of any dtype (also Decimal, also in a column of objects) and booleans are numbers; text and the dtype
+    'category' are categories. Days, and text that holds nothing but numbers, are refused: both could be read in two ways.
+
+    Examples
+    --------
+    >>> kind(pd.Series([Decimal("1.5"), None]), "arpu"), kind(pd.Series(["north", "south"]), "region")
+    ('number', 'category')
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "category"
+    if _is_number(column):
+        return "number"
+    _refuse_times(column, name, "turn it into days before a date, or into a number")
+    values = column.dropna()
+    texts = values.map(lambda v: isinstance(v, str))
+    if not len(values):
+        return "number"
+    if not texts.all():
+        odd = values[~texts].iloc[0]
+        raise WorkbenchError(
+            f"'{name}' mixes text with other values ({type(odd).__name__} among them): make it numbers or text throughout."
+        )
+    if values.map(lambda v: bool(_NUMBER.fullmatch(v))).all():
+        raise WorkbenchError(
+            f"'{name}' holds numbers written as text ({named([values.iloc[0]])} for instance). If they are amounts, convert "
+            f"them with pandas.to_numeric; if they are codes, with astype('category')."
+        )
+    return "category"
+
+
+def number(column: pd.Series, name: str, *, what: str = "column", missing: Missing = "refuse") -> np.ndarray:
+    """Give a column of numbers as float64, shape (n,), NaN where missing.
+
+    Parameters
+    ----------
+    column : Series
+        int, float, bool, nullable, Arrow, Decimal, or objects that hold numbers.
+    name, what : str
+        The column's name, and what it is ("outcome"), for messages.
+    missing : {"refuse", "keep"}
+
+    Raises
+    ------
+    WorkbenchError
+        If a value is no number, is infinite, or is missing and must not be.
+
+    Examples
+    --------
+    >>> number(pd.Series([Decimal("2.5"), 1, True], dtype=object), "yuan").tolist()
+    [2.5, 1.0, 1.0]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        raise WorkbenchError(
+            f"the {what} '{name}' is declared a category, not a number: convert it with astype(float)."
+        )
+    if not _is_number(column):
+        _refuse_times(column, name, "turn it into a number")
+        odd = next(v for v in column.dropna() if not _real(v))
+        advice = "convert it with pandas.to_numeric" if isinstance(odd, str) and _NUMBER.fullmatch(odd) else "mend it"
+        raise WorkbenchError(
+            f"the {what} '{name}' is not numeric: it holds {type(odd).__name__} ({named([str(odd)[:40]])} for instance). "
+            f"A number is needed: {advice}."
+        )
+    if column.dtype == object:
+        values = np.array([np.nan if pd.isna(v) else float(v) for v in column], dtype=float)
+    else:
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise WorkbenchError(
+            f"the {what} '{name}' is infinite in {int(infinite.sum()):,} of {len(values):,} rows: mend them."
+        )
+    gaps = int(np.isnan(values).sum())
+    if gaps and missing == "refuse":
+        raise WorkbenchError(
+            f"the {what} '{name}' is missing in {gaps:,} of {len(values):,} rows: say what a missing value means "
+            "(nothing = 0?) and fill it, or leave those rows out."
+        )
+    return values
+
+
+def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
+    """Give a flag as booleans, shape (n,): True/False or 1/0 of any dtype, never missing, never text.
+
+    Raises
+    ------
+    WorkbenchError
+
+    Examples
+    --------
+    >>> flag(pd.Series([1, 0, 1.0]), "held").tolist()
+    [True, False, True]
+    >>> flag(pd.Series(["Y", "N"]), "held")
+    Traceback (most recent call last):
+    ...
+    workbench.errors.WorkbenchError: the flag 'held' holds text ('Y' for instance): give True/False or 1/0, for instance \
+with column == 'Y'.
+    """
+    values = column.dropna()
+    if len(values) and isinstance(values.iloc[0], str):
+        first = values.iloc[0]
+        raise WorkbenchError(
+            f"the {what} '{name}' holds text ('{first}' for instance): give True/False or 1/0, for instance with "
+            f"column == '{first}'."
+        )
+    return _as_flags(number(column, name, what=what), name, what) == 1
+
+
+def _as_flags(values: np.ndarray, name: str, what: str = "flag") -> np.ndarray:
+    other = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
+    if other.any():
+        raise WorkbenchError(f"the {what} '{name}' holds {values[other][0]:g}: give True/False or 1/0.")
+    return values if np.isnan(values).any() else values == 1
+
+
+def category(column: pd.Series, name: str, *, missing: Missing = "keep") -> pd.Series:
+    """Give names of categories as text, None where missing; whole numbers lose their '.0', so 3, 3.0 and '3' are one.
+
+    Examples
+    --------
+    >>> category(pd.Series([3, None, 4]), "grade").tolist()
+    ['3', None, '4']
+    """
+    _refuse_times(column, name, "write the day or month as text if it names a group")
+    codes, values = pd.factorize(column, use_na_sentinel=True)
+    names = np.array([*map(_name, values), None], dtype=object)
+    if (codes < 0).any() and missing == "refuse":
+        raise WorkbenchError(
+            f"'{name}' is missing in {int((codes < 0).sum()):,} of {len(column):,} rows: give those rows a name "
+            "('unknown', for instance), or leave them out."
+        )
+    return pd.Series(names[codes], index=column.index, name=name, dtype=object)
+
+
+def weights_of(column: pd.Series, name: str) -> np.ndarray:
+    """Give weights as float64, shape (n,): finite, 0 or more, not all 0.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    values = number(column, name, what="weight")
+    if (values < 0).any():
+        raise WorkbenchError(f"the weight '{name}' is negative in {int((values < 0).sum()):,} rows: give 0 or more.")
+    if not values.sum() > 0:
+        raise WorkbenchError(f"the weight '{name}' is 0 in every row: nobody would count.")
+    return values
+
+
+def day(value: object, name: str) -> pd.Timestamp:
+    """Read one day, given as a date or as ISO text ('2026-07-01'), as a Timestamp without zone.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is written otherwise (01/07/2026 can be two days), or is a placeholder.
+
+    Examples
+    --------
+    >>> day("2026-07-01", "as_of")
+    Timestamp('2026-07-01 00:00:00')
+    """
+    found = _moment(value, name)
+    if found is None:
+        raise WorkbenchError(f"{name} is '{value}': give a day like '2026-07-01' (year, month, day).")
+    if _placeholder(found):
+        raise WorkbenchError(f"{name} is {found:%Y-%m-%d}, which stands for an unknown day: give a real one.")
+    return found
+
+
+def days(column: pd.Series, name: str, *, missing: Missing = "keep") -> tuple[pd.Series, np.ndarray]:
+    """Read a column of days: datetimes of any unit or zone, dates, or ISO text.
+
+    Times with a zone lose it and keep their clock. Placeholders (before 1900-01-02, 1970-01-01, from 2099-12-31 on)
+    are no days: they become NaT and are reported.
+
+    Returns
+    -------
+    days : Series of datetime64, index as given
+    placeholder : array of bool, shape (n,)
+        Rows whose day was a placeholder; count them in the result.
+
+    Raises
+    ------
+    WorkbenchError
+        If values are numbers, or text that is not ISO, or missing and must not be.
+    """
+    if types.is_datetime64_any_dtype(column.dtype) or _arrow_time(column):
+        zoned = "date" not in str(column.dtype) if _arrow_time(column) else True
+        if zoned and column.dt.tz is not None:
+            column = column.dt.tz_localize(None)
+        nothing = np.datetime64("NaT", "us")
+        values = pd.Series(column.to_numpy(dtype="datetime64[us]", na_value=nothing), column.index)
+    else:
+        values = _dates_of_objects(column, name)
+    placeholder = _placeholder(values).to_numpy()
+    values = values.mask(placeholder).rename(column.name)
+    gaps = int(values.isna().sum())
+    if gaps and missing == "refuse":
+        raise WorkbenchError(
+            f"'{name}' has no day in {gaps:,} of {len(values):,} rows"
+            + (f", {int(placeholder.sum()):,} of them a placeholder like 1900-01-01" if placeholder.any() else "")
+            + ": give the day, or leave those rows out."
+        )
+    return values, placeholder
+
+
+def _dates_of_objects(column: pd.Series, name: str) -> pd.Series:
+    codes, values = pd.factorize(column, use_na_sentinel=True)
+    read = []
+    for value in values:
+        moment = _moment(value, name)
+        if moment is None:
+            raise WorkbenchError(
+                f"'{name}' holds '{str(value)[:40]}' ({type(value).__name__}): give days as dates, or as text like "
+                "'2026-07-01' (year, month, day)."
+            )
+        read.append(moment.to_datetime64())
+    found = np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")
+    return pd.Series(found[codes], index=column.index)
+
+
+def periods(column: pd.Series, name: str) -> pd.Series:
+    """Read periods so that they sort in time: numbers (2024), dates, Periods, or ISO text ('2024', '2024-03', '2024Q1').
+
+    Returns
+    -------
+    Series of float64 (numbers stay numbers, NaN where missing) or of datetime64 (first moment of the period)
+
+    Raises
+    ------
+    WorkbenchError
+        If text would sort by letters ('2025-1' … '2025-12').
+    """
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.start_time
+    if _is_number(column):
+        values = column if column.dtype == object else column.to_numpy(dtype=float, na_value=np.nan)
+        return pd.Series([np.nan if pd.isna(v) else float(v) for v in values], column.index, dtype=float, name=name)
+    codes, found = pd.factorize(column, use_na_sentinel=True)
+    texts = [isinstance(v, str) for v in found]
+    if any(texts):
+        read = []
+        for value in found:
+            text = value.strip() if isinstance(value, str) else ""
+            if not (_PERIOD.fullmatch(text) or _ISO_DAY.fullmatch(text)):
+                raise WorkbenchError(
+                    f"'{name}' holds '{value}': periods as text would sort by letters. Write them like '2025-01' "
+                    "(year, month), '2025Q1' or '2025-01-31', or give numbers or dates."
+                )
+            short = _PERIOD.fullmatch(text)
+            start = pd.Period(text.replace("-Q", "Q")).start_time if short else _moment(text, name)
+            read.append(np.datetime64(start, "us"))
+        values = np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")
+        return pd.Series(values[codes], index=column.index, name=name)
+    return days(column, name)[0]
+
+
+def _moment(value: object, name: str) -> pd.Timestamp | None:
+    """Read a date or ISO text as a Timestamp without zone, in microseconds; None if it is neither."""
+    if isinstance(value, str):
+        if not _ISO_DAY.fullmatch(value.strip()):
+            return None
+        try:
+            value = dt.datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise WorkbenchError(f"{name} holds '{value}', which is no day of the calendar.") from error
+    if pd.isna(value) or not isinstance(value, (dt.date, np.datetime64)):
+        return None
+    if isinstance(value, dt.datetime):
+        value = value.replace(tzinfo=None)
+    return pd.Timestamp(np.datetime64(value, "us"))
+
+
+def _placeholder(values):
+    return (values < FIRST_DAY) | (values > LAST_DAY) | (values == EPOCH)
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, (Real, Decimal, np.bool_)) or value is pd.NA
+
+
+def _is_number(column: pd.Series) -> bool:
+    if types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
+        return not types.is_complex_dtype(column.dtype)
+    return column.dtype == object and all(_real(v) or pd.isna(v) for v in column) and bool(column.notna().any())
+
+
+def _arrow_time(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("timestamp", "date"))
+
+
+def _refuse_times(column: pd.Series, name: str, advice: str) -> None:
+    times = types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype)
+    times = times or isinstance(column.dtype, pd.PeriodDtype) or _arrow_time(column)
+    first = column.dropna().iloc[:1] if column.dtype == object else ()
+    if times or any(isinstance(v, (dt.date, dt.timedelta, pd.Period)) for v in first):
+        raise WorkbenchError(f"'{name}' holds dates or durations: {advice}.")
+
+
+def _name(value: object) -> str:
+    if isinstance(value, (float, np.floating, Decimal)) and value == value.__class__(int(value)):
+        return str(int(value))
+    return str(value)
