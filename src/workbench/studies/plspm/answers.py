@@ -372,8 +372,8 @@ def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, str]:
             seen = ", ".join(f"{i} {reach['low'][at[i]]:g} to {reach['high'][at[i]]:g}" for i in items)
             said[construct.name] = (
                 f"{construct.name}: the ends of its scale are not given and the answers do not show the usual 1 to 10 "
-                f"({seen}), so its index is not defined. Give {' and '.join(f'{end}=' for end in unknown)} as printed in "
-                "the questionnaire."
+                f"({seen}), so its index is not defined. Give {' and '.join(f'{end}=' for end in unknown)} as printed "
+                "in the questionnaire."
             )
     return said
 

@@ -3,8 +3,8 @@
 References
 ----------
 Fornell & Larcker (1981), JMR 18. Cohen (1988), Statistical Power Analysis (f2). Henseler, Ringle & Sarstedt
-(2015), JAMS 43 (HTMT). Ringle, Sarstedt, Sinkovics & Sinkovics (2023), Data in Brief 48 (HTMT+). Hair, Risher, Sarstedt &
-Ringle (2019), European Business Review 31 (VIF of items). Henseler et al. (2014), Organizational Research Methods 17
+(2015), JAMS 43 (HTMT). Ringle, Sarstedt, Sinkovics & Sinkovics (2023), Data in Brief 48 (HTMT+). Hair, Risher, Sarstedt
+& Ringle (2019), European Business Review 31 (VIF of items). Henseler et al. (2014), Organizational Research Methods 17
 (SRMR).
 """
 
@@ -50,8 +50,8 @@ def reliability_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:
 def htmt_table(boot: PlsBootstrap) -> pd.DataFrame:
     """Tabulate HTMT+ of every pair of constructs: first, second, htmt, low, high, and whether they are distinct.
 
-    HTMT+ takes absolute correlations, so an item scored the other way round cannot cancel others; where all correlations
-    are positive it is the original HTMT.
+    HTMT+ takes absolute correlations, so an item scored the other way round cannot cancel others; where all
+    correlations are positive it is the original HTMT.
     `distinct` is "yes" where the whole interval lies below 0.9, "no" where all of it lies above, else "unsure".
     """
     rows = boot.table[boot.table["quantity"] == "htmt"].dropna(subset=["estimate"])

@@ -3,8 +3,8 @@
 PLS scores hold the error of their items, so their correlations are too small. Dividing by the root of the
 reliabilities rho_A gives those between the notions themselves, if a common factor stands behind each block.
 
-Scores of dimensions hold error too, so in the second stage of a higher-order construct its "items" correlate too little.
-They are corrected first, by the rho_A of the first stage, and PLS runs anew on the corrected correlations.
+Scores of dimensions hold error too, so the "items" of a higher-order construct correlate too little. They are corrected
+first, by the rho_A of the first stage, and PLS runs anew on the corrected correlations.
 
 References
 ----------
@@ -45,8 +45,8 @@ class ConsistentPls(Result):
     Attributes
     ----------
     table : DataFrame
-        quantity ("path", "r2", "correlation", "loading", "weight" of what a construct of mode B is formed by), name, estimate, se, low, high; the last three are NaN if
-        there were no resamples.
+        quantity ("path", "r2", "correlation", "loading", and "weight" of what forms a construct of mode B), name,
+        estimate, se, low, high; the last three are NaN if there were no resamples.
     paths : Series by (source, target)
     r2 : Series by construct
     loadings : Series by (construct, item)
@@ -131,8 +131,8 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     estimate, reliability = _corrected(plan, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
     if np.isnan(estimate).all():
         raise CannotAnswer(
-            "the correlations of the second stage, corrected for the dimensions' error, have no solution: dimensions are "
-            f"too unreliable (rho_A {_listed(fit)}), or hardly distinct. Read the uncorrected paths."
+            "the correlations of the second stage, corrected for the dimensions' error, have no solution: dimensions "
+            f"are too unreliable (rho_A {_listed(fit)}), or hardly distinct. Read the uncorrected paths."
         )
     if boot:
         drawn, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)

@@ -280,8 +280,8 @@ def _refuse_too_few(plan: Plan, n: int) -> None:
     needed, task = max(tasks, key=lambda t: t[0])
     if n < needed + 2:
         raise CannotAnswer(
-            f"not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {needed + 2} to have "
-            "any error left. Ask for more respondents, or fewer paths."
+            f"not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {needed + 2} to "
+            "have any error left. Ask for more respondents, or fewer paths."
         )
 
 

@@ -49,8 +49,8 @@ class PlsPrediction(Result):
         rmse and mae of the model and of `_linear`, in points of the item's scale.
     table : DataFrame
         One row a construct, and "all" (CVPAT): construct, against ("mean", "linear"), loss (mean squared error of
-        the model), loss_rival, difference (loss - loss_rival: negative is better), se, low, high, p (two-sided); the last four are NaN where both
-        predict the same (two single items: both are one regression).
+        the model), loss_rival, difference (loss - loss_rival: negative is better), se, low, high, p (two-sided). The
+        last four are NaN where both predict the same (between two single items both are one regression).
     level : float
     folds, repetitions : int
     """

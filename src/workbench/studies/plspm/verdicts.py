@@ -2,9 +2,9 @@
 
 References
 ----------
-Fornell & Larcker (1981), JMR 18 (AVE). Henseler, Ringle & Sarstedt (2015), JAMS 43 (HTMT). Ringle, Sarstedt, Sinkovics &
-Sinkovics (2023), Data in Brief 48 (HTMT+). Dijkstra & Henseler (2015), MIS Quarterly 39 (rho_A). Hair, Risher, Sarstedt &
-Ringle (2019), European Business Review 31 (VIF of items).
+Fornell & Larcker (1981), JMR 18 (AVE). Henseler, Ringle & Sarstedt (2015), JAMS 43 (HTMT). Ringle, Sarstedt, Sinkovics
+& Sinkovics (2023), Data in Brief 48 (HTMT+). Dijkstra & Henseler (2015), MIS Quarterly 39 (rho_A). Hair, Risher,
+Sarstedt & Ringle (2019), European Business Review 31 (VIF of items).
 """
 
 from __future__ import annotations
@@ -114,14 +114,14 @@ def _direction_verdicts(fit: PlsFit, name: str) -> list[str]:
         )
     if 2 * len(against) == len(loadings):
         said.append(
-            f"{name}: as many items point down ({', '.join(against.index)}) as up, so which end of {name} is the high one "
-            "is a convention, and the signs of its paths with it."
+            f"{name}: as many items point down ({', '.join(against.index)}) as up, so which end of {name} is the high "
+            "one is a convention, and the signs of its paths with it."
         )
     return said
 
 
 def item_inflation(fit: PlsFit) -> pd.Series:
-    """VIF of every item among its construct's items, by (construct, item), for constructs of mode B with two or more."""
+    """VIF of every item among its construct's items, by (construct, item); of mode B with two items or more."""
     formed = [c for c in fit.model.constructs if c.mode == "B" and len(c.items) > 1]
     parts = {c.name: inflation(fit.item_correlations.loc[list(c.items), list(c.items)].to_numpy()) for c in formed}
     rows = {(c.name, item): value for c in formed for item, value in zip(c.items, parts[c.name], strict=True)}
