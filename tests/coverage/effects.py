@@ -21,7 +21,7 @@ MEANS = {"light": 2.0, "medium": float(np.exp(0.32)), "heavy": float(np.exp(0.72
 
 @dataclass(frozen=True)
 class World:
-    """A campaign: members, share contacted, share that buys without contact, its factor by contact, what buyers bring."""
+    """A campaign: members, share contacted, share that buys, what buyers bring, factor of the share by contact."""
 
     members: int
     contacted: float

@@ -3,7 +3,7 @@
 A room of the grid is a module beside this file with `WORLDS`, a list of hashable worlds whose text names them, `RUNS`,
 the number of samples of each, and `measured(world, seed)`, which draws one sample and yields for each number that it
 prints an interval of: its name, the truth, and the ends (NaN where none was printed). Run as a program it writes
-docs/coverage.md, the worst cell first; with --count FILE it writes the counts alone, also of another version of the package.
+docs/coverage.md, the worst cell first; with --count FILE it writes the counts alone, also of another version.
 """
 
 from __future__ import annotations
@@ -25,6 +25,15 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 ROOMS = ("effects", "curves", "surveys", "lifetimes", "concentrations")
 WANTED = (0.935, 0.965)
+INTRODUCTION = """# Coverage
+
+How often a printed 95% interval holds the truth, by simulation. Written by `make coverage`; the worlds are declared in
+`tests/coverage/`. *Printed* is the share of samples in which the interval was given at all; where it was not, the
+result says why. *Missed* is how often the truth lay below and above the interval. *Before* is the version of
+23 November 2026. Counts are whole numbers, so intervals of rare shares cover more than 95% where the step between two
+counts is large: no method could mend that.
+
+"""
 
 
 @dataclass
@@ -89,24 +98,22 @@ def page(cells: list[Cell], before: dict[tuple[str, str], Cell]) -> str:
     low = [c for c in shown if c.covered < WANTED[0]]
     sided = [c for c in shown if max(c.above, c.below) / c.printed > 0.025 + 2 * c.error]
     high = sum(c.covered > WANTED[1] for c in shown)
+    inside = len(shown) - len(low) - high
     lines = [
-        "# Coverage\n\n",
-        "How often a printed 95% interval holds the truth, by simulation. Written by `make coverage`; the worlds are declared in\n",
-        "`tests/coverage/`. *Printed* is the share of samples in which the interval was given at all; where it was not, the result\n",
-        "says why. *Missed* is how often the truth lay below and above the interval. Counts are whole numbers, so intervals of rare\n",
-        "shares cover more than 95% where a step between two counts is large: that is no fault that a method could mend.\n\n",
-        f"{len(shown)} cells: {len(shown) - len(low) - high} within 93.5 to 96.5%, {high} above, {len(low)} below; in {len(sided)} a "
-        "side misses by more than\n2.5% and two Monte-Carlo errors. ",
-        f"In {silent} further cells hardly any interval was printed. *Before* is the version of 23 November 2026.\n\n",
+        INTRODUCTION,
+        f"{len(shown)} cells: {inside} within 93.5 to 96.5%, {high} above, {len(low)} below. In {len(sided)}\n"
+        "a side misses by more than 2.5% and two Monte-Carlo errors. "
+        f"In {silent} further cells hardly any interval was printed.\n\n",
         "| number | world | held (%) | error | missed below, above (%) | printed (%) | before: held, printed (%) |\n",
         "|---|---|---|---|---|---|---|\n",
     ]
     for c in shown:
         old = before.get((c.quantity, c.world))
         then = f"{100 * old.covered:.1f}, {100 * old.printed / old.samples:.0f}" if old and old.printed else "none"
+        missed = f"{100 * c.above / c.printed:.1f}, {100 * c.below / c.printed:.1f}"
         lines.append(
-            f"| {c.quantity} | {c.world} | {100 * c.covered:.1f} | {100 * c.error:.1f} | {100 * c.above / c.printed:.1f}, "
-            f"{100 * c.below / c.printed:.1f} | {100 * c.printed / c.samples:.0f} | {then} |\n"
+            f"| {c.quantity} | {c.world} | {100 * c.covered:.1f} | {100 * c.error:.1f} | {missed} | "
+            f"{100 * c.printed / c.samples:.0f} | {then} |\n"
         )
     return "".join(lines)
 
