@@ -253,15 +253,15 @@ def mean_difference(
     low, high, p = skewed(found, np.sqrt(variance), skewness, level=level, df=df)
     if not amounts:
         return low, high, p
-    uneven = _skewness_of_arm(one, zero) > SKEWED
-    if uneven.any():
+    few = uneven(one, zero)
+    if few.any():
         score = _difference_score(one, zero, shared)
         z = stats.norm.isf(tail)
         reach = 50 * np.sqrt(_amount_variance(one, zero, *_means_given_difference(one, zero, found)) + shared)
-        uneven &= reach > 0
-        low = np.where(uneven, _crossing(score, found - reach, found, z), low)
-        high = np.where(uneven, _crossing(score, found, found + reach, -z), high)
-        p = np.where(uneven, 2 * stats.norm.sf(np.abs(score(np.zeros_like(found)))), p)
+        few &= reach > 0
+        low = np.where(few, _crossing(score, found - reach, found, z), low)
+        high = np.where(few, _crossing(score, found, found + reach, -z), high)
+        p = np.where(few, 2 * stats.norm.sf(np.abs(score(np.zeros_like(found)))), p)
     return low[()], high[()], p[()]
 
 
@@ -349,6 +349,11 @@ def _skewness_of_arm(one: Mean, zero: Mean) -> np.ndarray:
     mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(phi > 0, psi / phi**1.5 / np.sqrt(np.minimum(one.n, zero.n) * mu), 0.0)
+
+
+def uneven(one: Mean, zero: Mean) -> np.ndarray:
+    """Whether so few have anything that the smaller arm's own variance misleads: there a score interval is needed."""
+    return np.asarray(_skewness_of_arm(one, zero) > SKEWED)
 
 
 def _means_given_difference(one: Mean, zero: Mean, delta) -> tuple[np.ndarray, np.ndarray]:
