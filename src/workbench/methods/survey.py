@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
+
+from workbench.methods import intervals
+from workbench.methods.intervals import skewed
 
 Kind = Literal["net", "top", "mean"]
 
@@ -36,8 +40,9 @@ class SurveyMean:
         Units of the design, counted by their weight (Kish): respondents, or clusters where there are some.
     skewness : float
         Of the estimate: third moment over `se` cubed.
-    widening : float
-        What the interval's error is multiplied by, as the mean of a small part is estimated from it.
+    widening, resampled : float
+        What the interval's error is multiplied by, as the mean of a small part is estimated from it; what the error
+        over resamples of the design's units is multiplied by, which is narrow by the root of (n - 1) / n.
     commonest, differing : float
         The answer that most weight has, and the weighted share of all others.
     few : bool
@@ -55,6 +60,7 @@ class SurveyMean:
     units: float
     skewness: float
     widening: float
+    resampled: float
     commonest: float
     differing: float
     few: bool
@@ -83,39 +89,43 @@ class SurveyMean:
         >>> round(low, 2), high
         (6.95, 10.0)
         """
+        if kind == "mean":
+            low, high = mean_intervals([self], level, ends)
+            return float(low[0]), float(high[0])
         if not self.df > 0:
             return np.nan, np.nan
-        t = float(stdtrit(self.df, (1 + level) / 2))
-        if kind == "mean":
-            return self._skewed(t, ends)
         n = min(self.n_effective, self.n_weights, *([self.units] if self.few else []))
         if kind == "net":
+            t = stdtrit(self.df, (1 + level) / 2)
             d, counting = self.estimate / 100 * n / (n + 3), ((1 - self.neutral) * n + 1.5) / (n + 3)
-            half = 100 * t * np.sqrt((counting - d**2) / (n + 3))
+            half = float(100 * t * np.sqrt((counting - d**2) / (n + 3)))
             return max(-100.0, 100 * d - half), min(100.0, 100 * d + half)
-        low, high = wilson(self.estimate / 100, n, t)
-        return 100 * low, 100 * high
+        low, high = share_ends(self.estimate / 100, n, self.df, level)
+        return 100 * float(low), 100 * float(high)
 
-    def _skewed(self, t: float, ends: tuple[float, float]) -> tuple[float, float]:
-        low, high = np.inf, -np.inf
-        if self.spread > 0:
-            error = self.se * self.widening
-            low = self.estimate - _unskewed(t, self.skewness) * error
-            high = self.estimate - _unskewed(-t, self.skewness) * error
-        if self.few:
-            if not np.isfinite(ends).all():
-                return (low, high) if self.spread > 0 else (np.nan, np.nan)
-            _, share = wilson(self.differing, self.units, t)
-            low = min(low, self.commonest - share * (self.commonest - ends[0]))
-            high = max(high, self.commonest + share * (ends[1] - self.commonest))
-        return float(np.clip(low, *ends)), float(np.clip(high, *ends))
 
-    def reach(self, level: float, ends: tuple[float, float]) -> float:
-        """Standard error, or for a part where too few answers differ to know one, what its interval stands for."""
-        if not self.few:
-            return self.se
-        low, high = self.interval("mean", level, ends)
-        return max(self.se, max(high - self.estimate, self.estimate - low) / float(stdtrit(self.df, (1 + level) / 2)))
+def mean_intervals(
+    means: Sequence[SurveyMean], level: float, ends: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the intervals of means, shapes (q,), as `SurveyMean.interval` gives them one by one."""
+    names = ("estimate", "se", "df", "units", "skewness", "widening", "commonest", "differing", "few")
+    estimate, se, df, units, skewness, widening, commonest, differing, few = (
+        np.array([getattr(mean, name) for mean in means], float) for name in names
+    )
+    known = df > 0
+    low, high, _ = skewed(estimate, se * widening, skewness, level=level, df=np.where(known, df, 1))
+    if np.isfinite(ends).all():
+        _, most = share_ends(differing, units, np.where(known, df, 1), level)
+        few = few == 1
+        low = np.where(few, np.fmin(low, commonest - most * (commonest - ends[0])), low)
+        high = np.where(few, np.fmax(high, commonest + most * (ends[1] - commonest)), high)
+    return (np.where(known, np.clip(end, *ends), np.nan) for end in (low, high))
+
+
+def share_ends(share: np.ndarray, n: np.ndarray, df: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's ends for shares (0-1) of n answers, whose error has few degrees of freedom (Korn & Graubard 1998)."""
+    answers = n * (stdtrit(np.inf, (1 + level) / 2) / stdtrit(df, (1 + level) / 2)) ** 2
+    return intervals.share(share * answers, answers, level=level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +180,7 @@ class Design:
         share = w / w.sum()
         estimate = share @ values
         away = values - estimate
-        variance, third, df, widening, units, unit = self._errors(share[:, None] * away, at, share)
+        variance, third, df, (widening, resampled), units, unit = self._errors(share[:, None] * away, at, share)
         spread, neutral, kish = share @ away**2, share @ (values == 0), float(1 / (share @ share))
         found = []
         for k in range(values.shape[1]):
@@ -181,8 +191,8 @@ class Design:
             skewness = float(third[k]) / v**1.5 if v > 0 else 0.0
             mean = commonest if differing == 0 else float(estimate[k])
             found.append(SurveyMean(
-                mean, v**0.5, df, n, effective, kish, s, float(neutral[k]), units, skewness, widening, commonest,
-                differing, few,
+                mean, v**0.5, df, n, effective, kish, s, float(neutral[k]), units, skewness, widening, resampled,
+                commonest, differing, few,
             ))  # fmt: skip
         return found
 
@@ -209,7 +219,7 @@ class Design:
         return float(u.sum()), float(factor @ away**2) ** 0.5, max(1.0, float(len(self.stratum) - len(self.size)))
 
     def _errors(self, u: np.ndarray, at: np.ndarray, share: np.ndarray):
-        """Variance and third moment (k,) of the sums of u (m, k), then df, widening, Kish's units, and unit codes."""
+        """Variance and third moment (k,) of the sums of u (m, k), then df, what widens, Kish's units, and unit codes."""
         found, unit = self.unit[at], np.arange(len(at))
         if len(self.stratum) < len(self.weight):
             found, unit = np.unique(found, return_inverse=True)
@@ -231,9 +241,37 @@ class Design:
         df = alike * (1 - lost / units) if units > 1 else 0.0
         several = size > 1
         left = units - max(1.0, float((inside / size)[several].sum()))
-        widening = max(1.0, units / left / (factor @ inside / units)) ** 0.5 if left > 0 else 1.0
+        whole = units / left if left > 0 else 1.0
+        widening = max(1.0, whole / float(factor @ inside / units)) ** 0.5
         df = max(1.0, df) if units > 1 else 0.0
-        return variance, third, df, widening, float(1 / square.sum()), unit
+        return variance, third, df, (widening, whole**0.5), float(1 / square.sum()), unit
+
+
+def reaches(means: Sequence[SurveyMean], level: float, ends: tuple[float, float]) -> np.ndarray:
+    """Standard errors, shape (q,); where too few differ to know one, what the interval stands for; infinite without."""
+    low, high = mean_intervals(means, level, ends)
+    estimate, se, df = (np.array([getattr(mean, name) for mean in means], float) for name in ("estimate", "se", "df"))
+    half = np.fmax(high - estimate, estimate - low) / stdtrit(np.where(df > 0, df, 1), (1 + level) / 2)
+    few = np.array([mean.few for mean in means], bool)
+    return np.where(df > 0, np.where(few, np.fmax(half, se), se), np.inf)
+
+
+def joined(stratum: np.ndarray, cluster: np.ndarray | None) -> np.ndarray:
+    """Strata, shape (n,), with those of one unit put together (with the first other, if that leaves one unit).
+
+    A resample draws from a stratum what it holds: one unit alone would never vary.
+
+    >>> joined(np.array([0, 0, 1, 2, 3, 3]), None).tolist(), joined(np.array([0, 0, 1]), None).tolist()
+    ([0, 0, 1, 1, 3, 3], [0, 0, 0])
+    """
+    unit = np.arange(len(stratum)) if cluster is None else cluster
+    pairs = np.unique(np.column_stack([stratum, unit]), axis=0)
+    names, size = np.unique(pairs[:, 0], return_counts=True)
+    lone = names[size == 1]
+    if not len(lone):
+        return stratum
+    target = lone[0] if len(lone) > 1 or len(names) == 1 else names[size > 1][0]
+    return np.where(np.isin(stratum, lone), target, stratum)
 
 
 def gaps_of(
@@ -284,24 +322,6 @@ def gaps_of(
         p = 2 * stdtr(freedom, -np.abs(gap) / toward * stdtrit(freedom, (1 + level) / 2))
     p = np.where(toward > 0, p, np.where(gap == 0, 1.0, np.nan))
     return gap - down, gap + up, p
-
-
-def wilson(share: float, n: float, t: float) -> tuple[float, float]:
-    """Wilson's ends for a share (0-1) of n answers, t standard errors away.
-
-    >>> [round(end, 3) for end in wilson(0.3, 10, 1.96)]
-    [0.108, 0.603]
-    """
-    k = t**2 / n
-    half = np.sqrt(k * share * (1 - share) + k**2 / 4)
-    return float((share + k / 2 - half) / (1 + k)), float((share + k / 2 + half) / (1 + k))
-
-
-def _unskewed(z: float, skewness: float) -> float:
-    """Studentised error whose skewness Hall's cubic takes away at z."""
-    if abs(skewness) < 1e-8:
-        return z
-    return 3 / skewness * (np.cbrt(1 + skewness * (z - skewness / 6)) - 1)
 
 
 def _differing(values: np.ndarray, share: np.ndarray, unit: np.ndarray) -> tuple[float, float, bool]:
