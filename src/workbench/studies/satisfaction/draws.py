@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
@@ -18,6 +20,7 @@ from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import resample
 
 MINIMUM = 30
+Width = np.ndarray | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,18 @@ class Draws:
         weight = self.weight[:, mask]
         return (weight * np.where(weight > 0, self.points[:, mask], 0)).sum(axis=1) / weight.sum(axis=1)
 
+    def size(self, mask: np.ndarray) -> int:
+        """Respondents of the chosen cells."""
+        return int(mask[self.answers.cell].sum())
+
+    def reach(self, mask: np.ndarray) -> np.ndarray:
+        """Standard errors of items that all of the chosen cells answer alike (points), 0 for the others: (items,)."""
+        return item_reach(self.answers, np.where(mask[self.answers.cell], 0, 1))[0]
+
+    def index_reach(self, mask: np.ndarray) -> np.ndarray:
+        """As `reach`, of the indices of constructs all of whose items do not vary: (constructs,)."""
+        return hidden_index(Plan(self.fit.model), self.share[0], self.reach(mask))
+
     def index(self, points: np.ndarray) -> np.ndarray:
         """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
         return np.add.reduceat(self.share * points, Plan(self.fit.model).start, axis=-1)
@@ -146,12 +161,45 @@ def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]
     return np.concatenate([np.stack(each, axis=1) for each in sums])
 
 
-def with_ends(table: pd.DataFrame, level: float, **rows: np.ndarray) -> pd.DataFrame:
-    """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table)."""
+def with_ends(
+    table: pd.DataFrame, level: float, *, df: Width = np.inf, resampled: Width = 1.0, hidden: Width = 0.0, **rows: np.ndarray
+) -> pd.DataFrame:
+    """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table).
+
+    Percentiles, widened about the estimate to Student's with `df` degrees of freedom, by `resampled` (what n draws of n
+    leave out), and by a standard error that the resamples do not show (`hidden`); each a number or one a row.
+    """
+    tail = (1 - level) / 2
+    t = student.isf(tail, df)
     for name, values in rows.items():
-        low, high = interval(values[0], values[1:], level=level)
-        table = table.assign(**{name: values[0], f"{name}_low": low, f"{name}_high": high})
+        ends = interval(values[0], values[1:], level=level)
+        low, high = (np.hypot((end - values[0]) * resampled * t / norm.isf(tail), hidden * t) for end in ends)
+        table = table.assign(**{name: values[0], f"{name}_low": values[0] - low, f"{name}_high": values[0] + high})
     return table
+
+
+def item_reach(answers: Answers, group: np.ndarray) -> np.ndarray:
+    """Standard error, in points 0-100, that stands for what is not known of items that all of a group answer alike.
+
+    Shape (groups, items), 0 where answers vary: of n alike up to z² / (n + z²) of others may answer otherwise (Wilson),
+    wherever on the scale.
+    """
+    z, p, groups = norm.isf(0.025), len(answers.low), int(group.max()) + 1
+    value = (answers.center + answers.scale * answers.x)[:, :p]
+    given = ~answers.missing[:, :p]
+    top, bottom = np.full((groups, p), -np.inf), np.full((groups, p), np.inf)
+    np.maximum.at(top, group, np.where(given, value, -np.inf))
+    np.minimum.at(bottom, group, np.where(given, value, np.inf))
+    n = np.stack([np.bincount(group, column, groups) for column in given.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        far = 100 * np.maximum(top - answers.low, answers.high - top) / (answers.high - answers.low)
+    return np.where(top == bottom, far * z / (n + z**2), 0.0)
+
+
+def hidden_index(plan: Plan, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Standard errors of indices (..., constructs) from those of items (..., items) that do not vary."""
+    unvaried = np.minimum.reduceat(reach, plan.start, axis=-1) > 0
+    return np.where(unvaried, np.add.reduceat(share * reach, plan.start, axis=-1), 0.0)
 
 
 def standing(values: np.ndarray) -> np.ndarray:

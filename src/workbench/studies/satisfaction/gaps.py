@@ -148,19 +148,11 @@ def operator_gaps(
         If no service has two operators, or the construct's index is not defined.
     """
     level = index.level if level is None else level
-    construct, estimate, replicates = of_construct(index, construct)
+    construct, *_ = of_construct(index, construct)
     others, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
-    means = index.of(construct)
-    ends = np.stack(list(mean_intervals(means, level, POINTS)), axis=1) - estimate[:, None]
-    together = pair_correlation(replicates[:, first], replicates[:, second])
-    df = np.array([m.df for m in means])
-    low, high, p = gaps_of(gap, ends[first], ends[second], together, np.stack([df[first], df[second]], axis=1), level)
-    hidden = unseen(index, construct, level)
-    error = np.sqrt(standard_error(drawn) ** 2 + hidden[first] + hidden[second])
-    error = np.where(np.isfinite(error), error, np.nan)
+    gap, error, low, high, p = gaps_between(index, construct, first, second, level)
     table = index.cells.loc[first, others].reset_index(drop=True)
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
@@ -186,6 +178,21 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     out = np.empty(len(p))
     out[order] = adjusted
     return out
+
+
+def gaps_between(
+    index: SatisfactionIndex, construct: str, first: np.ndarray, second: np.ndarray, level: float
+) -> tuple[np.ndarray, ...]:
+    """Gap, standard error, low, high and p of pairs of cells (by position), each of shape (pairs,)."""
+    _, estimate, replicates = of_construct(index, construct)
+    means = index.of(construct)
+    ends = np.stack(list(mean_intervals(means, level, POINTS)), axis=1) - estimate[:, None]
+    together = pair_correlation(replicates[:, first], replicates[:, second])
+    gap, df = estimate[first] - estimate[second], np.array([m.df for m in means])
+    low, high, p = gaps_of(gap, ends[first], ends[second], together, np.stack([df[first], df[second]], axis=1), level)
+    hidden = unseen(index, construct, level)
+    error = np.sqrt(standard_error(replicates[:, first] - replicates[:, second]) ** 2 + hidden[first] + hidden[second])
+    return gap, np.where(np.isfinite(error), error, np.nan), low, high, p
 
 
 def pair_correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.studies.satisfaction.draws import item_reach
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class SatisfactionIndex(Result):
     item_mean : array, shape (cells, items)
         Mean answers, in units of the questionnaire.
     item_means : array, shape (resamples, cells, items)
+    item_reach : array, shape (cells, items)
+        Standard error (points 0-100) that stands for items which all of a cell answer alike; 0 for the others.
     item_weights : array, shape (resamples, items)
         Unstandardised outer weights, as `fit.unstandardised_weights`.
     fit : PlsFit
@@ -75,6 +78,7 @@ class SatisfactionIndex(Result):
     replicates: np.ndarray
     item_mean: np.ndarray
     item_means: np.ndarray
+    item_reach: np.ndarray
     item_weights: np.ndarray
     fit: PlsFit
     construct: str
@@ -260,6 +264,7 @@ def satisfaction_index(
         replicates=drawn,
         item_mean=whole[shown],
         item_means=spread,
+        item_reach=item_reach(answers, answers.cell)[shown],
         item_weights=found.weights,
         fit=fit,
         construct=construct,
