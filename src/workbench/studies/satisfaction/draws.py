@@ -39,7 +39,7 @@ class Draws:
         Item means on their scale, 0-100.
     weight : array, shape (1 + resamples, cells, items)
         Sum of the weights of those who answered.
-    resamples, stratum, seed
+    resamples, stratum, cluster, seed
         What gives the same resamples again.
     """
 
@@ -51,6 +51,7 @@ class Draws:
     weight: np.ndarray
     resamples: int
     stratum: np.ndarray
+    cluster: np.ndarray | None
     seed: np.random.SeedSequence
 
     @cached_property
@@ -96,9 +97,12 @@ class Draws:
         weight = self.weight[:, mask]
         return (weight * np.where(weight > 0, self.points[:, mask], 0)).sum(axis=1) / weight.sum(axis=1)
 
-    def size(self, mask: np.ndarray) -> int:
-        """Respondents of the chosen cells."""
-        return int(mask[self.answers.cell].sum())
+    def width(self, mask: np.ndarray) -> dict[str, float]:
+        """Degrees of freedom of a mean of the chosen cells, and what widens its error over the resamples."""
+        square = self.answers.weights[mask[self.answers.cell]] ** 2
+        cells = int(mask.sum())
+        df = float(square.sum() ** 2 / (square @ square)) * (1 - min(cells / len(square), 0.5))
+        return {"df": max(df, 1.0), "resampled": (len(square) / max(len(square) - cells, len(square) / 2)) ** 0.5}
 
     def reach(self, mask: np.ndarray) -> np.ndarray:
         """Standard errors of items that all of the chosen cells answer alike (points), 0 for the others: (items,)."""
@@ -114,7 +118,8 @@ class Draws:
 
     def total(self, columns: np.ndarray) -> np.ndarray:
         """Sum columns, one row a respondent, over the cells and rows: shape (1 + resamples, cells, columns)."""
-        return _collected(self.answers, columns, _rows(self.answers, self.resamples, self.stratum, self.seed))
+        rows = _rows(self.answers, self.resamples, self.stratum, self.cluster, self.seed)
+        return _collected(self.answers, columns, rows)
 
 
 def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
@@ -124,8 +129,16 @@ def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
         raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(fit.verdicts)}")
 
 
-def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray | None = None, rng: Rng = 0) -> Draws:
-    """Resample respondents within strata (the cells if not given) and keep what decompositions need.
+def draw(
+    answers: Answers,
+    fit: PlsFit,
+    *,
+    resamples: int,
+    stratum: np.ndarray | None = None,
+    cluster: np.ndarray | None = None,
+    rng: Rng = 0,
+) -> Draws:
+    """Resample respondents (or clusters) within strata (the cells if not given) and keep what decompositions need.
 
     Raises
     ------
@@ -133,7 +146,7 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
         If fewer than half of the resamples converge.
     """
     stratum, (seed,) = answers.cell if stratum is None else stratum, seeds(rng, 1)
-    found = resample(answers, fit, _rows(answers, resamples, stratum, seed), 1e-7)
+    found = resample(answers, fit, _rows(answers, resamples, stratum, cluster, seed), 1e-7)
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
     means = np.concatenate([whole, found.cell_mean])
@@ -142,14 +155,16 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
     share = np.vstack([fit.unstandardised_weights.to_numpy(), found.weights]) * span
     share /= np.add.reduceat(share, plan.start, axis=1)[:, plan.owner]
     given = ~answers.missing * answers.weights[:, None]
-    weight = _collected(answers, given, _rows(answers, resamples, stratum, seed))
+    weight = _collected(answers, given, _rows(answers, resamples, stratum, cluster, seed))
     values = np.vstack([fit.estimates.to_numpy(), found.values])
     points = 100 * (means - answers.low) / span
-    return Draws(answers, fit, values, share, points, weight, resamples, stratum, seed)
+    return Draws(answers, fit, values, share, points, weight, resamples, stratum, cluster, seed)
 
 
-def _rows(answers: Answers, resamples: int, stratum: np.ndarray, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
-    return bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
+def _rows(answers: Answers, resamples: int, stratum, cluster, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
+    return bootstrap_weights(
+        len(answers.x), resamples, strata=stratum, clusters=cluster, rng=seed, dtype=np.float32
+    )
 
 
 def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:
