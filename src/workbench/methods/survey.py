@@ -314,9 +314,9 @@ def gaps_of(
     down = np.sqrt(np.maximum(below**2 + two[:, 1] ** 2 - 2 * correlation * below * two[:, 1], 0))
     up = np.sqrt(np.maximum(above**2 + two[:, 0] ** 2 + 2 * correlation * above * two[:, 0], 0))
     toward = np.where(gap > 0, down, up)
-    squares = np.where(gap > 0, [below**2, two[:, 1] ** 2], [above**2, two[:, 0] ** 2]).T / stdtrit(
-        df, (1 + level) / 2
-    ) ** 2
+    squares = (
+        np.where(gap > 0, [below**2, two[:, 1] ** 2], [above**2, two[:, 0] ** 2]).T / stdtrit(df, (1 + level) / 2) ** 2
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = squares.sum(axis=1) ** 2 / (squares**2 / df).sum(axis=1)
         freedom = np.where(np.isfinite(freedom), freedom, df.min(axis=1))

@@ -31,7 +31,9 @@ def distinct(names: Iterable[object], what: str) -> None:
     names = list(names)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
-        raise WorkbenchError(f"{what} {named(twice)} stands {names.count(twice[0])} times. Give each a name of its own.")
+        raise WorkbenchError(
+            f"{what} {named(twice)} stands {names.count(twice[0])} times. Give each a name of its own."
+        )
 
 
 def plain(survey: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -70,7 +72,9 @@ def in_time(values: Iterable[object], column: str = "wave") -> list:
     """
     values = list(values)
     if any(isinstance(v, str) and re.match(r"\d{1,3}[/.-]", v) for v in values):
-        raise WorkbenchError(f"the waves {named(values[:3])} do not sort in time. Write '{column}' year first: '2026-07'.")
+        raise WorkbenchError(
+            f"the waves {named(values[:3])} do not sort in time. Write '{column}' year first: '2026-07'."
+        )
     if not any(isinstance(v, str) for v in values):
         return sorted(values)
     return sorted(values, key=lambda v: [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", str(v))])

@@ -227,7 +227,11 @@ def wave_change(
     )  # fmt: skip
     table.insert(table.columns.get_loc("low"), "se", error)
     for f, part in enumerate(PARTS):
-        width = {"df": np.maximum(df.min(axis=1), 1), "resampled": wider, "hidden": hidden if part == "answers" else 0.0}
+        width = {
+            "df": np.maximum(df.min(axis=1), 1),
+            "resampled": wider,
+            "hidden": hidden if part == "answers" else 0.0,
+        }
         table = with_ends(table, level, **{part: shapley(value, f)}, **width)
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])

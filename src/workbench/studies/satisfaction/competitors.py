@@ -160,9 +160,11 @@ def competitor_map(
                      for key in ("df", "resampled", "hidden")} for names in ([own] * len(rivals), rivals))  # fmt: skip
     spread = [standard_error(rows[which][1:]) * side["resampled"] for which, side in
               (("performance", mine), ("competitor", theirs))]  # fmt: skip
-    shown = standard_error(rows["gap"][1:]) * np.hypot(*spread) / np.hypot(
-        spread[0] / mine["resampled"], spread[1] / theirs["resampled"]
-    ).clip(min=1e-300)
+    shown = (
+        standard_error(rows["gap"][1:])
+        * np.hypot(*spread)
+        / np.hypot(spread[0] / mine["resampled"], spread[1] / theirs["resampled"]).clip(min=1e-300)
+    )
     error = np.sqrt(shown**2 + mine["hidden"] ** 2 + theirs["hidden"] ** 2)
     df = np.minimum(mine["df"], theirs["df"])
     p = 2 * student.sf(np.abs(rows["gap"][0]) / error, df)

@@ -162,9 +162,7 @@ def draw(
 
 
 def _rows(answers: Answers, resamples: int, stratum, cluster, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
-    return bootstrap_weights(
-        len(answers.x), resamples, strata=stratum, clusters=cluster, rng=seed, dtype=np.float32
-    )
+    return bootstrap_weights(len(answers.x), resamples, strata=stratum, clusters=cluster, rng=seed, dtype=np.float32)
 
 
 def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:
@@ -177,7 +175,13 @@ def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]
 
 
 def with_ends(
-    table: pd.DataFrame, level: float, *, df: Width = np.inf, resampled: Width = 1.0, hidden: Width = 0.0, **rows: np.ndarray
+    table: pd.DataFrame,
+    level: float,
+    *,
+    df: Width = np.inf,
+    resampled: Width = 1.0,
+    hidden: Width = 0.0,
+    **rows: np.ndarray,
 ) -> pd.DataFrame:
     """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table).
 

@@ -217,7 +217,9 @@ def item_priorities(
     table = table.assign(label=[(labels or {}).get(i, i) for i in items])
     hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
     for name, values in rows.items():
-        table = with_ends(table, level, **{name: values}, **(width | {"hidden": hidden[name]} if name in hidden else {}))
+        table = with_ends(
+            table, level, **{name: values}, **(width | {"hidden": hidden[name]} if name in hidden else {})
+        )
     place = standing(list(rows.values())[-1])
     table = table.assign(probability_top=(place[1:] < top).mean(axis=0)).iloc[np.argsort(place[0])]
     return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level)

@@ -77,7 +77,9 @@ class OperatorRanks(Result):
         lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct}"
         lead += f" in {top['probability_1']:.0%} of resamples" if np.isfinite(top["probability_1"]) else ""
         if len(level) > 1:
-            lead = f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
+            lead = (
+                f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
+            )
             rest = rows.iloc[len(level) :]
             return f"{lead}{self._order(rest, 'which of them is first is within noise', 'noise')}"
         place = "certain" if top["rank_high"] == 1 else "within noise"

@@ -285,7 +285,9 @@ def _untold(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: 
     if told.all():
         return
     groups = [(name, int(at.sum()), y[at]) for name, at in _groups(rows, covariates, told)]
-    which = ", ".join(f"{name} ({n:,}, {'all' if left.all() else 'none'} left)" for name, n, left in groups if len(set(left)) == 1)
+    which = ", ".join(
+        f"{name} ({n:,}, {'all' if left.all() else 'none'} left)" for name, n, left in groups if len(set(left)) == 1
+    )
     yield (
         f"Without {int((~told).sum()):,} respondents whose covariates leave no doubt whether they left"
         f"{f': {which}' if which else ''}; they tell nothing of how churn moves with satisfaction."

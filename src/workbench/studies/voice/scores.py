@@ -125,7 +125,9 @@ class VoiceScores(Result):
         hidden = f" Not shown, with fewer than {self.minimum} answers: {len(self.suppressed)}."
         text = f"{'; '.join(words)} ({self.level:.0%} intervals)."
         if alike := int(self.table["alike"].sum()):
-            text += f" In {alike} of {len(self.table)} figures (almost) all answer alike: the interval is what the scale "
+            text += (
+                f" In {alike} of {len(self.table)} figures (almost) all answer alike: the interval is what the scale "
+            )
             text += "and the number of answers leave."
         if single := int((self.table["df"] == 0).sum()):
             text += f" {single} of {len(self.table)} figures come from one cluster and have no interval."

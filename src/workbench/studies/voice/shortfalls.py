@@ -14,7 +14,9 @@ import pandas as pd
 from scipy import stats
 
 from workbench import columns
+from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.methods.cases import judge
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
 from workbench.studies.cells import cell_name, cells_of, listed, plain, said, weights_of
@@ -66,7 +68,7 @@ class ServiceShortfalls(Result):
     ----------
     table : DataFrame
         One row a standard and cell: standard, the columns of `by`, missed (%), low, high (customers are the units;
-        none where all cases are of one customer), n (cases judged), customers, pending (open and not yet due),
+        none where all cases are of one customer), n (cases judged), customers, pending (not yet due, closed or open),
         unjudged (without a time or promise).
     satisfaction : DataFrame
         One row a standard, of the respondents who had such a case in the days before their interview: standard,
@@ -141,8 +143,8 @@ def service_shortfalls(
 ) -> ServiceShortfalls:
     """Count how often promises were not kept, and compare the satisfaction of those who met it.
 
-    A case that is open past its promise counts as missed, one that is open and not yet due does not count. A
-    customer's cases are taken together for the error.
+    A case is judged if, and only if, its promised time has passed (`methods.cases`): one that closed early does not
+    count before, as one that is open does not. A customer's cases are taken together for the error.
 
     Parameters
     ----------
@@ -176,7 +178,8 @@ def service_shortfalls(
     may have been less satisfied before.
     """
     by, found, met, hidden = listed(by), [], [], 0
-    as_of = pd.Timestamp(as_of)
+    as_of = day(as_of, "as_of")
+    since = None if since is None else day(since, "since")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
         cases = plain(_judged(source, standard, by, as_of, since), by)
@@ -209,20 +212,21 @@ def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_o
     needed = ["customer_id", standard.when, standard.column, *standard.where, *([standard.by] if standard.by else [])]
     require_columns(source, [*needed, *by], f"{standard.table}s", hint=f"Standard '{standard.name}' needs it.")
     picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
-    picked &= source[standard.when] < as_of
-    rows = source[picked if since is None else picked & (source[standard.when] >= pd.Timestamp(since))]
+    began = days(source[standard.when], standard.when)[0]
+    picked &= began < as_of
+    rows = source[picked if since is None else picked & (began >= since)]
     value = rows[standard.column]
     if standard.by is None:
-        judged = rows[standard.when]
+        judged = began[rows.index]
         missed, pending = (
             (value > standard.at_most).astype(float).where(value.notna()),
             pd.Series(data=False, index=rows.index),
         )
     else:
-        judged = due = rows[standard.by]
-        done = value.where(value < as_of)
-        pending = done.isna() & (due >= as_of)
-        missed = (done.fillna(as_of) > due).astype(float).where(due.notna() & ~pending)
+        judged = days(rows[standard.by], standard.by)[0]
+        found = judge(judged, days(value, standard.column)[0], as_of)
+        pending = pd.Series(found.pending, index=rows.index)
+        missed = pd.Series(1.0 - found.kept, index=rows.index).where(found.judged)
     head = {"customer_id": rows["customer_id"], "judged": judged, "missed": missed, "pending": pending}
     return rows[by].assign(**head)
 
