@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.intervals import expected_events
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, numbers
 from workbench.studies.trials.words import figure, label, span
@@ -110,7 +111,8 @@ def attrition_bounds(
     WorkbenchError
         If an observed outcome lies outside the limits.
     CannotAnswer
-        If an arm has fewer than 20 observed outcomes.
+        If an arm has fewer than 20 observed outcomes, or the smaller arm would have fewer than 20 other than the
+        commonest at the rate of both.
 
     References
     ----------
@@ -124,6 +126,14 @@ def attrition_bounds(
     if n.min() < 20:
         raise CannotAnswer(
             f"not answerable: an arm has {n.min()} observed values of '{outcome}'; at least 20 are needed."
+        )
+    values, often = np.unique(y[seen], return_counts=True)
+    event = seen & (y != values[often.argmax()]) if often.max() > 1 else seen
+    expected = float(expected_events((event & treated).sum(), n[0], (event & ~treated).sum(), n[1]))
+    if expected < 20:
+        raise CannotAnswer(
+            f"not answerable: {int(event.sum()):,} of {int(seen.sum()):,} observed values of '{outcome}' are not the "
+            f"commonest; the smaller arm would have {np.floor(10 * expected) / 10:g} by chance, and 20 are needed."
         )
     total = np.array([treated.sum(), (~treated).sum()])
     rows = {"lee": _lee(y[seen & treated], y[seen & ~treated], n / total, level)}

@@ -254,4 +254,3 @@ def _told(own: tuple[float, float], last: tuple[float, float], level: float, lev
     found = {"kept": own[0], "low": low, "high": high, "last_kept": last[0], "difference": own[0] - last[0]}
     down, up = np.hypot(own[0] - l1, u2 - last[0]), np.hypot(u1 - own[0], last[0] - l2)
     return found | {"difference_low": found["difference"] - down, "difference_high": found["difference"] + up}
-

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.methods.intervals import Mean
 from workbench.resampling import Rng, seeds
 
 MOST_BINS = 200
@@ -25,12 +26,28 @@ class ScoreBins:
         Sums of the products of (1, values).
     powers : array, shape (2, bins, 4)
         Sums of the powers 0-3 of the value judged, less its mean.
+    cubes, events : arrays, shape (2, bins)
+        Sum of the first value's cubes; members whose outcome is not the commonest.
     """
 
     lowest: np.ndarray
     totals: np.ndarray
     products: np.ndarray
     powers: np.ndarray
+    cubes: np.ndarray
+    events: np.ndarray
+
+    def arms(self) -> tuple[Mean, Mean]:
+        """Mean of the first value among the treated and the control down to each bin."""
+        sums = (self.totals[..., 0], self.totals[..., 1], self.products[..., 1, 1], self.cubes)
+        zero, one = (Mean.of_sums(*(np.cumsum(part[arm]) for part in sums)) for arm in (0, 1))
+        return one, zero
+
+    def beyond(self) -> tuple[Mean, Mean]:
+        """The same below each bin; the last, where nobody is left, says nothing."""
+        sums = (self.totals[..., 0], self.totals[..., 1], self.products[..., 1, 1], self.cubes)
+        zero, one = (Mean.of_sums(*(part[arm].sum() - np.cumsum(part[arm]) for part in sums)) for arm in (0, 1))
+        return one, zero
 
     def third(self, own: np.ndarray | float, whole: float = 0.0) -> np.ndarray:
         """Third moment of the error of `own` x effect down to each bin less `whole` x effect on everybody."""
@@ -94,12 +111,14 @@ def score_bins(
     values: np.ndarray,
     *,
     judged: np.ndarray | None = None,
+    events: np.ndarray | None = None,
     most: int = MOST_BINS,
 ) -> ScoreBins:
     """Sum `values`, shape (n, q), by arm over at most `most` bins of equal size as far as ties allow.
 
     The first bin reaches as deep as is needed to hold both arms, so that every prefix does. `judged`, shape (n,), is
-    the value whose skewness counts (default: the first).
+    the value whose skewness counts (default: the first); `events`, shape (n,), whether a member's outcome is not the
+    commonest.
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
@@ -120,7 +139,11 @@ def score_bins(
     products = products.reshape(2, len(last), len(columns), len(columns))
     judged = values[:, 0] if judged is None else judged
     powers = [np.bincount(cell, (judged - judged.mean()) ** k, width).reshape(2, -1) for k in range(4)]
-    return ScoreBins(ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1))
+    cubes = np.bincount(cell, values[:, 0] ** 3, width).reshape(2, -1)
+    counted = np.bincount(cell, None if events is None else events, width).reshape(2, -1)
+    return ScoreBins(
+        ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1), cubes, counted
+    )
 
 
 @dataclass(frozen=True)
@@ -168,14 +191,3 @@ def resampled_curves(bins: ScoreBins, worth, resamples: int, rng: Rng) -> np.nda
     for row in range(resamples):
         result[row, 1:] = np.interp(at, np.append(0, drawn.share[row]), np.append(0, curves[row]))
     return result
-
-
-def skewed_ends(se: np.ndarray, third: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far an interval reaches below and above its estimate, by Hall's correction for the skewness of the error."""
-    skew = np.divide(third, se**3, out=np.zeros_like(se), where=se > 0)
-    skew = np.where(np.abs(skew) < 1e-9, 1e-9, skew)
-
-    def end(x: float) -> np.ndarray:
-        return se * 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
-
-    return end(z), -end(-z)
