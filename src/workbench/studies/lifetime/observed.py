@@ -108,7 +108,7 @@ def require_records(part: pd.DataFrame, group: str) -> None:
         return
     last, where = gone["begin"] + gone["exit"] - 1, f" of group '{group}'" if group != "all" else ""
     early = _unrecorded(part, part["entry"].clip(lower=int(last.min()) - part["begin"]), part["exit"])
-    if np.exp(-early) < _BY_LUCK:
+    if _by_luck(early, len(gone)) < _BY_LUCK:
         first = f"{gone['left'].min():%Y-%m-%d}"
         raise WorkbenchError(
             f"the first departure on record{where} is of {first}, and about {early:,.0f} were to be expected before, "
@@ -116,11 +116,16 @@ def require_records(part: pd.DataFrame, group: str) -> None:
             "which they are."
         )
     late = _unrecorded(part, part["entry"], part["exit"].clip(upper=int(last.max()) + 1 - part["begin"]))
-    if np.exp(-late) < _BY_LUCK:
+    if _by_luck(late, len(gone)) < _BY_LUCK:
         raise WorkbenchError(
             f"the last departure on record{where} is of {gone['left'].max():%Y-%m-%d}, and about {late:,.0f} were to "
             "be expected from then to as_of: they are not recorded to its end. Choose an earlier as_of."
         )
+
+
+def _by_luck(expected: float, seen: int) -> float:
+    """Chance that of `seen` departures none lies in a time in which so many more were to be expected."""
+    return float((seen / (seen + expected)) ** seen)
 
 
 def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float:
