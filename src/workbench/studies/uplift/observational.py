@@ -19,7 +19,7 @@ from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.means import cluster_codes
 from workbench.studies.trials.members import arms, indicator_columns, numbers
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.adjustment import Adjusted, adjusted, who
+from workbench.studies.uplift.adjustment import Adjusted, adjusted, gap, who
 from workbench.studies.uplift.sensitivity import (
     Sensitivity,
     confounding_odds,
@@ -263,15 +263,13 @@ def _balance(
     columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: Adjusted
 ) -> pd.DataFrame:
     """Standardised differences inside the overlap, before and after weighting, the largest before first."""
-    one, zero, rows = found.inside & treated, found.inside & ~treated, []
+    rows = []
     for trait, values in columns.items():
-        mean, spread = values[one].mean(), math.sqrt((values[one].var() + values[zero].var()) / 2)
-        gaps = np.array([mean - values[zero].mean(), mean - found.weight @ values])
         owner = max((c for c in covariates if trait == c or trait.startswith((f"{c}=", f"{c} "))), key=len)
-        rows.append((trait, owner, *(gaps / spread if spread > 1e-12 else 0 * gaps)))
+        rows.append((trait, owner, *gap(values, treated, found.inside, found.weight)))
     table = pd.DataFrame(rows, columns=["covariate", "of", "before", "after"])
-    order = table["before"].abs().sort_values(ascending=False, kind="stable").index
-    return table.loc[order].reset_index(drop=True)
+    size = table["before"].abs().round(9)
+    return table.loc[table.assign(size=-size).sort_values(["size", "covariate"]).index].reset_index(drop=True)
 
 
 def _strongest(balance: pd.DataFrame) -> list[str]:
