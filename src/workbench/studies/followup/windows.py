@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.result import Quantity, Result
-from workbench.studies.trials.means import arm_means, variances
+from workbench.studies.trials.means import arm_means, mean_errors
 from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
 from workbench.studies.trials.words import figure, label, span
 
@@ -196,8 +196,8 @@ def _joint(members: pd.DataFrame, columns: list[str], treated: np.ndarray, covar
             raise CannotAnswer(f"not answerable: '{column}' is the same for all {len(y):,} members.")
         means = arm_means(y, treated, x)
         effects.append(means.treated - means.control)
-        errors.append((means.error_treated - means.error_control) * means.correction)
-        freedom.append(variances(means, treated, None, pooled=False)[1])
+        errors.append(np.subtract(*means.parts()))
+        freedom.append(mean_errors(means, treated, None, pooled=False).df)
     return np.array(effects), np.column_stack(errors), min(freedom)
 
 
