@@ -1,7 +1,7 @@
 """Columns as small whole numbers for trees, and an order of rows and columns that only their content decides.
 
-Numbers are cut at quantiles, so that a unit (fen for yuan) changes nothing; categories are ordered by how many rows hold
-them. Neither the order of rows or columns, nor their names, dtypes or ids enter.
+Numbers are cut at quantiles, so that a unit (fen for yuan) changes nothing; categories are ordered by how many rows
+hold them. Neither the order of rows or columns, nor their names, dtypes or ids enter.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ class Arranged:
     """Rows and columns in an order that only content decides.
 
     rows : positions, shape (n,), that sort by arm, outcome, then codes; columns : positions, shape (p,); content :
-    array of uint64, shape (n,), a row's number that only rows alike share; relabelled : for each categorical column (by position) the new code, from 0, of each old one.
+    array of uint64, shape (n,), a number that only rows alike share; relabelled : for each categorical column (by
+    position) the new code, from 0, of each old one.
     """
 
     rows: np.ndarray
@@ -195,7 +196,7 @@ def arrange(
             token = _mixed(sums if nominal else np.arange(len(sums), dtype=np.uint64) + np.uint64(1))
             token[0] = np.uint64(0x9E37)  # missing
             tokens.append(token)
-            keys.append(_mixed((_mixed(token ^ _mixed(sums)) * (sums != 0)).sum(dtype=np.uint64) + np.uint64(nominal)))
+            keys.append(_mixed((_mixed(token + sums) * (sums != 0)).sum(dtype=np.uint64) + np.uint64(nominal)))
         keys = np.array(keys, dtype=np.uint64)
         row = start.copy()
         for key, token, at in zip(keys, tokens, slots, strict=True):

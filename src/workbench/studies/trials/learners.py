@@ -120,16 +120,17 @@ def predict_uplift(
         commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
         precise, and slower.
     repeats : int, optional
-        For "cross": how many deals into folds are averaged, so that the deal decides little; 3, and 1 where there are so
-        many members that folds are fewer. For "sequential" 1: an average over deals would have seen the member.
+        For "cross": how many deals into folds are averaged, so that the deal decides little; 3, and 1 where there are
+        so many members that folds are fewer. For "sequential" 1: an average over deals would have seen the member.
     validation : {"cross", "sequential"}
         Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
         "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The
         scores of crossed folds know each other's noise, and on a campaign without any differences intervals made
         from them find some in about one case of ten; with sequential folds in three or four of a hundred.
     rng : int, SeedSequence or Generator
-        Draws the folds, within arms. Neither the order of rows and columns, nor names, dtypes, units or constant columns
-        matter; members alike in features, outcome and arm are told apart by their other columns, then by the index.
+        Draws the folds, within arms. Neither the order of rows and columns, nor names, dtypes, units or constant
+        columns matter; members alike in features, outcome and arm are told apart by their other columns, then by
+        the index.
     trees : Trees, optional
         Size of the base models; small by default, which ranks and calibrates better than large (15 rounds at rate
         0.2, then 0.25, where members abound as above).

@@ -29,8 +29,8 @@ class Adjusted:
     """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1.
 
     unmodelled : pairs of covariates whose interplay still drives both contact and outcome in members not fitted to.
-    deals : array, shape (draws, 4), of each deal into folds: estimate, share of the treated inside the overlap, effective
-    controls, largest standardised difference after weighting.
+    deals : array, shape (draws, 4), of each deal into folds: estimate, share of the treated inside the overlap,
+    effective controls, largest standardised difference after weighting.
     """
 
     estimate: float
@@ -64,7 +64,7 @@ def adjusted(
 ) -> Adjusted:
     """Cross-fit both models `draws` times; estimate inside the overlap that their median chance of contact draws.
 
-    With `trees`, each model takes them beside its splines unless the deals together show that they predict worse.
+    With `trees`, each model takes them beside its splines unless the deal shows that they predict worse.
     """
     known = features_of(members, covariates, y, treated.astype(np.int64))
     order, categorical = known.order, known.categorical
@@ -80,9 +80,8 @@ def adjusted(
         contact, outcome = _pairs(values, np.median(alone, axis=0), y, treated)
         smooth = np.column_stack([smooth, *contact.values(), *outcome.values()])
     both = [_cross_fit(x, smooth, y, treated, categorical, fold, (trees, trees)) for fold in deals]
-    fits, grown = (np.array(parts) for parts in zip(*both, strict=True))
-    grow = _better(fits, grown, y, treated) if trees else (False, False)
-    chances, expected = (fits + grown * np.array(grow)[:, None]).transpose(1, 0, 2)
+    taken = [fits + grown * np.array(_better(fits, grown, y, treated))[:, None] for fits, grown in both]
+    chances, expected = np.array(taken).transpose(1, 0, 2)
     middle = np.median(chances, axis=0), np.median(expected, axis=0)
     contact, outcome = _pairs(values, np.array(middle), y, treated)
     unmodelled = sorted(" and ".join(sorted(names[at] for at in pair)) for pair in contact if pair in outcome)
@@ -222,15 +221,11 @@ def _cross_fit(
 
 
 def _better(fits: np.ndarray, grown: np.ndarray, y: np.ndarray, treated: np.ndarray) -> tuple[bool, bool]:
-    """Whether trees do not raise the loss on members they did not see by more than its error: chance, outcome.
-
-    fits, grown : arrays, shape (draws, 2, n); the losses are averaged over the deals.
-    """
+    """Whether trees do not raise the loss on members they did not see by more than its error: chance, outcome."""
 
     def loss(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        chance = np.clip(fit[:, 0], 0.001, 0.999)
-        on_contact = -np.log(np.where(treated, chance, 1 - chance))
-        return on_contact.mean(axis=0), ((y - fit[:, 1])[:, ~treated] ** 2).mean(axis=0)
+        chance = np.clip(fit[0], 0.001, 0.999)
+        return -np.log(np.where(treated, chance, 1 - chance)), (y - fit[1])[~treated] ** 2
 
     gains = (plain - more for plain, more in zip(loss(fits), loss(fits + grown), strict=True))
     chance, outcome = (bool(gain.mean() > -gain.std() / np.sqrt(len(gain))) for gain in gains)

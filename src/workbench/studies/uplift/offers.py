@@ -134,7 +134,7 @@ def predict_offers(
     """
     codes, offers = _arms(members, arm, control)
     y = numbers(members, outcome)
-    known = features_of(members, features, y, codes)
+    known = features_of(members, features, y, by_content(y, codes)[codes])
     effects = crossed_effects(known, y, codes, learner, validation, folds, repeats, trees, rng)
     return pd.DataFrame(effects, index=members.index, columns=offers)
 
@@ -213,7 +213,7 @@ def value_offers(
         raise WorkbenchError("give features= for models fitted here, or effects= predicted without this campaign.")
     y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
     if effects is None:
-        known = features_of(members, features, y, codes)
+        known = features_of(members, features, y, by_content(y, codes)[codes])
         x, categorical, order = known.codes, known.categorical, known.order
     else:
         require_columns(effects, offers, "effects")
@@ -221,7 +221,7 @@ def value_offers(
         if not np.isfinite(x).all():
             raise WorkbenchError("effects holds missing or infinite values: leave those members out.")
         shown = members.assign(**{f"effect of {offer}": x[:, j] for j, offer in enumerate(offers)})
-        order = arrange([], [], y, codes, shown).rows
+        order = arrange([], [], y, by_content(y, codes)[codes], shown).rows
     data = _Campaign(x[order], y[order], codes[order], paid[order], categorical, cost, margin)
     models = (learner, trees or Trees()) if effects is None else None
     fold, parts = draw_folds(by_content(data.y, data.codes)[data.codes], PARTS, rng), []
