@@ -15,11 +15,11 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.events import Outcome, counts, ends, too_few
 from workbench.studies.trials.means import expected_outcome
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.few import Outcome, counts, ends, too_few
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 
 if TYPE_CHECKING:
@@ -274,11 +274,13 @@ def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, str]:
         why = "in no part of the list did the parts before it show a share that pays"
         chosen = Interval(found.net, np.nan, np.nan)
     else:
-        chosen, why = judge(found.net, found.net_errors, found.rows[found.chosen], among)
+        group, part = found.rows[found.chosen], found.part[found.chosen]
+        chosen, why = judge(found.net, found.net_errors, group, among, part)
         why = f"of those it would contact, {why}" if why else ""
     if found.chosen.all():
         return chosen, Interval(0.0, np.nan, np.nan), why or "the share with the highest net is everybody"
-    advantage, few = judge(found.advantage, found.advantage_errors, found.rows[~found.chosen], among)
+    group, part = found.rows[~found.chosen], found.part[~found.chosen]
+    advantage, few = judge(found.advantage, found.advantage_errors, group, among, part)
     return chosen, advantage, why or (f"of those it would leave out, {few}" if few else "")
 
 
