@@ -52,7 +52,8 @@ class AttritionBounds(Result):
         lee = self.bounds.loc["lee"]
         unit = f" {self.unit}" if self.unit else ""
         missing = f"{self.missing_treated:.1%} of the treated and {self.missing_control:.1%} of the control"
-        start = "The effect is bounded, not known" if self.p >= 1 - self.level else "Not answerable with one number"
+        equal = float(f"{self.p:.2g}") >= 1 - self.level
+        start = "The effect is bounded, not known" if equal else "Not answerable with one number"
         return (
             f"{start}: '{self.outcome}' is missing for {missing} (p = {self.p:.2g}). On members observed in either arm "
             f"the effect lies between {figure(lee['lowest'])} and {figure(lee['highest'])}{unit} "
