@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -121,3 +122,39 @@ def test_business_accounts(warehouse):
     assert found.loc["firm", "tenure_months"] == pytest.approx(24, abs=0.05)
     with pytest.raises(CannotAnswer, match="Choose a later day"):
         business_accounts(warehouse, "2020-01-01", margin=0.4)
+
+
+def test_a_case_is_judged_once_its_time_has_passed(warehouse):
+    """A complaint closed early does not count before its limit has passed, as an open one does not."""
+    early = servicing(warehouse, "2026-06-03", days=30, within={"complaint": [24, 60]}).set_index("customer_id")
+    # Both opened on 1 June: one closed after 24 hours, the other open on the 3rd (closed on it).
+    assert early.loc["firm", ["complaint_judged_24", "complaint_within_24"]].tolist() == [2, 1]
+    assert early.loc["firm", ["complaint_judged_60", "complaint_within_60"]].tolist() == [0, 0]
+    on_time = servicing(warehouse, "2026-06-04", days=30, within={"complaint": [60]}).set_index("customer_id")
+    assert on_time.loc["firm", ["complaint_judged_60", "complaint_within_60"]].tolist() == [2, 2]
+
+
+def test_promises_of_young_cases_are_not_biased():
+    """Through the warehouse's counts: 48 hours to close, last 7 days, 10.35 % late; the share kept is 89.65 %."""
+    rng, count, as_of = np.random.default_rng(2), 30_000, pd.Timestamp("2026-06-08")
+    opened = as_of - pd.to_timedelta(rng.uniform(0, 7 * 24, count), unit="h").round("s")
+    closed = opened + pd.to_timedelta(12.47 * rng.gamma(2, size=count), unit="h").round("s")
+    connection = duckdb.connect()
+    for table in schema.tables().values():
+        connection.execute(table.ddl())
+    connection.execute(
+        "INSERT INTO customer (customer_id, kind, joined_on) SELECT i, 'person', '2020-01-01' FROM range(3000) t(i)"
+    )
+    seen = pd.DataFrame(
+        {"k": range(count), "who": np.arange(count) % 3_000, "a": opened, "b": closed.where(closed < as_of)}
+    )
+    connection.register("seen", seen)
+    connection.execute(
+        "INSERT INTO ticket (ticket_id, customer_id, kind, opened_at, closed_at) SELECT k, who, 'fault', a, b FROM seen"
+    )
+    source = SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+    found = servicing(source, "2026-06-08", within={"fault": [48]})
+    judged, kept = found["fault_judged_48"].sum(), found["fault_within_48"].sum()
+    truth = 1 - (1 + 48 / 12.47) * np.exp(-48 / 12.47)
+    assert judged == (opened < as_of - pd.Timedelta(hours=48)).sum()
+    assert kept / judged == pytest.approx(truth, abs=3 * np.sqrt(truth * (1 - truth) / judged))

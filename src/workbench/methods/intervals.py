@@ -152,12 +152,15 @@ def _standardised(gap: np.ndarray, variance: np.ndarray, third: np.ndarray) -> n
 
 
 def _crossing(score: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, at: float) -> np.ndarray:
-    """Where a falling function of each element crosses `at`, by bisection between `low` and `high`."""
-    low, high = low.copy(), high.copy()
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        above = score(middle) > at
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    """Where a falling function of each element crosses `at`, between `low` and `high`, to 2⁻⁶⁰ of the way.
+
+    Halved in turn; a few elements are cut in sixteen at once instead, because a call then costs more than its numbers.
+    """
+    cuts = 15 if low.size <= 64 else 1
+    share = (np.arange(cuts) + 1).reshape(-1, *[1] * low.ndim) / (cuts + 1)
+    for _ in range(STEPS // (4 if cuts == 15 else 1)):
+        above = np.cumprod(score(low + (high - low) * share) > at, axis=0).sum(axis=0)
+        low, high = low + (high - low) * above / (cuts + 1), low + (high - low) * (above + 1) / (cuts + 1)
     return (low + high) / 2
 
 

@@ -8,6 +8,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer, unknown
+from workbench.methods import cases
 from workbench.warehouse import schema
 from workbench.warehouse.features import Queryable
 
@@ -46,16 +47,17 @@ WHERE joined_on < $as_of AND lines > 0 AND list_contains($kinds, kind) ORDER BY 
 """
 _SERVICING = """
 WITH seen AS (
-    SELECT customer_id, channel AS event, wait_s::DECIMAL(18, 3) AS seconds, FALSE AS open, FALSE AS overdue
+    SELECT customer_id, channel AS event, contacted_at AS opened, wait_s::DECIMAL(18, 3) AS seconds,
+        NULL::TIMESTAMP AS closed, FALSE AS overdue
     FROM contact WHERE contacted_at >= $as_of::DATE - $days::INTEGER AND contacted_at < $as_of::DATE
     UNION ALL
-    SELECT customer_id, kind, date_diff('second', opened_at, least(closed_at, $as_of::TIMESTAMP)),
-        coalesce(closed_at >= $as_of::DATE, TRUE), coalesce(least(closed_at, $as_of::TIMESTAMP) > due_at, FALSE)
+    SELECT customer_id, kind, opened_at,
+        CASE WHEN closed_at < $as_of::DATE THEN date_diff('second', opened_at, closed_at) END, closed_at, {overdue}
     FROM ticket WHERE opened_at >= $as_of::DATE - $days::INTEGER AND opened_at < $as_of::DATE
-)
-SELECT c.customer_id, least($days::INTEGER, date_diff('day', c.joined_on, $as_of::DATE))::DOUBLE AS days_known,
-    {}, count(*) FILTER (overdue) AS overdue
-FROM customer AS c LEFT JOIN seen USING (customer_id) WHERE c.joined_on < $as_of::DATE
+), recorded AS (SELECT min(contacted_at)::DATE AS since FROM contact)
+SELECT c.customer_id, least($days::INTEGER, date_diff('day', greatest(c.joined_on, since), $as_of::DATE))::DOUBLE
+    AS days_known, {columns}, count(*) FILTER (overdue) AS overdue
+FROM customer AS c CROSS JOIN recorded LEFT JOIN seen USING (customer_id) WHERE c.joined_on < $as_of::DATE
 GROUP BY ALL ORDER BY c.customer_id
 """
 
@@ -86,11 +88,12 @@ def servicing(
 ) -> pd.DataFrame:
     """Give the service that each customer got in the last `days` days, one row a customer who had joined.
 
-    Columns customer_id, days_known (days of the window since joining), a count for each channel and kind of ticket,
-    wait_s (mean of hotline calls), complaint_h, fault_h, installation_h (mean of those closed), overdue (tickets past
-    the promised time); missing where nobody has a contact (ticket) on record in the window. `within` names limits,
-    seconds for "hotline", hours for a kind of ticket; each gives two more, for instance complaint_judged_24 (closed, or
-    open for longer) and complaint_within_24 (closed in time).
+    Columns customer_id, days_known (days of the window since joining, and since contacts are on record), a count for
+    each channel and kind of ticket, wait_s (mean of hotline calls), complaint_h, fault_h, installation_h (mean of those
+    closed), overdue (tickets past the promised time); missing where nobody has a contact (ticket) on record in the
+    window. `within` names limits, seconds for "hotline", hours for a kind of ticket; each gives two more, for instance
+    complaint_judged_24 (opened more than 24 hours before `as_of`: a case is judged if, and only if, its due time has
+    passed) and complaint_within_24 (of these, closed in time). A call whose wait is known is judged at once.
     """
     channels, kinds = (
         schema.table(t).column(c).accepted_values for t, c in (("contact", "channel"), ("ticket", "kind"))
@@ -98,17 +101,24 @@ def servicing(
     units = {"hotline": 1} | dict.fromkeys(kinds, 3600)
     columns = [f"count(*) FILTER (event = '{event}') AS {event}" for event in (*channels, *kinds)]
     for event, unit in units.items():
-        of, name = f"FILTER (event = '{event}' AND NOT open)", "wait_s" if unit == 1 else f"{event}_h"
+        of, name = f"FILTER (event = '{event}')", "wait_s" if unit == 1 else f"{event}_h"
         columns.append(f"sum(seconds) {of} / {unit}::DOUBLE / nullif(count(seconds) {of}, 0) AS {name}")
+    as_of_sql = "$as_of::TIMESTAMP"
     for event, limits in (within or {}).items():
         if event not in units:
             raise unknown("kind of case", event, units, "within")
         for limit in sorted(set(map(float, limits))):
-            of, late = f"FILTER (event = '{event}' AND seconds IS NOT NULL", f"seconds > {limit * units[event]!r}"
-            columns.append(f"count(*) {of} AND (NOT open OR {late})) AS {event}_judged_{limit:g}")
-            columns.append(f"count(*) {of} AND NOT open AND NOT {late}) AS {event}_within_{limit:g}")
+            if units[event] == 1:
+                judged, kept = "seconds IS NOT NULL", f"seconds <= {limit!r}"
+            else:
+                due = {"due": f"opened + to_seconds({limit * units[event]!r})", "closed": "closed", "as_of": as_of_sql}
+                judged, kept = cases.JUDGED.format(**due), cases.KEPT.format(**due)
+            columns.append(f"count(*) FILTER (event = '{event}' AND {judged}) AS {event}_judged_{limit:g}")
+            columns.append(f"count(*) FILTER (event = '{event}' AND {kept}) AS {event}_within_{limit:g}")
     values = {"as_of": str(as_of), "days": days}
-    found = _some(warehouse.query(_SERVICING.format(", ".join(columns)), values), as_of)
+    promised = {"due": "due_at", "closed": "closed_at", "as_of": as_of_sql}
+    overdue = f"coalesce({cases.JUDGED.format(**promised)} AND NOT {cases.KEPT.format(**promised)}, FALSE)"
+    found = _some(warehouse.query(_SERVICING.format(columns=", ".join(columns), overdue=overdue), values), as_of)
     for events in (channels, (*kinds, "overdue")):
         if not found[list(events)].to_numpy().any():
             found[[c for c in found if c.startswith(tuple(events))]] = float("nan")

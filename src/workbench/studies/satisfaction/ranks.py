@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import Rng, interval
@@ -20,7 +21,7 @@ from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import resample, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
-from workbench.studies.satisfaction.gaps import of_construct, operator_groups
+from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
     Panel,
@@ -72,15 +73,26 @@ class OperatorRanks(Result):
 
     def _said(self, where: str, rows: pd.DataFrame) -> str:
         top, rest = rows.iloc[0], rows.iloc[1:]
-        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct} in "
-        lead += f"{top['probability_1']:.0%} of resamples"
+        level = rows.loc[rows["rank"] == 1, "operator"]
+        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct}"
+        lead += f" in {top['probability_1']:.0%} of resamples" if np.isfinite(top["probability_1"]) else ""
+        if len(level) > 1:
+            lead = (
+                f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
+            )
+            rest = rows.iloc[len(level) :]
+            return f"{lead}{self._order(rest, 'which of them is first is within noise', 'noise')}"
         place = "certain" if top["rank_high"] == 1 else "within noise"
+        return f"{lead}{self._order(rest, f'its place is {place}', place)}"
+
+    def _order(self, rest: pd.DataFrame, place: str, of: str) -> str:
+        if len(rest) < 2:
+            return f"; {place} ({self.level:.0%})."
         tied = (rest["rank_high"] - rest["rank_low"] > 0).to_numpy()
-        order = "the order of the others is noise" if tied.all() else "some of the others cannot be told apart"
-        order = (
-            order if tied.any() else "so is the order of the others" if place == "certain" else "the rest is certain"
-        )
-        return f"{lead}; its place is {place} ({self.level:.0%})" + (f", {order}." if len(rest) > 1 else ".")
+        apart = rest["rank_high"].min() < rest["rank_low"].max()
+        order = "some of the others cannot be told apart" if apart else "the order of the others is noise"
+        sure = "so is the order of the others" if of == "certain" else "the order of the others is certain"
+        return f"; {place} ({self.level:.0%}), {order if tied.any() else sure}."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate operators by service with their possible ranks."""
@@ -207,11 +219,12 @@ def operator_ranks(
     construct, estimate, replicates = of_construct(index, construct)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
+    hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])
     frames = []
     for rows in groups:
         value, drawn = estimate[rows], replicates[:, rows]
+        low, high = rank_ends(value, drawn, level, hidden=hidden[rows], df=df[rows])
         drawn = drawn[~np.isnan(drawn).any(axis=1)]
-        low, high = rank_ends(value, drawn, level)
         rank = 1 + (value[:, None] < value).sum(axis=1)
         seen = 1 + (drawn[:, :, None] < drawn[:, None, :]).sum(axis=2)
         frame = index.cells.loc[rows, others].assign(operator=index.cells.loc[rows, operator], index=value, rank=rank)
@@ -221,12 +234,37 @@ def operator_ranks(
     return OperatorRanks(pd.concat(frames, ignore_index=True), construct, level)
 
 
-def rank_ends(estimate: np.ndarray, replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values."""
+def rank_ends(
+    estimate: np.ndarray,
+    replicates: np.ndarray,
+    level: float,
+    *,
+    hidden: np.ndarray | float = 0.0,
+    df: np.ndarray | float = np.inf,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values.
+
+    Parameters
+    ----------
+    estimate, replicates : arrays, shapes (j,), (resamples, j)
+    hidden : array, shape (j,), or float
+        Variance of each that the resamples do not show; infinite where nothing is known.
+    df : array, shape (j,), or float
+        Degrees of freedom of each error.
+    """
     first, second = np.array(list(combinations(range(len(estimate)), 2))).T
+    hidden, df = (np.broadcast_to(np.asarray(a, float), len(estimate)) for a in (hidden, df))
     gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
-    error = standard_error(drawn)
-    wide = error * np.quantile((np.abs(drawn - gap) / error).max(axis=1), level)
+    shown = standard_error(drawn)
+    error = np.sqrt(shown**2 + hidden[first] + hidden[second])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(shown > 0, np.abs(drawn - gap) / shown, 0.0)
+    largest = np.fmax.reduce(each, axis=1)
+    largest = largest[~np.isnan(largest)]
+    most = max(float(np.quantile(largest, level)) if len(largest) else 0.0, norm.isf((1 - level) / 2))
+    pair = np.minimum(df[first], df[second])
+    wide = error * t.isf(norm.sf(most), np.where(pair > 0, pair, 1))
+    wide = np.where((error > 0) & (pair > 0), wide, np.inf)
     better = np.zeros((len(estimate), len(estimate)), bool)
     better[first, second], better[second, first] = gap > wide, -gap > wide
     return 1 + better.sum(axis=0), len(estimate) - better.sum(axis=1)
