@@ -372,7 +372,7 @@ def _verdict(
     if leads > 0:
         flat = f"targeting earns {more} more than that, but is not shown to earn more than contacting nobody"
     if not known:
-        flat = f"whether targeting earns more is not known, since {why}"
+        flat = f"no evidence that targeting beats contacting everybody: {why}"
     if leads < 0:
         flat = f"targeting earns {said(advantage, signed=True)} compared with that"
     if all_earn > 0:
