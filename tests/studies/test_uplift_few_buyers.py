@@ -31,7 +31,7 @@ def test_events_are_judged_by_both_arms_together():
     money = Outcome.of(np.r_[np.zeros(2_940), np.full(60, 9.5)])
     assert money.events.sum() == 60 and money.amounts and not money.binary
     sizes = np.array([300, 2_700])
-    assert [bool(money.enough(np.array(events), sizes)) for events in ((60, 0), (0, 60), (0, 200))] == [
+    assert [bool(money.enough(np.array(events), sizes, 20)) for events in ((60, 0), (0, 60), (0, 200))] == [
         False,
         False,
         True,
@@ -100,7 +100,7 @@ def test_an_area_of_few_buyers_errs_as_the_arms_do_when_drawn_again():
 def test_targeting_on_few_buyers_is_not_answerable():
     """60 buyers with a tenth held out: no verdict, no interval, no band, and the reason with its counts."""
     found = targeting(rare(3_000, 0.02), margin=0.5, contact_cost=0.1, resamples=200, **HOW)
-    assert found.verdict == "not answerable" and "20 are needed" in found.headline()
+    assert found.verdict == "not answerable" and "10 are needed" in found.headline()
     assert np.isnan([found.net_low, found.everybody.low, found.advantage.low]).all()
     assert found.curve["low"].iloc[1:].isna().all()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
-from workbench.studies.trials.events import Outcome, counts, too_few
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, numbers
 from workbench.studies.trials.words import direction, figure, span
 
@@ -164,10 +164,10 @@ def _effect(part: pd.DataFrame, outcome: str, treatment: str, covariates: Sequen
         found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates)
     except CannotAnswer as reason:
         return *[np.nan] * 4, len(part), str(reason).removeprefix("not answerable: ").rstrip(".")
-    treated, measured = arms(part, treatment), replace(Outcome.of(numbers(part, outcome)), binary=False)
+    treated, measured = arms(part, treatment), Outcome.of(numbers(part, outcome))
     events, sizes = counts(measured.events, treated), counts(np.ones(len(part), dtype=bool), treated)
     doubt = found.doubts[0] if found.doubts else ""
-    if not doubt and not measured.enough(events, sizes):
+    if not doubt and not measured.enough(events, sizes, FEWEST_EVENTS):
         doubt = too_few(events, sizes, outcome)
     return found.estimate, found.se, found.low, found.high, len(part), doubt
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import Outcome, counts, too_few
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, numbers
 from workbench.studies.trials.words import figure, label, span
 
@@ -128,9 +128,9 @@ def attrition_bounds(
         raise CannotAnswer(
             f"not answerable: an arm has {n.min()} observed values of '{outcome}'; at least 20 are needed."
         )
-    measured = replace(Outcome.of(y[seen]), binary=False)
+    measured = Outcome.of(y[seen])
     events, sizes = counts(measured.events, treated[seen]), n[::-1]
-    if not measured.enough(events, sizes):
+    if not measured.enough(events, sizes, FEWEST_EVENTS):
         raise CannotAnswer(f"not answerable: of the members whose outcome is known, {too_few(events, sizes, outcome)}.")
     total = np.array([treated.sum(), (~treated).sum()])
     rows = {"lee": _lee(y[seen & treated], y[seen & ~treated], n / total, level)}

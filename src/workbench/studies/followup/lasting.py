@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
-from workbench.studies.trials.events import Outcome, counts, too_few
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
 from workbench.studies.trials.words import direction, figure, label, span
 
@@ -321,11 +321,11 @@ def _too_few(y: np.ndarray, treated: np.ndarray, amount: np.ndarray) -> str:
     """Why the trend cannot be told: outcomes of members with another than the commonest dose; "" where it can."""
     values, often = np.unique(amount, return_counts=True)
     other = amount != values[often.argmax()]
-    measured = replace(Outcome.of(y), binary=False)
+    measured = Outcome.of(y)
     events, sizes = counts(measured.events & other, treated), counts(other, treated)
     if min(sizes) == 0:
         return "the members of an arm all have the same number of earlier contacts"
-    if measured.enough(events, sizes):
+    if measured.enough(events, sizes, FEWEST_EVENTS):
         return ""
     return f"of those with another than the commonest number of earlier contacts, {too_few(events, sizes)}"
 

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import Outcome, counts, difference, ends, too_few
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
@@ -193,7 +193,7 @@ def uplift_curve(
         raise unknown("kind", kind, _CURVES)
     judged = Outcome.of(y)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
-    answerable = bool(replace(judged, binary=False).enough(events, members_of))
+    answerable = bool(judged.enough(events, members_of, FEWEST_EVENTS))
     bins = score_bins(order, treated, y[:, None], events=judged.events)
     listed = prefixes(bins.totals)
     share = np.append(0, listed.share)
@@ -468,7 +468,7 @@ def effect_groups(
         if judged.enough(events, members_of):
             low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
         if np.isnan(low):
-            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome)}")
+            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome, judged.fewest)}")
         effect, se = one.mean() - zero.mean(), float(np.sqrt(parts.sum()))
         rows.append((len(rows) + 1, own.sum(), order[own].mean(), effect, se, low, high))
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
@@ -476,7 +476,7 @@ def effect_groups(
     slope, se = _calibration(y, treated, order)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
     low = high = p = np.nan
-    if replace(judged, binary=False).enough(events, members_of) and se > 0:
+    if judged.enough(events, members_of, FEWEST_EVENTS) and se > 0:
         z = norm.isf((1 - level) / 2)
         low, high, p = slope - z * se, slope + z * se, float(norm.sf(slope / se))
     elif not np.isnan(slope):

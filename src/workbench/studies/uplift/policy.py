@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from scipy.stats import norm
 from workbench.methods.intervals import Mean, skewed
 from workbench.resampling import Rng, seeds
 from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.events import Outcome, counts, ends, too_few
+from workbench.studies.trials.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
 from workbench.studies.trials.learners import draw_folds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
 
@@ -188,8 +188,14 @@ class Judge:
         treated, unknown = self.rows.treated[group], Interval(float(value), np.nan, np.nan)
         events = counts(self.outcome.events[group], treated)
         members = counts(np.ones(len(group), dtype=bool), treated)
-        if members.min() < 2 or not replace(self.outcome, binary=False).enough(events, members):
-            return unknown, too_few(events, members, self.name)
+        if self.outcome.amounts:  # who is in the group hangs on the outcomes judged: count both arms, not their split
+            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} have one"
+            why += f" ('{self.name}' other than the commonest); {FEWEST_AMOUNTS} are needed"
+        else:
+            enough = self.outcome.enough(events, members, FEWEST_EVENTS)
+            why = too_few(events, members, self.name)
+        if members.min() < 2 or not enough:
+            return unknown, why
         y, redeemed = self.rows.y[group], self.rows.redeemed[group]
         one, zero = Mean.of(y[treated]), Mean.of(y[~treated])
         share, paid = len(group) / among, self.costs.incentive * redeemed[treated]
