@@ -473,6 +473,7 @@ campaign_id = { constant = "c" }
 customer_id = "id"
 arm = "arm"
 contacted = "contacted"
+outcomes = ["visit"]
 """
 
 
@@ -495,7 +496,7 @@ def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
     raw = tmp_path / "project/data/raw/north"
     raw.mkdir(parents=True)
     if mapping != ROWS:
-        (raw / "members.csv").write_text("id,arm,contacted\na,mail,true\nb,control,false\n", "utf-8")
+        (raw / "members.csv").write_text("id,arm,contacted,visit\na,mail,true,1\nb,control,false,0\n", "utf-8")
     root = _counting(tmp_path / "project", "north", mapping)
     bundle = create(["count"], root=root).path
     files = json.loads(unseal(bundle.read_bytes())["bundle.json"])["sources"]["north"]["files"]
@@ -503,8 +504,8 @@ def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
     assert verify(bundle, data=raw if files else None).code == 0
     if files:
         assert verify(bundle).code == 2
-        (raw / "members.csv").write_text("id,arm,contacted\na,mail,true\nc,control,false\n", "utf-8")
-        with pytest.raises(WorkbenchError, match="'members.csv' of source 'north' is not the file that was ingested"):
+        (raw / "members.csv").write_text("id,arm,contacted,visit\na,mail,true,1\nc,control,false,0\n", "utf-8")
+        with pytest.raises(WorkbenchError, match=r"'members.csv' of source 'north' is not the file that was ingested"):
             create(["count"], root=root)
 
 
