@@ -14,7 +14,8 @@ from workbench.studies.voice import nonresponse
 matplotlib.use("Agg")
 
 MODEL = PathModel(
-    [Construct("Quality", ["q1", "q2"]), Construct("Satisfaction", ["s1", "s2"])], {"Satisfaction": ["Quality"]}
+    [Construct("Quality", ["q1", "q2"], low=1, high=10), Construct("Satisfaction", ["s1", "s2"], low=1, high=10)],
+    {"Satisfaction": ["Quality"]},
 )
 SHARES = {"age": pd.Series({"young": 0.3, "old": 0.7}), "sex": pd.Series({"f": 0.5, "m": 0.5})}
 

@@ -74,7 +74,7 @@ class PathEffects(Result):
         return table[table["quantity"].isin(["path", "total_effect", "r2"])].reset_index(drop=True)
 
     def reliability(self) -> pd.DataFrame:
-        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT by construct, with a verdict in words."""
+        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
         return reliability_table(self.fit)
 
     @property

@@ -325,12 +325,15 @@ def own_weights(
     survey = plain(survey, [*by, *strata, *clusters])
     panel, plan = Panel.of(survey, model, weight, by, margins, cap, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
+    signs = index.fit.weights.to_numpy()
     without: dict[object, str] = {}
     whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
-            fits[name] = fit_answers(_cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE)
+            fits[name] = fit_answers(
+                _cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE, along=signs
+            )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in panel.rows(resamples, rng))
             found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
