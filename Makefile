@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint notebooks lab prove bench peers peers-uplift conformance lock clean
+.PHONY: help environment report test check lint notebooks lab prove bench peers peers-uplift conformance coverage lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -20,6 +20,7 @@ help:
 	@echo "make peers    other programs to compare with, into an environment of their own"
 	@echo "make peers-uplift   those of the uplift benchmark (1 GB)"
 	@echo "make conformance   docs/conformance.md anew: our numbers beside published ones and the peers'"
+	@echo "make coverage   docs/coverage.md anew: how often printed intervals hold the truth, over a grid of worlds"
 	@echo "make lock     requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove environment, data and reports that were made here"
 
@@ -80,6 +81,9 @@ prove: $(READY) peers
 
 conformance: $(READY) peers
 	@$(BIN)/python tests/reference/conformance.py
+
+coverage: $(READY)
+	@$(BIN)/python tests/coverage/grid.py
 
 bench: $(READY) peers peers-uplift
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

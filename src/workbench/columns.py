@@ -170,7 +170,7 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     """Tell whether a covariate or feature is a number or a category.
 
     Numbers of any dtype (also Decimal, also in a column of objects) and booleans are numbers; text and the dtype
-    'category' are categories. Days, and text that holds nothing but numbers, are refused: both could be read in two ways.
+    'category' are categories. Days, and text that holds nothing but numbers, are refused: two readings are possible.
 
     Examples
     --------
@@ -189,12 +189,12 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     if not texts.all():
         odd = values[~texts].iloc[0]
         raise WorkbenchError(
-            f"'{name}' mixes text with other values ({type(odd).__name__} among them): make it numbers or text throughout."
+            f"'{name}' mixes text with other values ({type(odd).__name__} among them): make it all numbers or all text."
         )
     if values.map(lambda v: bool(_NUMBER.fullmatch(v))).all():
         raise WorkbenchError(
-            f"'{name}' holds numbers written as text ({named([values.iloc[0]])} for instance). If they are amounts, convert "
-            f"them with pandas.to_numeric; if they are codes, with astype('category')."
+            f"'{name}' holds numbers written as text ({named([values.iloc[0]])} for instance). If they are amounts, "
+            "convert them with pandas.to_numeric; if they are codes, with astype('category')."
         )
     return "category"
 
@@ -224,13 +224,15 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
         raise WorkbenchError(
             f"the {what} '{name}' is declared a category, not a number: convert it with astype(float)."
         )
+    if column.dtype == object and column.isna().all():
+        column = column.astype(float)
     if not _is_number(column):
         _refuse_times(column, name, "turn it into a number")
         odd = next(v for v in column.dropna() if not _real(v))
         advice = "convert it with pandas.to_numeric" if isinstance(odd, str) and _NUMBER.fullmatch(odd) else "mend it"
         raise WorkbenchError(
-            f"the {what} '{name}' is not numeric: it holds {type(odd).__name__} ({named([str(odd)[:40]])} for instance). "
-            f"A number is needed: {advice}."
+            f"the {what} '{name}' is not numeric: it holds {type(odd).__name__}, {named([str(odd)[:40]])}. "
+            f"Give numbers: {advice}."
         )
     if column.dtype == object:
         values = np.array([np.nan if pd.isna(v) else float(v) for v in column], dtype=float)
@@ -264,15 +266,13 @@ def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
     >>> flag(pd.Series(["Y", "N"]), "held")
     Traceback (most recent call last):
     ...
-    workbench.errors.WorkbenchError: the flag 'held' holds text ('Y' for instance): give True/False or 1/0, for instance \
-with column == 'Y'.
+    workbench.errors.WorkbenchError: the flag 'held' holds text ('Y'): give True/False or 1/0 (column == 'Y').
     """
     values = column.dropna()
     if len(values) and isinstance(values.iloc[0], str):
         first = values.iloc[0]
         raise WorkbenchError(
-            f"the {what} '{name}' holds text ('{first}' for instance): give True/False or 1/0, for instance with "
-            f"column == '{first}'."
+            f"the {what} '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}')."
         )
     return _as_flags(number(column, name, what=what), name, what) == 1
 
@@ -392,7 +392,7 @@ def _dates_of_objects(column: pd.Series, name: str) -> pd.Series:
 
 
 def periods(column: pd.Series, name: str) -> pd.Series:
-    """Read periods so that they sort in time: numbers (2024), dates, Periods, or ISO text ('2024', '2024-03', '2024Q1').
+    """Read periods so that they sort in time: numbers (2024), dates, Periods, or text ('2024', '2024-03', '2024Q1').
 
     Returns
     -------

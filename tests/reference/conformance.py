@@ -285,7 +285,8 @@ def _checked(everybody: pd.DataFrame) -> Iterator[tuple[str, float]]:
 def _effects(women: pd.DataFrame) -> Iterator[tuple[str, float]]:
     def effect(outcome: str, method: str = "difference", rows: pd.DataFrame = women):
         known = () if method == "difference" else BOUGHT
-        return average_effect(rows, outcome=outcome, treatment="arm", method=method, covariates=known)
+        how = {"treatment": "arm", "method": method, "covariates": known, "target": "members"}  # as published
+        return average_effect(rows, outcome=outcome, **how)
 
     for outcome in ("visit", "conversion", "spend"):
         plain, lin = effect(outcome), effect(outcome, "lin")

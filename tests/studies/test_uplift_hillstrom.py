@@ -33,7 +33,12 @@ def womens(hillstrom):
 
 def effect(table, outcome, method="difference"):
     return average_effect(
-        table, outcome=outcome, treatment="arm", method=method, covariates=() if method == "difference" else COVARIATES
+        table,
+        outcome=outcome,
+        treatment="arm",
+        method=method,
+        covariates=() if method == "difference" else COVARIATES,
+        target="members",  # Lin's published error is that of these members
     )
 
 

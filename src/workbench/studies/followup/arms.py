@@ -16,7 +16,7 @@ from workbench.result import Quantity, Result
 from workbench.studies.followup.windows import t_draws
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
-from workbench.studies.trials.effect import AverageEffect, average_effect
+from workbench.studies.trials.effect import Estimate, estimate_effect
 from workbench.studies.trials.members import CONTROL, require_members
 from workbench.studies.trials.words import amount, label, span
 
@@ -155,39 +155,40 @@ def arm_effects(
         for one, other in family:
             pair = members[members[arm].isin([one, other])]
             pair = pair.assign(**{arm: (pair[arm] == one).astype(int)})
-            found.append(
-                average_effect(
-                    pair, outcome=outcome, treatment=arm, covariates=covariates, clusters=clusters, level=level
-                )
-            )
+            how = {"outcome": outcome, "treatment": arm, "covariates": covariates, "clusters": clusters}
+            found.append(estimate_effect(pair, **how))
         tables.append(_family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family)))
     doubts = [reason for check in checks if not check.comparable for reason in check.reasons]
     doubts += [reason for effect in found for reason in effect.doubts]
     binary = all(effect.binary for effect in found)
     table = pd.concat(tables, ignore_index=True)
-    return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(doubts))
+    return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(dict.fromkeys(doubts)))
 
 
 def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Covariance of the plain mean differences: comparisons that share an arm share its error."""
-    spread = members.groupby(arm)[outcome].agg(lambda y: y.var() / len(y))
+    """Covariance of the plain mean differences: comparisons that share an arm share its error.
+
+    An arm in which nothing varies is taken to vary like all members.
+    """
+    overall = members[outcome].var()
+    spread = members.groupby(arm)[outcome].agg(lambda y: (y.var() or overall) / len(y))
     contrast = np.array([(spread.index == one) * 1.0 - (spread.index == other) for one, other in pairs])
     return (contrast * spread.to_numpy()) @ contrast.T
 
 
 def _family(
-    pairs: Sequence[tuple[str, str]], found: Sequence[AverageEffect], level: float, covariance: np.ndarray
+    pairs: Sequence[tuple[str, str]], found: Sequence[Estimate], level: float, covariance: np.ndarray
 ) -> pd.DataFrame:
-    fewest, wrong = min(effect.df for effect in found), 1 - level
+    fewest, wrong = min(estimate.errors.df for estimate in found), 1 - level
     if len(found) > 1 and (np.diag(covariance) > 0).all():
         furthest = np.abs(t_draws(covariance, fewest, np.random.default_rng(0))).max(axis=1)
         alone = 2 * stats.t.sf(np.quantile(furthest, level), fewest)
-        wrong = np.clip(alone, wrong / len(found), wrong)
-    t = np.array([stats.t.isf(wrong / 2, effect.df) for effect in found])
+        wrong = float(np.clip(alone, wrong / len(found), wrong))
+    rows = [estimate.result(level) for estimate in found]
     columns = ["estimate", "se", "low", "high", "p_value"]
-    table = pd.DataFrame([[getattr(effect, name) for name in columns] for effect in found], columns=columns)
+    table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
     table.insert(0, "arm", [one for one, _ in pairs])
     table.insert(1, "against", [other for _, other in pairs])
     table = table.rename(columns={"p_value": "p"})
-    table["low_joint"], table["high_joint"] = table["estimate"] - t * table["se"], table["estimate"] + t * table["se"]
-    return table.assign(p_holm=holm(table["p"].to_numpy()), members=[e.n_treated + e.n_control for e in found])
+    table[["low_joint", "high_joint"]] = [estimate.interval(1 - wrong)[:2] for estimate in found]
+    return table.assign(p_holm=holm(table["p"].to_numpy()), members=[row.n_treated + row.n_control for row in rows])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbench import columns
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, indicator_columns, is_text, require_members
@@ -184,7 +185,7 @@ def check_campaign(
             )
         ratio_p = sample_ratio(counts, [expected_share, 1 - expected_share])
     balance = _balance(members, covariates, treated)
-    balance_p = _joint_test(indicator_columns(members, covariates), treated)
+    balance_p = balance_test(indicator_columns(members, covariates), treated)
     missing = _missing(members, outcomes, treated)
     reasons = _reasons(counts, expected_share, ratio_p, balance, balance_p, missing)
     return CampaignChecks(not reasons, tuple(reasons), *counts, ratio_p, balance, balance_p, missing, campaign)
@@ -200,7 +201,7 @@ def _require_dates(
     for name, day in known_on.items():
         if name not in covariates and name not in outcomes:
             raise unknown("column", name, [*covariates, *outcomes], "known_on")
-        measured, drawn = pd.Timestamp(day), pd.Timestamp(assigned_on)
+        measured, drawn = columns.day(day, f"known_on of '{name}'"), columns.day(assigned_on, "assigned_on")
         if name in covariates and measured > drawn:
             raise WorkbenchError(
                 f"covariate '{name}' was measured on {measured:%Y-%m-%d}, after assignment on {drawn:%Y-%m-%d}: "
@@ -267,13 +268,21 @@ def _difference(treated: np.ndarray, control: np.ndarray) -> tuple[float, float,
     return float(treated.mean()), float(control.mean()), float(scaled), missing
 
 
-def _joint_test(columns: dict[str, np.ndarray], treated: np.ndarray) -> float:
-    """F test of the regression of the arm on all covariates: does anything known before tell the arm?"""
-    columns = {name: v for name, v in columns.items() if v.std() > 1e-9}
+def balance_test(known: dict[str, np.ndarray], treated: np.ndarray) -> float:
+    """Give p of the F test of the arm on all covariates: does anything known before tell the arm?
+
+    NaN where no covariate varies.
+
+    Raises
+    ------
+    WorkbenchError
+        If too few members are left to judge (fewer than 5 more than covariates).
+    """
+    varying = [v for v in known.values() if v.std() > 1e-9 * np.abs(v).max()]
     n = len(treated)
-    if not columns:
+    if not varying:
         return np.nan
-    matrix = np.column_stack([(v - v.mean()) / v.std() for v in columns.values()])
+    matrix = np.column_stack([(v - v.mean()) / v.std() for v in varying])
     basis, size, _ = np.linalg.svd(matrix, full_matrices=False)
     basis = basis[:, size > 1e-8 * size[0]]
     k = basis.shape[1]

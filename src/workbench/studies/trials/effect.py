@@ -11,10 +11,28 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.methods.intervals import (
+    MANY,
+    Mean,
+    expected_events,
+    mean_difference,
+    mean_ratio,
+    share_difference,
+    share_ratio,
+    uneven,
+)
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.trials.checks import CampaignChecks
-from workbench.studies.trials.means import Means, arm_means, cluster_codes, doubly_robust_means, ratio_set, variances
+from workbench.studies.trials.checks import ALARM, CampaignChecks, balance_test
+from workbench.studies.trials.means import (
+    MeanErrors,
+    Means,
+    arm_means,
+    cluster_codes,
+    doubly_robust_means,
+    mean_errors,
+    ratio_set,
+)
 from workbench.studies.trials.members import RARE, arms, independent, indicator_columns, numbers
 from workbench.studies.trials.words import figure, label, span
 
@@ -22,6 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Method = Literal["difference", "lin", "aipw"]
+Target = Literal["population", "members"]
 FEWEST = 20
 
 
@@ -41,12 +60,12 @@ class AverageEffect(Result):
     Attributes
     ----------
     estimate, se, low, high : float
-        In units of the outcome (for a 0/1 outcome a share: 0.01 is one percentage point).
+        In units of the outcome (for a 0/1 outcome a share: 0.01 is one percentage point). The interval follows the
+        skewness of the error and need not be estimate ± t se (`workbench.methods.intervals`).
     mean_treated, mean_control : float
         Means of the arms, adjusted where the method adjusts.
     relative : Interval
-        Effect as a share of the mean without contact, with Fieller's interval; its ends are NaN where the
-        control mean cannot be told from 0.
+        Effect as a share of the mean without contact; its ends are NaN where the control mean cannot be told from 0.
     n_treated, n_control : int
     p_value : float
         Of no effect, two-sided.
@@ -55,8 +74,9 @@ class AverageEffect(Result):
     variance_ratio : float
         Variance over that of the plain difference: what adjustment bought.
     doubts : tuple of str
-        Reasons why the difference is not shown to be the campaign's effect: what the checks found, fewer than 20
-        members in an arm, fewer than 10 with another outcome than the commonest. () where there are none.
+        Reasons why the difference is not shown to be the campaign's effect: what the checks found (or, where none were
+        given, that the arms differ in the covariates), fewer than 20 members in an arm, fewer than 10 with another
+        outcome than the commonest. () where there are none.
     """
 
     estimate: float
@@ -160,6 +180,7 @@ def average_effect(
     clusters: str | None = None,
     method: Method | None = None,
     level: float = 0.95,
+    target: Target = "population",
     checks: CampaignChecks | None = None,
     rng: Rng = 0,
     unit: str = "",
@@ -185,8 +206,12 @@ def average_effect(
         with covariates and "difference" without.
     level : float
         Coverage of the intervals, 0-1.
+    target : {"population", "members"}
+        Effect on customers like these, from whom the members are drawn; or on these members alone, with a smaller error
+        where the effect grows with the covariates of "lin" (that of Lin's paper).
     checks : CampaignChecks, optional
-        Where they find the arms not comparable, the headline refuses the claim.
+        Where they find the arms not comparable, the headline refuses the claim. Without them the arms are compared in
+        the covariates, and where these differ (joint test, p < 0.001) the claim is refused: nobody drew these arms.
     rng : int, SeedSequence or Generator
         Draws the folds of "aipw"; the others draw nothing.
     unit : str
@@ -204,7 +229,8 @@ def average_effect(
 
     References
     ----------
-    Neyman (1923). Lin (2013), Agnostic notes on regression adjustments, Annals of Applied Statistics 7.
+    Neyman (1923). Lin (2013), Agnostic notes on regression adjustments, Annals of Applied Statistics 7; for the
+    covariates' own sampling Negi and Wooldridge (2021), Econometric Reviews 40.
     Robins, Rotnitzky and Zhao (1994), JASA 89. Fieller (1954), JRSS B 16.
 
     Examples
@@ -214,12 +240,138 @@ def average_effect(
     >>> result.estimate, round(result.se, 6)
     (3.0, 1.414214)
     """
+    found = estimate_effect(
+        members,
+        outcome=outcome,
+        treatment=treatment,
+        covariates=covariates,
+        clusters=clusters,
+        method=method,
+        target=target,
+        checks=checks,
+        rng=rng,
+    )
+    return found.result(level, unit=unit, campaign=campaign)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Means of the arms with their errors, adjusted and plain: all that an interval of any level needs."""
+
+    means: Means
+    errors: MeanErrors
+    plain: tuple[Mean, Mean]
+    plain_errors: MeanErrors
+    method: Method
+    outcome: str
+    binary: bool
+    amounts: bool
+    clustered: bool
+    doubts: tuple[str, ...]
+
+    @property
+    def _effect(self) -> float:
+        return self.means.treated - self.means.control
+
+    def _rare_share(self) -> bool:
+        """Whether the outcome is a plain share, with fewer than 1,000 events or non-events to be expected in an arm."""
+        if not self.binary or self.method != "difference" or self.clustered:
+            return False
+        one, zero = self.plain
+        events = expected_events(one.value * one.n, one.n, zero.value * zero.n, zero.n)
+        return bool(min(events, min(one.n, zero.n) - events) < MANY)
+
+    def _arms(self) -> tuple[Mean, Mean]:
+        """The arms' means, their errors those of plain means times what adjustment and clusters make of them."""
+        factor = self.variance_ratio
+        values = (self.means.treated, self.means.control)
+        return tuple(
+            Mean(np.float64(value), arm.n, arm.variance * factor, arm.third * factor**1.5)
+            for value, arm in zip(values, self.plain, strict=True)
+        )
+
+    @property
+    def variance_ratio(self) -> float:
+        """Variance of the difference over that of plain means of independent members."""
+        plain = self.plain[0].variance + self.plain[1].variance
+        return float(self.errors.variance[2] / plain) if plain > 0 else 1.0
+
+    def interval(self, level: float) -> tuple[float, float, float]:
+        """Ends of the effect's interval, and the p value of no effect."""
+        if self._rare_share():
+            one, zero = self.plain
+            ends = share_difference(one.value * one.n, one.n, zero.value * zero.n, zero.n, level=level)
+        else:
+            error = self.errors.variance[2], self.errors.third[2]
+            ends = mean_difference(*self._arms(), amounts=self.amounts, level=level, df=self.errors.df, error=error)
+        return tuple(map(float, ends))
+
+    def relative(self, level: float) -> Interval:
+        """Ratio of the means less 1; without ends where the control mean cannot be told from 0."""
+        treated, control = self.means.treated, self.means.control
+        if control == 0:
+            return Interval(np.nan, np.nan, np.nan)
+        one, zero = self._arms()
+        if self._rare_share():
+            low, high = share_ratio(one.value * one.n, one.n, zero.value * zero.n, zero.n, level=level)
+        elif self.amounts and uneven(one, zero):
+            low, high = mean_ratio(one, zero, level=level)
+        else:
+            v1, v0, both = self.errors.variance
+            t = float(stats.t.isf((1 - level) / 2, self.errors.df))
+            low, high, outside = ratio_set(treated, control, v1, v0, float(v1 + v0 - both) / 2, t)
+            low, high = (np.nan, np.nan) if outside else (low, high)
+        bounded = np.isfinite([low, high]).all()
+        return Interval(treated / control - 1, *((float(low) - 1, float(high) - 1) if bounded else (np.nan, np.nan)))
+
+    def result(self, level: float, *, unit: str = "", campaign: str = "") -> AverageEffect:
+        """Give the effect with intervals of this level."""
+        if not 0 < level < 1:
+            raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+        low, high, p = self.interval(level)
+        plain = self.plain_errors.variance[2]
+        return AverageEffect(
+            estimate=self._effect,
+            se=float(np.sqrt(self.errors.variance[2])),
+            low=low,
+            high=high,
+            mean_treated=self.means.treated,
+            mean_control=self.means.control,
+            relative=self.relative(level),
+            n_treated=int(self.plain[0].n),
+            n_control=int(self.plain[1].n),
+            p_value=p,
+            df=self.errors.df,
+            variance_ratio=float(self.errors.variance[2] / plain) if plain > 0 else 1.0,
+            method=self.method,
+            level=level,
+            outcome=self.outcome,
+            binary=self.binary,
+            unit=unit,
+            campaign=campaign,
+            doubts=self.doubts,
+        )
+
+
+def estimate_effect(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    covariates: Sequence[str] = (),
+    clusters: str | None = None,
+    method: Method | None = None,
+    target: Target = "population",
+    checks: CampaignChecks | None = None,
+    rng: Rng = 0,
+) -> Estimate:
+    """Estimate as `average_effect` does, before a level is chosen."""
     covariates = list(covariates)
     method = method or ("lin" if covariates else "difference")
     if method not in ("difference", "lin", "aipw"):
         raise unknown("method", method, ["difference", "lin", "aipw"])
-    if not 0 < level < 1:
-        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+    if target not in ("population", "members"):
+        raise unknown("target", target, ["population", "members"])
     if method != "difference" and not covariates:
         raise WorkbenchError(f"method '{method}' adjusts for covariates and was given none: name them in covariates=.")
     treated, y = arms(members, treatment), numbers(members, outcome)
@@ -229,67 +381,58 @@ def average_effect(
         raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
     group = cluster_codes(members, clusters)
     plain = arm_means(y, treated)
+    known = indicator_columns(members, covariates) if covariates else {}
     if method == "difference":
         means = plain
     elif method == "lin":
-        means = arm_means(y, treated, independent(indicator_columns(members, covariates), treated))
+        means = arm_means(y, treated, independent(known, treated), population=target == "population")
     else:
         means = doubly_robust_means(members, covariates, y, treated, rng)
-    adjusted = method == "aipw"
-    spread, df = variances(means, treated, group, pooled=adjusted)
-    return _result(
+    if checks is None:
+        doubts = _different(known, treated)
+    else:
+        doubts = () if checks.comparable else checks.reasons
+    return Estimate(
         means,
-        spread,
-        df,
-        plain_variance=float(variances(plain, treated, group, pooled=False)[0][2]),
-        level=level,
-        n_treated=int(treated.sum()),
-        n_control=int((~treated).sum()),
-        method=method,
-        outcome=outcome,
+        mean_errors(means, treated, group, pooled=method == "aipw"),
+        (Mean.of(y[treated]), Mean.of(y[~treated])),
+        mean_errors(plain, treated, group, pooled=False),
+        method,
+        outcome,
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
-        unit=unit,
-        campaign=campaign,
-        doubts=(() if checks is None or checks.comparable else checks.reasons) + _too_few(y, treated),
+        amounts=bool((y >= 0).all()),
+        clustered=group is not None,
+        doubts=doubts + _too_few(y, treated),
     )
 
 
-def _result(means: Means, spread: np.ndarray, df: float, *, plain_variance: float, level: float, **rest):
-    estimate, se = means.treated - means.control, float(np.sqrt(spread[2]))
-    t = float(stats.t.isf((1 - level) / 2, df))
-    p = float(2 * stats.t.sf(abs(estimate) / se, df)) if se > 0 else float(estimate == 0)
-    covariance = float(spread[:2].sum() - spread[2]) / 2
-    return AverageEffect(
-        estimate=estimate,
-        se=se,
-        low=estimate - t * se,
-        high=estimate + t * se,
-        mean_treated=means.treated,
-        mean_control=means.control,
-        relative=_relative(means.treated, means.control, *spread[:2], covariance, t),
-        p_value=p,
-        df=df,
-        variance_ratio=float(spread[2] / plain_variance) if plain_variance > 0 else 1.0,
-        level=level,
-        **rest,
+def _different(known: dict[str, np.ndarray], treated: np.ndarray) -> tuple[str, ...]:
+    """Why arms that nobody checked are not comparable, from their covariates; () where nothing speaks against them."""
+    enough = len(treated) - len(known) - 1 >= 5
+    p = balance_test(known, treated) if enough else np.nan
+    if not p < ALARM:
+        return ()
+    return (
+        f"the arms differed before the campaign (joint test p = {p:.1g}), so they were not randomised, and what lies "
+        "between them is no effect of the campaign alone",
     )
-
-
-def _relative(treated: float, control: float, v1: float, v0: float, covariance: float, t: float) -> Interval:
-    """Ratio of the means less 1; without ends where the control mean cannot be told from 0."""
-    if control == 0:
-        return Interval(np.nan, np.nan, np.nan)
-    low, high, outside = ratio_set(treated, control, v1, v0, covariance, t)
-    bounded = np.isfinite(high - low) and not outside
-    return Interval(treated / control - 1, *((low - 1, high - 1) if bounded else (np.nan, np.nan)))
 
 
 def _too_few(y: np.ndarray, treated: np.ndarray) -> tuple[str, ...]:
-    """Why so few members cannot answer: their intervals do not hold what they say, and show only huge effects."""
+    """Why so few members cannot answer: their intervals do not hold what they say, and show only huge effects.
+
+    Judged by both arms together: what was seen in the smaller arm must not decide whether it is shown.
+    """
     smaller = int(min(treated.sum(), (~treated).sum()))
     if smaller < FEWEST:
         return (f"an arm has {smaller} members, fewer than {FEWEST}",)
     others = int((y != np.median(y)).sum())  # a value that all but a few share is the median
     if others < RARE:
         return (f"only {others} of {len(y):,} members have another outcome than the commonest, fewer than {RARE}",)
+    expected = others * smaller / len(y)
+    if (y < 0).any() and expected < FEWEST:
+        return (
+            f"outcomes are rare and partly below 0: about {expected:.0f} of the smaller arm's {smaller:,} members are "
+            f"expected to have another than the commonest, and {FEWEST} are needed",
+        )
     return ()

@@ -9,16 +9,23 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, one_thread
-from workbench.studies.trials.learners import Trees, canonical, doubly_robust, outcome_models
-from workbench.studies.trials.members import feature_matrix
+from workbench.studies.trials.learners import Trees, doubly_robust, outcome_models
+from workbench.studies.trials.members import features_of
 
 
 @dataclass(frozen=True)
 class Means:
     """Means of both arms and the share of each row in their errors.
 
-    treated, control : float; error_treated, error_control : arrays, shape (n,), whose (clustered) sums of squares are
-    the variances; leverage-corrected (HC2) in `corrected`.
+    Attributes
+    ----------
+    treated, control : float
+    error_treated, error_control : arrays, shape (n,)
+        What each row's own outcome adds to the error of a mean, for these members.
+    correction : array, shape (n,)
+        Factor of the two for leverage (HC2).
+    sampled_treated, sampled_control : arrays, shape (n,)
+        What each row adds because the members' covariates are themselves a sample; 0 for means of these members alone.
     """
 
     treated: float
@@ -26,13 +33,23 @@ class Means:
     error_treated: np.ndarray
     error_control: np.ndarray
     correction: np.ndarray
+    sampled_treated: np.ndarray | float = 0.0
+    sampled_control: np.ndarray | float = 0.0
+
+    def parts(self, *, corrected: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """What each row adds to the errors of the treated and the control mean, shape (n,) each."""
+        factor = self.correction if corrected else 1.0
+        return self.error_treated * factor + self.sampled_treated, self.error_control * factor + self.sampled_control
 
 
-def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None) -> Means:
-    """Mean of each arm, adjusted to the covariates' overall mean by a regression within the arm; `x` centred."""
-    found, errors, correction = {}, {}, np.ones(len(y))
+def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None, *, population: bool = True) -> Means:
+    """Mean of each arm, adjusted to the covariates' overall mean by a regression within the arm; `x` centred.
+
+    With `population` the means are of those whom the members are drawn from: their covariates' mean has an error too.
+    """
+    found, errors, sampled, correction = {}, {}, {}, np.ones(len(y))
     for name, arm in (("treated", treated), ("control", ~treated)):
-        count = int(arm.sum())
+        count, sampled[name] = int(arm.sum()), 0.0
         if x is None:
             found[name] = float(y[arm].mean())
             errors[name] = np.where(arm, (y - found[name]) / count, 0.0)
@@ -51,16 +68,22 @@ def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None) -
         errors[name][arm] = intercept * residual
         correction[arm] = 1 / np.sqrt(np.maximum(1 - (basis**2).sum(axis=1), 1e-12))
         found[name] = float(intercept @ y[arm])
-    return Means(found["treated"], found["control"], errors["treated"], errors["control"], correction)
+        if population:
+            slopes = np.linalg.solve(corner, basis.T @ y[arm])[1:]
+            sampled[name] = x @ slopes / np.sqrt(len(y) * (len(y) - 1))
+    return Means(
+        found["treated"], found["control"], errors["treated"], errors["control"], correction,
+        sampled["treated"], sampled["control"],
+    )  # fmt: skip
 
 
 def doubly_robust_means(
     members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, rng: Rng
 ) -> Means:
-    x, categorical = feature_matrix(members, covariates)
-    order = canonical(x, y, treated)
+    known = features_of(members, covariates, y, treated.astype(np.int64))
+    x, order = known.codes, known.order
     with one_thread():
-        pair = doubly_robust(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+        pair = doubly_robust(x[order], y[order], treated[order], known.categorical, Trees(), folds=5, rng=rng)
     n = len(y)
     errors = []
     for value in pair:
@@ -78,10 +101,10 @@ def expected_outcome(
     Subtracting it leaves the mean difference of the arms as it is in expectation, and, by this mixture, the least
     variance of it (that of the doubly robust value).
     """
-    x, categorical = feature_matrix(members, covariates)
-    order = canonical(x, y, treated)
+    known = features_of(members, covariates, y, treated.astype(np.int64))
+    x, order = known.codes, known.order
     with one_thread():
-        one, zero = outcome_models(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+        one, zero = outcome_models(x[order], y[order], treated[order], known.categorical, Trees(), folds=5, rng=rng)
     expected, share = np.empty(len(y)), treated.mean()
     expected[order] = (1 - share) * one + share * zero
     return expected
@@ -96,22 +119,38 @@ def cluster_codes(members: pd.DataFrame, clusters: str | None) -> np.ndarray | N
     return pd.factorize(members[clusters], sort=True)[0]
 
 
-def variances(means: Means, treated: np.ndarray, group: np.ndarray | None, *, pooled: bool) -> tuple[np.ndarray, float]:
-    """Variance of the treated mean, the control mean and their difference, and degrees of freedom (Satterthwaite)."""
-    one, zero = means.error_treated, means.error_control
+@dataclass(frozen=True)
+class MeanErrors:
+    """Error of the treated mean, the control mean and their difference.
+
+    Attributes
+    ----------
+    variance, third : arrays, shape (3,)
+        Second and third central moments, of the treated mean, the control mean and the difference.
+    df : float
+        Degrees of freedom (Satterthwaite).
+    """
+
+    variance: np.ndarray
+    third: np.ndarray
+    df: float
+
+
+def mean_errors(means: Means, treated: np.ndarray, group: np.ndarray | None, *, pooled: bool) -> MeanErrors:
+    """Add up the errors of rows, or of clusters; `pooled` where each row has a part in both means."""
+    one, zero = means.parts(corrected=group is None)
     if group is None:
-        one, zero = one * means.correction, zero * means.correction
         sizes = np.array([treated.sum(), (~treated).sum()], dtype=float)
     else:
         one, zero, sizes, pooled = _cluster_errors(one, zero, treated, group, pooled)
-    difference = one - zero
-    variances = np.array([(one**2).sum(), (zero**2).sum(), (difference**2).sum()])
+    errors = np.array([one, zero, one - zero])
+    variance, third = (errors**2).sum(axis=1), (errors**3).sum(axis=1)
     if pooled:
-        return variances, float(sizes.sum() - 2) if group is None else float(len(difference) - 1)
-    parts = variances[:2]
+        return MeanErrors(variance, third, float(sizes.sum() - 2) if group is None else float(len(one) - 1))
+    parts = variance[:2]
     with np.errstate(invalid="ignore", divide="ignore"):
         df = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
-    return variances, float(df) if np.isfinite(df) else float(sizes.sum() - 2)
+    return MeanErrors(variance, third, float(df) if np.isfinite(df) else float(sizes.sum() - 2))
 
 
 def _cluster_errors(
