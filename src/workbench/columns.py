@@ -231,6 +231,8 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
         raise WorkbenchError(
             f"the {what} '{name}' is declared a category, not a number: convert it with astype(float)."
         )
+    if column.dtype == object and column.isna().all():
+        column = column.astype(float)
     if not _is_number(column):
         _refuse_times(column, name, "turn it into a number")
         odd = next((v for v in column if not _gone(v) and not _real(v)), None)

@@ -98,6 +98,83 @@ def test_the_size_holds_with_few_provinces():
         assert abs(np.mean(held) - 0.95) <= 3 * np.sqrt(0.95 * 0.05 / 100), provinces
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda t: t.sample(frac=1, random_state=2).reset_index(drop=True),
+        lambda t: t.assign(province="p" + (t["province"] * 7 % 16).astype(str)),
+        lambda t: t.assign(month=t["month"].astype("Int64"), start=t["start"].astype("Float64")),
+        lambda t: t.assign(start=t["start"].fillna(np.inf)),
+        lambda t: t.assign(start=t["start"].fillna(9999)),
+        lambda t: t.assign(
+            **{c: t[c].map(lambda m: f"2025-{int(m) + 1:02d}", na_action="ignore") for c in ("month", "start")}
+        ),
+        lambda t: t.assign(
+            **{
+                c: pd.to_datetime(t[c].map(lambda m: f"2025-{int(m) + 1:02d}-01", na_action="ignore"))
+                for c in HOW_TIMES
+            }
+        ),
+        lambda t: t[t.columns[::-1]],
+    ],
+    ids=["rows", "names", "nullable", "infinite", "later", "text", "dates", "columns"],
+)
+def test_how_the_panel_is_written_changes_nothing(written):
+    """Order, names, dtypes, and four ways to write never and months give the same numbers and interval."""
+    table = rollout(16, [3, 3, 3, 5, 5, 5], 5)
+    plain, found = (difference_in_differences(t, **HOW, weight="customers") for t in (table, written(table)))
+    assert (found.estimate, found.low, found.high, found.p_value) == pytest.approx(
+        (plain.estimate, plain.low, plain.high, plain.p_value), rel=1e-6
+    )
+
+
+HOW_TIMES = ("month", "start")
+
+
+@pytest.mark.parametrize("code", [-1, -99, -9999])
+def test_a_code_for_never_before_the_first_period_is_refused(code):
+    """It may as well stand for always: the message names the code and what to write instead."""
+    with pytest.raises(WorkbenchError, match=f"'start' is {code} for 10 units, before the first period"):
+        difference_in_differences(rollout(16, [3] * 6, 5).fillna({"start": code}), **HOW)
+
+
+def test_times_that_do_not_fit_are_refused():
+    """Placeholders, starts between periods, months as letters, and numbers beside dates are named."""
+    table = rollout(16, [3] * 6, 5)
+    dates = table.assign(month=pd.to_datetime("2025-01-01") + pd.to_timedelta(table["month"] * 31, unit="D"))
+    with pytest.raises(WorkbenchError, match="'month' holds dates and 'start' numbers"):
+        difference_in_differences(dates, **HOW)
+    with pytest.raises(WorkbenchError, match="before the first period"):
+        difference_in_differences(dates.assign(start="1900-01-01"), **HOW)
+    with pytest.raises(WorkbenchError, match="no period of the panel"):
+        difference_in_differences(table.assign(start=table["start"] + 0.5), **HOW)
+    with pytest.raises(WorkbenchError, match="sort by letters"):
+        difference_in_differences(table.assign(month="2025-" + (table["month"] + 1).astype(str)), **HOW)
+
+
+def test_what_has_no_part_is_counted():
+    """Units treated from the first month on, and the last who only compare, are in result and sentence."""
+    table = rollout(20, [0] * 4 + [3] * 8 + [5] * 8, 6)
+    found = difference_in_differences(table, **HOW)
+    assert found.set_aside == {
+        "units treated from the first period on": 4,
+        "units that came last and only served to compare": 8,
+        "periods with nobody left to compare with": 3,
+    }
+    assert "4 units treated from the first period on" in found.headline()
+
+
+def test_no_variance_is_not_certainty():
+    """Provinces that move by exactly as much tell nothing of chance; a constant outcome is refused."""
+    table = rollout(16, [3] * 6, 5)
+    flat = table.assign(revenue=table["month"] + 5.0 * (table["month"] >= table["start"]))
+    found = difference_in_differences(flat, **HOW)
+    assert found.estimate == pytest.approx(5.0)
+    assert "Not answerable" in found.headline() and not list(found.quantities())
+    with pytest.raises(CannotAnswer, match="the same in all units and periods"):
+        difference_in_differences(table.assign(revenue=3.0), **HOW)
+
+
 def _holds(provinces: int, starts: list[int], seed: int, **how) -> bool:
     found = difference_in_differences(rollout(provinces, starts, seed), **HOW, weight="customers", **how)
     return found.low <= 1 <= found.high

@@ -55,7 +55,7 @@ def test_no_model_sees_the_member():
     found = []
     for seed in range(12):
         table = campaign(400, seed).assign(y=lambda d, s=seed: np.random.default_rng(10_000 + s).normal(size=len(d)))
-        curve = uplift_curve(table, score=predict_uplift(table, features=FEATURES, rng=seed, **HOW), **HOW)
+        curve = uplift_curve(table, score=predict_uplift(table, features=FEATURES, rng=seed, repeats=1, **HOW), **HOW)
         found.append(curve.qini_excess / curve.se)
     assert abs(np.mean(found)) < 3 / np.sqrt(12)
 
@@ -82,11 +82,14 @@ def test_fewer_folds_where_members_abound(monkeypatch):
     """Folds and rounds follow the members with an uncommon outcome in the smaller arm, not the length of the list."""
     arm, quick = np.arange(40) % 2, Trees(rounds=15, rate=0.2)
     monkeypatch.setattr("workbench.studies.trials.learners.ABUNDANT", ((19, 2, Trees(rounds=9)), (15, 4, quick)))
-    assert defaults(np.arange(40.0), arm, "cross", None, None) == (2, Trees(rounds=9))
-    assert defaults(np.maximum(np.arange(40.0), 7), arm, "cross", None, None) == (4, quick)
-    assert defaults(np.arange(40.0), arm, "sequential", None, None)[0] == 10
-    assert defaults((np.arange(40) < 10).astype(float), arm, "cross", None, None) == (5, Trees())
-    assert defaults(np.arange(40.0), arm, "cross", 7, Trees(leaves=4)) == (7, Trees(leaves=4))
+    none = (None, None, None)
+    assert defaults(np.arange(40.0), arm, "cross", *none) == (2, 1, Trees(rounds=9))
+    assert defaults(np.maximum(np.arange(40.0), 7), arm, "cross", *none) == (4, 1, quick)
+    assert defaults(np.arange(40.0), arm, "sequential", *none)[:2] == (10, 1)
+    assert defaults((np.arange(40) < 10).astype(float), arm, "cross", *none) == (5, 3, Trees())
+    assert defaults(np.arange(40.0), arm, "cross", 7, 2, Trees(leaves=4)) == (7, 2, Trees(leaves=4))
+    with pytest.raises(WorkbenchError, match="1 where folds are sequential"):
+        defaults(np.arange(40.0), arm, "sequential", None, 2, None)
 
 
 @pytest.mark.parametrize("enough", [10**9, 300])

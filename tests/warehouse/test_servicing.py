@@ -70,17 +70,29 @@ def made(table, k, row):
     return {"ticket_id": k} | dict(zip(names, row, strict=True))
 
 
-@pytest.fixture(scope="module")
-def warehouse():
+def held(rows):
     """The canonical tables in memory."""
     connection = duckdb.connect()
     for name, table in schema.tables().items():
         connection.execute(table.ddl())
-        for k, row in enumerate(ROWS.get(name, [])):
+        for k, row in enumerate(rows.get(name, [])):
             full = made(name, k, row)
             marks = ", ".join("?" for _ in full)
             connection.execute(f"INSERT INTO {name} ({', '.join(full)}) VALUES ({marks})", list(full.values()))
     return SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+
+
+@pytest.fixture(scope="module")
+def warehouse():
+    """The rows above."""
+    return held(ROWS)
+
+
+def billed_monthly(*gaps):
+    """The rows above, and a bill of 0 of somebody else in every month but `gaps`."""
+    months = pd.period_range("2024-07", "2026-06", freq="M").difference(pd.PeriodIndex(gaps, freq="M"))
+    bills = [row for row in ROWS["bill"] if row[1][:7] not in gaps]
+    return held(ROWS | {"bill": [*bills, *(("she", f"{m}-01", 0, 0) for m in months)]})
 
 
 def test_monthly_values(warehouse):
@@ -112,8 +124,9 @@ def test_servicing(warehouse):
         servicing(warehouse, "2026-07-01", within={"hotlin": [10]})
 
 
-def test_business_accounts(warehouse):
+def test_business_accounts():
     """Twelve months against the twelve before, where they are whole; lines that run; margin after discounts."""
+    warehouse = billed_monthly()
     found = business_accounts(warehouse, "2026-07-01", margin=0.4).set_index("customer_id")
     assert list(found.index) == ["firm", "office"]
     assert found.loc["firm", ["revenue_12m", "growth", "lines"]].tolist() == [300, 0.5, 1]
@@ -122,6 +135,18 @@ def test_business_accounts(warehouse):
     assert found.loc["firm", "tenure_months"] == pytest.approx(24, abs=0.05)
     with pytest.raises(CannotAnswer, match="Choose a later day"):
         business_accounts(warehouse, "2020-01-01", margin=0.4)
+
+
+def test_a_year_with_a_month_not_delivered():
+    """Without bills of July 2025 the firm's 50 of 11 months stand for 12, and are compared with the same 11 before."""
+    found = business_accounts(billed_monthly("2025-07"), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert found.loc["firm", "revenue_12m"] == pytest.approx(50 * 12 / 11)
+    assert found.loc["firm", "margin_12m"] == pytest.approx(0.4 * 50 * 12 / 11)
+    assert found.loc["firm", "growth"] == pytest.approx(50 / 100 - 1)  # July 2024 has no counterpart
+    before = business_accounts(billed_monthly("2024-08"), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert before.loc["firm", ["revenue_12m", "growth"]].tolist() == [300, 0.5]
+    few = business_accounts(held(ROWS), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert few.loc["firm", "revenue_12m"] == 300 * 12 / 3 and pd.isna(few.loc["firm", "growth"])
 
 
 def test_a_case_is_judged_once_its_time_has_passed(warehouse):

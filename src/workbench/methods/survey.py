@@ -25,9 +25,9 @@ class SurveyMean:
     ----------
     estimate, se : float
         In units of the answers; the error is the linearised one of the whole design.
-    df : float
-        Degrees of freedom of the error: units less strata (in a part of a stratum by its share), fewer where weights
-        are uneven (Satterthwaite).
+    df, df_units : float
+        Degrees of freedom of the error: units less strata (in a part of a stratum by its share); `df` has fewer where
+        weights are uneven (Satterthwaite). 0 for a single unit.
     n : int
         Answers.
     n_effective, n_weights : float
@@ -52,6 +52,7 @@ class SurveyMean:
     estimate: float
     se: float
     df: float
+    df_units: float
     n: int
     n_effective: float
     n_weights: float
@@ -96,11 +97,11 @@ class SurveyMean:
             return np.nan, np.nan
         n = min(self.n_effective, self.n_weights, *([self.units] if self.few else []))
         if kind == "net":
-            t = stdtrit(self.df, (1 + level) / 2)
+            t = stdtrit(self.df_units, (1 + level) / 2)
             d, counting = self.estimate / 100 * n / (n + 3), ((1 - self.neutral) * n + 1.5) / (n + 3)
             half = float(100 * t * np.sqrt((counting - d**2) / (n + 3)))
             return max(-100.0, 100 * d - half), min(100.0, 100 * d + half)
-        low, high = share_ends(self.estimate / 100, n, self.df, level)
+        low, high = share_ends(self.estimate / 100, n, self.df_units, level)
         return 100 * float(low), 100 * float(high)
 
 
@@ -180,7 +181,7 @@ class Design:
         share = w / w.sum()
         estimate = share @ values
         away = values - estimate
-        variance, third, df, (widening, resampled), units, unit = self._errors(share[:, None] * away, at, share)
+        variance, third, (df, df_units), (widening, resampled), units, unit = self._errors(share[:, None] * away, at, share)
         spread, neutral, kish = share @ away**2, share @ (values == 0), float(1 / (share @ share))
         found = []
         for k in range(values.shape[1]):
@@ -191,7 +192,7 @@ class Design:
             skewness = float(third[k]) / v**1.5 if v > 0 else 0.0
             mean = commonest if differing == 0 else float(estimate[k])
             found.append(SurveyMean(
-                mean, v**0.5, df, n, effective, kish, s, float(neutral[k]), units, skewness, widening, resampled,
+                mean, v**0.5, df, df_units, n, effective, kish, s, float(neutral[k]), units, skewness, widening, resampled,
                 commonest, differing, few,
             ))  # fmt: skip
         return found
@@ -202,7 +203,7 @@ class Design:
         w = self.weight[at]
         total = float(w @ x[at])
         estimate = float(w @ y[at]) / total
-        variance, _, df, *_ = self._errors((w * (y[at] - estimate * x[at]) / total)[:, None], at, w * x[at] / total)
+        variance, _, (_, df), *_ = self._errors((w * (y[at] - estimate * x[at]) / total)[:, None], at, w * x[at] / total)
         return estimate, float(variance[0]) ** 0.5, df
 
     def total(self, y: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -234,16 +235,16 @@ class Design:
         factor, out = size / np.maximum(size - 1, 1), size - inside
         away = u - middle[code]
         variance = factor[code] @ away**2 + (factor * out) @ middle**2
-        third = (away**3).sum(axis=0) - out @ middle**3
+        cubed = np.where(size > 2, size**2 / np.maximum((size - 1) * (size - 2), 1), 1.0)
+        third = cubed[code] @ away**3 - (cubed * out) @ middle**3
         lost, units = max(1.0, float((inside / size).sum())), len(found)
         square = share**2
         alike = float(square.sum() ** 2 / (square @ square))
-        df = alike * (1 - lost / units) if units > 1 else 0.0
         several = size > 1
         left = units - max(1.0, float((inside / size)[several].sum()))
         whole = units / left if left > 0 else 1.0
         widening = max(1.0, whole / float(factor @ inside / units)) ** 0.5
-        df = max(1.0, df) if units > 1 else 0.0
+        df = tuple(max(1.0, n * (1 - lost / units)) if units > 1 else 0.0 for n in (alike, units))
         return variance, third, df, (widening, whole**0.5), float(1 / square.sum()), unit
 
 

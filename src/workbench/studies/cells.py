@@ -134,9 +134,8 @@ def codes_of(table: pd.DataFrame, names: Sequence[str], what: str) -> np.ndarray
         return None
     require_columns(table, names, "survey", hint=f"{what}= names columns.")
     if gone := [c for c in names if table[c].isna().any()]:
-        raise WorkbenchError(
-            f"'{gone[0]}' of {what}= is missing for {int(table[gone[0]].isna().sum())} respondents. Fill it, or drop them."
-        )
+        count = int(table[gone[0]].isna().sum())
+        raise WorkbenchError(f"'{gone[0]}' is missing in some rows ({count:,}; {what}). Fill it, or leave them out.")
     return table.groupby(list(names), sort=True, observed=True).ngroup().to_numpy()
 
 

@@ -25,24 +25,32 @@ LEFT JOIN life USING (customer_id) LEFT JOIN known AS b ON b.customer_id = c.cus
 WHERE last_on IS NULL OR last_on > last_day(m.month)
 GROUP BY ALL ORDER BY ALL
 """
+# A month without any bill is not delivered: unknown, not 0. Growth is of the months that both years have.
 _ACCOUNTS = """
-WITH span AS (SELECT max(month) + INTERVAL 1 MONTH AS until, min(month) AS since FROM bill WHERE issued_on < $as_of),
+WITH known AS (SELECT * FROM bill WHERE issued_on < $as_of),
+span AS (SELECT max(month) + INTERVAL 1 MONTH AS until, min(month) AS since FROM known),
+delivered AS (SELECT DISTINCT month FROM known), year AS (
+    SELECT month, month - INTERVAL 12 MONTH IN (SELECT month FROM delivered) AS paired
+    FROM delivered, span WHERE month >= until - INTERVAL 12 MONTH
+), size AS (SELECT 12.0::DOUBLE / count(*) AS whole, count(*) FILTER (paired) AS pairs FROM year),
 money AS (
-    SELECT customer_id, sum(amount::DECIMAL(18, 4)) FILTER (month >= until - INTERVAL 12 MONTH) AS revenue,
-        sum(discount::DECIMAL(18, 4)) FILTER (month >= until - INTERVAL 12 MONTH) AS discount,
-        sum(amount::DECIMAL(18, 4)) FILTER (month < until - INTERVAL 12 MONTH) AS before
-    FROM bill, span WHERE issued_on < $as_of AND month >= until - INTERVAL 24 MONTH GROUP BY ALL
+    SELECT customer_id, sum(amount::DECIMAL(18, 4)) FILTER (this.month IS NOT NULL) AS revenue,
+        sum(discount::DECIMAL(18, 4)) FILTER (this.month IS NOT NULL) AS discount,
+        sum(amount::DECIMAL(18, 4)) FILTER (this.paired) AS after,
+        sum(amount::DECIMAL(18, 4)) FILTER (later.paired) AS before
+    FROM known LEFT JOIN year AS this USING (month)
+    LEFT JOIN year AS later ON later.month = known.month + INTERVAL 12 MONTH GROUP BY ALL
 ), line AS (
     SELECT customer_id, count(*) FILTER (ended_on IS NULL OR ended_on >= $as_of) AS lines
     FROM subscription WHERE activated_on < $as_of GROUP BY ALL
 )
-SELECT customer_id, kind, province, coalesce(revenue, 0)::DOUBLE AS revenue_12m,
-    CASE WHEN greatest(joined_on, since) <= until - INTERVAL 24 MONTH AND before > 0
-        THEN coalesce(revenue, 0)::DOUBLE / before - 1 END AS growth,
-    lines::DOUBLE AS lines,
-    $margin::DOUBLE * coalesce(revenue + discount, 0)::DOUBLE - coalesce(discount, 0)::DOUBLE AS margin_12m,
+SELECT customer_id, kind, province, whole * coalesce(revenue, 0)::DOUBLE AS revenue_12m,
+    CASE WHEN greatest(joined_on, since) <= until - INTERVAL 24 MONTH AND before > 0 AND pairs >= 6
+        THEN coalesce(after, 0)::DOUBLE / before - 1 END AS growth,
+    lines::DOUBLE AS lines, whole * ($margin::DOUBLE * coalesce(revenue + discount, 0)::DOUBLE
+    - coalesce(discount, 0)::DOUBLE) AS margin_12m,
     date_diff('day', joined_on, $as_of::DATE) / 30.4375 AS tenure_months
-FROM customer JOIN line USING (customer_id) LEFT JOIN money USING (customer_id) CROSS JOIN span
+FROM customer JOIN line USING (customer_id) LEFT JOIN money USING (customer_id) CROSS JOIN span CROSS JOIN size
 WHERE joined_on < $as_of AND lines > 0 AND list_contains($kinds, kind) ORDER BY customer_id
 """
 _SERVICING = """
@@ -76,9 +84,9 @@ def business_accounts(
 ) -> pd.DataFrame:
     """Give what grades an account, one row a customer of these kinds with a line on `as_of`.
 
-    Columns customer_id, kind, province, revenue_12m (net, last twelve billed months), growth (of it on the twelve
-    before; missing without a whole year before), lines, margin_12m (`margin` of the undiscounted price, less the
-    discount), tenure_months.
+    Columns customer_id, kind, province, revenue_12m (net, twelve months up to the last one billed, at the mean of those
+    of which bills were delivered), growth (of the months that are on record a year before too, 6 at least; missing
+    without a year before), lines, margin_12m (`margin` of the undiscounted price, less the discount), tenure_months.
     """
     return _some(warehouse.query(_ACCOUNTS, {"as_of": str(as_of), "kinds": list(kinds), "margin": margin}), as_of)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from workbench import columns
 from workbench.errors import WorkbenchError, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
@@ -124,13 +125,21 @@ def contamination(
     """
     require_members(members, [member, treatment])
     require_columns(exposures, [member, on], "exposures")
-    since, until = pd.Timestamp(window[0]), pd.Timestamp(window[1])
+    since, until = columns.day(window[0], "window[0]"), columns.day(window[1], "window[1]")
     if not since < until:
         raise WorkbenchError(f"the window from {since:%Y-%m-%d} to before {until:%Y-%m-%d} is empty.")
-    if members[member].duplicated().any() or exposures[on].isna().any():
-        raise WorkbenchError(f"members repeat in '{member}', or '{on}' is missing for some exposures: mend them first.")
-    treated, dates = arms(members, treatment), pd.to_datetime(exposures[on])
-    reached = members[member].isin(exposures.loc[(dates >= since) & (dates < until), member]).to_numpy()
+    dates, placeholder = columns.days(exposures[on], on)
+    if members[member].duplicated().any() or members[member].isna().any():
+        raise WorkbenchError(f"members repeat or lack '{member}': keep one row a member, each with an identifier.")
+    if dates.isna().any():
+        raise WorkbenchError(
+            f"'{on}' is missing for {int(dates.isna().sum()):,} exposures ({int(placeholder.sum()):,} of them a "
+            "placeholder): a contact of an unknown day may lie in the window, so mend them first."
+        )
+    treated = arms(members, treatment)
+    inside = ((dates >= since) & (dates < until)).to_numpy()
+    listed, others = (columns.category(table[member], member) for table in (members, exposures))
+    reached = listed.isin(others[inside]).to_numpy()
     how = {"treatment": treatment, "clusters": clusters, "level": level, "campaign": campaign}
     shares = float(reached[treated].mean()), float(reached[~treated].mean())
     mixed = 0 < reached.sum() < len(reached)

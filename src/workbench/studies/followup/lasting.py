@@ -15,6 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
 from workbench.studies.trials.words import direction, figure, label, span
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST_LEFT = 10
-FEWEST_EVENTS = 20
 ALARM = 0.001
 
 
@@ -321,19 +321,13 @@ def _too_few(y: np.ndarray, treated: np.ndarray, amount: np.ndarray) -> str:
     """Why the trend cannot be told: outcomes of members with another than the commonest dose; "" where it can."""
     values, often = np.unique(amount, return_counts=True)
     other = amount != values[often.argmax()]
-    outcomes, how_often = np.unique(y, return_counts=True)
-    event = (y != outcomes[how_often.argmax()]) & other
-    sizes = (other & treated).sum(), (other & ~treated).sum()
+    measured = Outcome.of(y)
+    events, sizes = counts(measured.events & other, treated), counts(other, treated)
     if min(sizes) == 0:
         return "the members of an arm all have the same number of earlier contacts"
-    expected = float(expected_events((event & treated).sum(), sizes[0], (event & ~treated).sum(), sizes[1]))
-    if expected >= FEWEST_EVENTS:
+    if measured.enough(events, sizes, FEWEST_EVENTS):
         return ""
-    return (
-        f"{int(event.sum()):,} of the {int(other.sum()):,} members with another than the commonest number of earlier "
-        f"contacts have another outcome than the commonest; a smaller arm would have {np.floor(10 * expected) / 10:g} "
-        f"of them by chance, and {FEWEST_EVENTS} are needed"
-    )
+    return f"of those with another than the commonest number of earlier contacts, {too_few(events, sizes)}"
 
 
 def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:

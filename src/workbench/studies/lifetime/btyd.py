@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.lifetime.likelihoods import PROCESSES, Process
 from workbench.studies.lifetime.maximum import Maximum, maximise
-from workbench.studies.lifetime.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories
+from workbench.studies.lifetime.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,9 +101,8 @@ class Btyd(Result):
                 f"the holdout ends after {self.until:%Y-%m-%d}, the model's last day; not {last.date()}."
             )
         periods = (last - self.until).days / DAYS[self.unit]
-        later = histories(
-            purchases[purchases[self.columns["when"]] >= self.until + pd.Timedelta(days=1)], until=last, **self.columns
-        )
+        after = days(purchases[self.columns["when"]], self.columns["when"])[0] >= self.until + pd.Timedelta(days=1)
+        later = histories(purchases[after], until=last, **self.columns)
         bought = pd.Series(later.x + 1, index=later.ids).reindex(self.customers.iloc[:, 0]).fillna(0).to_numpy()
         (x, t, T), row, _ = self._groups()
         kind = np.minimum(self.customers["repeats"].to_numpy(), 7)
@@ -139,7 +139,7 @@ class Btyd(Result):
         )
         if self.model == "bg_nbd":
             text += f" It counts all {once:,} one-time buyers as active: to tell customers apart take mbg_nbd."
-        return text
+        return text + left_out(self.set_aside)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters, and the expectations over as long again as was observed."""
@@ -287,7 +287,8 @@ def fit_btyd(
     model : {"mbg_nbd", "bg_nbd", "pareto_nbd"}
         mbg_nbd and pareto_nbd tell one-time buyers apart by their last purchase, bg_nbd calls them all active.
     amount : str, optional
-        Column; then a day whose amounts do not add to more than 0 (refunded) is no purchase.
+        Column; then amounts of one day are added, refunds are taken off the customer's purchases before them, the
+        latest first, and a day of which nothing is left is no purchase.
     level : float
         Coverage of the intervals, 0-1.
 

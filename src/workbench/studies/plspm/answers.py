@@ -9,7 +9,7 @@ take those of d_j x_k^2 too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -18,13 +18,15 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns
 from workbench.resampling import canonical_order
-from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.model import USUAL, PathModel
 
 Missing = Literal["mean", "pairwise", "listwise"]
 Weights = str | Sequence[float] | np.ndarray | pd.Series | None
 CHUNK = 1024
 FLAT = 1e-12
 SHORT = 15
+SHORTER = 7
+FEW = 10
 WHOLE_UP_TO = 2**24  # whole numbers that single precision holds
 
 
@@ -42,6 +44,10 @@ class Answers:
     center, scale : arrays, one a column of `x`
     low, high : arrays, shape (items,)
         In units of the questionnaire: answer = center + scale * x.
+    unshown : dict of str to str
+        Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
+    scarce : dict of str to int
+        Items that all but fewer than 10 respondents answered alike, with the number of those.
     weights : array, shape (n,)
         Mean 1.
     cell : int array, shape (n,)
@@ -69,6 +75,8 @@ class Answers:
     dropped: int
     weightless: int
     pairwise: bool
+    unshown: dict[str, str] = field(default_factory=dict)
+    scarce: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def countable(self) -> bool:
@@ -132,6 +140,7 @@ def read_answers(
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
     values = np.column_stack([_numbers(survey[item], model) for item in model.items])
     _refuse_off_scale(values, model.items, low, high)
+    given = values
     turned = np.array([item in c.reversed for c in model.constructs for item in c.items])
     values = np.where(turned, low + high - values, values)
     weight = checked_weights(survey, weights)
@@ -158,7 +167,24 @@ def read_answers(
     absent = np.isnan(values)
     x = np.where(absent, 0.0, (values - center) / scale)
     weight, pairwise = weight / weight.mean(), missing == "pairwise"
-    answers = Answers(x, absent, center, scale, low, high, weight, cell, cells, position, dropped, weightless, pairwise)
+    unshown, scarce = _unshown_scales(model, given[position]), _scarce(values, model.items)
+    answers = Answers(
+        x,
+        absent,
+        center,
+        scale,
+        low,
+        high,
+        weight,
+        cell,
+        cells,
+        position,
+        dropped,
+        weightless,
+        pairwise,
+        unshown,
+        scarce,
+    )
     return _with_products(answers, model) if model.interactions else answers
 
 
@@ -323,6 +349,39 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
             f"item '{items[j]}' holds {example:g}, off its scale {low[j]:g} to {high[j]:g} "
             f"({int(off[:, j].sum())} answers). Mend low= or high= of its construct, or declare a missing code."
         )
+
+
+def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, str]:
+    """Say which constructs have an end of the scale that is neither given nor shown by the answers.
+
+    An end taken for 1 or 10 is shown if somebody gave it to one of the items whose end is taken so; and the upper one
+    only of items that somebody gave more than 7, where the shorter scales in use have ended.
+    """
+    at = {item: place for place, item in enumerate(model.items)}
+    reach = {"low": np.nanmin(values, axis=0), "high": np.nanmax(values, axis=0)}
+    shown = {
+        end: any(reach[end][at[i]] == usual for c in model.constructs if end in c.assumed for i in c.items)
+        for end, usual in USUAL.items()
+    }
+    said = {}
+    for construct in model.constructs:
+        short = [i for i in construct.items if "high" in construct.assumed and reach["high"][at[i]] <= SHORTER]
+        unknown = [end for end in construct.assumed if not shown[end] or (end == "high" and short)]
+        if unknown:
+            items = [construct.items, short][bool(short) and shown["high"] and shown["low"]]
+            seen = ", ".join(f"{i} {reach['low'][at[i]]:g} to {reach['high'][at[i]]:g}" for i in items)
+            said[construct.name] = (
+                f"{construct.name}: the ends of its scale are not given and the answers do not show the usual 1 to 10 "
+                f"({seen}), so its index is not defined. Give {' and '.join(f'{end}=' for end in unknown)} as printed "
+                "in the questionnaire."
+            )
+    return said
+
+
+def _scarce(values: np.ndarray, items: Sequence[str]) -> dict[str, int]:
+    """Count the answers other than the usual one of items that hardly vary."""
+    others = [int((given != np.median(given)).sum()) for column in values.T for given in [column[~np.isnan(column)]]]
+    return {item: count for item, count in zip(items, others, strict=True) if count < FEW}
 
 
 def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Result
 from workbench.studies.plspm.answers import Answers, Missing, Weights, moments, read_answers
@@ -178,7 +178,7 @@ def measurement_invariance(
     frames, failed = [], 0
     for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
         part, code = study.part([a, b])
-        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance)
+        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance, along=study.along)
         found = study.deal(part, code, permutations, seed)
         failed += found.failed
         frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
@@ -265,13 +265,14 @@ class _Deals:
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What both tests share: checked answers, groups, and how to fit."""
+    """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
 
     plan: Plan
     answers: Answers
     names: list
     scheme: Scheme
     tolerance: float
+    along: np.ndarray
 
     @classmethod
     def of(cls, survey, model, group, weights, scheme, missing, tolerance, permutations, level) -> _Study:
@@ -287,7 +288,9 @@ class _Study:
                 raise WorkbenchError(
                     f"group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join them."
                 )
-        return cls(Plan(model), answers, names, check_scheme(scheme), tolerance)
+        plan, scheme = Plan(model), check_scheme(scheme)
+        whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
+        return cls(plan, answers, names, scheme, tolerance, whole.weights.to_numpy())
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -309,7 +312,9 @@ class _Study:
         with one_thread():
             for rows in _dealt(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
-                solution = solve(self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance)
+                solution = solve(
+                    self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
+                )
                 value = estimates(self.plan, part, moment, solution)
                 settled = solution.converged.reshape(-1, groups).all(axis=1)
                 failed += int((~settled).sum())
@@ -320,9 +325,11 @@ class _Study:
                 covariances.append(moment.correlation * moment.sd[:, :, None] * moment.sd[:, None, :])
         stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
         if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
+            flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
+            which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
             raise CannotAnswer(
-                "PLS does not converge in a group, or in most deals of the labels: a group is too small for this "
-                "model, or an item does not vary in it."
+                "PLS does not converge in a group, or in most permutations of the labels: "
+                + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
             )
         return _Deals(*(s.reshape(-1, groups, *s.shape[1:]) for s in stacked), failed)
 

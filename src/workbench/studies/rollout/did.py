@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns, unknown
+from workbench import columns
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.rollout.fewclusters import INFERENCES, Cells, Panel, compare
@@ -46,6 +47,9 @@ class DidEffect(Result):
         Clusters that got it within the panel, and those that never did within it.
     doubts : tuple of str
         Reasons why this is not the rollout's effect; () where none was found.
+    set_aside : dict of str to int
+        What has no part in the estimate: units treated from the first period on, units that only served to compare,
+        periods in which nobody was left to compare with.
     """
 
     estimate: float
@@ -64,6 +68,7 @@ class DidEffect(Result):
     unit_of_outcome: str = ""
     campaign: str = ""
     doubts: tuple[str, ...] = ()
+    set_aside: dict[str, int] = field(default_factory=dict)
 
     def headline(self) -> str:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
@@ -78,6 +83,8 @@ class DidEffect(Result):
             else f"no difference in trends before was found, p = {self.pretrend_p:.2g}"
         )
         basis = f"{self.treated_clusters} treated and {self.control_clusters} other clusters; {trend}"
+        if self.set_aside:
+            basis += f"; set aside: {', '.join(f'{count} {what}' for what, count in self.set_aside.items())}"
         if self.low <= 0 <= self.high:
             return f"No evidence that the rollout changed {self.outcome}: {effect} ({basis})."
         verb = "raised" if self.estimate > 0 else "lowered"
@@ -147,9 +154,11 @@ def difference_in_differences(
     panel : DataFrame
         One row a unit and period, without gaps.
     unit, period : str
-        Columns; periods sort in time and follow each other.
+        Columns; periods are numbers, dates, or text that sorts in time ("2025-03"), and follow each other.
     treated_from : str
-        Column with the first treated period of the unit, missing for those that never were treated.
+        Column with the first treated period of the unit, written as `period` is; missing (or infinite) for those that
+        never were treated. A period after the last stands for not within the panel. Earlier than the first is refused:
+        it may be a code for "never" as well as for "always"; units treated all along have the first period.
     outcome : str
         Numeric column, complete.
     weight : str, optional
@@ -168,9 +177,11 @@ def difference_in_differences(
     Raises
     ------
     WorkbenchError
-        If a column or a cell of the panel is missing, or a start varies within a unit or cluster.
+        If a column or a cell of the panel is missing, a start varies within a unit or cluster, is no period, or lies
+        before the first.
     CannotAnswer
-        If fewer than 4 clusters are there, all of them start at once, or none has a period before its start.
+        If the outcome does not vary, fewer than 4 clusters are there, all of them start at once, or none has a period
+        before its start.
 
     References
     ----------
@@ -188,7 +199,7 @@ def difference_in_differences(
     """
     if not 0 < level < 1:
         raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
-    data = _panel(panel, unit, period, treated_from, outcome, weight, clusters)
+    data, set_aside = _panel(panel, unit, period, treated_from, outcome, weight, clusters)
     cells = compare(data)
     got = data.start < len(data.periods)
     treated, control = (len(np.unique(data.cluster[kind])) for kind in (got, ~got))
@@ -199,7 +210,12 @@ def difference_in_differences(
     test = INFERENCES[inference](data, cells, resamples, rng)
     low, high, doubts = *test.interval(1 - level), []
     bend = test.joint(cells.relative < -1)
-    if bend < ALARM:
+    if not test.varies:
+        bend = np.nan
+        doubts.append(
+            f"{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it"
+        )
+    elif bend < ALARM:
         before = np.flatnonzero(cells.relative < -1)
         worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
         doubts.append(
@@ -232,6 +248,7 @@ def difference_in_differences(
         unit_of_outcome=unit_of_outcome,
         campaign=campaign,
         doubts=tuple(doubts),
+        set_aside=set_aside,
     )
 
 
@@ -243,37 +260,50 @@ def _panel(
     outcome: str,
     weight: str | None,
     clusters: str | None,
-) -> Panel:
-    """Check the table and turn it into arrays; units treated from the first period on have no base and are left out."""
-    require_columns(panel, [c for c in (unit, period, treated_from, outcome, weight, clusters) if c], "panel")
-    rows = panel.set_index([unit, period]).sort_index()
+) -> tuple[Panel, dict[str, int]]:
+    """Check the table and turn it into arrays, in an order of units that only numbers decide; count what is left out.
+
+    Units treated from the first period on have no base.
+    """
+    columns.require_table(panel, [c for c in (unit, period, treated_from, outcome, weight, clusters) if c], "panel")
+    when, begun = _times(panel, period, treated_from)
+    read = {"unit": columns.category(panel[unit], unit, missing="refuse"), "period": when, treated_from: begun}
+    if clusters:
+        read[clusters] = columns.category(panel[clusters], clusters, missing="refuse")
+    read["outcome of the panel"] = numbers(panel, outcome)
+    if weight:
+        read["weight of the panel"] = numbers(panel, weight, role="weight")
+    rows = pd.DataFrame({name: np.asarray(v) for name, v in read.items()}).set_index(["unit", "period"]).sort_index()
     if rows.index.has_duplicates:
         twice = rows.index[rows.index.duplicated()][0]
-        raise WorkbenchError(f"panel lists a unit and period twice, for instance {named(twice)}: keep one row of each.")
+        raise WorkbenchError(
+            f"panel lists a unit and period twice, for instance {named([twice[0], _said(twice[1])])}: "
+            "keep one row of each."
+        )
     units, periods = rows.index.levels[0], rows.index.levels[1]
     gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
     if len(gaps):
         raise WorkbenchError(
             f"panel lacks {len(gaps)} of {len(units) * len(periods)} pairs of unit and period, for instance "
-            f"{named(gaps[0])}: add them, or leave those units out and say so."
+            f"{named([gaps[0][0], _said(gaps[0][1])])}: add them, or leave those units out and say so."
         )
     for name in filter(None, (treated_from, clusters)):
         varies = rows.groupby(level=0)[name].nunique(dropna=False)
         if (varies > 1).any():
             raise WorkbenchError(f"'{name}' varies within the unit '{varies.idxmax()}': give one value a unit.")
     shape = len(units), len(periods)
-    y, first = (
-        numbers(rows, outcome).reshape(shape),
-        rows.groupby(level=0)[[treated_from, *filter(None, [clusters])]].nth(0),
-    )
-    start = np.array([len(periods) if pd.isna(s) else periods.searchsorted(s) for s in first[treated_from]])
-    cluster = pd.factorize(first[clusters], sort=True)[0] if clusters else np.arange(len(units))
+    y = rows["outcome of the panel"].to_numpy().reshape(shape)
+    if (y == y[0, 0]).all():
+        raise CannotAnswer(f"not answerable: '{outcome}' is the same in all units and periods.")
+    first = rows.groupby(level=0).nth(0)
+    start = _starts(first[treated_from], periods, treated_from)
     based, last = start > 0, min(int(start.max()), len(periods))
     if not based.any() or start[based].min() >= last:
         raise CannotAnswer(
             f"not answerable: no start in '{treated_from}' has both a period before it and units that were not yet "
             "treated. Without a rollout that some got later or never, nothing shows what would have been."
         )
+    cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
     if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
         raise CannotAnswer(
             f"not answerable: {count} clusters, and fewer than {FEWEST_CLUSTERS} do not tell the rollout from chance. "
@@ -281,11 +311,70 @@ def _panel(
         )
     size = np.ones(len(units))
     if weight:
-        size = numbers(rows, weight, role="weight").reshape(shape)[:, : start[based].min()].mean(axis=1)
+        size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)
         if (size <= 0).any():
             raise WorkbenchError(f"the weight '{weight}' is 0 or less for a unit: give its number of customers before.")
-    size, cluster = size[based] / size[based].sum(), pd.factorize(cluster[based])[0]
-    return Panel(y[based, :last], np.minimum(start[based], last), size, cluster, list(periods[:last]))
+    order = np.lexsort([*y.T[::-1], size, start])
+    order = order[based[order]]
+    compared_only = (start == last) & (last < len(periods))
+    set_aside = {
+        "units treated from the first period on": int((~based).sum()),
+        "units that came last and only served to compare": int(compared_only.sum()),
+        "periods with nobody left to compare with": len(periods) - last,
+    }
+    shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
+    size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]
+    data = Panel(y[order][:, :last], np.minimum(start[order], last), size, cluster, shown)
+    return data, {what: count for what, count in set_aside.items() if count}
+
+
+def _times(panel: pd.DataFrame, period: str, treated_from: str) -> tuple[pd.Series, pd.Series]:
+    """Periods and starts, read alike."""
+    when, column = columns.periods(panel[period], period), panel[treated_from]
+    if when.isna().any():
+        raise WorkbenchError(
+            f"'{period}' is missing, infinite or a placeholder in {int(when.isna().sum()):,} rows: give each its "
+            "period."
+        )
+    numeric = pd.api.types.is_float_dtype(when)
+    begun = columns.periods(column, treated_from) if column.notna().any() else when.where(when.isna())
+    if pd.api.types.is_float_dtype(begun) != numeric:
+        kinds = {True: "numbers", False: "dates"}
+        raise WorkbenchError(
+            f"'{period}' holds {kinds[numeric]} and '{treated_from}' {kinds[not numeric]}: write both alike."
+        )
+    lost = begun.isna().to_numpy() & column.notna().to_numpy()
+    if lost.any():
+        raise WorkbenchError(
+            f"'{treated_from}' holds a placeholder ('{column[lost].iloc[0]}') in {int(lost.sum()):,} rows: if it "
+            "stands for never, leave it missing; if the day is unknown, leave those units out."
+        )
+    return when, begun
+
+
+def _starts(first: pd.Series, periods: pd.Index, treated_from: str) -> np.ndarray:
+    """Position of each unit's first treated period; the number of periods where it never was, or later."""
+    start = np.full(len(first), len(periods))
+    for k, value in enumerate(first):
+        if pd.isna(value) or value > periods[-1]:
+            continue
+        if value < periods[0]:
+            same = int((first == value).sum())
+            raise WorkbenchError(
+                f"'{treated_from}' is {_said(value)} for {same} units, before the first period ({_said(periods[0])}). "
+                "If that stands for never, leave it missing; if they were treated all along, give the first period."
+            )
+        if value not in periods:
+            raise WorkbenchError(
+                f"'{treated_from}' holds {_said(value)}, which is no period of the panel: give the first treated "
+                "period, written as the periods are."
+            )
+        start[k] = periods.get_loc(value)
+    return start
+
+
+def _said(value: object) -> str:
+    return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else f"{value:g}"
 
 
 def _by_start(data: Panel, cells: Cells, each: np.ndarray) -> pd.DataFrame:

@@ -100,6 +100,11 @@ class Draws:
         """Root mean square of the draws."""
         return np.sqrt((self.noise**2).mean(axis=0))
 
+    @property
+    def varies(self) -> bool:
+        """Whether the draws of the average differ by more than rounding."""
+        return bool(self.scale[0] > 1e-9 * np.abs(self.data.y).max())
+
     def largest(self, which: np.ndarray) -> np.ndarray:
         """Largest standardised deviation of each draw over these relative periods, and, last, of the estimates."""
         both = np.abs(np.vstack([self.noise, self.estimates]))[:, 1:][:, which]

@@ -86,11 +86,13 @@ class WaveChange(Result):
                 f"{self.construct} moved{where} from {top['before']:.1f} in {self.waves[0]} to {top['after']:.1f} in "
             )
             lead += f"{self.waves[1]}, {noise} than noise"
+        interval = f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}"
+        interval = interval if np.isfinite(top["low"]) else "no interval: all of a wave are of one cluster"
         parts = ", ".join(f"{part} {top[part]:+.2f}" for part in PARTS)
         out = f" {len(self.left_out)} cells are too small in a wave to compare." if len(self.left_out) else ""
         failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
         return (
-            f"{lead}, {top['change']:+.2f} points ({self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}), "
+            f"{lead}, {top['change']:+.2f} points ({interval}), "
             f"of which {parts}. The smallest movement this sample would have detected there ({POWER:.0%} power) is "
             f"{top['detectable']:.1f} points.{out}{failed}"
         )

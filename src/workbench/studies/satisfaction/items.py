@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -197,7 +197,7 @@ def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -
     require_columns(survey, index.by, "survey")
     survey, wanted = plain(survey, index.by), index.cells.iloc[cell]
     part = survey[(survey[list(index.by)] == wanted).all(axis=1)]
-    answers = read_answers(part, index.fit.model, weights=weight)
+    answers = replace(read_answers(part, index.fit.model, weights=weight), unshown=index.fit.unshown)
     fit = fit_answers(answers, index.fit.model, scheme=index.fit.scheme, tolerance=1e-7)
     refuse_unconverged(fit)
     refuse_undefined(fit, [construct])

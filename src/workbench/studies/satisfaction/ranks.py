@@ -14,7 +14,7 @@ from scipy.stats import norm, t
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import Rng, interval
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.studies.cells import cell_name, listed, plain
 from workbench.studies.plspm import PathModel, PlsFit
 from workbench.studies.plspm.answers import Answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
@@ -142,6 +142,8 @@ class OwnWeights(Result):
     by : tuple of str
     operator, construct : str
     level : float
+    without : tuple of operators
+        Those whose own respondents answer too much alike for weights of their own.
     """
 
     table: pd.DataFrame
@@ -150,12 +152,15 @@ class OwnWeights(Result):
     operator: str
     construct: str
     level: float
+    without: tuple[object, ...] = ()
 
     def headline(self) -> str:
         """Say how much the yardstick matters, and whether it changes who is ahead."""
         rows = self._shown().dropna(subset=["difference"])
+        alone = ", ".join(map(str, self.without))
+        alone = f" No weights of their own (answers hardly vary): {alone}." if alone else ""
         if rows.empty:
-            return f"{self.construct} has no index by the operators' own weights: some are negative."
+            return f"{self.construct} has no index by the operators' own weights: some are negative.{alone}"
         top = rows.loc[rows["difference"].abs().idxmax()]
         clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
         others = [c for c in self.by if c != self.operator]
@@ -170,7 +175,7 @@ class OwnWeights(Result):
             f"By its own customers' weights the {self.construct} index of an operator moves by at most "
             f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f}, "
             f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
-            f"are larger than noise, and the order of the operators {order}."
+            f"are larger than noise, and the order of the operators {order}.{alone}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -277,6 +282,8 @@ def own_weights(
     operator: str = "operator",
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
+    strata: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
     scheme: Scheme = "path",
     resamples: int = 1000,
@@ -295,7 +302,7 @@ def own_weights(
     ----------
     operator : str
         Column of `by` that names the operator.
-    survey, model, by, weight, construct, scheme, resamples, level, minimum, margins, cap, rng
+    survey, model, by, weight, strata, clusters, construct, scheme, resamples, level, minimum, margins, cap, rng
         As for `satisfaction_index`.
 
     Raises
@@ -303,7 +310,7 @@ def own_weights(
     WorkbenchError
         If `operator` is not among `by`.
     CannotAnswer
-        If PLS does not converge on an operator's respondents.
+        If PLS does not converge on any operator's respondents.
     """
     by = listed(by)
     if operator not in by:
@@ -311,26 +318,36 @@ def own_weights(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
-        survey, model, by=by, weight=weight, construct=construct, scheme=scheme, resamples=resamples, level=level,
-        minimum=minimum, margins=margins, cap=cap, rng=rng,
+        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct, scheme=scheme,
+        resamples=resamples, level=level, minimum=minimum, margins=margins, cap=cap, rng=rng,
     )  # fmt: skip
-    panel, plan = Panel.of(survey, model, weight, by, margins, cap), Plan(model)
+    strata, clusters = listed(strata), listed(clusters)
+    survey = plain(survey, [*by, *strata, *clusters])
+    panel, plan = Panel.of(survey, model, weight, by, margins, cap, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
+    signs = index.fit.weights.to_numpy()
+    without: dict[object, str] = {}
     whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
-            fits[name] = fit_answers(_cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE)
+            fits[name] = fit_answers(
+                _cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE, along=signs
+            )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in panel.rows(resamples, rng))
             found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
-            raise CannotAnswer(f"{operator} {name} alone: {problem}") from None
+            fits.pop(name, None)
+            without[name] = str(problem)
+            continue
         own = fits[name].unstandardised_weights.to_numpy()
         estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
         drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
-    return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level)
+    if not fits:
+        raise CannotAnswer("; ".join(f"{operator} {name} alone: {problem}" for name, problem in without.items()))
+    return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))
 
 
 def _cut(answers: Answers, inside: np.ndarray) -> Answers:

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng, one_thread, seeds
-from workbench.studies.trials.members import arms, feature_matrix, numbers
+from workbench.studies.trials.members import Features, arms, features_of, numbers
 
 Learner = Literal["s", "t", "x", "dr", "r"]
 Validation = Literal["cross", "sequential"]
@@ -20,6 +20,7 @@ Validation = Literal["cross", "sequential"]
 FEWEST_PER_FOLD = 5
 ENOUGH = 60_000
 FOLDS: dict[Validation, int] = {"cross": 5, "sequential": 10}
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Trees:
     smallest_leaf: int = 500
     rate: float = 0.05
 
-    def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Callable:
-        """Fit by squared error, x of shape (n, p), and give the function that predicts; empty columns split nothing."""
+    def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Fitted:
+        """Fit by squared error, x of shape (n, p), and give what predicts; empty columns split nothing."""
         model = HistGradientBoostingRegressor(
             max_leaf_nodes=self.leaves,
             max_iter=self.rounds,
@@ -55,7 +56,33 @@ class Trees:
         if empty:
             x = x.copy()
             x[:, empty] = 0.0
-        return model.fit(x, y, sample_weight=weight).predict
+        return Fitted(model.fit(x, y, sample_weight=weight))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Boosted trees after the fit; called with features, they predict."""
+
+    model: HistGradientBoostingRegressor
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict(x)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Predicted effect: the sum of factor times model; a model that takes the arm as its last feature is told it.
+
+    parts : of (factor, model, arm or None)
+    """
+
+    parts: tuple[tuple[float, Fitted, float | None], ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(x))
+        for factor, model, arm in self.parts:
+            found += factor * model(x if arm is None else np.hstack([x, np.full((len(x), 1), arm)]))
+        return found
 
 
 ABUNDANT = ((200_000, 2, Trees(rounds=15, rate=0.25)), (25_000, 4, Trees(rounds=15, rate=0.2)))
@@ -69,6 +96,7 @@ def predict_uplift(
     features: Sequence[str],
     learner: Learner = "x",
     folds: int | None = None,
+    repeats: int | None = None,
     validation: Validation = "cross",
     rng: Rng = 0,
     trees: Trees | None = None,
@@ -91,13 +119,18 @@ def predict_uplift(
         5 for "cross", 10 for "sequential"; for "cross" 4 where each arm has 25,000 members with another than the
         commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
         precise, and slower.
+    repeats : int, optional
+        For "cross": how many deals into folds are averaged, so that the deal decides little; 3, and 1 where there are
+        so many members that folds are fewer. For "sequential" 1: an average over deals would have seen the member.
     validation : {"cross", "sequential"}
         Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
         "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The
         scores of crossed folds know each other's noise, and on a campaign without any differences intervals made
         from them find some in about one case of ten; with sequential folds in three or four of a hundred.
     rng : int, SeedSequence or Generator
-        Draws the folds, within arms. The order of the rows does not matter.
+        Draws the folds, within arms. Neither the order of rows and columns, nor names, dtypes, units or constant
+        columns matter; members alike in features, outcome and arm are told apart by their other columns, then by
+        the index.
     trees : Trees, optional
         Size of the base models; small by default, which ranks and calibrates better than large (15 rounds at rate
         0.2, then 0.25, where members abound as above).
@@ -125,35 +158,45 @@ def predict_uplift(
     if validation not in FOLDS:
         raise unknown("validation", validation, FOLDS)
     treated, y = arms(members, treatment), numbers(members, outcome)
-    x, categorical = feature_matrix(members, features)
-    score = crossed_effects(x, y, treated.astype(np.int64), categorical, learner, validation, folds, trees, rng)[:, 0]
+    arm = treated.astype(np.int64)
+    known = features_of(members, features, y, arm)
+    score = crossed_effects(known, y, arm, learner, validation, folds, repeats, trees, rng)[:, 0]
     return pd.Series(score, index=members.index, name="uplift")
 
 
 def defaults(
-    y: np.ndarray, arm: np.ndarray, validation: Validation, folds: int | None, trees: Trees | None
-) -> tuple[int, Trees]:
-    """Folds and trees, where they are not given, by how many of the smaller arm have an uncommon outcome."""
+    y: np.ndarray,
+    arm: np.ndarray,
+    validation: Validation,
+    folds: int | None,
+    repeats: int | None,
+    trees: Trees | None,
+) -> tuple[int, int, Trees]:
+    """Folds, repeats and trees, where they are not given, by how many of the smaller arm have an uncommon outcome."""
     values, counts = np.unique(y, return_counts=True)
     telling = np.bincount(arm[y != values[counts.argmax()]], minlength=int(arm.max()) + 1).min()
     fewer, larger = next((rest for least, *rest in ABUNDANT if telling >= least), (FOLDS["cross"], Trees()))
+    if repeats is None:
+        repeats = REPEATS if validation == "cross" and folds is None and fewer == FOLDS["cross"] else 1
+    if repeats < 1 or (repeats > 1 and validation == "sequential"):
+        raise WorkbenchError(f"repeats is {repeats}: give 1 or more, and 1 where folds are sequential.")
     if folds is None:
         folds = fewer if validation == "cross" else FOLDS[validation]
-    return folds, trees or larger
+    return folds, repeats, trees or larger
 
 
 def crossed_effects(
-    x: np.ndarray,
+    known: Features,
     y: np.ndarray,
     arm: np.ndarray,
-    categorical: list[int],
     learner: Learner,
     validation: Validation,
     folds: int | None,
+    repeats: int | None,
     trees: Trees | None,
     rng: Rng,
 ) -> np.ndarray:
-    """Predict each offer's effect (arm 0 = control) by models of other folds; x is put into another order in place.
+    """Predict each offer's effect (arm 0 = control) by models of other folds; the features change places in memory.
 
     Returns
     -------
@@ -163,25 +206,48 @@ def crossed_effects(
         raise unknown("learner", learner, _LEARNERS)
     if validation not in FOLDS:
         raise unknown("validation", validation, FOLDS)
-    folds, trees = defaults(y, arm, validation, folds, trees)
-    order = canonical(x, y, arm)
-    fold = draw_folds(arm[order], folds, rng)
-    order = order[np.lexsort([arm[order], fold])]  # folds and arms lie together: where two folds do, no row is copied
-    fold = np.sort(fold)
-    for column in x.T:
-        column[:] = column[order]
-    y, arm = y[order], arm[order]
-    raw, found = np.empty((len(y), int(arm.max()))), np.full((len(y), int(arm.max())), np.nan)
-    first = int(validation == "sequential")
-    with one_thread():
-        for k in range(first, folds):
-            inside, held = together(fold != k if validation == "cross" else fold < k), together(fold == k)
-            for j, effect in enumerate(fitted_effects(x[inside], y[inside], arm[inside], categorical, learner, trees)):
-                raw[held, j] = effect(x[held])
-    seen = fold >= first
-    for j, column in enumerate(raw.T):
-        found[order[seen], j] = _on_one_scale(column[seen], fold[seen] - first)
+    folds, repeats, trees = defaults(y, arm, validation, folds, repeats, trees)
+    x, here = known.codes, np.arange(len(y))  # here: the row that stands at each place of x
+    outcome, scale = standardised(y)
+    found, first = np.zeros((len(y), int(arm.max()))), int(validation == "sequential")
+    draw = by_content(outcome, arm)[arm[known.order]]
+    for seed in seeds(rng, repeats) if repeats > 1 else [rng]:
+        fold = draw_folds(draw, folds, seed)
+        # folds and arms lie together: where two folds do, no row is copied
+        order = known.order[np.lexsort([arm[known.order], fold])]
+        fold = np.sort(fold)
+        move = np.empty_like(here)
+        move[here] = np.arange(len(y))
+        move = move[order]
+        for column in x.T:
+            column[:] = column[move]
+        here, raw = order, np.empty(found.shape)
+        mine, own = outcome[order], arm[order]
+        with one_thread():
+            for k in range(first, folds):
+                inside, held = together(fold != k if validation == "cross" else fold < k), together(fold == k)
+                models = fitted_effects(x[inside], mine[inside], own[inside], known.categorical, learner, trees)
+                for j, effect in enumerate(models):
+                    raw[held, j] = effect(x[held])
+        seen = fold >= first
+        found[order[~seen]] = np.nan
+        for j, column in enumerate(raw.T):
+            found[order[seen], j] += scale / repeats * _on_one_scale(column[seen], fold[seen] - first)
     return found
+
+
+def standardised(y: np.ndarray) -> tuple[np.ndarray, float]:
+    """Give y in standard deviations, rounded so that another unit gives the very same numbers, and the unit."""
+    scale = float(np.sort(y).std()) or 1.0  # sorted: the last digit of a sum knows the order of the rows
+    return np.round(y / scale, 9), scale
+
+
+def by_content(y: np.ndarray, arm: np.ndarray) -> np.ndarray:
+    """Number the arms by their size and outcomes, whatever they are called."""
+    sums = [np.bincount(arm, y**power) for power in (2, 1, 0)]
+    place = np.empty(len(sums[0]), dtype=np.int64)
+    place[np.lexsort([np.round(total, 6) for total in sums])] = np.arange(len(place))
+    return place
 
 
 def together(rows: np.ndarray) -> np.ndarray | slice:
@@ -190,19 +256,13 @@ def together(rows: np.ndarray) -> np.ndarray | slice:
     return slice(int(at[0]), int(at[-1]) + 1) if len(at) and at[-1] - at[0] + 1 == len(at) else rows
 
 
-def fitted_effects(x, y, arm, categorical: list[int], learner: Learner, trees: Trees) -> list[Callable]:
+def fitted_effects(x, y, arm, categorical: list[int], learner: Learner, trees: Trees) -> list[Effect]:
     """Fit one model an offer, to its arm and the control arm."""
     found = []
     for offer in range(1, int(arm.max()) + 1):
         rows = together((arm == 0) | (arm == offer))
         found.append(_LEARNERS[learner](x[rows], y[rows], arm[rows] == offer, categorical, trees))
     return found
-
-
-def canonical(x: np.ndarray, y: np.ndarray, treated: np.ndarray) -> np.ndarray:
-    """Positions that sort rows by their content; rows that tie are alike in every column."""
-    content = pd.util.hash_pandas_object(pd.DataFrame(x, copy=False), index=False).to_numpy()
-    return np.lexsort([content, y, treated])
 
 
 def draw_folds(arm: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
@@ -243,49 +303,47 @@ def _on_one_scale(raw: np.ndarray, fold: np.ndarray) -> np.ndarray:
     return score
 
 
-def _s(x, y, treated, categorical, trees):
+def _s(x, y, treated, categorical, trees) -> Effect:
     model = trees.fit(np.column_stack([x, treated]), y, categorical)
-    arm = np.ones(1)
-
-    def effect(new):
-        ones = np.broadcast_to(arm, (len(new), 1))
-        return model(np.hstack([new, ones])) - model(np.hstack([new, 0 * ones]))
-
-    return effect
+    return Effect(((1.0, model, 1.0), (-1.0, model, 0.0)))
 
 
-def _t(x, y, treated, categorical, trees):
+def _t(x, y, treated, categorical, trees) -> Effect:
     with_contact = trees.fit(x[treated], y[treated], categorical)
     without = trees.fit(x[~treated], y[~treated], categorical)
-    return lambda new: with_contact(new) - without(new)
+    return Effect(((1.0, with_contact, None), (-1.0, without, None)))
 
 
-def _x(x, y, treated, categorical, trees):
-    one, zero, share = together(treated), together(~treated), treated.mean()
+def _x(x, y, treated, categorical, trees) -> Effect:
+    one, zero, share = together(treated), together(~treated), float(treated.mean())
     step = max(1, min(treated.sum(), (~treated).sum()) // ENOUGH)
     with_contact, without = (trees.fit(x[rows][::step], y[rows][::step], categorical) for rows in (one, zero))
     on_treated, on_control = y[one] - without(x[one]), with_contact(x[zero]) - y[zero]
     if step == 1:
         effects = trees.fit(x[one], on_treated, categorical), trees.fit(x[zero], on_control, categorical)
-        return lambda new: (1 - share) * effects[0](new) + share * effects[1](new)
+        return Effect(((1 - share, effects[0], None), (share, effects[1], None)))
     effect, weight = np.empty((2, len(y)))
     effect[one], effect[zero] = on_treated, on_control
     weight[one], weight[zero] = (1 - share) / share, share / (1 - share)
-    return trees.fit(x, effect, categorical, None if share == 0.5 else weight)
+    return _alone(trees.fit(x, effect, categorical, None if share == 0.5 else weight))
 
 
-def _dr(x, y, treated, categorical, trees):
+def _alone(model: Fitted) -> Effect:
+    return Effect(((1.0, model, None),))
+
+
+def _dr(x, y, treated, categorical, trees) -> Effect:
     pseudo = doubly_robust(x, y, treated, categorical, trees, folds=2)
-    return trees.fit(x, pseudo[0] - pseudo[1], categorical)
+    return _alone(trees.fit(x, pseudo[0] - pseudo[1], categorical))
 
 
-def _r(x, y, treated, categorical, trees):
+def _r(x, y, treated, categorical, trees) -> Effect:
     fold = draw_folds(treated, 2, 0)
     expected = np.empty(len(y))
     for k in range(2):
         expected[fold == k] = trees.fit(x[fold != k], y[fold != k], categorical)(x[fold == k])
     surprise = treated - treated.mean()
-    return trees.fit(x, (y - expected) / surprise, categorical, surprise**2)
+    return _alone(trees.fit(x, (y - expected) / surprise, categorical, surprise**2))
 
 
 _LEARNERS: dict[str, Callable] = {"x": _x, "s": _s, "t": _t, "dr": _dr, "r": _r}
@@ -309,8 +367,8 @@ def outcome_models(
     x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees, *, folds: int, rng: Rng = 0
 ) -> np.ndarray:
     """Expected outcome of each row with and without contact, shape (2, n), from models of the other folds."""
-    fold, expected = draw_folds(treated, folds, rng), np.empty((2, len(y)))
+    fold, expected, (y, scale) = draw_folds(treated, folds, rng), np.empty((2, len(y))), standardised(y)
     for values, arm in zip(expected, (treated, ~treated), strict=True):
         for k in range(folds):
             values[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
-    return expected
+    return scale * expected

@@ -9,8 +9,8 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, one_thread
-from workbench.studies.trials.learners import Trees, canonical, doubly_robust, outcome_models
-from workbench.studies.trials.members import feature_matrix
+from workbench.studies.trials.learners import Trees, doubly_robust, outcome_models
+from workbench.studies.trials.members import features_of
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None, *
 def doubly_robust_means(
     members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, rng: Rng
 ) -> Means:
-    x, categorical = feature_matrix(members, covariates)
-    order = canonical(x, y, treated)
+    known = features_of(members, covariates, y, treated.astype(np.int64))
+    x, order = known.codes, known.order
     with one_thread():
-        pair = doubly_robust(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+        pair = doubly_robust(x[order], y[order], treated[order], known.categorical, Trees(), folds=5, rng=rng)
     n = len(y)
     errors = []
     for value in pair:
@@ -101,10 +101,10 @@ def expected_outcome(
     Subtracting it leaves the mean difference of the arms as it is in expectation, and, by this mixture, the least
     variance of it (that of the doubly robust value).
     """
-    x, categorical = feature_matrix(members, covariates)
-    order = canonical(x, y, treated)
+    known = features_of(members, covariates, y, treated.astype(np.int64))
+    x, order = known.codes, known.order
     with one_thread():
-        one, zero = outcome_models(x[order], y[order], treated[order], categorical, Trees(), folds=5, rng=rng)
+        one, zero = outcome_models(x[order], y[order], treated[order], known.categorical, Trees(), folds=5, rng=rng)
     expected, share = np.empty(len(y)), treated.mean()
     expected[order] = (1 - share) * one + share * zero
     return expected

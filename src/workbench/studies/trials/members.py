@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
 
+from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
+from workbench.methods.coding import OTHER, Coding, arrange, as_codes, make_codings, require_features
 
 CONTROL = "control"
 RARE = 10
@@ -58,14 +61,11 @@ def arms(members: pd.DataFrame, treatment: str) -> np.ndarray:
 def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.ndarray:
     """Give an outcome as floats; missing values and texts are refused with their count."""
     require_columns(members, [column], "members")
-    values = members[column]
-    if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
-        raise WorkbenchError(f"the {role} '{column}' is not numeric ({values.dtype}): convert it to numbers first.")
-    values = values.to_numpy(dtype=float, na_value=np.nan)
-    bad = ~np.isfinite(values)
-    if bad.any():
+    values = columns.number(members[column], column, what=role, missing="keep")
+    gaps = int(np.isnan(values).sum())
+    if gaps:
         raise WorkbenchError(
-            f"the {role} '{column}' is missing or infinite for {int(bad.sum())} of {len(values)} members. Say what a "
+            f"the {role} '{column}' is missing for {gaps:,} of {len(values):,} members. Say what a "
             "missing value means (nothing bought = 0?) and fill it; where nobody knows, attrition_bounds says between "
             "which values the effect lies."
         )
@@ -83,47 +83,68 @@ def scores(members: pd.DataFrame, score: str | pd.Series) -> np.ndarray:
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a column holds categories; dates are refused."""
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return False
-    if pd.api.types.is_datetime64_any_dtype(column):
-        raise WorkbenchError(f"'{column.name}' holds dates: turn it into days before the assignment.")
-    return True
+    """Whether a column holds categories; dates, and text that holds numbers, are refused."""
+    return columns.kind(column, str(column.name)) == "category"
 
 
 def categories(column: pd.Series, *, most: int = MOST_CATEGORIES) -> tuple[np.ndarray, list[str]]:
     """Give codes and the sorted names of a column's categories; missing is -1, the rarest share one name."""
-    text = column.astype("object").where(column.notna(), None)
-    text = text.map(lambda value: None if value is None else str(value))
+    text = columns.category(column, str(column.name))
     counts = text.value_counts()
     names = sorted(counts.index)
     if len(names) > most:
         ranked = sorted(names, key=lambda name: (-counts[name], name))
         kept = set(ranked[:most])
-        text = text.map(lambda name: name if name is None or name in kept else "(other)")
-        names = sorted({*kept, "(other)"})
+        text = text.where(text.isin(kept) | text.isna(), OTHER)
+        names = sorted({*kept, OTHER})
     return pd.Categorical(text, categories=names).codes.astype(float), names
 
 
-def feature_matrix(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, list[int]]:
-    """Give features for the trees, shape (n, p): numbers as they are, codes of categories, NaN for missing.
+@dataclass(frozen=True)
+class Features:
+    """Features as the trees take them, in an order of rows and columns that only their content decides.
 
-    Returns
-    -------
-    matrix, positions of the categorical columns
+    Attributes
+    ----------
+    codes : array, shape (n, p)
+        Classes of numbers (by quantiles) and of categories, NaN for missing; rows as given.
+    categorical : list of int
+        Columns of `codes` that are categories.
+    order : array of int, shape (n,)
+        Positions of the rows, sorted by arm, outcome and content.
+    content : array of uint64, shape (n,)
+        A number that only rows alike in features, outcome and arm share.
+    codings : tuple of Coding
+        How each column of `codes` was made.
+    """
+
+    codes: np.ndarray
+    categorical: list[int]
+    order: np.ndarray
+    content: np.ndarray
+    codings: tuple[Coding, ...]
+
+
+def features_of(members: pd.DataFrame, features: Sequence[str], y: np.ndarray, arm: np.ndarray) -> Features:
+    """Read features for the trees; columns without any variation are left out.
+
+    Rows alike in features, outcome and arm are ordered by the other columns of `members`, then by its index.
     """
     require_members(members, features)
-    if not features:
-        raise WorkbenchError("features is empty: name the columns known before the campaign that may tell who reacts.")
-    matrix, categorical = np.empty((len(members), len(features))), []
-    for k, name in enumerate(features):
-        if is_text(members[name]):
-            codes, _ = categories(members[name])
-            matrix[:, k] = np.where(codes < 0, np.nan, codes)
-            categorical.append(k)
-        else:
-            matrix[:, k] = members[name].to_numpy(dtype=float, na_value=np.nan)
-    return matrix, categorical
+    require_features(members, features, "members")
+    codings, slots = make_codings(members, features)
+    kinds = [k for k, coding in enumerate(codings) if coding.category]
+    found = arrange(slots, kinds, y, arm, members)
+    codes, made = np.zeros((len(members), max(1, len(codings))), order="F"), []
+    for k, old in enumerate(found.columns):
+        values, coding = slots[old], codings[old]
+        if coding.category:
+            new = found.relabelled[int(old)]
+            values = np.append(0, new + 1)[values]
+            coding = replace(coding, names=tuple(coding.names[at] for at in np.argsort(new)))
+        codes[:, k] = as_codes(values)
+        made.append(coding)
+    return Features(codes, [k for k, c in enumerate(made) if c.category], found.rows, found.content, tuple(made))
 
 
 def indicator_columns(members: pd.DataFrame, covariates: Sequence[str]) -> dict[str, np.ndarray]:
@@ -132,7 +153,7 @@ def indicator_columns(members: pd.DataFrame, covariates: Sequence[str]) -> dict[
     Every category but the first gets an indicator; those of fewer than 10 members share "(rare)".
     """
     require_members(members, covariates)
-    columns: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for name in covariates:
         column = members[name]
         missing = column.isna().to_numpy()
@@ -142,24 +163,22 @@ def indicator_columns(members: pd.DataFrame, covariates: Sequence[str]) -> dict[
             rare = np.isin(codes, np.flatnonzero(counts < RARE)) & ~missing
             common = [k for k in range(len(names)) if counts[k] >= RARE]
             for k in common[1:]:
-                columns[f"{name}={names[k]}"] = (codes == k).astype(float)
+                found[f"{name}={names[k]}"] = (codes == k).astype(float)
             if rare.any():
-                columns[f"{name}=(rare)"] = rare.astype(float)
+                found[f"{name}=(rare)"] = rare.astype(float)
         else:
-            values = column.to_numpy(dtype=float, na_value=np.nan)
-            if np.isinf(values).any():
-                raise WorkbenchError(f"'{name}' holds infinite values: mend them or leave the covariate out.")
+            values = columns.number(column, name, what="covariate", missing="keep")
             if missing.all():
                 continue
-            columns[name] = np.where(missing, np.nanmean(values), values)
+            found[name] = np.where(missing, np.nanmean(values), values)
         if missing.any():
-            columns[f"{name} missing"] = missing.astype(float)
-    return columns
+            found[f"{name} missing"] = missing.astype(float)
+    return found
 
 
-def independent(columns: dict[str, np.ndarray], treated: np.ndarray) -> np.ndarray:
+def independent(traits: dict[str, np.ndarray], treated: np.ndarray) -> np.ndarray:
     """Give centred, scaled covariates without those that repeat others or are constant in an arm, shape (n, k)."""
-    kept = [v for v in columns.values() if v[treated].std() > 1e-9 and v[~treated].std() > 1e-9]
+    kept = [v for v in traits.values() if v[treated].std() > 1e-9 and v[~treated].std() > 1e-9]
     kept = [v for v in kept if set(np.unique(v)) - {0.0, 1.0} or _frequent(v, treated)]
     if not kept:
         return np.empty((len(treated), 0))

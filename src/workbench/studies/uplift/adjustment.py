@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import SplineTransformer
 
 from workbench.errors import CannotAnswer
+from workbench.methods.coding import arrange, by_members, class_edges, cut
 from workbench.resampling import Rng, seeds
-from workbench.studies.trials.learners import Trees, canonical, draw_folds
-from workbench.studies.trials.members import feature_matrix, indicator_columns
+from workbench.studies.trials.learners import Trees, draw_folds, standardised
+from workbench.studies.trials.members import features_of, indicator_columns
 from workbench.studies.uplift.describe import describe_targets
 
 ALARM = 0.05
@@ -28,6 +29,8 @@ class Adjusted:
     """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1.
 
     unmodelled : pairs of covariates whose interplay still drives both contact and outcome in members not fitted to.
+    deals : array, shape (draws, 4), of each deal into folds: estimate, share of the treated inside the overlap,
+    effective controls, largest standardised difference after weighting.
     """
 
     estimate: float
@@ -37,6 +40,13 @@ class Adjusted:
     weight: np.ndarray
     residual: np.ndarray
     unmodelled: tuple[str, ...] = ()
+    deals: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
+
+    def noise(self) -> np.ndarray:
+        """Standard error of the median over the deals of each of their four numbers; 0 of a single deal."""
+        if len(self.deals) < 2:
+            return np.zeros(4)
+        return 1.2533 * self.deals.std(axis=0, ddof=1) / np.sqrt(len(self.deals))
 
 
 def adjusted(
@@ -54,55 +64,86 @@ def adjusted(
 ) -> Adjusted:
     """Cross-fit both models `draws` times; estimate inside the overlap that their median chance of contact draws.
 
-    With `trees`, each model takes them beside its splines unless the first deal shows that they predict worse.
+    With `trees`, each model takes them beside its splines unless the deal shows that they predict worse.
     """
-    x, categorical = feature_matrix(members, covariates)
-    columns = indicator_columns(members, covariates)
-    smooth = _smooth(columns)
-    order = canonical(x, y, treated)
+    known = features_of(members, covariates, y, treated.astype(np.int64))
+    order, categorical = known.order, known.categorical
     back = np.argsort(order)
-    x, smooth, y, treated = x[order], smooth[order], y[order], treated[order]
-    group = None if group is None else group[order]
-    values, names = [v[order] for v in columns.values()], list(columns)
-    chances, expected = np.empty((2, draws, len(y)))
-    grow = (trees, trees)
-    for k, seed in enumerate(seeds(rng, draws)):
-        fold = draw_folds(treated, folds, seed)
-        if group is not None:
-            fold = np.random.default_rng(seed).permutation(np.arange(group.max() + 1) % folds)[group]
-        for _ in range(PASSES if k == 0 else 0):
-            alone, _ = _cross_fit(x, smooth, y, treated, categorical, fold, (False, False))
-            contact, outcome = _pairs(values, alone, y, treated)
-            smooth = np.column_stack([smooth, *contact.values(), *outcome.values()])
-        fits, grown = _cross_fit(x, smooth, y, treated, categorical, fold, grow)
-        if k == 0 and trees:
-            grow = _better(fits, grown, y, treated)
-        chances[k], expected[k] = fits + grown * np.array(grow)[:, None]
-    contact, outcome = _pairs(values, np.array([chances[0], expected[0]]), y, treated)
-    unmodelled = tuple(" and ".join(names[at] for at in pair) for pair in contact if pair in outcome)
+    names, values = _arranged(indicator_columns(members, covariates), y, treated, order)
+    y, unit = standardised(y)
+    x, y, treated = known.codes[order], y[order], treated[order]
+    group = None if group is None else by_members(group, known.content)[order]
+    smooth = _smooth(values)
+    deals = [_deal(treated, group, folds, seed) for seed in seeds(rng, draws)]
+    for _ in range(PASSES):
+        alone = [_cross_fit(x, smooth, y, treated, categorical, fold, (False, False))[0] for fold in deals]
+        contact, outcome = _pairs(values, np.median(alone, axis=0), y, treated)
+        smooth = np.column_stack([smooth, *contact.values(), *outcome.values()])
+    both = [_cross_fit(x, smooth, y, treated, categorical, fold, (trees, trees)) for fold in deals]
+    taken = [fits + grown * np.array(_better(fits, grown, y, treated))[:, None] for fits, grown in both]
+    chances, expected = np.array(taken).transpose(1, 0, 2)
+    middle = np.median(chances, axis=0), np.median(expected, axis=0)
+    contact, outcome = _pairs(values, np.array(middle), y, treated)
+    unmodelled = sorted(" and ".join(sorted(names[at] for at in pair)) for pair in contact if pair in outcome)
     chances = np.clip(chances, 0.001, 0.999)
-    chance, without = np.median(chances, axis=0), np.median(expected, axis=0)
+    chance, without = np.median(chances, axis=0), middle[1]
     inside = chance <= most_likely
     if min((inside & treated).sum(), (inside & ~treated).sum()) < 2:
         raise CannotAnswer(
             f"not answerable: nobody contacted has their like among the others. Contact follows a rule: "
             f"{who(members, covariates, treated[back], (~inside & treated)[back])}."
         )
-    rows = []
+    rows, seen = [], []
     for c, m in zip(chances, expected, strict=True):
         weight = balanced(odds_weights(np.minimum(c, 0.99), treated, inside), smooth, inside & treated)
         rows.append(_doubly_robust(y, treated, inside, weight, m, group))
+        apart = np.abs([gap(v, treated, inside, weight)[1] for v in values]).max(initial=0.0)
+        seen.append((unit * rows[-1][0], (c <= most_likely)[treated].mean(), 1 / (weight**2).sum(), apart))
     estimate = float(np.median([row[0] for row in rows]))
     variance = float(np.median([row[1] + (row[0] - estimate) ** 2 for row in rows]))
     weight = balanced(odds_weights(chance, treated, inside), smooth, inside & treated)
-    mean = float(y[inside & treated].mean())
-    return Adjusted(estimate, variance, mean, inside[back], weight[back], (y - without)[back], unmodelled)
+    return Adjusted(
+        unit * estimate,
+        unit**2 * variance,
+        unit * float(y[inside & treated].mean()),
+        inside[back],
+        weight[back],
+        unit * (y - without)[back],
+        tuple(unmodelled),
+        np.array(seen),
+    )
 
 
-def _smooth(columns: dict[str, np.ndarray]) -> np.ndarray:
+def _arranged(
+    traits: dict[str, np.ndarray], y: np.ndarray, treated: np.ndarray, order: np.ndarray
+) -> tuple[list[str], list[np.ndarray]]:
+    """Names and standardised values of the columns that vary, in an order that only content decides."""
+    kept = {name: standardised(v - np.sort(v).mean())[0] for name, v in traits.items() if np.ptp(v) > 0}
+    slots = [cut(v, class_edges(v)) for v in kept.values()]
+    place, names = arrange(slots, [], y, treated.astype(np.int64)).columns, list(kept)
+    return [names[k] for k in place], [kept[names[k]][order] for k in place]
+
+
+def _deal(treated: np.ndarray, group: np.ndarray | None, folds: int, seed: np.random.SeedSequence) -> np.ndarray:
+    """Fold of each row; clusters stay together."""
+    if group is None:
+        return draw_folds(treated, folds, seed)
+    return np.random.default_rng(seed).permutation(np.arange(group.max() + 1) % folds)[group]
+
+
+def gap(values: np.ndarray, treated: np.ndarray, inside: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Standardised differences of a column inside the overlap, before and after weighting; 0 where it is constant."""
+    one, zero = values[inside & treated], values[inside & ~treated]
+    spread = np.sqrt((one.var() + zero.var()) / 2)
+    if spread <= 1e-12:
+        return 0.0, 0.0
+    return float((one.mean() - zero.mean()) / spread), float((one.mean() - weight @ values) / spread)
+
+
+def _smooth(columns: list[np.ndarray]) -> np.ndarray:
     """Cubic splines of numbers with at least 8 values, linear beyond the outer knots; the rest as it is; scaled."""
     parts = []
-    for values in columns.values():
+    for values in columns:
         knots = np.unique(np.quantile(values, KNOTS))
         if len(np.unique(values)) < 8 or len(knots) < 3:
             parts.append(values[:, None])

@@ -14,10 +14,10 @@ from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.few import Outcome, counts, difference, ends, too_few
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,7 +193,7 @@ def uplift_curve(
         raise unknown("kind", kind, _CURVES)
     judged = Outcome.of(y)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
-    answerable = bool(judged.enough(events, members_of)) and events.sum() > 0
+    answerable = bool(judged.enough(events, members_of, FEWEST_EVENTS))
     bins = score_bins(order, treated, y[:, None], events=judged.events)
     listed = prefixes(bins.totals)
     share = np.append(0, listed.share)
@@ -207,11 +207,8 @@ def uplift_curve(
     if kind != "uplift":
         gain, drawn = np.append(0, _CURVES[kind](listed)), resampled_curves(bins, _CURVES[kind], resamples, rng)
         area, spread = float(_area(kind, share, gain)), _area(kind, share, drawn).std(ddof=1)
-        if answerable and spread > 0:
-            skewness = _area_third(kind, bins, share, own) / spread**3
-            area_low, area_high, _ = (float(end) for end in skewed(area, spread, skewness, level=level))
-        elif answerable:
-            area_low = area_high = area
+        if answerable:
+            area_low, area_high = _area_ends(kind, bins, share, own, area, spread, judged, level)
     bottom, top = _band(bins, kind, gain, drawn, own, judged, level)
     points = pd.DataFrame({"share": share, "gain": gain, "low": bottom, "high": top})
     return UpliftCurve(
@@ -295,14 +292,35 @@ def _area(kind: Kind, share: np.ndarray, curve: np.ndarray) -> np.ndarray:
     return curve[..., 1] * share[1] + np.trapezoid(curve[..., 1:], share[1:], axis=-1)
 
 
-def _area_third(kind: Kind, bins: ScoreBins, share: np.ndarray, own: np.ndarray) -> float:
-    """Third moment of the error of `_area`: of its weight on the effect down to each bin."""
+def _area_ends(
+    kind: Kind,
+    bins: ScoreBins,
+    share: np.ndarray,
+    own: np.ndarray,
+    area: float,
+    se: float,
+    judged: Outcome,
+    level: float,
+) -> tuple[float, float]:
+    """Interval of `_area`, corrected for skewness; where few bought, by the error of both arms together."""
     step = np.diff(share)
     weight = (step + np.append(step[1:], 0)) / 2  # of the trapezoids, the curve being 0 at share 0
+    whole = float((weight * share[1:]).sum())
     if kind == "toc":
         weight[0] += step[0] / 2  # the effect of the first bin down to depth 0
-        return bins.third_of_area(weight, weight.sum())
-    return bins.third_of_area(weight * own, (weight * share[1:]).sum())
+        whole = float(weight.sum())
+    else:
+        weight = weight * own
+    if se == 0:
+        return area, area
+    one, zero = (Mean(*(values[-1] for values in vars(arm).values())) for arm in bins.arms())
+    if judged.amounts and uneven(one, zero):
+        variance, third = bins.pooled_error_of_area(weight, whole)
+        z, pooled = norm.isf((1 - level) / 2), np.sqrt(variance)
+        bend = third / variance * (z * z - 1) / 6  # Cornish and Fisher, the variance not following the estimate
+        return area - z * pooled - bend, area + z * pooled - bend
+    low, high, _ = skewed(area, se, bins.third_of_area(weight, whole) / se**3, level=level)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -450,7 +468,7 @@ def effect_groups(
         if judged.enough(events, members_of):
             low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
         if np.isnan(low):
-            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome)}")
+            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome, judged.fewest)}")
         effect, se = one.mean() - zero.mean(), float(np.sqrt(parts.sum()))
         rows.append((len(rows) + 1, own.sum(), order[own].mean(), effect, se, low, high))
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
@@ -458,7 +476,7 @@ def effect_groups(
     slope, se = _calibration(y, treated, order)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
     low = high = p = np.nan
-    if replace(judged, binary=False).enough(events, members_of) and se > 0:
+    if judged.enough(events, members_of, FEWEST_EVENTS) and se > 0:
         z = norm.isf((1 - level) / 2)
         low, high, p = slope - z * se, slope + z * se, float(norm.sf(slope / se))
     elif not np.isnan(slope):

@@ -19,7 +19,7 @@ from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.means import cluster_codes
 from workbench.studies.trials.members import arms, indicator_columns, numbers
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.adjustment import Adjusted, adjusted, who
+from workbench.studies.uplift.adjustment import Adjusted, adjusted, gap, who
 from workbench.studies.uplift.sensitivity import (
     Sensitivity,
     confounding_odds,
@@ -36,6 +36,7 @@ LEAST_OVERLAP = 0.3
 NOTABLE = 0.1
 ALARM = 0.05
 BENCHMARKS = 5
+MORE = 4
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,9 @@ def effect_on_treated(
         Members whose chance of contact is above this have no like among the controls: they are left out, and the
         effect is that on the rest.
     draws, folds : int
-        Models are fitted to the other folds; the median over this many deals into folds is given.
+        Models are fitted to the other folds; the median over this many deals into folds is given, its spread is part of
+        the interval. Where two standard errors of that median reach across a limit of the verdict, four times as many
+        are dealt; an answer that still hangs on the deal is refused.
     level : float
         Coverage of the intervals, 0-1.
     rng : int, SeedSequence or Generator
@@ -232,11 +235,10 @@ def effect_on_treated(
     group = cluster_codes(members, clusters)
     how = {"trees": True, "group": group, "draws": draws, "folds": folds, "most_likely": most_likely, "rng": rng}
     with one_thread():
-        found = adjusted(members, covariates, y, treated, **how)
-        tests = {}
-        for name in placebos:
-            rest = [c for c in covariates if c != name]
-            tests[name] = adjusted(members, rest, numbers(members, name, role="placebo"), treated, **how)
+        found, tests = _fitted(members, covariates, y, treated, placebos, how)
+        if draws > 1 and _deals_decide(found, tests, treated, level):
+            how["draws"] = MORE * draws
+            found, tests = _fitted(members, covariates, y, treated, placebos, how)
         balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
         plain = {**how, "draws": 1, "trees": False}
         sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in _strongest(balance) if covariates[1:]}
@@ -259,19 +261,41 @@ def effect_on_treated(
     )
 
 
+def _fitted(
+    members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, placebos: list[str], how: dict
+) -> tuple[Adjusted, dict[str, Adjusted]]:
+    """Adjust the outcome, and each placebo for all covariates but itself."""
+    tests = {}
+    for name in placebos:
+        rest = [c for c in covariates if c != name]
+        tests[name] = adjusted(members, rest, numbers(members, name, role="placebo"), treated, **how)
+    return adjusted(members, covariates, y, treated, **how), tests
+
+
+def _deals_decide(found: Adjusted, tests: dict[str, Adjusted], treated: np.ndarray, level: float) -> bool:
+    """Whether more deals into folds may lead across a limit: of a gate, a placebo's alarm, or the effect's sign."""
+    noise, middle = 2 * found.noise(), np.median(found.deals, axis=0)
+    gates = zip(middle[1:], noise[1:], (LEAST_OVERLAP, FEWEST_CONTROLS, NOTABLE), strict=True)
+    if any(abs(value - limit) <= wide for value, wide, limit in gates):
+        return True
+    alarms = [(found, (1 - level) / 2), *((test, ALARM / 2 / len(tests)) for test in tests.values())]
+    return any(
+        abs(abs(one.estimate) - stats.norm.isf(tail) * math.sqrt(one.variance)) <= 2 * one.noise()[0]
+        for one, tail in alarms
+    )
+
+
 def _balance(
     columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: Adjusted
 ) -> pd.DataFrame:
     """Standardised differences inside the overlap, before and after weighting, the largest before first."""
-    one, zero, rows = found.inside & treated, found.inside & ~treated, []
+    rows = []
     for trait, values in columns.items():
-        mean, spread = values[one].mean(), math.sqrt((values[one].var() + values[zero].var()) / 2)
-        gaps = np.array([mean - values[zero].mean(), mean - found.weight @ values])
         owner = max((c for c in covariates if trait == c or trait.startswith((f"{c}=", f"{c} "))), key=len)
-        rows.append((trait, owner, *(gaps / spread if spread > 1e-12 else 0 * gaps)))
+        rows.append((trait, owner, *gap(values, treated, found.inside, found.weight)))
     table = pd.DataFrame(rows, columns=["covariate", "of", "before", "after"])
-    order = table["before"].abs().sort_values(ascending=False, kind="stable").index
-    return table.loc[order].reset_index(drop=True)
+    size = table["before"].abs().round(9)
+    return table.loc[table.assign(size=-size).sort_values(["size", "covariate"]).index].reset_index(drop=True)
 
 
 def _strongest(balance: pd.DataFrame) -> list[str]:
@@ -301,20 +325,21 @@ def _answer(
     placebo = _placebos(tests, df, level)
     outside = who(members, covariates, treated, treated & ~found.inside)
     worst = balance.loc[balance["after"].abs().idxmax()]
-    doubts = []
-    if overlap < LEAST_OVERLAP:
+    wide, doubts = 2 * found.noise(), []
+    if round(overlap - wide[1], 2) < LEAST_OVERLAP:
         doubts.append(
-            f"only {overlap:.0%} of the contacted have their like among the others (chance of contact at most "
-            f"{most_likely:.0%}); without: {outside}"
+            f"only {_give(overlap, wide[1], '.0%')} of the contacted have their like among the others (chance of "
+            f"contact at most {most_likely:.0%}), and {LEAST_OVERLAP:.0%} are needed; without: {outside}"
         )
-    if effective < FEWEST_CONTROLS:
+    if round(effective - wide[2]) < FEWEST_CONTROLS:
         doubts.append(
-            f"the controls that are like the contacted count as {effective:.0f}, and {FEWEST_CONTROLS} are needed"
+            f"the controls that are like the contacted count as {_give(effective, wide[2], '.0f')}, and "
+            f"{FEWEST_CONTROLS} are needed"
         )
-    if abs(worst["after"]) > NOTABLE:
+    if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
         doubts.append(
-            f"weighted controls still differ from the contacted in '{worst['covariate']}' by {abs(worst['after']):.2f} "
-            "standard deviations"
+            f"weighted controls still differ from the contacted in '{worst['covariate']}' by "
+            f"{_give(abs(worst['after']), wide[3], '.2f')} standard deviations, and {NOTABLE} is the most"
         )
     doubts += [
         f"contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that as a "
@@ -353,6 +378,14 @@ def _answer(
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
         doubts=tuple(doubts),
         **words,
+    )
+
+
+def _give(value: float, wide: float, digits: str) -> str:
+    """Write a number with what the deal into folds leaves open of it, where that shows."""
+    ends = [f"{end:{digits}}" for end in (max(value - wide, 0.0), value + wide)]
+    return (
+        f"{value:{digits}}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by how members are dealt into folds)"
     )
 
 

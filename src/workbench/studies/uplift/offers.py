@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.methods.coding import arrange
 from workbench.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval
@@ -18,12 +19,12 @@ from workbench.studies.trials.learners import (
     Learner,
     Trees,
     Validation,
-    canonical,
+    by_content,
     crossed_effects,
     draw_folds,
     fitted_effects,
 )
-from workbench.studies.trials.members import CONTROL, feature_matrix, numbers, require_members
+from workbench.studies.trials.members import CONTROL, features_of, numbers, require_members
 from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
 from workbench.studies.uplift.policy import mean_interval
@@ -109,6 +110,7 @@ def predict_offers(
     control: str = CONTROL,
     learner: Learner = "x",
     folds: int | None = None,
+    repeats: int | None = None,
     validation: Validation = "cross",
     rng: Rng = 0,
     trees: Trees | None = None,
@@ -131,8 +133,9 @@ def predict_offers(
         In units of the outcome; NaN for the first fold of validation="sequential".
     """
     codes, offers = _arms(members, arm, control)
-    y, (x, categorical) = numbers(members, outcome), feature_matrix(members, features)
-    effects = crossed_effects(x, y, codes, categorical, learner, validation, folds, trees, rng)
+    y = numbers(members, outcome)
+    known = features_of(members, features, y, by_content(y, codes)[codes])
+    effects = crossed_effects(known, y, codes, learner, validation, folds, repeats, trees, rng)
     return pd.DataFrame(effects, index=members.index, columns=offers)
 
 
@@ -208,19 +211,20 @@ def value_offers(
         raise CannotAnswer(f"not answerable: an arm has fewer than {FEWEST_IN_ARM} members.")
     if (features is None) == (effects is None):
         raise WorkbenchError("give features= for models fitted here, or effects= predicted without this campaign.")
+    y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
     if effects is None:
-        x, categorical = feature_matrix(members, features)
+        known = features_of(members, features, y, by_content(y, codes)[codes])
+        x, categorical, order = known.codes, known.categorical, known.order
     else:
         require_columns(effects, offers, "effects")
         x, categorical = effects.loc[members.index, offers].to_numpy(dtype=float), []
         if not np.isfinite(x).all():
             raise WorkbenchError("effects holds missing or infinite values: leave those members out.")
-    y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
-    first = np.argsort(paid, kind="stable")  # parts members who are alike in all else
-    order = first[canonical(x[first], y[first], codes[first])]
+        shown = members.assign(**{f"effect of {offer}": x[:, j] for j, offer in enumerate(offers)})
+        order = arrange([], [], y, by_content(y, codes)[codes], shown).rows
     data = _Campaign(x[order], y[order], codes[order], paid[order], categorical, cost, margin)
     models = (learner, trees or Trees()) if effects is None else None
-    fold, parts = draw_folds(data.codes, PARTS, rng), []
+    fold, parts = draw_folds(by_content(data.y, data.codes)[data.codes], PARTS, rng), []
     with one_thread():
         for k in range(1, PARTS):
             held = np.flatnonzero(fold == k)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from scipy.stats import norm
 from workbench.methods.intervals import Mean, skewed
 from workbench.resampling import Rng, seeds
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
 from workbench.studies.trials.learners import draw_folds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
-from workbench.studies.uplift.few import Outcome, counts, ends, too_few
 
 PARTS = 5
 FEWEST_TO_CHOOSE = 50
@@ -81,7 +81,7 @@ class Assessed:
 
     net, advantage : float; net_errors, advantage_errors : arrays, one a judged member, whose sum of squares over their
     number squared is the variance; cuts : array, lowest score contacted in each judged part; weights : its share;
-    rows, chosen : array of rows judged, and which of them are contacted.
+    rows, chosen, part : arrays of rows judged, whether they are contacted, and the part of the list they belong to.
     """
 
     net: float
@@ -92,6 +92,7 @@ class Assessed:
     weights: np.ndarray
     rows: np.ndarray
     chosen: np.ndarray
+    part: np.ndarray
 
 
 def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
@@ -116,7 +117,8 @@ def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
     cuts, sizes, net, advantage = (np.array([row[i] for row in found], dtype=float) for i in range(4))
     weights = sizes / sizes.sum()
     errors, more, judged, chosen = (np.concatenate([row[i] for row in found]) for i in range(4, 8))
-    return Assessed(float(weights @ net), errors, float(weights @ advantage), more, cuts, weights, judged, chosen)
+    kept = judged, chosen, part[judged]
+    return Assessed(float(weights @ net), errors, float(weights @ advantage), more, cuts, weights, *kept)
 
 
 def _cut(rows: Rows, score: np.ndarray, costs: Costs) -> float:
@@ -176,13 +178,24 @@ class Judge:
     level: float
     name: str
 
-    def __call__(self, value: float, errors: np.ndarray, group: np.ndarray, among: int) -> tuple[Interval, str]:
-        """Interval of `value` that rests on the members of `group` (rows) among so many, and why it has none."""
+    def __call__(
+        self, value: float, errors: np.ndarray, group: np.ndarray, among: int, part: np.ndarray | None = None
+    ) -> tuple[Interval, str]:
+        """Interval of `value` that rests on the members of `group` (rows) among so many, and why it has none.
+
+        `part` is the part of the list in which each of them was judged, by a difference of its own.
+        """
         treated, unknown = self.rows.treated[group], Interval(float(value), np.nan, np.nan)
         events = counts(self.outcome.events[group], treated)
         members = counts(np.ones(len(group), dtype=bool), treated)
-        if members.min() < 2 or not replace(self.outcome, binary=False).enough(events, members):
-            return unknown, too_few(events, members, self.name)
+        if self.outcome.amounts:  # who is in the group hangs on the outcomes judged: count both arms, not their split
+            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} have one"
+            why += f" ('{self.name}' other than the commonest); {FEWEST_AMOUNTS} are needed"
+        else:
+            enough = self.outcome.enough(events, members, FEWEST_EVENTS)
+            why = too_few(events, members, self.name)
+        if members.min() < 2 or not enough:
+            return unknown, why
         y, redeemed = self.rows.y[group], self.rows.redeemed[group]
         one, zero = Mean.of(y[treated]), Mean.of(y[~treated])
         share, paid = len(group) / among, self.costs.incentive * redeemed[treated]
@@ -190,8 +203,18 @@ class Judge:
         each = self.costs.margin * (one.value - zero.value) - self.costs.contact - paid.mean()
         spare += share * (1 - share) * each**2 / among
         se, third = np.sqrt((errors**2).sum()) / among, (errors**3).sum() / among**3
+        if part is not None:
+            share *= _scattered(treated, part)
         low, high = ends(
             np.array(value), np.array(se), np.array(third), one, zero, outcome=self.outcome, known=np.array(True),
             scale=np.array(share * self.costs.margin), spare=spare, level=self.level,
         )  # fmt: skip
         return Interval(float(value), float(low), float(high)), ""
+
+
+def _scattered(treated: np.ndarray, part: np.ndarray) -> float:
+    """How much larger the smaller arm's error is for being judged part by part than all at once."""
+    arm = treated if treated.sum() <= (~treated).sum() else ~treated
+    everybody, own = np.bincount(part), np.bincount(part, arm)
+    used = own >= 1
+    return float(np.sqrt((everybody[used] ** 2 / own[used]).sum() * own.sum()) / everybody[used].sum())

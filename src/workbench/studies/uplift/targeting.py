@@ -15,11 +15,11 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.events import Outcome, counts, ends, too_few
 from workbench.studies.trials.means import expected_outcome
 from workbench.studies.trials.members import arms, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.few import Outcome, counts, ends, too_few
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 
 if TYPE_CHECKING:
@@ -200,9 +200,9 @@ def targeting(
     "works and targetable" is said where targeting earns more than both nobody and everybody, each by an interval
     above 0; "works, contact everybody" where contacting everybody earns and targeting is not shown to earn more;
     "works, contact the best share" where only targeting is shown to earn; "harms" where contacting everybody is shown
-    to lose and targeting not shown to earn; else "no evidence". An interval counts as it is printed. A number that
-    rests on members of whom fewer than 20 in the smaller arm would have bought by chance has no interval, and no
-    verdict rests on it.
+    to lose and targeting not shown to earn; else "no evidence". An interval counts as it is printed. A number has
+    no interval, and no verdict rests on it, where the smaller arm would have fewer than 10 buyers by chance (20 where
+    outcomes are adjusted, or below 0 for some).
     """
     _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
@@ -274,11 +274,13 @@ def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, str]:
         why = "in no part of the list did the parts before it show a share that pays"
         chosen = Interval(found.net, np.nan, np.nan)
     else:
-        chosen, why = judge(found.net, found.net_errors, found.rows[found.chosen], among)
+        group, part = found.rows[found.chosen], found.part[found.chosen]
+        chosen, why = judge(found.net, found.net_errors, group, among, part)
         why = f"of those it would contact, {why}" if why else ""
     if found.chosen.all():
         return chosen, Interval(0.0, np.nan, np.nan), why or "the share with the highest net is everybody"
-    advantage, few = judge(found.advantage, found.advantage_errors, found.rows[~found.chosen], among)
+    group, part = found.rows[~found.chosen], found.part[~found.chosen]
+    advantage, few = judge(found.advantage, found.advantage_errors, group, among, part)
     return chosen, advantage, why or (f"of those it would leave out, {few}" if few else "")
 
 
@@ -290,8 +292,8 @@ def _doubts(rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignCh
         doubts.append(f"the smaller arm has {min(sizes)} members, fewer than {FEWEST_IN_ARM}")
     members = np.array(sizes[::-1])
     events = counts(measured.events, rows.treated)
-    if not replace(measured, binary=False).enough(events, members):
-        doubts.append(too_few(events, members, outcome))
+    if not measured.enough(events, members, measured.fewest):
+        doubts.append(too_few(events, members, outcome, measured.fewest))
     one, zero = score[rows.treated], score[~rows.treated]
     error = np.sqrt(one.var() / len(one) + zero.var() / len(zero))
     if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
@@ -323,7 +325,7 @@ def _curve(
     net = np.append(0, costs.net(listed)) - fixed
     drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
     events, members = np.cumsum(bins.events, axis=1), np.cumsum(bins.totals[..., 0], axis=1)
-    known = replace(measured, binary=False).enough(events, members)
+    known = measured.enough(events, members, measured.fewest)
     low, high = ends(
         net[1:], drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share), *bins.arms(), outcome=measured,
         known=known, scale=costs.margin * listed.share, spare=_spare(bins, listed.share, costs), level=level,
@@ -370,7 +372,7 @@ def _verdict(
     if leads > 0:
         flat = f"targeting earns {more} more than that, but is not shown to earn more than contacting nobody"
     if not known:
-        flat = f"whether targeting earns more is not known, since {why}"
+        flat = f"no evidence that targeting beats contacting everybody: {why}"
     if leads < 0:
         flat = f"targeting earns {said(advantage, signed=True)} compared with that"
     if all_earn > 0:

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference, skewed, uneven
 
 FEWEST_EVENTS = 20
+FEWEST_AMOUNTS = 10
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,20 @@ class Outcome:
         events = y != common if often.max() > 1 else np.ones(len(y), dtype=bool)
         return cls(events, bool(np.isin(values, (0.0, 1.0)).all()), bool(values[0] >= 0))
 
-    def enough(self, events: np.ndarray, members: np.ndarray) -> np.ndarray:
-        """Whether the smaller arm would have 20 events at the rate of both; arms (control, treated) first."""
-        return np.asarray(
-            self.binary | (expected_events(events[1], members[1], events[0], members[0]) >= FEWEST_EVENTS)
-        )
+    @property
+    def fewest(self) -> int:
+        """Events the smaller arm must be expected to have: 10 for a score interval of amounts, 20 for any other."""
+        return FEWEST_AMOUNTS if self.amounts else FEWEST_EVENTS
+
+    def enough(self, events: np.ndarray, members: np.ndarray, fewest: int | None = None) -> np.ndarray:
+        """Whether the smaller arm would have so many events at the rate of both; arms (control, treated) first.
+
+        Without `fewest` as many as `difference` needs: none for an outcome of 0/1. A normal interval needs 20.
+        """
+        expected = expected_events(events[1], members[1], events[0], members[0])
+        if fewest is None:
+            return np.asarray(self.binary | (expected >= self.fewest))
+        return np.asarray(expected >= fewest)
 
 
 def counts(mask: np.ndarray, treated: np.ndarray) -> np.ndarray:
@@ -49,7 +59,7 @@ def counts(mask: np.ndarray, treated: np.ndarray) -> np.ndarray:
     return np.array([(mask & ~treated).sum(), (mask & treated).sum()])
 
 
-def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "") -> str:
+def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: int = FEWEST_EVENTS) -> str:
     """Why there is no interval: how many events the smaller arm has, and how many it would have by chance."""
     smaller = 0 if members[0] <= members[1] else 1
     expected = floor(10 * float(expected_events(events[1], members[1], events[0], members[0]))) / 10
@@ -57,7 +67,7 @@ def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "") -> str:
     what = f"another '{outcome}' than the commonest" if outcome else "another outcome than the commonest"
     return (
         f"{int(events[smaller]):,} of the {int(members[smaller]):,} members of {whose} have {what}, where "
-        f"{expected:,g} would by chance; {FEWEST_EVENTS} are needed"
+        f"{expected:,g} would by chance; {fewest} are needed"
     )
 
 

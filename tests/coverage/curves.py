@@ -16,7 +16,7 @@ from workbench.errors import CannotAnswer
 from workbench.studies.uplift import effect_groups, targeting, uplift_curve
 from workbench.studies.uplift.policy import Costs, Rows, assessed
 
-MEAN, MARGIN = 20.0, 0.5
+MEAN, MARGIN, RUNS = 20.0, 0.5, 500
 HOW = {"score": "x", "outcome": "y", "treatment": "arm"}
 
 
@@ -30,6 +30,12 @@ class World:
     tail: float
     level: float = 0.0
     slope: float = 0.0
+
+    def __str__(self) -> str:
+        """Say it as the table does."""
+        kind = f", tails {self.tail:g}" if self.tail else ", 0/1"
+        lift = f", contact +{self.level:.0%}, slope {self.slope:g}" if self.level or self.slope else ""
+        return f"{self.members:,} at {self.share:.0%}, {self.buyers:.1%} buy{kind}{lift}"
 
     @property
     def unit(self) -> float:
@@ -56,6 +62,23 @@ class World:
     def net(self, u: np.ndarray | float) -> np.ndarray | float:
         """Money of it."""
         return MARGIN * self.gain(u) - self.contact * u
+
+
+WORLDS = [
+    World(3_000, 0.9, 0.02, 1.0),
+    World(3_000, 0.9, 0.02, 1.0, 0.5, 1.0),
+    World(3_000, 0.5, 0.02, 1.0, 0.3, 1.0),
+    World(5_000, 0.9, 0.05, 1.0, 0.3, 1.0),
+    World(10_000, 0.9, 0.05, 1.0),
+    World(5_000, 0.9, 0.1, 1.5, 0.3, 1.0),
+    World(20_000, 0.99, 0.2, 1.0, 0.2, 0.5),
+    World(20_000, 0.5, 0.005, 0.5, 0.5, 1.0),
+    World(100_000, 0.9, 0.002, 0.5, 0.5, 1.0),
+    World(300, 0.5, 0.2, 0.5),
+    World(1_000, 0.5, 0.2, 0.0, 0.2, 0.5),
+    World(3_000, 0.9, 0.02, 0.0, 0.5, 1.0),
+    World(10_000, 0.99, 0.2, 0.0),
+]
 
 
 def measured(world: World, seed: int, resamples: int = 200) -> Iterator[tuple[str, float, float, float]]:
@@ -95,18 +118,3 @@ def measured(world: World, seed: int, resamples: int = 200) -> Iterator[tuple[st
     best = shares[np.argmax(world.net(shares))]
     if world.slope:
         yield "best share", best, money.best_share_low - 0.006, money.best_share_high + 0.006
-
-
-def coverage(world: World, runs: int, first: int = 0) -> pd.DataFrame:
-    """One row a number: share of campaigns that answer it, share of those whose interval holds the truth, its
-    Monte-Carlo error, and the shares that lie wholly above and below the truth."""
-    rows = [row for run in range(first, first + runs) for row in measured(world, run)]
-    table = pd.DataFrame(rows, columns=["number", "truth", "low", "high"])
-    told = table.dropna(subset=["low", "high"]).copy()
-    told["above"], told["below"] = told["low"] > told["truth"], told["high"] < told["truth"]
-    found = told.groupby("number", sort=False)[["above", "below"]].mean()
-    count = told.groupby("number", sort=False).size()
-    found.insert(0, "answered", count / runs)
-    found.insert(1, "covered", 1 - found["above"] - found["below"])
-    found.insert(2, "error", np.sqrt(0.05 * 0.95 / count))
-    return found.reset_index()
