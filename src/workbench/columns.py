@@ -8,6 +8,7 @@ left out is counted, what could be read in two ways is asked for.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,9 +108,8 @@ def take(
         read[column] = number(table[column], column, missing=keep)
         gaps[f"'{column}' missing"] = np.isnan(read[column])
     for column in flags:
-        values = number(table[column], column, what="flag", missing=keep)
-        read[column] = _as_flags(values, column)
-        gaps[f"'{column}' missing"] = np.isnan(values)
+        read[column] = _flags(table[column], column, missing=keep)
+        gaps[f"'{column}' missing"] = np.isnan(read[column])
     for column in dates:
         read[column], placeholder = days(table[column], column, missing=keep)
         gaps[f"'{column}' missing"] = read[column].isna().to_numpy() & ~placeholder
@@ -120,15 +120,18 @@ def take(
         read[column] = category(table[column], column, missing="refuse")
     if weight:
         read[weight] = weights_of(table[weight], weight)
-    found = pd.DataFrame({column: np.asarray(values) for column, values in read.items()}, index=table.index)
-    if missing != "set aside":
-        return Taken(found, {})
-    kept, set_aside = np.ones(len(found), bool), {}
-    for reason, rows in gaps.items():
+    kept, set_aside = np.ones(len(table), bool), {}
+    for reason, rows in gaps.items() if missing == "set aside" else ():
         if (kept & rows).any():
             set_aside[reason] = int((kept & rows).sum())
             kept &= ~rows
-    return Taken(found[kept], set_aside)
+    found = {column: pd.Series(np.asarray(values)[kept], table.index[kept]) for column, values in read.items()}
+    for column in {*flags} - {*numbers}:
+        if found[column].notna().all():
+            found[column] = found[column] == 1
+    for column in {*categories, *by}:
+        found[column] = found[column].astype(object).where(found[column].notna(), None)
+    return Taken(pd.DataFrame(found, index=table.index[kept]), set_aside)
 
 
 def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> None:
@@ -183,13 +186,17 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
         return "number"
     _refuse_times(column, name, "turn it into days before a date, or into a number")
     values = column.dropna()
-    texts = values.map(lambda v: isinstance(v, str))
     if not len(values):
         return "number"
+    texts = np.array([isinstance(v, str) for v in values])
     if not texts.all():
-        odd = values[~texts].iloc[0]
+        odd = type(values[~texts].iloc[0]).__name__
+        mixed = f"mixes text with other values ({odd} among them)" if texts.any() else f"holds values of type {odd}"
+        raise WorkbenchError(f"'{name}' {mixed}: make it all numbers or all text.")
+    if values.map(lambda v: bool(_ISO_DAY.fullmatch(v.strip()))).all():
         raise WorkbenchError(
-            f"'{name}' mixes text with other values ({type(odd).__name__} among them): make it all numbers or all text."
+            f"'{name}' holds days written as text ({named([values.iloc[0]])} for instance). Turn them into days before "
+            "a date; if they name groups, convert them with astype('category')."
         )
     if values.map(lambda v: bool(_NUMBER.fullmatch(v))).all():
         raise WorkbenchError(
@@ -228,14 +235,16 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
         column = column.astype(float)
     if not _is_number(column):
         _refuse_times(column, name, "turn it into a number")
-        odd = next(v for v in column.dropna() if not _real(v))
+        odd = next((v for v in column if not _gone(v) and not _real(v)), None)
+        if odd is None:
+            return _without_gaps(np.full(len(column), np.nan), name, what, missing)
         advice = "convert it with pandas.to_numeric" if isinstance(odd, str) and _NUMBER.fullmatch(odd) else "mend it"
         raise WorkbenchError(
             f"the {what} '{name}' is not numeric: it holds {type(odd).__name__}, {named([str(odd)[:40]])}. "
             f"Give numbers: {advice}."
         )
     if column.dtype == object:
-        values = np.array([np.nan if pd.isna(v) else float(v) for v in column], dtype=float)
+        values = np.array([np.nan if _gone(v) else float(v) for v in column], dtype=float)
     else:
         values = column.to_numpy(dtype=float, na_value=np.nan)
     infinite = np.isinf(values)
@@ -243,6 +252,10 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
         raise WorkbenchError(
             f"the {what} '{name}' is infinite in {int(infinite.sum()):,} of {len(values):,} rows: mend them."
         )
+    return _without_gaps(values, name, what, missing)
+
+
+def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) -> np.ndarray:
     gaps = int(np.isnan(values).sum())
     if gaps and missing == "refuse":
         raise WorkbenchError(
@@ -268,20 +281,22 @@ def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
     ...
     workbench.errors.WorkbenchError: the flag 'held' holds text ('Y'): give True/False or 1/0 (column == 'Y').
     """
+    return _flags(column, name, what) == 1
+
+
+def _flags(column: pd.Series, name: str, what: str = "flag", missing: Missing = "refuse") -> np.ndarray:
+    """Give 1, 0 and NaN, shape (n,)."""
     values = column.dropna()
     if len(values) and isinstance(values.iloc[0], str):
         first = values.iloc[0]
         raise WorkbenchError(
             f"the {what} '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}')."
         )
-    return _as_flags(number(column, name, what=what), name, what) == 1
-
-
-def _as_flags(values: np.ndarray, name: str, what: str = "flag") -> np.ndarray:
-    other = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
+    found = number(column, name, what=what, missing=missing)
+    other = ~np.isin(found, (0.0, 1.0)) & ~np.isnan(found)
     if other.any():
-        raise WorkbenchError(f"the {what} '{name}' holds {values[other][0]:g}: give True/False or 1/0.")
-    return values if np.isnan(values).any() else values == 1
+        raise WorkbenchError(f"the {what} '{name}' holds {found[other].min():g}: give True/False or 1/0.")
+    return found
 
 
 def category(column: pd.Series, name: str, *, missing: Missing = "keep") -> pd.Series:
@@ -293,7 +308,7 @@ def category(column: pd.Series, name: str, *, missing: Missing = "keep") -> pd.S
     ['3', None, '4']
     """
     _refuse_times(column, name, "write the day or month as text if it names a group")
-    codes, values = pd.factorize(column, use_na_sentinel=True)
+    codes, values = _distinct(column, name)
     names = np.array([*map(_name, values), None], dtype=object)
     if (codes < 0).any() and missing == "refuse":
         raise WorkbenchError(
@@ -360,8 +375,7 @@ def days(column: pd.Series, name: str, *, missing: Missing = "keep") -> tuple[pd
         zoned = "date" not in str(column.dtype) if _arrow_time(column) else True
         if zoned and column.dt.tz is not None:
             column = column.dt.tz_localize(None)
-        nothing = np.datetime64("NaT", "us")
-        values = pd.Series(column.to_numpy(dtype="datetime64[us]", na_value=nothing), column.index)
+        values = column.astype("datetime64[us]")
     else:
         values = _dates_of_objects(column, name)
     placeholder = _placeholder(values).to_numpy()
@@ -377,15 +391,12 @@ def days(column: pd.Series, name: str, *, missing: Missing = "keep") -> tuple[pd
 
 
 def _dates_of_objects(column: pd.Series, name: str) -> pd.Series:
-    codes, values = pd.factorize(column, use_na_sentinel=True)
+    codes, values = _distinct(column, name)
     read = []
     for value in values:
         moment = _moment(value, name)
         if moment is None:
-            raise WorkbenchError(
-                f"'{name}' holds '{str(value)[:40]}' ({type(value).__name__}): give days as dates, or as text like "
-                "'2026-07-01' (year, month, day)."
-            )
+            raise _no_day(value, name)
         read.append(moment.to_datetime64())
     found = np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")
     return pd.Series(found[codes], index=column.index)
@@ -396,35 +407,40 @@ def periods(column: pd.Series, name: str) -> pd.Series:
 
     Returns
     -------
-    Series of float64 (numbers stay numbers, NaN where missing) or of datetime64 (first moment of the period)
+    Series of float64 (numbers stay numbers, NaN where missing) or of datetime64 (first moment of the period; NaT where
+    missing or a placeholder like 1900-01-01 or 9999-12)
 
     Raises
     ------
     WorkbenchError
-        If text would sort by letters ('2025-1' … '2025-12').
+        If text would sort by letters ('2025-1' … '2025-12'), or a number is infinite.
     """
-    if isinstance(column.dtype, pd.PeriodDtype):
-        return column.dt.start_time
     if _is_number(column):
-        values = column if column.dtype == object else column.to_numpy(dtype=float, na_value=np.nan)
-        return pd.Series([np.nan if pd.isna(v) else float(v) for v in values], column.index, dtype=float, name=name)
-    codes, found = pd.factorize(column, use_na_sentinel=True)
-    texts = [isinstance(v, str) for v in found]
-    if any(texts):
-        read = []
-        for value in found:
-            text = value.strip() if isinstance(value, str) else ""
-            if not (_PERIOD.fullmatch(text) or _ISO_DAY.fullmatch(text)):
-                raise WorkbenchError(
-                    f"'{name}' holds '{value}': periods as text would sort by letters. Write them like '2025-01' "
-                    "(year, month), '2025Q1' or '2025-01-31', or give numbers or dates."
-                )
-            short = _PERIOD.fullmatch(text)
-            start = pd.Period(text.replace("-Q", "Q")).start_time if short else _moment(text, name)
-            read.append(np.datetime64(start, "us"))
-        values = np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")
-        return pd.Series(values[codes], index=column.index, name=name)
-    return days(column, name)[0]
+        return pd.Series(number(column, name, what="period", missing="keep"), column.index, dtype=float, name=name)
+    if types.is_datetime64_any_dtype(column.dtype) or _arrow_time(column):
+        return days(column, name)[0].rename(name)
+    codes, found = _distinct(column, name)
+    read = [np.datetime64(_start(value, name), "us") for value in found]
+    values = pd.Series(np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")[codes], column.index)
+    return values.mask(_placeholder(values).to_numpy()).rename(name)
+
+
+def _start(value: object, name: str) -> pd.Timestamp:
+    """Give the first moment of a period."""
+    if isinstance(value, pd.Period):
+        return value.start_time
+    text = value.strip() if isinstance(value, str) else ""
+    if _PERIOD.fullmatch(text):
+        return pd.Period(text.replace("-Q", "Q")).start_time
+    moment = _moment(value, name)
+    if moment is None and isinstance(value, str):
+        raise WorkbenchError(
+            f"'{name}' holds '{value}': periods as text would sort by letters. Write them like '2025-01' "
+            "(year, month), '2025Q1' or '2025-01-31', or give numbers or dates."
+        )
+    if moment is None:
+        raise _no_day(value, name)
+    return moment
 
 
 def _moment(value: object, name: str) -> pd.Timestamp | None:
@@ -436,7 +452,7 @@ def _moment(value: object, name: str) -> pd.Timestamp | None:
             value = dt.datetime.fromisoformat(value.strip())
         except ValueError as error:
             raise WorkbenchError(f"{name} holds '{value}', which is no day of the calendar.") from error
-    if pd.isna(value) or not isinstance(value, (dt.date, np.datetime64)):
+    if not isinstance(value, (dt.date, np.datetime64)) or pd.isna(value):
         return None
     if isinstance(value, dt.datetime):
         value = value.replace(tzinfo=None)
@@ -447,6 +463,28 @@ def _placeholder(values):
     return (values < FIRST_DAY) | (values > LAST_DAY) | (values == EPOCH)
 
 
+def _no_day(value: object, name: str) -> WorkbenchError:
+    return WorkbenchError(
+        f"'{name}' holds '{str(value)[:40]}' ({type(value).__name__}): give days as dates, or as text like "
+        "'2026-07-01' (year, month, day)."
+    )
+
+
+def _distinct(column: pd.Series, name: str) -> tuple[np.ndarray, Sequence]:
+    """Give each row's position among the distinct values, -1 where missing, and those values."""
+    try:
+        return pd.factorize(column, use_na_sentinel=True)
+    except TypeError as error:
+        odd = next(v for v in column if not hasattr(v, "__hash__") or v.__hash__ is None)
+        raise WorkbenchError(
+            f"'{name}' holds values of type {type(odd).__name__}: give one value a row, not several."
+        ) from error
+
+
+def _gone(value: object) -> bool:
+    return value is None or (types.is_scalar(value) and bool(pd.isna(value)))
+
+
 def _real(value: object) -> bool:
     return isinstance(value, (Real, Decimal, np.bool_)) or value is pd.NA
 
@@ -454,22 +492,27 @@ def _real(value: object) -> bool:
 def _is_number(column: pd.Series) -> bool:
     if types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
         return not types.is_complex_dtype(column.dtype)
-    return column.dtype == object and all(_real(v) or pd.isna(v) for v in column) and bool(column.notna().any())
+    return column.dtype == object and all(_real(v) or _gone(v) for v in column) and bool(column.notna().any())
 
 
 def _arrow_time(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("timestamp", "date"))
 
 
+def _arrow_duration(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("duration", "time"))
+
+
 def _refuse_times(column: pd.Series, name: str, advice: str) -> None:
     times = types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype)
-    times = times or isinstance(column.dtype, pd.PeriodDtype) or _arrow_time(column)
+    times = times or isinstance(column.dtype, pd.PeriodDtype) or _arrow_time(column) or _arrow_duration(column)
     first = column.dropna().iloc[:1] if column.dtype == object else ()
     if times or any(isinstance(v, (dt.date, dt.timedelta, pd.Period)) for v in first):
         raise WorkbenchError(f"'{name}' holds dates or durations: {advice}.")
 
 
 def _name(value: object) -> str:
-    if isinstance(value, (float, np.floating, Decimal)) and value == value.__class__(int(value)):
-        return str(int(value))
+    if isinstance(value, (float, np.floating, Decimal)) and math.isfinite(value):
+        value = value.normalize() if isinstance(value, Decimal) else value
+        return str(int(value)) if value == int(value) else str(value)
     return str(value)

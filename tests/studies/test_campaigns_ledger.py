@@ -89,13 +89,13 @@ def test_effects_of_campaigns_are_the_differences_of_their_arms():
 
 
 def test_what_a_ledger_refuses():
-    """Too few campaigns, a name twice, an error of 0."""
+    """Too few campaigns, a name twice, an error below 0."""
     with pytest.raises(CannotAnswer, match="4 campaigns don't tell how much effects differ"):
         campaign_ledger(SCHOOLS.head(4))
     with pytest.raises(WorkbenchError, match="lists 'A' twice"):
         campaign_ledger(SCHOOLS.replace("B", "A"))
-    with pytest.raises(WorkbenchError, match="not above 0 for 'C'"):
-        campaign_ledger(SCHOOLS.assign(se=[1.0, 1, 0, 1, 1, 1, 1, 1]))
+    with pytest.raises(WorkbenchError, match="below 0 for 'C'"):
+        campaign_ledger(SCHOOLS.assign(se=[1.0, 1, -1, 1, 1, 1, 1, 1]))
 
 
 @pytest.mark.prove

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.intervals import Mean, mean_difference, share_difference
 from workbench.studies.followup.lasting import contact_fatigue, staying
 from workbench.studies.followup.windows import Guard, effect_windows
 from workbench.studies.uplift import average_effect
@@ -82,8 +83,8 @@ def test_what_windows_refuse():
         effect_windows(table, outcomes={}, treatment="t")
     with pytest.raises(WorkbenchError, match="margin of 'quit' is not above 0"):
         effect_windows(table, outcomes=DAYS, treatment="t", guards={"quit": Guard(0)})
-    with pytest.raises(CannotAnswer, match="'y30' is the same for all"):
-        effect_windows(table.assign(y30=1.0), outcomes=DAYS, treatment="t")
+    with pytest.raises(CannotAnswer, match="'y90' is the same for all"):
+        effect_windows(table.assign(y90=1.0), outcomes=DAYS, treatment="t")
 
 
 def test_staying_by_hand():
@@ -92,14 +93,16 @@ def test_staying_by_hand():
     table = pd.DataFrame({"d": days, "left": (days < 100) * 1, "t": np.repeat([1, 0], 100)})
     found = staying(table, days="d", left="left", treatment="t", horizon=90)
     assert found.kept.estimate == pytest.approx(-0.10)
-    assert found.kept.high - found.kept.estimate == pytest.approx(1.959964 * np.sqrt(0.16 / 100 + 0.09 / 100), rel=1e-6)
+    low, high, _ = share_difference(20, 100, 10, 100)  # who left; nobody's end is unknown, so the counts are whole
+    assert (found.kept.low, found.kept.high) == pytest.approx((-high, -low), abs=1e-9)
     lived = table["d"].clip(upper=90).groupby(table["t"])
     assert found.days_gained.estimate == pytest.approx(lived.mean()[1] - lived.mean()[0])
-    error = np.sqrt((lived.var(ddof=0) / 100).sum())
-    assert found.days_gained.high - found.days_gained.estimate == pytest.approx(1.959964 * error, rel=1e-6)
+    lost = [Mean.of(90 - table["d"].clip(upper=90)[table["t"] == arm].to_numpy()) for arm in (1, 0)]
+    low, high, _ = mean_difference(*lost, amounts=True)
+    assert (found.days_gained.low, found.days_gained.high) == pytest.approx((-high, -low), rel=0.03)
     assert "points" in found.headline() and len(found.summary()) == 2
     assert found.plot().get_ylabel() == "share still customers"
-    with pytest.raises(CannotAnswer, match="0 treated members left within 30 days"):
+    with pytest.raises(CannotAnswer, match="0 treated and 0 control members left within 30"):
         staying(table, days="d", left="left", treatment="t", horizon=30)
     with pytest.raises(CannotAnswer, match="no treated member is known for 120 days"):
         staying(table, days="d", left="left", treatment="t", horizon=120)

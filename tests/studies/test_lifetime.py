@@ -1,5 +1,7 @@
 """Buy-till-you-die, amounts, renewal: on CDNOW, by hand, by quadrature, in simulation, and what is refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -220,8 +222,8 @@ def visits(repeats=40, **columns):
         ({"until": "2025-12-31"}, "no purchase lies on or before 2025-12-31: the first is of 2026-01-01"),
         ({"until": "2026-01-01 10:00"}, "until is a day"),
         ({"until": "2026-01-20"}, "only 0 of 32 customers bought again"),
-        ({"when": "who"}, "it takes local dates"),
-        ({"amount": "yuan"}, "1 missing or infinite values in 'yuan'"),
+        ({"when": "who"}, "give days as dates, or as text like"),
+        ({"amount": "yuan"}, "'yuan' is missing in 1 of 80 rows"),
         ({"customer": "whom"}, "Did you mean 'who'"),
     ],
 )
@@ -332,3 +334,76 @@ def test_parameter_intervals_cover(model):
     share = pd.DataFrame(inside).mean()
     print(model, share.round(4).to_dict())
     assert (share.sub(0.95).abs() < 0.02 + np.sqrt(0.95 * 0.05 / runs)).all(), share.to_dict()
+
+
+def test_refunds_are_taken_off_what_was_bought_before():
+    """Paid 10, 4, 20 and back 6 on a later day, then 30: the 6 take the 4 and 2 of the 10; another's 5 are too many."""
+    days = pd.to_datetime(["2026-01-01", "2026-01-05", "2026-01-08", "2026-01-10", "2026-01-02", "2026-01-03"])
+    table = pd.DataFrame({"who": [*"aaaabb"], "on": days, "yuan": [10.0, 4, -6, 20, 3, -5]})
+    found = histories(table, customer="who", when="on", amount="yuan", until="2026-01-31")
+    assert found.ids.tolist() == ["a"] and found.x.tolist() == [1] and found.t_x.tolist() == [9]
+    assert found.mean_amount.tolist() == [20.0] and found.set_aside["customers without a purchase"] == 1
+    assert found.set_aside["refund days, taken off earlier purchases"] == 2
+    assert found.set_aside["purchase days refunded whole"] == 2
+    assert found.set_aside["refund days of more than was bought before"] == 1
+    half = pd.concat([table.iloc[[0, 1, 3]], pd.DataFrame({"who": ["a"], "on": days[3:4], "yuan": [-5.0]})])
+    assert histories(half, customer="who", when="on", amount="yuan", until="2026-01-31").mean_amount.tolist() == [9.5]
+
+
+def test_money_paid_back_later_is_not_brought():
+    """Half of every amount paid back two days later halves what a purchase brings; the headline says so."""
+    table = paid(300, np.random.default_rng(5))
+    table["on"] = pd.Timestamp("2020-01-01") + 3 * (table["on"] - pd.Timestamp("2025-01-01"))
+    back = table.assign(on=table["on"] + pd.Timedelta(days=2), yuan=-table["yuan"] / 2)
+    asked = {"customer": "who", "when": "on", "amount": "yuan", "until": "2035-12-31"}
+    whole, half = (fit_gamma_gamma(rows, **asked) for rows in (table, pd.concat([back, table])))
+    assert half.mean == pytest.approx(np.array(whole.mean) / 2, rel=1e-3)
+    assert "Refunds of" in half.headline() and "Refunds" not in whole.headline()
+
+
+def test_placeholder_days_are_left_out_and_said():
+    """One purchase of 1900 changes nothing and is counted; more than a twentieth are refused."""
+    table = bought("mbg_nbd", 500, np.random.default_rng(4))
+    asked = {"customer": "who", "when": "on", "unit": "week", "until": "2025-12-30"}
+    spoiled = pd.concat([table, pd.DataFrame({"who": [3], "on": [pd.Timestamp("1900-01-01")]})])
+    right, found = fit_btyd(table, **asked), fit_btyd(spoiled, **asked)
+    assert (found.fit.theta == right.fit.theta).all() and found.set_aside["'on' a placeholder, not a day"] == 1
+    assert "placeholder like 1900-01-01: 1." in found.headline()
+    many = table.assign(on=table["on"].where(np.arange(len(table)) % 10 > 0, pd.Timestamp("1970-01-01")))
+    with pytest.raises(CannotAnswer, match="more than 5%: too many to leave out"):
+        fit_btyd(many, **asked)
+
+
+@pytest.mark.parametrize("text", ["01/07/2026", "31/12/2025", 20260701, "1900-01-01"])
+def test_a_last_day_that_is_no_iso_day_is_refused(text):
+    """A text that is a day in two ways, a number or a placeholder is no last day."""
+    with pytest.raises(WorkbenchError, match="until is"):
+        fit_btyd(visits(), customer="who", when="on", unit="day", until=text)
+
+
+def test_columns_of_any_type_give_one_answer():
+    """Text days, days with a zone, amounts as Decimal, Arrow or nullable numbers, ids as text: the same fit."""
+    table = paid(300, np.random.default_rng(5)).round({"yuan": 2})
+    asked = {"customer": "who", "when": "on", "amount": "yuan", "until": "2035-12-31"}
+    right = fit_gamma_gamma(table, **asked)
+    others = (
+        {"on": table["on"].dt.strftime("%Y-%m-%d")},
+        {"on": table["on"].dt.tz_localize("Asia/Shanghai")},
+        {"on": table["on"].dt.date},
+        {"yuan": table["yuan"].map(lambda v: Decimal(str(v)))},
+        {"yuan": table["yuan"].astype("double[pyarrow]"), "who": table["who"].astype("Int64")},
+        {"who": table["who"].map("{:05d}".format)},
+    )
+    for other in others:
+        found = fit_gamma_gamma(table.assign(**other).sample(frac=1, random_state=1), **asked)
+        assert found.mean == pytest.approx(right.mean, rel=1e-9)
+
+
+def test_few_who_came_back_have_no_interval_of_parameters():
+    """Below 500 repeaters the headline says why; no table, number or sentence holds an interval that does not hold."""
+    few = fit_btyd(
+        bought("mbg_nbd", 500, np.random.default_rng(4)), customer="who", when="on", unit="week", until="2025-12-30"
+    )
+    assert few.params[["low", "high"]].isna().all(axis=None) and "has no interval, as only" in few.headline()
+    assert "nan" not in few.headline() and np.isfinite(few.total(20)).all()
+    assert all(q.low is None for q in few.quantities()) and few.p_alive()["low"].isna().all()

@@ -59,7 +59,7 @@ def ecsi(request):
 
 def test_two_single_items_by_hand():
     """One item a construct: the path is the correlation, the index the rescaled mean."""
-    model = PathModel([Construct("A", ["a"]), Construct("B", ["b"])], {"B": ["A"]})
+    model = PathModel([Construct(c, [c.lower()], low=1, high=10) for c in "AB"], {"B": ["A"]})
     fit = fit_pls(pd.DataFrame({"a": [1, 2, 3, 4], "b": [2, 1, 4, 5]}), model)
     # deviations a: -1.5 -.5 .5 1.5, b: -1 -2 1 2; products 6; squares 5 and 10
     assert fit.paths["A", "B"] == pytest.approx(6 / np.sqrt(5 * 10))
@@ -71,7 +71,7 @@ def test_two_single_items_by_hand():
 
 def test_fornell_index_by_hand():
     """Two items with equal standardised weights and spreads 1 and 2: the unstandardised weights are 2/3 and 1/3."""
-    model = PathModel([Construct("A", ["a", "b"]), Construct("C", ["c"])], {"C": ["A"]})
+    model = PathModel([Construct("A", ["a", "b"], low=1, high=10), Construct("C", ["c"])], {"C": ["A"]})
     table = pd.DataFrame({"a": [4, 4, 6, 6], "b": [3, 7, 3, 7], "c": [2, 4, 4, 6]})
     fit = fit_pls(table, model)
     assert fit.weights["A"].tolist() == pytest.approx([np.sqrt(0.5)] * 2)
@@ -139,7 +139,7 @@ def test_mobi_verdicts_name_the_faults(mobi, ecsi):
     fit = fit_pls(mobi, ecsi)
     said = " ".join(fit.verdicts)
     assert "Expectation is measured unreliably: rho_A is 0.462" in said
-    assert "Quality and Satisfaction are hardly distinct: HTMT is 0.954" in said
+    assert "Quality and Satisfaction are hardly distinct: HTMT+ is 0.954" in said
     assert "not distinct" in reliability_table(fit).set_index("construct").loc["Loyalty", "verdict"]
 
 
@@ -315,13 +315,23 @@ def test_clusters_widen_intervals():
 def test_failed_resamples_are_counted():
     """A resample in which an item does not vary has no result: it is counted, said, and in no interval."""
     table = answers(24, 13)
-    table["l1"] = [2, *[5] * 23]
-    boot = bootstrap_pls(table, THREE, resamples=200, interval="percentile", rng=1)
-    never_drawn = (1 - 1 / 24) ** 24 * 200
-    assert abs(boot.failed - never_drawn) < 4 * np.sqrt(never_drawn)
+    table["l1"] = [2, 3, 2, 3, *[5] * 20]
+    boot = bootstrap_pls(table, THREE, resamples=400, interval="percentile", rng=1)
+    never_drawn = (20 / 24) ** 24 * 400
+    assert 0 < boot.failed and abs(boot.failed - never_drawn) < 4 * np.sqrt(never_drawn)
     assert np.isnan(boot.replicates).all(axis=1).sum() == boot.failed
-    assert f"{boot.failed} of 200 resamples did not converge" in boot.headline()
+    assert f"{boot.failed} of 400 resamples did not converge" in boot.headline()
     assert any("did not converge" in verdict for verdict in boot.verdicts)
+    assert any("l1: all but 4 of the respondents gave the same answer" in verdict for verdict in boot.verdicts)
+
+
+def test_an_item_of_one_respondent_has_no_interval():
+    """One of 24 answers otherwise: 36 % of resamples miss them, so the rest says nothing; the item is named."""
+    table = answers(24, 13)
+    table["l1"] = [2, *[5] * 23]
+    with pytest.raises(CannotAnswer, match=r"of 200 resamples, so there are no intervals. Items did not vary in some"):
+        bootstrap_pls(table, THREE, resamples=200, interval="percentile", rng=1)
+    assert any("l1: all but 1 of the respondents" in verdict for verdict in fit_pls(table, THREE).verdicts)
 
 
 def _text(t):
@@ -340,7 +350,7 @@ def _set(item, row, value):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_text, r"item 'q1' is not numeric, for instance '"),
+        (_text, r"the item 'q1' is not numeric: it holds str"),
         (lambda t: t.drop(columns="v2"), r"survey lacks 'v2'"),
         (lambda t: t.assign(v1=7), r"'v1 \(always 7\)' does not vary"),
         (lambda t: t.assign(v1=np.nan), r"nobody answered 'v1'"),

@@ -62,7 +62,7 @@ def test_index_by_hand(index):
     assert row["index"] == pytest.approx(by_hand)
     assert row["n"] == len(cell)
     score = 100 * (cell[list(outer.index)] @ outer - 1) / 9
-    simple = (share * (score - by_hand) ** 2).sum() / len(cell)
+    simple = (share * (score - by_hand) ** 2).sum() / (len(cell) - 1)
     assert row["deff"] == pytest.approx(row["se"] ** 2 / simple)
     assert row["n_effective"] == pytest.approx(len(cell) / row["deff"])
     assert row["deff"] == pytest.approx(len(cell) * (share**2).sum(), rel=0.25)  # Kish's

@@ -26,9 +26,9 @@ matplotlib.use("Agg")
 
 MODEL = PathModel(
     [
-        Construct("Quality", ["q1", "q2"]),
-        Construct("Satisfaction", ["s1", "s2", "s3"], high=(10, 10, 7), reversed=["s2"]),
-        Construct("Loyalty", ["l1", "l2"]),
+        Construct("Quality", ["q1", "q2"], low=1, high=10),
+        Construct("Satisfaction", ["s1", "s2", "s3"], low=1, high=(10, 10, 7), reversed=["s2"]),
+        Construct("Loyalty", ["l1", "l2"], low=1, high=10),
     ],
     {"Satisfaction": ["Quality"], "Loyalty": ["Satisfaction"]},
 )

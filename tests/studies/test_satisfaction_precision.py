@@ -27,7 +27,11 @@ from workbench.studies.satisfaction.ranks import rank_ends
 matplotlib.use("Agg")
 
 MODEL = PathModel(
-    [Construct("Quality", ["q1", "q2"]), Construct("Satisfaction", ["s1", "s2", "s3"])], {"Satisfaction": ["Quality"]}
+    [
+        Construct("Quality", ["q1", "q2"], low=1, high=10),
+        Construct("Satisfaction", ["s1", "s2", "s3"], low=1, high=10),
+    ],
+    {"Satisfaction": ["Quality"]},
 )
 CELLS = ("operator", "province")
 

@@ -14,7 +14,8 @@ from workbench.studies.voice import nonresponse
 matplotlib.use("Agg")
 
 MODEL = PathModel(
-    [Construct("Quality", ["q1", "q2"]), Construct("Satisfaction", ["s1", "s2"])], {"Satisfaction": ["Quality"]}
+    [Construct("Quality", ["q1", "q2"], low=1, high=10), Construct("Satisfaction", ["s1", "s2"], low=1, high=10)],
+    {"Satisfaction": ["Quality"]},
 )
 SHARES = {"age": pd.Series({"young": 0.3, "old": 0.7}), "sex": pd.Series({"f": 0.5, "m": 0.5})}
 
@@ -232,12 +233,12 @@ def test_three_voices():
             lambda: rake(TWO, {"age": pd.Series({"young": 0.3, "old": 0.6, "oldest": 0.1})}),
             "nobody answered in 'oldest'",
         ),
-        (lambda: rake(TWO, {**SHARES, "sex": pd.Series({"f": 50, "m": 51})}), "disagree in total: 'age' 1, 'sex' 101"),
+        (lambda: rake(TWO, {**SHARES, "sex": pd.Series({"f": 50, "m": 51})}), "'age' sums to 1, 'sex' sums to 101"),
         (lambda: rake(TWO, {"age": pd.Series({"young": 1.2, "old": -0.2})}), "negative totals"),
         (lambda: rake(TWO, {"age": 3}), "must be a Series"),
         (lambda: rake(TWO, {}), "margins= is empty"),
         (lambda: rake(TWO, SHARES, cap=0.5), "lets no weight rise"),
-        (lambda: rake(TWO.assign(w=-1.0), SHARES, weight="w"), "column 'w' holds"),
+        (lambda: rake(TWO.assign(w=-1.0), SHARES, weight="w"), "weight 'w' is negative"),
         (lambda: rake(people({("young", "f"): 3, ("old", "m"): 3}), SHARES), "no weights meet all margins"),
         (
             lambda: satisfaction_index(

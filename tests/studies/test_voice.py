@@ -5,10 +5,16 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.voice.design import design_mean
+from workbench.methods.survey import Design
 from workbench.studies.voice.requests import improvement_requests
 from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores
 from workbench.studies.voice.shortfalls import ServiceStandard, service_shortfalls, service_standards
+
+
+def design_mean(y, w, stratum=None, cluster=None):
+    """Mean of all respondents."""
+    return Design.of(w, stratum, cluster).mean(y)
+
 
 SURVEY = pd.DataFrame(
     {
@@ -86,8 +92,8 @@ def test_thin_cells_are_named_and_gaps_are_those_of_the_estimates():
     "change, options, words",
     [
         ({"NPS": 11.0}, {}, "'NPS' holds 11, off its scale 0 to 10, in 8 rows"),
-        ({"NPS": "ten"}, {}, "'NPS' holds text"),
-        ({"weight": -1.0}, {}, "weight 'weight' is missing, negative or text"),
+        ({"NPS": "ten"}, {}, "item 'NPS' is not numeric: it holds str"),
+        ({"weight": -1.0}, {}, "weight 'weight' is negative in 8 rows"),
         ({"operator": None}, {}, "'operator' is missing in some rows"),
         ({"wave": ["1", "2"] * 4}, {}, "mixes the waves"),
         ({}, {"level": 2}, "level between 0 and 1"),

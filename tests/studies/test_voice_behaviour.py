@@ -63,7 +63,7 @@ def test_scores_average_to_the_index_and_gaps_leave_their_weight_to_others():
     assert score[0] == pytest.approx(100 * (10 - 3) / 9) and np.isnan(score[1])
     with pytest.raises(WorkbenchError, match="off its scale"):
         respondent_scores(survey.assign(s1=12.0), fit)
-    with pytest.raises(WorkbenchError, match="'s1' hold text"):
+    with pytest.raises(WorkbenchError, match="'s1' is not numeric"):
         respondent_scores(survey.assign(s1="good"), fit)
 
 

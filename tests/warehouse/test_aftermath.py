@@ -64,6 +64,35 @@ def test_what_is_not_there_is_said(warehouse, offers):
         offers.outcomes("revenu")
 
 
+class Undelivered:
+    """The warehouse without the bills of some months."""
+
+    def __init__(self, warehouse, *months):
+        self.warehouse, self.as_of, self.campaign = warehouse, warehouse.as_of, warehouse.campaign
+        self.months = ", ".join(f"DATE '{month}-01'" for month in months)
+
+    def query(self, sql, values=None):
+        """Ask it, with `bill` less those months."""
+        left = f"(SELECT * FROM bill WHERE month NOT IN ({self.months})) AS bill"
+        return self.warehouse.query(
+            sql.replace("FROM bill", f"FROM {left}").replace("JOIN bill", f"JOIN {left}"), values
+        )
+
+
+def test_months_not_delivered_are_unknown(warehouse, offers):
+    """Windows that hold such a month have no revenue and say so; the mean before is of the months that are there."""
+    found = campaign_windows(Undelivered(warehouse, "2025-03", "2024-11"), "bundle_offers")
+    assert {"revenue_30", "revenue_60"} <= set(found.members) and "revenue_90" not in found.members
+    assert "revenue of 90 days: no bill of 2025-03 is on record" in found.not_available
+    bill = warehouse.table("bill", ["customer_id", "month", "amount"])
+    paid = bill[bill["month"].isin(pd.to_datetime(["2024-10-01", "2024-12-01"]))].groupby("customer_id")["amount"].sum()
+    mean = paid.reindex(found.members["customer_id"], fill_value=0).to_numpy() / 2
+    assert np.allclose(found.members["revenue_before"], mean)
+    assert np.allclose(found.members["revenue_60"], offers.members["revenue_60"])
+    none = campaign_windows(Undelivered(warehouse, "2024-10", "2024-11", "2024-12"), "bundle_offers")
+    assert "revenue_before" not in none.members and "no bill of the three months before" in none.not_available[-1]
+
+
 def test_exposures_are_the_contacts_that_chance_gave(warehouse, truth):
     """Contacts before are those of the truth; given the offers before, about half of them came."""
     found = exposures(warehouse, "bundle_offers").set_index("customer_id")

@@ -69,6 +69,27 @@ def test_a_month_not_billed_yet_is_no_month_without_pay(monkeypatch):
     assert found["4"] == pytest.approx(90 / 30 * 91 / 3)
 
 
+def test_a_month_not_delivered_is_no_month_without_pay(monkeypatch):
+    """May's bills were never delivered: old pays 91 in April, June and, as the third month known, 999 in March."""
+    every = BILLS
+    monkeypatch.setitem(globals(), "BILLS", every[every["month"] != "2026-05-01"])
+    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    assert found["1"] == pytest.approx((999 + 91 + 91) / 91 * (91 / 3))
+    assert found["4"] == pytest.approx(90 / 30 * 91 / 3)
+    for month, bill in (("2026-04-01", 91.0), ("2026-03-01", 999.0)):
+        monkeypatch.setitem(globals(), "BILLS", every[every["month"].isin(pd.to_datetime([month, "2026-06-01"]))])
+        found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+        assert found["1"] == pytest.approx((bill + 91) / 2)
+
+
+def test_a_source_with_one_billed_month_is_not_a_third(monkeypatch):
+    """June alone is known: old pays its 91, not a third of it."""
+    monkeypatch.setitem(globals(), "BILLS", BILLS[BILLS["month"] == "2026-06-01"])
+    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    assert found["1"] == pytest.approx(91) and found["4"] == pytest.approx(90)
+    assert found["2"] == 0
+
+
 def test_what_cannot_be_told_is_refused():
     """A margin of 45 is no share; without bills nothing is told."""
     with pytest.raises(WorkbenchError, match="margin=45 is a share"):

@@ -27,6 +27,7 @@ FILES = {
             ("stays", "2026-01-01", 1000),
             ("stays", "2026-02-01", 40),
             ("goes", "2026-03-01", 60),
+            ("bare", "2026-04-01", 0),
             ("goes", "2026-05-01", 999),
         )
     ),
@@ -68,6 +69,25 @@ def test_outcomes_by_hand(warehouse):
     assert found["revenue_after"].to_dict() == {"stays": 40 / 3, "goes": 20, "half": 0, "late": 0, "bare": 0}
     assert found.loc["goes", "tenure_months"] == pytest.approx(374 / 30.44)
     assert found["complete"].all()
+
+
+def test_a_month_not_delivered_is_unknown(warehouse):
+    """Without any bill of April the months after are February and March; before the first month nothing is known."""
+
+    class WithoutApril:
+        as_of, query, survey = warehouse.as_of, None, warehouse.survey
+
+    source = WithoutApril()
+    source.query = lambda sql, values: warehouse.query(
+        sql.replace("WITH asked", "WITH bill AS (SELECT * FROM bill WHERE month <> DATE '2026-04-01'), asked"), values
+    )
+    found = survey_outcomes(source, "A", days=120).set_index("customer_id")
+    assert found["revenue_after"].to_dict() == {"stays": 20, "goes": 30, "half": 0, "late": 0, "bare": 0}
+    assert found.loc["stays", "revenue_before"] == 50
+    source.query = lambda sql, values: warehouse.query(
+        sql.replace("WITH asked", "WITH bill AS (SELECT * FROM bill WHERE month >= DATE '2026-01-01'), asked"), values
+    )
+    assert survey_outcomes(source, "A", days=120)["revenue_before"].isna().all()
 
 
 def test_a_window_beyond_what_is_known_is_not_complete(warehouse):

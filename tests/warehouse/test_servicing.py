@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -69,17 +70,29 @@ def made(table, k, row):
     return {"ticket_id": k} | dict(zip(names, row, strict=True))
 
 
-@pytest.fixture(scope="module")
-def warehouse():
+def held(rows):
     """The canonical tables in memory."""
     connection = duckdb.connect()
     for name, table in schema.tables().items():
         connection.execute(table.ddl())
-        for k, row in enumerate(ROWS.get(name, [])):
+        for k, row in enumerate(rows.get(name, [])):
             full = made(name, k, row)
             marks = ", ".join("?" for _ in full)
             connection.execute(f"INSERT INTO {name} ({', '.join(full)}) VALUES ({marks})", list(full.values()))
     return SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+
+
+@pytest.fixture(scope="module")
+def warehouse():
+    """The rows above."""
+    return held(ROWS)
+
+
+def billed_monthly(*gaps):
+    """The rows above, and a bill of 0 of somebody else in every month but `gaps`."""
+    months = pd.period_range("2024-07", "2026-06", freq="M").difference(pd.PeriodIndex(gaps, freq="M"))
+    bills = [row for row in ROWS["bill"] if row[1][:7] not in gaps]
+    return held(ROWS | {"bill": [*bills, *(("she", f"{m}-01", 0, 0) for m in months)]})
 
 
 def test_monthly_values(warehouse):
@@ -111,8 +124,9 @@ def test_servicing(warehouse):
         servicing(warehouse, "2026-07-01", within={"hotlin": [10]})
 
 
-def test_business_accounts(warehouse):
+def test_business_accounts():
     """Twelve months against the twelve before, where they are whole; lines that run; margin after discounts."""
+    warehouse = billed_monthly()
     found = business_accounts(warehouse, "2026-07-01", margin=0.4).set_index("customer_id")
     assert list(found.index) == ["firm", "office"]
     assert found.loc["firm", ["revenue_12m", "growth", "lines"]].tolist() == [300, 0.5, 1]
@@ -121,3 +135,51 @@ def test_business_accounts(warehouse):
     assert found.loc["firm", "tenure_months"] == pytest.approx(24, abs=0.05)
     with pytest.raises(CannotAnswer, match="Choose a later day"):
         business_accounts(warehouse, "2020-01-01", margin=0.4)
+
+
+def test_a_year_with_a_month_not_delivered():
+    """Without bills of July 2025 the firm's 50 of 11 months stand for 12, and are compared with the same 11 before."""
+    found = business_accounts(billed_monthly("2025-07"), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert found.loc["firm", "revenue_12m"] == pytest.approx(50 * 12 / 11)
+    assert found.loc["firm", "margin_12m"] == pytest.approx(0.4 * 50 * 12 / 11)
+    assert found.loc["firm", "growth"] == pytest.approx(50 / 100 - 1)  # July 2024 has no counterpart
+    before = business_accounts(billed_monthly("2024-08"), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert before.loc["firm", ["revenue_12m", "growth"]].tolist() == [300, 0.5]
+    few = business_accounts(held(ROWS), "2026-07-01", margin=0.4).set_index("customer_id")
+    assert few.loc["firm", "revenue_12m"] == 300 * 12 / 3 and pd.isna(few.loc["firm", "growth"])
+
+
+def test_a_case_is_judged_once_its_time_has_passed(warehouse):
+    """A complaint closed early does not count before its limit has passed, as an open one does not."""
+    early = servicing(warehouse, "2026-06-03", days=30, within={"complaint": [24, 60]}).set_index("customer_id")
+    # Both opened on 1 June: one closed after 24 hours, the other open on the 3rd (closed on it).
+    assert early.loc["firm", ["complaint_judged_24", "complaint_within_24"]].tolist() == [2, 1]
+    assert early.loc["firm", ["complaint_judged_60", "complaint_within_60"]].tolist() == [0, 0]
+    on_time = servicing(warehouse, "2026-06-04", days=30, within={"complaint": [60]}).set_index("customer_id")
+    assert on_time.loc["firm", ["complaint_judged_60", "complaint_within_60"]].tolist() == [2, 2]
+
+
+def test_promises_of_young_cases_are_not_biased():
+    """Through the warehouse's counts: 48 hours to close, last 7 days, 10.35 % late; the share kept is 89.65 %."""
+    rng, count, as_of = np.random.default_rng(2), 30_000, pd.Timestamp("2026-06-08")
+    opened = as_of - pd.to_timedelta(rng.uniform(0, 7 * 24, count), unit="h").round("s")
+    closed = opened + pd.to_timedelta(12.47 * rng.gamma(2, size=count), unit="h").round("s")
+    connection = duckdb.connect()
+    for table in schema.tables().values():
+        connection.execute(table.ddl())
+    connection.execute(
+        "INSERT INTO customer (customer_id, kind, joined_on) SELECT i, 'person', '2020-01-01' FROM range(3000) t(i)"
+    )
+    seen = pd.DataFrame(
+        {"k": range(count), "who": np.arange(count) % 3_000, "a": opened, "b": closed.where(closed < as_of)}
+    )
+    connection.register("seen", seen)
+    connection.execute(
+        "INSERT INTO ticket (ticket_id, customer_id, kind, opened_at, closed_at) SELECT k, who, 'fault', a, b FROM seen"
+    )
+    source = SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+    found = servicing(source, "2026-06-08", within={"fault": [48]})
+    judged, kept = found["fault_judged_48"].sum(), found["fault_within_48"].sum()
+    truth = 1 - (1 + 48 / 12.47) * np.exp(-48 / 12.47)
+    assert judged == (opened < as_of - pd.Timedelta(hours=48)).sum()
+    assert kept / judged == pytest.approx(truth, abs=3 * np.sqrt(truth * (1 - truth) / judged))

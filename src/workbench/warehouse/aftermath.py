@@ -63,8 +63,9 @@ class CampaignWindows:
     members : DataFrame
         What `Warehouse.campaign` gives (all arms), then by window of n days: revenue_n (bills of the months that lie in
         it), complaints_n, calls_to_us_n (contacts that customers began), events_n (detail records), churned_n; then
-        revenue_before (a month, mean of the three months before), days_known (days from assignment to the end of the
-        last line or to as_of), left_us (1 where the last line ended), follow-up for curves of survival.
+        revenue_before (a month, mean of the three months before, of those of which bills were delivered), days_known
+        (days from assignment to the end of the last line or to as_of), left_us (1 where the last line ended), follow-up
+        for curves of survival.
     days : tuple of int
         Windows that closed before as_of.
     not_available : tuple of str
@@ -117,7 +118,10 @@ def campaign_windows(
     if not closed:
         raise CannotAnswer(f"no window of campaign '{campaign}', assigned on {start}, closed before {day}.")
     cut = _Cut(warehouse, campaign, members["customer_id"])
-    columns = cut.revenue("revenue", {n: (first, _later(first, n // 30)) for n in closed})
+    billed = set(warehouse.query("SELECT DISTINCT month FROM bill")["month"].dt.date)
+    unbilled = {n: [m for m in (_later(first, k) for k in range(n // 30)) if m not in billed] for n in closed}
+    columns = cut.revenue("revenue", {n: (first, _later(first, n // 30)) for n in closed if not unbilled[n]})
+    missing += [f"revenue of {n} days: no bill of {gaps[0]:%Y-%m} is on record" for n, gaps in unbilled.items() if gaps]
     for name, (table, when, which) in _DATED.items():
         begin = cut.begins(table, when)
         if begin is None or begin > start:
@@ -128,7 +132,10 @@ def campaign_windows(
         gone = (life["left_us"] == 1) & (life["days_known"] < n)
         columns[f"churned_{n}"] = gone.astype(float).where(life["left_us"].notna())
     month = start.replace(day=1)
-    columns["revenue_before"] = cut.revenue("before", {3: (_later(month, -3), month)})["before_3"] / 3
+    if known := sum(_later(month, -k) in billed for k in (1, 2, 3)):
+        columns["revenue_before"] = cut.revenue("before", {3: (_later(month, -3), month)})["before_3"] / known
+    else:
+        missing.append("revenue_before: no bill of the three months before is on record")
     wide = members.assign(**columns, days_known=life["days_known"], left_us=life["left_us"])
     return CampaignWindows(wide, closed, tuple(missing))
 
@@ -219,6 +226,8 @@ class _Cut:
     customers: pd.Series
 
     def _sums(self, name: str, table: str, which: str, sums: dict[int, str]) -> dict[str, pd.Series]:
+        if not sums:
+            return {}
         columns = ", ".join(f'{value} AS "{n}"' for n, value in sums.items())
         found = self.warehouse.query(
             _MEMBER.format(table=table, which=which, sums=columns), {"campaign": self.campaign}

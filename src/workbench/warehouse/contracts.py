@@ -18,9 +18,10 @@ def contract_margins(
     """Give every line that began before a day, and the margin a month of those that run on it.
 
     A customer's bills of the last `months` full months are shared among its lines by the days that each ran in those
-    months: who came in the last of them is not taken for one who paid nothing before. The last month is the last of
-    which bills were issued before `as_of`, or the one before it for a customer whose own was not. A line of a customer
-    with fewer than 30 such days gets the mean of its service.
+    months: who came in the last of them is not taken for one who paid nothing before. The months are those of which
+    bills were issued before `as_of`, within the last `months` + 2: one that was not delivered is unknown, not unpaid,
+    and for a customer whose bill of the last one is not out they end before it. A line of a customer with fewer than
+    30 days in them gets the mean of its service.
 
     Parameters
     ----------
@@ -58,16 +59,20 @@ def contract_margins(
     if not (bills["month"] >= since).any() or not running.any():
         raise CannotAnswer(f"as of {day.date()} no line runs, or no bill of the {months} months before is known.")
     newest = bills["month"].max()
-    behind = ~lines["customer_id"].isin(bills.loc[bills["month"] == newest, "customer_id"])
-    ends = {False: newest + pd.DateOffset(months=1), True: newest}
-    starts = {late: end - pd.DateOffset(months=months) for late, end in ends.items()}
-    end, start = behind.map(ends), behind.map(starts)
-    until = (lines["ended_on"] + pd.Timedelta(days=1)).fillna(end).clip(upper=end)
-    ran = (until - lines["activated_on"].clip(lower=start)).dt.days.clip(lower=0)
+    known = sorted(bills.loc[bills["month"] >= newest - pd.DateOffset(months=months + 1), "month"].unique())
+    windows = {False: known[-months:], True: known[:-1][-months:]}
+    ahead = bills.loc[bills["month"] == newest, "customer_id"]
+    behind, late = ~lines["customer_id"].isin(ahead), ~bills["customer_id"].isin(ahead)
+    bills = bills[bills["month"].isin(windows[True]).where(late, bills["month"].isin(windows[False]))]
+    ran = pd.Series(0, index=lines.index)
+    for month in known:
+        end = month + pd.DateOffset(months=1)
+        until = (lines["ended_on"] + pd.Timedelta(days=1)).fillna(end).clip(upper=end)
+        inside = behind.map({who: month in window for who, window in windows.items()})
+        ran += (until - lines["activated_on"].clip(lower=month)).dt.days.clip(lower=0) * inside
     days = ran.groupby(lines["customer_id"]).sum()
-    from_on = start.groupby(lines["customer_id"]).first()
-    length = (end - start).dt.days.groupby(lines["customer_id"]).first() / months
-    bills = bills[bills["month"] >= bills["customer_id"].map(from_on)]
+    mean_days = {who: sum(m.days_in_month for m in window) / max(len(window), 1) for who, window in windows.items()}
+    length = behind.map(mean_days).groupby(lines["customer_id"]).first()
     billed = bills.groupby("customer_id")["amount"].sum().reindex(days.index).fillna(0.0)
     a_month = (billed / days * length).where(days >= _FEWEST_DAYS)
     own = margin * lines["customer_id"].map(a_month).where(running)

@@ -24,10 +24,13 @@ _HELD = f"""WITH {_SPELL}, held AS (
 ), taken AS (SELECT DISTINCT customer_id, service FROM spell WHERE from_on >= $day)
 SELECT customer_id, service, TRUE AS held FROM held
 UNION ALL SELECT customer_id, service, FALSE FROM taken ANTI JOIN held USING (customer_id, service)"""
-_USE = """SELECT customer_id, CAST(sum(CAST(call_min AS DECIMAL(18, 4))) AS DOUBLE) / 3 AS call_min,
-    CAST(sum(CAST(data_mb AS DECIMAL(18, 4))) AS DOUBLE) / 3 AS data_mb
-FROM usage_month WHERE month >= date_trunc('month', CAST($day AS DATE)) - INTERVAL 3 MONTH
-    AND month < date_trunc('month', CAST($day AS DATE)) GROUP BY customer_id"""
+_USE = """WITH recent AS (
+    SELECT * FROM usage_month WHERE month >= date_trunc('month', CAST($day AS DATE)) - INTERVAL 3 MONTH
+        AND month < date_trunc('month', CAST($day AS DATE))
+), delivered AS (SELECT count(DISTINCT month) AS months FROM recent)
+SELECT customer_id, CAST(sum(CAST(call_min AS DECIMAL(18, 4))) AS DOUBLE) / any_value(months) AS call_min,
+    CAST(sum(CAST(data_mb AS DECIMAL(18, 4))) AS DOUBLE) / any_value(months) AS data_mb
+FROM recent, delivered GROUP BY customer_id"""
 # A month without a bill brought nothing; a month that began before the customer joined is missing.
 _MARGIN = """WITH span AS (
     SELECT month, row_number() OVER (ORDER BY month DESC) AS back

@@ -21,13 +21,19 @@ WITH asked AS (
         sum(amount) FILTER (b.month < a.month AND b.month >= a.month - to_months($months)) AS before,
         sum(amount) FILTER (b.month > a.month AND b.month <= a.month + to_months($months)) AS after
     FROM asked AS a JOIN bill AS b USING (customer_id) GROUP BY response_id
+), delivered AS (
+    SELECT a.month, count(*) FILTER (b.month < a.month AND b.month >= a.month - to_months($months)) AS months_before,
+        count(*) FILTER (b.month > a.month AND b.month <= a.month + to_months($months)) AS months_after
+    FROM (SELECT DISTINCT month FROM asked) AS a CROSS JOIN (SELECT DISTINCT month FROM bill) AS b GROUP BY a.month
 )
 SELECT response_id, customer_id, answered_on, window_end, left_on,
     CASE WHEN first_on IS NOT NULL THEN CAST(coalesce(left_on < window_end, FALSE) AS INTEGER) END AS churned,
-    coalesce(before, 0) / $months AS revenue_before, coalesce(after, 0) / $months AS revenue_after,
+    coalesce(before, 0) / nullif(months_before, 0) AS revenue_before,
+    coalesce(after, 0) / nullif(months_after, 0) AS revenue_after,
     date_diff('day', first_on, answered_on) / 30.44 AS tenure_months,
     window_end <= $as_of AND month + to_months($months + 1) <= $as_of AS complete
-FROM asked LEFT JOIN life USING (customer_id) LEFT JOIN money USING (response_id) ORDER BY response_id
+FROM asked LEFT JOIN life USING (customer_id) LEFT JOIN money USING (response_id) LEFT JOIN delivered USING (month)
+ORDER BY response_id
 """
 
 
@@ -47,7 +53,8 @@ def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120) -> pd.D
         One row an interview: response_id, customer_id, answered_on, window_end (the first day after the window),
         left_on (last day of the last line, missing while one runs), churned (1 where that lies before window_end),
         revenue_before and revenue_after (bills a month over as many whole months as fit the window, before and
-        after the month of the interview; 0 where no bill), tenure_months, complete (whether all of it is known).
+        after the month of the interview, of which bills were delivered; 0 where no bill, missing where no month was
+        delivered), tenure_months, complete (whether all of it is known).
 
     Raises
     ------

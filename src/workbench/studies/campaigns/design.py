@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.result import Quantity, Result
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome
 from workbench.studies.trials.means import cluster_codes
 from workbench.studies.trials.members import CONTROL, indicator_columns, numbers, require_members
 from workbench.studies.trials.words import amount, figure, label
@@ -40,6 +41,8 @@ class Spread:
         Variance of a mean with clusters drawn over that with members drawn; correlation within a cluster.
     error : float
         Standard error of the logarithm of the variance; NaN where it was given, not estimated.
+    buyers : float
+        Share of members whose outcome is not the commonest; that of `mean` for an outcome of 0/1, 1 where not given.
     """
 
     mean: float
@@ -49,6 +52,14 @@ class Spread:
     design_effect: float = 1.0
     icc: float = 0.0
     error: float = np.nan
+    buyers: float = np.nan
+
+    @property
+    def events(self) -> float:
+        """Share of members that count as events: few of them and no error is normal."""
+        if np.isfinite(self.buyers):
+            return self.buyers
+        return min(self.mean, 1 - self.mean) if self.kind == "share" else 1.0
 
     def _raw(self) -> tuple[float, float, float]:
         """Variance of the contacted as a polynomial of the effect: of a share, of a count (in proportion), constant."""
@@ -81,10 +92,12 @@ class CampaignPlan(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a holdout and arm: holdout, arm, members, control, detectable (units of the outcome, by `power`), low,
-        high (its interval from the history's error), relative (of the mean), worth (margin on it, a contacted member),
-        worth_in_all, break_even, wanted, power_at_break_even, power_at_expected, power_to_show_profit, holdout_cost
-        (net foregone on those held out if the expected effect is true; negative: holding out saves money).
+        One row a holdout and arm: holdout, arm, members, control, buyers (members of the smaller of the two expected
+        to have another outcome than the commonest), detectable (units of the outcome, by `power`; this and the powers
+        are NaN below 20 buyers, where errors are not normal), low, high (its interval from the history's error),
+        relative (of the mean), worth (margin on it, a contacted member), worth_in_all, break_even, wanted,
+        power_at_break_even, power_at_expected, power_to_show_profit, holdout_cost (net foregone on those held out if
+        the expected effect is true; negative: holding out saves money).
     recommended : float
         Smallest holdout that detects the wanted effect in every arm; NaN if none does.
     needed : int
@@ -104,7 +117,9 @@ class CampaignPlan(Result):
     campaign: str = ""
 
     def _rows(self) -> pd.DataFrame:
-        best = self.table.loc[self.table["detectable"].idxmin(), "holdout"]
+        known = self.table["detectable"].fillna(np.inf)
+        order = np.where(np.isfinite(known).any(), known, -self.table["buyers"])
+        best = self.table["holdout"].iloc[int(order.argmin())]
         return self.table[self.table["holdout"] == (best if np.isnan(self.recommended) else self.recommended)]
 
     def _amount(self, value: float) -> str:
@@ -113,9 +128,15 @@ class CampaignPlan(Result):
     def headline(self) -> str:
         """Recommend a holdout, or say how many members it would take."""
         rows = self._rows()
-        worst = rows.loc[(rows["detectable"] / rows["wanted"]).idxmax()]
+        worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
         seen, wanted = self._amount(worst["detectable"]), self._amount(worst["wanted"])
         members = int(rows["members"].sum() + worst["control"])
+        if np.isnan(worst["detectable"]):
+            return (
+                f"Not answerable with {members:,} members: an arm would have about {worst['buyers']:.0f} of them with "
+                f"another {self.outcome} than the commonest, too few to say what it shows ({FEWEST_EVENTS} needed); "
+                f"{self.needed:,} members would do."
+            )
         if np.isnan(self.recommended):
             return (
                 f"Not answerable with {members:,} members: the best holdout ({worst['holdout']:.0%}) shows effects on "
@@ -195,8 +216,9 @@ def plan_campaign(
     """Say for each holdout which effect it would show, in the outcome and in money, and recommend one.
 
     The recommended holdout is the smallest whose detectable effect is at most the wanted one in every arm, with 100
-    members or more held out. Where the wanted effect is the break-even, contact that breaks even is then shown to do
-    something, and contact that does nothing is shown not to pay, each with this power.
+    members or more held out, and 20 buyers or more to be expected in every arm. Where the wanted effect is the break-
+    even, contact that breaks even is then shown to do something, and contact that does nothing is shown not to pay,
+    each with this power.
 
     Parameters
     ----------
@@ -276,9 +298,11 @@ def plan_campaign(
     cost, hoped = table["arm"].map(costs), table["arm"].map(expected)
 
     def chance(effect: pd.Series, beyond: pd.Series | float) -> np.ndarray:
-        return norm.sf(z - (effect - beyond) / spread.se(effect, *sizes))
+        return np.where(told, norm.sf(z - (effect - beyond) / spread.se(effect, *sizes)), np.nan)
 
-    table["detectable"] = spread.detectable(z + norm.ppf(power), *sizes)
+    table["buyers"] = np.minimum(*sizes) * spread.events
+    told = table["buyers"] >= FEWEST_EVENTS
+    table["detectable"] = np.where(told, spread.detectable(z + norm.ppf(power), *sizes), np.nan)
     around = np.exp(norm.isf((1 - level) / 2) * spread.error / 2)
     table["low"], table["high"] = table["detectable"] / around, table["detectable"] * around
     table["relative"] = table["detectable"] / spread.mean if spread.mean > 0 else np.nan
@@ -309,6 +333,8 @@ def required_size(
 ) -> int:
     """Members, all arms together, of whom `effect` is seen with this power; contact arms are of equal size.
 
+    Never fewer than give the smallest arm 20 buyers, below which errors are not normal.
+
     Examples
     --------
     >>> required_size(0.5, spread=Spread(mean=0, sd=1))  # 2 arms of (2.80 / 0.5)^2 * 2 = 62.8
@@ -320,7 +346,9 @@ def required_size(
         )
     z = norm.isf((1 - level) / 2 / arms) + norm.ppf(power)
     treated_share = (1 - control_share) / arms
-    return ceil((z / effect) ** 2 * (spread.variance(effect) / treated_share + spread.variance() / control_share))
+    normal = (z / effect) ** 2 * (spread.variance(effect) / treated_share + spread.variance() / control_share)
+    enough = FEWEST_EVENTS / (min(treated_share, control_share) * spread.events) if spread.events < 1 else 0.0
+    return ceil(max(normal, enough))
 
 
 def past_spread(
@@ -354,7 +382,8 @@ def past_spread(
     count = y.min() >= 0 and (y == np.rint(y)).all()
     kind = "share" if count and y.max() == 1 else "count" if count else "amount"
     icc = (inflation - 1) / larger if larger > 0 else 0.0
-    return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error)
+    buyers = Outcome.of(y).events.mean()
+    return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error, float(buyers))
 
 
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:

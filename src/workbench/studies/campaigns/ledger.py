@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,13 @@ import pandas as pd
 from scipy import optimize, stats
 from scipy.special import ndtr
 
+from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
-from workbench.studies.trials.members import numbers
-from workbench.studies.trials.words import figure, span
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
+from workbench.studies.trials.members import arms, numbers
+from workbench.studies.trials.words import direction, figure, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +44,10 @@ class CampaignLedger(Result):
         Standard deviation of the true effects (Paule and Mandel; interval by the profile of Q).
     drift : Interval or None
         Change of the effect a year; None without dates.
+    set_aside : dict of str to str
+        Campaigns that enter nothing, by name, each with its reason: too few buyers, or an error of 0.
+    undated : int
+        Campaigns without a day, or with a placeholder for one, which do not enter the drift.
     """
 
     campaigns: pd.DataFrame
@@ -50,6 +56,8 @@ class CampaignLedger(Result):
     drift: Interval | None
     level: float
     unit: str = ""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    undated: int = 0
 
     @property
     def discovered(self) -> pd.DataFrame:
@@ -67,9 +75,13 @@ class CampaignLedger(Result):
             f"of which {figure(best['shrunken'], signed=True)} {span(best['low'], best['high'])} is to be expected "
             "again, since it was picked for being highest."
         )
+        if self.set_aside:
+            first = next(iter(self.set_aside))
+            text += f" Set aside: {named(sorted(self.set_aside)[:5])}{' and more' if len(self.set_aside) > 5 else ''}"
+            text += f" (for instance {first}: {self.set_aside[first]})."
         if self.drift is None:
             return text
-        how = "can't be told from standing still" if self.drift.low <= 0 <= self.drift.high else "is changing"
+        how = "is changing" if direction(self.drift.low, self.drift.high) else "can't be told from standing still"
         return f"{text} The effect {how}: {figure(self.drift.estimate, signed=True)}{unit} a year " + (
             f"{span(self.drift.low, self.drift.high)}."
         )
@@ -131,17 +143,33 @@ def campaign_effects(
     Returns
     -------
     DataFrame
-        One row a campaign: campaign, effect, se, members, then `keep`.
+        One row a campaign: campaign, effect, se, low, high (its 95% interval), members, doubt (why its effect cannot be
+        told: too few buyers, arms that differ; "" where it can), then `keep`.
     """
     require_columns(members, [campaign, outcome, treatment, *covariates, *keep], "members")
+    if members[campaign].isna().any():
+        raise WorkbenchError(f"'{campaign}' is missing for {int(members[campaign].isna().sum()):,} members.")
     rows = []
     for name, part in members.groupby(campaign, sort=True):
         varying = [column for column in keep if len(part[column].drop_duplicates()) > 1]
         if varying:
             raise WorkbenchError(f"{named(varying)} differs between members of campaign '{name}': one value is needed.")
+        rows.append((name, *_effect(part, outcome, treatment, covariates), *part[list(keep)].iloc[0]))
+    return pd.DataFrame(rows, columns=["campaign", "effect", "se", "low", "high", "members", "doubt", *keep])
+
+
+def _effect(part: pd.DataFrame, outcome: str, treatment: str, covariates: Sequence[str]) -> tuple:
+    """Effect, error, interval, members and doubt of one campaign."""
+    try:
         found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates)
-        rows.append((name, found.estimate, found.se, len(part), *part[list(keep)].iloc[0]))
-    return pd.DataFrame(rows, columns=["campaign", "effect", "se", "members", *keep])
+    except CannotAnswer as reason:
+        return *[np.nan] * 4, len(part), str(reason).removeprefix("not answerable: ").rstrip(".")
+    treated, measured = arms(part, treatment), Outcome.of(numbers(part, outcome))
+    events, sizes = counts(measured.events, treated), counts(np.ones(len(part), dtype=bool), treated)
+    doubt = found.doubts[0] if found.doubts else ""
+    if not doubt and not measured.enough(events, sizes, FEWEST_EVENTS):
+        doubt = too_few(events, sizes, outcome)
+    return found.estimate, found.se, found.low, found.high, len(part), doubt
 
 
 def campaign_ledger(
@@ -159,13 +187,15 @@ def campaign_ledger(
     Parameters
     ----------
     campaigns : DataFrame
-        One row a campaign, with a column `campaign` of its name; `members` is carried along.
+        One row a campaign, with a column `campaign` of its name, as `campaign_effects` gives it; `members` is carried
+        along. A campaign with a `doubt`, without an effect or with an error of 0 is set aside by name. Where its own
+        interval (`low`, `high`) is lopsided, the test of having paid uses the side of the break-even.
     effect, se : str
         Columns: effect a member and its standard error, from different members.
     break_even : str, optional
         Column: effect a member that pays the costs; 0 without it.
     date : str, optional
-        Column of the day it began, for the drift.
+        Column of the day it began (dates, or ISO text), for the drift.
     level : float
         Coverage of the intervals, 0-1.
     unit : str
@@ -174,9 +204,9 @@ def campaign_ledger(
     Raises
     ------
     WorkbenchError
-        If a column is missing or not numeric, a name repeats, or an error is not positive.
+        If a column is missing or not numeric, a name repeats, or an error is below 0.
     CannotAnswer
-        With fewer than 5 campaigns: their spread cannot be told.
+        With fewer than 5 campaigns that are not set aside: their spread cannot be told.
 
     Warnings
     --------
@@ -203,17 +233,21 @@ def campaign_ledger(
     table = campaigns.sort_values("campaign").reset_index(drop=True)
     if table["campaign"].duplicated().any():
         raise WorkbenchError(f"campaigns lists {named(table['campaign'][table['campaign'].duplicated()])} twice.")
+    aside = _set_aside(table, effect, se)
+    table = table[~table["campaign"].isin(list(aside))].reset_index(drop=True)
     if len(table) < FEWEST:
+        kept = f"; set aside: {'; '.join(f'{name} ({why})' for name, why in list(aside.items())[:5])}" if aside else ""
         raise CannotAnswer(
-            f"not answerable: {len(table)} campaigns don't tell how much effects differ; {FEWEST} might."
+            f"not answerable: {len(table)} campaigns don't tell how much effects differ; {FEWEST} might{kept}."
         )
     y, s = numbers(table, effect), numbers(table, se, role="error")
-    if (s <= 0).any():
-        raise WorkbenchError(f"'{se}' is not above 0 for {named(table['campaign'][s <= 0])}.")
+    if (s < 0).any():
+        raise WorkbenchError(f"'{se}' is below 0 for {named(table['campaign'][s < 0])}.")
     bar = numbers(table, break_even) if break_even else np.zeros(len(y))
+    s, towards_bar = _errors(table, y, s, bar)
     posterior = _Posterior.of(y, s)
     tail = (1 - level) / 2
-    p = stats.norm.sf((y - bar) / s)
+    p = stats.norm.sf((y - bar) / towards_bar)
     columns = {
         "campaign": table["campaign"], **({"date": table[date]} if date else {}),
         **({"members": table["members"]} if "members" in table else {}),
@@ -222,13 +256,49 @@ def campaign_ledger(
         "p": p, "q": stats.false_discovery_control(p),
     }  # fmt: skip
     ones = np.ones((len(y), 1))
-    years = None if date is None else (pd.to_datetime(table[date]) - pd.Timestamp(2000, 1, 1)).dt.days / _YEAR
-    drift = None
-    if years is not None and years.nunique() >= 3:
-        drift = _regression(y, s, np.column_stack([ones, years - years.mean()]), level)[1]
+    drift, undated = None, 0
+    if date is not None:
+        day, _ = days(table[date], date)
+        dated = day.notna().to_numpy()
+        years, undated = ((day - pd.Timestamp(2000, 1, 1)).dt.days / _YEAR)[dated], int((~dated).sum())
+        if years.nunique() >= 3 and dated.sum() >= FEWEST:
+            design = np.column_stack([ones[dated], years - years.mean()])
+            drift = _regression(y[dated], s[dated], design, level)[1]
     return CampaignLedger(
-        pd.DataFrame(columns), _regression(y, s, ones, level)[0], _spread(y, s, level), drift, level, unit
+        pd.DataFrame(columns),
+        _regression(y, s, ones, level)[0],
+        _spread(y, s, level),
+        drift,
+        level,
+        unit,
+        aside,
+        undated,
     )
+
+
+def _set_aside(table: pd.DataFrame, effect: str, se: str) -> dict[str, str]:
+    """Campaigns that cannot enter, by name, with the reason."""
+    found = {}
+    doubt = table["doubt"] if "doubt" in table else pd.Series("", table.index)
+    for name, why, value, error in zip(table["campaign"], doubt, table[effect], table[se], strict=True):
+        if isinstance(why, str) and why:
+            found[name] = why
+        elif pd.isna(value) or pd.isna(error):
+            found[name] = "its effect is not known"
+        elif error == 0:
+            found[name] = "its error is 0, so nothing varied that would tell how sure the effect is"
+    return found
+
+
+def _errors(table: pd.DataFrame, y: np.ndarray, s: np.ndarray, bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors, and those on the side of the break-even: of the campaign's own interval where it is lopsided."""
+    if not {"low", "high"} <= set(table.columns):
+        return s, s
+    z = stats.norm.isf(0.025)
+    below, above = (y - numbers(table, "low")) / z, (numbers(table, "high") - y) / z
+    lopsided = np.maximum(abs(below / s - 1), abs(above / s - 1)) > 0.1
+    even = np.where(lopsided, (below + above) / 2, s)
+    return even, np.where(lopsided, np.where(y > bar, below, above), s)
 
 
 @dataclass(frozen=True)

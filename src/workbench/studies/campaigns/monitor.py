@@ -11,10 +11,11 @@ import pandas as pd
 from scipy import stats
 from scipy.special import lambertw
 
+from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.trials.members import arms, numbers
-from workbench.studies.trials.words import figure, label, span
+from workbench.studies.trials.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +127,8 @@ def monitor_campaign(
     treatment : str
         Column of 0/1, booleans, or names of two arms of which one is "control".
     known_on : str
-        Column of the day on which the member's window closed (assignment + length); missing where it is open.
+        Column of the day on which the member's window closed (assignment + length), as dates or ISO text; missing, or a
+        placeholder such as 9999-12-31, where it is open.
     planned : int, optional
         Members at which the interval shall be shortest; all members by default. Choose it before the first look.
     irrelevant : float
@@ -156,16 +158,13 @@ def monitor_campaign(
         raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
     if irrelevant < 0 or (planned is not None and planned < 1):
         raise WorkbenchError(f"irrelevant is {irrelevant:g} and planned is {planned}: give 0 or more, and 1 or more.")
-    if not pd.api.types.is_datetime64_any_dtype(members[known_on]):
-        raise WorkbenchError(
-            f"'{known_on}' holds no dates ({members[known_on].dtype}): give days, with pd.to_datetime."
-        )
+    closed, _ = read_days(members[known_on], known_on)
     arms(members, treatment)
-    known = members[members[known_on].notna()]
+    known = members[closed.notna()]
     if known.empty:
         raise CannotAnswer(f"not answerable: '{known_on}' is missing for all members, so no outcome is known yet.")
     treated, y = known[treatment].map(_arm_of(members, treatment)).to_numpy(bool), numbers(known, outcome)
-    days, place = np.unique(known[known_on].dt.normalize().to_numpy(), return_inverse=True)
+    days, place = np.unique(closed.dropna().dt.normalize().to_numpy(), return_inverse=True)
     sums = {arm: _running(y, place, len(days), treated == arm) for arm in (True, False)}
     _steady(sums)
     ready = _ready(y, place, len(days), treated)
@@ -254,6 +253,7 @@ def _band(sums: dict[bool, list[np.ndarray]], planned: int, level: float) -> pd.
 
 
 def _decisions(table: pd.DataFrame, irrelevant: float) -> np.ndarray:
+    shown = np.array([direction(*ends) for ends in zip(table["low"], table["high"], strict=True)])
     small = (table["low"] > -irrelevant) & (table["high"] < irrelevant)
     names = ["may stop: too small to matter", "may stop: it works", "may stop: it harms"]
-    return np.select([small, table["low"] > 0, table["high"] < 0], names, "go on")
+    return np.select([small, shown > 0, shown < 0], names, "go on")

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, numbers
 from workbench.studies.trials.words import figure, label, span
 
@@ -51,7 +52,8 @@ class AttritionBounds(Result):
         lee = self.bounds.loc["lee"]
         unit = f" {self.unit}" if self.unit else ""
         missing = f"{self.missing_treated:.1%} of the treated and {self.missing_control:.1%} of the control"
-        start = "The effect is bounded, not known" if self.p >= 1 - self.level else "Not answerable with one number"
+        equal = float(f"{self.p:.2g}") >= 1 - self.level
+        start = "The effect is bounded, not known" if equal else "Not answerable with one number"
         return (
             f"{start}: '{self.outcome}' is missing for {missing} (p = {self.p:.2g}). On members observed in either arm "
             f"the effect lies between {figure(lee['lowest'])} and {figure(lee['highest'])}{unit} "
@@ -110,7 +112,8 @@ def attrition_bounds(
     WorkbenchError
         If an observed outcome lies outside the limits.
     CannotAnswer
-        If an arm has fewer than 20 observed outcomes.
+        If an arm has fewer than 20 observed outcomes, or the smaller arm would have fewer than 20 other than the
+        commonest at the rate of both.
 
     References
     ----------
@@ -125,6 +128,10 @@ def attrition_bounds(
         raise CannotAnswer(
             f"not answerable: an arm has {n.min()} observed values of '{outcome}'; at least 20 are needed."
         )
+    measured = Outcome.of(y[seen])
+    events, sizes = counts(measured.events, treated[seen]), n[::-1]
+    if not measured.enough(events, sizes, FEWEST_EVENTS):
+        raise CannotAnswer(f"not answerable: of the members whose outcome is known, {too_few(events, sizes, outcome)}.")
     total = np.array([treated.sum(), (~treated).sum()])
     rows = {"lee": _lee(y[seen & treated], y[seen & ~treated], n / total, level)}
     if limits is None and np.isin(y[seen], (0.0, 1.0)).all():

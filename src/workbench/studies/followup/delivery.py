@@ -17,7 +17,7 @@ from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import AverageEffect, average_effect
 from workbench.studies.trials.means import ratio_set
 from workbench.studies.trials.members import arms, numbers, require_members
-from workbench.studies.trials.words import amount, label, span
+from workbench.studies.trials.words import amount, direction, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,12 +34,13 @@ class ComplierEffect(Result):
     estimate, se : float
         Effect of assignment over what it changed in delivery, and its error by the delta method.
     low, high : float
-        Ends of the Anderson-Rubin set (Fieller): the values a t test does not refuse. Right however few compliers;
-        infinite where assignment hardly changed delivery.
+        Ends of the Anderson-Rubin set (Fieller): the values a test does not refuse. Right however few compliers;
+        infinite where assignment hardly changed delivery. The effect of assignment enters with the ends of its own
+        interval, which holds where few members have an outcome.
     outside : bool
         The set is all values *outside* low to high (weak first stage).
     delta_low, delta_high : float
-        Ends by the delta method, for comparison: right where `first_stage_f` is large.
+        Ends by the delta method, for comparison; NaN where they are not right: few events, or a small `first_stage_f`.
     by_assignment : AverageEffect
         Effect of assignment on the outcome (intention to treat).
     delivery : AverageEffect
@@ -88,9 +89,11 @@ class ComplierEffect(Result):
         found = f"{value} {ends} on {who} ({share}); of being assigned {self._amount(effect.estimate)}"
         weak = f" Weak: F = {self.first_stage_f:.1f}, only the interval counts." if self.first_stage_f < WEAK else ""
         ends = self._ends(effect.low, effect.high)
-        if self.low <= 0 <= self.high:
+        scale = 100 if effect.binary else 1
+        shown = direction(scale * self.low, scale * self.high)
+        if shown == 0:
             return f"No evidence that a delivered contact changed {effect.outcome}: {found} {ends} per member.{weak}"
-        verb = "raised" if self.low > 0 else "lowered"
+        verb = "raised" if shown > 0 else "lowered"
         return f"A delivered contact {verb} {effect.outcome}: {found} {ends} per member.{weak} {self.assumptions}"
 
     def _amount(self, value: float) -> str:
@@ -197,10 +200,29 @@ def complier_effect(
     variance = effect.se**2 - 2 * ratio * covariance + ratio**2 * share.se**2
     se = float(np.sqrt(max(variance, 0.0))) / abs(share.estimate)
     t = float(stats.t.isf((1 - level) / 2, effect.df))
-    ends = ratio_set(effect.estimate, share.estimate, effect.se**2, share.se**2, covariance, t)
+    ends = _ends(effect, share, covariance, t)
     f = (share.estimate / share.se) ** 2 if share.se > 0 else np.inf
     one_sided = not got[~treated].any()
-    return ComplierEffect(ratio, se, *ends, ratio - t * se, ratio + t * se, effect, share, f, one_sided, level)
+    half = t * effect.se
+    normal = (
+        f >= WEAK
+        and max(abs(effect.estimate - effect.low - half), abs(effect.high - effect.estimate - half)) < half / 10
+    )
+    delta = (ratio - t * se, ratio + t * se) if normal else (np.nan, np.nan)
+    return ComplierEffect(ratio, se, *ends, *delta, effect, share, f, one_sided, level)
+
+
+def _ends(effect: AverageEffect, share: AverageEffect, covariance: float, t: float) -> tuple[float, float, bool]:
+    """Fieller's set of the ratio, each end by how far the effect's own interval reaches on its side."""
+    reach = effect.estimate - effect.low, effect.high - effect.estimate
+    found = []
+    for side in reach if share.estimate > 0 else reach[::-1]:
+        wider = side / (t * effect.se) if effect.se > 0 else 1.0
+        found.append(ratio_set(effect.estimate, share.estimate, (side / t) ** 2, share.se**2, covariance * wider, t))
+    (low, _, outside), (_, high, other) = found
+    if outside != other:  # one side alone is bounded: nothing is
+        return -np.inf, np.inf, False
+    return low, high, outside
 
 
 def _require_before(members: pd.DataFrame, delivered: str, delivered_on: str | None, outcome_until: object) -> None:

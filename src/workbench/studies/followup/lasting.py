@@ -12,10 +12,12 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
-from workbench.studies.trials.words import figure, label, span
+from workbench.studies.trials.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +51,7 @@ class Staying(Result):
 
     def headline(self) -> str:
         """Say how many more stay, and for how long."""
-        shown = "" if self.kept.low > 0 or self.kept.high < 0 else ", which is no shown difference"
+        shown = "" if direction(100 * self.kept.low, 100 * self.kept.high) else ", which is no shown difference"
         return (
             f"After {self.horizon} days {figure(100 * self.kept.estimate, signed=True)} points "
             f"{span(100 * self.kept.low, 100 * self.kept.high)} more of the treated than of the control are still "
@@ -118,44 +120,53 @@ def staying(
     WorkbenchError
         If a column is missing or out of range.
     CannotAnswer
-        If fewer than 10 left an arm by the horizon, or nobody of an arm is known up to it.
+        If fewer than 10 would have left the smaller arm by the horizon at the rate of both, or nobody of an arm is
+        known up to it.
 
     References
     ----------
-    Kaplan and Meier (1958), JASA 53. Royston and Parmar (2013), BMC Medical Research Methodology 13.
+    Kaplan and Meier (1958), JASA 53. Royston and Parmar (2013), BMC Medical Research Methodology 13. Shares are
+    compared by their score interval (Miettinen and Nurminen 1985) at the number of members whose share without open
+    ends would have Greenwood's variance; days lost as `mean_difference` compares amounts.
     """
     treated, time, event = arms(members, treatment), numbers(members, days), numbers(members, left)
     if (time < 0).any() or not np.isin(event, (0.0, 1.0)).all():
         raise WorkbenchError(
             f"'{days}' must be 0 or more and '{left}' 0 or 1: a departure before assignment is no effect."
         )
+    _require_departures([event[arm & (time <= horizon)].sum() for arm in (treated, ~treated)], treated, horizon)
     found, curves = {}, []
     for name, arm in (("treated", treated), ("control", ~treated)):
-        gone = int(event[arm & (time <= horizon)].sum())
-        if gone < FEWEST_LEFT:
-            raise CannotAnswer(
-                f"not answerable: {gone} {name} members left within {horizon} days; {FEWEST_LEFT} are needed."
-            )
         if time[arm].max() < horizon:
             raise CannotAnswer(f"not answerable: no {name} member is known for {horizon} days; take a nearer horizon.")
         curve = SurvfuncRight(time[arm], event[arm])
-        found[name] = _at_horizon(curve, horizon)
+        found[name] = _at_horizon(curve, horizon, int(arm.sum()))
         seen = curve.surv_times <= horizon
         curves.append(pd.DataFrame({
             "arm": name, "day": np.r_[0, curve.surv_times[seen]], "share": np.r_[1.0, curve.surv_prob[seen]],
             "se": np.r_[0.0, curve.surv_prob_se[seen]],
         }))  # fmt: skip
-    z = stats.norm.isf((1 - level) / 2)
-    differences = []
-    for k in (0, 1):
-        (one, v1), (zero, v0) = found["treated"][k], found["control"][k]
-        half = z * np.sqrt(v1 + v0)
-        differences.append(Interval(float(one - zero), float(one - zero - half), float(one - zero + half)))
-    return Staying(pd.concat(curves, ignore_index=True), *differences, horizon, level, campaign)
+    (one, one_lost), (zero, zero_lost) = found["treated"], found["control"]
+    low, high, _ = share_difference(*one, *zero, level=level)
+    kept = Interval(float(zero[0] / zero[1] - one[0] / one[1]), float(-high), float(-low))
+    low, high, _ = mean_difference(one_lost, zero_lost, amounts=True, level=level)
+    gained = Interval(float(zero_lost.value - one_lost.value), float(-high), float(-low))
+    return Staying(pd.concat(curves, ignore_index=True), kept, gained, horizon, level, campaign)
 
 
-def _at_horizon(curve: SurvfuncRight, horizon: int) -> list[tuple[float, float]]:
-    """Share still there and mean days within the horizon, each with its variance (Greenwood)."""
+def _require_departures(gone: list[float], treated: np.ndarray, horizon: int) -> None:
+    """Refuse where departures are too few, judged by both arms together."""
+    sizes = int(treated.sum()), int((~treated).sum())
+    expected = float(expected_events(gone[0], sizes[0], gone[1], sizes[1]))
+    if expected < FEWEST_LEFT:
+        raise CannotAnswer(
+            f"not answerable: {gone[0]:.0f} treated and {gone[1]:.0f} control members left within {horizon} days, of "
+            f"whom the smaller arm would have {np.floor(10 * expected) / 10:g} by chance; {FEWEST_LEFT} are needed."
+        )
+
+
+def _at_horizon(curve: SurvfuncRight, horizon: int, members: int) -> tuple[tuple[float, float], Mean]:
+    """Departures and members that give the share gone its variance (Greenwood), and the mean days lost."""
     seen = curve.surv_times <= horizon
     times, share = np.r_[0, curve.surv_times[seen], horizon], np.r_[1.0, curve.surv_prob[seen]]
     area = share * np.diff(times)
@@ -163,7 +174,11 @@ def _at_horizon(curve: SurvfuncRight, horizon: int) -> list[tuple[float, float]]
     risk, gone = curve.n_risk[seen].astype(float), curve.n_events[seen].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         hazard = np.where(risk > gone, gone / (risk * (risk - gone)), 0.0)
-    return [(share[-1], share[-1] ** 2 * hazard.sum()), (area.sum(), float((remaining**2 * hazard).sum()))]
+    left, variance = 1 - share[-1], share[-1] ** 2 * hazard.sum()
+    effective = left * share[-1] / variance if variance > 0 else float(risk[-1] if len(risk) else members)
+    third = float((remaining**3 * gone / risk**3).sum())
+    lost = Mean(horizon - area.sum(), np.float64(members), float((remaining**2 * hazard).sum()), third)
+    return (left * effective, effective), lost
 
 
 @dataclass(frozen=True)
@@ -179,7 +194,7 @@ class Fatigue(Result):
     by_lot : bool
         Whether chance decided the dose (within `strata`), so that the trend is what contacts did.
     reason : str
-        Why not; "" where it did.
+        Why not, or why the trend has no interval; "" where neither.
     """
 
     doses: pd.DataFrame
@@ -195,11 +210,15 @@ class Fatigue(Result):
         """Say what an earlier contact does to the effect, or that it is an association only."""
         change = f"{figure(self.trend.estimate, signed=True)}{f' {self.unit}' if self.unit else ''} "
         change += span(self.trend.low, self.trend.high)
+        if np.isnan(self.trend.low):
+            return f"Not answerable: {self.reason}."
         if not self.by_lot:
             return f"No claim of fatigue, an association only, since {self.reason}: {change} with each earlier contact."
-        verdict = "wears the effect down" if self.trend.high < 0 else (
-            "raises the effect" if self.trend.low > 0 else "does not change the effect by what can be shown"
-        )  # fmt: skip
+        verdict = {
+            -1: "wears the effect down",
+            0: "does not change the effect by what can be shown",
+            1: "raises the effect",
+        }[direction(self.trend.low, self.trend.high)]
         return f"Each earlier contact {verdict}: {change} on {self.outcome} per member."
 
     def summary(self) -> pd.DataFrame:
@@ -208,7 +227,7 @@ class Fatigue(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the trend, where chance decided the dose."""
-        if self.by_lot:
+        if self.by_lot and not np.isnan(self.trend.low):
             name = f"fatigue{label(self.campaign, outcome=self.outcome)}"
             yield Quantity(name, self.trend.estimate, self.unit or "1", self.trend.low, self.trend.high)
 
@@ -262,6 +281,11 @@ def contact_fatigue(
         If a column is missing or has gaps, or a dose is below 0.
     CannotAnswer
         If fewer than 50 members have another than the commonest dose.
+
+    Notes
+    -----
+    The trend has no interval, and a dose's effect none, where too few members with another than the commonest dose (of
+    that dose) have another outcome than the commonest.
     """
     treated, y, amount = arms(members, treatment), numbers(members, outcome), numbers(members, dose, role="dose")
     if (amount < 0).any():
@@ -286,8 +310,24 @@ def contact_fatigue(
         p = _dose_p(amount, own, x) if x.shape[1] else 1.0
         reason = "" if p >= ALARM else f"who had been contacted hangs together with what was known before (p = {p:.1g})"
     trend = Interval(estimate, estimate - half, estimate + half)
+    few = _too_few(y, treated, amount)
+    if few:
+        trend, reason = Interval(estimate, np.nan, np.nan), few
     doses = _by_dose(members.assign(**{dose: amount}), outcome, treatment, dose, covariates, level)
     return Fatigue(doses, trend, not reason, reason, outcome, level, unit, campaign)
+
+
+def _too_few(y: np.ndarray, treated: np.ndarray, amount: np.ndarray) -> str:
+    """Why the trend cannot be told: outcomes of members with another than the commonest dose; "" where it can."""
+    values, often = np.unique(amount, return_counts=True)
+    other = amount != values[often.argmax()]
+    measured = Outcome.of(y)
+    events, sizes = counts(measured.events & other, treated), counts(other, treated)
+    if min(sizes) == 0:
+        return "the members of an arm all have the same number of earlier contacts"
+    if measured.enough(events, sizes, FEWEST_EVENTS):
+        return ""
+    return f"of those with another than the commonest number of earlier contacts, {too_few(events, sizes)}"
 
 
 def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -323,6 +363,11 @@ def _by_dose(members, outcome, treatment, dose, covariates, level) -> pd.DataFra
     for value, part in members.groupby(members[dose].clip(upper=top)):
         if len(part) < 100:
             continue
-        found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates, level=level)
-        rows.append((int(value), len(part), found.estimate, found.se, found.low, found.high))
+        try:
+            found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates, level=level)
+        except (CannotAnswer, WorkbenchError):
+            rows.append((int(value), len(part), *[np.nan] * 4))
+            continue
+        ends = (np.nan, np.nan) if found.doubts else (found.low, found.high)
+        rows.append((int(value), len(part), found.estimate, found.se, *ends))
     return pd.DataFrame(rows, columns=["dose", "members", "effect", "se", "low", "high"])

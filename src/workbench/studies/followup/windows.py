@@ -11,9 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.methods.intervals import share_difference
 from workbench.result import Quantity, Result
-from workbench.studies.trials.means import arm_means, mean_errors
-from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
+from workbench.studies.trials.effect import Estimate, estimate_effect
+from workbench.studies.trials.members import arms, numbers
 from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
@@ -47,14 +48,20 @@ class EffectWindows(Result):
     windows : DataFrame
         One row a window: days, effect (from assignment to that day), se, low, high (simultaneous over the windows),
         then the same for the later part of it: after_first, after_first_low, after_first_high (effect since the end
-        of the first window; simultaneous over the parts).
+        of the first window; simultaneous over the parts). Ends are NaN where too few members have an outcome,
+        or nothing happened.
     pulled_forward : bool
         The first window rose and a later part fell, both shown at (1 - level).
     pull_p : float
-        Of the two together (the larger of the two p values); 1 with a single window.
+        Of the two together (the larger of the two p values); 1 where it was not tested.
+    untested : str
+        Why it was not tested whether the effect was brought forward; "" where it was.
     guards : DataFrame
         One row a guard: guard, effect, se, lower, upper (each one-sided at `level`), margin, harm_p (one-sided, Holm
-        over the guards), verdict, cost, cost_low, cost_high (per member, two-sided interval).
+        over the guards), verdict, cost, cost_low, cost_high (per member, two-sided interval). Bounds are NaN, and the
+        verdict "cannot be told", where nobody has the outcome and it is no share.
+    doubts : tuple of str
+        Why the difference of the arms over the longest window is not shown to be an effect; () where it is.
     """
 
     windows: pd.DataFrame
@@ -66,21 +73,24 @@ class EffectWindows(Result):
     n_control: int
     unit: str = ""
     campaign: str = ""
+    untested: str = ""
+    doubts: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Say what lasts, whether it was only brought forward, and what was harmed."""
         first, last = self.windows.iloc[0], self.windows.iloc[-1]
         unit = f" {self.unit}" if self.unit else ""
+        guards = "".join(f" {row.guard}: {row.verdict}." for row in self.guards.itertuples())
+        if self.doubts:
+            return f"Not answerable: {self.doubts[0]}.{guards}"
         text = f"After {int(last['days'])} days the campaign made {_said(last, unit)} per member"
         if len(self.windows) > 1:
             text += f", after {int(first['days'])} days {_said(first, unit)}"
-            text += (
-                "; part of the early effect was only brought forward"
-                if self.pulled_forward
-                else ("; no later fall is shown")
+            fall = (
+                "part of the early effect was only brought forward" if self.pulled_forward else "no later fall is shown"
             )
-            text += f" (p = {self.pull_p:.2g})"
-        return f"{text}.{''.join(f' {row.guard}: {row.verdict}.' for row in self.guards.itertuples())}"
+            text += f"; {self.untested}" if self.untested else f"; {fall} (p = {self.pull_p:.2g})"
+        return f"{text}.{guards}"
 
     def summary(self) -> pd.DataFrame:
         """Tabulate windows and guards, one effect a row."""
@@ -93,13 +103,13 @@ class EffectWindows(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect of each window and of each guard."""
-        for row in self.windows.itertuples():
+        for row in self.windows.dropna(subset=["low", "high"]).itertuples():
             name = f"effect_window{label(self.campaign, days=str(int(row.days)))}"
-            yield Quantity(name, row.effect, self.unit or "1", row.low, row.high)
-        for row in self.guards.itertuples():
-            yield Quantity(
-                f"guard_effect{label(self.campaign, guard=row.guard)}", row.effect, "1", row.lower, row.upper
-            )
+            if not self.doubts:
+                yield Quantity(name, row.effect, self.unit or "1", row.low, row.high)
+        for row in self.guards.dropna(subset=["lower", "upper"]).itertuples():
+            name = f"guard_effect{label(self.campaign, guard=row.guard)}"
+            yield Quantity(name, row.effect, "1", row.lower, row.upper)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect by window, with simultaneous intervals."""
@@ -167,38 +177,35 @@ def effect_windows(
     days, treated = sorted(outcomes), arms(members, treatment)
     if min(treated.sum(), (~treated).sum()) < 2:
         raise CannotAnswer("not answerable: an arm has a single member, so nothing tells how uncertain its mean is.")
-    effect, errors, df = _joint(members, [*(outcomes[d] for d in days), *guards], treated, covariates)
-    covariance, k = errors.T @ errors, len(days)
-    later = np.vstack([np.zeros(k), np.column_stack([-np.ones(k - 1), np.eye(k - 1)])]) if k > 1 else np.zeros((1, 1))
+    how = {"treatment": treatment, "covariates": covariates}
+    table = members[list(dict.fromkeys([treatment, *covariates]))].copy()
+    ends = [numbers(members, outcomes[day]) for day in days]
+    found = [_estimate(table, y, name, how) for y, name in zip(ends, (outcomes[d] for d in days), strict=True)]
+    if found[-1] is None:
+        raise CannotAnswer(f"not answerable: '{outcomes[days[-1]]}' is the same for all {len(members):,} members.")
+    parts = [_estimate(table, y - ends[0], f"after day {days[0]}", how) for y in ends[1:]]
     draws = np.random.default_rng(0)
-    table = pd.DataFrame({"days": days, "effect": effect[:k]})
-    table["se"], table["low"], table["high"] = _together(effect[:k], covariance[:k, :k], df, level, draws)
-    part, spread = later @ effect[:k], later @ covariance[:k, :k] @ later.T
-    table["after_first"] = np.where(np.arange(k) > 0, part, np.nan)
-    table["after_first_low"] = table["after_first_high"] = np.nan
-    p = 1.0
-    if k > 1:
-        _, low, high = _together(part[1:], spread[1:, 1:], df, level, draws)
-        table.loc[1:, "after_first_low"], table.loc[1:, "after_first_high"] = low, high
-        p = max(stats.t.sf(effect[0] / table["se"].iloc[0], df), _lowest_p(part[1:], spread[1:, 1:], df, draws))
-    tests = _guards(guards, effect[k:], np.sqrt(np.diag(covariance)[k:]), df, level)
+    rows = pd.DataFrame({"days": days})
+    rows[["effect", "se", "low", "high"]] = _together(found, level, draws)
+    later = _together(parts, level, draws) if parts else np.empty((0, 4))
+    rows[["after_first", "after_first_low", "after_first_high"]] = np.vstack(
+        [np.full((1, 3), np.nan), later[:, [0, 2, 3]]]
+    )
+    p, untested = _forward(found[0], parts, days[0], draws)
+    tests = _guards(guards, [(numbers(members, name), _estimate(table, numbers(members, name), name, how))
+                             for name in guards], treated, level)  # fmt: skip
     counts = int(treated.sum()), int((~treated).sum())
-    return EffectWindows(table, bool(p < 1 - level), float(p), tests, level, *counts, unit, campaign)
+    shown = not untested and float(f"{p:.2g}") < 1 - level
+    return EffectWindows(rows, shown, p, tests, level, *counts, unit, campaign, untested, found[-1].doubts)
 
 
-def _joint(members: pd.DataFrame, columns: list[str], treated: np.ndarray, covariates: Sequence[str]):
-    """Effects (q,), each member's part of their errors (n, q), and the fewest degrees of freedom."""
-    x = independent(indicator_columns(members, covariates), treated) if covariates else None
-    effects, errors, freedom = [], [], []
-    for column in columns:
-        y = numbers(members, column)
-        if (y == y[0]).all():
-            raise CannotAnswer(f"not answerable: '{column}' is the same for all {len(y):,} members.")
-        means = arm_means(y, treated, x)
-        effects.append(means.treated - means.control)
-        errors.append(np.subtract(*means.parts()))
-        freedom.append(mean_errors(means, treated, None, pooled=False).df)
-    return np.array(effects), np.column_stack(errors), min(freedom)
+def _estimate(table: pd.DataFrame, y: np.ndarray, name: str, how: dict) -> Estimate | None:
+    """Effect on one outcome before a level is chosen; None where it is the same for all."""
+    return None if (y == y[0]).all() else estimate_effect(table.assign(**{name: y}), outcome=name, **how)
+
+
+def _told(found: Estimate | None) -> bool:
+    return found is not None and not found.doubts
 
 
 def t_draws(covariance: np.ndarray, df: float, rng: np.random.Generator) -> np.ndarray:
@@ -209,45 +216,114 @@ def t_draws(covariance: np.ndarray, df: float, rng: np.random.Generator) -> np.n
     return z / np.sqrt(rng.chisquare(df, (_DRAWS, 1)) / df)
 
 
-def _together(effect: np.ndarray, covariance: np.ndarray, df: float, level: float, rng: np.random.Generator):
-    """Standard errors and ends of intervals that hold for all effects at once."""
-    se = np.sqrt(np.diag(covariance))
-    alone = stats.t.isf((1 - level) / 2, df)
-    width = alone if len(se) == 1 else max(alone, np.quantile(np.abs(t_draws(covariance, df, rng)).max(axis=1), level))
-    return se, effect - width * se, effect + width * se
+def _errors(found: list[Estimate]) -> tuple[np.ndarray, float]:
+    """Covariance of several effects on the same members, and the fewest degrees of freedom."""
+    errors = np.column_stack([np.subtract(*estimate.means.parts()) for estimate in found])
+    return errors.T @ errors, min(estimate.errors.df for estimate in found)
 
 
-def _lowest_p(effect: np.ndarray, covariance: np.ndarray, df: float, rng: np.random.Generator) -> float:
-    """One-sided p value of the lowest of several effects, adjusted for having been the lowest."""
-    lowest = (effect / np.sqrt(np.diag(covariance))).min()
-    if len(effect) == 1:
-        return float(stats.t.cdf(lowest, df))
-    below = (t_draws(covariance, df, rng).min(axis=1) <= lowest).sum()
-    return float((below + 1) / (_DRAWS + 1))
+def _together(found: list[Estimate | None], level: float, rng: np.random.Generator) -> np.ndarray:
+    """Effect, standard error and ends of intervals that hold for all effects at once, shape (effects, 4).
+
+    Each interval is that of `average_effect`, at the level at which all hold together (max-t). An outcome that is the
+    same for all has effect 0 and no interval.
+    """
+    rows = np.full((len(found), 4), np.nan)
+    told = [k for k, estimate in enumerate(found) if _told(estimate)]
+    joint = level
+    if len(told) > 1:
+        covariance, df = _errors([found[k] for k in told])
+        if (np.diag(covariance) > 0).all():
+            furthest = np.abs(t_draws(covariance, df, rng)).max(axis=1)
+            joint = max(level, 1 - 2 * float(stats.t.sf(np.quantile(furthest, level), df)))
+    for k, estimate in enumerate(found):
+        rows[k, :2] = (0.0, 0.0) if estimate is None else (
+            estimate.means.treated - estimate.means.control, np.sqrt(estimate.errors.variance[2])
+        )  # fmt: skip
+        if k in told:
+            rows[k, 2:] = estimate.interval(joint)[:2]
+    return rows
 
 
-def _guards(guards: dict[str, Guard], effect: np.ndarray, se: np.ndarray, df: float, level: float) -> pd.DataFrame:
-    names, half, both = list(guards), stats.t.isf(1 - level, df) * se, stats.t.isf((1 - level) / 2, df) * se
+def _one_sided(estimate: Estimate, level: float, sign: int) -> float:
+    """p value that the effect is not on the side of `sign`."""
+    p = estimate.interval(level)[2]
+    rises = sign * (estimate.means.treated - estimate.means.control) > 0
+    return p / 2 if rises else 1 - p / 2
+
+
+def _forward(
+    first: Estimate | None, parts: list[Estimate | None], day: int, rng: np.random.Generator
+) -> tuple[float, str]:
+    """p value that the first window rose and a later part fell, or why it was not tested."""
+    if not parts:
+        return 1.0, "one window alone does not tell what was brought forward"
+    if all(part is None for part in parts):
+        return 1.0, f"nothing happened after day {day}, so no later fall is shown"
+    told = [part for part in parts if _told(part)]
+    if not told or not _told(first):
+        when = f"after day {day}" if _told(first) else f"until day {day}"
+        return 1.0, f"too few members have an outcome {when} to tell whether the effect was brought forward"
+    fell = min(_one_sided(part, 0.95, -1) for part in told)
+    if len(told) > 1:
+        covariance, df = _errors(told)
+        if (np.diag(covariance) > 0).all():
+            below = (t_draws(covariance, df, rng).min(axis=1) <= stats.t.ppf(fell, df)).sum()
+            fell = max(fell, float((below + 1) / (_DRAWS + 1)))
+    return float(max(_one_sided(first, 0.95, 1), fell)), ""
+
+
+def _guards(
+    guards: dict[str, Guard], found: list[tuple[np.ndarray, Estimate | None]], treated: np.ndarray, level: float
+) -> pd.DataFrame:
+    names = list(guards)
     margin = np.array([guards[name].margin for name in names])
     cost = np.array([guards[name].cost for name in names])
-    p = stats.t.sf(effect / se, df)
+    rows = np.array([_bounds(y, estimate, treated, level) for y, estimate in found]).reshape(len(names), 7)
+    effect, se, lower, upper, p, low, high = rows.T
     order = np.argsort(p, kind="stable")
     harm = np.empty(len(p))
     harm[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
-    worse, within = harm < 1 - level, effect + half < margin
+    worse, within = harm < 1 - level, upper < margin
     verdicts = np.select(
-        [worse & within, worse, within],
-        ["worse, but within the margin", "harm", "no worse than the margin"],
+        [np.isnan(upper), worse & within, worse, within],
+        ["cannot be told", "worse, but within the margin", "harm", "no worse than the margin"],
         "not shown",
     )
     return pd.DataFrame(
         {
-            "guard": names, "effect": effect, "se": se, "lower": effect - half, "upper": effect + half,
+            "guard": names, "effect": effect, "se": se, "lower": lower, "upper": upper,
             "margin": margin, "harm_p": harm, "verdict": verdicts,
-            "cost": cost * effect, "cost_low": cost * (effect - both), "cost_high": cost * (effect + both),
+            "cost": cost * effect, "cost_low": cost * low, "cost_high": cost * high,
         }
     )  # fmt: skip
 
 
+def _bounds(y: np.ndarray, found: Estimate | None, treated: np.ndarray, level: float) -> tuple[float, ...]:
+    """Effect, error, one-sided bounds, p value of no harm, and two-sided interval of a guard outcome."""
+    if found is not None:
+        effect, se = found.means.treated - found.means.control, float(np.sqrt(found.errors.variance[2]))
+        rare = found.binary and found.doubts  # a share has bounds at any count, adjusted or not
+        if not rare:
+            return (
+                effect,
+                se,
+                *found.interval(2 * level - 1)[:2],
+                _one_sided(found, level, 1),
+                *found.interval(level)[:2],
+            )
+    elif y[0] not in (0.0, 1.0):
+        return 0.0, 0.0, np.nan, np.nan, 1.0, np.nan, np.nan
+    counts = y[treated].sum(), treated.sum(), y[~treated].sum(), (~treated).sum()
+    effect = counts[0] / counts[1] - counts[2] / counts[3]
+    lower, upper, _ = share_difference(*counts, level=2 * level - 1)
+    low, high, p = share_difference(*counts, level=level)
+    p = p / 2 if effect > 0 else 1 - p / 2
+    return effect, (0.0 if found is None else se), lower, upper, p, low, high
+
+
 def _said(row: pd.Series, unit: str) -> str:
-    return f"{figure(row['effect'], signed=True)}{unit} {span(row['low'], row['high'])}"
+    effect = f"{figure(row['effect'], signed=True)}{unit}"
+    if np.isnan(row["low"]):
+        return f"{effect} (too few outcomes for an interval)"
+    return f"{effect} {span(row['low'], row['high'])}"

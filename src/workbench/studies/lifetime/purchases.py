@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench import columns
+from workbench.errors import CannotAnswer, WorkbenchError
 
 Unit = Literal["day", "week", "month"]
 DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
 
 FEWEST_UNITS = 4
 FEWEST_REPEATERS = 10
+MOST_ASIDE = 0.05
+"""Share of rows without a real day; with more of them nothing is answered."""
+REFUNDS = "refund days, taken off earlier purchases"
 
 
 @dataclass(frozen=True)
@@ -30,34 +33,43 @@ class Histories:
     set_aside: dict[str, int]
 
 
-def day_of(value: str | date | pd.Timestamp, name: str) -> pd.Timestamp:
+def day_of(value: object, name: str) -> pd.Timestamp:
     """Read a day, or refuse it by name."""
-    try:
-        day = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        day = pd.NaT
-    if day is pd.NaT or isinstance(value, (int, float)) or day.tz is not None or day != day.normalize():
+    found = columns.day(value, name)
+    if found != found.normalize():
         raise WorkbenchError(f"{name} is a day, like '2026-06-30'; not {value!r}.")
-    return day
+    return found
 
 
-def require_dates(table: pd.DataFrame, columns: list[str], name: str) -> None:
-    """Refuse a column that does not hold naive local dates."""
-    for column in columns:
-        if not pd.api.types.is_datetime64_dtype(table[column]):
-            raise WorkbenchError(
-                f"{name} column '{column}' holds {table[column].dtype}; it takes local dates: pandas.to_datetime "
-                "(20260630 as a number: .astype(str) first)."
-            )
+def placeholders_aside(table: pd.DataFrame, column: str, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out rows whose day is a placeholder like 1900-01-01, and count them.
+
+    Raises
+    ------
+    CannotAnswer
+        If they are more than a twentieth of all rows.
+    """
+    placeholder = columns.days(table[column], column)[1]
+    count = int(placeholder.sum())
+    if count > MOST_ASIDE * len(table):
+        raise CannotAnswer(
+            f"'{column}' is a placeholder like 1900-01-01 in {count:,} of {len(table):,} rows of {name}, more than "
+            f"{MOST_ASIDE:.0%}: too many to leave out. Find their days, or drop those rows."
+        )
+    return (table[~placeholder], {f"'{column}' a placeholder, not a day": count}) if count else (table, {})
 
 
-def numbers_of(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
-    """A column of finite numbers, or a refusal with the count of what is none."""
-    if not pd.api.types.is_numeric_dtype(table[column]) or pd.api.types.is_bool_dtype(table[column]):
-        raise WorkbenchError(f"{name} column '{column}' holds {table[column].dtype}; it takes numbers.")
-    values = table[column].to_numpy(dtype=float, na_value=np.nan)
-    refuse(int((~np.isfinite(values)).sum()), len(table), f"missing or infinite values in '{column}'", name)
-    return values
+def left_out(aside: dict[str, int]) -> str:
+    """Say how many rows had no day and how many refunds were taken off, with a space before it; "" if none.
+
+    >>> left_out({REFUNDS: 2})
+    ' Refunds of 2 customer-days are taken off the purchases before them.'
+    """
+    unknown = sum(n for what, n in aside.items() if what.endswith("not a day"))
+    text = f" Left out, as their day is a placeholder like 1900-01-01: {unknown:,}." if unknown else ""
+    if refunds := aside.get(REFUNDS, 0):
+        text += f" Refunds of {refunds:,} customer-days are taken off the purchases before them."
+    return text
 
 
 def refuse(count: int, of: int, what: str, name: str) -> None:
@@ -71,36 +83,69 @@ def histories(
 ) -> Histories:
     """Make histories of purchase days up to and including the day `until`.
 
-    Purchases of one day are one. With `amount`, a day counts with its sum, and a day whose sum is not above 0
-    (refunded, free) is no purchase; what was left out is counted in `set_aside`.
+    Purchases of one day are one. With `amount`, a day counts with its sum; what a day is below 0 (paid back) is taken
+    off the customer's purchases before it, the latest first. A day of which nothing is left (free, refunded) is no
+    purchase; what was left out is counted in `set_aside`.
     """
-    require_columns(purchases, [customer, when, *([amount] if amount else [])], "purchases")
-    require_dates(purchases, [when], "purchases")
+    columns.require_table(purchases, [customer, when, *([amount] if amount else [])], "purchases")
     last = day_of(until, "until")
-    refuse(int(purchases[[customer, when]].isna().any(axis=1).sum()), len(purchases), "missing values", "purchases")
-    value = numbers_of(purchases, amount, "purchases") if amount else np.ones(len(purchases))
-    ago = (last - purchases[when].dt.normalize()).dt.days.to_numpy()
+    purchases, aside = placeholders_aside(purchases, when, "purchases")
+    on = columns.days(purchases[when], when, missing="refuse")[0]
+    refuse(int(purchases[customer].isna().sum()), len(purchases), f"missing values in '{customer}'", "purchases")
+    value = columns.number(purchases[amount], amount) if amount else np.ones(len(purchases))
+    ago = (last - on.dt.normalize()).dt.days.to_numpy()
     known = ago >= 0
     if not known.any():
-        first = f"the first is of {purchases[when].min():%Y-%m-%d}" if len(purchases) else "there are none"
-        raise CannotAnswer(f"no purchase lies on or before {last:%Y-%m-%d}: {first}. Choose a later until.")
+        raise CannotAnswer(
+            f"no purchase lies on or before {last:%Y-%m-%d}: the first is of {on.min():%Y-%m-%d}. Choose a later until."
+        )
     code, ids = pd.factorize(purchases.loc[known, customer], sort=True)
     span = int(ago[known].max()) + 1
     key, row = np.unique(code.astype(np.int64) * span + (span - 1 - ago[known]), return_inverse=True)
-    cents = np.bincount(row, weights=np.rint(value[known] * 1e6)) / 1e6
-    bought = cents > 0
-    who, day = np.divmod(key[bought], span)
+    millionths = np.bincount(row, weights=np.rint(value[known] * 1e6))
+    who, day = np.divmod(key, span)
+    kept, refunds = _refunded(who, millionths)
+    bought = kept > 0
+    aside |= {
+        "purchases after until": int((~known).sum()),
+        "purchases of a day that had one": int(known.sum() - len(key)),
+        "days without a positive amount": int((~bought & (millionths >= 0) & (millionths == kept)).sum()),
+    }
+    who, day, spent_on = who[bought], day[bought], kept[bought] / 1e6
     if not len(who):
         raise CannotAnswer("no day of any customer has an amount above 0: nothing was bought.")
     begins = np.flatnonzero(np.r_[True, np.diff(who) > 0])
     ends = np.r_[begins[1:], len(who)] - 1
     x = ends - begins
-    spent = np.add.reduceat(cents[bought], begins) - cents[bought][begins]
+    spent = np.add.reduceat(spent_on, begins) - spent_on[begins]
     mean = np.divide(spent, x, out=np.full(len(x), np.nan), where=x > 0) if amount else np.full(len(x), np.nan)
-    aside = {
-        "purchases after until": int((~known).sum()),
-        "purchases of a day that had one": int(known.sum() - len(key)),
-        "days without a positive amount": int((~bought).sum()),
-        "customers without a purchase": len(ids) - len(begins),
-    }
+    aside |= {"customers without a purchase": len(ids) - len(begins)} | refunds
     return Histories(np.asarray(ids)[who[begins]], x, day[ends] - day[begins], span - 1 - day[begins], mean, aside)
+
+
+def _refunded(who: np.ndarray, amount: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """Take what a day (sorted by customer, day) is below 0 off the purchases before it, the latest first.
+
+    >>> _refunded(np.array([1, 1, 1, 2]), np.array([10.0, 4, -6, -5]))[0].tolist()
+    [8.0, 0.0, 0.0, 0.0]
+    """
+    back = np.flatnonzero(amount < 0)
+    kept = amount.copy()
+    beyond = 0
+    for at in back:
+        owed, before = -amount[at], at - 1
+        kept[at] = 0
+        while owed > 0 and before >= 0 and who[before] == who[at]:
+            taken = min(owed, kept[before])
+            kept[before] -= taken
+            owed -= taken
+            before -= 1
+        beyond += owed > 0
+    if not len(back):
+        return kept, {}
+    found = {
+        REFUNDS: len(back),
+        "purchase days refunded whole": int(((amount > 0) & (kept == 0)).sum()),
+        "refund days of more than was bought before": int(beyond),
+    }
+    return kept, found

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.lifetime.maximum import Maximum, maximise
-from workbench.studies.lifetime.purchases import numbers_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,8 +113,8 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
     [0.704, 1.182]
     """
     require_columns(periods, [period, at_risk, left], "periods")
-    t, n, d = np.array([numbers_of(periods, c, "periods") for c in (period, at_risk, left)])[
-        :, np.argsort(periods[period])
+    t, n, d = np.array([number(periods[c], c) for c in (period, at_risk, left)])[
+        :, np.argsort(number(periods[period], period))
     ]
     if (t < 1).any() or (t % 1 != 0).any() or (np.diff(t) == 0).any() or (d < 0).any() or (d > n).any():
         raise WorkbenchError(

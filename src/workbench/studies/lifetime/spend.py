@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from workbench.errors import CannotAnswer
 from workbench.result import Quantity, Result
 from workbench.studies.lifetime.maximum import Maximum, maximise
-from workbench.studies.lifetime.purchases import FEWEST_REPEATERS, histories
+from workbench.studies.lifetime.purchases import FEWEST_REPEATERS, histories, left_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,10 +54,12 @@ class GammaGamma(Result):
     def headline(self) -> str:
         """Say what a purchase brings, and whether amount and frequency are as independent as the model has them."""
         mean, low, high = self.mean
+        related = f"rank correlation of amount and frequency {self.correlation:.2f}, taken as none"
+        if not np.isfinite(self.correlation):
+            related = "all came equally often, so nothing tells whether amount and frequency are related"
         return (
             f"A purchase brings {mean:.2f} {self.currency} ({low:.2f} to {high:.2f}) on average over customers, from "
-            f"{(self.customers['repeats'] > 0).sum():,} who bought again; rank correlation of amount and frequency "
-            f"{self.correlation:.2f}, taken as none."
+            f"{(self.customers['repeats'] > 0).sum():,} who bought again; {related}." + left_out(self.set_aside)
         )
 
     def summary(self) -> pd.DataFrame:
@@ -76,8 +78,8 @@ class GammaGamma(Result):
         rows = self.customers[self.customers["repeats"] > 0]
         ax.scatter(rows["mean_amount"], rows["expected"], s=4 + 2 * np.minimum(rows["repeats"], 20), alpha=0.4)
         ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
-        ax.set_xlabel("mean amount a repeat purchase so far ({self.currency})")
-        ax.set_ylabel("expected amount a purchase ({self.currency})")
+        ax.set_xlabel(f"mean amount a repeat purchase so far ({self.currency})")
+        ax.set_ylabel(f"expected amount a purchase ({self.currency})")
         return ax
 
 
@@ -96,9 +98,10 @@ def fit_gamma_gamma(
     Parameters
     ----------
     purchases, customer, when, until
-        As in `fit_btyd`; amounts of one day are added, a day that does not come to more than 0 is no purchase.
+        As in `fit_btyd`.
     amount : str
-        Column in currency. A customer's first day is not used.
+        Column in currency, refunds below 0: they are taken off the purchases before them. A customer's first day is not
+        used.
     level : float
         Coverage of the intervals, 0-1.
 

@@ -2,6 +2,7 @@
 
 from workbench.studies.plspm.assess import (
     cross_loadings,
+    formative_table,
     fornell_larcker,
     htmt_table,
     reliability_table,
@@ -40,6 +41,7 @@ __all__ = [
     "consistent_pls",
     "cross_loadings",
     "fit_pls",
+    "formative_table",
     "fornell_larcker",
     "htmt_table",
     "measurement_invariance",

@@ -9,22 +9,25 @@ take those of d_j x_k^2 too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
 from workbench.resampling import canonical_order
-from workbench.studies.plspm.model import PathModel
+from workbench.studies.plspm.model import USUAL, PathModel
 
 Missing = Literal["mean", "pairwise", "listwise"]
 Weights = str | Sequence[float] | np.ndarray | pd.Series | None
 CHUNK = 1024
 FLAT = 1e-12
 SHORT = 15
+SHORTER = 7
+FEW = 10
 WHOLE_UP_TO = 2**24  # whole numbers that single precision holds
 
 
@@ -42,6 +45,10 @@ class Answers:
     center, scale : arrays, one a column of `x`
     low, high : arrays, shape (items,)
         In units of the questionnaire: answer = center + scale * x.
+    unshown : dict of str to str
+        Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
+    scarce : dict of str to int
+        Items that all but fewer than 10 respondents answered alike, with the number of those.
     weights : array, shape (n,)
         Mean 1.
     cell : int array, shape (n,)
@@ -69,6 +76,8 @@ class Answers:
     dropped: int
     weightless: int
     pairwise: bool
+    unshown: dict[str, str] = field(default_factory=dict)
+    scarce: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def countable(self) -> bool:
@@ -132,6 +141,7 @@ def read_answers(
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
     values = np.column_stack([_numbers(survey[item], model) for item in model.items])
     _refuse_off_scale(values, model.items, low, high)
+    given = values
     turned = np.array([item in c.reversed for c in model.constructs for item in c.items])
     values = np.where(turned, low + high - values, values)
     weight = checked_weights(survey, weights)
@@ -158,7 +168,24 @@ def read_answers(
     absent = np.isnan(values)
     x = np.where(absent, 0.0, (values - center) / scale)
     weight, pairwise = weight / weight.mean(), missing == "pairwise"
-    answers = Answers(x, absent, center, scale, low, high, weight, cell, cells, position, dropped, weightless, pairwise)
+    unshown, scarce = _unshown_scales(model, given[position]), _scarce(values, model.items)
+    answers = Answers(
+        x,
+        absent,
+        center,
+        scale,
+        low,
+        high,
+        weight,
+        cell,
+        cells,
+        position,
+        dropped,
+        weightless,
+        pairwise,
+        unshown,
+        scarce,
+    )
     return _with_products(answers, model) if model.interactions else answers
 
 
@@ -307,11 +334,7 @@ def _filled(features: np.ndarray, x: np.ndarray, absent: np.ndarray) -> np.ndarr
 
 
 def _numbers(column: pd.Series, model: PathModel) -> np.ndarray:
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        given = column.dropna()
-        example = f", for instance {given.iloc[0]!r}" if len(given) else ""
-        raise WorkbenchError(f"item '{column.name}' is not numeric{example}. Turn its answers into numbers first.")
-    values = column.to_numpy(dtype=float, na_value=np.nan)
+    values = columns.number(column, str(column.name), what="item", missing="keep")
     return np.where(np.isin(values, model.missing_codes), np.nan, values) if model.missing_codes else values
 
 
@@ -325,6 +348,39 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
         )
 
 
+def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, str]:
+    """Say which constructs have an end of the scale that is neither given nor shown by the answers.
+
+    An end taken for 1 or 10 is shown if somebody gave it to one of the items whose end is taken so; and the upper one
+    only of items that somebody gave more than 7, where the shorter scales in use have ended.
+    """
+    at = {item: place for place, item in enumerate(model.items)}
+    reach = {"low": np.nanmin(values, axis=0), "high": np.nanmax(values, axis=0)}
+    shown = {
+        end: any(reach[end][at[i]] == usual for c in model.constructs if end in c.assumed for i in c.items)
+        for end, usual in USUAL.items()
+    }
+    said = {}
+    for construct in model.constructs:
+        short = [i for i in construct.items if "high" in construct.assumed and reach["high"][at[i]] <= SHORTER]
+        unknown = [end for end in construct.assumed if not shown[end] or (end == "high" and short)]
+        if unknown:
+            items = [construct.items, short][bool(short) and shown["high"] and shown["low"]]
+            seen = ", ".join(f"{i} {reach['low'][at[i]]:g} to {reach['high'][at[i]]:g}" for i in items)
+            said[construct.name] = (
+                f"{construct.name}: the ends of its scale are not given and the answers do not show the usual 1 to 10 "
+                f"({seen}), so its index is not defined. Give {' and '.join(f'{end}=' for end in unknown)} as printed "
+                "in the questionnaire."
+            )
+    return said
+
+
+def _scarce(values: np.ndarray, items: Sequence[str]) -> dict[str, int]:
+    """Count the answers other than the usual one of items that hardly vary."""
+    others = [int((given != np.median(given)).sum()) for column in values.T for given in [column[~np.isnan(column)]]]
+    return {item: count for item, count in zip(items, others, strict=True) if count < FEW}
+
+
 def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
     """Give one usable weight a respondent, or refuse."""
     if weights is None:
@@ -334,10 +390,11 @@ def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
         where, weights = f"weight column '{weights}'", survey[weights]
     else:
         where = "weights"
-    try:
-        weight = np.asarray(pd.Series(weights).to_numpy(dtype=float, na_value=np.nan))
-    except (TypeError, ValueError):
-        raise WorkbenchError(f"{where} is not numeric. Give numbers, one a respondent.") from None
+    given = pd.Series(weights)
+    if pd.api.types.is_numeric_dtype(given):
+        weight = given.to_numpy(dtype=float, na_value=np.nan)
+    else:
+        weight = columns.number(given, str(given.name or "weights"), what="weight", missing="keep")
     if len(weight) != len(survey):
         raise WorkbenchError(f"{where} has {len(weight)} values for {len(survey)} respondents. Give one each.")
     for problem, bad in (("missing", np.isnan(weight)), ("negative", weight < 0), ("infinite", np.isinf(weight))):

@@ -3,7 +3,9 @@
 References
 ----------
 Fornell & Larcker (1981), JMR 18. Cohen (1988), Statistical Power Analysis (f2). Henseler, Ringle & Sarstedt
-(2015), JAMS 43 (HTMT). Henseler et al. (2014), Organizational Research Methods 17 (SRMR).
+(2015), JAMS 43 (HTMT). Ringle, Sarstedt, Sinkovics & Sinkovics (2023), Data in Brief 48 (HTMT+). Hair, Risher, Sarstedt
+& Ringle (2019), European Business Review 31 (VIF of items). Henseler et al. (2014), Organizational Research Methods 17
+(SRMR).
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from workbench.studies.plspm.batch import SINGULAR, Plan
+from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import PlsBootstrap
 from workbench.studies.plspm.fit import PlsFit
-from workbench.studies.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE
+from workbench.studies.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, inflation, item_inflation
 
 
 def reliability_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:
@@ -28,7 +30,7 @@ def reliability_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        construct, items, alpha, rho_a, rho_c, ave, htmt_highest, htmt_with, verdict.
+        construct, items, alpha, rho_a, rho_c, ave, htmt_highest (HTMT+), htmt_with, verdict.
     """
     fit = fitted if isinstance(fitted, PlsFit) else fitted.fit
     closest = {name: fit.htmt[name].drop(name) for name in fit.model.names}
@@ -46,8 +48,10 @@ def reliability_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:
 
 
 def htmt_table(boot: PlsBootstrap) -> pd.DataFrame:
-    """Tabulate HTMT of every pair of constructs: first, second, htmt, low, high, and whether they are distinct.
+    """Tabulate HTMT+ of every pair of constructs: first, second, htmt, low, high, and whether they are distinct.
 
+    HTMT+ takes absolute correlations, so an item scored the other way round cannot cancel others; where all
+    correlations are positive it is the original HTMT.
     `distinct` is "yes" where the whole interval lies below 0.9, "no" where all of it lies above, else "unsure".
     """
     rows = boot.table[boot.table["quantity"] == "htmt"].dropna(subset=["estimate"])
@@ -56,6 +60,29 @@ def htmt_table(boot: PlsBootstrap) -> pd.DataFrame:
     return pd.DataFrame(
         {"first": pairs[0], "second": pairs[1], "htmt": rows["estimate"], "low": rows["low"], "high": rows["high"]}
     ).assign(distinct=distinct).reset_index(drop=True)  # fmt: skip
+
+
+def formative_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:
+    """Tabulate what forms the constructs of mode B: weights, loadings, and how far items repeat each other.
+
+    Parameters
+    ----------
+    fitted : PlsFit or PlsBootstrap
+        With resamples, the weight has columns weight_low and weight_high too.
+
+    Returns
+    -------
+    DataFrame
+        construct, item, weight, loading, vif: 1 / (1 - R2 of the item on the construct's other items). Below 3 is
+        good, above 5 weights of the block are hard to tell apart (Hair et al. 2019).
+    """
+    fit = fitted if isinstance(fitted, PlsFit) else fitted.fit
+    vif = item_inflation(fit)
+    table = vif.index.to_frame(index=False).assign(weight=fit.weights[vif.index].to_numpy())
+    if isinstance(fitted, PlsBootstrap):
+        ends = fitted.table[fitted.table["quantity"] == "weight"].set_axis(fit.weights.index)
+        table[["weight_low", "weight_high"]] = ends.loc[vif.index, ["low", "high"]].to_numpy()
+    return table.assign(loading=fit.loadings[vif.index].to_numpy(), vif=vif.to_numpy())
 
 
 def fornell_larcker(fit: PlsFit) -> pd.DataFrame:
@@ -88,11 +115,11 @@ def structural_table(fit: PlsFit) -> pd.DataFrame:
     rows = []
     for target, sources in fit.model.paths.items():
         r2 = fit.r2[target]
-        vif = _inflation(fit.correlations.loc[list(sources), list(sources)].to_numpy())
-        for source, inflation in zip(sources, vif, strict=True):
+        vif = inflation(fit.correlations.loc[list(sources), list(sources)].to_numpy())
+        for source, inflated in zip(sources, vif, strict=True):
             path = fit.paths[source, target]
-            f2 = path**2 / inflation / (1 - r2) if r2 < 1 else np.inf
-            rows.append((source, target, path, inflation, f2, r2, fit.r2_adjusted[target]))
+            f2 = path**2 / inflated / (1 - r2) if r2 < 1 else np.inf
+            rows.append((source, target, path, inflated, f2, r2, fit.r2_adjusted[target]))
     return pd.DataFrame(rows, columns=["source", "target", "path", "vif", "f2", "r2", "r2_adjusted"])
 
 
@@ -114,13 +141,6 @@ def srmr(fit: PlsFit) -> pd.Series:
         residual = np.where(as_observed, 0.0, observed - implied)[pairs]
         found[name] = float(np.sqrt((residual**2).mean()))
     return pd.Series(found, name="srmr")
-
-
-def _inflation(correlation: np.ndarray) -> np.ndarray:
-    """VIF of each variable; infinite where one is a combination of others."""
-    if np.linalg.eigvalsh(correlation)[0] < SINGULAR:
-        return np.full(len(correlation), np.inf)
-    return np.diag(np.linalg.inv(correlation))
 
 
 def _implied(fit: PlsFit, plan: Plan) -> np.ndarray:

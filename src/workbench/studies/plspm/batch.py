@@ -155,14 +155,20 @@ def solve(
     scheme: Scheme = "path",
     tolerance: float = 1e-7,
     start: np.ndarray | None = None,
+    along: np.ndarray | None = None,
 ) -> Solution:
     """Iterate outer and inner estimation until no outer weight moves by `tolerance`.
+
+    The sign of a construct is a convention. Alone, a fit takes the sign that most loadings have; a fit that repeats
+    another (a resample, a group, a fold) must take the sign of that one, or a tie of loadings deals it at random.
 
     Parameters
     ----------
     correlation : array, shape (B, p, p)
     start : array, shape (p,), optional
         First outer weights; ones if not given.
+    along : array, shape (p,), optional
+        Outer weights whose scores of the same answers each construct must not run against; `start` if not given.
     """
     b, p = correlation.shape[:2]
     k = len(plan.size)
@@ -189,7 +195,7 @@ def solve(
                 out.iterations[gone], out.converged[gone] = iteration, moved[leaving] < tolerance
                 stay = ~leaving
                 live, r, weight, crossed = live[stay], r[stay], weight[stay], crossed[stay]
-    return _oriented(plan, out)
+    return _oriented(plan, out, start if along is None else along)
 
 
 def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution) -> np.ndarray:
@@ -318,12 +324,15 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     return y
 
 
-def _oriented(plan: Plan, solution: Solution) -> Solution:
-    """Give each construct the sign that most of its items share."""
+def _oriented(plan: Plan, solution: Solution, along: np.ndarray | None) -> Solution:
+    """Give each construct the sign of its covariance with the scores of `along`, or the sign that most items share."""
     with np.errstate(invalid="ignore"):
         loading = solution.crossed[:, np.arange(len(plan.owner)), plan.owner]
-        turn = np.sign(np.add.reduceat(np.sign(loading), plan.start, axis=1))
-        turn = np.where(turn == 0, np.sign(np.add.reduceat(loading, plan.start, axis=1)), turn)
+        if along is None:
+            turn = np.sign(np.add.reduceat(np.sign(loading), plan.start, axis=1))
+            turn = np.where(turn == 0, np.sign(np.add.reduceat(loading, plan.start, axis=1)), turn)
+        else:
+            turn = np.sign(np.add.reduceat(along * loading, plan.start, axis=1))
         turn = np.where(turn == 0, 1.0, turn)
     return Solution(
         solution.weight * turn[:, plan.owner],
@@ -345,6 +354,16 @@ def _total_effects(plan: Plan, path: dict) -> dict:
     return total
 
 
+def rho_a(plan: Plan, weight: np.ndarray) -> np.ndarray:
+    """rho_A, shape (B, k), from outer weights of scores of variance 1: w'Sw = 1, so it takes no correlation."""
+    square, fourth = (np.add.reduceat(weight**power, plan.start, axis=1) for power in (2, 4))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = square**2 * (1 - square) / (square**2 - fourth)
+    found[:, plan.size == 1] = 1.0
+    found[:, plan.formative] = np.nan
+    return found
+
+
 def _reliability(plan: Plan, r: np.ndarray, weight: np.ndarray, loading: np.ndarray) -> list[np.ndarray]:
     """rho_A, rho_C, alpha (of standardised items) and AVE; 1 for single items, NaN for mode B."""
 
@@ -352,11 +371,11 @@ def _reliability(plan: Plan, r: np.ndarray, weight: np.ndarray, loading: np.ndar
         return np.add.reduceat(values, plan.start, axis=1)
 
     size = plan.size
-    square, fourth, explained = summed(weight**2), summed(weight**4), summed(loading**2)
+    explained = summed(loading**2)
     whole = summed(loading) ** 2
     block = np.stack([r[:, s : s + m, s : s + m].sum(axis=(1, 2)) for s, m in zip(plan.start, size, strict=True)], 1)
     measures = [
-        square**2 * (1 - square) / (square**2 - fourth),
+        rho_a(plan, weight),
         whole / (whole + size - explained),
         size / np.maximum(size - 1, 1) * (1 - size / block),
         explained / size,
@@ -368,7 +387,7 @@ def _reliability(plan: Plan, r: np.ndarray, weight: np.ndarray, loading: np.ndar
 
 
 def _htmt(plan: Plan, r: np.ndarray) -> np.ndarray:
-    """Heterotrait-monotrait ratio of the absolute correlations, shape (B, pairs)."""
+    """Heterotrait-monotrait ratio of the absolute correlations (HTMT+), shape (B, pairs)."""
     within = np.add.reduceat(np.add.reduceat(np.abs(r), plan.start, axis=1), plan.start, axis=2)
     size = plan.size
     own = (np.einsum("bkk->bk", within) - size) / np.maximum(size * (size - 1), 1)

@@ -48,12 +48,18 @@ class Replicates:
         Means of the answers that were given, in units of the questionnaire.
     failed : int
         Rows without convergence.
+    flat : dict of str to int
+        Items that do not vary in some of those rows, and in how many.
+    freed : array, shape (B, pairs of second-stage items), or None
+        Their correlations without the dimensions' error (pairs as `numpy.triu_indices`), if there are dimensions.
     """
 
     values: np.ndarray
     weights: np.ndarray
     cell_mean: np.ndarray
     failed: int
+    flat: dict[str, int]
+    freed: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,9 @@ class PlsBootstrap(Result):
         What each squared difference from the estimate adds to the variance; only for replicate weights.
     df : float
         Degrees of freedom of the t intervals from replicate weights.
+    freed, freed_left_out : array or None
+        Correlations of the second stage's items without the dimensions' error, as `Replicates.freed`, in the resamples
+        and with a respondent or group left out.
     """
 
     fit: PlsFit
@@ -92,6 +101,8 @@ class PlsBootstrap(Result):
     left_out: np.ndarray | None = None
     scale: np.ndarray | None = None
     df: float = np.inf
+    freed: np.ndarray | None = None
+    freed_left_out: np.ndarray | None = None
 
     def headline(self) -> str:
         """Say which path is strongest, with its interval, and how many resamples failed."""
@@ -134,8 +145,11 @@ class PlsBootstrap(Result):
             From rows of quantities, shape (B, quantities) as `labels`, to what is asked, shape (B, m).
         """
         estimate = function(self.fit.estimates.to_numpy()[None])[0]
-        drawn = function(self.replicates)
         left_out = None if self.left_out is None else function(self.left_out)
+        return self.tabulated(estimate, function(self.replicates), left_out)
+
+    def tabulated(self, estimate: np.ndarray, drawn: np.ndarray, left_out: np.ndarray | None) -> pd.DataFrame:
+        """Tabulate estimate, se, low, high of m quantities from the survey, its resamples and those left out."""
         return _intervals(estimate, drawn, self.interval, self.level, left_out, self.scale, self.df)
 
     @property
@@ -200,7 +214,8 @@ def bootstrap_pls(
     WorkbenchError
         If an argument or the survey cannot be used.
     CannotAnswer
-        If PLS does not converge on the survey, or in fewer than half of the resamples.
+        If PLS does not converge on the survey, or fails in more than 1 - level of the resamples (in half of the
+        replicate weights): an interval may not leave out more than it is allowed to miss.
     """
     if interval not in get_args(IntervalMethod):
         raise WorkbenchError(f"interval={interval!r} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.")
@@ -236,12 +251,19 @@ def bootstrap_pls(
         rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
         if interval == "bca":
             apart = _leave_out(n, stratum, cluster, np.random.default_rng(groups))
-            left_out = resample(answers, fit, adjusted(apart), tolerance).values
+            left_out = resample(answers, fit, adjusted(apart), tolerance)
     found = resample(answers, fit, adjusted(rows), tolerance)
+    if shipped is None and found.failed > max((1 - level) * len(found.values), 1):
+        raise _no_intervals(found)
     table = pd.DataFrame(labels, columns=["quantity", "name"])
-    estimate = fit.estimates.to_numpy()
-    table = table.join(_intervals(estimate, found.values, interval, level, left_out, scale, df))
-    return PlsBootstrap(fit, found.values, labels, table, interval, level, found.failed, left_out, scale, df)
+    apart, freed_apart = (None, None) if left_out is None else (left_out.values, left_out.freed)
+    table = table.join(_intervals(fit.estimates.to_numpy(), found.values, interval, level, apart, scale, df))
+    for quantity in ("index", "importance"):
+        undefined = getattr(fit, quantity).isna().to_numpy()
+        table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
+    return PlsBootstrap(
+        fit, found.values, labels, table, interval, level, found.failed, apart, scale, df, found.freed, freed_apart
+    )
 
 
 def _calibrated(calibrate: Calibrate, rows: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -298,12 +320,18 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     if fit.first:
         stages = Stages(fit.first.model, fit.model)
         ends, below = stages.answers(answers), fit.first.weights.to_numpy()
-    values, weights, cell_means, failed = [], [], [], 0
+        upper = np.triu_indices(len(start), 1)
+    values, weights, cell_means, freed, failed = [], [], [], [], 0
+    items = (fit.first or fit).model.items
+    constant = np.zeros(len(items), int)
     with one_thread():
         blocks = (moments(answers, block) for block in _gathered(rows, np.concatenate, _enough_rows))
         for moment in _gathered(blocks, _joined, lambda parts: sum(len(m.mean) for m in parts) >= BATCH):
+            constant += np.isnan(moment.sd[:, : len(items)]).sum(axis=0)
             if fit.first:
-                moment = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
+                moment, first = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
+                if any(name in fit.model.items for name in fit.first.model.names):
+                    freed.append(stages.freed(moment.correlation, first)[:, *upper])
             solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
             value = estimates(plan, ends, moment, solution)
             with np.errstate(all="ignore"):
@@ -315,13 +343,25 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
             values.append(value)
             weights.append(raw)
             cell_means.append(moment.cell_mean)
-    found = Replicates(*map(np.concatenate, (values, weights, cell_means)), failed)
+    found = Replicates(
+        *map(np.concatenate, (values, weights, cell_means)),
+        failed,
+        {item: int(count) for item, count in zip(items, constant, strict=True) if count},
+        np.concatenate(freed) if freed else None,
+    )
     if failed > len(found.values) / 2:
-        raise CannotAnswer(
-            f"PLS did not converge in {failed:,} of {len(found.values):,} resamples, so there are no intervals. "
-            "The survey is too small for this model: fewer constructs, or more respondents."
-        )
+        raise _no_intervals(found)
     return found
+
+
+def _no_intervals(found: Replicates) -> CannotAnswer:
+    """Say that too many resamples failed, and by which items."""
+    flat = [f"'{item}' in {count:,}" for item, count in found.flat.items()]
+    small = "The survey is too small for this model: fewer constructs, or more respondents."
+    why = f"Items did not vary in some of them ({', '.join(flat)}): leave them out." if flat else small
+    return CannotAnswer(
+        f"PLS did not converge in {found.failed:,} of {len(found.values):,} resamples, so there are no intervals. {why}"
+    )
 
 
 def _gathered(parts: Iterable, join: Callable, whole: Callable[[list], bool]) -> Iterator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -39,15 +39,17 @@ class PlsFit(Result):
     paths : Series by (source, target)
         Standardised path coefficients.
     total_effects, importance : Series by (source, target)
-        Over all chains of paths: standardised; in points of the target's index per point of the source's.
+        Over all chains of paths: standardised; in points of the target's index per point of the source's (NaN where
+        one of the two is not defined).
     r2 : Series by construct
         Share of variance explained, of constructs that paths lead to.
     index : Series by construct
-        0-100; NaN where an outer weight is negative (see `verdicts`).
+        0-100; NaN where an outer weight is negative, or the ends of the scale are neither given nor shown by the
+        answers (see `verdicts`).
     rho_a, rho_c, alpha, ave : Series by construct
         Reliability and average variance extracted; 1 for single items, NaN for mode B.
     htmt, correlations : DataFrame, construct by construct
-        Heterotrait-monotrait ratio; correlations of the scores.
+        Heterotrait-monotrait ratio of absolute correlations (HTMT+); correlations of the scores.
     item_correlations : DataFrame, item by item
         As the fit saw them: weighted, gaps treated as `missing` says.
     iterations : int
@@ -65,6 +67,10 @@ class PlsFit(Result):
     first : PlsFit or None
         The first stage, where the model has higher-order constructs or interactions; `model` and all else are then
         of the second, in which dimensions (0-100) and products of scores are items.
+    unshown : dict of str to str
+        Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
+    scarce : dict of str to int
+        Items that all but fewer than 10 respondents answered alike, with the number of those.
     """
 
     model: PathModel
@@ -92,15 +98,17 @@ class PlsFit(Result):
     dropped: int
     estimates: pd.Series
     first: PlsFit | None = None
+    unshown: dict[str, str] = field(default_factory=dict)
+    scarce: dict[str, int] = field(default_factory=dict)
 
     def headline(self) -> str:
         """Say how well the model explains what it is about."""
-        best = self.r2.idxmax()
         state = f"after {self.iterations} iterations" if self.converged else "WITHOUT convergence"
-        return (
-            f"{len(self.model.constructs)} constructs fitted to {self.n:,} respondents {state}; "
-            f"{best} is explained best (R² {self.r2[best]:.2f})."
-        )
+        said = f"{len(self.model.constructs)} constructs fitted to {self.n:,} respondents {state}"
+        if self.r2.isna().all():
+            return f"{said}; no path can be told, as sources copy each other."
+        best = self.r2.idxmax()
+        return f"{said}; {best} is explained best (R² {self.r2[best]:.2f})."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the constructs: index, R2, reliability. (Intervals: `bootstrap_pls`.)"""
@@ -152,7 +160,9 @@ def fit_pls(
     Returns
     -------
     PlsFit
-        With `converged` False where the iteration did not settle.
+        With `converged` False where the iteration did not settle. Where the ends of a construct's scale are not given,
+        they are 1 and 10 only if the answers show it (somebody gave 1, somebody 10, and every item more than 7 once);
+        else its index and importance are NaN, and a verdict says which ends to give.
 
     Raises
     ------
@@ -172,26 +182,42 @@ def check_scheme(scheme: str) -> Scheme:
     return scheme
 
 
-def fit_answers(answers: Answers, model: PathModel, *, scheme: Scheme, tolerance: float) -> PlsFit:
-    """Fit a path model to answers that were checked already."""
+def fit_answers(
+    answers: Answers, model: PathModel, *, scheme: Scheme, tolerance: float, along: np.ndarray | None = None
+) -> PlsFit:
+    """Fit a path model of one or two stages to answers that were checked already.
+
+    Parameters
+    ----------
+    along : array, shape (items,), optional
+        Outer weights of the fit that this one repeats on a part of the survey: they give the signs (one stage only).
+    """
     with one_thread():
         moment = moments(answers, np.ones((1, len(answers.x))))
         if not model.stages:
-            return _fitted(answers, model, moment, scheme, tolerance)
+            return _fitted(answers, model, moment, scheme, tolerance, along=along)
         first = _fitted(answers, model.stages[0], first_moments(model.stages[0], moment), scheme, tolerance)
         refuse_unconverged(first)
         stages = Stages(*model.stages)
-        upper = stages.moments(answers, moment, scheme=scheme, tolerance=tolerance)
+        upper, _ = stages.moments(answers, moment, scheme=scheme, tolerance=tolerance)
         return _fitted(stages.answers(answers), model.stages[1], upper, scheme, tolerance, first)
 
 
 def _fitted(
-    answers: Answers, model: PathModel, moment: Moments, scheme: Scheme, tolerance: float, first: PlsFit | None = None
+    answers: Answers,
+    model: PathModel,
+    moment: Moments,
+    scheme: Scheme,
+    tolerance: float,
+    first: PlsFit | None = None,
+    along: np.ndarray | None = None,
 ) -> PlsFit:
     """Fit a model of one stage to moments of one row."""
     plan = Plan(model)
+    _refuse_too_few(plan, len(answers.x))
+    unshown = _unshown(answers, model)
     _refuse_contradiction(moment.correlation[0])
-    solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance)
+    solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance, along=along)
     values = estimates(plan, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
         raise CannotAnswer(
@@ -210,6 +236,9 @@ def _fitted(
     weight = pd.Series(table["weight"].to_numpy(), index=items)
     index = table["index"].rename_axis("construct").copy()
     index[weight.groupby(level=0, sort=False).min().reindex(index.index) < 0] = np.nan
+    index[index.index.isin(unshown)] = np.nan
+    importance = pd.Series(table["importance"].to_numpy(), index=chains)
+    importance[[np.isnan(index[list(pair)]).any() for pair in chains]] = np.nan
     return PlsFit(
         model=model,
         scheme=scheme,
@@ -218,7 +247,7 @@ def _fitted(
         unstandardised_weights=raw / raw.groupby(level=0).transform("sum"),
         paths=pd.Series(table["path"].to_numpy(), index=edges),
         total_effects=pd.Series(table["total_effect"].to_numpy(), index=chains),
-        importance=pd.Series(table["importance"].to_numpy(), index=chains),
+        importance=importance,
         index=index,
         **{name: table[name].rename_axis("construct") for name in ("r2", "rho_a", "rho_c", "alpha", "ave")},
         htmt=_square(plan, table["htmt"].to_numpy()),
@@ -232,7 +261,28 @@ def _fitted(
         dropped=answers.dropped,
         estimates=table,
         first=first,
+        unshown=unshown,
+        scarce=answers.scarce,
     )
+
+
+def _unshown(answers: Answers, model: PathModel) -> dict[str, str]:
+    """Constructs of a stage whose scale is not known: their own, or that of a dimension."""
+    parts = {c.name: [n for n in answers.unshown if n == c.name or n in c.items] for c in model.constructs}
+    return {name: " ".join(answers.unshown[n] for n in dimensions) for name, dimensions in parts.items() if dimensions}
+
+
+def _refuse_too_few(plan: Plan, n: int) -> None:
+    """Refuse a regression that so few respondents fit without error, whatever they say."""
+    names = plan.model.names
+    tasks = [(len(sources), f"{len(sources)} paths lead to '{names[t]}'") for t, sources in plan.sources.items()]
+    tasks += [(int(plan.size[c]), f"{plan.size[c]} items form '{names[c]}'") for c in plan.formative]
+    needed, task = max(tasks, key=lambda t: t[0])
+    if n < needed + 2:
+        raise CannotAnswer(
+            f"not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {needed + 2} to "
+            "have any error left. Ask for more respondents, or fewer paths."
+        )
 
 
 def _refuse_contradiction(correlation: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Result
 from workbench.studies.plspm.answers import Answers, Missing, Weights, moments, read_answers
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST = 20
+WEAK = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,17 @@ class MeasurementInvariance(Result):
     def headline(self) -> str:
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
+        if broken.empty and too_few_permutations(self.permutations, len(self.table), self.level):
+            return _no_power(self.permutations, len(self.table), self.level)
+        weak = self.table[self.table["c_lowest"] < WEAK]
+        if broken.empty and len(weak):
+            row = weak.loc[weak["c_lowest"].idxmin()]
+            return (
+                f"Not answerable: whether groups mean the same. No difference is significant, but between "
+                f"{row['first']} and {row['second']} chance alone would let the two scores of {row['construct']} "
+                f"correlate as little as {row['c_lowest']:.2f}: the groups are too small, or the construct too "
+                "unreliable, to tell."
+            )
         if broken.empty:
             same = int((self.table["invariance"] == "full").sum())
             return (
@@ -111,6 +123,9 @@ class GroupDifferences(Result):
 
     def headline(self) -> str:
         """Say how many differences chance does not explain, and the largest."""
+        tests = int((self.table["first"] != "all").sum())
+        if too_few_permutations(self.permutations, tests, self.level):
+            return _no_power(self.permutations, tests, self.level)
         pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         clear = pairs[pairs["p_holm"] < 1 - self.level]
         if clear.empty:
@@ -178,7 +193,7 @@ def measurement_invariance(
     frames, failed = [], 0
     for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
         part, code = study.part([a, b])
-        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance)
+        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance, along=study.along)
         found = study.deal(part, code, permutations, seed)
         failed += found.failed
         frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
@@ -239,6 +254,22 @@ def compare_groups(
     return GroupDifferences(table, groups, level, permutations, failed)
 
 
+def too_few_permutations(permutations: int, tests: int, level: float) -> bool:
+    """Whether not even the smallest p that permutations can give is significant after Holm's correction.
+
+    >>> too_few_permutations(199, 9, 0.95), too_few_permutations(199, 10, 0.95)
+    (False, True)
+    """
+    return tests >= (1 - level) * (permutations + 1) * (1 - 1e-12)
+
+
+def _no_power(permutations: int, tests: int, level: float) -> str:
+    return (
+        f"Not answerable with {permutations:,} permutations: after Holm's correction for {tests} tests no p could be "
+        f"below {1 - level:.2g}. Ask for permutations={int(np.ceil(5 * tests / (1 - level)))} or more."
+    )
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Adjust p-values for their number (Holm 1979).
 
@@ -265,13 +296,14 @@ class _Deals:
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What both tests share: checked answers, groups, and how to fit."""
+    """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
 
     plan: Plan
     answers: Answers
     names: list
     scheme: Scheme
     tolerance: float
+    along: np.ndarray
 
     @classmethod
     def of(cls, survey, model, group, weights, scheme, missing, tolerance, permutations, level) -> _Study:
@@ -287,7 +319,9 @@ class _Study:
                 raise WorkbenchError(
                     f"group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join them."
                 )
-        return cls(Plan(model), answers, names, check_scheme(scheme), tolerance)
+        plan, scheme = Plan(model), check_scheme(scheme)
+        whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
+        return cls(plan, answers, names, scheme, tolerance, whole.weights.to_numpy())
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -309,7 +343,9 @@ class _Study:
         with one_thread():
             for rows in _dealt(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
-                solution = solve(self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance)
+                solution = solve(
+                    self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
+                )
                 value = estimates(self.plan, part, moment, solution)
                 settled = solution.converged.reshape(-1, groups).all(axis=1)
                 failed += int((~settled).sum())
@@ -320,9 +356,11 @@ class _Study:
                 covariances.append(moment.correlation * moment.sd[:, :, None] * moment.sd[:, None, :])
         stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
         if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
+            flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
+            which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
             raise CannotAnswer(
-                "PLS does not converge in a group, or in most deals of the labels: a group is too small for this "
-                "model, or an item does not vary in it."
+                "PLS does not converge in a group, or in most permutations of the labels: "
+                + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
             )
         return _Deals(*(s.reshape(-1, groups, *s.shape[1:]) for s in stacked), failed)
 

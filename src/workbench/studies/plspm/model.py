@@ -16,6 +16,7 @@ from workbench.errors import WorkbenchError, named, nearest, unknown
 Mode = Literal["A", "B"]
 CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed")
 HIGHER_ORDER_KEYS = ("name", "dimensions", "mode")
+USUAL = {"low": 1.0, "high": 10.0}
 MODEL_KEYS = ("title", "construct", "higher_order", "paths", "missing_codes")
 
 
@@ -31,7 +32,8 @@ class Construct:
     mode : {"A", "B"}
         "A": items reflect the construct (correlation weights); "B": items form it (regression weights).
     low, high : float, or one for each item
-        Ends of the scale as printed in the questionnaire, not as observed.
+        Ends of the scale as printed in the questionnaire, not as observed. An end that is not given is taken for 1 or
+        10, and `assumed` names it: only answers that show this scale make an index (see `fit_pls`).
     reversed : sequence of str
         Items scored the other way round; they are turned before anything is computed.
 
@@ -50,11 +52,15 @@ class Construct:
     name: str
     items: tuple[str, ...]
     mode: Mode = "A"
-    low: float | tuple[float, ...] = 1.0
-    high: float | tuple[float, ...] = 10.0
+    low: float | tuple[float, ...] | None = None
+    high: float | tuple[float, ...] | None = None
     reversed: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "assumed", tuple(end for end in USUAL if getattr(self, end) is None))
+        for end in self.assumed:
+            object.__setattr__(self, end, USUAL[end])
         if not isinstance(self.name, str) or not self.name:
             raise WorkbenchError(f"a construct needs a name; it has {self.name!r}. Give name= a short text.")
         for key in ("items", "reversed"):

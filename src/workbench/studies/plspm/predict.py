@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.answers import Answers, Missing, Weights, moments, read_answers
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RIVALS = ("model", "linear", "mean")
+SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class PlsPrediction(Result):
         rmse and mae of the model and of `_linear`, in points of the item's scale.
     table : DataFrame
         One row a construct, and "all" (CVPAT): construct, against ("mean", "linear"), loss (mean squared error of
-        the model), loss_rival, difference (loss - loss_rival: negative is better), se, low, high, p (two-sided).
+        the model), loss_rival, difference (loss - loss_rival: negative is better), se, low, high, p (two-sided). The
+        last four are NaN where both predict the same (between two single items both are one regression).
     level : float
     folds, repetitions : int
     """
@@ -60,23 +62,28 @@ class PlsPrediction(Result):
     repetitions: int
 
     @property
+    def _ahead(self) -> pd.Series:
+        """Items whose error is below that of the regression by more than rounding."""
+        return self.items["rmse"] < self.items["rmse_linear"] * (1 - SAME)
+
+    @property
     def power(self) -> str:
         """Predictive power after Shmueli et al.: "high", "medium", "low" or "none"."""
         useful = self.items["q2"] > 0
-        better = self.items["rmse"] < self.items["rmse_linear"]
         if not useful.any():
             return "none"
-        share = better.mean()
+        share = self._ahead.mean()
         return "high" if share == 1 else "medium" if share >= 0.5 else "low" if share > 0 else "none"
 
     def headline(self) -> str:
         """Say whether the model predicts, against what."""
         rows = self.table[self.table["construct"] == "all"].set_index("against")
-        said = {name: _judged(rows.loc[name], 1 - self.level) for name in ("mean", "linear")}
-        better = int((self.items["rmse"] < self.items["rmse_linear"]).sum())
+        rivals = {"mean": "the items' means", "linear": "linear regression"}
+        said = {name: _judged(rows.loc[name], 1 - self.level, rival) for name, rival in rivals.items()}
+        better = int(self._ahead.sum())
         return (
-            f"Predicting respondents held out, the model is {said['mean']} than the items' means and {said['linear']} "
-            f"than linear regression (CVPAT); it beats the regression on {better} of {len(self.items)} items: "
+            f"Predicting respondents held out, the model is {said['mean']} and {said['linear']} "
+            f"(CVPAT); it beats the regression on {better} of {len(self.items)} items: "
             f"{self.power} predictive power."
         )
 
@@ -92,7 +99,7 @@ class PlsPrediction(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the differences in loss."""
-        for row in self.table.to_dict("records"):
+        for row in self.table.dropna(subset=["se"]).to_dict("records"):
             name = f"loss_difference[construct={row['construct']},against={row['against']}]"
             yield Quantity(name, row["difference"], "points²", row["low"], row["high"])
 
@@ -183,7 +190,9 @@ def _trained(answers, plan, fit, folds, repetitions, tolerance, rng) -> Iterator
         start = fit.weights.to_numpy()
         solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
         if not solution.converged.all():
-            raise CannotAnswer("PLS does not converge without one of the folds: take more folds, or a smaller model.")
+            flat = [item for item, gone in zip(plan.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone]
+            why = f"{named(flat)} does not vary there. Leave it out" if flat else "take more folds, or a smaller model"
+            raise CannotAnswer(f"PLS does not converge without one of the folds: {why}.")
         yield inside, moment, solution
 
 
@@ -222,15 +231,21 @@ def _tested(loss: np.ndarray, rival: np.ndarray, weight: np.ndarray, level: floa
     gap = ours - theirs
     difference = float(share @ gap)
     se = float(np.sqrt(n / (n - 1) * (share**2 @ (gap - difference) ** 2)))
+    scale = float(share @ theirs)
+    if np.abs(gap).max() <= SAME * scale:  # the same predictions but for rounding: nothing was compared
+        nothing = dict.fromkeys(["se", "low", "high", "p"], np.nan)
+        return {"loss": float(share @ ours), "loss_rival": scale, "difference": 0.0} | nothing
     half = student.isf((1 - level) / 2, n - 1) * se
-    p = float(2 * student.sf(abs(difference) / se, n - 1)) if se > 0 else 1.0
+    p = float(2 * student.sf(abs(difference) / se, n - 1)) if se > 0 else 0.0
     return {
-        "loss": float(share @ ours), "loss_rival": float(share @ theirs), "difference": difference, "se": se,
+        "loss": float(share @ ours), "loss_rival": scale, "difference": difference, "se": se,
         "low": difference - half, "high": difference + half, "p": p,
     }  # fmt: skip
 
 
-def _judged(row: pd.Series, alpha: float) -> str:
+def _judged(row: pd.Series, alpha: float, rival: str) -> str:
+    if np.isnan(row["p"]):
+        return f"the same as {rival}"
     if row["p"] >= alpha:
-        return "neither better nor worse"
-    return "better" if row["difference"] < 0 else "worse"
+        return f"neither better nor worse than {rival} beyond chance"
+    return f"{'better' if row['difference'] < 0 else 'worse'} than {rival}"

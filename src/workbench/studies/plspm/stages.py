@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 
 from workbench.studies.plspm.answers import Answers, Moments, product_columns
-from workbench.studies.plspm.batch import Plan, Scheme, index_points, solve
+from workbench.studies.plspm.batch import Plan, Scheme, index_points, rho_a, solve
 from workbench.studies.plspm.model import PathModel
 
 
@@ -55,8 +55,8 @@ class Stages:
         scheme: Scheme,
         tolerance: float,
         start: np.ndarray | None = None,
-    ) -> Moments:
-        """Fit the first stage in every row, and give the moments of the second stage's items.
+    ) -> tuple[Moments, np.ndarray]:
+        """Fit the first stage in every row; give the moments of the second stage's items, and the first's weights.
 
         NaN in rows whose first stage does not converge; means of products in cells are NaN.
         """
@@ -80,7 +80,29 @@ class Stages:
         for place, at, is_item in self._single(lower, upper):
             source = (below.mean, below.sd, below.cell_mean) if is_item else dimension
             mean[:, place], sd[:, place], cell_mean[:, :, place] = (part[..., at] for part in source)
-        return Moments(mean, sd, correlation, cell_mean)
+        return Moments(mean, sd, correlation, cell_mean), solution.weight
+
+    def freed(self, correlation: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Correlations of the second stage's items without the error that reflective dimensions' items left in them.
+
+        Parameters
+        ----------
+        correlation : array, shape (B, items, items)
+            Of the second stage's items.
+        weight : array, shape (B, first-stage items)
+            Outer weights of the first stage.
+        """
+        lower, upper = Plan(self.first), Plan(self.second)
+        reliability, root = rho_a(lower, weight), np.ones(correlation.shape[:2])
+        reliability[:, lower.formative] = 1.0
+        with np.errstate(invalid="ignore"):
+            for place, at, is_item in self._single(lower, upper):
+                if not is_item:
+                    root[:, place] = np.sqrt(reliability[:, at])
+            out = correlation / (root[:, :, None] * root[:, None, :])
+        diagonal = np.arange(out.shape[1])
+        out[:, diagonal, diagonal] = correlation[:, diagonal, diagonal]
+        return out
 
     def _single(self, lower: Plan, upper: Plan) -> Iterator[tuple[int, int, bool]]:
         """Place of each second-stage item but products, and the first-stage item (True) or construct that it is."""

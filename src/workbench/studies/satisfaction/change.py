@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,13 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.studies.cells import cell_name, codes_of, distinct, in_time, listed, plain
 from workbench.studies.plspm import PathModel
 from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan, Scheme
+from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import check_resampling, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
@@ -31,6 +32,7 @@ PARTS = ("weights", "answers", "mix")
 THIN = 10
 POWER = 0.8
 STRATUM = "_stratum"
+POINTS = (0.0, 100.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +42,10 @@ class WaveChange(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided,
-        normal), p_holm (over the cells), larger_than_noise, detectable (points: the smallest movement that would
-        have been called larger than noise with a power of 80 %, beside as many others), weights, answers, mix
-        (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
+        One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided, below
+        1 - level if the interval holds no zero), p_holm (over the cells), larger_than_noise, detectable (points: the
+        smallest movement that would have been called larger than noise with a power of 80 %, beside as many others),
+        weights, answers, mix (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
     pooled : DataFrame
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
     left_out : DataFrame
@@ -84,11 +86,13 @@ class WaveChange(Result):
                 f"{self.construct} moved{where} from {top['before']:.1f} in {self.waves[0]} to {top['after']:.1f} in "
             )
             lead += f"{self.waves[1]}, {noise} than noise"
+        interval = f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}"
+        interval = interval if np.isfinite(top["low"]) else "no interval: all of a wave are of one cluster"
         parts = ", ".join(f"{part} {top[part]:+.2f}" for part in PARTS)
         out = f" {len(self.left_out)} cells are too small in a wave to compare." if len(self.left_out) else ""
         failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
         return (
-            f"{lead}, {top['change']:+.2f} points ({self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}), "
+            f"{lead}, {top['change']:+.2f} points ({interval}), "
             f"of which {parts}. The smallest movement this sample would have detected there ({POWER:.0%} power) is "
             f"{top['detectable']:.1f} points.{out}{failed}"
         )
@@ -126,6 +130,7 @@ def wave_change(
     by: Sequence[str] = ("operator", "service"),
     mix: Sequence[str] = ("province",),
     strata: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     wave: str = "wave",
     weight: str | None = "weight",
     construct: str = "Satisfaction",
@@ -151,10 +156,12 @@ def wave_change(
         item means within them. Strata with fewer than 10 respondents in a wave (or none) are pooled in their
         cell, and the smallest others with them until the pool has 10; none for no mix.
     strata : sequence of str
-        Further columns that the sampling design fixed: respondents are drawn within them, so that a mix by them
-        has only the weights' error. If not given, the respondents of a cell are drawn alike.
+        All columns within whose combinations respondents were drawn, those of `by` among them if they were: a mix by
+        them has only the weights' error. If not given, the respondents of a cell are drawn alike.
+    clusters : sequence of str
+        Columns whose combinations were drawn as a whole (within strata).
     wave : str
-        Column of the wave; the first in sorted order is *before*.
+        Column of the wave; the first in time is *before*.
     weight, construct, scheme, resamples, level, minimum, rng
         As for `satisfaction_index`. Resamples are drawn in each wave independently.
 
@@ -169,14 +176,15 @@ def wave_change(
     -------
     Waves are taken as independent samples; the same people asked twice would move less by chance than is said here.
     """
-    by, mix, strata = listed(by), listed(mix), listed(strata)
+    by, mix, strata, clusters = listed(by), listed(mix), listed(strata), listed(clusters)
+    distinct(by, "by=")
     check_resampling(resamples, level)
     low, _ = model.construct(construct).ends()
-    columns = [*dict.fromkeys([*by, *mix, *strata, wave])]
+    columns = [*dict.fromkeys([*by, *mix, *strata, *clusters, wave])]
     require_columns(survey, [*columns, *([weight] if weight else [])], "survey")
-    survey = survey[survey[weight] != 0] if weight else survey
+    survey = plain(survey[survey[weight] != 0] if weight else survey, columns)
     refuse_gaps_in(survey, columns)
-    waves = tuple(sorted(survey[wave].unique()))
+    waves = tuple(in_time(survey[wave].unique(), wave))
     if len(waves) != 2:
         raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
     survey, pooled = _pooled(survey, by, mix, wave)
@@ -188,12 +196,12 @@ def wave_change(
         )
     items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
     sides = [
-        _side(survey[survey[wave] == w], model, by, strata, weight, check_scheme(scheme), resamples, seed)
+        _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, check_scheme(scheme), resamples, seed)
         for w, seed in zip(waves, seeds(rng, 2), strict=True)
     ]
-    for side in sides:
+    for side, _ in sides:
         refuse_undefined(side.fit, [construct])
-    start, parts = _factors(sides, by, count.index[enough], items)
+    start, parts = _factors([side for side, _ in sides], by, count.index[enough], items)
     value = {
         (a, b, c): np.add.reduceat((parts[a][0][:, None] * parts[b][1] * parts[c][2]).sum(axis=2), start, axis=1)
         for a, b, c in product((0, 1), repeat=3)
@@ -205,16 +213,27 @@ def wave_change(
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
     cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())
     kept = cells[enough].reset_index(drop=True)
-    error = standard_error(change[1:])
-    p = 2 * norm.sf(np.abs(change[0]) / error)
-    table = with_ends(kept[by].assign(before=before[0], after=after[0]), level, change=change)
-    table = table.rename(columns={"change_low": "low", "change_high": "high"}).assign(
+    means = [
+        _scores(*side, by, count.index[enough], model.names.index(construct), drawn)
+        for side, drawn in zip(sides, (before, after), strict=True)
+    ]
+    ends = [np.stack(list(mean_intervals(m, level, POINTS)), axis=1) - [[x.estimate] for x in m] for m in means]
+    df = np.array([[m.df for m in side] for side in means]).T
+    low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
+    error, hidden, wider = _errors(means, level, change)
+    table = kept[by].assign(before=before[0], after=after[0], change=change[0], low=low, high=high).assign(
         p=p, p_holm=holm(p), larger_than_noise=holm(p) < 1 - level,
         detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
     )  # fmt: skip
     table.insert(table.columns.get_loc("low"), "se", error)
-    table = with_ends(table, level, **{part: shapley(value, f) for f, part in enumerate(PARTS)})
-    failed = int(np.isnan(change[1:]).all(axis=1).sum())
+    for f, part in enumerate(PARTS):
+        width = {
+            "df": np.maximum(df.min(axis=1), 1),
+            "resampled": wider,
+            "hidden": hidden if part == "answers" else 0.0,
+        }
+        table = with_ends(table, level, **{part: shapley(value, f)}, **width)
+    failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
     return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
 
@@ -260,15 +279,57 @@ def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataF
     return survey.assign(**{STRATUM: code.to_numpy()[number]}), thin
 
 
-def _side(survey, model, by, strata, weight, scheme, resamples, seed) -> Draws:
-    """Fit one wave, and resample it within cells."""
-    answers = read_answers(survey, model, weights=weight, by=[*by, STRATUM])
+def _side(survey, model, by, design, weight, scheme, resamples, seed) -> tuple[Draws, Design]:
+    """Fit one wave, and resample it within its strata (the cells if not given)."""
+    strata, clusters = design
+    within = survey[[*dict.fromkeys([*strata, *clusters])]]
+    answers = read_answers(
+        survey, model, weights=weight, by=[*by, STRATUM], within=within if len(within.columns) else None
+    )
     fit = fit_answers(answers, model, scheme=scheme, tolerance=1e-7)
     refuse_unconverged(fit)
-    within = survey.iloc[answers.position][[*dict.fromkeys([*by, *strata])]]
-    stratum = within.groupby(list(within), observed=True).ngroup().to_numpy() if len(within.columns) else None
+    asked = survey.iloc[answers.position]
+    cluster = codes_of(asked, clusters, "clusters")
+    stratum = codes_of(asked, strata or ([] if clusters else by), "strata")
     stratum = np.zeros(len(answers.x), int) if stratum is None else stratum
-    return draw(answers, fit, resamples=resamples, stratum=stratum, rng=seed)
+    stratum = joined(stratum, cluster) if strata else stratum
+    if cluster is not None:
+        cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+    drawn = draw(answers, fit, resamples=resamples, stratum=stratum, cluster=cluster, rng=seed)
+    return drawn, Design.of(answers.weights, stratum, cluster)
+
+
+def _scores(side: Draws, design: Design, by, shown, construct: int, drawn: np.ndarray) -> list[SurveyMean]:
+    """Mean score of each cell shown, with the error over its resamples."""
+    answers, plan = side.answers, Plan(side.fit.model)
+    strata = answers.cells
+    cell = np.zeros(len(strata), int)
+    if by:
+        cell = pd.MultiIndex.from_frame(shown.to_frame(index=False)).get_indexer(pd.MultiIndex.from_frame(strata[by]))
+    group, value = cell[answers.cell], np.where(answers.missing, np.nan, answers.center + answers.scale * answers.x)
+    error, found = standard_error(drawn[1:]), []
+    for c in range(len(error)):
+        at = np.flatnonzero(group == c)
+        given, w = ~np.isnan(value[at]), answers.weights[at, None]
+        mean = (np.where(given, value[at], 0) * w).sum(axis=0) / np.maximum((given * w).sum(axis=0), 1e-300)
+        points = index_points(
+            plan, answers, side.fit.unstandardised_weights.to_numpy(), np.where(given, value[at], mean)
+        )
+        (score,) = design.means(points[:, [construct]], at)
+        spread = float(error[c]) * score.resampled if score.spread > 0 else 0.0
+        found.append(replace(score, estimate=float(drawn[0, c]), se=spread, widening=1.0))
+    return found
+
+
+def _errors(means, level: float, change: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standard error of each change, what of it the resamples do not show, and what widens the rest."""
+    se = np.array([[m.se for m in side] for side in means])
+    plain_se = se / np.array([[m.resampled for m in side] for side in means])
+    wider = np.hypot(*se) / np.maximum(np.hypot(*plain_se), 1e-300)
+    wider = np.where(np.hypot(*plain_se) > 0, wider, 1.0)
+    reach = np.stack([reaches(side, level, POINTS) for side in means])
+    hidden = np.sqrt(np.maximum(reach**2 - se**2, 0).sum(axis=0))
+    return np.hypot(standard_error(change[1:]) * wider, hidden), hidden, wider
 
 
 def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[np.ndarray, ...]]]:

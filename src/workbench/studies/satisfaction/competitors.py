@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.studies.cells import cell_name, distinct, listed
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import with_ends
@@ -140,14 +140,14 @@ def competitor_map(
     require_columns(cells, [operator], "the cells", hint="Name it in by= of path_effects.")
     part = cells[(cells[list(of)] == pd.Series(dict(of))).all(axis=1)] if of and draws.chosen(of).any() else cells
     rivals = listed(against) if against is not None else sorted(set(part[operator]) - {own})
+    distinct(rivals, "the competitor")
     rivals = [name for name in rivals if name != own]
     if not rivals:
         raise CannotAnswer(f"'{own}' stands alone: no other operator to put on the map.")
     at = [effects.fit.model.names.index(name) for name in drivers]
-    mean = {
-        name: draws.index(draws.level_of(draws.chosen({**(of or {}), operator: name})))[:, at]
-        for name in [own, *rivals]
-    }
+    chosen = {name: draws.chosen({**(of or {}), operator: name}) for name in [own, *rivals]}
+    mean = {name: draws.index(draws.level_of(mask))[:, at] for name, mask in chosen.items()}
+    width = {name: draws.width(mask) | {"hidden": draws.index_reach(mask)[at]} for name, mask in chosen.items()}
     importance = np.column_stack([draws.effect(name, target) for name in drivers])
     rows = {
         "importance": np.tile(importance, len(rivals)),
@@ -156,11 +156,26 @@ def competitor_map(
     }
     rows["gap"] = rows["performance"] - rows["competitor"]
     table = pd.DataFrame({"against": np.repeat(rivals, len(drivers)), "construct": drivers * len(rivals)})
-    error = standard_error(rows["gap"][1:])
-    p = 2 * norm.sf(np.abs(rows["gap"][0]) / error)
+    mine, theirs = ({key: np.hstack([np.broadcast_to(width[name][key], len(drivers)) for name in names])
+                     for key in ("df", "resampled", "hidden")} for names in ([own] * len(rivals), rivals))  # fmt: skip
+    spread = [standard_error(rows[which][1:]) * side["resampled"] for which, side in
+              (("performance", mine), ("competitor", theirs))]  # fmt: skip
+    shown = (
+        standard_error(rows["gap"][1:])
+        * np.hypot(*spread)
+        / np.hypot(spread[0] / mine["resampled"], spread[1] / theirs["resampled"]).clip(min=1e-300)
+    )
+    error = np.sqrt(shown**2 + mine["hidden"] ** 2 + theirs["hidden"] ** 2)
+    df = np.minimum(mine["df"], theirs["df"])
+    p = 2 * student.sf(np.abs(rows["gap"][0]) / error, df)
+    half = student.isf((1 - level) / 2, df) * error
     settled = importance[1:][~np.isnan(importance[1:]).any(axis=1)]
     often = (settled >= settled.mean(axis=1, keepdims=True)).mean(axis=0)
-    table = with_ends(table, level, **rows).assign(se=error, p=p, p_holm=holm(p))
+    table = with_ends(table, level, importance=rows["importance"])
+    table = with_ends(table, level, performance=rows["performance"], **mine)
+    table = with_ends(table, level, competitor=rows["competitor"], **theirs)
+    gap = rows["gap"][0]
+    table = table.assign(gap=gap, gap_low=gap - half, gap_high=gap + half, se=error, p=p, p_holm=holm(p))
     table["probability_important"] = np.tile(often, len(rivals))
     weight = np.where(rows["importance"][0] >= importance[0].mean(), "important", "minor")
     side = np.where(table["p_holm"] >= 1 - level, "level", np.where(table["gap"] < 0, "behind", "ahead"))

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
@@ -18,6 +20,7 @@ from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import resample
 
 MINIMUM = 30
+Width = np.ndarray | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Draws:
         Item means on their scale, 0-100.
     weight : array, shape (1 + resamples, cells, items)
         Sum of the weights of those who answered.
-    resamples, stratum, seed
+    resamples, stratum, cluster, seed
         What gives the same resamples again.
     """
 
@@ -48,6 +51,7 @@ class Draws:
     weight: np.ndarray
     resamples: int
     stratum: np.ndarray
+    cluster: np.ndarray | None
     seed: np.random.SeedSequence
 
     @cached_property
@@ -93,13 +97,29 @@ class Draws:
         weight = self.weight[:, mask]
         return (weight * np.where(weight > 0, self.points[:, mask], 0)).sum(axis=1) / weight.sum(axis=1)
 
+    def width(self, mask: np.ndarray) -> dict[str, float]:
+        """Degrees of freedom of a mean of the chosen cells, and what widens its error over the resamples."""
+        square = self.answers.weights[mask[self.answers.cell]] ** 2
+        cells = int(mask.sum())
+        df = float(square.sum() ** 2 / (square @ square)) * (1 - min(cells / len(square), 0.5))
+        return {"df": max(df, 1.0), "resampled": (len(square) / max(len(square) - cells, len(square) / 2)) ** 0.5}
+
+    def reach(self, mask: np.ndarray) -> np.ndarray:
+        """Standard errors of items that all of the chosen cells answer alike (points), 0 for the others: (items,)."""
+        return item_reach(self.answers, np.where(mask[self.answers.cell], 0, 1))[0]
+
+    def index_reach(self, mask: np.ndarray) -> np.ndarray:
+        """As `reach`, of the indices of constructs all of whose items do not vary: (constructs,)."""
+        return hidden_index(Plan(self.fit.model), self.share[0], self.reach(mask))
+
     def index(self, points: np.ndarray) -> np.ndarray:
         """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
         return np.add.reduceat(self.share * points, Plan(self.fit.model).start, axis=-1)
 
     def total(self, columns: np.ndarray) -> np.ndarray:
         """Sum columns, one row a respondent, over the cells and rows: shape (1 + resamples, cells, columns)."""
-        return _collected(self.answers, columns, _rows(self.answers, self.resamples, self.stratum, self.seed))
+        rows = _rows(self.answers, self.resamples, self.stratum, self.cluster, self.seed)
+        return _collected(self.answers, columns, rows)
 
 
 def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
@@ -109,8 +129,16 @@ def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
         raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(fit.verdicts)}")
 
 
-def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray | None = None, rng: Rng = 0) -> Draws:
-    """Resample respondents within strata (the cells if not given) and keep what decompositions need.
+def draw(
+    answers: Answers,
+    fit: PlsFit,
+    *,
+    resamples: int,
+    stratum: np.ndarray | None = None,
+    cluster: np.ndarray | None = None,
+    rng: Rng = 0,
+) -> Draws:
+    """Resample respondents (or clusters) within strata (the cells if not given) and keep what decompositions need.
 
     Raises
     ------
@@ -118,7 +146,7 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
         If fewer than half of the resamples converge.
     """
     stratum, (seed,) = answers.cell if stratum is None else stratum, seeds(rng, 1)
-    found = resample(answers, fit, _rows(answers, resamples, stratum, seed), 1e-7)
+    found = resample(answers, fit, _rows(answers, resamples, stratum, cluster, seed), 1e-7)
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
     means = np.concatenate([whole, found.cell_mean])
@@ -127,14 +155,14 @@ def draw(answers: Answers, fit: PlsFit, *, resamples: int, stratum: np.ndarray |
     share = np.vstack([fit.unstandardised_weights.to_numpy(), found.weights]) * span
     share /= np.add.reduceat(share, plan.start, axis=1)[:, plan.owner]
     given = ~answers.missing * answers.weights[:, None]
-    weight = _collected(answers, given, _rows(answers, resamples, stratum, seed))
+    weight = _collected(answers, given, _rows(answers, resamples, stratum, cluster, seed))
     values = np.vstack([fit.estimates.to_numpy(), found.values])
     points = 100 * (means - answers.low) / span
-    return Draws(answers, fit, values, share, points, weight, resamples, stratum, seed)
+    return Draws(answers, fit, values, share, points, weight, resamples, stratum, cluster, seed)
 
 
-def _rows(answers: Answers, resamples: int, stratum: np.ndarray, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
-    return bootstrap_weights(len(answers.x), resamples, strata=stratum, rng=seed, dtype=np.float32)
+def _rows(answers: Answers, resamples: int, stratum, cluster, seed: np.random.SeedSequence) -> Iterator[np.ndarray]:
+    return bootstrap_weights(len(answers.x), resamples, strata=stratum, clusters=cluster, rng=seed, dtype=np.float32)
 
 
 def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]) -> np.ndarray:
@@ -146,12 +174,51 @@ def _collected(answers: Answers, columns: np.ndarray, rows: Iterator[np.ndarray]
     return np.concatenate([np.stack(each, axis=1) for each in sums])
 
 
-def with_ends(table: pd.DataFrame, level: float, **rows: np.ndarray) -> pd.DataFrame:
-    """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table)."""
+def with_ends(
+    table: pd.DataFrame,
+    level: float,
+    *,
+    df: Width = np.inf,
+    resampled: Width = 1.0,
+    hidden: Width = 0.0,
+    **rows: np.ndarray,
+) -> pd.DataFrame:
+    """Add columns `name`, `name_low`, `name_high` for rows of shape (1 + resamples, rows of the table).
+
+    Percentiles, widened about the estimate to Student's with `df` degrees of freedom, by `resampled` (what n draws of n
+    leave out), and by a standard error that the resamples do not show (`hidden`); each a number or one a row.
+    """
+    tail = (1 - level) / 2
+    t = student.isf(tail, df)
     for name, values in rows.items():
-        low, high = interval(values[0], values[1:], level=level)
-        table = table.assign(**{name: values[0], f"{name}_low": low, f"{name}_high": high})
+        ends = interval(values[0], values[1:], level=level)
+        low, high = (np.hypot((end - values[0]) * resampled * t / norm.isf(tail), hidden * t) for end in ends)
+        table = table.assign(**{name: values[0], f"{name}_low": values[0] - low, f"{name}_high": values[0] + high})
     return table
+
+
+def item_reach(answers: Answers, group: np.ndarray) -> np.ndarray:
+    """Standard error, in points 0-100, that stands for what is not known of items that all of a group answer alike.
+
+    Shape (groups, items), 0 where answers vary: of n alike up to z² / (n + z²) of others may answer otherwise (Wilson),
+    wherever on the scale.
+    """
+    z, p, groups = norm.isf(0.025), len(answers.low), int(group.max()) + 1
+    value = (answers.center + answers.scale * answers.x)[:, :p]
+    given = ~answers.missing[:, :p]
+    top, bottom = np.full((groups, p), -np.inf), np.full((groups, p), np.inf)
+    np.maximum.at(top, group, np.where(given, value, -np.inf))
+    np.minimum.at(bottom, group, np.where(given, value, np.inf))
+    n = np.stack([np.bincount(group, column, groups) for column in given.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        far = 100 * np.maximum(top - answers.low, answers.high - top) / (answers.high - answers.low)
+    return np.where(top == bottom, far * z / (n + z**2), 0.0)
+
+
+def hidden_index(plan: Plan, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Standard errors of indices (..., constructs) from those of items (..., items) that do not vary."""
+    unvaried = np.minimum.reduceat(reach, plan.start, axis=-1) > 0
+    return np.where(unvaried, np.add.reduceat(share * reach, plan.start, axis=-1), 0.0)
 
 
 def standing(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer
 from workbench.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result
-from workbench.studies.cells import listed, refuse_mixed_waves
+from workbench.studies.cells import listed, plain, refuse_mixed_waves
 from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.studies.plspm.answers import Answers, read_answers
 from workbench.studies.plspm.batch import Scheme
@@ -74,7 +74,7 @@ class PathEffects(Result):
         return table[table["quantity"].isin(["path", "total_effect", "r2"])].reset_index(drop=True)
 
     def reliability(self) -> pd.DataFrame:
-        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT by construct, with a verdict in words."""
+        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
         return reliability_table(self.fit)
 
     @property
@@ -179,6 +179,7 @@ def path_effects(
     interval : {"percentile", "bc", "bca", "normal"}
     """
     by = listed(by)
+    survey = plain(survey, by)
     refuse_mixed_waves(survey, by)
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.resampling import interval
+from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.cells import cell_name
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import MeasurementInvariance, holm
-from workbench.studies.satisfaction.index import SatisfactionIndex
+from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,12 +75,15 @@ class OperatorGaps(Result):
         )
 
     def _said(self, rows: pd.DataFrame) -> str:
-        top = rows.loc[rows["gap"].abs().idxmax()]
+        known = rows.dropna(subset=["low"])
+        known = known if len(known) else rows
+        top = known.loc[known["gap"].abs().idxmax()]
         first, second, gap, low, high = top["operator"], top["against"], top["gap"], top["low"], top["high"]
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
         where = f" in {cell_name(top[self.others])}" if self.others else ""
-        return f"{first} above {second}{where} by {gap:.1f} points ({self.level:.0%} interval {low:.1f} to {high:.1f})"
+        ends = f"{self.level:.0%} interval {low:.1f} to {high:.1f}" if np.isfinite(low) else "no interval"
+        return f"{first} above {second}{where} by {gap:.1f} points ({ends})"
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
@@ -107,7 +109,8 @@ class OperatorGaps(Result):
         for row in self.table[self.table["comparable"]].to_dict("records"):
             cell = "".join(f"{c}={row[c]}," for c in self.others)
             pair = f"operator={row['operator']},against={row['against']},construct={self.construct}"
-            yield Quantity(f"gap[{cell}{pair}]", row["gap"], "points", row["low"], row["high"])
+            if np.isfinite(row["low"]):
+                yield Quantity(f"gap[{cell}{pair}]", row["gap"], "points", row["low"], row["high"])
 
 
 def operator_gaps(
@@ -120,8 +123,10 @@ def operator_gaps(
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
 
-    p is normal with the standard error of the resamples: a share of resamples beyond zero could not fall below
-    2 / (resamples + 1), and no gap would survive the adjustment for many pairs.
+    The interval is made of those of the two indices, with their correlation over the resamples (square-and-add); p is
+    of the same error: a share of resamples beyond zero could not fall below 2 / (resamples + 1), and no gap would
+    survive the adjustment for many pairs. A cell in which (almost) all answer alike takes part with what its interval
+    leaves.
 
     Parameters
     ----------
@@ -144,13 +149,11 @@ def operator_gaps(
         If no service has two operators, or the construct's index is not defined.
     """
     level = index.level if level is None else level
-    construct, estimate, replicates = of_construct(index, construct)
+    construct, *_ = of_construct(index, construct)
     others, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
-    low, high = interval(gap, drawn, level=level)
-    error = standard_error(drawn)
+    gap, error, low, high, p = gaps_between(index, construct, first, second, level)
     table = index.cells.loc[first, others].reset_index(drop=True)
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
@@ -158,9 +161,9 @@ def operator_gaps(
         gap=gap, se=error, low=low, high=high,
     )  # fmt: skip
     comparable = _comparable(table, invariance, construct)
-    p = np.where(comparable, 2 * norm.sf(np.abs(gap) / error), np.nan)
-    adjusted = np.full((2, len(p)), np.nan)
-    adjusted[:, comparable] = holm(p[comparable]), benjamini_hochberg(p[comparable])
+    p = np.where(comparable, p, np.nan)
+    adjusted, told = np.full((2, len(p)), np.nan), ~np.isnan(p)
+    adjusted[:, told] = holm(p[told]), benjamini_hochberg(p[told])
     table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], larger_than_noise=adjusted[0] < 1 - level)
     return OperatorGaps(table.assign(comparable=comparable), construct, level)
 
@@ -176,6 +179,36 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     out = np.empty(len(p))
     out[order] = adjusted
     return out
+
+
+def gaps_between(
+    index: SatisfactionIndex, construct: str, first: np.ndarray, second: np.ndarray, level: float
+) -> tuple[np.ndarray, ...]:
+    """Gap, standard error, low, high and p of pairs of cells (by position), each of shape (pairs,)."""
+    _, estimate, replicates = of_construct(index, construct)
+    means = index.of(construct)
+    ends = np.stack(list(mean_intervals(means, level, POINTS)), axis=1) - estimate[:, None]
+    together = pair_correlation(replicates[:, first], replicates[:, second])
+    gap, df = estimate[first] - estimate[second], np.array([m.df for m in means])
+    low, high, p = gaps_of(gap, ends[first], ends[second], together, np.stack([df[first], df[second]], axis=1), level)
+    hidden = unseen(index, construct, level)
+    error = np.sqrt(standard_error(replicates[:, first] - replicates[:, second]) ** 2 + hidden[first] + hidden[second])
+    return gap, np.where(np.isfinite(error), error, np.nan), low, high, p
+
+
+def pair_correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Correlation of columns over the rows that both have; 0 where one does not vary."""
+    given = ~np.isnan(one) & ~np.isnan(two)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, two = (np.where(given, a - np.where(given, a, 0).sum(axis=0) / given.sum(axis=0), 0) for a in (one, two))
+        found = (one * two).sum(axis=0) / np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def unseen(index: SatisfactionIndex, construct: str, level: float) -> np.ndarray:
+    """Variance that resamples do not show where (almost) all of a cell answer alike, (cells,); infinite if unknown."""
+    means = index.of(construct)
+    return np.maximum(reaches(means, level, POINTS) ** 2 - np.array([m.se for m in means]) ** 2, 0)
 
 
 def of_construct(index: SatisfactionIndex, construct: str | None) -> tuple[str, np.ndarray, np.ndarray]:

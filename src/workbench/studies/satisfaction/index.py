@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.resampling import BLOCK, Rng, bootstrap_weights, interval, one_thread
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
+from workbench.resampling import BLOCK, Rng, bootstrap_weights, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
+from workbench.studies.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
 from workbench.studies.plspm import PathModel, PlsFit
 from workbench.studies.plspm.answers import Answers, moments, read_answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.studies.satisfaction.draws import item_reach
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TOLERANCE = 1e-7
+POINTS = (0.0, 100.0)
+LEFT = "the interval is what scale and number leave"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +41,23 @@ class SatisfactionIndex(Result):
     table : DataFrame
         One row a cell and construct: the columns of `by`, construct, index, se, low, high (points), n
         (respondents), n_effective (n / deff) and deff: the variance over the resamples, over that of n respondents
-        drawn at random and counted alike (the weighted variance of their scores in the cell / n). It holds what
-        weights, raking, missing answers and the estimated yardstick cost. Kish's where the index is not defined.
+        drawn at random and counted alike (the weighted variance of their scores in the cell / (n - 1)). It holds what
+        weights, raking, clusters, missing answers and the estimated yardstick cost. Kish's where the index is not
+        defined. No se where all of a cell answered alike.
     suppressed : DataFrame
         Cells below `minimum` respondents: the columns of `by` and n. They count in the pooled weights only.
     cells : DataFrame
         Columns of `by`, one row a cell, as the second axis of `replicates`.
     estimate : array, shape (cells, constructs)
+    means : list of SurveyMean, one a row of `table`
+        Each index as the mean of its respondents' scores by the pooled weights, with the error over the resamples:
+        what intervals of it and of its gaps need.
     replicates : array, shape (resamples, cells, constructs)
     item_mean : array, shape (cells, items)
         Mean answers, in units of the questionnaire.
     item_means : array, shape (resamples, cells, items)
+    item_reach : array, shape (cells, items)
+        Standard error (points 0-100) that stands for items which all of a cell answer alike; 0 for the others.
     item_weights : array, shape (resamples, items)
         Unstandardised outer weights, as `fit.unstandardised_weights`.
     fit : PlsFit
@@ -64,9 +75,11 @@ class SatisfactionIndex(Result):
     suppressed: pd.DataFrame
     cells: pd.DataFrame
     estimate: np.ndarray
+    means: list[SurveyMean]
     replicates: np.ndarray
     item_mean: np.ndarray
     item_means: np.ndarray
+    item_reach: np.ndarray
     item_weights: np.ndarray
     fit: PlsFit
     construct: str
@@ -80,6 +93,10 @@ class SatisfactionIndex(Result):
         """Columns that make the cells."""
         return tuple(self.cells.columns)
 
+    def of(self, construct: str) -> list[SurveyMean]:
+        """Give the means of a construct, one a cell."""
+        return self.means[self.fit.model.names.index(construct) :: self.estimate.shape[1]]
+
     def headline(self) -> str:
         """Say where the index is highest and lowest, and what is not shown."""
         rows = self._shown()
@@ -91,12 +108,13 @@ class SatisfactionIndex(Result):
             hidden = f" Not shown, with fewer than {self.minimum} respondents: {names}."
         why = "did not converge, or could not meet the margins" if self.raking else "did not converge"
         failed = f" {self.failed:,} resamples {why}." if self.failed else ""
+        hidden = self._alike() + hidden
         if len(rows) == 1:
-            return f"The {self.construct} index is {self._said(rows.iloc[0])}.{hidden}{failed}"
+            return f"The {self.construct} index is {said(rows.iloc[0], 'index')}.{hidden}{failed}"
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
         return (
-            f"The {self.construct} index runs from {self._said(bottom)} for {cell_name(bottom[list(self.by)])} "
-            f"to {self._said(top)} for {cell_name(top[list(self.by)])} "
+            f"The {self.construct} index runs from {said(bottom, 'index')} for {cell_name(bottom[list(self.by)])} "
+            f"to {said(top, 'index')} for {cell_name(top[list(self.by)])} "
             f"({self.level:.0%} intervals).{hidden}{failed}"
         )
 
@@ -118,16 +136,24 @@ class SatisfactionIndex(Result):
         """Name every index shown."""
         for row in self.table.dropna(subset=["index"]).to_dict("records"):
             cell = "".join(f"{column}={row[column]}," for column in self.by)
-            yield Quantity(
-                f"index[{cell}construct={row['construct']}]", row["index"], "points", row["low"], row["high"]
-            )
+            ends = (row["low"], row["high"]) if np.isfinite(row["low"]) else (None, None)
+            yield Quantity(f"index[{cell}construct={row['construct']}]", row["index"], "points", *ends)
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
 
-    @staticmethod
-    def _said(row: pd.Series) -> str:
-        return f"{row['index']:.1f} ({row['low']:.1f} to {row['high']:.1f})"
+    def _alike(self) -> str:
+        """Say in which cells too few differ from the others to know the spread, or all come from one cluster."""
+        means, text = self.of(self.construct), ""
+        for which, reason in (
+            ([m.few and m.df > 0 for m in means], f"(almost) all answered alike: {LEFT}"),
+            ([m.df == 0 for m in means], "all are of one cluster: there is no interval"),
+        ):
+            if any(which):
+                cells = [cell_name(row) for row in self.cells[which].itertuples(index=False)]
+                shown = "; ".join(cells[:5]) + (f" and {len(cells) - 5} more" if len(cells) > 5 else "")
+                text += f" In {shown or 'the survey'}, {reason}."
+        return text
 
 
 def satisfaction_index(
@@ -136,6 +162,8 @@ def satisfaction_index(
     *,
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
+    strata: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
     scheme: Scheme = "path",
     resamples: int = 1000,
@@ -148,7 +176,9 @@ def satisfaction_index(
     """Compute the index 0-100 of every construct in every cell, with its uncertainty.
 
     The outer weights come from one fit to all respondents, so that cells differ by their answers and not by
-    the yardstick. Respondents are resampled within cells, and the weights are fitted again each time.
+    the yardstick. Respondents (or whole clusters) are resampled within strata, and the weights are fitted again each
+    time. The interval has the error over the resamples, corrected for the size of the cell, and the skewness and the
+    degrees of freedom of the cell's scores.
 
     Parameters
     ----------
@@ -159,11 +189,16 @@ def satisfaction_index(
         Columns whose combinations are the cells; none for one index of the whole survey.
     weight : str or None
         Column of the survey weight.
+    strata : sequence of str
+        All columns within whose combinations respondents were drawn, those of `by` among them if they were. If not
+        given, the cells are taken as the strata (with clusters: one stratum). Strata of one unit are put together.
+    clusters : sequence of str
+        Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
     construct : str
         The one to put into words and picture.
     resamples : int
     level : float
-        Coverage of the percentile intervals, 0-1.
+        Coverage of the intervals, 0-1.
     minimum : int
         Cells with fewer respondents are not shown, but named.
     margins, cap : optional
@@ -192,9 +227,10 @@ def satisfaction_index(
     check_resampling(resamples, level)
     if minimum < 1:
         raise WorkbenchError(f"minimum={minimum}: an index needs respondents. Give 1 or more.")
-    by = listed(by)
+    by, strata, clusters = listed(by), listed(strata), listed(clusters)
+    survey = plain(survey, [*by, *strata, *clusters])
     refuse_mixed_waves(survey, by)
-    panel = Panel.of(survey, model, weight, by, margins, cap)
+    panel = Panel.of(survey, model, weight, by, margins, cap, strata, clusters)
     answers = panel.counted
     fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=TOLERANCE)
     refuse_unconverged(fit)
@@ -209,21 +245,27 @@ def satisfaction_index(
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
     plan = Plan(model)
     estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
-    simple = _simple_variance(plan, answers, fit, whole, estimate)[shown]
+    means, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
     estimate[:, fit.index.isna()] = np.nan
     found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
-    means = found.cell_mean if shown.all() else found.cell_mean[:, shown]
-    drawn = cell_points(plan, answers, found.weights, means)
+    spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
+    spread -= whole[shown]
+    spread *= np.array([of_cell[0].resampled for of_cell in means])[shown, None]
+    spread += whole[shown]
+    drawn = cell_points(plan, answers, found.weights, spread)
+    means = _with_errors([m for at in np.flatnonzero(shown) for m in means[at]], estimate[shown], drawn)
     cells = answers.cells.assign(n=size)
-    table = _index_table(cells[shown], model.names, estimate[shown], drawn, level)
+    table = _index_table(cells[shown], model.names, means, level)
     return SatisfactionIndex(
-        table=_with_design_effect(table, simple, _kish(answers)[shown]),
+        table=_with_design_effect(table, simple[shown], _kish(answers)[shown]),
         suppressed=cells.loc[~shown, [*by, "n"]].reset_index(drop=True),
         cells=answers.cells.loc[shown].reset_index(drop=True),
         estimate=estimate[shown],
+        means=means,
         replicates=drawn,
         item_mean=whole[shown],
-        item_means=means,
+        item_means=spread,
+        item_reach=item_reach(answers, answers.cell)[shown],
         item_weights=found.weights,
         fit=fit,
         construct=construct,
@@ -242,34 +284,47 @@ class Panel:
     ----------
     drawn, counted : Answers
         The same answers; they differ in `weights` if there are margins.
+    stratum, cluster : int arrays, shape (n,); no clusters: None
     frame : RakingFrame or None
     raking : Raking or None
     """
 
     drawn: Answers
     counted: Answers
+    stratum: np.ndarray
+    cluster: np.ndarray | None
     frame: RakingFrame | None = None
     raking: Raking | None = None
 
     @classmethod
-    def of(cls, survey, model, weight, by, margins, cap) -> Panel:
-        """Read the answers, and rake them if there are margins."""
-        if margins is None:
-            answers = read_answers(survey, model, weights=weight, by=by)
-            return cls(answers, answers)
-        columns = margin_columns(margins)
-        if "wave" in by and len(survey["wave"].unique()) > 1 and not all("wave" in c for c in columns):
+    def of(cls, survey, model, weight, by, margins, cap, strata=(), clusters=()) -> Panel:
+        """Read the answers and how they were drawn, and rake them if there are margins."""
+        design = list(dict.fromkeys([*strata, *clusters]))
+        require_columns(survey, design, "survey", hint="strata= and clusters= name columns.")
+        groups = [] if margins is None else margin_columns(margins)
+        if "wave" in by and groups and len(survey["wave"].unique()) > 1 and not all("wave" in c for c in groups):
             raise WorkbenchError("each wave has its own margins. Give them by wave: {('wave', 'age'): …}.")
-        raking = rake(survey, margins, weight=weight, cap=cap)
-        within = survey[list(dict.fromkeys(c for group in columns for c in group))]
-        answers = read_answers(survey, model, weights=weight, by=by, within=within)
+        raking = None if margins is None else rake(survey, margins, weight=weight, cap=cap)
+        within = survey[list(dict.fromkeys([*(c for group in groups for c in group), *design]))]
+        answers = read_answers(survey, model, weights=weight, by=by, within=within if len(within.columns) else None)
+        asked = survey.iloc[answers.position]
+        cluster, stratum = codes_of(asked, clusters, "clusters"), codes_of(asked, strata, "strata")
+        if stratum is None:
+            stratum = answers.cell if cluster is None else np.zeros(len(asked), int)
+        stratum = joined(stratum, cluster) if strata else stratum
+        if cluster is not None:
+            cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+        if raking is None:
+            return cls(answers, answers, stratum, cluster)
         raked = raking.weights.to_numpy()[answers.position]
-        frame = RakingFrame.of(survey.iloc[answers.position], margins, answers.weights, cap)
-        return cls(answers, replace(answers, weights=raked / raked.mean()), frame, raking)
+        frame = RakingFrame.of(asked, margins, answers.weights, cap)
+        return cls(answers, replace(answers, weights=raked / raked.mean()), stratum, cluster, frame, raking)
 
     def rows(self, resamples: int, rng: Rng) -> Iterator[np.ndarray]:
-        """Yield rows of weights, respondents drawn within cells, each row raked anew."""
-        rows = bootstrap_weights(len(self.drawn.x), resamples, strata=self.drawn.cell, rng=rng, dtype=np.float32)
+        """Yield rows of weights, respondents or clusters drawn within strata, each row raked anew."""
+        rows = bootstrap_weights(
+            len(self.drawn.x), resamples, strata=self.stratum, clusters=self.cluster, rng=rng, dtype=np.float32
+        )
         return rows if self.frame is None else self.frame.raked(rows)
 
 
@@ -282,25 +337,37 @@ def cell_points(plan: Plan, answers: Answers, weights: np.ndarray, means: np.nda
     return drawn
 
 
-def _index_table(cells, names, estimate, drawn, level) -> pd.DataFrame:
+def _index_table(cells, names, means, level) -> pd.DataFrame:
     table = cells.loc[cells.index.repeat(len(names))].reset_index(drop=True)
     n = table.pop("n")
-    flat = drawn.reshape(len(drawn), -1)
-    low, high = interval(estimate.ravel(), flat, level=level)
-    undefined = np.isnan(estimate.ravel())
-    low[undefined], high[undefined] = np.nan, np.nan
-    spread = np.where(undefined, np.nan, standard_error(flat))
+    low, high = mean_intervals(means, level, POINTS)
     table["construct"] = list(names) * len(cells)
-    return table.assign(index=estimate.ravel(), se=spread, low=low, high=high, n=n)
+    spread = np.array([m.se if m.se > 0 else np.nan for m in means])
+    return table.assign(index=[m.estimate for m in means], se=spread, low=low, high=high, n=n)
 
 
-def _simple_variance(plan, answers, fit, cell_mean, estimate) -> np.ndarray:
-    """Variance of each index if the cell's respondents had been drawn at random and counted alike, shape as it."""
+def _scored(plan, answers, fit, cell_mean, design) -> tuple[list[list[SurveyMean]], np.ndarray]:
+    """Mean score of each cell and construct by the pooled weights, with the design's errors (cells x constructs).
+
+    Also the variance of each if the cell's respondents had been drawn at random and counted alike.
+    """
     values = np.where(answers.missing, cell_mean[answers.cell], answers.center + answers.scale * answers.x)
-    apart = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), values) - estimate[answers.cell]
-    total = np.bincount(answers.cell, answers.weights)
-    square = np.stack([np.bincount(answers.cell, answers.weights * a**2) for a in apart.T], axis=1)
-    return square / (total * np.bincount(answers.cell))[:, None]
+    scores = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), values)
+    ends = np.searchsorted(answers.cell, np.arange(len(answers.cells) + 1))
+    means = [design.means(scores[a:b], np.arange(a, b)) for a, b in pairwise(ends)]
+    simple = np.array([[m.spread / max(m.n - 1, 1) for m in of_cell] for of_cell in means])
+    return means, simple
+
+
+def _with_errors(means: list[SurveyMean], estimate: np.ndarray, drawn: np.ndarray) -> list[SurveyMean]:
+    """Means with their error over the resamples (0 where nothing varies)."""
+    error = standard_error(drawn.reshape(len(drawn), -1))
+    return [
+        replace(m, estimate=float(e), se=float(s) if m.spread > 0 else 0.0, widening=1.0)
+        if np.isfinite(e)
+        else replace(m, estimate=np.nan, se=np.nan, few=False)
+        for m, e, s in zip(means, estimate.ravel(), error, strict=True)
+    ]
 
 
 def _kish(answers: Answers) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,14 @@ import pandas as pd
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name
+from workbench.studies.cells import cell_name, plain
 from workbench.studies.plspm.answers import read_answers
 from workbench.studies.plspm.batch import Plan
 from workbench.studies.plspm.bootstrap import standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
-from workbench.studies.satisfaction.gaps import operator_groups
+from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def gap_to_items(
         share, points = (np.stack([side[:, items] for side in part], axis=1) for part in zip(*sides, strict=True))
         a_at, b_at = np.searchsorted(cells, a), np.searchsorted(cells, b)
         answers, weights = split((share[:, a_at], points[:, a_at]), (share[:, b_at], points[:, b_at]))
-    return _tabulated(index, (a, b), operator, construct, answers, weights, survey is not None)
+        share = share[:, a_at]
+    reach = np.hypot(*(index.item_reach[side][:, items] for side in (a, b)))
+    hidden = np.column_stack([share[0] * reach, np.zeros(len(a))]).ravel()
+    return _tabulated(index, (a, b), operator, construct, answers, weights, hidden, survey is not None)
 
 
 def split(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -192,9 +195,9 @@ def _place(index: SatisfactionIndex, cell: Cell) -> int:
 def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -> tuple[np.ndarray, np.ndarray]:
     """Shares and item means 0-100 of one cell, from a fit to its respondents alone; shapes (1 + resamples, items)."""
     require_columns(survey, index.by, "survey")
-    wanted = index.cells.iloc[cell]
+    survey, wanted = plain(survey, index.by), index.cells.iloc[cell]
     part = survey[(survey[list(index.by)] == wanted).all(axis=1)]
-    answers = read_answers(part, index.fit.model, weights=weight)
+    answers = replace(read_answers(part, index.fit.model, weights=weight), unshown=index.fit.unshown)
     fit = fit_answers(answers, index.fit.model, scheme=index.fit.scheme, tolerance=1e-7)
     refuse_unconverged(fit)
     refuse_undefined(fit, [construct])
@@ -202,7 +205,7 @@ def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -
     return drawn.share, drawn.points[:, 0]
 
 
-def _tabulated(index, pairs, operator, construct, answers, weights, own) -> ItemGaps:
+def _tabulated(index, pairs, operator, construct, answers, weights, hidden, own) -> ItemGaps:
     first, second = pairs
     names = [*index.fit.model.construct(construct).items, SUM]
     order = sorted(index.by, key=lambda column: column == operator)
@@ -217,9 +220,15 @@ def _tabulated(index, pairs, operator, construct, answers, weights, own) -> Item
     def flat(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, rows.sum(axis=-1, keepdims=True)], axis=-1).reshape(len(rows), -1)
 
-    gap = flat(answers + weights)
-    table = with_ends(table, index.level, gap=gap).rename(columns={"gap_low": "low", "gap_high": "high"})
-    table.insert(table.columns.get_loc("low"), "se", standard_error(gap[1:]))
+    gap, df = flat(answers + weights), np.array([m.df for m in index.of(construct)])
+    df = np.repeat(np.maximum(np.minimum(df[first], df[second]), 1), len(names))
+    width = {"df": df, "hidden": hidden, "resampled": np.sqrt(1 + 1 / df) if own else 1.0}
+    table = with_ends(table, index.level, gap=gap, **width).rename(columns={"gap_low": "low", "gap_high": "high"})
+    error = np.hypot(standard_error(gap[1:]), hidden)
+    table.insert(table.columns.get_loc("low"), "se", np.where(error > 0, error, np.nan))
     if own:
-        table = with_ends(table, index.level, answers=flat(answers), weights=flat(weights))
+        table = with_ends(table, index.level, answers=flat(answers), weights=flat(weights), **width)
+    else:
+        _, *whole = gaps_between(index, construct, first, second, index.level)
+        table.loc[table["item"] == SUM, ["se", "low", "high"]] = np.column_stack(whole[:3])
     return ItemGaps(table, construct, index.level, own)

@@ -291,8 +291,15 @@ def fay_herriot(
 
 def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np.ndarray:
     """Sampling variance of each cell: that of one respondent, pooled within the parent, over n."""
-    one = error**2 * n * n / np.maximum(n - 1, 1)  # n draws out of n vary less by (n - 1) / n
-    return (np.bincount(parent, n * one) / np.bincount(parent, n))[parent] / n
+    known = error > 0  # a cell in which all answered alike lends the spread of its parent's others
+    if not known.any():
+        raise CannotAnswer(
+            "all respondents of every cell answered alike: how much cells differ by chance is not known."
+        )
+    one = np.where(known, error, 0.0) ** 2 * n
+    size, total = np.bincount(parent, n * known), np.bincount(parent, n * one)
+    pooled = np.where(size > 0, total / np.maximum(size, 1), total.sum() / size.sum())
+    return pooled[parent] / n
 
 
 def _refuse_undefined(index: SatisfactionIndex) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.result import Quantity, Result
 from workbench.studies.cells import cell_name
 from workbench.studies.plspm.batch import Plan
@@ -201,9 +201,11 @@ def item_priorities(
     top = min(top, len(items))
     at, span = [model.items.index(item) for item in items], (draws.answers.high - draws.answers.low)
     effect = np.column_stack([draws.effect(owner[item], target) for item in items])
+    mask = draws.chosen(of)
+    width, reach = draws.width(mask), draws.reach(mask)[at]
     rows = {
         "importance": effect * draws.share[:, at] * 100 / span[at],
-        "performance": draws.level_of(draws.chosen(of))[:, at],
+        "performance": draws.level_of(mask)[:, at],
     }
     rows["potential"] = effect * draws.share[:, at] * (100 - rows["performance"])
     if cost is not None:
@@ -212,7 +214,12 @@ def item_priorities(
             raise WorkbenchError(f"cost of {named(np.array(items)[~(yuan > 0)])} is not positive. Give yuan per point.")
         rows["points_per_yuan"] = rows["importance"] / yuan
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
-    table = with_ends(table.assign(label=[(labels or {}).get(i, i) for i in items]), level, **rows)
+    table = table.assign(label=[(labels or {}).get(i, i) for i in items])
+    hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
+    for name, values in rows.items():
+        table = with_ends(
+            table, level, **{name: values}, **(width | {"hidden": hidden[name]} if name in hidden else {})
+        )
     place = standing(list(rows.values())[-1])
     table = table.assign(probability_top=(place[1:] < top).mean(axis=0)).iloc[np.argsort(place[0])]
     return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level)
@@ -263,6 +270,8 @@ def simulate_improvement(
     given = answers.center[at] + answers.scale[at] * answers.x[:, at]
     gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
     capped = np.abs(gain) < np.abs(asked) - 1e-9
+    if not gain[mask[answers.cell]].any():
+        raise CannotAnswer(f"all answers to {named(changes)} stand at the end of the scale: none can move that way.")
     weight = (~answers.missing[:, at]) * answers.weights[:, None]
     totals = draws.total(np.hstack([gain * weight, capped * weight]))[:, mask].sum(axis=1)
     moved, stopped = np.split(totals / np.tile(draws.weight[:, mask][:, :, at].sum(axis=1), 2), 2, axis=1)

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.resampling import Rng, interval
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.studies.cells import cell_name, listed, plain
 from workbench.studies.plspm import PathModel, PlsFit
 from workbench.studies.plspm.answers import Answers
 from workbench.studies.plspm.batch import Plan, Scheme, index_points
 from workbench.studies.plspm.bootstrap import resample, standard_error
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
-from workbench.studies.satisfaction.gaps import of_construct, operator_groups
+from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
     Panel,
@@ -72,15 +73,26 @@ class OperatorRanks(Result):
 
     def _said(self, where: str, rows: pd.DataFrame) -> str:
         top, rest = rows.iloc[0], rows.iloc[1:]
-        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct} in "
-        lead += f"{top['probability_1']:.0%} of resamples"
+        level = rows.loc[rows["rank"] == 1, "operator"]
+        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct}"
+        lead += f" in {top['probability_1']:.0%} of resamples" if np.isfinite(top["probability_1"]) else ""
+        if len(level) > 1:
+            lead = (
+                f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
+            )
+            rest = rows.iloc[len(level) :]
+            return f"{lead}{self._order(rest, 'which of them is first is within noise', 'noise')}"
         place = "certain" if top["rank_high"] == 1 else "within noise"
+        return f"{lead}{self._order(rest, f'its place is {place}', place)}"
+
+    def _order(self, rest: pd.DataFrame, place: str, of: str) -> str:
+        if len(rest) < 2:
+            return f"; {place} ({self.level:.0%})."
         tied = (rest["rank_high"] - rest["rank_low"] > 0).to_numpy()
-        order = "the order of the others is noise" if tied.all() else "some of the others cannot be told apart"
-        order = (
-            order if tied.any() else "so is the order of the others" if place == "certain" else "the rest is certain"
-        )
-        return f"{lead}; its place is {place} ({self.level:.0%})" + (f", {order}." if len(rest) > 1 else ".")
+        apart = rest["rank_high"].min() < rest["rank_low"].max()
+        order = "some of the others cannot be told apart" if apart else "the order of the others is noise"
+        sure = "so is the order of the others" if of == "certain" else "the order of the others is certain"
+        return f"; {place} ({self.level:.0%}), {order if tied.any() else sure}."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate operators by service with their possible ranks."""
@@ -130,6 +142,8 @@ class OwnWeights(Result):
     by : tuple of str
     operator, construct : str
     level : float
+    without : tuple of operators
+        Those whose own respondents answer too much alike for weights of their own.
     """
 
     table: pd.DataFrame
@@ -138,12 +152,15 @@ class OwnWeights(Result):
     operator: str
     construct: str
     level: float
+    without: tuple[object, ...] = ()
 
     def headline(self) -> str:
         """Say how much the yardstick matters, and whether it changes who is ahead."""
         rows = self._shown().dropna(subset=["difference"])
+        alone = ", ".join(map(str, self.without))
+        alone = f" No weights of their own (answers hardly vary): {alone}." if alone else ""
         if rows.empty:
-            return f"{self.construct} has no index by the operators' own weights: some are negative."
+            return f"{self.construct} has no index by the operators' own weights: some are negative.{alone}"
         top = rows.loc[rows["difference"].abs().idxmax()]
         clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
         others = [c for c in self.by if c != self.operator]
@@ -158,7 +175,7 @@ class OwnWeights(Result):
             f"By its own customers' weights the {self.construct} index of an operator moves by at most "
             f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f}, "
             f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
-            f"are larger than noise, and the order of the operators {order}."
+            f"are larger than noise, and the order of the operators {order}.{alone}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -207,11 +224,12 @@ def operator_ranks(
     construct, estimate, replicates = of_construct(index, construct)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
+    hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])
     frames = []
     for rows in groups:
         value, drawn = estimate[rows], replicates[:, rows]
+        low, high = rank_ends(value, drawn, level, hidden=hidden[rows], df=df[rows])
         drawn = drawn[~np.isnan(drawn).any(axis=1)]
-        low, high = rank_ends(value, drawn, level)
         rank = 1 + (value[:, None] < value).sum(axis=1)
         seen = 1 + (drawn[:, :, None] < drawn[:, None, :]).sum(axis=2)
         frame = index.cells.loc[rows, others].assign(operator=index.cells.loc[rows, operator], index=value, rank=rank)
@@ -221,12 +239,37 @@ def operator_ranks(
     return OperatorRanks(pd.concat(frames, ignore_index=True), construct, level)
 
 
-def rank_ends(estimate: np.ndarray, replicates: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values."""
+def rank_ends(
+    estimate: np.ndarray,
+    replicates: np.ndarray,
+    level: float,
+    *,
+    hidden: np.ndarray | float = 0.0,
+    df: np.ndarray | float = np.inf,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values.
+
+    Parameters
+    ----------
+    estimate, replicates : arrays, shapes (j,), (resamples, j)
+    hidden : array, shape (j,), or float
+        Variance of each that the resamples do not show; infinite where nothing is known.
+    df : array, shape (j,), or float
+        Degrees of freedom of each error.
+    """
     first, second = np.array(list(combinations(range(len(estimate)), 2))).T
+    hidden, df = (np.broadcast_to(np.asarray(a, float), len(estimate)) for a in (hidden, df))
     gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
-    error = standard_error(drawn)
-    wide = error * np.quantile((np.abs(drawn - gap) / error).max(axis=1), level)
+    shown = standard_error(drawn)
+    error = np.sqrt(shown**2 + hidden[first] + hidden[second])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(shown > 0, np.abs(drawn - gap) / shown, 0.0)
+    largest = np.fmax.reduce(each, axis=1)
+    largest = largest[~np.isnan(largest)]
+    most = max(float(np.quantile(largest, level)) if len(largest) else 0.0, norm.isf((1 - level) / 2))
+    pair = np.minimum(df[first], df[second])
+    wide = error * t.isf(norm.sf(most), np.where(pair > 0, pair, 1))
+    wide = np.where((error > 0) & (pair > 0), wide, np.inf)
     better = np.zeros((len(estimate), len(estimate)), bool)
     better[first, second], better[second, first] = gap > wide, -gap > wide
     return 1 + better.sum(axis=0), len(estimate) - better.sum(axis=1)
@@ -239,6 +282,8 @@ def own_weights(
     operator: str = "operator",
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
+    strata: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
     scheme: Scheme = "path",
     resamples: int = 1000,
@@ -257,7 +302,7 @@ def own_weights(
     ----------
     operator : str
         Column of `by` that names the operator.
-    survey, model, by, weight, construct, scheme, resamples, level, minimum, margins, cap, rng
+    survey, model, by, weight, strata, clusters, construct, scheme, resamples, level, minimum, margins, cap, rng
         As for `satisfaction_index`.
 
     Raises
@@ -265,7 +310,7 @@ def own_weights(
     WorkbenchError
         If `operator` is not among `by`.
     CannotAnswer
-        If PLS does not converge on an operator's respondents.
+        If PLS does not converge on any operator's respondents.
     """
     by = listed(by)
     if operator not in by:
@@ -273,26 +318,36 @@ def own_weights(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
-        survey, model, by=by, weight=weight, construct=construct, scheme=scheme, resamples=resamples, level=level,
-        minimum=minimum, margins=margins, cap=cap, rng=rng,
+        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct, scheme=scheme,
+        resamples=resamples, level=level, minimum=minimum, margins=margins, cap=cap, rng=rng,
     )  # fmt: skip
-    panel, plan = Panel.of(survey, model, weight, by, margins, cap), Plan(model)
+    strata, clusters = listed(strata), listed(clusters)
+    survey = plain(survey, [*by, *strata, *clusters])
+    panel, plan = Panel.of(survey, model, weight, by, margins, cap, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
+    signs = index.fit.weights.to_numpy()
+    without: dict[object, str] = {}
     whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
-            fits[name] = fit_answers(_cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE)
+            fits[name] = fit_answers(
+                _cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE, along=signs
+            )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in panel.rows(resamples, rng))
             found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
-            raise CannotAnswer(f"{operator} {name} alone: {problem}") from None
+            fits.pop(name, None)
+            without[name] = str(problem)
+            continue
         own = fits[name].unstandardised_weights.to_numpy()
         estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
         drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
-    return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level)
+    if not fits:
+        raise CannotAnswer("; ".join(f"{operator} {name} alone: {problem}" for name, problem in without.items()))
+    return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))
 
 
 def _cut(answers: Answers, inside: np.ndarray) -> Answers:

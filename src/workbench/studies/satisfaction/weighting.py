@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
+from workbench.studies.cells import plain, weights_of
 from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ Margins = Mapping[str | tuple[str, ...], pd.Series]
 SETTLED = 1e-9
 OFF = 1e-6
 CYCLES = 500
+ROUNDED = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,8 @@ class Raking(Result):
         Respondents at the cap.
     cycles : int
         Rounds through the margins until no factor moved by more than 1e-9 of itself.
+    scaled : tuple of str
+        Margins that agree with the others in total within their rounding only, with what they sum to.
     """
 
     weights: pd.Series
@@ -52,6 +57,7 @@ class Raking(Result):
     factor_high: float
     capped: int
     cycles: int
+    scaled: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Say who is missing most, and what the repair costs."""
@@ -67,6 +73,7 @@ class Raking(Result):
             f"survey, {worst['population']:.1%} of the population. Raking to {self.table['margin'].nunique()} margins "
             f"multiplies weights by {self.factor_low:.2f} to {self.factor_high:.2f}; the design effect goes from "
             f"{self.deff_before:.2f} to {self.deff_after:.2f}.{capped}"
+            + (f" Rounded margins were scaled to one total: {', '.join(self.scaled)}." if self.scaled else "")
         )
 
     def summary(self) -> pd.DataFrame:
@@ -94,7 +101,8 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
     survey : DataFrame
         One row a respondent.
     margins : mapping of column, or tuple of columns, to Series
-        Totals or shares of the population by category; for a tuple the Series has a level a column.
+        Totals or shares of the population by category; for a tuple the Series has a level a column. Margins that
+        agree in total within the rounding of their digits (at most 0.5%) are scaled to one total, and named.
     weight : str, optional
         Column of the design weight.
     cap : float, optional
@@ -126,7 +134,7 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
     each = factor[0, frame.cross]
     raked = np.zeros(len(survey))
     raked[counts] = design[counts] * each
-    raked *= (len(counts) if abs(frame.total - 1) < OFF else frame.total) / raked.sum()
+    raked *= (len(counts) if frame.total == 1 else frame.total) / raked.sum()
     return Raking(
         weights=pd.Series(raked, index=survey.index, name="weight"),
         table=frame.shares(factor[0]),
@@ -136,6 +144,7 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
         factor_high=float(each.max()),
         capped=0 if cap is None else int((each >= cap * (1 - OFF)).sum()),
         cycles=cycles,
+        scaled=frame.scaled,
     )
 
 
@@ -155,12 +164,16 @@ def kish(weights: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Margin:
-    """A margin as raking needs it: category of each respondent (of each cell, in a frame), totals, labels."""
+    """A margin as raking needs it: category of each respondent (of each cell, in a frame), totals, labels.
+
+    `rounding` is what the total may be off by if the values are rounded to the digits they have.
+    """
 
     name: str
     code: np.ndarray
     share: np.ndarray
     labels: list[str]
+    rounding: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +190,8 @@ class RakingFrame:
     total : float
         1 for shares.
     cap : float or None
+    scaled : tuple of str
+        Margins whose total differs from it by rounding.
     """
 
     cross: np.ndarray
@@ -184,6 +199,7 @@ class RakingFrame:
     margins: list[Margin]
     total: float
     cap: float | None
+    scaled: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, survey: pd.DataFrame, margins: Margins, design: np.ndarray, cap: float | None) -> RakingFrame:
@@ -195,14 +211,11 @@ class RakingFrame:
         found = [
             _matched(survey, list(key), m) for key, m in zip(margin_columns(margins), margins.values(), strict=True)
         ]
-        totals = [float(m.share.sum()) for m in found]
-        if max(totals) - min(totals) > OFF * max(totals):
-            said = ", ".join(f"'{m.name}' {total:,.6g}" for m, total in zip(found, totals, strict=True))
-            raise WorkbenchError(f"margins disagree in total: {said}. Give shares, or totals of one population.")
+        total, scaled = _one_total(found)
         seen, cross = np.unique(np.column_stack([m.code for m in found]), axis=0, return_inverse=True)
         spread = sparse.csr_array((design, (cross.ravel(), np.arange(len(survey)))), shape=(len(seen), len(survey)))
         margins = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
-        return cls(cross.ravel(), spread, margins, max(totals), cap)
+        return cls(cross.ravel(), spread, margins, total, cap, scaled)
 
     def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Give what multiplies the design weights of each cell in each row, how far shares stay off, and the cycles.
@@ -263,34 +276,70 @@ def _sums(table: np.ndarray, code: np.ndarray) -> np.ndarray:
 
 
 def _design(survey: pd.DataFrame, weight: str | None) -> np.ndarray:
-    if weight is None:
-        return np.ones(len(survey))
-    require_columns(survey, [weight], "survey", hint="weight= names the column of the design weight.")
-    design = survey[weight].to_numpy(dtype=float, na_value=np.nan)
-    if not (np.isfinite(design) & (design >= 0)).all() or not design.any():
-        raise WorkbenchError(f"column '{weight}' holds missing, infinite or negative weights. Give 0 or more to each.")
-    return design
+    require_columns(survey, [weight] if weight else [], "survey", hint="weight= names the column of the design weight.")
+    return weights_of(survey, weight)
+
+
+def _one_total(margins: list[Margin]) -> tuple[float, tuple[str, ...]]:
+    """The total of all margins, 1 if they are shares, and those that differ from it by their rounding."""
+    sums = [float(m.share.sum()) for m in margins]
+    widest = [max(m.rounding, OFF * total) for m, total in zip(margins, sums, strict=True)]
+    shares = all(abs(total - 1) <= wide for total, wide in zip(sums, widest, strict=True))
+    largest = int(np.argmax(sums))
+    aim, slack = (1.0, 0.0) if shares else (sums[largest], widest[largest])
+    off = [abs(total - aim) > wide + slack for total, wide in zip(sums, widest, strict=True)]
+    said = [f"'{m.name}' sums to {total:,.9g}" for m, total in zip(margins, sums, strict=True)]
+    if any(off):
+        raise WorkbenchError(
+            f"margins disagree in total beyond rounding: {', '.join(said)}. Give all of them as shares that sum to 1, "
+            "or all as totals of one population."
+        )
+    return aim, tuple(s for s, total in zip(said, sums, strict=True) if abs(total - aim) > OFF * aim)
+
+
+def _rounding(values: np.ndarray) -> float:
+    """What a total may be off by if each value is rounded to the digits that all have.
+
+    >>> round(_rounding(np.array([0.333, 0.333, 0.333])), 6), round(_rounding(np.array([333.0, 333, 333])), 6)
+    (0.0015, 1.5)
+    """
+    for digits in range(9, -10, -1):
+        unit = 10.0**-digits
+        if (np.abs(values / (10 * unit) - np.rint(values / (10 * unit))) > 1e-7).any():
+            break
+    return min(len(values) * unit / 2, ROUNDED * values.sum())
 
 
 def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Margin:
     """Put each respondent into its category of a margin; both sides must hold the same categories."""
     name = " x ".join(columns)
     require_columns(survey, columns, "survey", hint="margins= names columns.")
-    if (
-        not isinstance(margin, pd.Series)
-        or not pd.api.types.is_numeric_dtype(margin)
-        or _levels(margin) != len(columns)
-    ):
+    if not isinstance(margin, pd.Series) or _levels(margin) != len(columns):
         raise WorkbenchError(f"margin '{name}' must be a Series with one total or share for each of its categories.")
-    target = margin[margin != 0].astype(float)
-    if not (np.isfinite(target) & (target > 0)).all() or target.empty:
+    target = pd.Series(reader.number(margin, name, what="margin"), margin.index)
+    target = target[target != 0]
+    if not (target > 0).all() or target.empty:
         raise WorkbenchError(f"margin '{name}' holds missing, infinite or negative totals. Give 0 or more.")
-    keys = pd.MultiIndex.from_frame(survey[columns]) if len(columns) > 1 else pd.Index(survey[columns[0]])
+    levels = target.index.to_frame(index=False)
+    levels.columns = columns
+    levels = plain(levels, columns)
+    keys, target.index = (
+        pd.MultiIndex.from_frame(table) if len(columns) > 1 else pd.Index(table[columns[0]])
+        for table in (plain(survey[columns], columns), levels)
+    )
     order = target.sort_index()
     at = order.index.get_indexer(keys)
     if (at < 0).any():
         count = int((at < 0).sum())
         first = _label(keys[int(np.argmax(at < 0))])
+        if first in map(_label, order.index):
+            which = [c for c in columns if levels[c].map(type).iloc[0] is not plain(survey, [c])[c].map(type).iloc[0]]
+            sides = (plain(survey, columns), levels)
+            kinds = ["text" if isinstance(side[which[0]].iloc[0], str) else "numbers" for side in sides]
+            raise WorkbenchError(
+                f"margin '{name}' does not match: '{which[0]}' is {kinds[0]} in the survey and {kinds[1]} in the "
+                f"margin ('{first}' in both). Turn one into the other, for instance with astype."
+            )
         raise WorkbenchError(
             f"margin '{name}' has no total for '{first}' ({count} respondents are in no category of it). It has: "
             f"{named(map(_label, order.index[:20]))}. Add the category, or join it with another in the survey."
@@ -301,7 +350,7 @@ def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Mar
             f"nobody answered in {named(_label(order.index[i]) for i in empty[:5])} of margin '{name}'. Join it with a "
             "neighbouring category, in the margin and in the survey."
         )
-    return Margin(name, at, order.to_numpy(), [_label(c) for c in order.index])
+    return Margin(name, at, order.to_numpy(), [_label(c) for c in order.index], _rounding(order.to_numpy()))
 
 
 def _capped(base: np.ndarray, factor: np.ndarray, cap: float) -> np.ndarray:

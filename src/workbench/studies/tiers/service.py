@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, require_columns
+from workbench.methods import intervals
 from workbench.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
@@ -217,8 +217,8 @@ def promises_kept(
             row |= {"n": int(n.sum()), "customers": int((n > 0).sum())}
             rows.append((row, _share(kept, n, minimum), _share(*last, minimum) if name != names[-1] else (np.nan, 0.0)))
     compared = sum(own[1] > 0 and last[1] > 0 for _, own, last in rows)
-    z = norm.isf((1 - level) / 2 / np.array([1, max(compared, 1)]))
-    found = pd.DataFrame([row | _told(own, last, *z) for row, own, last in rows])
+    level_all = 1 - (1 - level) / max(compared, 1)
+    found = pd.DataFrame([row | _told(own, last, level, level_all) for row, own, last in rows])
     if found["kept"].isna().all():
         raise CannotAnswer(f"no promise has {minimum} cases in any tier. Take a longer window.")
     unchecked = [(p["says"], p["unchecked"]) for p in standard.promises if "unchecked" in p]
@@ -246,15 +246,11 @@ def _share(kept: np.ndarray, n: np.ndarray, minimum: int) -> tuple[float, float]
     return float(p), float(min(p * (1 - p) / variance, n.sum()) if variance > 0 else units)
 
 
-def _told(own: tuple[float, float], last: tuple[float, float], z: float, z_all: float) -> dict[str, float]:
+def _told(own: tuple[float, float], last: tuple[float, float], level: float, level_all: float) -> dict[str, float]:
     """Share with Wilson's interval; difference from the last tier with Newcombe's."""
-    (low, high), (l1, u1), (l2, u2) = _wilson(*own, z), _wilson(*own, z_all), _wilson(*last, z_all)
+    (low, high), (l1, u1), (l2, u2) = (
+        intervals.share(p * n, n, level=at) for (p, n), at in ((own, level), (own, level_all), (last, level_all))
+    )
     found = {"kept": own[0], "low": low, "high": high, "last_kept": last[0], "difference": own[0] - last[0]}
     down, up = np.hypot(own[0] - l1, u2 - last[0]), np.hypot(u1 - own[0], last[0] - l2)
     return found | {"difference_low": found["difference"] - down, "difference_high": found["difference"] + up}
-
-
-def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
-    k = z**2 / n if n else np.nan
-    middle, half = (p + k / 2) / (1 + k), np.sqrt(k * p * (1 - p) + k**2 / 4) / (1 + k)
-    return middle - half, middle + half

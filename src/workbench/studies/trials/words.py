@@ -30,8 +30,21 @@ def span(low: float, high: float) -> str:
         return "[not defined]"
     largest = max(abs(low), abs(high))
     digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
-    ends = [f"{end:,.{digits}f}".replace("-", "−") for end in (low, high)]
+    ends = [f"{round(end, digits) + 0.0:,.{digits}f}".replace("-", "−") for end in (low, high)]
     return f"[{ends[0]}, {ends[1]}]"
+
+
+def direction(low: float, high: float) -> int:
+    """Say what an interval shows as it is printed: 1 above 0, -1 below 0, 0 neither (or where it is not known).
+
+    >>> direction(0.008, 0.219), direction(0.0004, 0.219), direction(-3.0, -0.2), direction(math.nan, 1.0)
+    (1, 0, -1, 0)
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return int(low > 0) - int(high < 0)
+    largest = max(abs(low), abs(high))
+    digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
+    return int(round(low, digits) > 0) - int(round(high, digits) < 0)
 
 
 def label(campaign: str, **names: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.methods.intervals import Mean
 from workbench.resampling import Rng, seeds
 
 MOST_BINS = 200
@@ -25,12 +26,28 @@ class ScoreBins:
         Sums of the products of (1, values).
     powers : array, shape (2, bins, 4)
         Sums of the powers 0-3 of the value judged, less its mean.
+    cubes, events : arrays, shape (2, bins)
+        Sum of the first value's cubes; members whose outcome is not the commonest.
     """
 
     lowest: np.ndarray
     totals: np.ndarray
     products: np.ndarray
     powers: np.ndarray
+    cubes: np.ndarray
+    events: np.ndarray
+
+    def arms(self) -> tuple[Mean, Mean]:
+        """Mean of the first value among the treated and the control down to each bin."""
+        sums = (self.totals[..., 0], self.totals[..., 1], self.products[..., 1, 1], self.cubes)
+        zero, one = (Mean.of_sums(*(np.cumsum(part[arm]) for part in sums)) for arm in (0, 1))
+        return one, zero
+
+    def beyond(self) -> tuple[Mean, Mean]:
+        """The same below each bin; the last, where nobody is left, says nothing."""
+        sums = (self.totals[..., 0], self.totals[..., 1], self.products[..., 1, 1], self.cubes)
+        zero, one = (Mean.of_sums(*(part[arm].sum() - np.cumsum(part[arm]) for part in sums)) for arm in (0, 1))
+        return one, zero
 
     def third(self, own: np.ndarray | float, whole: float = 0.0) -> np.ndarray:
         """Third moment of the error of `own` x effect down to each bin less `whole` x effect on everybody."""
@@ -48,6 +65,27 @@ class ScoreBins:
 
     def third_of_area(self, weight: np.ndarray, whole: float) -> float:
         """Third moment of the error of the sum of `weight` x effect down to each bin less `whole` x that on all."""
+        slope, level = self._area_weights(weight, whole)
+        weights = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
+        found = sum((w * self.powers[..., k]).sum(axis=1) for k, w in enumerate(weights))
+        return float(found[1] - found[0])
+
+    def pooled_error_of_area(self, weight: np.ndarray, whole: float) -> tuple[float, float]:
+        """Variance and third moment of the same error where few bought: both arms lend each other each bin's amounts.
+
+        It is the variance over random draws of the arms, in which an arm without buyers is not taken to be sure.
+        """
+        slope, level = self._area_weights(weight, whole)
+        count = self.powers[..., 0]
+        pooled = self.powers.sum(axis=0) * (count / np.maximum(count.sum(axis=0), 1))[..., None]
+        second = level**2, -2 * slope * level, slope**2
+        third = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
+        variance = sum((w * pooled[..., k]).sum() for k, w in enumerate(second))
+        cubes = sum((w * pooled[..., k]).sum(axis=1) for k, w in enumerate(third))
+        return float(variance), float(cubes[1] - cubes[0])
+
+    def _area_weights(self, weight: np.ndarray, whole: float) -> tuple[np.ndarray, np.ndarray]:
+        """Factor of a member's value, and what is taken off, in the error of an area; shape (2, bins)."""
         inside = np.cumsum(self.powers, axis=1)
         count, total = inside[..., 0], inside[..., 1]
 
@@ -56,9 +94,7 @@ class ScoreBins:
 
         slope = below(weight / count) - whole / count[:, -1:]
         level = below(weight * total / count**2) - whole * total[:, -1:] / count[:, -1:] ** 2
-        weights = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
-        found = sum((w * self.powers[..., k]).sum(axis=1) for k, w in enumerate(weights))
-        return float(found[1] - found[0])
+        return slope, level
 
     def resampled(self, resamples: int, rng: Rng) -> np.ndarray:
         """Draw totals with independent weights of mean 1 and variance 1 for every member.
@@ -94,12 +130,14 @@ def score_bins(
     values: np.ndarray,
     *,
     judged: np.ndarray | None = None,
+    events: np.ndarray | None = None,
     most: int = MOST_BINS,
 ) -> ScoreBins:
     """Sum `values`, shape (n, q), by arm over at most `most` bins of equal size as far as ties allow.
 
     The first bin reaches as deep as is needed to hold both arms, so that every prefix does. `judged`, shape (n,), is
-    the value whose skewness counts (default: the first).
+    the value whose skewness counts (default: the first); `events`, shape (n,), whether a member's outcome is not the
+    commonest.
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
@@ -120,7 +158,11 @@ def score_bins(
     products = products.reshape(2, len(last), len(columns), len(columns))
     judged = values[:, 0] if judged is None else judged
     powers = [np.bincount(cell, (judged - judged.mean()) ** k, width).reshape(2, -1) for k in range(4)]
-    return ScoreBins(ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1))
+    cubes = np.bincount(cell, values[:, 0] ** 3, width).reshape(2, -1)
+    counted = np.bincount(cell, None if events is None else events, width).reshape(2, -1)
+    return ScoreBins(
+        ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1), cubes, counted
+    )
 
 
 @dataclass(frozen=True)
@@ -168,14 +210,3 @@ def resampled_curves(bins: ScoreBins, worth, resamples: int, rng: Rng) -> np.nda
     for row in range(resamples):
         result[row, 1:] = np.interp(at, np.append(0, drawn.share[row]), np.append(0, curves[row]))
     return result
-
-
-def skewed_ends(se: np.ndarray, third: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far an interval reaches below and above its estimate, by Hall's correction for the skewness of the error."""
-    skew = np.divide(third, se**3, out=np.zeros_like(se), where=se > 0)
-    skew = np.where(np.abs(skew) < 1e-9, 1e-9, skew)
-
-    def end(x: float) -> np.ndarray:
-        return se * 3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1)
-
-    return end(z), -end(-z)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,11 +11,13 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
+from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
 from workbench.studies.trials.members import arms, numbers, scores
-from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins, skewed_ends
+from workbench.studies.trials.words import direction, figure, label, span
+from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +33,8 @@ class UpliftCurve(Result):
     Attributes
     ----------
     points : DataFrame
-        share (of the list, 0-1), gain, low, high. By `kind`, gain is: "uplift", extra outcome per customer of the whole
+        share (of the list, 0-1), gain, low, high (NaN where too few of the best share bought for an interval). By
+        `kind`, gain is: "uplift", extra outcome per customer of the whole
         list; "qini", the same per treated member of the whole list with Radcliffe's scaling; "toc", effect among the
         best share less the effect on everybody.
     qini_excess, se, low, high : float
@@ -40,6 +43,8 @@ class UpliftCurve(Result):
     area, area_low, area_high : float
         Area of the curve drawn: over its chord, or for "toc" the whole (AUTOC).
     members : int
+    doubts : tuple of str
+        Why no area has an interval, where too few members bought; () where they do.
     """
 
     points: pd.DataFrame
@@ -57,6 +62,7 @@ class UpliftCurve(Result):
     area: float = np.nan
     area_low: float = np.nan
     area_high: float = np.nan
+    doubts: tuple[str, ...] = ()
 
     @property
     def scale(self) -> float:
@@ -70,17 +76,20 @@ class UpliftCurve(Result):
 
     def headline(self) -> str:
         """Say whether the score ranks the members by their effect."""
+        if self.doubts:
+            return f"Not answerable: {self.doubts[0]}."
         unit = f" {self.spoken_unit}" if self.spoken_unit else ""
-        number = f"{figure(self.scale * self.qini_excess, signed=True)}{unit}"
-        number += f" per customer {span(self.scale * self.low, self.scale * self.high)}"
-        if self.low > 0:
+        low, high = self.scale * self.low, self.scale * self.high
+        number = f"{figure(self.scale * self.qini_excess, signed=True)}{unit} per customer {span(low, high)}"
+        shown = direction(low, high)
+        if shown > 0:
             return f"The score finds who reacts: contacting the best first adds {number} over contact at random."
-        if self.high < 0:
+        if shown < 0:
             return f"The score ranks the wrong way round: contacting its best first changes {self.outcome} by {number}."
         return f"No evidence that the score finds who reacts: Qini excess {number}."
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate the Qini excess and the curve at every tenth of the list."""
+        """Tabulate the Qini excess and the curve at every tenth of the list; "too few buyers" where it has no band."""
         at = np.arange(1, 11) / 10
         rows = {name: np.interp(at, self.points["share"], self.points[name]) for name in ("gain", "low", "high")}
         table = pd.DataFrame({"estimate of": [f"gain at {share:.0%}" for share in at], "value": rows["gain"]})
@@ -92,7 +101,9 @@ class UpliftCurve(Result):
         return pd.concat([pd.DataFrame(first, columns=table.columns), table], ignore_index=True)
 
     def quantities(self) -> Iterable[Quantity]:
-        """Name the Qini excess."""
+        """Name the Qini excess; none where too few bought."""
+        if self.doubts:
+            return
         name = f"qini_excess{label(self.campaign, outcome=self.outcome)}"
         yield Quantity(name, self.qini_excess, "share" if self.binary else self.unit or "1", self.low, self.high, 1e-3)
 
@@ -180,40 +191,78 @@ def uplift_curve(
         raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
     if kind not in _CURVES:
         raise unknown("kind", kind, _CURVES)
-    bins = score_bins(order, treated, y[:, None])
+    judged = Outcome.of(y)
+    events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
+    answerable = bool(judged.enough(events, members_of, FEWEST_EVENTS))
+    bins = score_bins(order, treated, y[:, None], events=judged.events)
     listed = prefixes(bins.totals)
     share = np.append(0, listed.share)
     z = norm.isf((1 - level) / 2)
     gain, drawn = np.append(0, _gain(listed)), resampled_curves(bins, _gain, resamples, rng)
     excess, errors = float(_excess(share, gain)), _excess(share, drawn)
     se = float(errors.std(ddof=1))
-    area, area_low, area_high = excess, excess - z * se, excess + z * se
+    low, high = (excess - z * se, excess + z * se) if answerable else (np.nan, np.nan)
+    area, area_low, area_high = excess, low, high
     own = {"uplift": listed.share, "qini": listed.treated_share, "toc": np.ones(len(listed.share))}[kind]
     if kind != "uplift":
         gain, drawn = np.append(0, _CURVES[kind](listed)), resampled_curves(bins, _CURVES[kind], resamples, rng)
-        area, spread = _area(kind, share, gain), _area(kind, share, drawn).std(ddof=1)
-        reach = skewed_ends(spread, _area_third(kind, bins, share, own), z)
-        area, area_low, area_high = float(area), float(area - reach[0]), float(area + reach[1])
-    third = np.append(0, bins.third(own, float(kind == "toc")))
-    below, above = skewed_ends(drawn.std(axis=0, ddof=1), third, z)
-    points = pd.DataFrame({"share": share, "gain": gain, "low": gain - below, "high": gain + above})
+        area, spread = float(_area(kind, share, gain)), _area(kind, share, drawn).std(ddof=1)
+        if answerable:
+            area_low, area_high = _area_ends(kind, bins, share, own, area, spread, judged, level)
+    bottom, top = _band(bins, kind, gain, drawn, own, judged, level)
+    points = pd.DataFrame({"share": share, "gain": gain, "low": bottom, "high": top})
     return UpliftCurve(
         points=points.iloc[1:].reset_index(drop=True) if kind == "toc" else points,
         qini_excess=excess,
         se=se,
-        low=excess - z * se,
-        high=excess + z * se,
+        low=low,
+        high=high,
         members=len(y),
         level=level,
         outcome=outcome,
-        binary=bool(np.isin(y, (0.0, 1.0)).all()),
+        binary=judged.binary,
         unit=unit,
         campaign=campaign,
         kind=kind,
         area=area,
         area_low=area_low,
         area_high=area_high,
+        doubts=() if answerable else (too_few(events, members_of, outcome),),
     )
+
+
+def _band(bins: ScoreBins, kind: Kind, gain, drawn, own, judged: Outcome, level: float) -> tuple[np.ndarray, ...]:
+    """Ends of the interval at each point of the curve, share 0 included; NaN where too few of the prefix bought."""
+    members, events = np.cumsum(bins.totals[..., 0], axis=1), np.cumsum(bins.events, axis=1)
+    known, se, third = judged.enough(events, members), drawn.std(axis=0, ddof=1)[1:], bins.third(own, kind == "toc")
+    one, zero = bins.arms()
+    how = {"outcome": judged, "known": known, "level": level}
+    if kind != "toc":
+        low, high = ends(gain[1:], se, third, one, zero, scale=own, **how)
+        return np.append(0, low), np.append(0, high)
+    # The lead over the average is what those inside have over those outside, times the share outside.
+    left, lost = members[:, -1:] - members[:, :-1], events[:, -1:] - events[:, :-1]
+    low, high = ends(gain[1:], se, third, one, zero, outcome=replace(judged, amounts=False), known=known, level=level)
+    if judged.amounts and len(known) > 1:
+        outside = 1 - members.sum(axis=0) / members[:, -1].sum()
+        low[:-1], high[:-1] = _lead(gain[1:-1], bins, outside[:-1], low[:-1], high[:-1], judged, level)
+    held = np.append(known[:-1] & judged.enough(lost, left), True)
+    return np.append(0, np.where(held, low, np.nan)), np.append(0, np.where(held, high, np.nan))
+
+
+def _lead(lead, bins: ScoreBins, outside, low, high, judged: Outcome, level: float) -> tuple[np.ndarray, ...]:
+    """Where few bought: the intervals of the effect inside and outside a prefix, put together (MOVER)."""
+    reach = []
+    for one, zero in (bins.arms(), bins.beyond()):
+        part = [Mean(*(values[:-1] for values in (arm.value, arm.n, arm.variance, arm.third))) for arm in (one, zero)]
+        bottom, top, _ = difference(*part, judged, level)
+        effect = part[0].value - part[1].value
+        reach.append((effect - bottom, top - effect, uneven(*part)))
+    (below, above, few), (under, over, sparse) = reach
+    few = few | sparse
+    low = np.where(few, lead - outside * np.hypot(below, over), low)
+    high = np.where(few, lead + outside * np.hypot(above, under), high)
+    return low, high
 
 
 def _gain(found) -> np.ndarray:
@@ -243,14 +292,35 @@ def _area(kind: Kind, share: np.ndarray, curve: np.ndarray) -> np.ndarray:
     return curve[..., 1] * share[1] + np.trapezoid(curve[..., 1:], share[1:], axis=-1)
 
 
-def _area_third(kind: Kind, bins: ScoreBins, share: np.ndarray, own: np.ndarray) -> float:
-    """Third moment of the error of `_area`: of its weight on the effect down to each bin."""
+def _area_ends(
+    kind: Kind,
+    bins: ScoreBins,
+    share: np.ndarray,
+    own: np.ndarray,
+    area: float,
+    se: float,
+    judged: Outcome,
+    level: float,
+) -> tuple[float, float]:
+    """Interval of `_area`, corrected for skewness; where few bought, by the error of both arms together."""
     step = np.diff(share)
     weight = (step + np.append(step[1:], 0)) / 2  # of the trapezoids, the curve being 0 at share 0
+    whole = float((weight * share[1:]).sum())
     if kind == "toc":
         weight[0] += step[0] / 2  # the effect of the first bin down to depth 0
-        return bins.third_of_area(weight, weight.sum())
-    return bins.third_of_area(weight * own, (weight * share[1:]).sum())
+        whole = float(weight.sum())
+    else:
+        weight = weight * own
+    if se == 0:
+        return area, area
+    one, zero = (Mean(*(values[-1] for values in vars(arm).values())) for arm in bins.arms())
+    if judged.amounts and uneven(one, zero):
+        variance, third = bins.pooled_error_of_area(weight, whole)
+        z, pooled = norm.isf((1 - level) / 2), np.sqrt(variance)
+        bend = third / variance * (z * z - 1) / 6  # Cornish and Fisher, the variance not following the estimate
+        return area - z * pooled - bend, area + z * pooled - bend
+    low, high, _ = skewed(area, se, bins.third_of_area(weight, whole) / se**3, level=level)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -260,12 +330,15 @@ class EffectGroups(Result):
     Attributes
     ----------
     groups : DataFrame
-        group (1 = highest scores), members, predicted (mean score), effect, se, low, high.
+        group (1 = highest scores), members, predicted (mean score), effect, se, low, high (NaN where too few of the
+        group bought for an interval).
     slope, slope_low, slope_high : float
         Calibration slope: 1 where a predicted difference of 1 is a true difference of 1, 0 where the score says
         nothing about the effect; NaN where all scores are equal.
     p_value : float
         Of the best linear predictor's one-sided test that the score tells nothing about the effect (slope at most 0).
+    doubts : tuple of str
+        Why groups or the slope have no interval, where too few members bought; the first is about the whole list.
     """
 
     groups: pd.DataFrame
@@ -278,33 +351,38 @@ class EffectGroups(Result):
     unit: str = ""
     campaign: str = ""
     p_value: float = np.nan
+    doubts: tuple[str, ...] = ()
+
+    def _said(self, row) -> str:
+        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
+        effect = f"{figure(scale * row.effect, signed=True)}{unit}"
+        if np.isnan(row.low):
+            return f"{effect} (too few buyers for an interval)"
+        return f"{effect} {span(scale * row.low, scale * row.high)}"
 
     def sleeping_dogs(self) -> str:
         """Say whether contact is shown to harm the group with the lowest scores."""
-        last = self.groups.iloc[-1]
-        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
-        said = f"{figure(scale * last.effect, signed=True)}{unit} {span(scale * last.low, scale * last.high)}"
+        last, scale = self.groups.iloc[-1], 100 if self.binary else 1
         who = f"the {last.members:,.0f} members with the lowest scores"
-        if last.high < 0:
-            return f"Contact lowers {self.outcome} of {who}, as a group: {said}."
-        return f"No evidence that contact lowers {self.outcome} of {who}: {said}."
+        if np.isnan(last.low):
+            return f"Whether contact lowers {self.outcome} of {who} cannot be told: too few of them bought."
+        if direction(scale * last.low, scale * last.high) < 0:
+            return f"Contact lowers {self.outcome} of {who}, as a group: {self._said(last)}."
+        return f"No evidence that contact lowers {self.outcome} of {who}: {self._said(last)}."
 
     def headline(self) -> str:
         """Say how the first and the last group react, and whether the score is to scale."""
-        first, last = self.groups.iloc[0], self.groups.iloc[-1]
-        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
-        ends = [
-            f"{figure(scale * row.effect, signed=True)}{unit} {span(scale * row.low, scale * row.high)}"
-            for row in (first, last)
-        ]
-        said = f"Effect on {self.outcome}: {ends[0]} in the group with the highest scores, {ends[1]} in the lowest"
-        if np.isnan(self.slope):
+        if self.groups["low"].isna().all():
+            return f"Not answerable by group: {self.doubts[0] if self.doubts else 'too few members bought'}."
+        first, last = self._said(self.groups.iloc[0]), self._said(self.groups.iloc[-1])
+        said = f"Effect on {self.outcome}: {first} in the group with the highest scores, {last} in the lowest"
+        if np.isnan(self.slope_low):
             return f"{said}."
         slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}, p {max(self.p_value, 0.001):.3f}"
         slope = slope.replace("p 0.001", "p at most 0.001") if self.p_value <= 0.001 else slope
-        if self.slope_low <= 0:
+        if direction(self.slope_low, self.slope_high) <= 0:
             return f"{said}; no evidence that the predicted effects differ in truth ({slope})."
-        fit = "are to scale" if self.slope_low <= 1 <= self.slope_high else "are not to scale"
+        fit = "are not to scale" if direction(self.slope_low - 1, self.slope_high - 1) else "are to scale"
         return f"{said}; the predicted differences are real and {fit} ({slope})."
 
     def summary(self) -> pd.DataFrame:
@@ -313,7 +391,7 @@ class EffectGroups(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the calibration slope."""
-        if not np.isnan(self.slope):
+        if not np.isnan(self.slope_low):
             name = f"calibration_slope{label(self.campaign, outcome=self.outcome)}"
             yield Quantity(name, self.slope, "1", self.slope_low, self.slope_high, 1e-3)
 
@@ -374,22 +452,36 @@ def effect_groups(
         raise WorkbenchError(f"groups is {groups}: give 2 to 100.")
     depth = (pd.Series(-order).rank(method="average").to_numpy() - 0.5) / len(order)
     group = np.minimum((depth * groups).astype(int), groups - 1)
-    z = norm.isf((1 - level) / 2)
-    rows = []
+    judged, rows, doubts = Outcome.of(y), [], []
     for k in np.unique(group):
-        one, zero = y[(group == k) & treated], y[(group == k) & ~treated]
+        own = group == k
+        one, zero = y[own & treated], y[own & ~treated]
         if min(len(one), len(zero)) < 2:
             raise CannotAnswer(
                 f"not answerable: group {len(rows) + 1} has fewer than 2 members of an arm; ask for fewer."
             )
-        effect, se = one.mean() - zero.mean(), np.sqrt(one.var(ddof=1) / len(one) + zero.var(ddof=1) / len(zero))
-        predicted = order[group == k].mean()
-        rows.append((len(rows) + 1, len(one) + len(zero), predicted, effect, se, effect - z * se, effect + z * se))
+        means = Mean.of(one), Mean.of(zero)
+        parts = np.array([mean.variance for mean in means])
+        df = parts.sum() ** 2 / max((parts**2 / [len(one) - 1, len(zero) - 1]).sum(), 1e-300)
+        events, members_of = counts(judged.events & own, treated), counts(own, treated)
+        low, high = np.nan, np.nan
+        if judged.enough(events, members_of):
+            low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
+        if np.isnan(low):
+            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome, judged.fewest)}")
+        effect, se = one.mean() - zero.mean(), float(np.sqrt(parts.sum()))
+        rows.append((len(rows) + 1, own.sum(), order[own].mean(), effect, se, low, high))
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
+    table[["low", "high"]] = table[["low", "high"]].astype(float)
     slope, se = _calibration(y, treated, order)
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
-    p = float(norm.sf(slope / se)) if se > 0 else np.nan
-    return EffectGroups(table, slope, slope - z * se, slope + z * se, level, outcome, binary, unit, campaign, p)
+    events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
+    low = high = p = np.nan
+    if judged.enough(events, members_of, FEWEST_EVENTS) and se > 0:
+        z = norm.isf((1 - level) / 2)
+        low, high, p = slope - z * se, slope + z * se, float(norm.sf(slope / se))
+    elif not np.isnan(slope):
+        doubts.insert(0, too_few(events, members_of, outcome))
+    return EffectGroups(table, slope, low, high, level, outcome, judged.binary, unit, campaign, p, tuple(doubts))
 
 
 def _calibration(y: np.ndarray, treated: np.ndarray, score: np.ndarray) -> tuple[float, float]:

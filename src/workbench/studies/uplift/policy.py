@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
+from workbench.methods.intervals import Mean, skewed
 from workbench.resampling import Rng, seeds
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
 from workbench.studies.trials.learners import draw_folds
-from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins, skewed_ends
+from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
 
 PARTS = 5
 FEWEST_TO_CHOOSE = 50
@@ -43,12 +46,19 @@ class Rows:
         return Rows(self.y[rows], self.redeemed[rows], self.treated[rows])
 
 
-def best_share(curve: pd.DataFrame, drawn: np.ndarray, level: float) -> tuple[float, float, float]:
+def best_share(
+    curve: pd.DataFrame, drawn: np.ndarray, level: float, highest: np.ndarray | None = None
+) -> tuple[float, float, float]:
     """Share with the highest net, and the range of shares not refused as the best.
 
-    A share is refused where some other beats it by more than resampling explains, all others looked at together.
+    A share is refused where some other beats it by more than resampling explains, all others looked at together. Where
+    too few members bought for a band, a share is never the best, and refused where its upper end, `highest`, shape
+    (points,), lies below the lower end of the best one.
     """
-    net, share = curve["net"].to_numpy(), curve["share"].to_numpy()
+    net, share, low = (curve[name].to_numpy() for name in ("net", "share", "low"))
+    told = ~np.isnan(low) | (share == 0) | (share == share[-1])
+    untold, above = share[~told], np.full(len(net), np.nan)[~told] if highest is None else highest[~told]
+    net, share, low, drawn = net[told], share[told], low[told], drawn[:, told]
     noise = drawn - net
     tolerance = 1e-9 * max(1e-300, float(np.abs(net).max()))
     best = int(np.flatnonzero(net >= net.max() - tolerance)[0])
@@ -62,7 +72,7 @@ def best_share(curve: pd.DataFrame, drawn: np.ndarray, level: float) -> tuple[fl
             critical = np.quantile((shaken[:, usable] / spread[usable]).max(axis=1), level)
             sure |= bool((lead[usable] / spread[usable]).max() > critical)
         possible.append(not sure)
-    kept = share[np.append(np.flatnonzero(possible), best)]
+    kept = np.append(untold[~(above < low[best])], share[np.append(np.flatnonzero(possible), best)])
     return float(share[best]), float(kept.min()), float(kept.max())
 
 
@@ -72,7 +82,8 @@ class Assessed:
     contacting everybody that is on the same members.
 
     net, advantage : float; net_errors, advantage_errors : arrays, one a judged member, whose sum of squares over their
-    number squared is the variance; cuts : array, lowest score contacted in each judged part; weights : its share.
+    number squared is the variance; cuts : array, lowest score contacted in each judged part; weights : its share;
+    rows, chosen, part : arrays of rows judged, whether they are contacted, and the part of the list they belong to.
     """
 
     net: float
@@ -81,6 +92,9 @@ class Assessed:
     advantage_errors: np.ndarray
     cuts: np.ndarray
     weights: np.ndarray
+    rows: np.ndarray
+    chosen: np.ndarray
+    part: np.ndarray
 
 
 def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
@@ -96,13 +110,17 @@ def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
     for k in range(1, PARTS):
         held, before = rows.part(part == k), part < k
         cut = _cut(rows.part(before), score[before], costs)
-        net, errors = policy(held, score[part == k] >= cut, costs)
+        chosen = score[part == k] >= cut
+        net, errors = policy(held, chosen, costs)
         whole, whole_errors = policy(held, np.ones(len(held.y), dtype=bool), costs)
-        found.append((cut, len(held.y), net, net - whole, errors, errors - whole_errors))
+        found.append(
+            (cut, len(held.y), net, net - whole, errors, errors - whole_errors, np.flatnonzero(part == k), chosen)
+        )
     cuts, sizes, net, advantage = (np.array([row[i] for row in found], dtype=float) for i in range(4))
     weights = sizes / sizes.sum()
-    errors, more = (np.concatenate([row[i] for row in found]) for i in (4, 5))
-    return Assessed(float(weights @ net), errors, float(weights @ advantage), more, cuts, weights)
+    errors, more, judged, chosen = (np.concatenate([row[i] for row in found]) for i in range(4, 8))
+    kept = judged, chosen, part[judged]
+    return Assessed(float(weights @ net), errors, float(weights @ advantage), more, cuts, weights, *kept)
 
 
 def _cut(rows: Rows, score: np.ndarray, costs: Costs) -> float:
@@ -141,6 +159,64 @@ def _spared(rows: np.ndarray) -> float:
 
 def mean_interval(value: float, errors: np.ndarray, z: float) -> Interval:
     """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n = len(errors)
-    below, above = skewed_ends(np.sqrt([(errors**2).sum()]) / n, (errors**3).sum() / n**3, z)
-    return Interval(float(value), float(value - below[0]), float(value + above[0]))
+    n, level = len(errors), 1 - 2 * float(norm.sf(z))
+    se = float(np.sqrt((errors**2).sum())) / n
+    if se == 0:
+        return Interval(*[float(value)] * 3)
+    low, high, _ = skewed(value, se, (errors**3).sum() / n**3 / se**3, level=level)
+    return Interval(float(value), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Gives the net of a group of members its interval, or says why it has none.
+
+    rows : Rows, as judged (adjusted); outcome : Outcome of what was measured; costs : Costs; level : float; name : str.
+    """
+
+    rows: Rows
+    outcome: Outcome
+    costs: Costs
+    level: float
+    name: str
+
+    def __call__(
+        self, value: float, errors: np.ndarray, group: np.ndarray, among: int, part: np.ndarray | None = None
+    ) -> tuple[Interval, str]:
+        """Interval of `value` that rests on the members of `group` (rows) among so many, and why it has none.
+
+        `part` is the part of the list in which each of them was judged, by a difference of its own.
+        """
+        treated, unknown = self.rows.treated[group], Interval(float(value), np.nan, np.nan)
+        events = counts(self.outcome.events[group], treated)
+        members = counts(np.ones(len(group), dtype=bool), treated)
+        if self.outcome.amounts:  # who is in the group hangs on the outcomes judged: count both arms, not their split
+            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} have one"
+            why += f" ('{self.name}' other than the commonest); {FEWEST_AMOUNTS} are needed"
+        else:
+            enough = self.outcome.enough(events, members, FEWEST_EVENTS)
+            why = too_few(events, members, self.name)
+        if members.min() < 2 or not enough:
+            return unknown, why
+        y, redeemed = self.rows.y[group], self.rows.redeemed[group]
+        one, zero = Mean.of(y[treated]), Mean.of(y[~treated])
+        share, paid = len(group) / among, self.costs.incentive * redeemed[treated]
+        spare = share**2 * (paid.var() - 2 * self.costs.margin * np.cov(y[treated], paid, ddof=0)[0, 1]) / len(paid)
+        each = self.costs.margin * (one.value - zero.value) - self.costs.contact - paid.mean()
+        spare += share * (1 - share) * each**2 / among
+        se, third = np.sqrt((errors**2).sum()) / among, (errors**3).sum() / among**3
+        if part is not None:
+            share *= _scattered(treated, part)
+        low, high = ends(
+            np.array(value), np.array(se), np.array(third), one, zero, outcome=self.outcome, known=np.array(True),
+            scale=np.array(share * self.costs.margin), spare=spare, level=self.level,
+        )  # fmt: skip
+        return Interval(float(value), float(low), float(high)), ""
+
+
+def _scattered(treated: np.ndarray, part: np.ndarray) -> float:
+    """How much larger the smaller arm's error is for being judged part by part than all at once."""
+    arm = treated if treated.sum() <= (~treated).sum() else ~treated
+    everybody, own = np.bincount(part), np.bincount(part, arm)
+    used = own >= 1
+    return float(np.sqrt((everybody[used] ** 2 / own[used]).sum() * own.sum()) / everybody[used].sum())

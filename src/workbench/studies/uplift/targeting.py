@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,19 +15,26 @@ from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import Interval
+from workbench.studies.trials.events import Outcome, counts, ends, too_few
 from workbench.studies.trials.means import expected_outcome
 from workbench.studies.trials.members import arms, numbers, scores
-from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins, skewed_ends
-from workbench.studies.uplift.policy import Costs, Rows, assessed, best_share, mean_interval, policy
+from workbench.studies.trials.words import direction, figure, label, span
+from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
+from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Verdict = Literal["works and targetable", "works, contact everybody", "no evidence", "harms", "not answerable"]
+Verdict = Literal[
+    "works and targetable",
+    "works, contact everybody",
+    "works, contact the best share",
+    "no evidence",
+    "harms",
+    "not answerable",
+]
 
 FEWEST_IN_ARM = 100
-FEWEST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,14 @@ class Targeting(Result):
     ----------
     curve : DataFrame
         share (0-1), net, low, high, spend (contact, incentives, fixed cost), money per customer of the list; the
-        band holds at each share.
+        band holds at each share, and is NaN where too few of the best share bought.
     best_share, best_share_low, best_share_high : float
         Share with the highest net on the curve, and the lowest and highest share that the data cannot tell from the
         best (a confidence set, so the interval is wide where the curve is flat).
     net, net_low, net_high : float
         Net of contacting those above a cut, each fifth of the list judged at the cut that the fifths before it chose:
-        free of the optimism of the curve's own maximum.
+        free of the optimism of the curve's own maximum. Ends are NaN where too few of those contacted bought, or
+        nobody would be.
     everybody, advantage : Interval
         Net of contacting everybody, and how much more targeting earns than that on the members it is judged on.
     break_even : float
@@ -102,11 +110,13 @@ class Targeting(Result):
             return
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
-        yield Quantity(f"net{where}", self.net, self.currency, self.net_low, self.net_high, 1e-3)
-        yield Quantity(f"net_everybody{where}", self.everybody.estimate, self.currency, *_triple(self.everybody)[1:])
-        yield Quantity(
-            f"advantage{where}", self.advantage.estimate, self.currency, *_triple(self.advantage)[1:], rtol=1e-3
-        )
+        everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
+        if not np.isnan(self.net_low):
+            yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
+        if not np.isnan(everybody[1]):
+            yield Quantity(f"net_everybody{where}", everybody[0], self.currency, *everybody[1:])
+        if not np.isnan(advantage[1]):
+            yield Quantity(f"advantage{where}", advantage[0], self.currency, *advantage[1:], rtol=1e-3)
 
     def plot(self, ax: Axes | None = None, *, by: Literal["share", "spend"] = "share") -> Axes:
         """Draw net money over the share contacted (or the spend), with its band and the shares that may be best."""
@@ -189,7 +199,10 @@ def targeting(
     -----
     "works and targetable" is said where targeting earns more than both nobody and everybody, each by an interval
     above 0; "works, contact everybody" where contacting everybody earns and targeting is not shown to earn more;
-    "harms" where contacting everybody is shown to lose and targeting not shown to earn; else "no evidence".
+    "works, contact the best share" where only targeting is shown to earn; "harms" where contacting everybody is shown
+    to lose and targeting not shown to earn; else "no evidence". An interval counts as it is printed. A number has
+    no interval, and no verdict rests on it, where the smaller arm would have fewer than 10 buyers by chance (20 where
+    outcomes are adjusted, or below 0 for some).
     """
     _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
@@ -197,22 +210,24 @@ def targeting(
     costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
     plain = Rows(y, redeemed, treated)
     rows = Rows(y - expected_outcome(members, list(adjust), y, treated, rng), redeemed, treated) if adjust else plain
+    measured = Outcome.of(y)
+    measured = replace(measured, binary=False, amounts=False) if adjust else measured
     earned = margin * rows.y - incentive_cost * redeemed * treated
-    bins = score_bins(order, treated, np.column_stack([rows.y, redeemed]), judged=earned, most=100)
-    curve, drawn = _curve(bins, costs, resamples, level, rng)
+    values = np.column_stack([rows.y, redeemed])
+    bins = score_bins(order, treated, values, judged=earned, events=measured.events, most=100)
+    curve, drawn, highest = _curve(bins, costs, measured, resamples, level, rng)
+    judge = Judge(rows, measured, costs, level, outcome)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
-    doubts = _doubts(plain, order, checks)
-    z = norm.isf((1 - level) / 2)
-    everybody = mean_interval(all_value, all_errors, z)
+    doubts = _doubts(plain, measured, order, checks, outcome)
+    everybody, why = Interval(all_value, np.nan, np.nan), ""
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
-        found = assessed(rows, order, costs, rng)
-        chosen = mean_interval(found.net, found.net_errors, z)
-        advantage = mean_interval(found.advantage, found.advantage_errors, z)
-    best, low, high = best_share(curve, drawn, level)
+        everybody, _ = judge(all_value, all_errors, np.flatnonzero(everyone), len(y))
+        chosen, advantage, why = _targeted(assessed(rows, order, costs, rng), judge)
+    best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean())
-    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, best, currency)
+    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
     return Targeting(
         curve=curve,
         best_share=best,
@@ -252,15 +267,33 @@ def _require_costs(margin: float, contact: float, incentive: float, fixed: float
         )
 
 
-def _doubts(rows: Rows, score: np.ndarray, checks: CampaignChecks | None) -> list[str]:
+def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, str]:
+    """Net of the chosen and its lead over everybody, and why one of them has no interval ("" where both have)."""
+    among = len(found.rows)
+    if not found.chosen.any():
+        why = "in no part of the list did the parts before it show a share that pays"
+        chosen = Interval(found.net, np.nan, np.nan)
+    else:
+        group, part = found.rows[found.chosen], found.part[found.chosen]
+        chosen, why = judge(found.net, found.net_errors, group, among, part)
+        why = f"of those it would contact, {why}" if why else ""
+    if found.chosen.all():
+        return chosen, Interval(0.0, np.nan, np.nan), why or "the share with the highest net is everybody"
+    group, part = found.rows[~found.chosen], found.part[~found.chosen]
+    advantage, few = judge(found.advantage, found.advantage_errors, group, among, part)
+    return chosen, advantage, why or (f"of those it would leave out, {few}" if few else "")
+
+
+def _doubts(rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignChecks | None, outcome: str) -> list[str]:
     """Why the data cannot answer."""
     doubts = list(checks.reasons) if checks is not None and not checks.comparable else []
     sizes = int(rows.treated.sum()), int((~rows.treated).sum())
     if min(sizes) < FEWEST_IN_ARM:
         doubts.append(f"the smaller arm has {min(sizes)} members, fewer than {FEWEST_IN_ARM}")
-    _, counts = np.unique(rows.y, return_counts=True)
-    if len(rows.y) - counts.max() < FEWEST_EVENTS:
-        doubts.append(f"all but {len(rows.y) - counts.max()} members have the same outcome")
+    members = np.array(sizes[::-1])
+    events = counts(measured.events, rows.treated)
+    if not measured.enough(events, members, measured.fewest):
+        doubts.append(too_few(events, members, outcome, measured.fewest))
     one, zero = score[rows.treated], score[~rows.treated]
     error = np.sqrt(one.var() / len(one) + zero.var() / len(zero))
     if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
@@ -283,37 +316,69 @@ def _flags(rows: Rows, costs: Costs) -> list[str]:
     ]
 
 
-def _curve(bins: ScoreBins, costs: Costs, resamples: int, level: float, rng: Rng) -> tuple[pd.DataFrame, np.ndarray]:
-    """Net by share, with its band, and the resampled curves, shape (resamples, points)."""
+def _curve(
+    bins: ScoreBins, costs: Costs, measured: Outcome, resamples: int, level: float, rng: Rng
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Net by share, with its band, the resampled curves, shape (resamples, points), and upper ends at each point."""
     listed = prefixes(bins.totals)
     fixed = np.append(0, np.full(len(listed.share), costs.fixed))
     net = np.append(0, costs.net(listed)) - fixed
     drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
-    third = np.append(0, bins.third(listed.share))
-    below, above = skewed_ends(drawn.std(axis=0, ddof=1), third, norm.isf((1 - level) / 2))
+    events, members = np.cumsum(bins.events, axis=1), np.cumsum(bins.totals[..., 0], axis=1)
+    known = measured.enough(events, members, measured.fewest)
+    se, third = drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share)
+    how = {"scale": costs.margin * listed.share, "spare": _spare(bins, listed.share, costs), "level": level}
+    everywhere = np.ones(len(known), dtype=bool)
+    low, high = ends(net[1:], se, third, *bins.arms(), outcome=measured, known=everywhere, **how)
     share = np.append(0, listed.share)
     spend = fixed + np.append(0, listed.share * (costs.contact + costs.incentive * listed.treated_means[..., 0]))
-    return pd.DataFrame({"share": share, "net": net, "low": net - below, "high": net + above, "spend": spend}), drawn
+    low, high, known = np.append(0, low), np.append(0, high), np.append(True, known)
+    banded = {"low": np.where(known, low, np.nan), "high": np.where(known, high, np.nan)}
+    return pd.DataFrame({"share": share, "net": net, **banded, "spend": spend}), drawn, high
+
+
+def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
+    """Variance of the incentives paid down to each bin, less twice its covariance with what the outcome earned."""
+    sums = np.cumsum(bins.products[1], axis=0)
+    count = sums[:, 0, 0]
+    paid, both = sums[:, 0, 2] / count, sums[:, 1, 2] / count - sums[:, 0, 1] * sums[:, 0, 2] / count**2
+    incentive = costs.incentive**2 * (sums[:, 2, 2] / count - paid**2) - 2 * costs.incentive * costs.margin * both
+    return share**2 * incentive / count
 
 
 def _verdict(
-    doubts: list[str], chosen: Interval, everybody: Interval, advantage: Interval, best: float, currency: str
+    doubts: list[str],
+    chosen: Interval,
+    everybody: Interval,
+    advantage: Interval,
+    why: str,
+    best: float,
+    currency: str,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """The strongest statement that the intervals carry."""
+    """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
 
     def said(found: Interval, signed: bool = False) -> str:
         return f"{figure(found.estimate, signed=signed)} {currency} per customer {span(found.low, found.high)}"
 
     if doubts:
         return "not answerable", tuple(doubts)
+    earns, leads, all_earn = (direction(found.low, found.high) for found in (chosen, advantage, everybody))
     whole = f"contacting everybody nets {said(everybody)}"
-    target = f"contacting the best {best:.0%} nets {said(chosen)}"
-    more = f"{said(advantage, signed=True)}"
-    if chosen.low > 0 and advantage.low > 0:
+    target = f"contacting the best {best:.0%} nets {said(chosen)}" if not np.isnan(chosen.low) else ""
+    known = not np.isnan(advantage.low)
+    more = f"{said(advantage, signed=True)}" if known else ""
+    if earns > 0 and leads > 0:
         return "works and targetable", (target, f"that is {more} more than contacting everybody")
     flat = f"no evidence that targeting beats contacting everybody ({more})"
-    if everybody.low > 0:
+    if leads > 0:
+        flat = f"targeting earns {more} more than that, but is not shown to earn more than contacting nobody"
+    if not known:
+        flat = f"no evidence that targeting beats contacting everybody: {why}"
+    if all_earn > 0:
         return "works, contact everybody", (whole, flat)
-    if everybody.high < 0 and chosen.low <= 0:
-        return "harms", (whole, f"no evidence that contacting the best share earns anything ({said(chosen)})")
-    return "no evidence", (whole, flat, target)
+    if earns > 0:
+        return "works, contact the best share", (target, whole, flat)
+    nothing = f"no evidence that contacting the best share earns anything ({said(chosen)})" if target else ""
+    if all_earn < 0:
+        return "harms", tuple(filter(None, (whole, nothing or f"targeting cannot be judged, since {why}")))
+    return "no evidence", tuple(filter(None, (whole, flat, target)))

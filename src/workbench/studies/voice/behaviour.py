@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.methods.regression import separated
+from workbench.methods.survey import Design
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
+from workbench.studies.cells import distinct, weights_of
 from workbench.studies.plspm import PlsFit
-from workbench.studies.voice.design import checked_weights, design_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 STEP = 10
 EVENTS = 20
 TOO_GOOD = 0.9
+UNLIKELY = 1e-6
+FAR = 15
 
 
 def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Satisfaction") -> pd.Series:
@@ -48,9 +53,7 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
         raise CannotAnswer(f"the score of {construct} is not defined: {' '.join(fit.verdicts)}")
     items = list(which.items)
     require_columns(survey, items, "survey")
-    if text := [i for i in items if not pd.api.types.is_numeric_dtype(survey[i])]:
-        raise WorkbenchError(f"{named(text)} hold text. Turn the answers into numbers first.")
-    answer = survey[items].to_numpy(dtype=float, na_value=np.nan)
+    answer = np.column_stack([columns.number(survey[i], i, what="item", missing="keep") for i in items])
     answer = np.where(np.isin(answer, fit.model.missing_codes), np.nan, answer)
     low, high = which.ends()
     share = (answer - low) / (high - low)
@@ -82,6 +85,9 @@ class SatisfactionOutcome(Result):
         Respondents, and those who left.
     left_out : int
         Respondents without score or outcome.
+    untold : tuple of str
+        Categories of covariates whose respondents all stayed, or all left, one sentence: they tell nothing of how
+        churn moves with the score, and are in neither of its estimates (they are in that of revenue).
     covariates : tuple of str
     level : float
     unit : str
@@ -98,6 +104,7 @@ class SatisfactionOutcome(Result):
     covariates: tuple[str, ...]
     level: float
     unit: str = "currency"
+    untold: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Say how churn and revenue move with satisfaction, warnings first."""
@@ -107,7 +114,8 @@ class SatisfactionOutcome(Result):
             text += f"; {_moves(rows.loc['revenue'], f'{self.unit} of revenue a month')}"
         alert = f"WARNING: {' '.join(self.warnings)} " if self.warnings else ""
         given = f", given {', '.join(self.covariates)}" if self.covariates else ""
-        return f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
+        text = f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
+        return " ".join([text, *self.untold])
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the estimates per 10 points."""
@@ -177,7 +185,8 @@ def satisfaction_outcome(
     WorkbenchError
         If a column is missing or cannot be used, or a customer stands twice.
     CannotAnswer
-        If a window is not complete, fewer than 20 left or 20 stayed, or the score does not vary.
+        If a window is not complete, fewer than 20 left or 20 stayed, the score does not vary, or score and covariates
+        tell exactly who left.
 
     Warning
     -------
@@ -195,38 +204,45 @@ def satisfaction_outcome(
         *([complete] if complete else []),
     ]
     require_columns(linked, needed, "linked", hint="survey_outcomes() and respondent_scores() give them.")
+    distinct([score, churned, *money, *covariates], "the column")
     if "customer_id" in linked and linked["customer_id"].duplicated().any():
         raise WorkbenchError("a customer stands twice in linked. Take one wave, or one interview a customer.")
-    if complete and not (whole := linked[complete].astype(bool)).all():
+    linked = linked[needed].assign(**{d: columns.days(linked[d], d)[0] for d in dates})
+    if complete and not (whole := columns.flag(linked[complete], complete)).all():
         until = f", or interviews until {linked.loc[whole, answered].max():%Y-%m-%d} only" if whole.any() else ""
         raise CannotAnswer(
             f"the window after the interview is not over for {(~whole).sum():,} of {len(linked):,} respondents. Take a "
             f"shorter window, an earlier wave{until}."
         )
-    rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (checked_weights(linked, weight) > 0)]
+    numbers = {c: columns.number(linked[c], c, missing="keep") for c in [score, churned, *money]}
+    linked = linked.assign(**numbers, **({weight: weights_of(linked, weight)} if weight else {}))
+    rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (weights_of(linked, weight) > 0)]
+    rows = _read(rows, covariates)
     rows = rows.iloc[canonical_order(rows[[c for c in needed if c != complete]])]
-    y, s, w = rows[churned].to_numpy(float), rows[score].to_numpy(float), checked_weights(rows, weight)
-    events = int(y.sum())
+    y, s, w = rows[churned].to_numpy(float), rows[score].to_numpy(float), weights_of(rows, weight)
     if not np.isin(y, (0, 1)).all():
         raise WorkbenchError(f"'{churned}' must be 0 or 1.")
-    if min(events, len(y) - events) < EVENTS:
-        raise CannotAnswer(
-            f"{events} of {len(y):,} respondents left: an estimate needs at least {EVENTS} who left and {EVENTS} who "
-            "stayed. Take a longer window, or more waves."
-        )
+    events = int(y.sum())
+    _refuse_few(y)
     if np.ptp(s) == 0:
         raise CannotAnswer(f"'{score}' is the same for all {len(y):,} respondents: nothing can be related to it.")
     z = _design(rows, covariates)
-    estimates, predicted = _churn(y, s, w, z, level)
+    told = _telling(y, s, w, z)
+    estimates, known = _churn(y[told], s[told], w[told], z[told], level)
+    predicted = y.copy()
+    predicted[told] = known
     if money:
         before, after = (rows[c].to_numpy(float) for c in money)
         estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
     table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
     auc = _auc(s, y)
-    warnings = tuple(_leaks(rows, answered, known_on, starts, auc))
+    warnings = (*_leaks(rows, answered, known_on, starts, auc), *_all_left(rows, covariates, y, told))
     fifths = _fifths(s, y, w, predicted, level)
     left_out = len(linked) - len(rows)
-    return SatisfactionOutcome(table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level, unit)
+    untold = tuple(_untold(rows, covariates, y, told))
+    return SatisfactionOutcome(
+        table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level, unit, untold
+    )
 
 
 def _moves(row: pd.Series, what: str) -> str:
@@ -234,33 +250,110 @@ def _moves(row: pd.Series, what: str) -> str:
     return f"{row['estimate']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}) {what}{shown}"
 
 
+def _refuse_few(y: np.ndarray) -> None:
+    events = int(y.sum())
+    if min(events, len(y) - events) < EVENTS:
+        raise CannotAnswer(
+            f"{events} of {len(y):,} respondents left: an estimate needs at least {EVENTS} who left and {EVENTS} who "
+            "stayed. Take a longer window, or more waves."
+        )
+
+
+def _telling(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Mark respondents whose covariates leave open whether they left, where some coefficient has no end.
+
+    Refuses where score and covariates tell exactly who left, or covariates do of more than half.
+    """
+    x = np.column_stack([s / STEP, z])
+    beta, settled = _logistic(x, y, w)
+    if settled and np.abs(x @ beta).max() < FAR:
+        return np.ones(len(y), bool)
+    told = ~separated(x, y)
+    if told.all():
+        return told
+    if separated(s[:, None] - s.mean(), y, constant=True).any() or told.mean() < 0.5:
+        raise CannotAnswer(
+            f"score and covariates tell exactly who left (for {int((~told).sum()):,} of {len(y):,} respondents): the "
+            "odds ratio is not finite. Look for a leak."
+        )
+    _refuse_few(y[told])
+    if np.ptp(s[told]) == 0:
+        raise CannotAnswer("the score does not vary among those whose covariates leave open whether they left.")
+    return told
+
+
+def _groups(rows: pd.DataFrame, covariates: Sequence[str], told: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
+    """Categories of covariates none of whose respondents tell, with their rows."""
+    for column in covariates:
+        if rows[column].dtype == object:
+            for value in sorted(rows.loc[~told, column].unique()):
+                at = (rows[column] == value).to_numpy()
+                if not told[at].any():
+                    yield f"{column} {value}", at
+
+
+def _untold(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[str]:
+    if told.all():
+        return
+    groups = [(name, int(at.sum()), y[at]) for name, at in _groups(rows, covariates, told)]
+    which = ", ".join(
+        f"{name} ({n:,}, {'all' if left.all() else 'none'} left)" for name, n, left in groups if len(set(left)) == 1
+    )
+    yield (
+        f"Without {int((~told).sum()):,} respondents whose covariates leave no doubt whether they left"
+        f"{f': {which}' if which else ''}; they tell nothing of how churn moves with satisfaction."
+    )
+
+
+def _all_left(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[str]:
+    """Warn of a category all of whom left where chance would hardly do that: it may be known from the outcome."""
+    for name, at in _groups(rows, covariates, told):
+        if y[at].all() and y.mean() ** at.sum() < UNLIKELY:
+            yield f"all {int(at.sum()):,} respondents of {name} left: the covariate may follow the outcome."
+
+
+def _read(rows: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    """Covariates as numbers (float) or categories (text, object); missing ones are refused."""
+    read = {}
+    for column in covariates:
+        if rows[column].isna().any():
+            raise WorkbenchError(f"covariate '{column}' is missing in some rows. Fill it, or leave it out.")
+        number = columns.kind(rows[column], column) == "number"
+        read[column] = (columns.number if number else columns.category)(rows[column], column)
+    return rows.assign(**read)
+
+
 def _design(rows: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
-    """Constant and covariates, categories as indicators, standardised; missing ones are refused."""
-    given = rows[list(covariates)]
-    if gone := [c for c in covariates if given[c].isna().any()]:
-        raise WorkbenchError(f"covariate '{gone[0]}' is missing in some rows. Fill it, or leave it out.")
+    """Constant and covariates, categories as indicators, standardised."""
     if not covariates:
         return np.ones((len(rows), 1))
-    x = pd.get_dummies(given, drop_first=True, dtype=float).to_numpy(float)
+    x = pd.get_dummies(rows[list(covariates)], drop_first=True, dtype=float).to_numpy(float)
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0))[:, spread > 0] / spread[spread > 0]
     return np.column_stack([np.ones(len(rows)), x])
 
 
-def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
-    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
-    x = np.column_stack([s / STEP, z])
+def _logistic(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Coefficients of the weighted likelihood by Newton's steps, and whether they came to rest."""
     share, beta = w / w.sum(), np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ beta))
+        reached = x @ beta
+        if np.abs(reached).max() > 2 * FAR:
+            return beta, False
+        p = 1 / (1 + np.exp(-reached))
         move = np.linalg.lstsq(x.T * (share * p * (1 - p)) @ x, x.T @ (share * (y - p)), rcond=None)[0]
         beta += move
         if np.abs(move).max() < 1e-10:
-            break
-        if np.abs(x @ beta).max() > 30:
-            raise CannotAnswer(
-                "score and covariates tell exactly who left: the odds ratio is not finite. Look for a leak."
-            )
+            return beta, True
+    return beta, False
+
+
+def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
+    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
+    x, share = np.column_stack([s / STEP, z]), w / w.sum()
+    beta, settled = _logistic(x, y, w)
+    if not settled:
+        raise CannotAnswer("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
     p = 1 / (1 + np.exp(-x @ beta))
     curve = p * (1 - p)
     inverse = np.linalg.pinv(x.T * (share * curve) @ x)
@@ -298,7 +391,8 @@ def _revenue(after: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, lev
     residual = (after * root[:, 0] - x @ beta) / (1 - np.einsum("ij,ji->i", x, inverse).clip(max=1 - 1e-9))
     error = float(np.sqrt((inverse[0] ** 2 * residual**2).sum()))
     half = stats.t.isf((1 - level) / 2, len(s) - x.shape[1]) * error
-    return "revenue", beta[0], error, beta[0] - half, beta[0] + half, 2 * stats.norm.sf(abs(beta[0] / error))
+    p = 2 * stats.t.sf(abs(beta[0] / error), len(s) - x.shape[1]) if error > 0 else np.nan
+    return "revenue", beta[0], error, beta[0] - half, beta[0] + half, p
 
 
 def _auc(s: np.ndarray, y: np.ndarray) -> float:
@@ -323,7 +417,7 @@ def _fifths(s: np.ndarray, y: np.ndarray, w: np.ndarray, predicted: np.ndarray, 
     found = []
     for fifth in np.unique(part):
         at = part == fifth
-        mean = design_mean(100 * y[at], w[at])
+        mean = Design.of(w[at]).mean(100 * y[at])
         low, high = mean.interval("top", level)
         row = {"score": np.average(s[at], weights=w[at]), "n": at.sum(), "churned": mean.estimate, "low": low}
         found.append(row | {"high": high, "predicted": 100 * np.average(predicted[at], weights=w[at])})

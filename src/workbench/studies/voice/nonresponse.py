@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.methods import intervals
 from workbench.resampling import one_thread
 from workbench.result import Quantity, Result
+from workbench.studies.cells import distinct, listed, plain
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
 
@@ -48,6 +51,8 @@ class NonResponse(Result):
         """Say how many answered and whether some groups did less than others."""
         every = self.tests.iloc[-1]
         said = f"{self.answered:,} of {self.invited:,} invited answered ({self.answered / self.invited:.1%})"
+        if every["df"] == 0:
+            return f"{said}; {named(self.tests['column'][:-1])} puts all of them into one group: nothing to compare."
         if every["p"] >= 1 - self.level:
             return f"{said}; who did so does not depend on {named(self.tests['column'][:-1])} (p = {every['p']:.2f})."
         clear = self.tests.iloc[:-1].loc[lambda t: t["p_holm"] < 1 - self.level, "column"]
@@ -102,17 +107,18 @@ def nonresponse(
     ----------
     Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
-    by = [by] if isinstance(by, str) else list(by)
+    by = listed(by)
+    distinct(by, "by=")
     require_columns(invited, [*by, answered], "invited", hint="answered= and by= name columns.")
     holes = [c for c in [*by, answered] if invited[c].isna().any()]
     if holes:
         raise WorkbenchError(f"invited has gaps in {named(holes)}. Fill them with a name for 'unknown'.")
-    if pd.api.types.is_bool_dtype(invited[answered]):
-        yes, keep = invited[answered].to_numpy(bool), np.ones(len(invited), bool)
+    invited = plain(invited, [*by, answered])
+    said = invited[answered]
+    if all(value in (0, 1) for value in said.unique()):
+        yes, keep = columns.flag(said, answered), np.ones(len(invited), bool)
     else:
-        yes, keep = (invited[answered] == "answered").to_numpy(), (invited[answered] != "ineligible").to_numpy()
+        yes, keep = (said == "answered").to_numpy(bool), (said != "ineligible").to_numpy(bool)
     left = invited.loc[keep, by].assign(_yes=yes[keep])
     if left["_yes"].nunique() < 2:
         many = "all" if len(left) and left["_yes"].all() else "none"
@@ -125,7 +131,7 @@ def nonresponse(
         found = left.groupby(column, observed=True)["_yes"].agg(["size", "sum"]).reset_index()
         frames.append(found.set_axis(["group", "invited", "answered"], axis=1).assign(column=column))
     table = pd.concat(frames, ignore_index=True)
-    low, high = proportion_confint(table["answered"], table["invited"], alpha=1 - level, method="wilson")
+    low, high = intervals.share(table["answered"].to_numpy(), table["invited"].to_numpy(), level=level)
     table = table.assign(rate=table["answered"] / table["invited"], low=low, high=high)
     table = table[["column", "group", "invited", "answered", "rate", "low", "high"]]
     return NonResponse(table, _tests(left, by), len(left), int(left["_yes"].sum()), int((~keep).sum()), level)
@@ -146,14 +152,14 @@ def _tests(left: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.assign(p_holm=adjusted)
 
 
-def _deviance(counts: pd.DataFrame, columns: list[str]) -> tuple[float, int]:
-    """Deviance and rank of a logistic model with the main effects of `columns`."""
+def _deviance(counts: pd.DataFrame, names: list[str]) -> tuple[float, int]:
+    """Deviance and rank of a logistic model with the main effects of `names`."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
     from statsmodels.tools.sm_exceptions import ModelWarning
 
     design = [np.ones((len(counts), 1))]
-    design += [pd.get_dummies(counts[c], drop_first=True, dtype=float).to_numpy() for c in columns]
+    design += [pd.get_dummies(counts[c], drop_first=True, dtype=float).to_numpy() for c in names]
     x = np.hstack(design)
     y = np.column_stack([counts["sum"], counts["size"] - counts["sum"]])
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
+from workbench.methods.survey import Design
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
+from workbench.studies.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,13 +109,15 @@ def improvement_requests(
         If no request has `minimum` respondents.
     """
     by = listed(by)
-    columns = [*by, request, *([weight] if weight else []), *([score] if score else [])]
-    require_columns(survey, columns, "survey")
+    used = [*by, request, *([weight] if weight else []), *([score] if score else [])]
+    require_columns(survey, used, "survey")
+    survey = plain(survey, by)
     refuse_mixed_waves(survey, by)
-    kept = survey[checked_weights(survey, weight) > 0]
-    kept = kept.iloc[canonical_order(kept[columns])]
-    w = checked_weights(kept, weight)
-    asked = kept[request].astype("string").str.strip().replace("", pd.NA)
+    kept = survey[weights_of(survey, weight) > 0]
+    kept = kept.iloc[canonical_order(kept[used])]
+    w = weights_of(kept, weight)
+    points = columns.number(kept[score], score, what="score", missing="keep") if score else None
+    asked = columns.category(kept[request], request).astype("string").str.strip().replace("", pd.NA)
     found, hidden = [], []
     for cell, rows in cells_of(kept, by):
         sizes = asked.iloc[rows].value_counts()
@@ -122,13 +125,11 @@ def improvement_requests(
         listing = []
         for name, n in sizes[sizes >= max(minimum, 2)].items():
             who = (asked.iloc[rows] == name).fillna(False).to_numpy(bool)
-            share = design_mean(100.0 * who, w[rows])
+            share = Design.of(w[rows]).mean(100.0 * who)
             low, high = share.interval("top", level)
             line = dict(zip(by, cell, strict=True))
             line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
-            listing.append(
-                line | (_score_of(kept[score].to_numpy(float)[rows][who], w[rows][who], level) if score else {})
-            )
+            listing.append(line | (_score_of(points[rows][who], w[rows][who], level) if score else {}))
         found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:top]
     if not found:
         raise CannotAnswer(
@@ -142,5 +143,5 @@ def _score_of(y: np.ndarray, w: np.ndarray, level: float) -> dict[str, float]:
     given = ~np.isnan(y)
     if given.sum() < 2:
         return dict.fromkeys(("score", "score_low", "score_high"), np.nan)
-    mean = design_mean(y[given], w[given])
+    mean = Design.of(w[given]).mean(y[given])
     return dict(zip(("score", "score_low", "score_high"), (mean.estimate, *mean.interval("mean", level)), strict=True))

@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.methods.survey import Design, Kind, gaps_of
 from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed, refuse_mixed_waves
+from workbench.studies.cells import (
+    cell_name,
+    cells_of,
+    codes_of,
+    distinct,
+    listed,
+    plain,
+    refuse_mixed_waves,
+    said,
+    weights_of,
+)
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.plspm.groups import holm
-from workbench.studies.voice.design import Kind, cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+SHORTER = 7
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,13 @@ class Measure:
         answer `top` or more; "mean": the answer itself.
     low, high : float
         Ends of the item's scale.
+    given : bool
+        Whether the upper end was given; if not, only answers above 7 show the usual scale to 10.
+
+    Raises
+    ------
+    WorkbenchError
+        If the boxes do not lie on the scale.
     """
 
     name: str
@@ -45,12 +64,20 @@ class Measure:
     high: float
     top: float = np.nan
     bottom: float = np.nan
+    given: bool = True
+
+    def __post_init__(self) -> None:
+        fits = self.low < self.top <= self.high and not self.bottom >= self.top and not self.bottom < self.low
+        if self.kind != "mean" and not fits:
+            boxes = f"top={self.top:g}" + ("" if np.isnan(self.bottom) else f", bottom={self.bottom:g}")
+            raise WorkbenchError(
+                f"'{self.item}': {boxes} do not lie on the scale {self.low:g} to {self.high:g}. "
+                "Give the boxes of that scale."
+            )
 
     def of(self, survey: pd.DataFrame) -> np.ndarray:
         """Value of each respondent (100, 0 or -100, or the answer); NaN where none was given."""
-        if not pd.api.types.is_numeric_dtype(survey[self.item]):
-            raise WorkbenchError(f"'{self.item}' holds text. Turn its answers into numbers first.")
-        answer = survey[self.item].to_numpy(dtype=float, na_value=np.nan)
+        answer = columns.number(survey[self.item], self.item, what="item", missing="keep")
         off = ~np.isnan(answer) & ~((answer >= self.low) & (answer <= self.high))
         if off.any():
             raise WorkbenchError(
@@ -59,18 +86,33 @@ class Measure:
             )
         if self.kind == "mean":
             return answer
+        if not self.given and not (np.isnan(answer).all() or np.nanmax(answer) > SHORTER):
+            raise WorkbenchError(
+                f"'{self.item}' holds {np.nanmin(answer):g} to {np.nanmax(answer):g}: its scale is not given, and the "
+                f"answers do not show the usual one to {self.high:g}. Give low= and high= of the questionnaire."
+            )
         value = 100.0 * ((answer >= self.top).astype(float) - (answer <= self.bottom))
         return np.where(np.isnan(answer), np.nan, value)
 
 
-def net_promoter(item: str = "NPS", *, low: float = 0, high: float = 10, top: float = 9, bottom: float = 6) -> Measure:
-    """Net promoter score: per cent who answer `top` or more minus per cent who answer `bottom` or less."""
-    return Measure("NPS" if item == "NPS" else f"NPS {item}", item, "net", low, high, top, bottom)
+def net_promoter(
+    item: str = "NPS", *, low: float = 0, high: float | None = None, top: float = 9, bottom: float = 6
+) -> Measure:
+    """Net promoter score: per cent who answer `top` or more minus per cent who answer `bottom` or less.
+
+    The scale ends at 10 unless given; if nobody answers more than 7 it must be.
+    """
+    end = 10 if high is None else high
+    return Measure("NPS" if item == "NPS" else f"NPS {item}", item, "net", low, end, top, bottom, high is not None)
 
 
-def top_boxes(item: str, *, low: float = 1, high: float = 10, boxes: int = 2, name: str = "") -> Measure:
-    """Per cent who answer with one of the `boxes` highest answers of a whole-number scale."""
-    return Measure(name or f"{item} top {boxes}", item, "top", low, high, high - boxes + 1)
+def top_boxes(item: str, *, low: float = 1, high: float | None = None, boxes: int = 2, name: str = "") -> Measure:
+    """Per cent who answer with one of the `boxes` highest answers of a whole-number scale.
+
+    The scale ends at 10 unless given; if nobody answers more than 7 it must be.
+    """
+    end = 10 if high is None else high
+    return Measure(name or f"{item} top {boxes}", item, "top", low, end, end - boxes + 1, given=high is not None)
 
 
 def mean_answer(item: str, *, low: float = 1, high: float = 10, name: str = "") -> Measure:
@@ -86,7 +128,9 @@ class VoiceScores(Result):
     ----------
     table : DataFrame
         One row a cell and measure: the columns of `by`, measure, estimate, se, low, high, n (answers given) and
-        n_effective (answers of a simple random sample that would be as exact).
+        n_effective (answers of a simple random sample that would be as exact), df (degrees of freedom of the error),
+        alike (all answers are the same, or of a mean fewer than 3 respondents or clusters differ: the interval is what
+        the scale and their number leave; no se where all are the same, neither where there is one cluster).
     suppressed : DataFrame
         Cells and measures with fewer than `minimum` answers: the columns of `by`, measure and n.
     measures : tuple of Measure
@@ -113,11 +157,19 @@ class VoiceScores(Result):
                 ends = (f"{said(row)} for {cell_name(row[list(self.by)])}" for row in (lowest, highest))
                 words.append(f"{name} runs from {' to '.join(ends)}")
         hidden = f" Not shown, with fewer than {self.minimum} answers: {len(self.suppressed)}."
-        return f"{'; '.join(words)} ({self.level:.0%} intervals).{hidden if len(self.suppressed) else ''}"
+        text = f"{'; '.join(words)} ({self.level:.0%} intervals)."
+        if alike := int(self.table["alike"].sum()):
+            text += (
+                f" In {alike} of {len(self.table)} figures (almost) all answer alike: the interval is what the scale "
+            )
+            text += "and the number of answers leave."
+        if single := int((self.table["df"] == 0).sum()):
+            text += f" {single} of {len(self.table)} figures come from one cluster and have no interval."
+        return text + (hidden if len(self.suppressed) else "")
 
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
-        return self.table
+        return self.table.drop(columns=["df", "alike"])
 
     def plot(self, ax: Axes | None = None, *, measure: str | None = None) -> Axes:
         """Draw a measure (the first if not given) in every cell with its interval."""
@@ -141,7 +193,8 @@ class VoiceScores(Result):
         -------
         DataFrame
             One row a pair: the other columns, operator, against, gap (operator minus against), se, low, high (from
-            the two intervals: Newcombe's square-and-add), p (normal, two-sided), p_holm (over all rows).
+            the two intervals: Newcombe's square-and-add), p (two-sided, the level at which the interval would end at
+            zero), p_holm (over all rows). No se where all answers of one are the same.
 
         Raises
         ------
@@ -160,12 +213,12 @@ class VoiceScores(Result):
         if not pairs:
             raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
-        gap, error = one["estimate"] - two["estimate"], np.hypot(one["se"], two["se"])
-        down = np.hypot(one["estimate"] - one["low"], two["high"] - two["estimate"])
-        up = np.hypot(one["high"] - one["estimate"], two["estimate"] - two["low"])
-        p = 2 * stats.norm.sf(np.abs(gap) / error.where(error > 0))
+        gap = one["estimate"] - two["estimate"]
+        ends = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
+        low, high, p = gaps_of(gap, *ends, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
+        error = np.hypot(one["se"], two["se"])
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
-        return found.assign(low=gap - down, high=gap + up, p=p, p_holm=holm(p))
+        return found.assign(low=low, high=high, p=p, p_holm=holm(p))
 
     def _known(self, measure: str | None) -> str:
         names = [m.name for m in self.measures]
@@ -181,6 +234,7 @@ def voice_scores(
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
     strata: Sequence[str] = (),
+    clusters: Sequence[str] = (),
     level: float = 0.95,
     minimum: int = 30,
 ) -> VoiceScores:
@@ -191,13 +245,17 @@ def voice_scores(
     survey : DataFrame
         One row a respondent of one wave.
     measures : sequence of Measure
-        From `net_promoter`, `top_boxes`, `mean_answer`.
+        From `net_promoter`, `top_boxes`, `mean_answer`; each with a name of its own.
     by : sequence of str
         Columns whose combinations are the cells; none for the whole survey.
     weight : str or None
         Column of the survey weight; respondents of weight 0 do not count.
     strata : sequence of str
-        Columns within whose combinations respondents were drawn, besides those of `by`.
+        All columns within whose combinations respondents were drawn, those of `by` among them if they were. A cell
+        that is part of a stratum has a size that is due to chance, and its error holds that. If not given, the cells
+        are taken as the strata.
+    clusters : sequence of str
+        Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
     level : float
         Coverage of the intervals, 0-1.
     minimum : int
@@ -216,31 +274,35 @@ def voice_scores(
     >>> voice_scores(survey, [net_promoter()], by=(), weight=None).table.loc[0, ["estimate", "n"]].tolist()
     [40.0, 50.0]
     """
-    by, strata = listed(by), listed(strata)
-    columns = [*by, *strata, *([weight] if weight else [])]
-    require_columns(survey, [*columns, *(m.item for m in measures)], "survey")
+    by, strata, clusters = listed(by), listed(strata), listed(clusters)
+    names = [*dict.fromkeys([*by, *strata, *clusters])]
+    require_columns(survey, [*names, *([weight] if weight else []), *(m.item for m in measures)], "survey")
+    survey = plain(survey, names)
     refuse_mixed_waves(survey, by)
     if not 0 < level < 1 or not measures:
         raise WorkbenchError(f"level={level}, {len(measures)} measures. Give a level between 0 and 1, and a measure.")
-    kept = survey[checked_weights(survey, weight) > 0]
-    values = {m: m.of(kept) for m in measures}
-    used = kept[columns].assign(**{f"_{i}": v for i, v in enumerate(values.values())})
+    distinct((m.name for m in measures), "the measure")
+    kept = survey[weights_of(survey, weight) > 0]
+    values = np.column_stack([m.of(kept) for m in measures])
+    used = kept[names].assign(_weight=weights_of(kept, weight), **{f"_{i}": v for i, v in enumerate(values.T)})
     order = canonical_order(used)
-    kept, w = kept.iloc[order], checked_weights(kept, weight)[order]
-    stratum = kept.groupby(strata, dropna=False).ngroup().to_numpy() if strata else None
+    kept, values = kept.iloc[order], values[order]
+    design = Design.of(
+        weights_of(kept, weight), codes_of(kept, strata or by, "strata"), codes_of(kept, clusters, "clusters")
+    )
     shown, hidden = [], []
     for cell, rows in cells_of(kept, by):
-        for measure in measures:
-            y = values[measure][order][rows]
-            given = rows[~np.isnan(y)]
+        for measure, y in zip(measures, values.T, strict=True):
+            n = int((~np.isnan(y[rows])).sum())
             place = dict(zip(by, cell, strict=True)) | {"measure": measure.name}
-            if len(given) < max(minimum, 2):
-                hidden.append(place | {"n": len(given)})
+            if n < max(minimum, 2):
+                hidden.append(place | {"n": n})
                 continue
-            mean = design_mean(y[~np.isnan(y)], w[given], None if stratum is None else stratum[given])
-            low, high = mean.interval(measure.kind, level)
-            row = {"estimate": mean.estimate, "se": mean.se, "low": low, "high": high}
-            shown.append(place | row | {"n": mean.n, "n_effective": mean.n_effective})
+            mean = design.mean(y, rows)
+            low, high = mean.interval(measure.kind, level, (measure.low, measure.high))
+            row = {"estimate": mean.estimate, "se": mean.se if mean.se > 0 else np.nan, "low": low, "high": high}
+            row |= {"n": mean.n, "n_effective": mean.n_effective, "df": mean.df}
+            shown.append(place | row | {"alike": mean.few if measure.kind == "mean" else mean.se == 0})
     if not shown:
         raise CannotAnswer(f"no cell has {minimum} answers. Ask for fewer columns in by=, or a lower minimum=.")
     suppressed = pd.DataFrame(hidden, columns=[*by, "measure", "n"])

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbench import columns
+from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.methods.cases import judge
+from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.studies.cells import cell_name, cells_of, listed, plain, said, weights_of
 from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.voice.design import cells_of, checked_weights, design_mean, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,11 +67,13 @@ class ServiceShortfalls(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a standard and cell: standard, the columns of `by`, missed (%), low, high, n (cases judged),
-        customers, pending (open and not yet due), unjudged (without a time or promise).
+        One row a standard and cell: standard, the columns of `by`, missed (%), low, high (customers are the units;
+        none where all cases are of one customer), n (cases judged), customers, pending (not yet due, closed or open),
+        unjudged (without a time or promise).
     satisfaction : DataFrame
         One row a standard, of the respondents who had such a case in the days before their interview: standard,
-        difference (mean score of those with a miss minus that of those with none), se, low, high, n_missed, n_kept.
+        difference (mean score of those with a miss minus that of those with none), se, low, high (none where all
+        scores of a side are the same), n_missed, n_kept.
     hidden : int
         Cells with fewer than `minimum` cases.
     by : tuple of str
@@ -88,11 +93,15 @@ class ServiceShortfalls(Result):
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
         worst = self.table.loc[self.table["missed"].idxmax()]
         text = f"Missed most often: {cell_name(worst[['standard', *self.by]])}, {said(worst, 'missed')} % of cases"
-        clear = self.satisfaction[(self.satisfaction["high"] < 0) | (self.satisfaction["low"] > 0)]
-        if len(self.satisfaction):
+        text += ", all of one customer" if worst["customers"] == 1 else ""
+        told = self.satisfaction.dropna(subset=["low", "high"])
+        clear = told[(told["high"] < 0) | (told["low"] > 0)]
+        if len(told):
             rows = [f"{r['standard']}: {said(r, 'difference')} points" for _, r in clear.iterrows()]
             text += f". Satisfaction of those who met a miss differs from that of the others for {len(clear)} of "
-            text += f"{len(self.satisfaction)} standards{': ' if rows else ''}{'; '.join(rows)}"
+            text += f"{len(told)} standards{': ' if rows else ''}{'; '.join(rows)}"
+        if len(told) < len(self.satisfaction):
+            text += f". For {len(self.satisfaction) - len(told)} it cannot be told: on one side all scores are the same"
         return f"{text} ({self.level:.0%} intervals)."
 
     def summary(self) -> pd.DataFrame:
@@ -110,8 +119,9 @@ class ServiceShortfalls(Result):
         for row in self.table.to_dict("records"):
             cell = "".join(f",{column}={row[column]}" for column in self.by)
             name = f"missed_share[standard={row['standard']}{cell}]"
-            yield Quantity(name, row["missed"], "%", row["low"], row["high"])
-        for row in self.satisfaction.to_dict("records"):
+            if np.isfinite(row["low"]):
+                yield Quantity(name, row["missed"], "%", row["low"], row["high"])
+        for row in self.satisfaction.dropna(subset=["low", "high"]).to_dict("records"):
             name = f"missed_difference[standard={row['standard']}]"
             yield Quantity(name, row["difference"], "points", row["low"], row["high"])
 
@@ -133,8 +143,8 @@ def service_shortfalls(
 ) -> ServiceShortfalls:
     """Count how often promises were not kept, and compare the satisfaction of those who met it.
 
-    A case that is open past its promise counts as missed, one that is open and not yet due does not count. A
-    customer's cases are taken together for the error.
+    A case is judged if, and only if, its promised time has passed (`methods.cases`): one that closed early does not
+    count before, as one that is open does not. A customer's cases are taken together for the error.
 
     Parameters
     ----------
@@ -168,10 +178,11 @@ def service_shortfalls(
     may have been less satisfied before.
     """
     by, found, met, hidden = listed(by), [], [], 0
-    as_of = pd.Timestamp(as_of)
+    as_of = day(as_of, "as_of")
+    since = None if since is None else day(since, "since")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
-        cases = _judged(source, standard, by, as_of, since)
+        cases = plain(_judged(source, standard, by, as_of, since), by)
         for cell, rows in cells_of(cases, by):
             part = cases.iloc[rows]
             known = part[part["missed"].notna()]
@@ -179,7 +190,7 @@ def service_shortfalls(
                 hidden += 1
                 continue
             cluster = pd.factorize(known["customer_id"])[0]
-            mean = design_mean(100 * known["missed"].to_numpy(float), np.ones(len(known)), cluster=cluster)
+            mean = Design.of(np.ones(len(known)), cluster=cluster).mean(100 * known["missed"].to_numpy(float))
             low, high = mean.interval("top", level)
             row = {"standard": standard.name} | dict(zip(by, cell, strict=True))
             row |= {"missed": mean.estimate, "low": low, "high": high, "n": len(known), "customers": cluster.max() + 1}
@@ -191,8 +202,8 @@ def service_shortfalls(
         raise CannotAnswer(
             f"no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file."
         )
-    columns = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
-    satisfaction = pd.DataFrame(met, columns=columns)
+    names = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
+    satisfaction = pd.DataFrame(met, columns=names)
     return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum, before_days)
 
 
@@ -201,29 +212,30 @@ def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_o
     needed = ["customer_id", standard.when, standard.column, *standard.where, *([standard.by] if standard.by else [])]
     require_columns(source, [*needed, *by], f"{standard.table}s", hint=f"Standard '{standard.name}' needs it.")
     picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
-    picked &= source[standard.when] < as_of
-    rows = source[picked if since is None else picked & (source[standard.when] >= pd.Timestamp(since))]
+    began = days(source[standard.when], standard.when)[0]
+    picked &= began < as_of
+    rows = source[picked if since is None else picked & (began >= since)]
     value = rows[standard.column]
     if standard.by is None:
-        judged = rows[standard.when]
+        judged = began[rows.index]
         missed, pending = (
             (value > standard.at_most).astype(float).where(value.notna()),
             pd.Series(data=False, index=rows.index),
         )
     else:
-        judged = due = rows[standard.by]
-        done = value.where(value < as_of)
-        pending = done.isna() & (due >= as_of)
-        missed = (done.fillna(as_of) > due).astype(float).where(due.notna() & ~pending)
+        judged = days(rows[standard.by], standard.by)[0]
+        found = judge(judged, days(value, standard.column)[0], as_of)
+        pending = pd.Series(found.pending, index=rows.index)
+        missed = pd.Series(1.0 - found.kept, index=rows.index).where(found.judged)
     head = {"customer_id": rows["customer_id"], "judged": judged, "missed": missed, "pending": pending}
     return rows[by].assign(**head)
 
 
 def _difference(name, cases, respondents, score, weight, before_days, level, minimum) -> list[dict]:
     """Weighted mean score of respondents who met a miss before the interview, minus that of those who met none."""
-    columns = ["customer_id", "answered_on", score, *([weight] if weight else [])]
-    require_columns(respondents, columns, "respondents", hint="respondent_scores() gives a score.")
-    people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), columns]
+    used = ["customer_id", "answered_on", score, *([weight] if weight else [])]
+    require_columns(respondents, used, "respondents", hint="respondent_scores() gives a score.")
+    people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), used]
     people = people.assign(_row=np.arange(len(people)))
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
     age = (both["answered_on"] - both["judged"].dt.normalize()).dt.days
@@ -232,9 +244,13 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     miss = worst.loc[people.index].to_numpy() == 1
     if min(miss.sum(), (~miss).sum()) < max(minimum, 2):
         return []
-    y, w = people[score].to_numpy(float), checked_weights(people, weight)
-    one, two = design_mean(y[miss], w[miss]), design_mean(y[~miss], w[~miss])
+    y, w = columns.number(people[score], score, what="score"), weights_of(people, weight)
+    one, two = (Design.of(w[side]).mean(y[side]) for side in (miss, ~miss))
     gap, error = one.estimate - two.estimate, float(np.hypot(one.se, two.se))
-    half = stats.t.isf((1 - level) / 2, error**4 / (one.se**4 / one.df + two.se**4 / two.df)) * error
+    if not min(one.se, two.se) > 0:  # one side all scored alike: its mean has no interval
+        error = np.nan
+    half = error
+    if error > 0:
+        half = stats.t.isf((1 - level) / 2, error**4 / (one.se**4 / one.df + two.se**4 / two.df)) * error
     ends = {"low": gap - half, "high": gap + half}
     return [{"standard": name, "difference": gap, "se": error} | ends | {"n_missed": one.n, "n_kept": two.n}]

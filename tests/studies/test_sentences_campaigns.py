@@ -1,0 +1,175 @@
+"""What a campaign's sentences claim is what their own numbers show, at the digits that are printed."""
+
+import re
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.studies.campaigns.ledger import CampaignLedger
+from workbench.studies.campaigns.monitor import Monitoring, _decisions
+from workbench.studies.followup.delivery import ComplierEffect
+from workbench.studies.followup.lasting import Fatigue, Staying
+from workbench.studies.followup.windows import EffectWindows
+from workbench.studies.trials.effect import AverageEffect, Interval
+from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
+from workbench.studies.uplift.targeting import Targeting, _verdict
+
+NUMBER = st.floats(-300, 300).map(lambda x: float(f"{x:.3g}")) | st.floats(-1, 1) | st.floats(-0.005, 0.005)
+UNKNOWN = Interval(1.0, np.nan, np.nan)
+
+
+@st.composite
+def intervals(draw) -> Interval:
+    """An estimate inside its interval, now and then without ends."""
+    if draw(st.integers(0, 9)) == 0:
+        return UNKNOWN
+    low, middle, high = sorted(draw(st.tuples(NUMBER, NUMBER, NUMBER)))
+    return Interval(middle, low, high)
+
+
+def printed(sentence: str) -> list[tuple[float, float]]:
+    """Every interval of a sentence, as a reader sees it."""
+    ends = re.findall(r"\[(−?[\d,.]+), (−?[\d,.]+)\]", sentence)
+    return [tuple(float(end.replace("−", "-").replace(",", "")) for end in pair) for pair in ends]
+
+
+def clean(sentence: str) -> str:
+    """The sentence, which holds no NaN, no empty value and no zero below 0."""
+    assert not re.search(r"\bnan\b|\binf\b|None|\{|−0(\.0+)?[\],]", sentence), sentence
+    return sentence
+
+
+def beside_0(sentence: str, first: int = 0) -> bool:
+    """Whether the printed interval of that place leaves 0 out."""
+    low, high = printed(sentence)[first]
+    return low > 0 or high < 0
+
+
+@settings(max_examples=80, deadline=None)
+@given(found=intervals(), binary=st.booleans())
+def test_a_curve_claims_what_its_excess_shows(found, binary):
+    """ "Finds who reacts" above 0, "the wrong way round" below, "No evidence" where the printed interval holds 0."""
+    points = pd.DataFrame({"share": [0, 1.0], "gain": [0, 1.0], "low": [0, np.nan], "high": [0, np.nan]})
+    doubts = ("3 buyers",) if np.isnan(found.low) else ()
+    ends = (found.estimate, 1.0, found.low, found.high)
+    text = clean(UpliftCurve(points, *ends, 10, 0.95, "y", binary, doubts=doubts).headline())
+    assert text.startswith("Not answerable") if doubts else text.startswith("No evidence") != beside_0(text)
+
+
+@settings(max_examples=80, deadline=None)
+@given(first=intervals(), last=intervals(), slope=intervals(), binary=st.booleans())
+def test_groups_claim_what_they_show(first, last, slope, binary):
+    """Harm of the last group and real differences are said where the printed intervals leave 0 out, and only there."""
+    rows = [(k, 50, 0.1, x.estimate, 1.0, x.low, x.high) for k, x in ((1, first), (2, last))]
+    table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
+    found = EffectGroups(table, slope.estimate, slope.low, slope.high, 0.95, "y", binary, p_value=0.02)
+    dogs, text = clean(found.sleeping_dogs()), clean(found.headline())
+    if np.isnan(last.low):
+        assert "cannot be told" in dogs
+    else:
+        assert dogs.startswith("Contact lowers") == (printed(dogs)[-1][1] < 0)
+    if "slope" in text:
+        assert ("are real" in text) == (printed(text)[-1][0] > 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(chosen=intervals(), everybody=intervals(), advantage=intervals())
+def test_verdicts_follow_from_the_intervals_beside_them(chosen, everybody, advantage):
+    """No "no evidence" beside a printed interval above 0, and no success without one; what is not known is said."""
+    if np.isnan(everybody.low):
+        return
+    verdict, reasons = _verdict([], chosen, everybody, advantage, "8 buyers", 0.3, "yuan")
+    said = clean(f"{verdict}: {'; '.join(reasons)}")
+    nets = {part.split(" nets ")[0]: printed(part)[0] for part in reasons if " nets " in part}
+    for part in reasons:
+        if part.startswith("no evidence"):
+            assert "8 buyers" in part or not printed(part)[0][0] > 0, said
+    whole, best = nets.get("contacting everybody"), nets.get("contacting the best 30%")
+    if verdict in ("no evidence", "harms"):
+        assert not whole[0] > 0 and (best is None or not best[0] > 0), said
+    if verdict == "harms":
+        assert whole[1] < 0
+    if verdict in ("works and targetable", "works, contact the best share"):
+        assert best[0] > 0, said
+    if verdict == "works, contact everybody":
+        assert whole[0] > 0, said
+    if verdict == "works and targetable":
+        assert printed(reasons[1])[0][0] > 0
+    elif np.isnan(advantage.low) and verdict != "harms":
+        assert "beats contacting everybody: 8 buyers" in said
+
+
+@settings(max_examples=80, deadline=None)
+@given(first=intervals(), last=intervals(), p=st.floats(1e-9, 1))
+def test_windows_say_what_was_tested(first, last, p):
+    """A window without an interval is said to have too few outcomes; "brought forward" beside a p below 0.05 only."""
+    rows = [(day, x.estimate, 1.0, x.low, x.high) for day, x in ((30, first), (60, last))]
+    table = pd.DataFrame(rows, columns=["days", "effect", "se", "low", "high"])
+    guards = pd.DataFrame({"guard": ["calls"], "verdict": ["cannot be told"]})
+    shown = float(f"{p:.2g}") < 0.05
+    text = clean(EffectWindows(table, shown, p, guards, 0.95, 9, 9).headline())
+    assert ("only brought forward" in text) == (float(re.search(r"p = ([\d.e-]+)\)", text)[1]) < 0.05)
+    assert text.count("too few outcomes") == sum(np.isnan(x.low) for x in (first, last))
+
+
+@settings(max_examples=80, deadline=None)
+@given(kept=intervals(), gained=intervals(), trend=intervals())
+def test_staying_and_fatigue_claim_what_they_show(kept, gained, trend):
+    """ "No shown difference" and "not by what can be shown" where the printed interval holds 0, and only there."""
+    if not np.isnan(kept.low) and not np.isnan(gained.low):
+        text = clean(Staying(pd.DataFrame(), kept, gained, 90, 0.95).headline())
+        assert ("no shown difference" in text) != beside_0(text)
+    few = np.isnan(trend.low)
+    said = clean(Fatigue(pd.DataFrame(), trend, not few, "3 buyers" if few else "", "y", 0.95).headline())
+    assert said.startswith("Not answerable") if few else ("by what can be shown" in said) != beside_0(said)
+
+
+@settings(max_examples=80, deadline=None)
+@given(found=intervals(), binary=st.booleans())
+def test_a_delivered_contact_claims_what_it_shows(found, binary):
+    """ "Raised" and "lowered" follow the printed interval; without bounds the question is not answerable."""
+    effect = AverageEffect(
+        1.0, 1.0, 0.5, 1.5, 1.0, 1.0, UNKNOWN, 9, 9, 0.01, 16.0, 1.0, "difference", 0.95, "y", binary
+    )  # fmt: skip
+    ends = (found.low, found.high) if not np.isnan(found.low) else (-np.inf, np.inf)
+    result = ComplierEffect(found.estimate, 1.0, *ends, False, np.nan, np.nan, effect, effect, 50.0, True, 0.95)
+    text = clean(result.headline())
+    if np.isnan(found.low):
+        assert text.startswith("Not answerable")
+    else:
+        low, high = printed(text)[0]
+        assert ("raised" in text, "lowered" in text) == (low > 0, high < 0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(drift=intervals(), low=NUMBER, high=NUMBER)
+def test_ledger_and_monitor_claim_what_they_show(drift, low, high):
+    """A drift "is changing", and a campaign "may stop", beside a printed interval that leaves 0 out, and only there."""
+    if not np.isnan(drift.low):
+        row = {"campaign": "a", "effect": 1.0, "shrunken": 0.5, "low": 0.1, "high": 0.9, "q": 0.2}
+        ledger = CampaignLedger(pd.DataFrame([row]), UNKNOWN, UNKNOWN, drift, 0.95, set_aside={"b": "3 buyers"})
+        text = clean(ledger.headline())
+        assert ("is changing" in text) == beside_0(text, 1) and "Set aside: 'b' (for instance b: 3 buyers)." in text
+    low, high = min(low, high), max(low, high)
+    days = pd.DataFrame(
+        {"day": [pd.Timestamp("2026-01-01")], "treated": 60, "control": 60, "estimate": (low + high) / 2}
+    )
+    days = days.assign(low=low, high=high)
+    decision = _decisions(days, 0.0)[0]
+    said = clean(Monitoring(days, decision, None, 0, 120, "y", 0.95).headline())
+    assert said.startswith("Go on") != beside_0(said)
+
+
+def test_targeting_that_is_not_known_prints_no_ends():
+    """Neither sentence nor named numbers hold an unknown end."""
+    curve = pd.DataFrame(
+        {"share": [0, 1.0], "net": [0, 1.0], "low": [0, np.nan], "high": [0, np.nan], "spend": [0, 1.0]}
+    )
+    verdict, reasons = _verdict([], UNKNOWN, Interval(1, 0.5, 1.5), UNKNOWN, "8 buyers", 0.3, "yuan")
+    found = Targeting(
+        curve, 0.3, 0.1, 1.0, 1.0, np.nan, np.nan, Interval(1, 0.5, 1.5), UNKNOWN, 2.0, verdict, reasons, 100, 0.95, "y"
+    )
+    clean(found.headline())
+    assert [q.name for q in found.quantities()] == ["best_share", "net_everybody"]
