@@ -93,7 +93,11 @@ def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray
     """Tabulate the leaves of a tree that tells targets from others, in words."""
     matrix, questions = _questions(members, features)
     slots = [cut(values, class_edges(values)) for values in matrix.T]
-    place = [k for k in arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns if np.ptp(matrix[:, k])]
+    gain = [values[target].mean() - values.mean() for values in matrix.T]
+    pairs = [(k - 1, k) for k in range(1, len(gain)) if np.array_equal(matrix[:, k], 1 - matrix[:, k - 1])]
+    other = {min(pair, key=lambda k: gain[k]) for pair in pairs}  # of two categories, the one that fewer targets have
+    place = arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns
+    place = [k for k in place if np.ptp(matrix[:, k]) and k not in other]
     matrix, questions = matrix[:, place or [0]], [questions[k] for k in place or [0]]
     order = np.lexsort([*matrix.T, target])
     smallest = max(1, min(len(target) // 50, 1_000))

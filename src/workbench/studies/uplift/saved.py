@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
+from workbench.methods.intervals import skewed
 from workbench.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.learners import Learner, Trees, defaults, draw_folds, fitted_effects, standardised
 from workbench.studies.trials.members import arms, features_of, numbers
 from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.bins import skewed_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -449,9 +448,14 @@ class ListCounter:
         net = Interval(np.nan, np.nan, np.nan)
         if not doubts:
             value = float(counts @ bands["net"])
-            se = np.sqrt([counts**2.0 @ bands["var"]])
-            below, above = skewed_ends(se, np.array([counts**3.0 @ bands["third"]]), norm.isf((1 - self.level) / 2))
-            net = Interval(value, value - float(below[0]), value + float(above[0]))
+            se = float(np.sqrt(counts**2.0 @ bands["var"]))
+            if se > 0:
+                low, high, _ = skewed(value, se, float(counts**3.0 @ bands["third"]) / se**3, level=self.level)
+                net = Interval(value, float(low), float(high))
+            elif counts.any():
+                doubts.append("what members earned did not vary, so nothing shows how much chance moves it")
+            else:
+                net = Interval(0.0, 0.0, 0.0)
         return ScoredList(
             listed=self.listed,
             contacted=self.contacted,
