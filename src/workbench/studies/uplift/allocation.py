@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.optimize import linprog
 
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.methods.coding import text_hash
 from workbench.result import Result
 from workbench.studies.trials.members import require_members
 from workbench.studies.trials.words import figure
@@ -152,7 +153,7 @@ def allocate_offers(
     worth = margin * effects.to_numpy(dtype=float) - cost
     if not np.isfinite(worth).all():
         raise WorkbenchError("effects holds missing or infinite values: drop those members first.")
-    lot = np.argsort(pd.util.hash_pandas_object(effects.index.to_series(), index=False).to_numpy(), kind="stable")
+    lot = np.argsort(text_hash(effects.index.to_series()), kind="stable")
     price, bound = prices(worth[lot], limits)
     chosen = np.empty(len(worth), dtype=np.int64)
     chosen[lot] = admitted(worth[lot], price, limits)
