@@ -182,7 +182,7 @@ def service_shortfalls(
     since = None if since is None else day(since, "since")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
-        cases = plain(_judged(source, standard, by, as_of, since), by)
+        cases = plain(_judged(source.reset_index(drop=True), standard, by, as_of, since), by)
         for cell, rows in cells_of(cases, by):
             part = cases.iloc[rows]
             known = part[part["missed"].notna()]
@@ -236,7 +236,10 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     used = ["customer_id", "answered_on", score, *([weight] if weight else [])]
     require_columns(respondents, used, "respondents", hint="respondent_scores() gives a score.")
     people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), used]
-    people = people.assign(_row=np.arange(len(people)))
+    people = people.reset_index(drop=True).assign(
+        answered_on=lambda p: columns.days(p["answered_on"], "answered_on")[0], _row=np.arange(len(people))
+    )
+    people = people[people["answered_on"].notna()]
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
     age = (both["answered_on"] - both["judged"].dt.normalize()).dt.days
     worst = both[(age > 0) & (age <= before_days)].groupby("_row")["missed"].max()
