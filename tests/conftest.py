@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,24 @@ def _no_figure_stays_open():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session")
+def until():
+    """Wait until a question is answered with something true, however slow the machine; give the answer.
+
+    Only the limit of the whole test (`make test` sets one) ends it, and the end of the process that is waited for.
+    """
+
+    def until(true, process=None):
+        while True:
+            over = process is not None and process.poll() is not None
+            if found := true():
+                return found
+            assert not over, f"the process ended with {process.returncode} before it happened"
+            time.sleep(0.02)
+
+    return until
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from workbench import __version__
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
 from workbench.reports import commands
+from workbench.reports.stops import stoppable
 
 SAMPLE = "sample"
 
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
+        with stoppable():
+            status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = 2
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         status = _refuse(f"{error.format_message()} See --help.")
     except WorkbenchError as error:
         status = _refuse(str(error))
+    except BrokenPipeError:  # who read the output has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""
         status = _refuse(f"{where}{error.strerror or error}. Check the path, its permissions and the room on the disk.")

@@ -22,7 +22,7 @@ province: str = "北京"  # province: whose
 channel: Literal["电话", "短信"] = "电话"  # channel: how they are asked
 seed: int = 6  # seed: of the draw"""
 ANSWER = 'from workbench.reports.notebook import answer\nanswer(f"{province}·{channel}: {seed * 7} will buy.")'
-PATIENCE = 90
+PATIENCE = 500  # s: below the limit of a whole test
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def lab(root):
             start_new_session=True,
         )
     try:
-        for _ in range(PATIENCE * 5):
+        while True:
             with socket.socket() as trial:
                 if server.poll() is not None or trial.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -148,12 +148,11 @@ class Page:
         """Click it, again if something lay over it or it was drawn anew."""
         from selenium.common.exceptions import WebDriverException
 
-        for _ in range(20):
+        while True:
             try:
                 return self.see(selector, words).click()
             except WebDriverException:
                 time.sleep(0.2)
-        raise AssertionError(f"{selector!r} with {words!r} cannot be clicked")
 
     def write(self, selector, text):
         """Replace what stands in a field."""
@@ -225,8 +224,6 @@ def test_create_job_goes_through_the_ledger(page, root):
     page.click(".jp-notebook-jobs-panel button", "Create")
     manifest = root / "reports" / "site" / "buyers" / "default" / "manifest.json"
     page.see(".jp-notebook-jobs-panel", "has been created")
-    for _ in range(PATIENCE * 5):
-        if manifest.is_file():
-            break
+    while not manifest.is_file():
         time.sleep(0.2)
     assert json.loads(manifest.read_text("utf-8"))["headline"] == "北京·电话: 42 will buy."

@@ -26,6 +26,7 @@ from workbench.reports.handoff.verify import verify
 from workbench.reports.periods import parse
 from workbench.reports.plans import load_plan
 from workbench.reports.render import run, run_slots
+from workbench.warehouse import ingest
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 0  # 1: of the draw\nregion: str = "北京"  # name: of the region'
@@ -442,6 +443,79 @@ def test_other_data_are_asked_for_by_hash(made, bundle, tmp_path):
     (tmp_path / "survey.csv").write_text("a")
     found = verify(tmp_path / "b.zip", data=tmp_path)
     assert found.code == 2 and "'survey.csv' of source 'north'" in found.headline
+
+
+COUNT = """
+from workbench.reports.notebook import *
+from workbench.result import Quantity
+from workbench.warehouse import open_warehouse
+n = int(open_warehouse(source).query("SELECT count(*) AS n FROM campaign")["n"].iloc[0])
+answer(f"{n} campaigns.")
+record(Quantity("campaigns", n, "campaigns"))
+"""
+ROWS = """
+as_of = 2026-07-01
+[[rows]]
+table = "campaign"
+campaign_id = "c"
+name = "C"
+channel = "email"
+assignment = "randomised"
+starts_on = 2026-05-01
+ends_on = 2026-06-01
+"""
+FILE = """
+[[file]]
+path = "members.csv"
+table = "campaign_member"
+[file.columns]
+campaign_id = { constant = "c" }
+customer_id = "id"
+arm = "arm"
+contacted = "contacted"
+outcomes = ["visit"]
+"""
+
+
+def _counting(root, source, mapping):
+    """Write a project whose one notebook counts the campaigns of a source, with its report."""
+    ask = f'source: str = "{source}"  # name: warehouse'
+    project(root, COUNT, name="count")
+    notebook = nbformat.read(root / "notebooks/count.ipynb", as_version=4)
+    notebook.cells[1].source = ask
+    nbformat.write(notebook, root / "notebooks/count.ipynb")
+    (root / f"data/mappings/{source}.toml").write_text(mapping, "utf-8")
+    assert ingest(source, root=root).balanced
+    assert [s.status for s in run(root=root, progress=False).slots] == ["done"]
+    return root
+
+
+@pytest.mark.parametrize("mapping", [ROWS, ROWS + FILE], ids=["rows alone", "rows and a file"])
+def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
+    """They are in no raw file: the receiver is asked for the files alone, and finds the same numbers."""
+    raw = tmp_path / "project/data/raw/north"
+    raw.mkdir(parents=True)
+    if mapping != ROWS:
+        (raw / "members.csv").write_text("id,arm,contacted,visit\na,mail,true,1\nb,control,false,0\n", "utf-8")
+    root = _counting(tmp_path / "project", "north", mapping)
+    bundle = create(["count"], root=root).path
+    files = json.loads(unseal(bundle.read_bytes())["bundle.json"])["sources"]["north"]["files"]
+    assert {name: file["rows"] for name, file in files.items()} == ({} if mapping == ROWS else {"members.csv": 2})
+    assert verify(bundle, data=raw if files else None).code == 0
+    if files:
+        assert verify(bundle).code == 2
+        (raw / "members.csv").write_text("id,arm,contacted,visit\na,mail,true,1\nc,control,false,0\n", "utf-8")
+        with pytest.raises(WorkbenchError, match=r"'members.csv' of source 'north' is not the file that was ingested"):
+            create(["count"], root=root)
+
+
+def test_hillstrom_is_handed_over(shared_data, tmp_path):
+    """The public source whose campaign stands in its mapping."""
+    raw = tmp_path / "data/raw/hillstrom"
+    raw.mkdir(parents=True)
+    shutil.copy(shared_data / "hillstrom.csv.gz", raw)
+    _counting(tmp_path, "hillstrom", (ROOT / "data/mappings/hillstrom.toml").read_text("utf-8"))
+    assert verify(create(["count"], root=tmp_path).path, data=raw).code == 0
 
 
 @pytest.mark.prove

@@ -73,14 +73,6 @@ def _below(pid):
     return [p for child in children for p in (child, *_below(child))]
 
 
-def _until(true, patience=60.0):
-    end = time.monotonic() + patience
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-    return found
-
-
 def _states(root):
     with Ledger(root) as ledger:
         return [row["state"] for row in ledger.rows()]
@@ -93,7 +85,7 @@ def _done(root):
 
 def _stop(process):
     process.send_signal(signal.SIGTERM)
-    return process.communicate(timeout=60)[1]
+    return process.communicate()[1]
 
 
 def _held(root, versions=1):
@@ -115,7 +107,6 @@ def _two_schedulers(root, seconds, versions):
         end = time.monotonic() + seconds / versions
         with Ledger(root) as ledger:
             while time.monotonic() < end or len(ledger.history()) < SLOTS * version:
-                assert time.monotonic() < end + 150
                 time.sleep(0.2)
         if version < versions:
             (root / "requirements.lock").write_text(f"# {version}")
@@ -135,19 +126,18 @@ def test_two_schedulers_for_five_minutes(root):
 
 
 @pytest.mark.parametrize("how", ["terminal", "service"])
-def test_a_stopped_scheduler_leaves_nothing_running_and_nothing_claimed(root, how):
+def test_a_stopped_scheduler_leaves_nothing_running_and_nothing_claimed(root, until, how):
     """Ctrl-C goes to the whole group, SIGTERM to the scheduler alone: its slots are due, and it says no traceback."""
-    _write(root, "import time; time.sleep(60)")
+    _write(root, "open('begun', 'w').close()\nimport time\nwhile True: time.sleep(1)")
     process = _scheduler(root)
-    _until(lambda: "running" in _states(root) if (root / "reports/runs/ledger.sqlite").exists() else False)
-    time.sleep(0.5)
+    until((root / "begun").exists, process)
     below = _below(process.pid)
     assert below
     os.killpg(process.pid, signal.SIGINT) if how == "terminal" else process.terminate()
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate()[1]
     assert (process.returncode, "Traceback" in said) == (0, False), said
     assert set(_states(root)) == {"due"}
-    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
 
 
 def test_fifteen_minutes_of_downtime_are_one_catch_up(root):
@@ -169,7 +159,7 @@ def test_fifteen_minutes_of_downtime_are_one_catch_up(root):
 
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", range(2))
-def test_kills_of_schedulers_and_ticks_lose_nothing(root, seed):
+def test_kills_of_schedulers_and_ticks_lose_nothing(root, until, seed):
     """kill -9 of the scheduler, of its tick or of what runs below, ten times: then every slot is finished once.
 
     When all are done, the inputs change, and all are due again.
@@ -194,7 +184,7 @@ def test_kills_of_schedulers_and_ticks_lose_nothing(root, seed):
             (root / "requirements.lock").write_text(f"# {versions}")
             versions += 1
     process = _scheduler(root)
-    _until(lambda: _done(root) >= SLOTS * versions, 200)
+    until(lambda: _done(root) >= SLOTS * versions, process)
     _stop(process)
     print(f"seed {seed}: {lost} kills, {versions} versions of {SLOTS} slots")
     _held(root, versions)

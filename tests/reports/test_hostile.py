@@ -2,7 +2,10 @@
 
 import base64
 import io
+import json
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import openpyxl
@@ -12,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from workbench.errors import WorkbenchError
 from workbench.reports import lists, page, sheets, tables
-from workbench.reports.notebook import _literal_markdown
+from workbench.reports.notebook import Markdown, _literal
 from workbench.reports.parameters import Parameter, as_code
 from workbench.reports.pdf import write_pdf
 from workbench.reports.slots import folder_name
@@ -139,6 +142,9 @@ MARKS = [
     '"""\nimport os',
     "\\",
 ]
+PLAIN = {slash + tag for slash in ("", "/") for tag in ("p", "ul", "ol", "li", "strong", "pre", "code", "br", "hr")}
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = [*(ROOT / "notebooks").glob("*.ipynb"), ROOT / "src/workbench/lab/study.ipynb"]
 HOSTILE = [*SCRIPTS, *MARKDOWN, *FORMULAS, *PLACES, *MARKS]
 HUGE = "<b>=1+1</b>" * 1_000_000
 LEGAL = [
@@ -288,8 +294,47 @@ def test_no_file_outside_and_no_code_from_a_value(tmp_path):
 def test_a_sentence_in_markdown_is_shown_as_it_is():
     """What an answer quotes from data makes neither link nor heading in JupyterLab."""
     for text in (t for t in HOSTILE if t.strip() and "\n" not in t):
-        shown = _literal_markdown(text)
-        assert "<script" not in shown and "](" not in shown.replace("\\]\\(", "")
+        assert set(re.findall(r"<(\w+)", _as_in_lab(_literal(text)))) <= {"p", "ul", "ol", "li", "pre", "code"}, text
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_prose_with_a_name_from_data_runs_nothing_in_jupyterlab(text):
+    """Bold and lists are set; no HTML, link, picture, heading or table that a name brings, wherever it stands."""
+    for prose in (text, f"- **Call {text}** first: {text}", f"**Now:**\n\n{text}", f"{text}{text}\n{text}"):
+        made = _as_in_lab(Markdown(prose)._repr_markdown_())
+        assert set(re.findall(r"<(/?[a-zA-Z!]\w*)", made)) <= PLAIN, made
+        _Checked().feed(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("- **Keep A & B:** 5 < 6, x_y", "<ul>\n<li><strong>Keep A &amp; B:</strong> 5 &lt; 6, x_y</li>\n</ul>"),
+        ("At 3.5 (2.1 to 4.9) % — a-b, c:d.", "<p>At 3.5 (2.1 to 4.9) % — a-b, c:d.</p>"),
+        ("O'Neil #1 \\ 'x' 50 $ a@b.example", "<p>O'Neil #1 \\ 'x' 50 $ a@b.example</p>"),
+        ("see http://a.example/b and www.c.example", "<p>see http://a.example/b and www.c.example</p>"),
+    ],
+)
+def test_ordinary_prose_is_set_as_it_reads(text, shown):
+    """In JupyterLab and on the page alike."""
+    made = Markdown(text)._repr_markdown_()
+    assert _as_in_lab(made).strip().replace("&quot;", '"').replace("&#x27;", "'") == shown
+    assert page._markdown(made, page._Outline("")).strip().replace("&#x27;", "'") == shown
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS), ids=lambda p: p.stem)
+def test_no_notebook_sets_markdown_that_is_not_escaped(path):
+    """Each uses the house's Markdown, never IPython's: a name in the data would run there."""
+    source = "".join("".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"])
+    assert "IPython" not in source
+
+
+def _as_in_lab(markdown):
+    """Set markdown as JupyterLab sets it: with HTML as it stands, tables, bare addresses and strikethrough."""
+    import mistune
+
+    plugins = ["table", "url", "strikethrough", "footnotes", "task_lists"]
+    return mistune.create_markdown(escape=False, plugins=plugins)(markdown)
 
 
 def test_paper_holds_them_or_says_which_character_it_lacks(tmp_path):

@@ -70,7 +70,7 @@ def made(root):
     _notebook(root, "refused", "# Refused", dates, PARAMETERS, "## Data", refusal)
     _notebook(root, "broken", "# Broken", dates, PARAMETERS, "import os\nopen(os.getcwd() + '/none.csv')")
     _notebook(root, "dead", "# Dead", dates, PARAMETERS, "print('alive')", "import os\nos.kill(os.getpid(), 9)")
-    report = run(parameters={"province": EVIL}, root=root, timeout=120, progress=False)
+    report = run(parameters={"province": EVIL}, root=root, progress=False)
     return {slot.study: slot for slot in report.slots}
 
 
@@ -220,11 +220,9 @@ def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
 
 def test_a_notebook_has_a_limit_as_a_whole(tmp_path):
     """Cells that are short each are stopped when their sum is too long."""
-    _notebook(tmp_path, "slow", "# Slow", *["import time\ntime.sleep(3)"] * 10)
-    began = time.monotonic()
+    _notebook(tmp_path, "slow", "# Slow", *["import time\ntime.sleep(3)"] * 1000)
     report = run(root=tmp_path, timeout=6, progress=False)
     assert "took longer than its 6 seconds" in report.slots[0].message
-    assert time.monotonic() - began < 30
 
 
 def test_an_interrupted_publication_is_mended(tmp_path):
@@ -244,12 +242,12 @@ import os, time
 with open("started.new", "w") as file:
     print(os.getpid(), file=file)
 os.rename("started.new", "started")
-time.sleep(120)
+time.sleep(9999)
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="skipped: interrupts are sent as POSIX signals")
-def test_an_interrupt_leaves_nothing_behind(tmp_path):
+def test_an_interrupt_leaves_nothing_behind(tmp_path, until):
     """Ctrl-C ends workers and kernels; no part of a report is published and no temporary folder stays."""
     _notebook(tmp_path, "slow", "# Slow", STALL)
     (tmp_path / "data" / "mappings").mkdir(parents=True)
@@ -257,16 +255,14 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
     environment = os.environ | {"WORKBENCH_HOME": str(tmp_path), "PYTHONPATH": source}
     command = [sys.executable, "-m", "workbench", "run"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "started").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until((tmp_path / "started").exists, process)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate()
     assert process.returncode == 130
     assert said.decode().strip().splitlines() == ["workbench: stopped; what was published before stands."]
     assert [p.name for p in (tmp_path / "reports" / "runs").iterdir()] == ["ledger.sqlite"]
     assert not (tmp_path / "reports" / "site").exists()
     with pytest.raises(ProcessLookupError):
-        for _ in range(100):
+        while True:
             os.kill(int((tmp_path / "started").read_text()), 0)
             time.sleep(0.1)

@@ -397,3 +397,13 @@ def test_columns_of_any_type_give_one_answer():
     for other in others:
         found = fit_gamma_gamma(table.assign(**other).sample(frac=1, random_state=1), **asked)
         assert found.mean == pytest.approx(right.mean, rel=1e-9)
+
+
+def test_few_who_came_back_have_no_interval_of_parameters():
+    """Below 500 repeaters the headline says why; no table, number or sentence holds an interval that does not hold."""
+    few = fit_btyd(
+        bought("mbg_nbd", 500, np.random.default_rng(4)), customer="who", when="on", unit="week", until="2025-12-30"
+    )
+    assert few.params[["low", "high"]].isna().all(axis=None) and "has no interval, as only" in few.headline()
+    assert "nan" not in few.headline() and np.isfinite(few.total(20)).all()
+    assert all(q.low is None for q in few.quantities()) and few.p_alive()["low"].isna().all()

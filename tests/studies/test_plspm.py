@@ -350,7 +350,7 @@ def _set(item, row, value):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_text, r"item 'q1' is not numeric, for instance '"),
+        (_text, r"the item 'q1' is not numeric: it holds str"),
         (lambda t: t.drop(columns="v2"), r"survey lacks 'v2'"),
         (lambda t: t.assign(v1=7), r"'v1 \(always 7\)' does not vary"),
         (lambda t: t.assign(v1=np.nan), r"nobody answered 'v1'"),

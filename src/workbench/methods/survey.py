@@ -181,20 +181,31 @@ class Design:
         share = w / w.sum()
         estimate = share @ values
         away = values - estimate
-        variance, third, (df, df_units), (widening, resampled), units, unit = self._errors(share[:, None] * away, at, share)
+        errors = self._errors(share[:, None] * away, at, share)
         spread, neutral, kish = share @ away**2, share @ (values == 0), float(1 / (share @ share))
         found = []
         for k in range(values.shape[1]):
-            commonest, differing, few = _differing(values[:, k], share, unit)
-            v, s = float(variance[k]), float(spread[k])
-            v, s = (v, s) if differing > 0 else (0.0, 0.0)
-            effective = s * n / (n - 1) / v if v > 0 < s else units
-            skewness = float(third[k]) / v**1.5 if v > 0 else 0.0
-            mean = commonest if differing == 0 else float(estimate[k])
-            found.append(SurveyMean(
-                mean, v**0.5, df, df_units, n, effective, kish, s, float(neutral[k]), units, skewness, widening, resampled,
-                commonest, differing, few,
-            ))  # fmt: skip
+            commonest, differing, few = _differing(values[:, k], share, errors.unit)
+            v, s = (float(errors.variance[k]), float(spread[k])) if differing > 0 else (0.0, 0.0)
+            mean = SurveyMean(
+                estimate=float(estimate[k]) if differing > 0 else commonest,
+                se=v**0.5,
+                df=errors.df,
+                df_units=errors.df_units,
+                n=n,
+                n_effective=s * n / (n - 1) / v if v > 0 < s else errors.units,
+                n_weights=kish,
+                spread=s,
+                neutral=float(neutral[k]),
+                units=errors.units,
+                skewness=float(errors.third[k]) / v**1.5 if v > 0 else 0.0,
+                widening=errors.widening,
+                resampled=errors.resampled,
+                commonest=commonest,
+                differing=differing,
+                few=few,
+            )
+            found.append(mean)
         return found
 
     def ratio(self, y: np.ndarray, x: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -203,8 +214,8 @@ class Design:
         w = self.weight[at]
         total = float(w @ x[at])
         estimate = float(w @ y[at]) / total
-        variance, _, (_, df), *_ = self._errors((w * (y[at] - estimate * x[at]) / total)[:, None], at, w * x[at] / total)
-        return estimate, float(variance[0]) ** 0.5, df
+        errors = self._errors((w * (y[at] - estimate * x[at]) / total)[:, None], at, w * x[at] / total)
+        return estimate, float(errors.variance[0]) ** 0.5, errors.df_units
 
     def total(self, y: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, float, float]:
         """Weighted total of y, shape (n,), over `rows`: estimate, standard error, degrees of freedom."""
@@ -219,8 +230,8 @@ class Design:
         factor = (self.size / np.maximum(self.size - 1, 1))[self.stratum]
         return float(u.sum()), float(factor @ away**2) ** 0.5, max(1.0, float(len(self.stratum) - len(self.size)))
 
-    def _errors(self, u: np.ndarray, at: np.ndarray, share: np.ndarray):
-        """Variance and third moment (k,) of the sums of u (m, k), then df, what widens, Kish's units, and unit codes."""
+    def _errors(self, u: np.ndarray, at: np.ndarray, share: np.ndarray) -> _Errors:
+        """Errors of the sums of u, shape (m, k), of the respondents at positions `at`, each a share of all (m,)."""
         found, unit = self.unit[at], np.arange(len(at))
         if len(self.stratum) < len(self.weight):
             found, unit = np.unique(found, return_inverse=True)
@@ -240,12 +251,27 @@ class Design:
         lost, units = max(1.0, float((inside / size).sum())), len(found)
         square = share**2
         alike = float(square.sum() ** 2 / (square @ square))
-        several = size > 1
-        left = units - max(1.0, float((inside / size)[several].sum()))
+        left = units - max(1.0, float((inside / size)[size > 1].sum()))
         whole = units / left if left > 0 else 1.0
-        widening = max(1.0, whole / float(factor @ inside / units)) ** 0.5
-        df = tuple(max(1.0, n * (1 - lost / units)) if units > 1 else 0.0 for n in (alike, units))
-        return variance, third, df, (widening, whole**0.5), float(1 / square.sum()), unit
+        df, df_units = (max(1.0, n * (1 - lost / units)) if units > 1 else 0.0 for n in (alike, units))
+        return _Errors(
+            variance, third, df, df_units, widening=max(1.0, whole / float(factor @ inside / units)) ** 0.5,
+            resampled=whole**0.5, units=float(1 / square.sum()), unit=unit,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Variance and third moment (k,) of k sums; the rest as in `SurveyMean`; unit of each respondent (m,)."""
+
+    variance: np.ndarray
+    third: np.ndarray
+    df: float
+    df_units: float
+    widening: float
+    resampled: float
+    units: float
+    unit: np.ndarray
 
 
 def reaches(means: Sequence[SurveyMean], level: float, ends: tuple[float, float]) -> np.ndarray:

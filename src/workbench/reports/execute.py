@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime as dt
-import fcntl
 import functools
 import json
 import logging
 import os
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -28,12 +26,14 @@ from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.project import READS
 from workbench.reports import lists, page, pdf, sheets, tables
+from workbench.reports.folders import own_folder_for_life
 from workbench.reports.kernels import Nursery, kernel_manager
 from workbench.reports.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.notebook import MINIMUM
 from workbench.reports.parameters import Value, as_code
 from workbench.reports.secrets import leaks
 from workbench.reports.slots import FORMATS, MINIMUM_CELL, PACKAGE, table_digests
+from workbench.reports.stops import deaf_to_interrupts
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -51,7 +51,6 @@ _PASSING = (
     "ConnectionRefusedError",
     "TimeoutError",
 )
-PRIVATE = "wb-"
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
@@ -127,16 +126,15 @@ class _Failure(Exception):
 
 def prepare_worker() -> None:
     """Set up a worker: one thread for linear algebra, no history no start-up files of the user, no Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    deaf_to_interrupts()
     # A grammar that takes 1.6 s to load; it serves one format of JSON schemas that notebooks do not use.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    private = tempfile.mkdtemp(prefix=PRIVATE)
-    fcntl.flock(os.open(private, os.O_RDONLY), fcntl.LOCK_EX)  # says as long as the process lives that it is in use
+    private = own_folder_for_life()
     paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     os.environ.update(
         IPYTHONDIR=str(Path(private, "ipython")),
-        JUPYTER_RUNTIME_DIR=private,
+        JUPYTER_RUNTIME_DIR=str(private),
         MPLBACKEND="agg",
         PYDEVD_DISABLE_FILE_VALIDATION="1",
         PYTHONHASHSEED="0",
@@ -144,10 +142,6 @@ def prepare_worker() -> None:
         PYTHONUTF8="1",
         **{READS: str(Path(private, "reads.txt"))},
     )
-    import atexit
-    import shutil
-
-    atexit.register(shutil.rmtree, private, ignore_errors=True)
 
 
 def run_job(job: Job) -> dict[str, Any]:

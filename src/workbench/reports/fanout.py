@@ -106,4 +106,8 @@ if __name__ == "__main__":
     from workbench.reports.workers import begin
 
     begin(os.getppid())
-    run_job(pickle.loads(sys.stdin.buffer.read()))
+    try:
+        asked = pickle.loads(sys.stdin.buffer.read())
+    except (EOFError, pickle.UnpicklingError):  # who asked was ended over it
+        sys.exit(1)
+    run_job(asked)

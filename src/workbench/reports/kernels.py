@@ -47,7 +47,7 @@ class Nursery:
 
     def __init__(self, studies: tuple[str, ...] = ()) -> None:
         rooms = [f"workbench.studies.{s}" for s in studies if (PACKAGE / "studies" / s / "__init__.py").is_file()]
-        command = [sys.executable, "-m", "workbench.reports.nursery", *_SHARED, *rooms]
+        command = [sys.executable, "-m", "workbench.reports.nursery", str(os.getpid()), *_SHARED, *rooms]
         calm = os.environ | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # or loading Arrow starts a thread
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=calm)
         atexit.register(self.end)
@@ -61,8 +61,9 @@ class Nursery:
     def fork(self, file: str, cwd: str, env: dict[str, str]) -> int:
         """Fork a kernel that serves a connection file; give its process number."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"file": file, "cwd": cwd, "env": env}) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(json.dumps({"file": file, "cwd": cwd, "env": env}) + "\n")
+            self._process.stdin.flush()
         return self._answer()["pid"]
 
     @property

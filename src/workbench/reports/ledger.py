@@ -392,12 +392,22 @@ def canonical(value: Any) -> str:
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a folder; the lock dies with its process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = hold(folder, wait=wait)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)
+
+
+def hold(folder: Path, *, wait: bool = True) -> int:
+    """Hold a folder until the handle that is given is closed, or the process ends."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _said(manifest: Mapping[str, Any]) -> tuple[str, str, float]:

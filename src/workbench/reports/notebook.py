@@ -10,6 +10,7 @@ import html
 import io
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,9 @@ PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#5
 _INK, _GRID = "#222222", "#dddddd"
 _SCALE = 2
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
+_ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
+_ADDRESS = re.compile(r"(?i)(?<=www)\.|:(?=//)")
+_RULE = re.compile(r"^([ \t]*)([-=])(?![ \t]+[^\s-])", re.MULTILINE)
 
 
 def use_theme() -> None:
@@ -83,9 +87,35 @@ def answer(*results: Result | str) -> None:
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     _display(
-        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_literal_markdown, sentences))},
+        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_literal, sentences))},
         {"kind": "answer"},
     )
+
+
+class Markdown:
+    """Sentences of a notebook, with what they quote from data: bold (``**``) and lists are set, all else is literal.
+
+    The last value of a cell, in place of IPython's own `Markdown`, which sets whatever a name in the data holds, a
+    script too.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> print(Markdown("- **Keep** <b>A</b>")._repr_markdown_())
+    - **Keep** \\<b\\>A\\</b\\>
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return _RULE.sub(r"\1\\\2", "**".join(map(_literal, self.text.split("**"))))
 
 
 def show_table(
@@ -240,10 +270,14 @@ def _require_words(what: str, **texts: str) -> None:
             raise WorkbenchError(f"a {what} lacks its {field}. Say it in {field}=: every reader needs it.")
 
 
-def _literal_markdown(sentence: str) -> str:
-    """Escape a sentence so that markdown shows it as it is."""
-    escaped = html.escape(sentence, quote=False)
-    return "".join("\\" + c if c in r"\`*_{}[]()#!|$~" else c for c in escaped)
+def _literal(text: str) -> str:
+    r"""Escape text so that markdown shows it as it is: no HTML, link, picture, heading, table, code or formula.
+
+    >>> print(_literal("a_b <b> [x](http://y.example)"))
+    a\_b \<b\> \[x\]\(http\://y.example\)
+    """
+    text = "".join(_ESCAPED.get(c, c) for c in text)
+    return _ADDRESS.sub(r"\\\g<0>", text)
 
 
 def font_file() -> Path:

@@ -1,12 +1,14 @@
 """A process that has the libraries loaded and forks a kernel whenever one is asked for (Linux).
 
-Started by `kernels.Nursery` as ``python -m workbench.reports.nursery MODULE...``. It imports the modules, never starts
-a thread, a database or an event loop, and answers each line of JSON on its standard input, ``{"file", "cwd", "env"}``,
-with the number of a new process that serves that connection file. Kernels end with it, and it ends with its input.
+Started by `kernels.Nursery` as ``python -m workbench.reports.nursery PARENT MODULE...``. It imports the modules, never
+starts a thread, a database or an event loop, and answers each line of JSON on its standard input,
+``{"file", "cwd", "env"}``, with the number of a new process that serves that connection file. Kernels end with it, and
+it ends with the process that started it, whatever it is doing then, or with its input.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -15,13 +17,13 @@ import os
 import random
 import signal
 import sys
-from typing import Any
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def main(modules: list[str]) -> None:
+def main(parent: int, modules: list[str]) -> None:
     """Load modules, then fork a kernel for every request until the input ends."""
+    _end_with(parent)
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # costly, and of no use without a debugger's window
     for name in ("ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib", *modules):
         importlib.import_module(name)
@@ -30,15 +32,25 @@ def main(modules: list[str]) -> None:
     signal.signal(signal.SIGCHLD, _bury)
     gc.collect()
     gc.freeze()
-    print(json.dumps({"threads": len(os.listdir("/proc/self/task"))}), file=answers)
     mine = os.getpid()
-    for line in asked:
-        child = os.fork()
-        if not child:
-            answers.close()
-            _serve(json.loads(line), mine)
-        print(json.dumps({"pid": child}), file=answers)
+    with contextlib.suppress(BrokenPipeError):  # nobody is there to hear the answer, as at the end of the input
+        print(json.dumps({"threads": len(os.listdir("/proc/self/task"))}), file=answers)
+        for line in asked:
+            if not line.endswith("\n"):  # who asked was ended over it
+                break
+            child = os.fork()
+            if not child:
+                answers.close()
+                _serve(line, mine)
+            print(json.dumps({"pid": child}), file=answers)
     os._exit(0)  # kernels still alive die with it
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the process that started this one ends, or now if it has."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _bury(*_: object) -> None:
@@ -50,13 +62,12 @@ def _bury(*_: object) -> None:
         pass
 
 
-def _serve(request: dict[str, Any], parent: int) -> None:
+def _serve(line: str, parent: int) -> None:
     """Be a kernel, in a process group of its own, and end without the parent's clean-up."""
     status = 1
     try:
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        _end_with(parent)
+        request = json.loads(line)
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -85,4 +96,4 @@ def _as_if_new() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

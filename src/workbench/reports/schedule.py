@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+import time
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.reports.ledger import Ledger, locked
 from workbench.reports.periods import Period
 from workbench.reports.plans import Plan, load_plan, plan_names
+from workbench.reports.stops import STOPS, starting
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
@@ -158,7 +160,7 @@ def tick(
 
 
 def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEAT) -> None:
-    """Tick until stopped: each tick in a process of its own, one at a time, missed ones made up by one.
+    """Tick until a KeyboardInterrupt: each tick in a process of its own, one at a time, missed ones made up by one.
 
     Parameters
     ----------
@@ -169,36 +171,24 @@ def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEA
     every : int
         Seconds between ticks.
     """
-    import logging
-    import signal
     import subprocess
 
-    from apscheduler.schedulers.blocking import BlockingScheduler
-
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     command = [sys.executable, "-m", "workbench", "schedule", "tick", "--quiet", *names]
-    at_work: list[subprocess.Popen[bytes]] = []
-    scheduler = BlockingScheduler(timezone=dt.UTC)
-
-    def beat() -> None:
-        process = subprocess.Popen(command, env=os.environ | {"WORKBENCH_HOME": str(root)})
-        at_work[:] = [process]
-        process.wait()
-
-    def stop(*_: object) -> None:
-        for process in at_work:
-            process.send_signal(signal.SIGINT)
-        scheduler.shutdown(wait=False)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    first = dt.datetime.now(dt.UTC)
-    scheduler.add_job(
-        beat, "interval", seconds=every, next_run_time=first, coalesce=True, max_instances=1, misfire_grace_time=None
-    )
-    scheduler.start()
-    for process in at_work:
-        process.wait()
+    at_work: subprocess.Popen[bytes] | None = None
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                with starting(*STOPS):  # the tick hears of a stop when it is ready to end in order
+                    at_work = subprocess.Popen(command, env=os.environ | {"WORKBENCH_HOME": str(root)})
+                at_work.wait()
+            except OSError as error:
+                print(f"workbench: no tick could be started: {error.strerror}; the next one may", file=sys.stderr)
+            time.sleep(every - (time.monotonic() - began) % every)
+    except KeyboardInterrupt:
+        if at_work is not None:
+            at_work.terminate()
+            at_work.wait()
 
 
 def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:

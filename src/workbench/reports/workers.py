@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from pathlib import Path
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from typing import Any
 
-from workbench.reports.execute import PRIVATE, Job, prepare_worker, run_job, write_failed
-from workbench.reports.ledger import TRANSIENT, locked
+from workbench.reports.execute import Job, prepare_worker, run_job, write_failed
+from workbench.reports.folders import sweep
+from workbench.reports.ledger import TRANSIENT
+from workbench.reports.stops import starting
 
 RENEWED_AFTER = 100
 
@@ -34,7 +34,7 @@ class Workers:
     """
 
     def __init__(self, count: int, *, patience: float) -> None:
-        _sweep()
+        sweep()
         self._lanes = [_Lane() for _ in range(count)]
         self._patience = patience
 
@@ -78,7 +78,7 @@ class _Lane:
     def __init__(self) -> None:
         self._jobs = 0
         self._pool: ProcessPoolExecutor | None = None
-        self._pid: Future[int] | None = None
+        self._process: BaseProcess | None = None
         self._work: Future[dict[str, Any]] | None = None
 
     def start(self, job: Job) -> Future[dict[str, Any]]:
@@ -92,14 +92,16 @@ class _Lane:
                 return self._work
         self._jobs = 1
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(),))
-        self._pid = self._pool.submit(os.getpid)
-        self._work = self._pool.submit(run_job, job)
+        with starting(signal.SIGINT):
+            others = set(active_children())
+            self._work = self._pool.submit(run_job, job)
+            self._process = next(iter(set(active_children()) - others), None)
         return self._work
 
     def kill(self) -> None:
-        if self._pid is not None and self._pid.done() and not self._pid.exception():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid.result(), signal.SIGTERM)
+        """End the process, also one that has not begun its work yet."""
+        if self._process is not None:
+            self._process.terminate()
 
     def end(self) -> None:
         if self._pool is not None:
@@ -120,16 +122,6 @@ def begin(parent: int) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     prepare_worker()
-
-
-def _sweep() -> None:
-    """Take away the folders of workers that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PRIVATE}*"):
-        with contextlib.suppress(OSError):
-            state = left.stat()
-            if state.st_uid == os.getuid() and time.time() - state.st_mtime > 60:
-                with locked(left, wait=False):
-                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[str, Any]:

@@ -184,6 +184,13 @@ class Warehouse:
         """Give what became of each file's records: file, table, raw, accepted, quarantined."""
         return self.query('SELECT file, "table", raw, accepted, quarantined FROM account ORDER BY "#file"')
 
+    def files(self) -> pd.DataFrame:
+        """Give the files of the raw folder that were read: file, records, digest; what the mapping holds is in none."""
+        return self.query(
+            "SELECT file, max(raw) AS records, any_value(digest) AS digest FROM account WHERE digest IS NOT NULL "
+            'GROUP BY file ORDER BY min("#file")'
+        )
+
     def full_account(self, *, changed: bool = True) -> Account:
         """Give the account with the reasons of quarantine and the notes."""
         reasons = self.query(

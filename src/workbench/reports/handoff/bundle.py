@@ -139,12 +139,12 @@ def environment(names: Iterable[str]) -> dict[str, Any]:
     return {"python": platform.python_version(), "platform": system, "packages": packages}
 
 
-def file_hash(path: Path) -> str:
-    """Hash a file of any size; empty where there is none."""
+def file_hash(path: Path, how: Any = "sha256") -> str:
+    """Hash a file of any size, as `hashlib.file_digest` takes it; empty where there is none."""
     if not path.is_file():
         return ""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, how).hexdigest()
 
 
 def _slot(place: Path, root: Path) -> Slot:
@@ -200,14 +200,19 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
 def _data(source: str, root: Path) -> dict[str, Any]:
     """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
     from workbench.warehouse import open_warehouse
+    from workbench.warehouse.ingest import raw_hash
 
     raw = root / "data" / "raw" / source
-    account = open_warehouse(source, root=root).account()
-    rows = {str(file): int(count) for file, count in zip(account["file"], account["raw"], strict=True)}
+    read = open_warehouse(source, root=root).files()
+    rows = {str(file): int(records) for file, records in zip(read["file"], read["records"], strict=True)}
     files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
     if missing := [name for name, file in files.items() if not file["sha256"]]:
         said = f"'{missing[0]}' of source '{source}' is not in data/raw/{source}, so that its hash is not known."
         raise WorkbenchError(f"{said} Put the extracts there that were ingested.")
+    was = dict(zip(read["file"], read["digest"], strict=True))
+    if other := [name for name in files if file_hash(raw / name, raw_hash) != was[name]]:
+        said = f"'{other[0]}' of source '{source}' is not the file that was ingested."
+        raise WorkbenchError(f"{said} Put that one back into data/raw/{source}, or ingest this one and run the report.")
     try:
         recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
         return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files}

@@ -57,8 +57,8 @@ version, differs; 2: it could not be run; 3: the file was changed.
 
 def readme(facts: Mapping[str, Any]) -> str:
     """Write the README of a bundle."""
-    asked = [name for name, source in facts["sources"].items() if source["kind"] == "pointer"]
-    made = [name for name in facts["sources"] if name not in asked]
+    asked = [name for name, source in facts["sources"].items() if source["kind"] == "pointer" and source["files"]]
+    made = [name for name, source in facts["sources"].items() if source["kind"] == "sample"]
     data = f"The fictional operator ({', '.join(made)}) is made anew from its recipe. " * bool(made)
     if asked:
         data += (

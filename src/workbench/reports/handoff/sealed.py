@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import tempfile
 import unicodedata
 import zipfile
 from collections import Counter
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.reports.folders import own_folder
 
 SUMS = "SHA256SUMS"
 LARGEST = 2**30
@@ -63,8 +63,8 @@ def unseal(content: bytes) -> dict[str, bytes]:
 @contextmanager
 def unpacked(files: Files) -> Iterator[Path]:
     """Give a temporary folder that holds files."""
-    with tempfile.TemporaryDirectory(prefix="wb-verify-") as folder:
-        root = Path(folder).resolve()
+    with own_folder() as folder:
+        root = folder.resolve()
         for name, content in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(content)

@@ -205,6 +205,9 @@ def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, 
     def wrong(folder: Path) -> str:
         return next((n for n, f in recipe["files"].items() if bundle.file_hash(folder / n) != f["sha256"]), "")
 
+    if recipe["kind"] == "pointer" and not recipe["files"]:  # all its rows stand in its mapping
+        (folder := root / "data" / "raw" / source).mkdir(parents=True)
+        return folder
     for folder in (data / source, data) if data else ():
         if not wrong(folder):
             return folder.resolve()

@@ -16,6 +16,7 @@ Step = Literal["day", "month"]
 FEWEST_DEPARTURES = 5
 
 _BY_LUCK = 0.001
+_STRETCH = 30
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,22 @@ def _by_luck(expected: float, seen: int) -> float:
 
 
 def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float:
-    """Departures to be expected outside a shorter observation (entry, leave), by the hazards within it."""
-    seen, reach = leave > entry, int(part["exit"].max())
+    """Departures to be expected outside a shorter observation (entry, leave), by the hazards within it.
+
+    The least by hazards of each step of tenure, on which a single departure may be all, and of stretches of 30, within
+    which contracts may all end on one day.
+    """
+    observed, reach = leave > entry, int(part["exit"].max())
     stayed = part["alive"] | (leave < part["exit"])
-    within, left = life_table(entry[seen], leave[seen], stayed[seen], reach)
-    hazard = np.divide(left, within, out=np.zeros(reach), where=within > 0)
+    within, left = life_table(entry[observed], leave[observed], stayed[observed], reach)
     at_risk = life_table(part["entry"], part["exit"], part["alive"], reach)[0]
-    return float(((at_risk - within) * hazard).sum())
+    found = []
+    for length in (1, _STRETCH):
+        stretch = np.arange(reach) // length
+        gone, seen, all_of = (np.bincount(stretch, values) for values in (left, within, at_risk))
+        hazard = np.divide(gone, seen, out=np.zeros(len(gone)), where=seen > 0)
+        found.append(float(((all_of - seen) * hazard).sum()))
+    return min(found)
 
 
 def life_table(entry: pd.Series, leave: pd.Series, stayed: pd.Series, reach: int) -> tuple[np.ndarray, np.ndarray]:

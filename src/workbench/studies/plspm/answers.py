@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
 from workbench.resampling import canonical_order
 from workbench.studies.plspm.model import USUAL, PathModel
@@ -333,11 +334,7 @@ def _filled(features: np.ndarray, x: np.ndarray, absent: np.ndarray) -> np.ndarr
 
 
 def _numbers(column: pd.Series, model: PathModel) -> np.ndarray:
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        given = column.dropna()
-        example = f", for instance {given.iloc[0]!r}" if len(given) else ""
-        raise WorkbenchError(f"item '{column.name}' is not numeric{example}. Turn its answers into numbers first.")
-    values = column.to_numpy(dtype=float, na_value=np.nan)
+    values = columns.number(column, str(column.name), what="item", missing="keep")
     return np.where(np.isin(values, model.missing_codes), np.nan, values) if model.missing_codes else values
 
 
@@ -393,10 +390,11 @@ def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
         where, weights = f"weight column '{weights}'", survey[weights]
     else:
         where = "weights"
-    try:
-        weight = np.asarray(pd.Series(weights).to_numpy(dtype=float, na_value=np.nan))
-    except (TypeError, ValueError):
-        raise WorkbenchError(f"{where} is not numeric. Give numbers, one a respondent.") from None
+    given = pd.Series(weights)
+    if pd.api.types.is_numeric_dtype(given):
+        weight = given.to_numpy(dtype=float, na_value=np.nan)
+    else:
+        weight = columns.number(given, str(given.name or "weights"), what="weight", missing="keep")
     if len(weight) != len(survey):
         raise WorkbenchError(f"{where} has {len(weight)} values for {len(survey)} respondents. Give one each.")
     for problem, bad in (("missing", np.isnan(weight)), ("negative", weight < 0), ("infinite", np.isinf(weight))):

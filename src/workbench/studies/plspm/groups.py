@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST = 20
+WEAK = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,17 @@ class MeasurementInvariance(Result):
     def headline(self) -> str:
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
+        if broken.empty and too_few_permutations(self.permutations, len(self.table), self.level):
+            return _no_power(self.permutations, len(self.table), self.level)
+        weak = self.table[self.table["c_lowest"] < WEAK]
+        if broken.empty and len(weak):
+            row = weak.loc[weak["c_lowest"].idxmin()]
+            return (
+                f"Not answerable: whether groups mean the same. No difference is significant, but between "
+                f"{row['first']} and {row['second']} chance alone would let the two scores of {row['construct']} "
+                f"correlate as little as {row['c_lowest']:.2f}: the groups are too small, or the construct too "
+                "unreliable, to tell."
+            )
         if broken.empty:
             same = int((self.table["invariance"] == "full").sum())
             return (
@@ -111,6 +123,9 @@ class GroupDifferences(Result):
 
     def headline(self) -> str:
         """Say how many differences chance does not explain, and the largest."""
+        tests = int((self.table["first"] != "all").sum())
+        if too_few_permutations(self.permutations, tests, self.level):
+            return _no_power(self.permutations, tests, self.level)
         pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         clear = pairs[pairs["p_holm"] < 1 - self.level]
         if clear.empty:
@@ -237,6 +252,22 @@ def compare_groups(
     pairs = (table["first"] != "all").to_numpy()
     table.loc[pairs, "p_holm"] = holm(table.loc[pairs, "p"].to_numpy())
     return GroupDifferences(table, groups, level, permutations, failed)
+
+
+def too_few_permutations(permutations: int, tests: int, level: float) -> bool:
+    """Whether not even the smallest p that permutations can give is significant after Holm's correction.
+
+    >>> too_few_permutations(199, 9, 0.95), too_few_permutations(199, 10, 0.95)
+    (False, True)
+    """
+    return tests >= (1 - level) * (permutations + 1) * (1 - 1e-12)
+
+
+def _no_power(permutations: int, tests: int, level: float) -> str:
+    return (
+        f"Not answerable with {permutations:,} permutations: after Holm's correction for {tests} tests no p could be "
+        f"below {1 - level:.2g}. Ask for permutations={int(np.ceil(5 * tests / (1 - level)))} or more."
+    )
 
 
 def holm(p: np.ndarray) -> np.ndarray:

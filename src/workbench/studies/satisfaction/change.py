@@ -43,9 +43,9 @@ class WaveChange(Result):
     ----------
     table : DataFrame
         One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided, below
-        1 - level if the interval holds no zero), p_holm (over the cells), larger_than_noise, detectable (points: the smallest movement that would
-        have been called larger than noise with a power of 80 %, beside as many others), weights, answers, mix
-        (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
+        1 - level if the interval holds no zero), p_holm (over the cells), larger_than_noise, detectable (points: the
+        smallest movement that would have been called larger than noise with a power of 80 %, beside as many others),
+        weights, answers, mix (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
     pooled : DataFrame
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
     left_out : DataFrame

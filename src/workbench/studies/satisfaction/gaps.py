@@ -123,9 +123,10 @@ def operator_gaps(
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
 
-    The interval is made of those of the two indices, with their correlation over the resamples (square-and-add), p is
-    of the same error: a share of resamples beyond zero could not fall below 2 / (resamples + 1), and no gap would survive
-    the adjustment for many pairs. A cell in which (almost) all answer alike takes part with what its interval leaves.
+    The interval is made of those of the two indices, with their correlation over the resamples (square-and-add); p is
+    of the same error: a share of resamples beyond zero could not fall below 2 / (resamples + 1), and no gap would
+    survive the adjustment for many pairs. A cell in which (almost) all answer alike takes part with what its interval
+    leaves.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ def pair_correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def unseen(index: SatisfactionIndex, construct: str, level: float) -> np.ndarray:
-    """Variance that the resamples of a cell do not show, as (almost) all answer alike: (cells,); infinite if unknown."""
+    """Variance that resamples do not show where (almost) all of a cell answer alike, (cells,); infinite if unknown."""
     means = index.of(construct)
     return np.maximum(reaches(means, level, POINTS) ** 2 - np.array([m.se for m in means]) ** 2, 0)
 

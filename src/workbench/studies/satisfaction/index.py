@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-7
 POINTS = (0.0, 100.0)
+LEFT = "the interval is what scale and number leave"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +146,9 @@ class SatisfactionIndex(Result):
         """Say in which cells too few differ from the others to know the spread, or all come from one cluster."""
         means, text = self.of(self.construct), ""
         for which, reason in (
-            ([m.few and m.df > 0 for m in means], "(almost) all answered alike: the interval is what scale and number leave"),
+            ([m.few and m.df > 0 for m in means], f"(almost) all answered alike: {LEFT}"),
             ([m.df == 0 for m in means], "all are of one cluster: there is no interval"),
-        ):  # fmt: skip
+        ):
             if any(which):
                 cells = [cell_name(row) for row in self.cells[which].itertuples(index=False)]
                 shown = "; ".join(cells[:5]) + (f" and {len(cells) - 5} more" if len(cells) > 5 else "")
@@ -301,7 +302,7 @@ class Panel:
         design = list(dict.fromkeys([*strata, *clusters]))
         require_columns(survey, design, "survey", hint="strata= and clusters= name columns.")
         groups = [] if margins is None else margin_columns(margins)
-        if "wave" in by and groups and survey["wave"].nunique() > 1 and not all("wave" in c for c in groups):
+        if "wave" in by and groups and len(survey["wave"].unique()) > 1 and not all("wave" in c for c in groups):
             raise WorkbenchError("each wave has its own margins. Give them by wave: {('wave', 'age'): …}.")
         raking = None if margins is None else rake(survey, margins, weight=weight, cap=cap)
         within = survey[list(dict.fromkeys([*(c for group in groups for c in group), *design]))]

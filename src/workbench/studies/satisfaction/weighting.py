@@ -73,7 +73,7 @@ class Raking(Result):
             f"survey, {worst['population']:.1%} of the population. Raking to {self.table['margin'].nunique()} margins "
             f"multiplies weights by {self.factor_low:.2f} to {self.factor_high:.2f}; the design effect goes from "
             f"{self.deff_before:.2f} to {self.deff_after:.2f}.{capped}"
-            + (f" Margins were scaled to one total, as they are rounded: {', '.join(self.scaled)}." if self.scaled else "")
+            + (f" Rounded margins were scaled to one total: {', '.join(self.scaled)}." if self.scaled else "")
         )
 
     def summary(self) -> pd.DataFrame:
@@ -291,8 +291,8 @@ def _one_total(margins: list[Margin]) -> tuple[float, tuple[str, ...]]:
     said = [f"'{m.name}' sums to {total:,.9g}" for m, total in zip(margins, sums, strict=True)]
     if any(off):
         raise WorkbenchError(
-            f"margins disagree in total beyond rounding: {', '.join(said)}. Give all of them as shares that sum to 1, or "
-            "all as totals of one population."
+            f"margins disagree in total beyond rounding: {', '.join(said)}. Give all of them as shares that sum to 1, "
+            "or all as totals of one population."
         )
     return aim, tuple(s for s, total in zip(said, sums, strict=True) if abs(total - aim) > OFF * aim)
 
@@ -334,9 +334,10 @@ def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Mar
         first = _label(keys[int(np.argmax(at < 0))])
         if first in map(_label, order.index):
             which = [c for c in columns if levels[c].map(type).iloc[0] is not plain(survey, [c])[c].map(type).iloc[0]]
-            kinds = " and ".join("text" if isinstance(t[which[0]].iloc[0], str) else "numbers" for t in (survey, levels))
+            sides = (plain(survey, columns), levels)
+            kinds = ["text" if isinstance(side[which[0]].iloc[0], str) else "numbers" for side in sides]
             raise WorkbenchError(
-                f"margin '{name}' does not match: '{which[0]}' is {kinds.replace(' and ', ' in the survey and ')} in the "
+                f"margin '{name}' does not match: '{which[0]}' is {kinds[0]} in the survey and {kinds[1]} in the "
                 f"margin ('{first}' in both). Turn one into the other, for instance with astype."
             )
         raise WorkbenchError(

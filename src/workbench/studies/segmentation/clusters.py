@@ -9,30 +9,20 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, one_thread, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
+from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
+from workbench.studies.segmentation.rules import Method, Rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
-from workbench.studies.segmentation.stability import (
-    HIGHLY_STABLE,
-    STRONG,
-    bootstrap_jaccard,
-    prediction_strength,
-    separation,
-    verdict,
-)
+from workbench.studies.segmentation.stability import verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
-_STABILITY_ROWS = {"kmeans": 10_000, "gmm": 5_000}
 _LEAST = 10
-_SCREEN_RESAMPLES = 20
-_SPLITS = 5
 _APART = 0.5
-_NEARLY = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +41,10 @@ class Segments(Result):
         calinski_harabasz, davies_bouldin, bic (of mixtures), chosen.
     choice : str
         How the number of clusters was chosen, in a sentence.
+    undecided : tuple of int
+        Numbers of clusters between which the data do not decide; empty where they do, or where k was given.
+    left_out : tuple of str
+        Features that are the same for everybody.
     deviations : DataFrame
         Index cluster; mean of each scaled feature, in standard deviations from the mean of all customers.
     typical : DataFrame
@@ -66,6 +60,8 @@ class Segments(Result):
     centres: pd.DataFrame
     criteria: pd.DataFrame
     choice: str
+    undecided: tuple[int, ...]
+    left_out: tuple[str, ...]
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
@@ -114,11 +110,16 @@ class Segments(Result):
         """Say how many clusters there are, the largest, and how stable the least stable is."""
         table, profile = self.stability(), self.profile()
         least = table.loc[table.jaccard.idxmin()]
-        return (
+        text = (
             f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}): "
             f"{profile.name[0]}; the least stable, cluster {least.cluster}, is found again in resamples with a Jaccard "
             f"similarity of {least.jaccard:.2f} ({least.low:.2f} to {least.high:.2f}): {least.verdict}."
         )
+        if self.undecided:
+            text += f" The data do not decide between {' or '.join(map(str, self.undecided))} clusters."
+        if self.left_out:
+            text += f" Left out, the same for everybody: {named(self.left_out)}."
+        return text
 
     def summary(self) -> pd.DataFrame:
         """Tabulate size, stability and verdict of each cluster."""
@@ -180,8 +181,9 @@ def fit_segments(
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
         0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
         0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC beats that of fewer);
-        where there is none, the one with the best least stable cluster. The criteria often disagree: look at
-        usefulness too.
+        where there is none, the one with the best least stable cluster. What lies near a limit gets more resamples, up
+        to 40; where another seed could still change the number, the smaller is taken and the headline says between
+        which the data do not decide. The criteria often disagree: look at usefulness too.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
@@ -200,19 +202,21 @@ def fit_segments(
     candidates, min_share
         For k="auto".
     starts, resamples : int
-        Seeded runs of which the best counts; for the stability of the clusters (at most 20 while k is sought).
+        Seeded runs of which the best counts, of the fit (which goes on, up to five times as many, until its best has
+        come up three times) and of each refit; resamples, at least, for the stability of the clusters taken.
     rng : int, SeedSequence or Generator
 
     Notes
     -----
-    Above 50,000 customers the fit uses that many, drawn at random; stability uses at most 10,000 (5,000 for mixtures).
-    Everyone gets the nearest centre, or the likeliest part. Clusters are numbered by size, then by centre; nothing
-    depends on the order of the rows, nor a number of clusters on which others were tried.
+    Above 50,000 customers the fit uses that many, drawn at random; each resample at most 10,000 of them (5,000 for
+    mixtures). Everyone gets the nearest centre, or the likeliest part. Clusters are numbered by size, then by centre;
+    nothing depends on the order of rows or columns, nor on the unit of a feature that is scaled and not logged. A
+    feature that is the same for everybody is left out, by name.
 
     Raises
     ------
     WorkbenchError
-        If an argument, column or value is not as described (missing values and constant features by name).
+        If an argument, column or value is not as described (missing values by name), or all features are constant.
     CannotAnswer
         If there are fewer distinct customers than clusters, or fewer than 10 customers a cluster.
 
@@ -240,24 +244,21 @@ def fit_segments(
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
     x = how.transform(features)
     with one_thread():
-        draw, sift, *of_k = seeds(rng, 3 + max(tried))
-        tried, fitted, judged = _drawn(x, tried, _STABILITY_ROWS[method], draw, sift)
-        screen = min(resamples, _SCREEN_RESAMPLES) if k == "auto" else resamples
-        fits = {
-            size: _fit(fitted, judged, size, method, starts=starts, resamples=screen, seed=of_k[size]) for size in tried
-        }
-        criteria = pd.DataFrame([row for _, row, _ in fits.values()])
-        best, choice = _chosen(criteria, min_share) if k == "auto" else (k, f"{k} clusters, as was asked.")
-        criteria["chosen"] = criteria["k"] == best
-        rule, _, replicates = fits[best]
+        draw, sift, judge, *of_k = seeds(rng, 4 + max(tried))
+        tried, fitted = _drawn(x, tried, draw, sift)
+        trials = {size: Trial(fitted, size, method, starts, of_k[size]) for size in tried}
+        for trial in trials.values():
+            trial.begin() if k == "auto" else trial.grow(resamples, SPLITS)
+        table, silhouettes = criteria(trials, judge)
+        best, doubt = choose(trials, table, silhouettes, min_share) if k == "auto" else (k, ())
+        choice = in_words(best, doubt, trials, table, min_share) if k == "auto" else f"{k} clusters, as was asked."
+        table["chosen"] = table["k"] == best
+        rule = trials[best].rule
         order = _numbering(x, rule)
         if np.bincount(rule.label(x), minlength=best).min() == 0:
             raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
-        if len(replicates) < resamples:
-            again = seeds(of_k[best], 4)[1]
-            label = rule.label(judged)
-            replicates = bootstrap_jaccard(judged, label, best, resamples=resamples, rng=again, method=method)
-    return _segments(features, x, how, rule.ordered(order), criteria, choice, replicates[:, order])
+        replicates = trials[best].grow(resamples, 0).jaccard
+    return _segments(features, x, how, rule.ordered(order), table, choice, doubt, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -271,8 +272,8 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
     return [int(size) for size in tried]
 
 
-def _drawn(x, tried, judged, draw, sift):
-    """Numbers of clusters that the distinct rows allow; rows to fit on and to judge by, whatever the file's order."""
+def _drawn(x, tried, draw, sift):
+    """Numbers of clusters that the distinct rows allow, and rows to fit on, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
     order = np.argsort(key, kind="stable")
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
@@ -281,62 +282,9 @@ def _drawn(x, tried, judged, draw, sift):
             f"{tried[0]} clusters need at least as many distinct customers; "
             f"{len(x):,} rows hold {distinct:,}. Take a smaller k."
         )
-    generator = np.random.default_rng(sift)
-    parts = [[size for size in tried if size <= distinct]]
-    for most in (_FIT_ROWS, judged):
-        rows = order if len(x) <= most else order[np.sort(generator.choice(len(x), most, replace=False))]
-        parts.append(x[rows])
-    return parts
-
-
-def _fit(fitted, judged, k, method, *, starts, resamples, seed):
-    """The rule for k clusters, the row of criteria that judges it, and its Jaccard similarities."""
-    start, boot, split, pick = seeds(seed, 4)
-    rule = fit_rule(fitted, k, method, starts=starts, seed=start)
-    label = rule.label(judged)
-    jaccard = bootstrap_jaccard(judged, label, k, resamples=resamples, rng=boot, method=method)
-    row = {
-        "k": k,
-        "smallest_share": np.bincount(label, minlength=k).min() / len(label),
-        "jaccard_least": float(jaccard.mean(axis=0).min()),
-        "prediction_strength": prediction_strength(judged, k, splits=_SPLITS, rng=split, method=method),
-        **separation(judged, label, pick),
-        "bic": bic(fitted, rule),
-    }
-    return rule, row, jaccard
-
-
-def _chosen(criteria: pd.DataFrame, min_share: float) -> tuple[int, str]:
-    """How many clusters to take, and a sentence why."""
-    passed = criteria[
-        (criteria["jaccard_least"] > HIGHLY_STABLE)
-        & (criteria["prediction_strength"] >= STRONG)
-        & (criteria["smallest_share"] >= min_share)
-    ]
-    range_ = f"of {criteria['k'].min()} to {criteria['k'].max()}"
-    if len(passed):
-        pays = passed["bic"] == passed["bic"].cummin()
-        apart = passed["silhouette"] >= passed["silhouette"].max() - _NEARLY
-        row = passed[pays if passed["bic"].notna().all() else apart].iloc[-1]
-        parted = "the likelihood pays for it" if row.bic == row.bic else "lies nearly as far apart as any"
-        why = (
-            f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
-            f"{HIGHLY_STABLE}), holds {min_share:.0%} of the customers (least {row.smallest_share:.1%}) and {parted}, "
-            f"and one half of the customers predicts who is together in the other (strength "
-            f"{row.prediction_strength:.2f}, at least {STRONG})"
-        )
-    else:
-        row = criteria.loc[criteria["jaccard_least"].idxmax()]
-        why = (
-            f"no number {range_} gives clusters that are found again, large enough and predicted: this is the one "
-            f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
-        )
-    others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
-    given = [name for name in others if criteria[name].notna().any()]
-    strong = criteria["k"][criteria["prediction_strength"] >= STRONG]
-    votes = [f"prediction strength {strong.max() if len(strong) else 'none'}"]
-    votes += [f"{_words(name)} {criteria['k'][getattr(criteria[name], others[name])()]}" for name in given]
-    return int(row.k), f"{int(row.k)} clusters: {why}. Others would say: {', '.join(votes)}."
+    if len(x) > _FIT_ROWS:
+        order = order[np.sort(np.random.default_rng(sift).choice(len(x), _FIT_ROWS, replace=False))]
+    return [size for size in tried if size <= distinct], x[order]
 
 
 def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
@@ -345,23 +293,27 @@ def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
     return np.lexsort([*rule.centres.T[::-1], -size])
 
 
-def _segments(features, x, how, rule, criteria, choice, replicates):
+def _segments(features, x, how, rule, criteria, choice, undecided, replicates):
     k = len(rule.centres)
     index = pd.RangeIndex(1, k + 1, name="cluster")
     label = rule.label(x)
-    spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+    spread = x.std(axis=0)
     mean = np.array([x[label == c].mean(axis=0) for c in range(k)])
-    groups = features[list(how.columns)].groupby(label)
+    deviations = (mean - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    raw = how.read(features)
+    groups = raw.groupby(label)
     typical = groups.mean()
     typical[list(how.log)] = groups[list(how.log)].median() if how.log else typical[[]]
-    columns = list(how.columns)
+    shown = [str(c) for c in features.columns if str(c) in how.columns]
     return Segments(
         labels=pd.Series(label + 1, index=features.index, name="cluster"),
-        centres=how.inverse(rule.centres).set_axis(index, axis=0),
+        centres=how.inverse(rule.centres).set_axis(index, axis=0)[shown],
         criteria=criteria,
         choice=choice,
-        deviations=pd.DataFrame((mean - x.mean(axis=0)) / spread, index=index, columns=columns),
-        typical=typical.set_axis(index, axis=0),
+        undecided=undecided,
+        left_out=tuple(str(c) for c in features.columns if str(c) not in how.columns),
+        deviations=pd.DataFrame(deviations, index=index, columns=list(how.columns))[shown],
+        typical=typical.set_axis(index, axis=0)[shown],
         scale=how,
         rule=rule,
         replicates=replicates,
@@ -369,7 +321,8 @@ def _segments(features, x, how, rule, criteria, choice, replicates):
 
 
 def _describe(deviation: pd.Series, count: int) -> str:
-    strongest = deviation.reindex(deviation.abs().sort_values(ascending=False, kind="stable").index)[:count]
+    order = np.lexsort([deviation.index.astype(str), -deviation.abs().round(9)])
+    strongest = deviation.iloc[order[:count]]
     parts = [f"{'high' if z > 0 else 'low'} {_words(name)}" for name, z in strongest.items() if abs(z) >= _APART]
     return ", ".join(parts) or "near the mean in all"
 

@@ -16,6 +16,8 @@ Method = Literal["kmeans", "gmm"]
 _BLOCK = 8_192
 _FLOOR = 1e-3
 _STEPS, _TOLERANCE = 200, 1e-3
+_SEARCH_ROWS, _FINALISTS = 10_000, 3
+_ALIKE, _AGREE, _AGAIN = 1e-4, 5, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +61,79 @@ class Rule:
         return scores
 
 
-def fit_rule(x: np.ndarray, k: int, method: Method, *, starts: int, seed: np.random.SeedSequence) -> Rule:
+def fit_rule(
+    x: np.ndarray,
+    k: int,
+    method: Method,
+    *,
+    starts: int,
+    seed: np.random.SeedSequence,
+    begin: np.ndarray | None = None,
+    most: int = 0,
+) -> Rule:
     """Fit k-means, the best of several seeded starts; a mixture goes on from there or from that of the whitened rows.
 
-    The parts of a mixture have full covariances, to which 0.001 is added on the diagonal: no part collapses on a value.
+    Parameters
+    ----------
+    x : ndarray, shape (n, p)
+    starts, most : int
+        Runs from k-means++ starts, and up to `most` until the best has come up three times. Where the first five runs
+        all end alike there are no more.
+    begin : ndarray of int, shape (n,), optional
+        A partition to start from as well: that of the whole, where `x` is a resample of it.
+
+    Notes
+    -----
+    Beyond 10,000 rows the starts are tried on that many, evenly spaced in `x`, and the best three go on with all. The
+    parts of a mixture have full covariances, to which 0.001 is added on the diagonal: no part collapses on a value.
     """
-    means = KMeans(k, n_init=starts, random_state=int(seed.generate_state(1)[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample
         if method == "kmeans":
-            return Rule(means.fit(x).cluster_centers_)
+            return Rule(_means(x, k, starts, most, seed, begin).cluster_centers_)
         whole = np.atleast_2d(np.cov(x.T)) + _FLOOR * np.eye(x.shape[1])
-        begun = [means.fit_predict(z) for z in (x, np.linalg.solve(np.linalg.cholesky(whole), x.T).T)]
+        whitened = np.linalg.solve(np.linalg.cholesky(whole), x.T).T
+        begun = [_means(z, k, starts, most, seed, None).labels_ for z in (x, whitened)]
+    begun += [] if begin is None else [begin]
     return max((_mixture(x, k, label) for label in begun), key=lambda fitted: fitted[1])[0]
+
+
+def _means(x, k, starts, most, seed, begin) -> KMeans:
+    """The best of many runs of k-means, led to its very end so that the start leaves no trace in it."""
+    few = x if len(x) <= _SEARCH_ROWS else x[np.linspace(0, len(x) - 1, _SEARCH_ROWS).astype(int)]
+    runs = []
+    if begin is not None:
+        runs.append(KMeans(k, init=_centres(x, begin, k), n_init=1).fit(few))
+    numbers = [int(number) for number in seed.generate_state(max(starts, most))]
+    while numbers:
+        inertia = np.array([run.inertia_ for run in runs])
+        alike = int((inertia <= inertia.min() * (1 + _ALIKE)).sum()) if runs else 0
+        if alike == len(runs) >= _AGREE or (len(runs) >= starts and alike >= _AGAIN):
+            break
+        together = len(numbers) if runs and alike < len(runs) and not most else 1
+        runs.append(KMeans(k, init="k-means++", n_init=together, random_state=numbers[0]).fit(few))
+        del numbers[:together]
+    runs.sort(key=lambda run: run.inertia_)
+    if few is not x:
+        runs = [KMeans(k, init=run.cluster_centers_, n_init=1).fit(x) for run in _apart(runs)[:_FINALISTS]]
+    best = min(runs, key=lambda run: run.inertia_)
+    return KMeans(k, init=best.cluster_centers_, n_init=1, tol=0, max_iter=_STEPS).fit(x) if most else best
+
+
+def _apart(runs: list[KMeans]) -> list[KMeans]:
+    """One run of those that ended alike, the best first."""
+    kept = runs[:1]
+    for run in runs[1:]:
+        if run.inertia_ > kept[-1].inertia_ * (1 + _ALIKE):
+            kept.append(run)
+    return kept
+
+
+def _centres(x: np.ndarray, label: np.ndarray, k: int) -> np.ndarray:
+    """Mean of each cluster; of one that is empty, a row of x."""
+    size = np.bincount(label, minlength=k)
+    sums = np.column_stack([np.bincount(label, column, k) for column in x.T])
+    return np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], x[np.arange(k) % len(x)])
 
 
 def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Rule, float]:

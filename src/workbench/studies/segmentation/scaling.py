@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from workbench.columns import number, require_table
 from workbench.errors import WorkbenchError, named, require_columns, unknown
-from workbench.studies.segmentation.checks import refuse_missing, require_numbers
 
 Scale = Literal["standard", "robust", "none"]
 Missing = Literal["refuse", "median"]
@@ -24,7 +24,8 @@ class FeatureScale:
     Attributes
     ----------
     columns : tuple of str
-        The features read, p of them; each gives one column of what `transform` returns.
+        The features read, p of them, in an order of their own values; each gives one column of what `transform`
+        returns. What is the same for everybody is not among them.
     log : tuple of str
         Taken as log(1 + x).
     shares : tuple of tuple of str
@@ -58,9 +59,15 @@ class FeatureScale:
         WorkbenchError
             If a column is missing, not numeric, out of its range, or holds missing values that are refused.
         """
-        raw = _read(features, self.columns, self.fill)
-        scaled = (_bend(raw, self) - self.centre) / self.spread
+        scaled = (_bend(self.read(features), self) - self.centre) / self.spread
         return scaled if self.clip is None else np.clip(scaled, -self.clip, self.clip)
+
+    def read(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Give the features as numbers, in their units, missing ones filled or refused."""
+        require_table(features, self.columns, "features")
+        keep = "refuse" if self.fill is None else "keep"
+        table = pd.DataFrame({c: number(features[c], c, what="feature", missing=keep) for c in self.columns})
+        return table if self.fill is None else table.fillna(dict(zip(self.columns, self.fill, strict=True)))
 
     def inverse(self, scaled: np.ndarray) -> pd.DataFrame:
         """Give scaled points in the units of the features, one row a point."""
@@ -113,36 +120,56 @@ def fit_scale(
         raise WorkbenchError(
             f"a feature has one role, but log= and shares= name {named(sorted(_repeated(special)))} twice."
         )
-    columns = tuple(str(c) for c in features.columns)
-    fill = None
-    if missing == "median":
-        require_numbers(features, list(columns), "features")
-        fill = features.median().to_numpy(dtype=float)
-    blank = FeatureScale(columns, tuple(log), groups, zero, scale, clip, fill, np.zeros(1), np.ones(1))
-    bent = _bend(_read(features, columns, fill), blank)
-    centre, spread = _centre_and_spread(bent, scale)
-    constant = [
-        name for name, column in zip(columns, bent.T, strict=True) if np.ptp(column) <= 1e-12 * np.abs(column).max()
-    ]
-    if constant:
+    columns = _varying(features, groups)
+    if not columns:
         raise WorkbenchError(
-            f"features has constant columns that cannot tell customers apart: {named(constant)}. Leave them out."
+            f"features has constant columns that cannot tell customers apart: {named(features.columns)}. Give others."
         )
-    return FeatureScale(columns, tuple(log), groups, zero, scale, clip, fill, centre, spread)
+    log, groups = [c for c in log if c in columns], [g for g in groups if g[0] in columns]
+    how = FeatureScale(columns, tuple(log), tuple(groups), zero, scale, clip, None, np.zeros(1), np.ones(1))
+    if missing == "median":
+        raw = pd.DataFrame({c: number(features[c], c, what="feature", missing="keep") for c in columns})
+        how = replace(how, fill=raw.median().to_numpy(dtype=float))
+    bent = _bend(how.read(features), how)
+    ordered = np.sort(bent, axis=0)
+    order = _by_values(columns, ordered, *_centre_and_spread(ordered, scale))
+    how, bent, ordered = _in_order(how, order), bent[:, order], ordered[:, order]
+    if groups:  # sums over the parts in their new order
+        bent = _bend(how.read(features), how)
+        ordered = np.sort(bent, axis=0)
+    centre, spread = _centre_and_spread(ordered, scale)
+    return replace(how, centre=centre, spread=spread)
+
+
+def _varying(features: pd.DataFrame, groups: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Columns that tell customers apart; a composition stays whole as long as one of its parts does."""
+    varies = {}
+    for column in features.columns:
+        values = number(features[column], column, what="feature", missing="keep")
+        known = values[~np.isnan(values)]
+        varies[str(column)] = len(known) > 0 and np.ptp(known) > 1e-12 * np.abs(known).max()
+    for group in groups:
+        varies |= dict.fromkeys(group, any(varies[c] for c in group))
+    return tuple(c for c in varies if varies[c])
+
+
+def _by_values(columns: tuple[str, ...], ordered: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Positions that sort the columns by their scaled values, then by name: the order of a file decides nothing."""
+    at = np.linspace(0, len(ordered) - 1, 21).astype(int)
+    keys = ((ordered[at] - centre) / spread).round(7)
+    return np.lexsort([np.array(columns), *keys[::-1]])
+
+
+def _in_order(how: FeatureScale, order: np.ndarray) -> FeatureScale:
+    columns = tuple(how.columns[i] for i in order)
+    place = {name: k for k, name in enumerate(columns)}
+    groups = sorted((tuple(sorted(g, key=place.get)) for g in how.shares), key=lambda g: place[g[0]])
+    fill = None if how.fill is None else how.fill[order]
+    return replace(how, columns=columns, log=tuple(sorted(how.log, key=place.get)), shares=tuple(groups), fill=fill)
 
 
 def _repeated(names: list[str]) -> set[str]:
     return {name for name in names if names.count(name) > 1}
-
-
-def _read(features: pd.DataFrame, columns: tuple[str, ...], fill: np.ndarray | None) -> pd.DataFrame:
-    require_columns(features, columns, "features")
-    table = features[list(columns)]
-    require_numbers(table, list(columns), "features")
-    if fill is None:
-        refuse_missing(table, list(columns), "features", "Fill them, leave the rows out, or pass missing='median'.")
-        return table.astype(float)
-    return table.astype(float).fillna(dict(zip(columns, fill, strict=True)))
 
 
 def _bend(raw: pd.DataFrame, how: FeatureScale) -> np.ndarray:
@@ -177,10 +204,9 @@ def _log_ratios(part: np.ndarray, group: tuple[str, ...], zero: float) -> np.nda
     return (logs - logs.mean(axis=1, keepdims=True))[:, : len(group)]
 
 
-def _centre_and_spread(bent: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    ordered = np.sort(bent, axis=0)
+def _centre_and_spread(ordered: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     if scale == "none":
-        return np.zeros(bent.shape[1]), np.ones(bent.shape[1])
+        return np.zeros(ordered.shape[1]), np.ones(ordered.shape[1])
     deviation = ordered.std(axis=0)
     deviation[deviation == 0] = 1.0
     if scale == "standard":

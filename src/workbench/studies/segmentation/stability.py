@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples
 
 from workbench.resampling import seeds
 from workbench.studies.segmentation.rules import Method, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
 STRONG = 0.8
-_BOOTSTRAP_STARTS, _HALF_STARTS = 3, 10
+_ERRORS = 3
 _SILHOUETTE_ROWS = 3_000
 
 
@@ -33,63 +31,101 @@ def bootstrap_jaccard(
     resamples: int,
     rng: np.random.SeedSequence,
     method: Method = "kmeans",
+    starts: int = 10,
+    most: int | None = None,
+    first: int = 0,
 ) -> np.ndarray:
     """How well each cluster is found again in resamples, shape (resamples, k).
 
-    A resample is the set of distinct customers of a bootstrap draw, clustered anew. A cluster's similarity is the
-    greatest Jaccard coefficient with any of the new clusters, on the customers drawn; 0 if none of it was drawn.
+    A resample is the set of distinct customers of a bootstrap draw (beyond `most` customers, of a draw of that many),
+    clustered anew from as many starts as the fit and from the clusters themselves. A cluster's similarity is the
+    greatest Jaccard coefficient with any of the new clusters, on the customers drawn; 0 if none of it was drawn. The
+    resamples from `first` on are drawn; those before it are known.
 
     References
     ----------
     Hennig (2007), Cluster-wise assessment of cluster stability, CSDA 52.
     """
-    found = np.zeros((resamples, k))
-    for row, seed in enumerate(seeds(rng, resamples)):
+    found = np.zeros((resamples - first, k))
+    for row, seed in enumerate(seeds(rng, resamples)[first:]):
         draw, start = seeds(seed, 2)
-        drawn = np.unique(np.random.default_rng(draw).integers(0, len(x), len(x)))
-        again = fit_rule(x[drawn], k, method, starts=_BOOTSTRAP_STARTS, seed=start).label(x[drawn])
-        both = _crosstab(label[drawn], again, k)
+        generator = np.random.default_rng(draw)
+        rows = _some(len(x), most, generator)
+        rows = rows[np.unique(generator.integers(0, len(rows), len(rows)))]
+        fitted = fit_rule(x[rows], k, method, starts=starts, seed=start, begin=label[rows])
+        both = _crosstab(label[rows], fitted.label(x[rows]), k)
         either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
         found[row] = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
     return found
 
 
 def prediction_strength(
-    x: np.ndarray, k: int, *, splits: int, rng: np.random.SeedSequence, method: Method = "kmeans"
-) -> float:
-    """How well one half's clusters predict who is together in the other half; 1 = perfectly.
+    x: np.ndarray,
+    label: np.ndarray,
+    k: int,
+    *,
+    splits: int,
+    rng: np.random.SeedSequence,
+    method: Method = "kmeans",
+    starts: int = 10,
+    most: int | None = None,
+    first: int = 0,
+) -> np.ndarray:
+    """How well one half's clusters predict who is together in the other half; 1 = perfectly, shape (splits,).
 
     References
     ----------
     Tibshirani & Walther (2005), Cluster validation by prediction strength, JCGS 14.
     """
-    strengths = []
-    for seed in seeds(rng, splits):
-        draw, first, second = seeds(seed, 3)
-        order = np.random.default_rng(draw).permutation(len(x))
-        halves = x[order[: len(x) // 2]], x[order[len(x) // 2 :]]
-        fit = partial(fit_rule, k=k, method=method, starts=_HALF_STARTS)
-        rules = fit(halves[0], seed=first), fit(halves[1], seed=second)
+    strengths = np.zeros((splits - first, 2))
+    for row, seed in enumerate(seeds(rng, splits)[first:]):
+        draw, *of_halves = seeds(seed, 3)
+        generator = np.random.default_rng(draw)
+        order = generator.permutation(_some(len(x), most, generator))
+        halves = order[: len(order) // 2], order[len(order) // 2 :]
+        rules = [
+            fit_rule(x[half], k, method, starts=starts, seed=start, begin=label[half])
+            for half, start in zip(halves, of_halves, strict=True)
+        ]
         for mine, other in ((0, 1), (1, 0)):
-            own, foreign = (rules[side].label(halves[mine]) for side in (mine, other))
+            own, foreign = (rules[side].label(x[halves[mine]]) for side in (mine, other))
             together = _crosstab(own, foreign, k)
             size = together.sum(axis=1)
             pairs = (together * (together - 1)).sum(axis=1)
-            strengths.append(np.where(size > 1, pairs / np.maximum(size * (size - 1), 1), 1.0).min())
-    return float(np.mean(strengths))
+            strengths[row, mine] = np.where(size > 1, pairs / np.maximum(size * (size - 1), 1), 1.0).min()
+    return strengths.mean(axis=1)
 
 
-def separation(x: np.ndarray, label: np.ndarray, rng: np.random.SeedSequence) -> dict[str, float]:
-    """Silhouette (on at most 3,000 rows), Calinski-Harabasz and Davies-Bouldin."""
-    rows = np.arange(len(x))
-    if len(x) > _SILHOUETTE_ROWS:
-        rows = np.sort(np.random.default_rng(rng).choice(len(x), _SILHOUETTE_ROWS, replace=False))
+def standing(values: np.ndarray, limit: float) -> int:
+    """Whether the mean over repetitions is above a limit whatever the seed: 1 above, -1 not above, 0 open.
+
+    Above where it is so by three standard errors even if the next repetition gave half the limit (a rare other
+    solution shows in no spread before it comes up); not above where it lies below by three.
+
+    >>> standing(np.full(40, 0.95), 0.8), standing(np.full(5, 0.95), 0.8), standing(np.array([0.4, 0.5, 0.4]), 0.8)
+    (1, 0, -1)
+    """
+    careful = np.append(values, limit / 2)
+    if careful.mean() - _ERRORS * careful.std(ddof=1) / np.sqrt(len(careful)) > limit:
+        return 1
+    return -1 if values.mean() + _ERRORS * max(values.std(ddof=1), 0.01) / np.sqrt(len(values)) <= limit else 0
+
+
+def _some(n: int, most: int | None, generator: np.random.Generator) -> np.ndarray:
+    """Positions of at most so many rows, ascending."""
+    return np.arange(n) if most is None or n <= most else np.sort(generator.choice(n, most, replace=False))
+
+
+def separation(x: np.ndarray, label: np.ndarray, rng: np.random.SeedSequence) -> tuple[dict[str, float], np.ndarray]:
+    """Silhouette (on at most 3,000 rows), Calinski-Harabasz and Davies-Bouldin; and the silhouette of those rows."""
+    rows = _some(len(x), _SILHOUETTE_ROWS, np.random.default_rng(rng))
     few = len(np.unique(label[rows])) < 2
+    each = np.full(len(rows), np.nan) if few else silhouette_samples(x[rows], label[rows])
     return {
-        "silhouette": np.nan if few else float(silhouette_score(x[rows], label[rows])),
+        "silhouette": float(each.mean()),
         "calinski_harabasz": float(calinski_harabasz_score(x, label)),
         "davies_bouldin": float(davies_bouldin_score(x, label)),
-    }
+    }, each
 
 
 def _crosstab(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:

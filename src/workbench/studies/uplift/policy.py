@@ -47,16 +47,18 @@ class Rows:
 
 
 def best_share(
-    curve: pd.DataFrame, drawn: np.ndarray, level: float, known: np.ndarray | None = None
+    curve: pd.DataFrame, drawn: np.ndarray, level: float, highest: np.ndarray | None = None
 ) -> tuple[float, float, float]:
     """Share with the highest net, and the range of shares not refused as the best.
 
     A share is refused where some other beats it by more than resampling explains, all others looked at together. Where
-    too few members bought (not `known`, shape (points,)) a share is never the best, and never refused.
+    too few members bought for a band, a share is never the best, and refused where its upper end, `highest`, shape
+    (points,), lies below the lower end of the best one.
     """
-    net, share = curve["net"].to_numpy(), curve["share"].to_numpy()
-    told = np.ones(len(net), dtype=bool) if known is None else known | (share == 0) | (share == share[-1])
-    untold, net, share, drawn = share[~told], net[told], share[told], drawn[:, told]
+    net, share, low = (curve[name].to_numpy() for name in ("net", "share", "low"))
+    told = ~np.isnan(low) | (share == 0) | (share == share[-1])
+    untold, above = share[~told], np.full(len(net), np.nan)[~told] if highest is None else highest[~told]
+    net, share, low, drawn = net[told], share[told], low[told], drawn[:, told]
     noise = drawn - net
     tolerance = 1e-9 * max(1e-300, float(np.abs(net).max()))
     best = int(np.flatnonzero(net >= net.max() - tolerance)[0])
@@ -70,7 +72,7 @@ def best_share(
             critical = np.quantile((shaken[:, usable] / spread[usable]).max(axis=1), level)
             sure |= bool((lead[usable] / spread[usable]).max() > critical)
         possible.append(not sure)
-    kept = np.append(untold, share[np.append(np.flatnonzero(possible), best)])
+    kept = np.append(untold[~(above < low[best])], share[np.append(np.flatnonzero(possible), best)])
     return float(share[best]), float(kept.min()), float(kept.max())
 
 

@@ -215,7 +215,7 @@ def targeting(
     earned = margin * rows.y - incentive_cost * redeemed * treated
     values = np.column_stack([rows.y, redeemed])
     bins = score_bins(order, treated, values, judged=earned, events=measured.events, most=100)
-    curve, drawn, known = _curve(bins, costs, measured, resamples, level, rng)
+    curve, drawn, highest = _curve(bins, costs, measured, resamples, level, rng)
     judge = Judge(rows, measured, costs, level, outcome)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
@@ -225,7 +225,7 @@ def targeting(
     if not doubts:
         everybody, _ = judge(all_value, all_errors, np.flatnonzero(everyone), len(y))
         chosen, advantage, why = _targeted(assessed(rows, order, costs, rng), judge)
-    best, low, high = best_share(curve, drawn, level, known)
+    best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean())
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
     return Targeting(
@@ -319,21 +319,22 @@ def _flags(rows: Rows, costs: Costs) -> list[str]:
 def _curve(
     bins: ScoreBins, costs: Costs, measured: Outcome, resamples: int, level: float, rng: Rng
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Net by share, with its band, the resampled curves, shape (resamples, points), and where there is a band."""
+    """Net by share, with its band, the resampled curves, shape (resamples, points), and upper ends at each point."""
     listed = prefixes(bins.totals)
     fixed = np.append(0, np.full(len(listed.share), costs.fixed))
     net = np.append(0, costs.net(listed)) - fixed
     drawn = resampled_curves(bins, costs.net, resamples, rng) - fixed
     events, members = np.cumsum(bins.events, axis=1), np.cumsum(bins.totals[..., 0], axis=1)
     known = measured.enough(events, members, measured.fewest)
-    low, high = ends(
-        net[1:], drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share), *bins.arms(), outcome=measured,
-        known=known, scale=costs.margin * listed.share, spare=_spare(bins, listed.share, costs), level=level,
-    )  # fmt: skip
+    se, third = drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share)
+    how = {"scale": costs.margin * listed.share, "spare": _spare(bins, listed.share, costs), "level": level}
+    everywhere = np.ones(len(known), dtype=bool)
+    low, high = ends(net[1:], se, third, *bins.arms(), outcome=measured, known=everywhere, **how)
     share = np.append(0, listed.share)
     spend = fixed + np.append(0, listed.share * (costs.contact + costs.incentive * listed.treated_means[..., 0]))
-    curve = {"share": share, "net": net, "low": np.append(0, low), "high": np.append(0, high), "spend": spend}
-    return pd.DataFrame(curve), drawn, np.append(True, known)
+    low, high, known = np.append(0, low), np.append(0, high), np.append(True, known)
+    banded = {"low": np.where(known, low, np.nan), "high": np.where(known, high, np.nan)}
+    return pd.DataFrame({"share": share, "net": net, **banded, "spend": spend}), drawn, high
 
 
 def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
@@ -373,8 +374,6 @@ def _verdict(
         flat = f"targeting earns {more} more than that, but is not shown to earn more than contacting nobody"
     if not known:
         flat = f"no evidence that targeting beats contacting everybody: {why}"
-    if leads < 0:
-        flat = f"targeting earns {said(advantage, signed=True)} compared with that"
     if all_earn > 0:
         return "works, contact everybody", (whole, flat)
     if earns > 0:

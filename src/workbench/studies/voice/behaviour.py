@@ -26,6 +26,7 @@ STEP = 10
 EVENTS = 20
 TOO_GOOD = 0.9
 UNLIKELY = 1e-6
+FAR = 15
 
 
 def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Satisfaction") -> pd.Series:
@@ -226,8 +227,7 @@ def satisfaction_outcome(
     if np.ptp(s) == 0:
         raise CannotAnswer(f"'{score}' is the same for all {len(y):,} respondents: nothing can be related to it.")
     z = _design(rows, covariates)
-    told = ~separated(np.column_stack([s / STEP, z]), y)
-    _refuse_leak(told, y, s, z)
+    told = _telling(y, s, w, z)
     estimates, known = _churn(y[told], s[told], w[told], z[told], level)
     predicted = y.copy()
     predicted[told] = known
@@ -259,16 +259,27 @@ def _refuse_few(y: np.ndarray) -> None:
         )
 
 
-def _refuse_leak(told: np.ndarray, y: np.ndarray, s: np.ndarray, z: np.ndarray) -> None:
-    """Refuse where score and covariates tell exactly who left, or covariates do of more than half."""
+def _telling(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Mark respondents whose covariates leave open whether they left, where some coefficient has no end.
+
+    Refuses where score and covariates tell exactly who left, or covariates do of more than half.
+    """
+    x = np.column_stack([s / STEP, z])
+    beta, settled = _logistic(x, y, w)
+    if settled and np.abs(x @ beta).max() < FAR:
+        return np.ones(len(y), bool)
+    told = ~separated(x, y)
+    if told.all():
+        return told
     if separated(s[:, None] - s.mean(), y, constant=True).any() or told.mean() < 0.5:
         raise CannotAnswer(
-            f"score and covariates tell exactly who left (for {int((~told).sum()):,} of {len(y):,} respondents): the odds "
-            "ratio is not finite. Look for a leak."
+            f"score and covariates tell exactly who left (for {int((~told).sum()):,} of {len(y):,} respondents): the "
+            "odds ratio is not finite. Look for a leak."
         )
     _refuse_few(y[told])
     if np.ptp(s[told]) == 0:
         raise CannotAnswer("the score does not vary among those whose covariates leave open whether they left.")
+    return told
 
 
 def _groups(rows: pd.DataFrame, covariates: Sequence[str], told: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
@@ -322,16 +333,27 @@ def _design(rows: pd.DataFrame, covariates: Sequence[str]) -> np.ndarray:
     return np.column_stack([np.ones(len(rows)), x])
 
 
-def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
-    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
-    x = np.column_stack([s / STEP, z])
+def _logistic(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Coefficients of the weighted likelihood by Newton's steps, and whether they came to rest."""
     share, beta = w / w.sum(), np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ beta))
+        reached = x @ beta
+        if np.abs(reached).max() > 2 * FAR:
+            return beta, False
+        p = 1 / (1 + np.exp(-reached))
         move = np.linalg.lstsq(x.T * (share * p * (1 - p)) @ x, x.T @ (share * (y - p)), rcond=None)[0]
         beta += move
         if np.abs(move).max() < 1e-10:
-            break
+            return beta, True
+    return beta, False
+
+
+def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: float) -> tuple[list[tuple], np.ndarray]:
+    """Weighted logistic regression: odds ratio and mean risk difference per STEP points, with HC3 errors."""
+    x, share = np.column_stack([s / STEP, z]), w / w.sum()
+    beta, settled = _logistic(x, y, w)
+    if not settled:
+        raise CannotAnswer("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
     p = 1 / (1 + np.exp(-x @ beta))
     curve = p * (1 - p)
     inverse = np.linalg.pinv(x.T * (share * curve) @ x)

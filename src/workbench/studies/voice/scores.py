@@ -32,6 +32,8 @@ from workbench.studies.plspm.groups import holm
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SHORTER = 7
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -46,6 +48,13 @@ class Measure:
         answer `top` or more; "mean": the answer itself.
     low, high : float
         Ends of the item's scale.
+    given : bool
+        Whether the upper end was given; if not, only answers above 7 show the usual scale to 10.
+
+    Raises
+    ------
+    WorkbenchError
+        If the boxes do not lie on the scale.
     """
 
     name: str
@@ -55,6 +64,16 @@ class Measure:
     high: float
     top: float = np.nan
     bottom: float = np.nan
+    given: bool = True
+
+    def __post_init__(self) -> None:
+        fits = self.low < self.top <= self.high and not self.bottom >= self.top and not self.bottom < self.low
+        if self.kind != "mean" and not fits:
+            boxes = f"top={self.top:g}" + ("" if np.isnan(self.bottom) else f", bottom={self.bottom:g}")
+            raise WorkbenchError(
+                f"'{self.item}': {boxes} do not lie on the scale {self.low:g} to {self.high:g}. "
+                "Give the boxes of that scale."
+            )
 
     def of(self, survey: pd.DataFrame) -> np.ndarray:
         """Value of each respondent (100, 0 or -100, or the answer); NaN where none was given."""
@@ -67,18 +86,33 @@ class Measure:
             )
         if self.kind == "mean":
             return answer
+        if not self.given and not (np.isnan(answer).all() or np.nanmax(answer) > SHORTER):
+            raise WorkbenchError(
+                f"'{self.item}' holds {np.nanmin(answer):g} to {np.nanmax(answer):g}: its scale is not given, and the "
+                f"answers do not show the usual one to {self.high:g}. Give low= and high= of the questionnaire."
+            )
         value = 100.0 * ((answer >= self.top).astype(float) - (answer <= self.bottom))
         return np.where(np.isnan(answer), np.nan, value)
 
 
-def net_promoter(item: str = "NPS", *, low: float = 0, high: float = 10, top: float = 9, bottom: float = 6) -> Measure:
-    """Net promoter score: per cent who answer `top` or more minus per cent who answer `bottom` or less."""
-    return Measure("NPS" if item == "NPS" else f"NPS {item}", item, "net", low, high, top, bottom)
+def net_promoter(
+    item: str = "NPS", *, low: float = 0, high: float | None = None, top: float = 9, bottom: float = 6
+) -> Measure:
+    """Net promoter score: per cent who answer `top` or more minus per cent who answer `bottom` or less.
+
+    The scale ends at 10 unless given; if nobody answers more than 7 it must be.
+    """
+    end = 10 if high is None else high
+    return Measure("NPS" if item == "NPS" else f"NPS {item}", item, "net", low, end, top, bottom, high is not None)
 
 
-def top_boxes(item: str, *, low: float = 1, high: float = 10, boxes: int = 2, name: str = "") -> Measure:
-    """Per cent who answer with one of the `boxes` highest answers of a whole-number scale."""
-    return Measure(name or f"{item} top {boxes}", item, "top", low, high, high - boxes + 1)
+def top_boxes(item: str, *, low: float = 1, high: float | None = None, boxes: int = 2, name: str = "") -> Measure:
+    """Per cent who answer with one of the `boxes` highest answers of a whole-number scale.
+
+    The scale ends at 10 unless given; if nobody answers more than 7 it must be.
+    """
+    end = 10 if high is None else high
+    return Measure(name or f"{item} top {boxes}", item, "top", low, end, end - boxes + 1, given=high is not None)
 
 
 def mean_answer(item: str, *, low: float = 1, high: float = 10, name: str = "") -> Measure:
@@ -180,10 +214,8 @@ class VoiceScores(Result):
             raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
         gap = one["estimate"] - two["estimate"]
-        low, high, p = gaps_of(
-            gap, one[["low", "high"]].sub(one["estimate"], axis=0), two[["low", "high"]].sub(two["estimate"], axis=0), 0.0,
-            np.column_stack([one["df"], two["df"]]), self.level,
-        )  # fmt: skip
+        ends = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
+        low, high, p = gaps_of(gap, *ends, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
         error = np.hypot(one["se"], two["se"])
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
         return found.assign(low=low, high=high, p=p, p_holm=holm(p))

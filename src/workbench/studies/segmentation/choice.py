@@ -1,0 +1,196 @@
+"""How many clusters? As much evidence as it takes for the answer not to hang on a seed, or the word that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from workbench.resampling import seeds
+from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
+from workbench.studies.segmentation.stability import (
+    HIGHLY_STABLE,
+    STRONG,
+    bootstrap_jaccard,
+    prediction_strength,
+    separation,
+    standing,
+)
+
+RESAMPLES, SPLITS, MOST = 10, 5, 40
+_MORE = 5
+_NEARLY = 0.15
+_ROWS = {"kmeans": 10_000, "gmm": 5_000}
+
+
+@dataclass(eq=False)
+class Trial:
+    """A number of clusters and the evidence on it, which grows while it is open.
+
+    Attributes
+    ----------
+    label : ndarray, shape (n,)
+        Of the rows fitted.
+    jaccard : ndarray, shape (resamples, k)
+    strength : ndarray, shape (splits,)
+    """
+
+    x: np.ndarray
+    k: int
+    method: Method
+    starts: int
+    seed: np.random.SeedSequence
+    rule: Rule = field(init=False)
+    label: np.ndarray = field(init=False)
+    jaccard: np.ndarray = field(init=False)
+    strength: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Fit, with as many starts as it takes for the best to come up again."""
+        start = seeds(self.seed, 1)[0]
+        self.rule = fit_rule(self.x, self.k, self.method, starts=self.starts, seed=start, most=_MORE * self.starts)
+        self.label = self.rule.label(self.x)
+        self.jaccard, self.strength = np.empty((0, self.k)), np.empty(0)
+
+    def begin(self) -> Trial:
+        """Draw the first resamples, half as many where the halves already say no."""
+        self.grow(0, SPLITS)
+        return self.grow(RESAMPLES // 2 if standing(self.strength, STRONG) == -1 else RESAMPLES, 0)
+
+    def grow(self, resamples: int, splits: int) -> Trial:
+        """Draw further resamples and splits, up to so many of each."""
+        _, boot, split = seeds(self.seed, 3)
+        how = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method]}
+        have = len(self.jaccard)
+        if resamples > have:
+            more = bootstrap_jaccard(self.x, self.label, self.k, resamples=resamples, rng=boot, first=have, **how)
+            self.jaccard = np.vstack([self.jaccard, more])
+        have = len(self.strength)
+        if splits > have:
+            more = prediction_strength(self.x, self.label, self.k, splits=splits, rng=split, first=have, **how)
+            self.strength = np.append(self.strength, more)
+        return self
+
+    @property
+    def smallest_share(self) -> float:
+        """Share of the customers in the smallest cluster."""
+        return float(np.bincount(self.label, minlength=self.k).min() / len(self.label))
+
+    @property
+    def least(self) -> np.ndarray:
+        """Jaccard similarities of the least stable cluster."""
+        return self.jaccard[:, self.jaccard.mean(axis=0).argmin()]
+
+    def standing(self, min_share: float) -> int:
+        """Whether it passes: 1 yes, -1 no, 0 not yet known."""
+        clusters = [standing(column, HIGHLY_STABLE) for column in self.jaccard.T]
+        return min([*clusters, standing(self.strength, STRONG), 1 if self.smallest_share >= min_share else -1])
+
+
+def criteria(trials: Mapping[int, Trial], rng: np.random.SeedSequence) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """Tabulate what judges each number of clusters; also the silhouettes of the same rows under each."""
+    rows, silhouettes = [], {}
+    pick, sift = seeds(rng, 2)
+    for k, trial in trials.items():
+        judged = np.arange(len(trial.x))
+        if len(judged) > _ROWS[trial.method]:
+            judged = np.sort(np.random.default_rng(sift).choice(len(judged), _ROWS[trial.method], replace=False))
+        apart, silhouettes[k] = separation(trial.x[judged], trial.label[judged], pick)
+        facts = {"k": k, "smallest_share": trial.smallest_share, "jaccard_least": float(trial.least.mean())}
+        rows.append(
+            facts | {"prediction_strength": float(trial.strength.mean()), **apart, "bic": bic(trial.x, trial.rule)}
+        )
+    return pd.DataFrame(rows), silhouettes
+
+
+def choose(
+    trials: Mapping[int, Trial], table: pd.DataFrame, silhouettes: Mapping[int, np.ndarray], min_share: float
+) -> tuple[int, tuple[int, ...]]:
+    """Take a number of clusters; give it with the numbers between which the data do not decide (none, or two or more).
+
+    The largest that surely passes is taken. Larger ones that do not surely fail get more resamples, up to 40; what is
+    open then stays so, and is said.
+    """
+    while True:
+        state = {k: trial.standing(min_share) for k, trial in trials.items()}
+        passed, near = _apart(table, silhouettes, [k for k, s in state.items() if s == 1])
+        best = max(passed, default=0)
+        doubt = [k for k, s in state.items() if s == 0 and k > best]
+        if not best and not doubt:
+            doubt = _tied(trials)
+        growing = [k for k in doubt if len(trials[k].jaccard) < MOST]
+        if not growing or (not best and len(doubt) == 1 and state[doubt[0]] == -1):
+            break
+        for k in growing[-1:] if best or state[growing[-1]] == 0 else growing:
+            have = len(trials[k].jaccard)
+            trials[k].grow(max(2 * have, RESAMPLES), max(have, SPLITS))
+    table["jaccard_least"] = [float(trials[k].least.mean()) for k in table["k"]]
+    table["prediction_strength"] = [float(trials[k].strength.mean()) for k in table["k"]]
+    doubt = sorted({*doubt, *(k for k in near if k > best)})
+    if best:
+        return best, (best, *doubt) if doubt else ()
+    return doubt[0], tuple(doubt) if len(doubt) > 1 else ()
+
+
+def _apart(table: pd.DataFrame, silhouettes, passed: list[int]) -> tuple[list[int], list[int]]:
+    """Those nearly as far apart as any that passes (of mixtures: that the likelihood pays for), and the open ones."""
+    if not passed:
+        return [], []
+    rows = table.set_index("k").loc[passed]
+    if rows["bic"].notna().all():
+        return list(rows.index[rows["bic"] == rows["bic"].cummin()]), []
+    best = silhouettes[rows["silhouette"].idxmax()]
+    sure, open_ = [], []
+    for k in passed:
+        gap = silhouettes[k] - best + _NEARLY
+        slack = 3 * gap.std() / np.sqrt(len(gap))
+        if gap.mean() > slack:
+            sure.append(k)
+        elif gap.mean() > -slack:
+            open_.append(k)
+    return sure, open_
+
+
+def _tied(trials: Mapping[int, Trial]) -> list[int]:
+    """Numbers whose least stable cluster is as stable as any, within the error of the resamples."""
+    least = {k: (t.least.mean(), t.least.std(ddof=1) / np.sqrt(len(t.jaccard))) for k, t in trials.items()}
+    top, error = max(least.values())
+    return [k for k, (mean, of) in least.items() if mean >= top - 3 * np.hypot(error, of)]
+
+
+def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame, min_share: float) -> str:
+    """Say why there are so many clusters, and what other criteria would say."""
+    row = table.set_index("k").loc[k]
+    range_ = f"of {table['k'].min()} to {table['k'].max()}"
+    passes = trials[k].standing(min_share) == 1
+    if passes:
+        parted = "the likelihood pays for it" if row.bic == row.bic else "lies nearly as far apart as any"
+        why = (
+            f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
+            f"{HIGHLY_STABLE}), holds {100 * min_share:g}% of the customers (least {row.smallest_share:.1%}) and "
+            f"{parted}, and one half of the customers predicts who is together in the other (strength "
+            f"{row.prediction_strength:.2f}, at least {STRONG})"
+        )
+    elif doubt and trials[k].standing(min_share) == 0:
+        why = (
+            f"no number {range_} surely gives clusters that are found again, large enough and predicted: this is the "
+            f"least of those that may (least Jaccard {row.jaccard_least:.3f}, limit {HIGHLY_STABLE}; strength "
+            f"{row.prediction_strength:.3f}, limit {STRONG}), not a finding"
+        )
+    else:
+        why = (
+            f"no number {range_} gives clusters that are found again, large enough and predicted: this is the one "
+            f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
+        )
+    if doubt:
+        other = [f"{c} (least Jaccard {t.least.mean():.3f}, strength {t.strength.mean():.3f}, after {len(t.jaccard)} "
+                 "resamples)" for c, t in trials.items() if c in doubt and c != k]  # fmt: skip
+        why += f". The data do not decide against {' or '.join(other)}"
+    others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
+    given = [name for name in others if table[name].notna().any()]
+    strong = [c for c, t in trials.items() if standing(t.strength, STRONG) == 1 or (t.strength >= STRONG).all()]
+    votes = [f"prediction strength {max(strong, default='none')}"]
+    votes += [f"{name.replace('_', ' ')} {table['k'][getattr(table[name], others[name])()]}" for name in given]
+    return f"{k} clusters: {why}. Others would say: {', '.join(votes)}."
