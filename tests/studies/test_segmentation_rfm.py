@@ -200,7 +200,8 @@ def test_heat_map_draws(cdnow):
     [
         ({"as_of": "2025-12-31"}, "no event lies before the snapshot 2025-12-31: the first is of 2026-01-01"),
         ({"as_of": "2026-07-01 12:00"}, "as_of is a day"),
-        ({"as_of": "soon"}, "as_of is a day"),
+        ({"as_of": "soon"}, "give a day like '2026-07-01'"),
+        ({"as_of": "01/07/2026"}, "give a day like '2026-07-01'"),
         ({"amount": "yuann"}, "Did you mean 'yuan'"),
         ({"bins": 4}, "grid is for 5 bins, not 4"),
         ({"binning": "nest"}, "Did you mean 'nested'"),
@@ -220,8 +221,12 @@ def test_bad_values_refused():
         score_small(events.assign(yuan=events["yuan"].mask(events["who"] == "b")))
     with pytest.raises(WorkbenchError, match="infinite"):
         score_small(events.assign(yuan=events["yuan"].replace(10.0, np.inf)))
-    with pytest.raises(WorkbenchError, match="to_datetime"):
-        score_small(events.assign(on=events["on"].astype(str)))
+    with pytest.raises(WorkbenchError, match="give days as dates, or as text like '2026-07-01'"):
+        score_small(events.assign(on=events["on"].dt.strftime("%d/%m/%Y")))
+    as_text = score_small(events.assign(on=events["on"].astype(str)))
+    pd.testing.assert_frame_equal(as_text.customers, score_small(events).customers)
+    unknown = events.assign(on=events["on"].mask(events.index == 0, pd.Timestamp("1900-01-01")))
+    assert score_small(unknown).set_aside["events on a placeholder, not a day"] == 1
     with pytest.raises(CannotAnswer, match="there are no events"):
         score_small(events.iloc[:0])
     with pytest.raises(CannotAnswer, match="1 active customers cannot be spread over 5 bins"):

@@ -1,5 +1,7 @@
 """Concentration: by hand, by property, on CDNOW, in simulation, and what is refused."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,17 +117,34 @@ def test_interval_needs_customers_at_the_top():
 @pytest.mark.parametrize(
     ("amounts", "words"),
     [
-        ([1.0, np.nan, 2], "1 missing or infinite"),
+        ([1.0, np.nan, 2], "is missing in 1 of 3 rows"),
         ([1.0, -2, 5], "1 negative amounts of 3"),
-        ([5.0], "there is 1 customers"),
+        ([5.0], "there is 1 customer\\."),
         ([0.0, 0.0], "no revenue at all"),
-        (["a", "b"], "to_numeric"),
+        (["a", "b"], "is not numeric: it holds str"),
     ],
 )
 def test_revenue_refused(amounts, words):
     """Missing, negative, absent or textual revenue is refused with its count."""
     with pytest.raises(WorkbenchError, match=words):
         concentration(pd.Series(amounts))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "why"),
+    [
+        ([0.0, 10.0], "1 of 2 customers bring revenue, and 50 of 100 are needed"),
+        (np.r_[np.zeros(999), 1e6], "1 of 1,000 customers bring revenue"),
+        (np.full(200, 7.0), "all customers bring the same"),
+        (np.r_[np.arange(1.0, 500), 1e5], "one customer makes 9"),
+        (1 / (1 - (np.arange(2_000) + 0.5) / 2_000) ** (1 / 1.6), "one customer makes|tail index 1.6"),
+    ],
+)
+def test_no_interval_has_its_reason(amounts, why):
+    """Few, equal or too heavy amounts have numbers without an interval, and the sentence says why; no nan."""
+    result = concentration(amounts, resamples=50)
+    assert re.search(why, result.headline()) and "nan" not in result.headline()
+    assert result.table["low"].isna().all() and all(q.low is None for q in result.quantities())
 
 
 def test_negative_as_zero_is_counted():

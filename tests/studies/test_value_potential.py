@@ -1,5 +1,7 @@
 """Potential value, the nine cells and whom to raise: by hand, against known truth, and what is refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,3 +197,21 @@ def test_results_speak(valued):
     for result in (found, value_grid(found), worth_raising(found, contact_cost=3.0, lift=0.2)):
         assert result.headline() and len(result.summary()) and result.plot().has_data()
         assert all(np.isfinite(q.value) for q in result.quantities())
+
+
+def test_columns_of_another_type():
+    """Flags as text are refused by name; Decimal features and amounts answer as floats do; a duration is refused."""
+    now, past, *_ = world(6, n=400)
+    few = {**ASKED, "resamples": 3}
+    amount = next(c for c in ASKED["features"] if pd.api.types.is_numeric_dtype(now[c]))
+    with pytest.raises(WorkbenchError, match="'held_tv' holds text"):
+        potential_value(now.assign(held_tv=now["held_tv"].map({True: "Y", False: "N"})), past, SERVICES, **few)
+    with pytest.raises(WorkbenchError, match="'took_tv' holds text"):
+        potential_value(now, past.assign(took_tv=past["took_tv"].map({True: "是", False: "否"})), SERVICES, **few)
+    one = potential_value(now, past, SERVICES, **few)
+    exact = [t.assign(**{c: t[c].map(lambda v: Decimal(str(v))) for c in [MONTHS[0], amount]})
+             for t in (now, past)]  # fmt: skip
+    pd.testing.assert_frame_equal(one.services, potential_value(*exact, SERVICES, **few).services)
+    with pytest.raises(WorkbenchError, match="dates or durations"):
+        late = [t.assign(**{amount: pd.to_timedelta(range(len(t)), unit="D")}) for t in (now, past)]
+        potential_value(*late, SERVICES, **few)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.resampling import Rng, bootstrap_weights
 from workbench.result import Quantity, Result
@@ -23,6 +24,9 @@ GOAL = 0.8
 _LARGE = 25_000
 _FEWEST = 10
 _DUST = 1e-9
+_FEWEST_FOR_INTERVALS = 100
+_MOST_OF_ONE = 0.4
+_LEAST_TAIL = 1.75
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Concentration(Result):
         Coverage of the intervals.
     negative : int
         Customers with a negative amount that were counted as 0.
+    no_interval : str
+        Why there are no intervals at all; empty where there are.
     """
 
     gini: Share
@@ -63,6 +69,7 @@ class Concentration(Result):
     table: pd.DataFrame
     level: float
     negative: int = 0
+    no_interval: str = ""
 
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
@@ -79,10 +86,16 @@ class Concentration(Result):
     def headline(self) -> str:
         """Say what the top fifth brings, who brings 80 %, and the Gini coefficient."""
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
+        needed = f"{GOAL:.0%} of it takes {self.customers_for(GOAL):,} of {len(self.revenue):,} customers"
+        if not np.isfinite(top.low):
+            why = self.no_interval or f"fewer than {_FEWEST} customers are the top 20%"
+            return (
+                f"The top 20% of customers bring {top.estimate:.2%} of revenue; {needed}; "
+                f"Gini {self.gini.estimate:.3f}. No interval: {why}."
+            )
         return (
             f"The top 20% of customers bring {top.estimate:.2%} of revenue ({self.level:.0%} interval {top.low:.1%} to "
-            f"{top.high:.1%}); {GOAL:.0%} of it takes {self.customers_for(GOAL):,} of {len(self.revenue):,} customers; "
-            f"Gini {self.gini.estimate:.3f} ({self.gini.low:.3f} to {self.gini.high:.3f})."
+            f"{top.high:.1%}); {needed}; Gini {self.gini.estimate:.3f} ({self.gini.low:.3f} to {self.gini.high:.3f})."
         )
 
     def summary(self) -> pd.DataFrame:
@@ -136,7 +149,8 @@ def concentration(
         What to do with customers whose refunds exceed what they paid: refuse with their count, or count them as 0.
     resamples : int
         For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
-        25,000 customers on, or with 0 resamples, the influence function alone (they agree there).
+        25,000 customers on, or with 0 resamples, the influence function alone (they agree there). There are none below
+        100 customers, where one makes over 40% of the squared deviations, or with a tail index under 1.75.
     level : float
         Coverage of the intervals.
     rng : int, SeedSequence or Generator
@@ -161,6 +175,8 @@ def concentration(
     amounts, below = _checked(revenue, negative)
     value, error = _estimate(amounts, np.ones((1, len(amounts))))
     low, high = _ends(amounts, value[0], error[0], resamples, level, rng)
+    if why := _no_interval(amounts):
+        low, high = np.full((2, len(low)), np.nan)
     names = ["gini", *(_top_name(p) for p in TOP), f"share_of_customers_for[{GOAL:g}]"]
     n = len(amounts)
     customers = [n, *(_count(p, n) for p in TOP), _needed(amounts, GOAL)]
@@ -168,7 +184,33 @@ def concentration(
     few = [name.startswith("share_of_top") and count < _FEWEST for name, count in zip(names, customers, strict=True)]
     table.loc[few, ["low", "high"]] = np.nan
     gini = Share(*(float(v[0]) for v in (value[0], low, high)))
-    return Concentration(gini, amounts, table, level, below)
+    return Concentration(gini, amounts, table, level, below, why)
+
+
+def _no_interval(ascending: np.ndarray) -> str:
+    """Why no interval of these amounts could be trusted; empty where one can.
+
+    The largest amounts decide: Hill's estimate of the tail index over the 2 sqrt(n) largest (below 2 the variance is
+    not finite), and the share of the largest customer in the sum of squared deviations.
+    """
+    n, positive = len(ascending), ascending[ascending > 0][::-1]
+    if n < _FEWEST_FOR_INTERVALS or len(positive) < _FEWEST_FOR_INTERVALS // 2:
+        few = f"{len(positive):,} of {n:,} customers bring revenue"
+        return f"{few}, and {_FEWEST_FOR_INTERVALS // 2} of {_FEWEST_FOR_INTERVALS} are needed"
+    square = (ascending - ascending.mean()) ** 2
+    if square.sum() <= 1e-18 * ascending[-1] ** 2 * n:
+        return "all customers bring the same"
+    largest = square[-1] / square.sum()
+    if largest > _MOST_OF_ONE:
+        return f"one customer makes {largest:.1%} of the spread, and {_MOST_OF_ONE:.0%} is the most that one may"
+    top = positive[: int(2 * np.sqrt(len(positive))) + 1]
+    spread = np.log(top[:-1] / top[-1]).mean()
+    if spread > 1 / _LEAST_TAIL:
+        return (
+            f"the largest amounts are too uneven (tail index {1 / spread:.2f}, and {_LEAST_TAIL:g} is needed): "
+            "a sample does not show how large the largest can be"
+        )
+    return ""
 
 
 def _top_name(share: float) -> str:
@@ -187,18 +229,10 @@ def _needed(ascending: np.ndarray, share: float) -> int:
 def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray, int]:
     if negative not in ("refuse", "zero"):
         raise unknown("treatment of negative amounts", negative, ("refuse", "zero"))
-    try:
-        amounts = np.asarray(revenue, dtype=float)
-    except (TypeError, ValueError):
-        raise WorkbenchError("revenue takes one number a customer; convert the text with pandas.to_numeric.") from None
-    if amounts.ndim != 1:
-        raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {amounts.shape}.")
-    bad = int((~np.isfinite(amounts)).sum())
-    if bad:
-        raise WorkbenchError(
-            f"revenue of {len(amounts):,} customers has {bad:,} missing or infinite amounts. "
-            "Give 0 where a customer brought nothing."
-        )
+    if np.ndim(revenue) != 1:
+        raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {np.shape(revenue)}.")
+    column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
+    amounts = number(column, "revenue", what="amount")
     below = int((amounts < 0).sum())
     if below and negative == "refuse":
         raise WorkbenchError(
@@ -207,7 +241,7 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
         )
     amounts = np.sort(np.maximum(amounts, 0))
     if len(amounts) < 2 or amounts[-1] <= 0:
-        what = f"{len(amounts)} customers" if len(amounts) < 2 else "no revenue at all"
+        what = f"{len(amounts)} customer{'' if len(amounts) == 1 else 's'}" if len(amounts) < 2 else "no revenue at all"
         raise CannotAnswer(f"concentration needs at least two customers and some revenue; there is {what}.")
     return amounts, below
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy.stats import random_table
-from statsmodels.stats.proportion import proportion_confint
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.methods.intervals import share as share_interval
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.checks import refuse_missing, require_numbers, require_once
@@ -88,7 +88,7 @@ class Migration(Result):
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
-        low, high = proportion_confint(stayed, was, method="wilson")
+        low, high = share_interval(stayed, was)
         inner = self.summary().query("origin != destination and origin != @ENTERED and destination != @LEFT")
         most = ""
         for row in inner.nlargest(1, "customers").itertuples():
@@ -97,6 +97,8 @@ class Migration(Result):
         if not np.isnan(self.stationary_p):
             alike = "differ" if self.stationary_p < _SIGNIFICANT else "show no sign of differing"
             steady = f"moves {alike} between the {len(self.counts) + 1} dates (p = {self.stationary_p:.2g})"
+        if not was:
+            return f"Nobody was there at {self.before}; {_said(entered)} entered by {self.after}."
         return (
             f"Of {was:,} customers of {self.before}, {stayed / was:.1%} ({low:.1%} to {high:.1%}) were in the same "
             f"segment on {self.after}{most}; {_said(entered)} entered and {_said(left)} left; {steady}."
@@ -204,7 +206,7 @@ def migration(
     before, after = place.columns[-2:]
     origin, destination = np.nonzero(counts[-1])
     number, of = counts[-1][origin, destination], counts[-1].sum(axis=1)[origin]
-    low, high = proportion_confint(number, of, method="wilson")
+    low, high = share_interval(number, of)
     pair = {"origin": np.array([*names, ENTERED])[origin], "destination": np.array([*names, LEFT])[destination]}
     flows = pd.DataFrame({**pair, "customers": number, "share": number / of, "low": low, "high": high})
     if revenue:

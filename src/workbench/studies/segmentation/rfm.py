@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from workbench.columns import day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.binning import scores
@@ -192,11 +193,8 @@ def rfm(
     require_columns(events, [customer, when, amount], "events")
     snapshot = _snapshot(as_of)
     refuse_missing(events, [customer, when, amount], "events")
-    require_numbers(events, [amount], "events")
-    if not pd.api.types.is_datetime64_any_dtype(events[when]):
-        raise WorkbenchError(f"events column '{when}' holds {events[when].dtype}; convert it with pandas.to_datetime.")
-    if getattr(events[when].dtype, "tz", None) is not None:
-        raise WorkbenchError(f"events column '{when}' has a time zone; convert it to naive local time first.")
+    moments, placeholder = days(events[when], when)
+    events = events[[customer]].assign(**{when: moments, amount: number(events[amount], amount)})[~placeholder]
     before = (events[when] < snapshot).to_numpy()
     if not before.any():
         first = "there are no events" if events.empty else f"the first is of {events[when].min():%Y-%m-%d %H:%M}"
@@ -214,6 +212,8 @@ def rfm(
         ),
         "events with a negative amount": int((known[amount] < 0).sum()),
     }
+    if placeholder.any():
+        set_aside["events on a placeholder, not a day"] = int(placeholder.sum())
     return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside)
 
 
@@ -323,11 +323,8 @@ def _grid_for(bins: int, grid: SegmentGrid | None) -> SegmentGrid:
 
 
 def _snapshot(as_of: str | date | pd.Timestamp) -> pd.Timestamp:
-    try:
-        snapshot = pd.Timestamp(as_of)
-    except (ValueError, TypeError):
-        snapshot = pd.NaT
-    if snapshot is pd.NaT or snapshot.tz is not None or snapshot != snapshot.normalize():
+    snapshot = day(as_of, "as_of")
+    if snapshot != snapshot.normalize():
         raise WorkbenchError(f"as_of is a day (its 00:00 local time), like '2026-07-01'; not {as_of!r}.")
     return snapshot
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.columns import day
 from workbench.errors import WorkbenchError, named
 from workbench.studies.segmentation.clusters import Segments
 from workbench.studies.segmentation.rules import Rule
@@ -101,7 +102,7 @@ def save_segments(
     >>> kept.names, kept.assign(table.iloc[[0, 19]]).tolist()
     (['light', 'high mb'], [1, 2])
     """
-    columns = fitted.scale.columns
+    columns = list(fitted.centres.columns)
     if lacking := [column for column in columns if not definitions.get(column)]:
         raise WorkbenchError(f"definitions lacks {named(lacking)}. Say what each feature means, and its unit.")
     if foreign := sorted(set(names or {}) - set(fitted.centres.index)):
@@ -110,7 +111,7 @@ def save_segments(
         raise WorkbenchError("features are not those of the fit: they give other clusters. Pass the same table.")
     edges = {column: np.unique(features[column].quantile(np.arange(1, _BINS) / _BINS)).tolist() for column in columns}
     return SavedSegments(
-        as_of=date.fromisoformat(str(as_of)).isoformat(),
+        as_of=f"{day(as_of, 'as_of'):%Y-%m-%d}",
         made_on=date.today().isoformat(),
         software=", ".join(f"{package} {version(package)}" for package in ("numpy", "scikit-learn")),
         definitions={column: definitions[column] for column in columns},

@@ -7,6 +7,7 @@ from datetime import date
 
 import pandas as pd
 
+from workbench.columns import day
 from workbench.errors import require_columns, unknown
 from workbench.studies.segmentation.checks import require_numbers, require_once
 
@@ -42,7 +43,7 @@ def early_warnings(
             raise unknown("state", state, _STATES, "frequency_state")
     listed = customers[customers["frequency_state"].isin(list(states))]
     listed = listed.sort_values([value, customer], ascending=[False, True]).reset_index(drop=True)
-    last = (pd.Timestamp(as_of) - pd.to_timedelta(listed["recency_days"], unit="D")).dt.date
+    last = (day(as_of, "as_of") - pd.to_timedelta(listed["recency_days"], unit="D")).dt.date
     why = listed[["frequency_state", "frequency_trend", "recency_days"]].itertuples(index=False)
     table = listed[[customer, value]].assign(last_active=last)
     table.insert(1, "state", listed["frequency_state"])
@@ -68,7 +69,7 @@ def silent_services(used: pd.DataFrame, *, customer: str = "customer_id", days: 
     last = used.groupby(customer)["recency_days"].transform("min")
     marked = used.assign(customers=used["recency_days"].notna(), silent=used["recency_days"].gt(days) & last.le(days))
     table = marked.groupby("service", as_index=False)[["customers", "silent"]].sum()
-    return table.assign(share=table["silent"] / table["customers"])
+    return table.assign(share=table["silent"] / table["customers"].where(table["customers"] > 0))
 
 
 def _reason(state: str, trend: float, days: float) -> str:

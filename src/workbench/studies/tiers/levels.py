@@ -211,7 +211,7 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
         column = flags[rule["column"]]
         is_bool = pd.api.types.is_bool_dtype(column)
         prove(f"exclusion '{rule['column']}' ({column.dtype})", {"it takes true or false": is_bool or "above" in rule})
-        out = np.isin(ids, flags.loc[column > rule["above"] if "above" in rule else column, customer])
+        out = pd.Index(ids).isin(flags.loc[column > rule["above"] if "above" in rule else column, customer])
         reasons[out] = [f"{r}; {rule['reason']}" if r else rule["reason"] for r in reasons[out]]
     return reasons, tuple(r["reason"] for r in rules.exclude if r not in told)
 

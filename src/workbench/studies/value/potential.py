@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.columns import flag, kind, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
@@ -148,8 +149,9 @@ def potential_value(
     require_columns(services, ["service", "margin", "months"], "services")
     names, given = list(dict.fromkeys(services["service"])), len(customers)
     needed = [customer, *months, *addons, *features, *peers, *(f"held_{name}" for name in names)]
-    customers = _ready(customers, "customers", [*needed, *([pays] if pays else [])], months)
-    past = _ready(past, "past", [*needed, *(f"took_{name}" for name in names)], months)
+    money = [*addons, *([pays] if pays else [])]
+    customers = _ready(customers, "customers", [*needed, *([pays] if pays else [])], months, money, features)
+    past = _ready(past, "past", [*needed, *(f"took_{name}" for name in names)], months, addons, features)
     (before, group), labels = peer_groups([past, customers], peers)
     own = group[:, 0]
     x = design(past, customers, features)
@@ -190,15 +192,15 @@ def potential_value(
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
 
 
-def _ready(table: pd.DataFrame, name: str, columns: list[str], months: Sequence[str]) -> pd.DataFrame:
+def _ready(table, name: str, columns: list[str], months, amounts, features) -> pd.DataFrame:
     """The customers who can be valued, in the order of their number."""
     require_columns(table, columns, name)
     customer = columns[0]
     if table[customer].isna().any() or table[customer].duplicated().any():
         raise WorkbenchError(f"{name}: '{customer}' is missing or repeated. Give one row a customer.")
+    table = table.assign(**{c: number(table[c], c, what="amount", missing="keep") for c in {*months, *amounts}})
+    table = table.assign(**{c: number(table[c], c, missing="keep") for c in features if kind(table[c], c) == "number"})
     money = table[list(months)].to_numpy(dtype=float)
-    if np.isinf(money).any():
-        raise WorkbenchError(f"{name}: '{months[0]}' to '{months[-1]}' hold infinite amounts. Mend those rows.")
     enough = (~np.isnan(money)).sum(axis=1) >= FEWEST_MONTHS
     if not enough.any():
         raise CannotAnswer(
@@ -209,8 +211,8 @@ def _ready(table: pd.DataFrame, name: str, columns: list[str], months: Sequence[
 
 def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Who of the past took a service up; to whom it was and is on offer: not held, but by somebody of the segment."""
-    held = [table[f"held_{name}"].to_numpy(dtype=bool) for table in (past, customers)]
-    took = past[f"took_{name}"].to_numpy(dtype=bool) & ~held[0]
+    held = [flag(table[f"held_{name}"], f"held_{name}") for table in (past, customers)]
+    took = flag(past[f"took_{name}"], f"took_{name}") & ~held[0]
     if not peers:
         return took, ~held[0], ~held[1]
     buyers = {*past[peers[0]][held[0] | took], *customers[peers[0]][held[1]]}
