@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
@@ -231,9 +232,10 @@ def _require_before(members: pd.DataFrame, delivered: str, delivered_on: str | N
     if delivered_on is None:
         return
     require_members(members, [delivered_on])
-    late = pd.to_datetime(members[delivered_on]) > pd.Timestamp(outcome_until)
-    if (late & members[delivered].astype(bool)).any():
+    until = day(outcome_until, "outcome_until")
+    late = (days(members[delivered_on], delivered_on)[0] > until) & (numbers(members, delivered, role="delivery") == 1)
+    if late.any():
         raise WorkbenchError(
             f"'{delivered}' is dated after the outcome for {int(late.sum()):,} members ('{delivered_on}' after "
-            f"{pd.Timestamp(outcome_until):%Y-%m-%d}), which it cannot have changed. Mend the dates or the window."
+            f"{until:%Y-%m-%d}), which it cannot have changed. Mend the dates or the window."
         )
