@@ -103,7 +103,8 @@ def _by_words(one: pd.DataFrame, other: pd.DataFrame, *, free: bool) -> tuple[pd
     keys = [c for c in one if ROLE.get(c) == "id"][:1] or [c for c in one if free and one[c].dtype.kind not in "fiub"]
     if not keys:
         return one, other
-    return tuple(t.assign(key_=t[keys].astype(str).agg("|".join, axis=1)).sort_values("key_", kind="stable").drop(columns="key_").reset_index(drop=True) for t in (one, other))
+    orders = ([row[0] for row in sorted(enumerate(map(str, t[keys].to_numpy().tolist())), key=lambda row: row[1])] for t in (one, other))
+    return tuple(t.iloc[order].reset_index(drop=True) for t, order in zip((one, other), orders, strict=True))
 
 
 def _aligned(one, other):

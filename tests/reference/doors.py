@@ -154,7 +154,7 @@ def gone() -> Tables:
 def observed() -> Tables:
     """Members who were contacted because of their bill."""
     rng = np.random.default_rng(2)
-    n = 500
+    n = 300
     bill, use = np.round(rng.normal(size=(2, n)), 1)
     town = rng.choice(["a", "b"], n)
     t = (rng.random(n) < 1 / (1 + np.exp(0.5 - 0.7 * bill - 0.4 * (town == "b")))).astype(int)
@@ -232,7 +232,7 @@ def _survey() -> pd.DataFrame:
     requests = np.array(["price", "network", "", "speed"])[rng.integers(0, 4, n)]
     return table.assign(
         weight=rng.integers(1, 4, n), province=rng.choice(["x", "y"], n), group=np.resize(["u", "u", "w"], n),
-        NPS=np.clip(np.round(values[:, 4]), 0, 10), request=requests, household=np.arange(n) // 3,
+        likely=np.clip(np.round(values[:, 4]), 0, 10), request=requests, household=np.arange(n) // 3,
     )  # fmt: skip
 
 
@@ -476,7 +476,7 @@ CASES = [
         t["effects"], margin=0.5, budget=n.yuan(12.0), costs={k: n.yuan(v) for k, v in COSTS.items()}))[1], offers,
         skip={"unused column": "every column of the table is an offer"}),
     Case("uplift.effect_on_treated", lambda t, n: uplift.effect_on_treated(
-        t["members"], **_how(n), covariates=n.all("bill", "use", "town"), placebo=n("before"), draws=2, folds=3), observed),
+        t["members"], **_how(n), covariates=n.all("bill", "use", "town"), placebo=n("before"), draws=1, folds=2), observed),
     Case("followup.arm_effects", lambda t, n: followup.arm_effects(
         t["members"], outcome=n("y"), arm=n("arm"), covariates=n.all("x", "town")), members),
     Case("followup.attrition_bounds", lambda t, n: followup.attrition_bounds(
