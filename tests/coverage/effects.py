@@ -74,7 +74,7 @@ WORLDS = [
         product((300, 3_000, 30_000), (0.5, 0.9, 0.99), (0.002, 0.01, 0.05, 0.2)),
         (("share", 1.0), ("share", 1.5), ("light", 1.0), ("heavy", 1.0), ("heavy", 1.5), ("extreme", 1.0)),
     )
-    if members * response >= 15 and (members < 30_000 or response <= 0.05)
+    if members * response >= 15 and (members < 30_000 or (response <= 0.05 and outcome in ("share", "heavy")))
 ] + [World(100_000, c, r, o) for c in (0.5, 0.99) for r in (0.002, 0.05) for o in ("share", "medium")]
 
 

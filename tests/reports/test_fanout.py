@@ -51,7 +51,8 @@ def cluster(tmp_path, until):
     yield made[0], worker, run, root
     for process in made:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
 
 
 def _states(root):
