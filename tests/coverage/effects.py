@@ -92,7 +92,7 @@ def measured(world: World, seed: int) -> Iterator[tuple[str, float, float, float
         yield f"{name}, {kind}", effect, *((found.low, found.high) if said else (np.nan, np.nan))
         ends = (found.relative.low, found.relative.high) if said else (np.nan, np.nan)
         yield f"{name}, relative, {kind}", relative, *ends
-    if world.members > 3_000 or world.factor != 1:
+    if world.members != 3_000 or world.factor != 1 or world.outcome not in ("share", "heavy"):
         return
     half = np.random.default_rng(seed).permutation(world.members) % 2
     table["three"] = np.where(table["arm"] == 0, "control", np.where(half == 1, "call", "e-mail"))
