@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.columns import flag, kind, number
+from workbench.columns import by_id, flag, kind, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
@@ -206,7 +206,7 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
         raise CannotAnswer(
             f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value him by."
         )
-    return table[enough].sort_values(customer, ignore_index=True)
+    return table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
 
 
 def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, ...]:
