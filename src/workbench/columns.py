@@ -145,11 +145,6 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
         raise WorkbenchError(f"{name} is a {type(table).__name__}: give a DataFrame, one row a unit.")
     columns = list(columns)
     require_columns(table, columns, name)
-    twice = [c for c in columns if (table.columns == c).sum() > 1]
-    if twice:
-        raise WorkbenchError(
-            f"{name} has the column {named(twice[:1])} more than once: keep one, or rename the others."
-        )
     if len(table) == 0:
         raise WorkbenchError(f"{name} is empty: there is no row to read.")
 
