@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 
 NUMBERS = ("number", "money", "item", "weight")
 DAYS = ("day",)
-EVERY = tuple({*ROLE.values()} - {"arm"}) + ("arm",)
+EVERY = tuple({*ROLE.values()})
 
 
 def _first(column: pd.Series, value: object) -> pd.Series:
@@ -28,7 +28,7 @@ DAMAGES = {
     "one word among numbers": (NUMBERS, lambda c: _first(c, "n/a")),
     "dates for numbers": ((*NUMBERS, "flag"), lambda c: pd.Series(pd.Timestamp("2026-01-01"), c.index)),
     "infinite": (NUMBERS, lambda c: pd.Series([np.inf, *c.astype(float).tolist()[1:]], c.index)),
-    "Y and N for a flag": (("flag",), lambda c: c.map({1: "Y", 0: "N", True: "Y", False: "N"})),
+    "Y and N for a flag": (("flag",), lambda c: c.map(lambda v: "Y" if v else "N")),
     "a flag of codes": (("flag",), lambda c: c.astype(int) + 1),
     "a third arm": (("arm",), lambda c: c.where(c.index != c.index[0], 7)),
     "a negative weight": (("weight",), lambda c: -c),
@@ -115,9 +115,11 @@ def test_a_placeholder_is_no_day(name, table, column):
         tables[table] = tables[table].assign(**{column: _first(tables[table][column].dt.date, day)})
         try:
             found = case.call(tables, Names())
+            if any("placeholder" in reason for reason in getattr(found, "set_aside", {})):
+                return "counted"
             return found.headline() if hasattr(found, "headline") else "answered"
         except WorkbenchError:
             return "refused"
 
     without = outcome(None)
-    assert {outcome(dt.date(1900, 1, 1)), outcome(dt.date(9999, 12, 31))} <= {without, "refused"}
+    assert {outcome(dt.date(1900, 1, 1)), outcome(dt.date(9999, 12, 31))} <= {without, "refused", "counted"}

@@ -55,7 +55,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
 
 
 def require_columns(table, columns: Iterable[str], name: str, *, hint: str = "") -> None:
-    """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or several values in one place of it.
+    """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or holds lists in it.
 
     Raises
     ------

@@ -232,7 +232,7 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     if np.ndim(revenue) != 1:
         raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {np.shape(revenue)}.")
     column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
-    amounts = number(column, "revenue", what="amount")
+    amounts = number(column, str(column.name or "revenue"), what="amount")
     below = int((amounts < 0).sum())
     if below and negative == "refuse":
         raise WorkbenchError(

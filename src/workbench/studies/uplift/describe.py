@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
+from workbench.columns import number, require_table
 from workbench.errors import WorkbenchError
 from workbench.result import Result
 from workbench.studies.trials.members import categories, is_text, require_members, scores
@@ -79,6 +80,7 @@ def describe_targets(
     """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
     if not 0 <= share <= 1:
         raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
+    require_table(members, features, "members")
     ranked = scores(members, score)
     if not share:
         nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
@@ -115,7 +117,7 @@ def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarr
             columns += [(codes == k).astype(float) for k in range(len(names))]
             questions += [(name, value) for value in names]
         else:
-            values = members[name].to_numpy(dtype=float, na_value=np.nan)
+            values = number(members[name], name, what="feature", missing="keep")
             if np.isnan(values).all():
                 continue
             columns.append(np.where(np.isnan(values), np.nanmedian(values), values))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.columns import day, days, number
+from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.methods.cases import judge
 from workbench.methods.survey import Design
@@ -237,6 +237,8 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     require_columns(respondents, used, "respondents", hint="respondent_scores() gives a score.")
     people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), used]
     people = people.assign(_row=np.arange(len(people)), answered_on=days(people["answered_on"], "answered_on")[0])
+    people["customer_id"] = category(people["customer_id"], "customer_id")
+    cases = cases.assign(customer_id=category(cases["customer_id"], "customer_id"))
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
     age = (both["answered_on"] - both["judged"].dt.normalize()).dt.days
     worst = both[(age > 0) & (age <= before_days)].groupby("_row")["missed"].max()
