@@ -206,6 +206,32 @@ def lab(arguments: tuple[str, ...]) -> None:
     open_lab(project_root(), arguments)
 
 
+@workbench.command(
+    epilog="""\b
+Example:
+  workbench score data_upgrade.uplift.json october.parquet --campaign october"""
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("listed", metavar="LIST", type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), help="File to write.  [default: LIST.scored.parquet]")
+@click.option("--campaign", metavar="NAME", required=True, help="The new campaign; another name is another draw.")
+@click.option("--member", default="customer_id", show_default=True, help="Column that identifies a member.")
+@click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True)
+def score(model: Path, listed: Path, into: Path | None, campaign: str, member: str, holdout: float) -> None:
+    """Score a new LIST by a saved uplift MODEL.
+
+    LIST is Parquet or CSV, of any length. Says the share worth a contact, the money expected, and who is unlike the
+    members of the campaign; draws the holdout.
+    """
+    from workbench.reports.targets import score_file
+    from workbench.warehouse import read_key
+
+    key = read_key(project_root()).key
+    into = into or listed.with_suffix(".scored.parquet")
+    made = score_file(model, listed, into, member=member, campaign=campaign, key=key, holdout=holdout)
+    click.echo(f"{made.found.headline()}\n{made.path}")
+
+
 @workbench.group(cls=Commands)
 def data() -> None:
     """Make, ingest, check and describe data."""

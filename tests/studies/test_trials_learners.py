@@ -86,7 +86,7 @@ def test_fewer_folds_where_members_abound(monkeypatch):
     assert defaults(np.arange(40.0), arm, "cross", *none) == (2, 1, Trees(rounds=9))
     assert defaults(np.maximum(np.arange(40.0), 7), arm, "cross", *none) == (4, 1, quick)
     assert defaults(np.arange(40.0), arm, "sequential", *none)[:2] == (10, 1)
-    assert defaults((np.arange(40) < 10).astype(float), arm, "cross", *none) == (5, 3, Trees())
+    assert defaults((np.arange(40) < 10).astype(float), arm, "cross", *none) == (5, 1, Trees())
     assert defaults(np.arange(40.0), arm, "cross", 7, 2, Trees(leaves=4)) == (7, 2, Trees(leaves=4))
     with pytest.raises(WorkbenchError, match="1 where folds are sequential"):
         defaults(np.arange(40.0), arm, "sequential", None, 2, None)

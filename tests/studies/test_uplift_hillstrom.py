@@ -93,11 +93,11 @@ def test_women_buyers_react_more(womens):
 
 
 def test_the_default_learner_ranks_and_calibrates_visits(womens):
-    """X with small trees: Qini excess within half a standard error of .00784, slope in .85-1.15."""
+    """X with small trees: Qini excess within .75 SE of .00784 (the deal moves it by .3), slope in .85-1.15."""
     how = {"outcome": "visit", "treatment": "arm"}
     score = predict_uplift(womens, features=COVARIATES, **how)
     curve = uplift_curve(womens, score=score, **how)
-    assert abs(curve.qini_excess - 0.00784) < 0.5 * 0.00103
+    assert abs(curve.qini_excess - 0.00784) < 0.75 * 0.00103
     assert curve.se == pytest.approx(0.00103, rel=0.15)
     assert 0.85 < effect_groups(womens, score=score, **how).slope < 1.15
 

@@ -87,7 +87,7 @@ def answer(*results: Result | str) -> None:
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     _display(
-        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_literal, sentences))},
+        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_as_entities, sentences))},
         {"kind": "answer"},
     )
 
@@ -278,6 +278,11 @@ def _literal(text: str) -> str:
     """
     text = "".join(_ESCAPED.get(c, c) for c in text)
     return _ADDRESS.sub(r"\\\g<0>", text)
+
+
+def _as_entities(text: str) -> str:
+    """Escape as `_literal` does, what HTML would read as entities: right also where the text is set as HTML."""
+    return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
 
 
 def font_file() -> Path:

@@ -4,7 +4,7 @@ ledger.py: all campaigns side by side, freed of the luck of the best. monitor.py
 design.py: holdout, smallest effect that is seen, and cost. assignment.py: the draw of the arms.
 """
 
-from workbench.studies.campaigns.assignment import Assignment, assign_arms
+from workbench.studies.campaigns.assignment import Assignment, assign_arms, hold_out
 from workbench.studies.campaigns.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
 from workbench.studies.campaigns.ledger import CampaignLedger, campaign_effects, campaign_ledger
 from workbench.studies.campaigns.monitor import Monitoring, monitor_campaign
@@ -18,6 +18,7 @@ __all__ = [
     "assign_arms",
     "campaign_effects",
     "campaign_ledger",
+    "hold_out",
     "monitor_campaign",
     "past_spread",
     "plan_campaign",

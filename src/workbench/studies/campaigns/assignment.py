@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench import columns
 from workbench.errors import WorkbenchError, named
 from workbench.result import Result
 from workbench.studies.trials.checks import CampaignChecks, check_campaign
@@ -138,7 +139,7 @@ def assign_arms(
     require_members(members, [member, unit, *strata, *covariates])
     _require(members, member, unit, shares, strata)
     secret = _secret(key)
-    listed = pd.DataFrame({"unit": members[unit].astype(str), "stratum": _stratum(members, strata)})
+    listed = pd.DataFrame({"unit": columns.category(members[unit], unit), "stratum": _stratum(members, strata)})
     units = listed.drop_duplicates(ignore_index=True)
     _require_strata(units, unit)
     units["lot"] = [_digest(secret, campaign, text) for text in units["unit"]]
@@ -157,6 +158,31 @@ def assign_arms(
     table = pd.DataFrame(counts, index=sizes.index, columns=names)
     fingerprint = hashlib.blake2b(b"fingerprint of the key", key=secret, digest_size=4).hexdigest()
     return Assignment(given, table, dict(shares), checks, campaign, fingerprint, clusters or "")
+
+
+def hold_out(ids: pd.Series, *, share: float, campaign: str, key: bytes | str) -> np.ndarray:
+    """Tell for each member, alone, whether it is held out: by the same keyed hash, for lists that pass in batches.
+
+    Each is held out with the chance `share`, whatever else is on the list; the count varies as that of coins does.
+    `assign_arms` draws exact shares where the list is at hand.
+
+    Raises
+    ------
+    WorkbenchError
+        If an identifier is missing, share is not in 0-1 (1 left out), or the key is short.
+
+    Examples
+    --------
+    >>> drawn = hold_out(pd.Series(range(1000)), share=0.1, campaign="may", key="k" * 16)
+    >>> int(drawn.sum())
+    100
+    """
+    if not 0 <= share < 1:
+        raise WorkbenchError(f"the share held out is {share}: give 0 or more, and less than 1.")
+    secret, limit = _secret(key), int(share * 2**64)
+    texts = columns.category(ids, str(ids.name or "member"), missing="refuse")
+    lots = (_digest(secret, campaign, text, "held out")[:8] for text in texts)
+    return np.array([int.from_bytes(lot, "big") < limit for lot in lots], dtype=bool)
 
 
 def rounded(sizes: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
@@ -201,7 +227,7 @@ def _require(members: pd.DataFrame, member: str, unit: str, shares: Mapping[str,
     for column in dict.fromkeys([member, unit, *strata]):
         if members[column].isna().any():
             raise WorkbenchError(f"'{column}' is missing for {int(members[column].isna().sum()):,} members.")
-    repeated = members[member].astype(str).duplicated()
+    repeated = columns.category(members[member], member).duplicated()
     if repeated.any():
         raise WorkbenchError(f"members lists {int(repeated.sum()):,} rows of '{member}' again: keep one row a member.")
     if len(shares) < 2 or CONTROL not in shares:
@@ -213,7 +239,7 @@ def _require(members: pd.DataFrame, member: str, unit: str, shares: Mapping[str,
 def _stratum(members: pd.DataFrame, strata: Sequence[str]) -> pd.Series:
     if not strata:
         return pd.Series(ALL, index=members.index)
-    first, *others = (members[column].astype(str) for column in strata)
+    first, *others = (columns.category(members[column], column) for column in strata)
     return first.str.cat(others, sep=" · ") if others else first
 
 

@@ -331,6 +331,8 @@ def _panel(
 def _times(panel: pd.DataFrame, period: str, treated_from: str) -> tuple[pd.Series, pd.Series]:
     """Periods and starts, read alike."""
     when, column = columns.periods(panel[period], period), panel[treated_from]
+    if pd.api.types.is_float_dtype(column):
+        column = column.where(column != np.inf)  # never
     if when.isna().any():
         raise WorkbenchError(
             f"'{period}' is missing, infinite or a placeholder in {int(when.isna().sum()):,} rows: give each its "

@@ -230,7 +230,8 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     if negative not in ("refuse", "zero"):
         raise unknown("treatment of negative amounts", negative, ("refuse", "zero"))
     if np.ndim(revenue) != 1:
-        raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {np.shape(revenue)}.")
+        named_so = f" ({named(dict.fromkeys(revenue.columns))})" if isinstance(revenue, pd.DataFrame) else ""
+        raise WorkbenchError(f"revenue takes one column of amounts, not {np.shape(revenue)}{named_so}.")
     column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
     amounts = number(column, str(column.name or "revenue"), what="amount")
     below = int((amounts < 0).sum())

@@ -217,6 +217,7 @@ def promises_kept(
         for w in ("within", "judged")
         for k in standard.tiers[p["column"]]
     }
+    require_columns(table, [c for c in events if c in table], "customers")
     read = {c: number(table[c], c, missing="keep") for c in table if c in events}
     table = table.assign(**read)
     parts = [table[table[tier] == name] for name in names]

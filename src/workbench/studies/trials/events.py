@@ -33,10 +33,12 @@ class Outcome:
 
     @classmethod
     def of(cls, y: np.ndarray) -> Outcome:
-        values, often = np.unique(y, return_counts=True)
-        common = values[often.argmax()]
-        events = y != common if often.max() > 1 else np.ones(len(y), dtype=bool)
-        return cls(events, bool(np.isin(values, (0.0, 1.0)).all()), bool(values[0] >= 0))
+        binary, lowest = bool(((y == 0) | (y == 1)).all()), y.min()
+        events = y != 0
+        if 2 * events.sum() >= len(y):  # else 0 is the commonest, and nothing needs sorting
+            values, often = np.unique(y, return_counts=True)
+            events = y != values[often.argmax()] if often.max() > 1 else np.ones(len(y), dtype=bool)
+        return cls(events, binary, bool(lowest >= 0))
 
     @property
     def fewest(self) -> int:

@@ -20,7 +20,7 @@ Validation = Literal["cross", "sequential"]
 FEWEST_PER_FOLD = 5
 ENOUGH = 60_000
 FOLDS: dict[Validation, int] = {"cross": 5, "sequential": 10}
-REPEATS = 3
+REPEATS = 1
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def predict_uplift(
         commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
         precise, and slower.
     repeats : int, optional
-        For "cross": how many deals into folds are averaged, so that the deal decides little; 3, and 1 where there are
-        so many members that folds are fewer. For "sequential" 1: an average over deals would have seen the member.
+        For "cross": how many deals into folds are averaged, 1 by default. More make the deal decide less, for a list to
+        act on; never judge by them: averaged scores know each other's noise even more than those of one deal.
     validation : {"cross", "sequential"}
         Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
         "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The

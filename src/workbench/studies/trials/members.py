@@ -65,7 +65,7 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
     gaps = int(np.isnan(values).sum())
     if gaps:
         raise WorkbenchError(
-            f"the {role} '{column}' is missing for {gaps:,} of {len(values):,} members. Say what a "
+            f"the {role} '{column}' is missing or infinite for {gaps:,} of {len(values):,} members. Say what a "
             "missing value means (nothing bought = 0?) and fill it; where nobody knows, attrition_bounds says between "
             "which values the effect lies."
         )

@@ -4,7 +4,8 @@ In the order of a study: `check_campaign` (were the arms alike before?), `averag
 change?), `predict_uplift` (for whom?), `uplift_curve` and `effect_groups` (do the predictions rank and are they to
 scale?), `targeting` (what is contacting the best share worth in money, and is it better than contacting everybody?) and
 `describe_targets` (who are they, in words). Several offers under a budget: `predict_offers`, `allocate_offers`,
-`value_offers`. Where contact was not drawn by lot: `effect_on_treated`.
+`value_offers`. A list that comes later: `fit_uplift`, `score_list`. Where contact was not drawn
+by lot: `effect_on_treated`.
 """
 
 from workbench.studies.trials.checks import CampaignChecks, check_campaign, sample_ratio
@@ -15,6 +16,7 @@ from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_gr
 from workbench.studies.uplift.describe import TargetGroup, describe_targets
 from workbench.studies.uplift.observational import TreatedEffect, effect_on_treated
 from workbench.studies.uplift.offers import OfferValue, predict_offers, value_offers
+from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel, fit_uplift, score_list
 from workbench.studies.uplift.sensitivity import Sensitivity
 from workbench.studies.uplift.targeting import Targeting, targeting
 
@@ -24,22 +26,27 @@ __all__ = [
     "CampaignChecks",
     "EffectGroups",
     "Interval",
+    "ListCounter",
     "OfferValue",
+    "ScoredList",
     "Sensitivity",
     "TargetGroup",
     "Targeting",
     "TreatedEffect",
     "Trees",
     "UpliftCurve",
+    "UpliftModel",
     "allocate_offers",
     "average_effect",
     "check_campaign",
     "describe_targets",
     "effect_groups",
     "effect_on_treated",
+    "fit_uplift",
     "predict_offers",
     "predict_uplift",
     "sample_ratio",
+    "score_list",
     "targeting",
     "uplift_curve",
     "value_offers",

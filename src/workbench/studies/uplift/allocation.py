@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.methods.coding import text_hash
 from workbench.result import Result
 from workbench.studies.trials.members import require_members
 from workbench.studies.trials.words import figure
@@ -154,7 +155,7 @@ def allocate_offers(
     worth = margin * np.column_stack(values) - cost
     if not np.isfinite(worth).all():
         raise WorkbenchError("effects holds missing or infinite values: drop those members first.")
-    lot = np.argsort(pd.util.hash_pandas_object(effects.index.to_series(), index=False).to_numpy(), kind="stable")
+    lot = np.argsort(text_hash(effects.index.to_series()), kind="stable")
     price, bound = prices(worth[lot], limits)
     chosen = np.empty(len(worth), dtype=np.int64)
     chosen[lot] = admitted(worth[lot], price, limits)

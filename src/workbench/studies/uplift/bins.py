@@ -158,8 +158,8 @@ def score_bins(
     products = products.reshape(2, len(last), len(columns), len(columns))
     judged = values[:, 0] if judged is None else judged
     powers = [np.bincount(cell, (judged - judged.mean()) ** k, width).reshape(2, -1) for k in range(4)]
-    cubes = np.bincount(cell, values[:, 0] ** 3, width).reshape(2, -1)
-    counted = np.bincount(cell, None if events is None else events, width).reshape(2, -1)
+    cubes = np.bincount(cell, columns[1] * columns[1] * columns[1], width).reshape(2, -1)
+    counted = np.bincount(cell if events is None else cell[events], minlength=width).reshape(2, -1)
     return ScoreBins(
         ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1), cubes, counted
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from workbench.columns import number, require_table
+from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
+from workbench.methods.coding import arrange, class_edges, cut
 from workbench.result import Result
 from workbench.studies.trials.members import categories, is_text, require_members, scores
 from workbench.studies.trials.words import figure
@@ -80,7 +81,7 @@ def describe_targets(
     """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
     if not 0 <= share <= 1:
         raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
-    require_table(members, features, "members")
+    columns_of.require_table(members, features, "members")
     ranked = scores(members, score)
     if not share:
         nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
@@ -92,6 +93,13 @@ def describe_targets(
 def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray, depth: int) -> pd.DataFrame:
     """Tabulate the leaves of a tree that tells targets from others, in words."""
     matrix, questions = _questions(members, features)
+    slots = [cut(values, class_edges(values)) for values in matrix.T]
+    gain = [values[target].mean() - values.mean() for values in matrix.T]
+    pairs = [(k - 1, k) for k in range(1, len(gain)) if np.array_equal(matrix[:, k], 1 - matrix[:, k - 1])]
+    other = {min(pair, key=lambda k: gain[k]) for pair in pairs}  # of two categories, the one that fewer targets have
+    place = arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns
+    place = [k for k in place if np.ptp(matrix[:, k]) and k not in other]
+    matrix, questions = matrix[:, place or [0]], [questions[k] for k in place or [0]]
     order = np.lexsort([*matrix.T, target])
     smallest = max(1, min(len(target) // 50, 1_000))
     tree = DecisionTreeClassifier(
@@ -117,7 +125,7 @@ def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarr
             columns += [(codes == k).astype(float) for k in range(len(names))]
             questions += [(name, value) for value in names]
         else:
-            values = number(members[name], name, what="feature", missing="keep")
+            values = columns_of.number(members[name], name, what="feature", missing="keep")
             if np.isnan(values).all():
                 continue
             columns.append(np.where(np.isnan(values), np.nanmedian(values), values))

@@ -181,7 +181,7 @@ def service_shortfalls(
     since = None if since is None else day(since, "since")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
-        cases = plain(_judged(source, standard, by, as_of, since), by)
+        cases = plain(_judged(source.reset_index(drop=True), standard, by, as_of, since), by)
         for cell, rows in cells_of(cases, by):
             part = cases.iloc[rows]
             known = part[part["missed"].notna()]
@@ -236,7 +236,10 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     used = ["customer_id", "answered_on", score, *([weight] if weight else [])]
     require_columns(respondents, used, "respondents", hint="respondent_scores() gives a score.")
     people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), used]
-    people = people.assign(_row=np.arange(len(people)), answered_on=days(people["answered_on"], "answered_on")[0])
+    people = people.reset_index(drop=True).assign(
+        answered_on=lambda p: days(p["answered_on"], "answered_on")[0], _row=np.arange(len(people))
+    )
+    people = people[people["answered_on"].notna()]
     people["customer_id"] = category(people["customer_id"], "customer_id")
     cases = cases.assign(customer_id=category(cases["customer_id"], "customer_id"))
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
