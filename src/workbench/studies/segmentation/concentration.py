@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, bootstrap_weights
 from workbench.result import Quantity, Result
 
