@@ -28,7 +28,11 @@ def said(result: object) -> object:
     """All that a result says: its fields, sentence, table and numbers, as plain values."""
     if isinstance(result, Result):
         heard = {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.name not in ROWS}
-        return heard | {"headline()": result.headline(), "summary()": result.summary(), "quantities()": list(result.quantities())}
+        return heard | {
+            "headline()": result.headline(),
+            "summary()": result.summary(),
+            "quantities()": list(result.quantities()),
+        }
     if dataclasses.is_dataclass(result):
         return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     return result
@@ -39,7 +43,9 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-7 + 1e-5 * max(abs(a), abs(b))
 
 
-def differences(one: object, other: object, where: str = "", *, same: Callable = close, free: bool = False) -> list[str]:
+def differences(
+    one: object, other: object, where: str = "", *, same: Callable = close, free: bool = False
+) -> list[str]:
     """Walk two results side by side and list what differs.
 
     Rows of tables are matched by their ids or their index where there are such; with `free` by their words.
@@ -52,7 +58,11 @@ def differences(one: object, other: object, where: str = "", *, same: Callable =
             return [f"{where}: columns {list(one.columns)[:6]} for {list(other.columns)[:6]}"]
         one, other = _by_words(one, other, free=free)
         other = _aligned(one, other)
-        return [d for c in range(one.shape[1]) for d in again(one.iloc[:, c].to_list(), other.iloc[:, c].to_list(), f"{where}.{one.columns[c]}")][:3]
+        return [
+            d
+            for c in range(one.shape[1])
+            for d in again(one.iloc[:, c].to_list(), other.iloc[:, c].to_list(), f"{where}.{one.columns[c]}")
+        ][:3]
     if isinstance(one, pd.Series):
         return again(one.to_list(), _aligned(one, other).to_list(), where)
     if isinstance(one, pd.Index):
@@ -67,10 +77,16 @@ def differences(one: object, other: object, where: str = "", *, same: Callable =
         return again(one.ravel().tolist(), np.asarray(other).ravel().tolist(), where)
     if isinstance(one, Mapping):
         if free:
-            other = dict(sorted(other.items(), key=lambda item: list(map(str, one)).index(str(item[0])))) if {*map(str, one)} == {*map(str, other)} else other
+            other = (
+                dict(sorted(other.items(), key=lambda item: list(map(str, one)).index(str(item[0]))))
+                if {*map(str, one)} == {*map(str, other)}
+                else other
+            )
         if list(map(str, one)) != list(map(str, other)):
             return [f"{where}: {list(one)[:6]} for {list(other)[:6]}"]
-        return [d for key, value in zip(one, other.values(), strict=True) for d in again(one[key], value, f"{where}.{key}")]
+        return [
+            d for key, value in zip(one, other.values(), strict=True) for d in again(one[key], value, f"{where}.{key}")
+        ]
     if isinstance(one, (list, tuple)):
         if len(one) != len(other):
             return [f"{where}: {len(one)} for {len(other)}"]
@@ -103,7 +119,15 @@ def _by_words(one: pd.DataFrame, other: pd.DataFrame, *, free: bool) -> tuple[pd
     keys = [c for c in one if ROLE.get(c) == "id"][:1] or [c for c in one if free and one[c].dtype.kind not in "fiub"]
     if not keys:
         return one, other
-    orders = ([row[0] for row in sorted(enumerate(map(str, t[keys].to_numpy().tolist())), key=lambda row: row[1])] for t in (one, other))
+    orders = (
+        [
+            row[0]
+            for row in sorted(
+                enumerate("|".join(map(str, row)) for row in t[keys].to_numpy().tolist()), key=lambda row: row[1]
+            )
+        ]
+        for t in (one, other)
+    )
     return tuple(t.iloc[order].reset_index(drop=True) for t, order in zip((one, other), orders, strict=True))
 
 
@@ -128,7 +152,9 @@ def plain(case: Case) -> object:
     return case.call(case.tables(), Names())
 
 
-def changed(tables: Tables, change: Callable[[pd.Series], pd.Series], roles: tuple[str, ...], columns: set[str]) -> Tables:
+def changed(
+    tables: Tables, change: Callable[[pd.Series], pd.Series], roles: tuple[str, ...], columns: set[str]
+) -> Tables:
     """Change the columns of these meanings that the function asks for."""
     found = {}
     for name, table in tables.items():
@@ -161,7 +187,9 @@ def _renamed(value: object, back: Mapping[str, str]) -> object:
     if isinstance(value, Result) or dataclasses.is_dataclass(value):
         return {again(k): again(v) for k, v in said(value).items()}
     if isinstance(value, pd.DataFrame):
-        found = pd.DataFrame({c: again(value.iloc[:, c].to_list()) for c in range(value.shape[1])}, index=again(value.index))
+        found = pd.DataFrame(
+            {c: again(value.iloc[:, c].to_list()) for c in range(value.shape[1])}, index=again(value.index)
+        )
         return found.set_axis(again(list(value.columns)), axis=1)
     if isinstance(value, pd.Series):
         return pd.Series(again(value.to_list()), index=again(value.index), dtype=object)
@@ -276,7 +304,9 @@ def in_fen(case: Case) -> list[str]:
         words = [re.sub(r"[−+-]?[\d,.]+(e[+-]?\d+)?", "#", r["headline()"]) for r in (one, other)]
         if words[0] != words[1]:
             return [f"headline: {one['headline()'][:160]!r} for {other['headline()'][:160]!r}"]
-        one, other = ({k: (v.value, v.low, v.high) for k, v in ((q.name, q) for q in r["quantities()"])} for r in (one, other))
+        one, other = (
+            {k: (v.value, v.low, v.high) for k, v in ((q.name, q) for q in r["quantities()"])} for r in (one, other)
+        )
     return differences(one, other, same=same)
 
 
@@ -311,16 +341,25 @@ RELATIONS: dict[str, tuple[Callable[[Case], list[str]], Callable[[Case], bool]]]
     "rows for weights": (rows_for_weights, lambda case: case.estimates is not None),
     "numbers nullable": (of_dtype(NUMBERS, lambda c: c.convert_dtypes()), lambda case: has(case, *NUMBERS)),
     "numbers Arrow": (of_dtype(NUMBERS, _arrow), lambda case: has(case, *NUMBERS)),
-    "numbers Decimal": (of_dtype(("number", "money", "item", "weight"), _objects), lambda case: has(case, *NUMBERS[:4])),
+    "numbers Decimal": (
+        of_dtype(("number", "money", "item", "weight"), _objects),
+        lambda case: has(case, *NUMBERS[:4]),
+    ),
     "flags boolean": (of_dtype(("flag",), lambda c: c.astype(bool)), lambda case: has(case, "flag")),
     "text as category": (of_dtype(WORDS, lambda c: c.astype("category")), lambda case: has(case, *WORDS)),
     "text Arrow": (of_dtype(WORDS, lambda c: c.astype(pd.ArrowDtype(pa.string()))), lambda case: has(case, *WORDS)),
-    "days with a zone": (of_dtype(("day",), lambda c: c.dt.tz_localize("Asia/Shanghai")), lambda case: has(case, "day")),
+    "days with a zone": (
+        of_dtype(("day",), lambda c: c.dt.tz_localize("Asia/Shanghai")),
+        lambda case: has(case, "day"),
+    ),
     "days as ISO text": (of_dtype(("day",), lambda c: c.dt.strftime("%Y-%m-%d")), lambda case: has(case, "day")),
     "days as dates": (of_dtype(("day",), lambda c: c.dt.date.astype(object)), lambda case: has(case, "day")),
     "days in ns": (of_dtype(("day",), lambda c: c.astype("datetime64[ns]")), lambda case: has(case, "day")),
-    "days Arrow": (of_dtype(("day",), lambda c: c.dt.date.astype(pd.ArrowDtype(pa.date32()))), lambda case: has(case, "day")),
-}  # fmt: skip
+    "days Arrow": (
+        of_dtype(("day",), lambda c: c.dt.date.astype(pd.ArrowDtype(pa.date32()))),
+        lambda case: has(case, "day"),
+    ),
+}
 
 
 def applies(relation: str, case: Case) -> bool:

@@ -145,11 +145,6 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
         raise WorkbenchError(f"{name} is a {type(table).__name__}: give a DataFrame, one row a unit.")
     columns = list(columns)
     require_columns(table, columns, name)
-    twice = [c for c in columns if (table.columns == c).sum() > 1]
-    if twice:
-        raise WorkbenchError(
-            f"{name} has the column {named(twice[:1])} more than once: keep one, or rename the others."
-        )
     if len(table) == 0:
         raise WorkbenchError(f"{name} is empty: there is no row to read.")
 
@@ -182,7 +177,7 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category"
-    if _is_number(column):
+    if is_number(column):
         return "number"
     _refuse_times(column, name, "turn it into days before a date, or into a number")
     values = column.dropna()
@@ -233,7 +228,7 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
         )
     if column.dtype == object and column.isna().all():
         column = column.astype(float)
-    if not _is_number(column):
+    if not is_number(column):
         _refuse_times(column, name, "turn it into a number")
         odd = next((v for v in column if not _gone(v) and not _real(v)), None)
         if odd is None:
@@ -243,16 +238,20 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
             f"the {what} '{name}' is not numeric: it holds {type(odd).__name__}, {named([str(odd)[:40]])}. "
             f"Give numbers: {advice}."
         )
-    if column.dtype == object:
-        values = np.array([np.nan if _gone(v) else float(v) for v in column], dtype=float)
-    else:
-        values = column.to_numpy(dtype=float, na_value=np.nan)
+    values = as_floats(column)
     infinite = np.isinf(values)
     if infinite.any():
         raise WorkbenchError(
             f"the {what} '{name}' is infinite in {int(infinite.sum()):,} of {len(values):,} rows: mend them."
         )
     return _without_gaps(values, name, what, missing)
+
+
+def as_floats(column: pd.Series) -> np.ndarray:
+    """Give a column of numbers of any dtype as float64, shape (n,), NaN where missing; infinite ones pass."""
+    if column.dtype == object:
+        return np.array([np.nan if _gone(v) else float(v) for v in column], dtype=float)
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) -> np.ndarray:
@@ -316,6 +315,24 @@ def category(column: pd.Series, name: str, *, missing: Missing = "keep") -> pd.S
             "('unknown', for instance), or leave them out."
         )
     return pd.Series(names[codes], index=column.index, name=name, dtype=object)
+
+
+def by_id(ids: pd.Series) -> np.ndarray:
+    """Positions that sort by identifier, shape (n,): as numbers where all are digits, else as text.
+
+    Examples
+    --------
+    >>> by_id(pd.Series(["100", "95"])).tolist(), by_id(pd.Series([100, 95])).tolist()
+    ([1, 0], [1, 0])
+    """
+    if types.is_numeric_dtype(ids):
+        return np.argsort(ids.to_numpy(), kind="stable")
+    text = ids.astype(str).reset_index(drop=True)
+    keys = pd.DataFrame({"text": text})
+    if text.str.fullmatch("[0-9]+").all():
+        bare = text.str.lstrip("0")
+        keys = pd.DataFrame({"length": bare.str.len(), "bare": bare, "text": text})
+    return keys.sort_values(list(keys.columns)).index.to_numpy()
 
 
 def weights_of(column: pd.Series, name: str) -> np.ndarray:
@@ -415,7 +432,7 @@ def periods(column: pd.Series, name: str) -> pd.Series:
     WorkbenchError
         If text would sort by letters ('2025-1' … '2025-12'), or a number is infinite.
     """
-    if _is_number(column):
+    if is_number(column):
         return pd.Series(number(column, name, what="period", missing="keep"), column.index, dtype=float, name=name)
     if types.is_datetime64_any_dtype(column.dtype) or _arrow_time(column):
         return days(column, name)[0].rename(name)
@@ -423,6 +440,28 @@ def periods(column: pd.Series, name: str) -> pd.Series:
     read = [np.datetime64(_start(value, name), "us") for value in found]
     values = pd.Series(np.array([*read, np.datetime64("NaT", "us")], dtype="datetime64[us]")[codes], column.index)
     return values.mask(_placeholder(values).to_numpy()).rename(name)
+
+
+def written_periods(column: pd.Series, name: str) -> pd.Series:
+    """Give periods as they are written, if they sort in time as they stand; times lose their zone.
+
+    Raises
+    ------
+    WorkbenchError
+        If text would sort by letters, or is no period.
+
+    Examples
+    --------
+    >>> written_periods(pd.Series(["2025-12", "2025-02"]), "month").tolist()
+    ['2025-12', '2025-02']
+    """
+    if types.is_numeric_dtype(column.dtype) and isinstance(column.dtype, np.dtype):
+        return column
+    read = periods(column, name)
+    text = column.map(lambda v: isinstance(v, str)).all()
+    if not text or (column.astype(str).rank(method="dense") != read.rank(method="dense")).any():
+        return read
+    return column.astype(object)
 
 
 def _start(value: object, name: str) -> pd.Timestamp:
@@ -489,7 +528,8 @@ def _real(value: object) -> bool:
     return isinstance(value, (Real, Decimal, np.bool_)) or value is pd.NA
 
 
-def _is_number(column: pd.Series) -> bool:
+def is_number(column: pd.Series) -> bool:
+    """Tell whether a column holds numbers, whatever its dtype."""
     if types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
         return not types.is_complex_dtype(column.dtype)
     return column.dtype == object and all(_real(v) or _gone(v) for v in column) and bool(column.notna().any())

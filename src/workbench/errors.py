@@ -55,16 +55,28 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
 
 
 def require_columns(table, columns: Iterable[str], name: str, *, hint: str = "") -> None:
-    """Refuse a DataFrame that lacks a column, naming what it has.
+    """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or holds lists in it.
 
     Raises
     ------
     WorkbenchError
-        If a column is missing; the nearest existing column is suggested.
+        If a column is missing (the nearest existing one is suggested), stands twice, or holds lists.
     """
+    columns = list(columns)
     missing = [c for c in columns if c not in table.columns]
     if missing:
         has = [str(c) for c in table.columns]
         shown = named(has[:30]) + (" …" if len(has) > 30 else "")
         advice = f" {hint}" if hint else ""
         raise WorkbenchError(f"{name} lacks {named(missing)}.{nearest(missing[0], has)} It has: {shown}.{advice}")
+    for column in dict.fromkeys(columns):
+        if table.columns.tolist().count(column) > 1:
+            raise WorkbenchError(f"{name} has the column '{column}' more than once: keep one, or rename the others.")
+        if table[column].dtype == object and (odd := next(filter(_is_several, table[column]), None)) is not None:
+            raise WorkbenchError(
+                f"'{column}' of {name} holds values of type {type(odd).__name__}: give one value a row, not several."
+            )
+
+
+def _is_several(value: object) -> bool:
+    return type(value).__hash__ is None

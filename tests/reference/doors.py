@@ -100,21 +100,82 @@ class Case:
 
 # What each column of the tables means, whichever table it stands in.
 MEANING = {
-    "number": ["x", "z", "dose", "days", "score", "use", "tenure", "calls", "mb", "minutes", "night", "recency_days",
-               "frequency_trend", "times", "bill", "at_risk", "gone", "wait_s", "hotline", "visit", "days_known",
-               "hotline_within_10", "hotline_judged_10", "hotline_within_40", "hotline_judged_40", "growth", "months"],
-    "money": ["y", "y30", "y60", "before", "yuan", "after", "effect", "se", "bar", "m0", "m1", "m2", "m3", "m4", "m5", "call",
-              "sms", "m6", "m7", "margin"],
+    "number": [
+        "x",
+        "z",
+        "dose",
+        "days",
+        "score",
+        "use",
+        "tenure",
+        "calls",
+        "mb",
+        "minutes",
+        "night",
+        "recency_days",
+        "frequency_trend",
+        "times",
+        "bill",
+        "at_risk",
+        "gone",
+        "wait_s",
+        "hotline",
+        "visit",
+        "days_known",
+        "hotline_within_10",
+        "hotline_judged_10",
+        "hotline_within_40",
+        "hotline_judged_40",
+        "growth",
+        "months",
+    ],
+    "money": [
+        "y",
+        "y30",
+        "y60",
+        "before",
+        "yuan",
+        "after",
+        "effect",
+        "se",
+        "bar",
+        "m0",
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+        "m5",
+        "call",
+        "sms",
+        "m6",
+        "m7",
+        "margin",
+    ],
     "flag": ["b", "got", "quit", "churned", "complete", "held_tv", "took_tv", "redeemed", "used"],
     "arm": ["t"],
     "weight": ["weight"],
     "item": ["q1", "q2", "v1", "v2", "s1", "s2", "s3", "likely", "CES"],
-    "category": ["town", "tier", "arm", "operator", "service", "province", "campaign", "is", "kind", "band", "request",
-                 "outcome", "frequency_state", "channel", "group"],
+    "category": [
+        "town",
+        "tier",
+        "arm",
+        "operator",
+        "service",
+        "province",
+        "campaign",
+        "is",
+        "kind",
+        "band",
+        "request",
+        "outcome",
+        "frequency_state",
+        "channel",
+        "group",
+    ],
     "day": ["on", "off", "known", "answered_on", "left_on", "seen", "contacted_at", "opened_at", "due_at", "closed_at"],
     "id": ["id", "household", "customer_id"],
     "period": ["month", "start", "wave", "period"],
-}  # fmt: skip
+}
 ROLE = {column: role for role, names in MEANING.items() for column in names}
 
 
@@ -130,13 +191,22 @@ def _members() -> pd.DataFrame:
     got = t * (rng.random(n) < 0.7)
     table = pd.DataFrame({"id": rng.permutation(n) + 95, "household": np.arange(n) // 2, "t": t, "b": b, "y": first})
     return table.assign(
-        x=x, z=z, town=rng.choice(["a", "b", "c"], n), got=got.astype(int), before=np.round(level, 1),
-        y30=np.round(first * 0.4, 1), y60=np.round(first * 0.9, 1), quit=(rng.random(n) < 0.15 + 0.08 * t).astype(int),
-        days=rng.integers(20, 120, n), dose=rng.integers(1, 4, n),
+        x=x,
+        z=z,
+        town=rng.choice(["a", "b", "c"], n),
+        got=got.astype(int),
+        before=np.round(level, 1),
+        y30=np.round(first * 0.4, 1),
+        y60=np.round(first * 0.9, 1),
+        quit=(rng.random(n) < 0.15 + 0.08 * t).astype(int),
+        days=rng.integers(20, 120, n),
+        dose=rng.integers(1, 4, n),
         known=pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 12, n), unit="D"),
-        score=np.round(0.5 * x + rng.normal(size=n), 1), campaign=np.resize(["may", "june", "july"], n),
-        arm=np.where(t == 0, "control", rng.choice(["call", "sms"], n)), redeemed=b,
-    )  # fmt: skip
+        score=np.round(0.5 * x + rng.normal(size=n), 1),
+        campaign=np.resize(["may", "june", "july"], n),
+        arm=np.where(t == 0, "control", rng.choice(["call", "sms"], n)),
+        redeemed=b,
+    )
 
 
 def members() -> Tables:
@@ -179,7 +249,9 @@ def ledger() -> Tables:
     se = np.round(rng.uniform(1, 3, k), 2)
     on = pd.Timestamp("2025-01-05") + pd.to_timedelta(30 * np.arange(k), unit="D")
     effect = np.round(2 + 2 * rng.normal(size=k) + se * rng.normal(size=k), 2)
-    return {"campaigns": pd.DataFrame({"campaign": list("abcdefghijkl"), "effect": effect, "se": se, "bar": 1.0, "on": on})}
+    return {
+        "campaigns": pd.DataFrame({"campaign": list("abcdefghijkl"), "effect": effect, "se": se, "bar": 1.0, "on": on})
+    }
 
 
 def offers() -> Tables:
@@ -210,30 +282,50 @@ def contracts() -> Tables:
     n, as_of = 400, pd.Timestamp("2026-01-01")
     on = as_of - pd.to_timedelta(rng.integers(40, 6 * 365, n), unit="D")
     off = on + pd.to_timedelta(np.ceil(1_500 * rng.weibull(0.7, n)), unit="D")
-    table = pd.DataFrame({"id": np.arange(n), "on": on, "off": off.where(off < as_of), "town": rng.choice(["a", "b"], n)})
+    table = pd.DataFrame(
+        {"id": np.arange(n), "on": on, "off": off.where(off < as_of), "town": rng.choice(["a", "b"], n)}
+    )
     return {"customers": table.assign(margin=np.round(rng.gamma(2, 10, n), 1))}
 
 
 def renewals() -> Tables:
     """Customers at risk and gone by period."""
-    return {"periods": pd.DataFrame({"period": range(1, 8), "at_risk": [1000, 869, 743, 653, 593, 551, 517],
-                                     "gone": [131, 126, 90, 60, 42, 34, 26]})}  # fmt: skip
+    return {
+        "periods": pd.DataFrame(
+            {
+                "period": range(1, 8),
+                "at_risk": [1000, 869, 743, 653, 593, 551, 517],
+                "gone": [131, 126, 90, 60, 42, 34, 26],
+            }
+        )
+    }
 
 
 @cache
 def _survey() -> pd.DataFrame:
     rng = np.random.default_rng(9)
     n = 360
-    table = pd.DataFrame({"operator": np.resize(["A", "B", "C"], n), "service": np.resize(["mobile"] * 3 + ["fixed"] * 3, n)})
-    values = 6 + rng.normal(size=(n, 1)) + 1.1 * rng.normal(size=(n, 7)) + 0.4 * (table["operator"] == "C").to_numpy()[:, None]
+    table = pd.DataFrame(
+        {"operator": np.resize(["A", "B", "C"], n), "service": np.resize(["mobile"] * 3 + ["fixed"] * 3, n)}
+    )
+    values = (
+        6
+        + rng.normal(size=(n, 1))
+        + 1.1 * rng.normal(size=(n, 7))
+        + 0.4 * (table["operator"] == "C").to_numpy()[:, None]
+    )
     items = ["q1", "q2", "v1", "v2", "s1", "s2", "s3"]
     table[items] = np.clip(np.round(values), 1, 10)
     table.loc[::40, "s1"] = np.nan
     requests = np.array(["price", "network", "", "speed"])[rng.integers(0, 4, n)]
     return table.assign(
-        weight=rng.integers(1, 4, n), province=rng.choice(["x", "y"], n), group=np.resize(["u", "u", "w"], n),
-        likely=np.clip(np.round(values[:, 4]), 0, 10), request=requests, household=np.arange(n) // 3,
-    )  # fmt: skip
+        weight=rng.integers(1, 4, n),
+        province=rng.choice(["x", "y"], n),
+        group=np.resize(["u", "u", "w"], n),
+        likely=np.clip(np.round(values[:, 4]), 0, 10),
+        request=requests,
+        household=np.arange(n) // 3,
+    )
 
 
 def survey() -> Tables:
@@ -251,7 +343,14 @@ def waves() -> Tables:
 def invited() -> Tables:
     """Invitations, and who answered."""
     rng = np.random.default_rng(10)
-    return {"invited": pd.DataFrame({"town": rng.choice(["a", "b", "c"], 300), "outcome": rng.choice(["answered", "refused", "ineligible"], 300)})}
+    return {
+        "invited": pd.DataFrame(
+            {
+                "town": rng.choice(["a", "b", "c"], 300),
+                "outcome": rng.choice(["answered", "refused", "ineligible"], 300),
+            }
+        )
+    }
 
 
 def linked() -> Tables:
@@ -262,11 +361,19 @@ def linked() -> Tables:
     left = (rng.random(n) < 1 / (1 + np.exp(1.5 + 0.03 * (score - 70)))).astype(int)
     before = np.round(np.exp(4 + 0.5 * rng.normal(size=n)), 1)
     on = pd.Series([pd.Timestamp("2026-01-10")] * n)
-    table = pd.DataFrame({"customer_id": np.arange(n), "score": score, "churned": left, "weight": rng.integers(1, 4, n)})
-    return {"linked": table.assign(
-        before=before, after=np.round(before * (1 - 0.5 * left) + 0.2 * (score - 70) + rng.normal(size=n), 1), answered_on=on,
-        left_on=(on + pd.Timedelta(days=40)).where(left == 1), complete=True, tenure=np.round(rng.normal(size=n), 1),
-    )}  # fmt: skip
+    table = pd.DataFrame(
+        {"customer_id": np.arange(n), "score": score, "churned": left, "weight": rng.integers(1, 4, n)}
+    )
+    return {
+        "linked": table.assign(
+            before=before,
+            after=np.round(before * (1 - 0.5 * left) + 0.2 * (score - 70) + rng.normal(size=n), 1),
+            answered_on=on,
+            left_on=(on + pd.Timedelta(days=40)).where(left == 1),
+            complete=True,
+            tenure=np.round(rng.normal(size=n), 1),
+        )
+    }
 
 
 def served() -> Tables:
@@ -275,7 +382,9 @@ def served() -> Tables:
     start = pd.Timestamp("2026-05-01")
     who = rng.integers(0, 80, 241)
     began = start + pd.to_timedelta(rng.integers(0, 40, 241), unit="D")
-    wait = pd.DataFrame({"customer_id": who, "contacted_at": began, "channel": "hotline", "wait_s": rng.integers(1, 40, 241)})
+    wait = pd.DataFrame(
+        {"customer_id": who, "contacted_at": began, "channel": "hotline", "wait_s": rng.integers(1, 40, 241)}
+    )
     due, closed = began + pd.Timedelta(days=3), began + pd.to_timedelta(rng.integers(0, 6, 241), unit="D")
     fault = pd.DataFrame({"customer_id": who, "kind": "fault", "opened_at": began, "due_at": due, "closed_at": closed})
     people = pd.DataFrame({"customer_id": np.arange(80), "answered_on": start + pd.Timedelta(days=60)})
@@ -307,17 +416,24 @@ def customers() -> Tables:
     mb = np.round(np.exp(np.array([8.0, 4, 6])[kind] + 0.4 * rng.normal(size=n)), 1)
     minutes = np.round(np.exp(np.array([2.0, 5, 6.5])[kind] + 0.4 * rng.normal(size=n)), 1)
     index = pd.Index(rng.permutation(n) + 95, name="id")
-    return {"features": pd.DataFrame({"mb": mb, "minutes": minutes, "night": np.round(rng.beta(2, 8, n), 3)}, index=index)}
+    return {
+        "features": pd.DataFrame({"mb": mb, "minutes": minutes, "night": np.round(rng.beta(2, 8, n), 3)}, index=index)
+    }
 
 
 def scored() -> Tables:
     """Customers with recency, frequency and amount, many of them alike, and their state."""
     rng = np.random.default_rng(15)
     n = 200
-    table = pd.DataFrame({"id": rng.permutation(n) + 95, "recency_days": rng.integers(0, 30, n), "times": rng.integers(1, 9, n)})
+    table = pd.DataFrame(
+        {"id": rng.permutation(n) + 95, "recency_days": rng.integers(0, 30, n), "times": rng.integers(1, 9, n)}
+    )
     state = rng.choice(["falling", "silent", "stable"], n)
-    return {"customers": table.assign(yuan=np.round(rng.gamma(1, 40, n), 1), frequency_state=state,
-                                      frequency_trend=np.round(-rng.random(n), 2))}  # fmt: skip
+    return {
+        "customers": table.assign(
+            yuan=np.round(rng.gamma(1, 40, n), 1), frequency_state=state, frequency_trend=np.round(-rng.random(n), 2)
+        )
+    }
 
 
 def used() -> Tables:
@@ -332,8 +448,16 @@ def history() -> Tables:
     rng = np.random.default_rng(17)
     rows, state = [], np.arange(240) % 3
     for k in range(4):
-        rows.append(pd.DataFrame({"id": np.arange(240), "on": pd.Timestamp("2026-01-01") + pd.DateOffset(months=k),
-                                  "is": np.array(list("uvw"))[state], "yuan": 10.0 + state}))  # fmt: skip
+        rows.append(
+            pd.DataFrame(
+                {
+                    "id": np.arange(240),
+                    "on": pd.Timestamp("2026-01-01") + pd.DateOffset(months=k),
+                    "is": np.array(list("uvw"))[state],
+                    "yuan": 10.0 + state,
+                }
+            )
+        )
         state = np.where(rng.random(240) < 0.25, rng.integers(0, 3, 240), state)
     return {"history": pd.concat(rows, ignore_index=True)}
 
@@ -342,14 +466,22 @@ def monthly() -> Tables:
     """Values of 60 customers in eight months."""
     rng = np.random.default_rng(18)
     value = np.round(np.repeat(rng.gamma(2, 60, 60), 8) * rng.uniform(0.7, 1.3, 480), 1)
-    return {"values": pd.DataFrame({"id": np.repeat(np.arange(60) + 95, 8), "month": np.tile(np.arange(8), 60), "yuan": value})}
+    return {
+        "values": pd.DataFrame(
+            {"id": np.repeat(np.arange(60) + 95, 8), "month": np.tile(np.arange(8), 60), "yuan": value}
+        )
+    }
 
 
 def accounts() -> Tables:
     """Business accounts with revenue and growth, some without."""
     rng = np.random.default_rng(19)
     growth = np.where(rng.random(50) < 0.1, np.nan, np.round(rng.uniform(0, 1, 50), 2))
-    return {"accounts": pd.DataFrame({"id": rng.permutation(50) + 95, "yuan": np.round(np.exp(rng.uniform(2, 7, 50))), "growth": growth})}
+    return {
+        "accounts": pd.DataFrame(
+            {"id": rng.permutation(50) + 95, "yuan": np.round(np.exp(rng.uniform(2, 7, 50))), "growth": growth}
+        )
+    }
 
 
 TIERS = tiers.TierRules(
@@ -372,14 +504,24 @@ def service() -> Tables:
     judged = {f"hotline_judged_{k}": calls for k in (10, 40)}
     within = {f"hotline_within_{k}": rng.binomial(calls, p) for k, p in ((10, 0.5), (40, 0.8))}
     table = pd.DataFrame({"id": rng.permutation(n) + 95, "tier": np.resize(["gold", "basic"], n), "hotline": calls})
-    return {"customers": table.assign(yuan=np.round(rng.gamma(2, 200, n), 1), visit=rng.poisson(1, n), days_known=400.0, **judged, **within)}
+    return {
+        "customers": table.assign(
+            yuan=np.round(rng.gamma(2, 200, n), 1), visit=rng.poisson(1, n), days_known=400.0, **judged, **within
+        )
+    }
 
 
 def potential() -> Tables:
     """Customers now and half a year ago, and a service they may take."""
     rng = np.random.default_rng(21)
     n = 240
-    past = pd.DataFrame({"id": rng.permutation(n) + 95, "kind": rng.choice(["person", "house"], n), "tenure": np.round(rng.exponential(40, n))})
+    past = pd.DataFrame(
+        {
+            "id": rng.permutation(n) + 95,
+            "kind": rng.choice(["person", "house"], n),
+            "tenure": np.round(rng.exponential(40, n)),
+        }
+    )
     paid = np.round(20 + rng.gamma(2, 10, n)[:, None] * rng.uniform(0.8, 1.2, (n, 12)), 1)
     months = [f"m{k}" for k in range(6)]
     now = past.assign(tenure=past["tenure"] + 6)
@@ -387,7 +529,11 @@ def potential() -> Tables:
     past["held_tv"] = rng.random(n) < 0.2
     past["took_tv"] = (rng.random(n) < 0.3) & ~past["held_tv"]
     now["held_tv"] = past["held_tv"] | past["took_tv"]
-    return {"customers": now, "past": past, "services": pd.DataFrame({"service": ["tv"], "margin": [12.0], "months": [10.0]})}
+    return {
+        "customers": now,
+        "past": past,
+        "services": pd.DataFrame({"service": ["tv"], "margin": [12.0], "months": [10.0]}),
+    }
 
 
 def model(n: Names) -> plspm.PathModel:
@@ -425,7 +571,9 @@ def _index(t: Tables, n: Names):
 
 
 def _paths(t: Tables, n: Names):
-    return satisfaction.path_effects(t["survey"], model(n), by=[n("operator"), n("service")], weight=n("weight"), resamples=40)
+    return satisfaction.path_effects(
+        t["survey"], model(n), by=[n("operator"), n("service")], weight=n("weight"), resamples=40
+    )
 
 
 def _boot(t: Tables, n: Names):
@@ -440,165 +588,551 @@ def _potential(t: Tables, n: Names):
 
 
 def _saved(t: Tables, n: Names):
-    fitted = segmentation.fit_segments(t["features"], k=3, log=[n("mb"), n("minutes")], shares=[n("night")], resamples=3)
+    fitted = segmentation.fit_segments(
+        t["features"], k=3, log=[n("mb"), n("minutes")], shares=[n("night")], resamples=3
+    )
     meaning = {n(c): c for c in ("mb", "minutes", "night")}
     saved = segmentation.save_segments(fitted, t["features"], as_of="2026-04-01", definitions=meaning)
-    return segmentation.drift(saved, t["features"].assign(**{n("mb"): t["features"][n("mb")] * 1.2}))
+    return segmentation.drift(saved, t["features"])
 
 
+FEATURES = {"unused column": "every column of the table is a feature"}
+LISTS = {
+    ("respondents", "empty"): "nobody was interviewed",
+    ("contacts", "empty"): "no contact, no case",
+    ("tickets", "empty"): "no ticket, no case",
+}
 CASES = [
     Case("trials.average_effect", lambda t, n: trials.average_effect(t["members"], **_how(n)), members, _one),
-    Case("trials.average_effect (Lin)", lambda t, n: trials.average_effect(
-        t["members"], **_how(n), covariates=n.all("x", "town"), clusters=n("household")), members, _one),
-    Case("trials.average_effect (aipw)", lambda t, n: trials.average_effect(
-        t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"), members, _one),
-    Case("trials.average_effect (share)", lambda t, n: trials.average_effect(
-        t["members"], outcome=n("b"), treatment=n("t")), members, _one),
-    Case("trials.check_campaign", lambda t, n: trials.check_campaign(
-        t["members"], treatment=n("t"), covariates=n.all("x", "z", "town")), members),
-    Case("trials.predict_uplift", lambda t, n: trials.predict_uplift(
-        t["members"], **_how(n), features=n.all("x", "z", "town"), trees=FEW, validation="cross"), members),
-    Case("uplift.uplift_curve", lambda t, n: uplift.uplift_curve(
-        t["members"], score=n("score"), **_how(n), resamples=100), members),
-    Case("uplift.effect_groups", lambda t, n: uplift.effect_groups(
-        t["members"], score=n("score"), **_how(n), groups=3), members,
-        lambda r: _rows(r.groups, *_columns_of(r.groups))),
-    Case("uplift.targeting", lambda t, n: uplift.targeting(
-        t["members"], score=n("score"), **_how(n), margin=0.4, contact_cost=n.yuan(1.0), resamples=100), members),
-    Case("uplift.describe_targets", lambda t, n: uplift.describe_targets(
-        t["members"], score=n("score"), features=n.all("x", "z", "town"), share=0.3), members),
-    Case("uplift.predict_offers", lambda t, n: uplift.predict_offers(
-        t["members"], outcome=n("y"), arm=n("arm"), features=n.all("x", "z"), trees=FEW), members),
-    Case("uplift.value_offers", lambda t, n: uplift.value_offers(
-        t["members"], outcome=n("y"), arm=n("arm"), features=n.all("x", "z"), trees=FEW, margin=0.5,
-        costs={k: n.yuan(v) for k, v in COSTS.items()}), members),
-    Case("uplift.allocate_offers", lambda t, n: (n.uses("call", "sms"), uplift.allocate_offers(
-        t["effects"], margin=0.5, budget=n.yuan(12.0), costs={k: n.yuan(v) for k, v in COSTS.items()}))[1], offers,
-        skip={"unused column": "every column of the table is an offer"}),
-    Case("uplift.effect_on_treated", lambda t, n: uplift.effect_on_treated(
-        t["members"], **_how(n), covariates=n.all("bill", "use", "town"), placebo=n("before"), draws=1, folds=2), observed),
-    Case("followup.arm_effects", lambda t, n: followup.arm_effects(
-        t["members"], outcome=n("y"), arm=n("arm"), covariates=n.all("x", "town")), members),
-    Case("followup.attrition_bounds", lambda t, n: followup.attrition_bounds(
-        t["members"], **_how(n)), gone),
-    Case("followup.complier_effect", lambda t, n: followup.complier_effect(
-        t["members"], **_how(n), delivered=n("got"), covariates=n.all("x", "town")), members),
-    Case("followup.contact_fatigue", lambda t, n: followup.contact_fatigue(
-        t["members"], **_how(n), dose=n("dose"), covariates=n.all("x")), members),
-    Case("followup.contamination", lambda t, n: followup.contamination(
-        t["members"], t["exposures"], member=n("id"), treatment=n("t"), on=n("seen"), window=("2026-01-01", "2026-04-01"),
-        outcome=n("y")), exposed),
-    Case("followup.effect_windows", lambda t, n: followup.effect_windows(
-        t["members"], outcomes={30: n("y30"), 60: n("y60"), 90: n("y")}, treatment=n("t"), covariates=n.all("x", "before"),
-        guards={n("quit"): followup.Guard(0.05)}), members),
-    Case("followup.staying", lambda t, n: followup.staying(
-        t["members"], days=n("days"), left=n("quit"), treatment=n("t"), horizon=60), members),
-    Case("campaigns.assign_arms", lambda t, n: campaigns.assign_arms(
-        t["members"], member=n("id"), shares={"control": 0.2, "call": 0.8}, campaign="may", key="k" * 20,
-        strata=[n("town")], covariates=n.all("x", "z")), members),
-    Case("campaigns.plan_campaign", lambda t, n: campaigns.plan_campaign(
-        t["members"], outcome=n("y"), covariates=n.all("x"), clusters=n("household"), members=5_000, margin=0.4,
-        contact_cost=n.yuan(0.5)), members),
-    Case("campaigns.past_spread", lambda t, n: campaigns.past_spread(
-        t["members"], outcome=n("y"), covariates=n.all("x", "before"), clusters=n("household")), members),
-    Case("campaigns.campaign_effects", lambda t, n: campaigns.campaign_effects(
-        t["members"], campaign=n("campaign"), **_how(n), covariates=n.all("x", "before")), members),
-    Case("campaigns.campaign_ledger", lambda t, n: campaigns.campaign_ledger(
-        t["campaigns"], effect=n("effect"), se=n("se"), break_even=n("bar"), date=n("on")), ledger),
-    Case("campaigns.monitor_campaign", lambda t, n: campaigns.monitor_campaign(
-        t["members"], **_how(n), known_on=n("known")), members),
-    Case("lifetime.fit_btyd", lambda t, n: lifetime.fit_btyd(
-        t["purchases"], customer=n("id"), when=n("on"), unit="week", until="2025-12-31"), purchases),
-    Case("lifetime.fit_gamma_gamma", lambda t, n: lifetime.fit_gamma_gamma(
-        t["purchases"], customer=n("id"), when=n("on"), amount=n("yuan"), until="2025-12-31"), purchases),
-    Case("lifetime.fit_sbg", lambda t, n: lifetime.fit_sbg(
-        t["periods"], period=n("period"), at_risk=n("at_risk"), left=n("gone")), renewals),
-    Case("lifetime.lifetime_value", lambda t, n: lifetime.lifetime_value(
-        t["customers"], started=n("on"), left=n("off"), margin=n("margin"), horizon=12, discount=0.08, since=None,
-        as_of="2026-01-01", resamples=40), contracts),
-    Case("plspm.fit_pls", lambda t, n: plspm.fit_pls(t["survey"], model(n), weights=n("weight")), survey,
-         estimates=lambda r: (r.paths, r.loadings, r.index)),
+    Case(
+        "trials.average_effect (Lin)",
+        lambda t, n: trials.average_effect(
+            t["members"], **_how(n), covariates=n.all("x", "town"), clusters=n("household")
+        ),
+        members,
+        _one,
+    ),
+    Case(
+        "trials.average_effect (aipw)",
+        lambda t, n: trials.average_effect(t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"),
+        members,
+        _one,
+    ),
+    Case(
+        "trials.average_effect (share)",
+        lambda t, n: trials.average_effect(t["members"], outcome=n("b"), treatment=n("t")),
+        members,
+        _one,
+        allows={("b", "a flag of codes"): "an outcome of 1 and 2 is an amount"},
+    ),
+    Case(
+        "trials.check_campaign",
+        lambda t, n: trials.check_campaign(t["members"], treatment=n("t"), covariates=n.all("x", "z", "town")),
+        members,
+    ),
+    Case(
+        "trials.predict_uplift",
+        lambda t, n: trials.predict_uplift(
+            t["members"], **_how(n), features=n.all("x", "z", "town"), trees=FEW, validation="cross"
+        ),
+        members,
+    ),
+    Case(
+        "uplift.uplift_curve",
+        lambda t, n: uplift.uplift_curve(t["members"], score=n("score"), **_how(n), resamples=100),
+        members,
+    ),
+    Case(
+        "uplift.effect_groups",
+        lambda t, n: uplift.effect_groups(t["members"], score=n("score"), **_how(n), groups=3),
+        members,
+        lambda r: _rows(r.groups, *_columns_of(r.groups)),
+    ),
+    Case(
+        "uplift.targeting",
+        lambda t, n: uplift.targeting(
+            t["members"], score=n("score"), **_how(n), margin=0.4, contact_cost=n.yuan(1.0), resamples=100
+        ),
+        members,
+    ),
+    Case(
+        "uplift.describe_targets",
+        lambda t, n: uplift.describe_targets(
+            t["members"], score=n("score"), features=n.all("x", "z", "town"), share=0.3
+        ),
+        members,
+    ),
+    Case(
+        "uplift.predict_offers",
+        lambda t, n: uplift.predict_offers(
+            t["members"], outcome=n("y"), arm=n("arm"), features=n.all("x", "z"), trees=FEW
+        ),
+        members,
+    ),
+    Case(
+        "uplift.value_offers",
+        lambda t, n: uplift.value_offers(
+            t["members"],
+            outcome=n("y"),
+            arm=n("arm"),
+            features=n.all("x", "z"),
+            trees=FEW,
+            margin=0.5,
+            costs={k: n.yuan(v) for k, v in COSTS.items()},
+        ),
+        members,
+    ),
+    Case(
+        "uplift.allocate_offers",
+        lambda t, n: (
+            n.uses("call", "sms"),
+            uplift.allocate_offers(
+                t["effects"], margin=0.5, budget=n.yuan(12.0), costs={k: n.yuan(v) for k, v in COSTS.items()}
+            ),
+        )[1],
+        offers,
+        skip={"unused column": "every column of the table is an offer"},
+        allows={(c, d): "every column is an offer" for c in COSTS for d in ("lacks",)},
+    ),
+    Case(
+        "uplift.effect_on_treated",
+        lambda t, n: uplift.effect_on_treated(
+            t["members"], **_how(n), covariates=n.all("bill", "use", "town"), placebo=n("before"), draws=1, folds=2
+        ),
+        observed,
+    ),
+    Case(
+        "followup.arm_effects",
+        lambda t, n: followup.arm_effects(t["members"], outcome=n("y"), arm=n("arm"), covariates=n.all("x", "town")),
+        members,
+    ),
+    Case("followup.attrition_bounds", lambda t, n: followup.attrition_bounds(t["members"], **_how(n)), gone),
+    Case(
+        "followup.complier_effect",
+        lambda t, n: followup.complier_effect(
+            t["members"], **_how(n), delivered=n("got"), covariates=n.all("x", "town")
+        ),
+        members,
+    ),
+    Case(
+        "followup.contact_fatigue",
+        lambda t, n: followup.contact_fatigue(t["members"], **_how(n), dose=n("dose"), covariates=n.all("x")),
+        members,
+    ),
+    Case(
+        "followup.contamination",
+        lambda t, n: followup.contamination(
+            t["members"],
+            t["exposures"],
+            member=n("id"),
+            treatment=n("t"),
+            on=n("seen"),
+            window=("2026-01-01", "2026-04-01"),
+            outcome=n("y"),
+        ),
+        exposed,
+        allows={("exposures", "empty"): "nobody was contacted by others"},
+    ),
+    Case(
+        "followup.effect_windows",
+        lambda t, n: followup.effect_windows(
+            t["members"],
+            outcomes={30: n("y30"), 60: n("y60"), 90: n("y")},
+            treatment=n("t"),
+            covariates=n.all("x", "before"),
+            guards={n("quit"): followup.Guard(0.05)},
+        ),
+        members,
+        allows={("quit", "a flag of codes"): "a guard of 1 and 2 is an amount"},
+    ),
+    Case(
+        "followup.staying",
+        lambda t, n: followup.staying(t["members"], days=n("days"), left=n("quit"), treatment=n("t"), horizon=60),
+        members,
+    ),
+    Case(
+        "campaigns.assign_arms",
+        lambda t, n: campaigns.assign_arms(
+            t["members"],
+            member=n("id"),
+            shares={"control": 0.2, "call": 0.8},
+            campaign="may",
+            key="k" * 20,
+            strata=[n("town")],
+            covariates=n.all("x", "z"),
+        ),
+        members,
+    ),
+    Case(
+        "campaigns.plan_campaign",
+        lambda t, n: campaigns.plan_campaign(
+            t["members"],
+            outcome=n("y"),
+            covariates=n.all("x"),
+            clusters=n("household"),
+            members=5_000,
+            margin=0.4,
+            contact_cost=n.yuan(0.5),
+        ),
+        members,
+    ),
+    Case(
+        "campaigns.past_spread",
+        lambda t, n: campaigns.past_spread(
+            t["members"], outcome=n("y"), covariates=n.all("x", "before"), clusters=n("household")
+        ),
+        members,
+    ),
+    Case(
+        "campaigns.campaign_effects",
+        lambda t, n: campaigns.campaign_effects(
+            t["members"], campaign=n("campaign"), **_how(n), covariates=n.all("x", "before")
+        ),
+        members,
+    ),
+    Case(
+        "campaigns.campaign_ledger",
+        lambda t, n: campaigns.campaign_ledger(
+            t["campaigns"], effect=n("effect"), se=n("se"), break_even=n("bar"), date=n("on")
+        ),
+        ledger,
+    ),
+    Case(
+        "campaigns.monitor_campaign",
+        lambda t, n: campaigns.monitor_campaign(t["members"], **_how(n), known_on=n("known")),
+        members,
+    ),
+    Case(
+        "lifetime.fit_btyd",
+        lambda t, n: lifetime.fit_btyd(t["purchases"], customer=n("id"), when=n("on"), unit="week", until="2025-12-31"),
+        purchases,
+    ),
+    Case(
+        "lifetime.fit_gamma_gamma",
+        lambda t, n: lifetime.fit_gamma_gamma(
+            t["purchases"], customer=n("id"), when=n("on"), amount=n("yuan"), until="2025-12-31"
+        ),
+        purchases,
+    ),
+    Case(
+        "lifetime.fit_sbg",
+        lambda t, n: lifetime.fit_sbg(t["periods"], period=n("period"), at_risk=n("at_risk"), left=n("gone")),
+        renewals,
+    ),
+    Case(
+        "lifetime.lifetime_value",
+        lambda t, n: lifetime.lifetime_value(
+            t["customers"],
+            started=n("on"),
+            left=n("off"),
+            margin=n("margin"),
+            horizon=12,
+            discount=0.08,
+            since=None,
+            as_of="2026-01-01",
+            resamples=40,
+        ),
+        contracts,
+    ),
+    Case(
+        "plspm.fit_pls",
+        lambda t, n: plspm.fit_pls(t["survey"], model(n), weights=n("weight")),
+        survey,
+        estimates=lambda r: (r.paths, r.loadings, r.index),
+    ),
     Case("plspm.bootstrap_pls", _boot, survey),
     Case("plspm.mediation", lambda t, n: plspm.mediation(_boot(t, n)), survey),
     Case("plspm.consistent_pls", lambda t, n: plspm.consistent_pls(_boot(t, n)), survey),
-    Case("plspm.compare_groups", lambda t, n: plspm.compare_groups(
-        t["survey"], model(n), group=n("group"), permutations=40, weights=n("weight")), survey),
-    Case("plspm.measurement_invariance", lambda t, n: plspm.measurement_invariance(
-        t["survey"], model(n), group=n("group"), permutations=40), survey),
+    Case(
+        "plspm.compare_groups",
+        lambda t, n: plspm.compare_groups(
+            t["survey"], model(n), group=n("group"), permutations=40, weights=n("weight")
+        ),
+        survey,
+    ),
+    Case(
+        "plspm.measurement_invariance",
+        lambda t, n: plspm.measurement_invariance(t["survey"], model(n), group=n("group"), permutations=40),
+        survey,
+    ),
     Case("plspm.predict_pls", lambda t, n: plspm.predict_pls(t["survey"], model(n), folds=5, repetitions=2), survey),
-    Case("rollout.difference_in_differences", lambda t, n: rollout.difference_in_differences(
-        t["panel"], unit=n("id"), period=n("month"), treated_from=n("start"), outcome=n("y"), weight=n("weight"),
-        resamples=99), panel),
-    Case("satisfaction.satisfaction_index", _index, survey,
-         estimates=lambda r: r.table[["operator", "service", "construct", "index"]]),
-    Case("satisfaction.operator_gaps", lambda t, n: satisfaction.operator_gaps(_index(t, n), operator=n("operator")), survey),
-    Case("satisfaction.operator_ranks", lambda t, n: satisfaction.operator_ranks(_index(t, n), operator=n("operator")), survey),
-    Case("satisfaction.own_weights", lambda t, n: satisfaction.own_weights(
-        t["survey"], model(n), operator=n("operator"), by=[n("operator"), n("service")], weight=n("weight"), resamples=20), survey),
-    Case("satisfaction.gap_to_items", lambda t, n: satisfaction.gap_to_items(
-        _index(t, n), first={n("operator"): "C", n("service"): "mobile"},
-        second={n("operator"): "A", n("service"): "mobile"}, operator=n("operator")), survey),
+    Case(
+        "rollout.difference_in_differences",
+        lambda t, n: rollout.difference_in_differences(
+            t["panel"],
+            unit=n("id"),
+            period=n("month"),
+            treated_from=n("start"),
+            outcome=n("y"),
+            weight=n("weight"),
+            resamples=99,
+        ),
+        panel,
+    ),
+    Case(
+        "satisfaction.satisfaction_index",
+        _index,
+        survey,
+        estimates=lambda r: r.table[["operator", "service", "construct", "index"]],
+    ),
+    Case(
+        "satisfaction.operator_gaps",
+        lambda t, n: satisfaction.operator_gaps(_index(t, n), operator=n("operator")),
+        survey,
+    ),
+    Case(
+        "satisfaction.operator_ranks",
+        lambda t, n: satisfaction.operator_ranks(_index(t, n), operator=n("operator")),
+        survey,
+    ),
+    Case(
+        "satisfaction.own_weights",
+        lambda t, n: satisfaction.own_weights(
+            t["survey"],
+            model(n),
+            operator=n("operator"),
+            by=[n("operator"), n("service")],
+            weight=n("weight"),
+            resamples=20,
+        ),
+        survey,
+    ),
+    Case(
+        "satisfaction.gap_to_items",
+        lambda t, n: satisfaction.gap_to_items(
+            _index(t, n),
+            first={n("operator"): "C", n("service"): "mobile"},
+            second={n("operator"): "A", n("service"): "mobile"},
+            operator=n("operator"),
+        ),
+        survey,
+    ),
     Case("satisfaction.index_precision", lambda t, n: satisfaction.index_precision(_index(t, n)), survey),
-    Case("satisfaction.shrunken_index", lambda t, n: satisfaction.shrunken_index(_index(t, n), toward=[n("service")]), survey),
+    Case(
+        "satisfaction.shrunken_index",
+        lambda t, n: satisfaction.shrunken_index(_index(t, n), toward=[n("service")]),
+        survey,
+    ),
     Case("satisfaction.path_effects", _paths, survey),
     Case("satisfaction.importance_performance", lambda t, n: satisfaction.importance_performance(_paths(t, n)), survey),
-    Case("satisfaction.competitor_map", lambda t, n: satisfaction.competitor_map(
-        _paths(t, n), own="A", of={n("service"): "mobile"}, operator=n("operator")), survey),
+    Case(
+        "satisfaction.competitor_map",
+        lambda t, n: satisfaction.competitor_map(
+            _paths(t, n), own="A", of={n("service"): "mobile"}, operator=n("operator")
+        ),
+        survey,
+    ),
     Case("satisfaction.item_priorities", lambda t, n: satisfaction.item_priorities(_paths(t, n)), survey),
-    Case("satisfaction.simulate_improvement", lambda t, n: satisfaction.simulate_improvement(
-        _paths(t, n), {n("q1"): 0.5}), survey),
-    Case("satisfaction.wave_change", lambda t, n: satisfaction.wave_change(
-        t["survey"], model(n), by=[n("operator")], mix=[n("province")], wave=n("wave"), weight=n("weight"), resamples=20), waves),
-    Case("satisfaction.rake", lambda t, n: satisfaction.rake(
-        t["survey"], {n("province"): pd.Series({"x": 0.6, "y": 0.4}), n("service"): pd.Series({"mobile": 0.7, "fixed": 0.3})}, weight=n("weight")),
-        survey, estimates=lambda r: r.table[["margin", "category", "population", "before", "after"]]),
-    Case("segmentation.rfm", lambda t, n: segmentation.rfm(
-        t["purchases"], customer=n("id"), when=n("on"), amount=n("yuan"), as_of="2026-01-01"), purchases),
-    Case("segmentation.score_rfm", lambda t, n: segmentation.score_rfm(
-        t["customers"], customer=n("id"), recency=n("recency_days"), frequency=n("times"), monetary=n("yuan")), scored),
-    Case("segmentation.concentration", lambda t, n: segmentation.concentration(
-        t["customers"][n("yuan")], resamples=60), scored),
-    Case("segmentation.fit_segments", lambda t, n: segmentation.fit_segments(
-        t["features"][[n("mb"), n("minutes"), n("night"), *n.extra]], k=3, log=[n("mb"), n("minutes")],
-        shares=[n("night")], resamples=5), customers),
-    Case("segmentation.drift", _saved, customers),
-    Case("segmentation.migration", lambda t, n: segmentation.migration(
-        t["history"], customer=n("id"), when=n("on"), segment=n("is"), revenue=n("yuan")), history),
-    Case("segmentation.early_warnings", lambda t, n: (n.uses("frequency_state", "frequency_trend", "recency_days"),
-        segmentation.early_warnings(t["customers"], as_of="2026-07-01", customer=n("id"), value=n("yuan")))[1], scored),
-    Case("segmentation.silent_services", lambda t, n: (n.uses("service", "recency_days"),
-        segmentation.silent_services(t["used"], customer=n("customer_id")))[1], used),
-    Case("tiers.tiers", lambda t, n: tiers.tiers(
-        t["values"], customer=n("id"), value=n("yuan"), period=n("month"),
-        rules=dataclasses.replace(TIERS, enter=(n.yuan(200), n.yuan(100)))), monthly),
-    Case("tiers.grade_accounts", lambda t, n: tiers.grade_accounts(
-        t["accounts"], customer=n("id"), value=n("yuan"), scheme=_scheme(n), draws=50), accounts),
-    Case("tiers.cost_to_serve", lambda t, n: (n.uses("hotline", "visit"), tiers.cost_to_serve(
-        t["customers"], customer=n("id"), tier=n("tier"), revenue=n("yuan"), margin=0.5, order=["gold", "basic"],
-        costs=EVENTS.assign(cost=EVENTS["cost"] * n.money), resamples=60))[1], service),
-    Case("tiers.promises_kept", lambda t, n: (n.uses("visit", "days_known", *[f"hotline_{w}_{k}" for w in ("within", "judged") for k in (10, 40)]),
-        tiers.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), standard=PROMISES))[1], service),
+    Case(
+        "satisfaction.simulate_improvement",
+        lambda t, n: satisfaction.simulate_improvement(_paths(t, n), {n("q1"): 0.5}),
+        survey,
+    ),
+    Case(
+        "satisfaction.wave_change",
+        lambda t, n: satisfaction.wave_change(
+            t["survey"],
+            model(n),
+            by=[n("operator")],
+            mix=[n("province")],
+            wave=n("wave"),
+            weight=n("weight"),
+            resamples=20,
+        ),
+        waves,
+    ),
+    Case(
+        "satisfaction.rake",
+        lambda t, n: satisfaction.rake(
+            t["survey"],
+            {n("province"): pd.Series({"x": 0.6, "y": 0.4}), n("service"): pd.Series({"mobile": 0.7, "fixed": 0.3})},
+            weight=n("weight"),
+        ),
+        survey,
+        estimates=lambda r: r.table[["margin", "category", "population", "before", "after"]],
+    ),
+    Case(
+        "segmentation.rfm",
+        lambda t, n: segmentation.rfm(
+            t["purchases"], customer=n("id"), when=n("on"), amount=n("yuan"), as_of="2026-01-01"
+        ),
+        purchases,
+    ),
+    Case(
+        "segmentation.score_rfm",
+        lambda t, n: segmentation.score_rfm(
+            t["customers"], customer=n("id"), recency=n("recency_days"), frequency=n("times"), monetary=n("yuan")
+        ),
+        scored,
+    ),
+    Case(
+        "segmentation.concentration",
+        lambda t, n: segmentation.concentration(t["customers"][n("yuan")], resamples=60),
+        scored,
+        allows={("yuan", "lacks"): "takes the column itself"},
+    ),
+    Case(
+        "segmentation.fit_segments",
+        lambda t, n: segmentation.fit_segments(
+            t["features"],
+            k=3,
+            log=[n("mb"), n("minutes")],
+            shares=[n("night")],
+            resamples=5,
+        ),
+        customers,
+        skip=FEATURES,
+    ),
+    Case("segmentation.drift", _saved, customers, skip=FEATURES),
+    Case(
+        "segmentation.migration",
+        lambda t, n: segmentation.migration(
+            t["history"], customer=n("id"), when=n("on"), segment=n("is"), revenue=n("yuan")
+        ),
+        history,
+        allows={("on", "days as numbers"): "numbers sort in time"},
+    ),
+    Case(
+        "segmentation.early_warnings",
+        lambda t, n: (
+            n.uses("frequency_state", "frequency_trend", "recency_days"),
+            segmentation.early_warnings(t["customers"], as_of="2026-07-01", customer=n("id"), value=n("yuan")),
+        )[1],
+        scored,
+        allows={("customers", "empty"): "a list of nobody"},
+    ),
+    Case(
+        "segmentation.silent_services",
+        lambda t, n: (
+            n.uses("service", "recency_days"),
+            segmentation.silent_services(t["used"], customer=n("customer_id")),
+        )[1],
+        used,
+        allows={("used", "empty"): "a list of nobody"},
+    ),
+    Case(
+        "tiers.tiers",
+        lambda t, n: tiers.tiers(
+            t["values"],
+            customer=n("id"),
+            value=n("yuan"),
+            period=n("month"),
+            rules=dataclasses.replace(TIERS, enter=(n.yuan(200), n.yuan(100))),
+        ),
+        monthly,
+    ),
+    Case(
+        "tiers.grade_accounts",
+        lambda t, n: tiers.grade_accounts(
+            t["accounts"], customer=n("id"), value=n("yuan"), scheme=_scheme(n), draws=50
+        ),
+        accounts,
+    ),
+    Case(
+        "tiers.cost_to_serve",
+        lambda t, n: (
+            n.uses("hotline", "visit"),
+            tiers.cost_to_serve(
+                t["customers"],
+                customer=n("id"),
+                tier=n("tier"),
+                revenue=n("yuan"),
+                margin=0.5,
+                order=["gold", "basic"],
+                costs=EVENTS.assign(cost=EVENTS["cost"] * n.money),
+                resamples=60,
+            ),
+        )[1],
+        service,
+    ),
+    Case(
+        "tiers.promises_kept",
+        lambda t, n: (
+            n.uses("visit", "days_known", *[f"hotline_{w}_{k}" for w in ("within", "judged") for k in (10, 40)]),
+            tiers.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), standard=PROMISES),
+        )[1],
+        service,
+    ),
     Case("value.potential_value", _potential, potential),
     Case("value.value_grid", lambda t, n: value.value_grid(_potential(t, n)), potential),
-    Case("value.worth_raising", lambda t, n: value.worth_raising(_potential(t, n), contact_cost=n.yuan(1.0), lift=0.02), potential),
-    Case("voice.voice_scores", lambda t, n: voice.voice_scores(
-        t["survey"], [voice.net_promoter(n("likely")), voice.mean_answer(n("s2")), voice.top_boxes(n("s3"))],
-        by=[n("operator")], weight=n("weight"), strata=[n("province")]), survey,
-        estimates=lambda r: r.table[["operator", "measure", "estimate"]]),
-    Case("voice.improvement_requests", lambda t, n: voice.improvement_requests(
-        t["survey"], request=n("request"), score=n("s2"), by=[n("operator")], weight=n("weight")), survey),
-    Case("voice.nonresponse", lambda t, n: voice.nonresponse(t["invited"], by=[n("town")], answered=n("outcome")), invited),
-    Case("voice.service_shortfalls", lambda t, n: (n.uses("customer_id", "contacted_at", "channel", "wait_s", "kind",
-        "opened_at", "due_at", "closed_at", "answered_on"), voice.service_shortfalls(t["contacts"], t["tickets"],
-        as_of="2026-07-01", standards=STANDARDS, respondents=t["respondents"], score=n("score"), weight=n("weight"),
-        minimum=5))[1], served),
-    Case("voice.satisfaction_outcome", lambda t, n: voice.satisfaction_outcome(
-        t["linked"], score=n("score"), churned=n("churned"), revenue=(n("before"), n("after")),
-        covariates=n.all("tenure"), weight=n("weight"), answered=n("answered_on"), known_on=[n("left_on")],
-        complete=n("complete")), linked),
-    Case("voice.respondent_scores", lambda t, n: voice.respondent_scores(
-        t["survey"], plspm.fit_pls(t["survey"], model(n), weights=n("weight"))), survey),
-]  # fmt: skip
+    Case(
+        "value.worth_raising",
+        lambda t, n: value.worth_raising(_potential(t, n), contact_cost=n.yuan(1.0), lift=0.02),
+        potential,
+    ),
+    Case(
+        "voice.voice_scores",
+        lambda t, n: voice.voice_scores(
+            t["survey"],
+            [voice.net_promoter(n("likely")), voice.mean_answer(n("s2")), voice.top_boxes(n("s3"))],
+            by=[n("operator")],
+            weight=n("weight"),
+            strata=[n("province")],
+        ),
+        survey,
+        estimates=lambda r: r.table[["operator", "measure", "estimate"]],
+    ),
+    Case(
+        "voice.improvement_requests",
+        lambda t, n: voice.improvement_requests(
+            t["survey"], request=n("request"), score=n("s2"), by=[n("operator")], weight=n("weight")
+        ),
+        survey,
+    ),
+    Case(
+        "voice.nonresponse",
+        lambda t, n: voice.nonresponse(t["invited"], by=[n("town")], answered=n("outcome")),
+        invited,
+    ),
+    Case(
+        "voice.service_shortfalls",
+        lambda t, n: (
+            n.uses(
+                "customer_id",
+                "contacted_at",
+                "channel",
+                "wait_s",
+                "kind",
+                "opened_at",
+                "due_at",
+                "closed_at",
+                "answered_on",
+            ),
+            voice.service_shortfalls(
+                t["contacts"],
+                t["tickets"],
+                as_of="2026-07-01",
+                standards=STANDARDS,
+                respondents=t["respondents"],
+                score=n("score"),
+                weight=n("weight"),
+                minimum=5,
+            ),
+        )[1],
+        served,
+        allows=LISTS,
+    ),
+    Case(
+        "voice.satisfaction_outcome",
+        lambda t, n: voice.satisfaction_outcome(
+            t["linked"],
+            score=n("score"),
+            churned=n("churned"),
+            revenue=(n("before"), n("after")),
+            covariates=n.all("tenure"),
+            weight=n("weight"),
+            answered=n("answered_on"),
+            known_on=[n("left_on")],
+            complete=n("complete"),
+        ),
+        linked,
+    ),
+    Case(
+        "voice.respondent_scores",
+        lambda t, n: voice.respondent_scores(t["survey"], plspm.fit_pls(t["survey"], model(n), weights=n("weight"))),
+        survey,
+    ),
+]
 
 
 def _columns_of(table: pd.DataFrame) -> tuple[str, str, str]:
@@ -607,12 +1141,27 @@ def _columns_of(table: pd.DataFrame) -> tuple[str, str, str]:
 
 BY_NAME = {case.name: case for case in CASES}
 WITHOUT = {
-    "required_size": "takes a spread, no table", "sample_ratio": "takes counts", "net_promoter": "names a measure",
-    "top_boxes": "names a measure", "mean_answer": "names a measure", "service_standards": "reads rules",
-    "grade_scheme": "reads rules", "tier_rules": "reads rules", "service_standard": "reads rules", "unit_costs": "reads rules",
-    "default_grid": "reads rules", "read_segments": "reads a file", "save_segments": "within drift",
-    "plot_profiles": "draws a result", "plot_usage": "draws a table", "path_diagram": "draws a result",
-    "cross_loadings": "reads a fit", "fornell_larcker": "reads a fit", "htmt_table": "reads a fit", "srmr": "reads a fit",
-    "reliability_table": "reads a fit", "structural_table": "reads a fit",
+    "required_size": "takes a spread, no table",
+    "sample_ratio": "takes counts",
+    "net_promoter": "names a measure",
+    "top_boxes": "names a measure",
+    "mean_answer": "names a measure",
+    "service_standards": "reads rules",
+    "grade_scheme": "reads rules",
+    "tier_rules": "reads rules",
+    "service_standard": "reads rules",
+    "unit_costs": "reads rules",
+    "default_grid": "reads rules",
+    "read_segments": "reads a file",
+    "save_segments": "within drift",
+    "plot_profiles": "draws a result",
+    "plot_usage": "draws a table",
+    "path_diagram": "draws a result",
+    "cross_loadings": "reads a fit",
+    "fornell_larcker": "reads a fit",
+    "htmt_table": "reads a fit",
+    "srmr": "reads a fit",
+    "reliability_table": "reads a fit",
+    "structural_table": "reads a fit",
     "moderation": "reads a bootstrap of a model with a product",
-}  # fmt: skip
+}

@@ -93,7 +93,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(CannotAnswer, match="1 accounts have none of"):
         grade_accounts(empty, **COLUMNS | {"value": "size"})
     for table, choices, words in (
-        (accounts(), {}, "an account or more"),
+        (accounts(), {}, "accounts is empty"),
         (accounts(("a", 1, 1), ("a", 2, 2)), {}, "1 repeat 'id'"),
         (accounts(("a", 1, 1)), {"change": 1.0}, "between 0 and 1"),
         (accounts(("a", 1, 1)).rename(columns={"growth": "grown"}), {}, "Did you mean 'grown'"),

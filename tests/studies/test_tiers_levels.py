@@ -239,7 +239,7 @@ def test_what_is_refused():
         tiers(long({"a": [1, 2]}), **COLUMNS)
     for table, words in (
         (base([1.0, np.nan]), "missing values: 'arpu' 1"),
-        (base(["x", "y"]), "'arpu' must be numbers"),
+        (base(["x", "y"]), "'arpu' is not numeric"),
         (base([1.0, np.inf]), "finite"),
         (pd.concat([base([1.0])] * 2), "1 repeat 'id'"),
         (base([1.0, 2.0]).assign(is_staff="no"), "takes true or false"),

@@ -256,11 +256,13 @@ def _parted(
     content, ids = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
     for position in range(rows.shape[1]):
         column = rows.iloc[:, position]
-        amount = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+        if len(column.drop_duplicates()) == 1:
+            continue
+        amount = columns.is_number(column)
         if column.nunique() == len(rows) and not pd.api.types.is_float_dtype(column):
             ids += _mixed(text_hash(column))
         else:
-            value = _mixed(_ranks(column.to_numpy(float, na_value=np.nan)) if amount else text_hash(column))
+            value = _mixed(_ranks(columns.as_floats(column)) if amount else text_hash(column))
             content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64)))
     places = np.lexsort([text_hash(rows.index.to_series()), ids, content, group])
     order = order.copy()

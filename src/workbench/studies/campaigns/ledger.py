@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import optimize, stats
 from scipy.special import ndtr
 
-from workbench.columns import days
+from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Interval, average_effect
@@ -146,7 +146,7 @@ def campaign_effects(
         One row a campaign: campaign, effect, se, low, high (its 95% interval), members, doubt (why its effect cannot be
         told: too few buyers, arms that differ; "" where it can), then `keep`.
     """
-    require_columns(members, [campaign, outcome, treatment, *covariates, *keep], "members")
+    require_table(members, [campaign, outcome, treatment, *covariates, *keep], "members")
     if members[campaign].isna().any():
         raise WorkbenchError(f"'{campaign}' is missing for {int(members[campaign].isna().sum()):,} members.")
     rows = []

@@ -172,7 +172,8 @@ def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[t
     """
     overall = members[outcome].var()
     spread = members.groupby(arm)[outcome].agg(lambda y: (y.var() or overall) / len(y))
-    contrast = np.array([(spread.index == one) * 1.0 - (spread.index == other) for one, other in pairs])
+    names = spread.index.to_numpy()
+    contrast = np.array([(names == one) * 1.0 - (names == other) for one, other in pairs])
     return (contrast * spread.to_numpy()) @ contrast.T
 
 

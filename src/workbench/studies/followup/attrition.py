@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.result import Quantity, Result
 from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
-from workbench.studies.trials.members import arms, numbers
+from workbench.studies.trials.members import arms, numbers, require_members
 from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def attrition_bounds(
     Lee (2009), Review of Economic Studies 76. Imbens and Manski (2004), Econometrica 72.
     Horowitz and Manski (2000), JASA 95.
     """
+    require_members(members, [outcome])
     treated, seen = arms(members, treatment), members[outcome].notna().to_numpy()
     y = np.full(len(members), np.nan)
     y[seen] = numbers(members[seen], outcome)

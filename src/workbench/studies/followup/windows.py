@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.methods.intervals import share_difference
 from workbench.result import Quantity, Result
 from workbench.studies.trials.effect import Estimate, estimate_effect
-from workbench.studies.trials.members import arms, numbers
+from workbench.studies.trials.members import arms, numbers, require_members
 from workbench.studies.trials.words import figure, label, span
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ def effect_windows(
     if not 0 < level < 1:
         raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
     days, treated = sorted(outcomes), arms(members, treatment)
+    require_members(members, [*outcomes.values(), *covariates, *guards])
     if min(treated.sum(), (~treated).sum()) < 2:
         raise CannotAnswer("not answerable: an arm has a single member, so nothing tells how uncertain its mean is.")
     how = {"treatment": treatment, "covariates": covariates}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from workbench.columns import number
+from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
@@ -209,6 +209,7 @@ def lifetime_value(
     [2.44, 24.1]
     """
     _check_choices(horizon, discount, extrapolate, step)
+    require_table(customers, [started, left], "customers")
     index, customers = customers.index, customers.reset_index(drop=True)
     known = observe(customers, started, left, since, day_of(as_of, "as_of"), within, step)
     table, aside, step = known.table, known.set_aside, known.step

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
+from workbench.columns import number
 from workbench.errors import WorkbenchError
 
 
@@ -18,13 +20,16 @@ def refuse_missing(
         raise WorkbenchError(f"{name} of {len(table):,} rows has missing values: {counts}. {advice}")
 
 
-def require_numbers(table: pd.DataFrame, columns: list[str], name: str) -> None:
-    """Refuse columns that are not finite numbers (missing ones pass)."""
+def with_numbers(table: pd.DataFrame, columns: list[str], name: str) -> pd.DataFrame:
+    """Give the table with these columns as numbers; refuses what is none, or infinite (missing ones pass)."""
+    read = {}
     for column in columns:
-        if not pd.api.types.is_numeric_dtype(table[column]) or pd.api.types.is_bool_dtype(table[column]):
-            raise WorkbenchError(f"{name} column '{column}' holds {table[column].dtype}; it takes numbers.")
-        if not np.isfinite(table[column].dropna().to_numpy(dtype=float)).all():
-            raise WorkbenchError(f"{name} column '{column}' holds an infinite number; mend those rows.")
+        if types.is_bool_dtype(table[column]):
+            raise WorkbenchError(f"{name} column '{column}' holds bool; it takes numbers.")
+        found = number(table[column], column, what=f"{name} column", missing="keep")
+        if not isinstance(table[column].dtype, np.dtype) or table[column].dtype == object:
+            read[column] = found
+    return table.assign(**read)
 
 
 def require_once(table: pd.DataFrame, customer: str) -> None:
@@ -37,15 +42,3 @@ def require_once(table: pd.DataFrame, customer: str) -> None:
             f"customers has {int(twice.sum()):,} repeated '{customer}', "
             f"for instance '{example}'. Give one row a customer."
         )
-
-
-def by_id(ids: pd.Series) -> np.ndarray:
-    """Positions that sort customers: as numbers where all are digits, else as text."""
-    if pd.api.types.is_numeric_dtype(ids):
-        return np.argsort(ids.to_numpy(), kind="stable")
-    text = ids.astype(str).reset_index(drop=True)
-    keys = pd.DataFrame({"text": text})
-    if text.str.fullmatch("[0-9]+").all():
-        bare = text.str.lstrip("0")
-        keys = pd.DataFrame({"length": bare.str.len(), "bare": bare, "text": text})
-    return keys.sort_values(list(keys.columns)).index.to_numpy()

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.resampling import Rng, bootstrap_weights
 from workbench.result import Quantity, Result
 
@@ -230,9 +230,10 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     if negative not in ("refuse", "zero"):
         raise unknown("treatment of negative amounts", negative, ("refuse", "zero"))
     if np.ndim(revenue) != 1:
-        raise WorkbenchError(f"revenue takes one column of amounts, not an array of shape {np.shape(revenue)}.")
+        named_so = f" ({named(dict.fromkeys(revenue.columns))})" if isinstance(revenue, pd.DataFrame) else ""
+        raise WorkbenchError(f"revenue takes one column of amounts, not {np.shape(revenue)}{named_so}.")
     column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
-    amounts = number(column, "revenue", what="amount")
+    amounts = number(column, str(column.name or "revenue"), what="amount")
     below = int((amounts < 0).sum())
     if below and negative == "refuse":
         raise WorkbenchError(

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import random_table
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.columns import category, require_table, written_periods
+from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.methods.intervals import share as share_interval
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.segmentation.checks import refuse_missing, require_numbers, require_once
+from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ def migration(
     1          b      (left)          1    1.0
     2  (entered)           b          1    1.0
     """
-    names = _checked(history, customer, when, segment, revenue, order)
-    table = history.assign(**{segment: pd.Categorical(history[segment].astype(str), names).codes})
+    history, names = _checked(history, customer, when, segment, revenue, order)
+    table = history.assign(**{segment: pd.Categorical(category(history[segment], segment), names).codes})
     wide = table.pivot_table([segment, *([revenue] if revenue else [])], customer, when, aggfunc="first", sort=False)
     wide = wide.sort_index(axis=1)
     place = wide[segment].fillna(len(names)).astype(int)
@@ -218,22 +219,24 @@ def migration(
     return Migration(flows, names, *dates, counts, _stationary_p(counts, rng))
 
 
-def _checked(history, customer, when, segment, revenue, order) -> tuple[str, ...]:
-    """The segments in order, if the table can be read."""
+def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table as it is read, and the segments in order."""
     columns = [customer, when, segment, *([revenue] if revenue else [])]
-    require_columns(history, columns, "history")
+    require_table(history, columns, "history")
     refuse_missing(history, columns, "history")
     if revenue:
-        require_numbers(history, [revenue], "history")
+        history = with_numbers(history, [revenue], "history")
+    history = history.assign(**{when: written_periods(history[when], when)})
+    refuse_missing(history, [when], "history")
     for _, day in history.groupby(when):
         require_once(day, customer)
     if history[when].nunique() < 2:
         raise CannotAnswer(f"migration needs two dates; history has {named(history[when].unique())}.")
-    found = sorted(history[segment].astype(str).unique())
+    found = sorted(category(history[segment], segment).unique())
     names = tuple(found if order is None else map(str, order))
     if left_out := sorted({*found} - {*names}):
         raise WorkbenchError(f"order leaves out {named(left_out)}. Name every segment.")
-    return names
+    return history, names
 
 
 def _stationary_p(counts: np.ndarray, rng: Rng, draws: int = 999) -> float:

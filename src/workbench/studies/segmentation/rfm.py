@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from workbench.columns import day, days, number
+from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.binning import scores
-from workbench.studies.segmentation.checks import by_id, refuse_missing, require_numbers, require_once
+from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ def _features(
 def _checked(customers: pd.DataFrame, customer: str, recency: str, frequency: str, monetary: str) -> pd.DataFrame:
     features = [recency, frequency, monetary]
     require_columns(customers, [customer, *features], "customers")
-    require_numbers(customers, features, "customers")
+    customers = with_numbers(customers, features, "customers")
     require_once(customers, customer)
     seen = customers[customers[recency].notna()]
     refuse_missing(seen, [frequency, monetary], "customers (those ever active)", "Give 0 where there was nothing.")

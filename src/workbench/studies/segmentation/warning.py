@@ -9,7 +9,7 @@ import pandas as pd
 
 from workbench.columns import day
 from workbench.errors import require_columns, unknown
-from workbench.studies.segmentation.checks import require_numbers, require_once
+from workbench.studies.segmentation.checks import require_once, with_numbers
 
 _STATES = ("falling", "silent", "lost", "rising", "stable")
 
@@ -36,7 +36,7 @@ def early_warnings(
     ['no use for 43 days', 'active days fall by 14% of their mean a month']
     """
     require_columns(customers, [customer, value, "frequency_state", "frequency_trend", "recency_days"], "customers")
-    require_numbers(customers, [value, "frequency_trend", "recency_days"], "customers")
+    customers = with_numbers(customers, [value, "frequency_trend", "recency_days"], "customers")
     require_once(customers, customer)
     for state in states:
         if state not in _STATES:
@@ -65,7 +65,7 @@ def silent_services(used: pd.DataFrame, *, customer: str = "customer_id", days: 
     [['call', 2, 1], ['data', 1, 0]]
     """
     require_columns(used, [customer, "service", "recency_days"], "used")
-    require_numbers(used, ["recency_days"], "used")
+    used = with_numbers(used, ["recency_days"], "used")
     last = used.groupby(customer)["recency_days"].transform("min")
     marked = used.assign(customers=used["recency_days"].notna(), silent=used["recency_days"].gt(days) & last.le(days))
     table = marked.groupby("service", as_index=False)[["customers", "silent"]].sum()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.columns import number
 from workbench.errors import CannotAnswer, named, require_columns
 from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
@@ -128,7 +129,7 @@ def grade_accounts(
     table = checked(accounts, [customer], [value], "accounts")
     require_columns(table, parts, "accounts")
     prove("grade_accounts", {"takes an account or more, and a change between 0 and 1": len(table) and 0 < change < 1})
-    points = np.column_stack([_points(table[p["column"]], p) for p in scheme.part])
+    points = np.column_stack([_points(number(table[p["column"]], p["column"], missing="keep"), p) for p in scheme.part])
     known = ~np.isnan(points)
     if bare := int((~known.any(axis=1)).sum()):
         raise CannotAnswer(f"{bare:,} accounts have none of {named(parts)}: leave them out, or map the columns.")
@@ -165,8 +166,8 @@ def grade_accounts(
     return KeyAccounts(found, facts, float((best != worst).mean()), spread, change, missing, value)
 
 
-def _points(column: pd.Series, part: Mapping[str, Any]) -> np.ndarray:
-    x, ends = column.to_numpy(dtype=float, na_value=np.nan), np.array([part["low"], part["high"]], dtype=float)
+def _points(x: np.ndarray, part: Mapping[str, Any]) -> np.ndarray:
+    ends = np.array([part["low"], part["high"]], dtype=float)
     if part["scale"] == "log":
         x, ends = np.log(np.maximum(x, part["low"])), np.log(ends)
     return 100 * np.clip((x - ends[0]) / (ends[1] - ends[0]), 0, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, named, require_columns
 from workbench.result import Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
@@ -169,7 +170,8 @@ def tiers(
     rules = tier_rules() if rules is None else rules
     table = checked(values, [customer, *([period] if period else [])], [value], "values")
     row, ids = pd.factorize(table[customer], sort=True)
-    column, periods = pd.factorize(table[period] if period else pd.Series(0, table.index), sort=True)
+    when = written_periods(table[period], period) if period else pd.Series(0, table.index)
+    column, periods = pd.factorize(when, sort=True)
     first, monthly = rules.months - 1 if period else 0, np.full((len(ids), len(periods)), np.nan)
     monthly[row, column] = table[value]
     excluded_for, unchecked = _excluded(ids, customer, table if flags is None and not period else flags, rules)

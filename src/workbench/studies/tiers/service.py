@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
 from workbench.methods import intervals
 from workbench.resampling import Rng, bootstrap_weights, interval, seeds
@@ -209,6 +210,16 @@ def promises_kept(
     standard = service_standard() if standard is None else standard
     table, rows, names = checked(customers, [customer], [], "customers"), [], standard.tiers["tier"].tolist()
     require_columns(table, [tier], "customers")
+    events = {
+        f"{p['event']}_{w}_{k:g}"
+        for p in standard.promises
+        if "event" in p
+        for w in ("within", "judged")
+        for k in standard.tiers[p["column"]]
+    }
+    require_columns(table, [c for c in events if c in table], "customers")
+    read = {c: number(table[c], c, missing="keep") for c in table if c in events}
+    table = table.assign(**read)
     parts = [table[table[tier] == name] for name in names]
     for promise in (p for p in standard.promises if "unchecked" not in p):
         for part, name, limit in zip(parts, names, standard.tiers[promise["column"]], strict=True):
@@ -230,10 +241,11 @@ def _judged(part: pd.DataFrame, promise: Mapping[str, Any], limit: float) -> tup
     if "event" in promise:
         columns = [f"{promise['event']}_{what}_{limit:g}" for what in ("within", "judged")]
         require_columns(part, columns, "customers", hint="Ask the warehouse for within=standard.limits().")
-        return tuple(part[c].fillna(0).to_numpy(float) for c in columns)
+        return tuple(np.nan_to_num(number(part[c], c, missing="keep")) for c in columns)
     require_columns(part, [promise["count"], "days_known"], "customers")
-    judged = ((part["days_known"] >= YEAR) & (limit > 0) & part[promise["count"]].notna()).to_numpy(float)
-    return (part[promise["count"]] >= limit).to_numpy(float) * judged, judged
+    count, known = (number(part[c], c, missing="keep") for c in (promise["count"], "days_known"))
+    judged = ((known >= YEAR) & (limit > 0) & ~np.isnan(count)).astype(float)
+    return (count >= limit) * judged, judged
 
 
 def _share(kept: np.ndarray, n: np.ndarray, minimum: int) -> tuple[float, float]:

@@ -174,6 +174,9 @@ def check_campaign(
             f"members lists {repeated.nunique():,} of '{member}' more than once, for instance "
             f"{named([min(repeated.astype(str))])}: keep one row a member."
         )
+    for name in covariates:
+        if columns.kind(members[name], name) == "number":
+            columns.number(members[name], name, what="covariate", missing="keep")
     _require_dates(covariates, outcomes, assigned_on, known_on or {})
     treated = arms(members, treatment)
     counts = int(treated.sum()), int((~treated).sum())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
 
+from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.methods.coding import text_hash
 from workbench.result import Result
@@ -150,7 +151,8 @@ def allocate_offers(
     cost = by_offer(costs, offers, "costs")
     require_margin(margin)
     limits = limits_of(offers, cost, budget, capacity or {}, channels or {})
-    worth = margin * effects.to_numpy(dtype=float) - cost
+    values = [number(effects[name], str(name), what="effect of the offer", missing="keep") for name in effects.columns]
+    worth = margin * np.column_stack(values) - cost
     if not np.isfinite(worth).all():
         raise WorkbenchError("effects holds missing or infinite values: drop those members first.")
     lot = np.argsort(text_hash(effects.index.to_series()), kind="stable")

@@ -187,6 +187,8 @@ def uplift_curve(
     ([0.0, 0.5, 0.5], 0.125)
     """
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
+    if len(order) and order.min() == order.max():
+        raise CannotAnswer("not answerable: the score is the same for all members, so it ranks nobody.")
     if resamples < 100:
         raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
     if kind not in _CURVES:

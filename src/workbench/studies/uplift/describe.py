@@ -81,6 +81,7 @@ def describe_targets(
     """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
     if not 0 <= share <= 1:
         raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
+    columns_of.require_table(members, features, "members")
     ranked = scores(members, score)
     if not share:
         nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})

@@ -68,6 +68,8 @@ class OfferValue(Result):
         net = f"{figure(self.net.estimate)} {unit} {span(self.net.low, self.net.high)}"
         more = f"{figure(self.advantage.estimate, signed=True)} {span(self.advantage.low, self.advantage.high)}"
         rival = "contacting nobody" if self.best_single == NOBODY else f"'{self.best_single}' for as many as allowed"
+        if self.net.low == self.net.high == 0:
+            return "Nobody is chosen: no offer is expected to earn more than it costs from any member."
         if self.net.low <= 0:
             return f"No evidence that choosing an offer for each member earns anything: net {net}."
         if self.advantage.low <= 0:

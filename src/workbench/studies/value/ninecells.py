@@ -84,7 +84,8 @@ class ValueGrid(Result):
             style = {"color": "white" if later > 0.65 * image.max() else "black", "ha": "center", "va": "center"}
             ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", fontsize=11, **style)
             lines = f"{now:.0%} of current value\n{later:.0%} of potential\n{row.uncertain:.0%} uncertain"
-            ax.text(x, y - 0.1, f"{row.customers:,} customers\n{lines}", fontsize=8, **style)
+            text = f"{row.customers:,} customers\n{lines}" if row.customers else "no customers"
+            ax.text(x, y - 0.1, text, fontsize=8, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
             axis.set_ticks(range(3), [f"low\n< {low:,.1f}", "middle", f"high\n≥ {high:,.1f}"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.columns import flag, kind, number
+from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
@@ -146,7 +146,9 @@ def potential_value(
     """
     if closing is not None and not 0 <= closing <= 1:
         raise WorkbenchError(f"closing is the share of the gap that counts, 0 to 1; not {closing}.")
-    require_columns(services, ["service", "margin", "months"], "services")
+    require_table(services, ["service", "margin", "months"], "services")
+    amounts = [c for c in ("margin", "months", "months_se") if c in services]
+    services = services.assign(**{c: number(services[c], c, missing="keep") for c in amounts})
     names, given = list(dict.fromkeys(services["service"])), len(customers)
     needed = [customer, *months, *addons, *features, *peers, *(f"held_{name}" for name in names)]
     money = [*addons, *([pays] if pays else [])]
@@ -196,6 +198,7 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
     """The customers who can be valued, in the order of their number."""
     require_columns(table, columns, name)
     customer = columns[0]
+    require_table(table, columns, name)
     if table[customer].isna().any() or table[customer].duplicated().any():
         raise WorkbenchError(f"{name}: '{customer}' is missing or repeated. Give one row a customer.")
     table = table.assign(**{c: number(table[c], c, what="amount", missing="keep") for c in {*months, *amounts}})
@@ -206,7 +209,7 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
         raise CannotAnswer(
             f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value him by."
         )
-    return table[enough].sort_values(customer, ignore_index=True)
+    return table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
 
 
 def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, ...]:

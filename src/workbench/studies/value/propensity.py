@@ -37,7 +37,7 @@ def peer_groups(tables: Sequence[pd.DataFrame], traits: Sequence[str]) -> tuple[
     Returns codes by table, shape (rows, 2 + traits): the row's own group, then every group it counts for, from all on;
     and the groups' names by code.
     """
-    both = pd.concat([t[list(traits)].astype("str") for t in tables], ignore_index=True)
+    both = pd.concat([t[list(traits)].astype("str") for t in tables], ignore_index=True).fillna("unknown")
     table = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
     path, names, codes = pd.Series("all", index=both.index), [], [np.zeros(len(both), dtype=int)]
     for trait in [None, *traits]:

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench import columns
-from workbench.columns import day, days
+from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.methods.cases import judge
 from workbench.methods.survey import Design
@@ -214,10 +213,11 @@ def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_o
     picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
     began = days(source[standard.when], standard.when)[0]
     picked &= began < as_of
-    rows = source[picked if since is None else picked & (began >= since)]
+    picked = (picked if since is None else picked & (began >= since)).to_numpy()
+    rows, began = source[picked].reset_index(drop=True), began[picked].reset_index(drop=True)
     value = rows[standard.column]
     if standard.by is None:
-        judged = began[rows.index]
+        judged, value = began, pd.Series(number(value, standard.column, missing="keep"), value.index)
         missed, pending = (
             (value > standard.at_most).astype(float).where(value.notna()),
             pd.Series(data=False, index=rows.index),
@@ -237,9 +237,11 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     require_columns(respondents, used, "respondents", hint="respondent_scores() gives a score.")
     people = respondents.loc[respondents[["customer_id", "answered_on", score]].notna().all(axis=1), used]
     people = people.reset_index(drop=True).assign(
-        answered_on=lambda p: columns.days(p["answered_on"], "answered_on")[0], _row=np.arange(len(people))
+        answered_on=lambda p: days(p["answered_on"], "answered_on")[0], _row=np.arange(len(people))
     )
     people = people[people["answered_on"].notna()]
+    people["customer_id"] = category(people["customer_id"], "customer_id")
+    cases = cases.assign(customer_id=category(cases["customer_id"], "customer_id"))
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")
     age = (both["answered_on"] - both["judged"].dt.normalize()).dt.days
     worst = both[(age > 0) & (age <= before_days)].groupby("_row")["missed"].max()
@@ -247,7 +249,7 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     miss = worst.loc[people.index].to_numpy() == 1
     if min(miss.sum(), (~miss).sum()) < max(minimum, 2):
         return []
-    y, w = columns.number(people[score], score, what="score"), weights_of(people, weight)
+    y, w = number(people[score], score, what="score"), weights_of(people, weight)
     one, two = (Design.of(w[side]).mean(y[side]) for side in (miss, ~miss))
     gap, error = one.estimate - two.estimate, float(np.hypot(one.se, two.se))
     if not min(one.se, two.se) > 0:  # one side all scored alike: its mean has no interval

@@ -1,0 +1,125 @@
+"""What every public function refuses: a broken column is named, never a traceback, never an answer.
+
+Each damage says to which columns it is done, by their meaning; a function that takes it all the same says why.
+"""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from doors import BY_NAME, CASES, ROLE, Case, Names
+
+from workbench.errors import WorkbenchError
+
+NUMBERS = ("number", "money", "item", "weight")
+DAYS = ("day",)
+EVERY = tuple({*ROLE.values()})
+
+
+def _first(column: pd.Series, value: object) -> pd.Series:
+    values = column.astype(object).tolist()
+    return pd.Series([value, *values[1:]], index=column.index, dtype=object)
+
+
+# damage: columns of which meaning, what is done to them
+DAMAGES = {
+    "numbers as text": ((*NUMBERS, "arm", "flag"), lambda c: c.map(lambda v: None if pd.isna(v) else f"{v:g} ")),
+    "one word among numbers": (NUMBERS, lambda c: _first(c, "n/a")),
+    "dates for numbers": ((*NUMBERS, "flag"), lambda c: pd.Series(pd.Timestamp("2026-01-01"), c.index)),
+    "infinite": (NUMBERS, lambda c: pd.Series([np.inf, *c.astype(float).tolist()[1:]], c.index)),
+    "Y and N for a flag": (("flag",), lambda c: c.map(lambda v: "Y" if v else "N")),
+    "a flag of codes": (("flag",), lambda c: c.astype(int) + 1),
+    "a third arm": (("arm",), lambda c: c.where(c.index != c.index[0], 7)),
+    "a negative weight": (("weight",), lambda c: -c),
+    "days as numbers": (DAYS, lambda c: c.dt.strftime("%Y%m%d").astype(float)),
+    "days as text, day first": (DAYS, lambda c: c.dt.strftime("%d/%m/%Y")),
+    "days that are none": (DAYS, lambda c: _first(c.dt.strftime("%Y-%m-%d"), "2026-02-30")),
+    "lists": (EVERY, lambda c: pd.Series([[1, 2]] * len(c), c.index, dtype=object)),
+}
+
+
+def asked(case: Case) -> set[str]:
+    """Columns that the function reads."""
+    names = Names()
+    case.call(case.tables(), names)
+    return names.asked
+
+
+COLUMNS = [(case.name, t, c) for case in CASES for t, table in case.tables().items() for c in table if c in asked(case)]
+BROKEN = [(n, t, c, d) for n, t, c in COLUMNS for d, (roles, _) in DAMAGES.items() if ROLE[c] in roles]
+
+
+def refused(case: Case, tables: dict[str, pd.DataFrame], word: str) -> None:
+    """The function says no, and names the column or what it is about."""
+    with pytest.raises(WorkbenchError) as said:
+        case.call(tables, Names())
+    assert word in str(said.value), f"does not name '{word}': {said.value}"
+    assert "nan" not in str(said.value).split()
+
+
+@pytest.mark.parametrize(("name", "table", "column", "damage"), BROKEN, ids=["-".join(b) for b in BROKEN])
+def test_a_broken_column_is_refused_by_name(name, table, column, damage):
+    """Text for numbers, codes for flags, days that can be read in two ways: each is named, with what to do."""
+    case, tables = BY_NAME[name], BY_NAME[name].tables()
+    if (column, damage) in case.allows:
+        pytest.skip(case.allows[column, damage])
+    tables[table] = tables[table].assign(**{column: DAMAGES[damage][1](tables[table][column])})
+    refused(case, tables, column)
+
+
+@pytest.mark.parametrize(("name", "table", "column"), COLUMNS, ids=["-".join(c) for c in COLUMNS])
+def test_a_column_that_lacks_or_stands_twice_is_refused(name, table, column):
+    """Neither is guessed."""
+    case, tables = BY_NAME[name], BY_NAME[name].tables()
+    whole = tables[table]
+    if (column, "lacks") not in case.allows:
+        refused(case, tables | {table: whole.drop(columns=column)}, column)
+    if (column, "twice") not in case.allows:
+        refused(case, tables | {table: pd.concat([whole, whole[[column]]], axis=1)}, column)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_table_without_rows_is_refused(name):
+    """Of each of its tables."""
+    case = BY_NAME[name]
+    for key, table in case.tables().items():
+        if (key, "empty") in case.allows:
+            continue
+        with pytest.raises(WorkbenchError):
+            case.call(case.tables() | {key: table[:0]}, Names())
+
+
+@pytest.mark.parametrize(("name", "table", "column"), COLUMNS, ids=["-".join(c) for c in COLUMNS])
+def test_a_column_without_values_is_no_traceback(name, table, column):
+    """It is refused, or the answer says what it is an answer to; never an error of Python."""
+    case, tables = BY_NAME[name], BY_NAME[name].tables()
+    tables[table] = tables[table].assign(**{column: pd.Series([None] * len(tables[table]), tables[table].index)})
+    try:
+        found = case.call(tables, Names())
+    except WorkbenchError:
+        return
+    assert "nan" not in getattr(found, "headline", str)()
+
+
+DATED = [(n, t, c) for n, t, c in COLUMNS if ROLE[c] == "day"]
+
+
+@pytest.mark.parametrize(("name", "table", "column"), DATED, ids=["-".join(c) for c in DATED])
+def test_a_placeholder_is_no_day(name, table, column):
+    """1900-01-01 in a row is what a row without a day is: set aside, or refused."""
+    case = BY_NAME[name]
+
+    def outcome(day):
+        tables = case.tables()
+        tables[table] = tables[table].assign(**{column: _first(tables[table][column].dt.date, day)})
+        try:
+            found = case.call(tables, Names())
+            if any("placeholder" in reason for reason in getattr(found, "set_aside", {})):
+                return "counted"
+            return found.headline() if hasattr(found, "headline") else "answered"
+        except WorkbenchError:
+            return "refused"
+
+    without = outcome(None)
+    assert {outcome(dt.date(1900, 1, 1)), outcome(dt.date(9999, 12, 31))} <= {without, "refused", "counted"}
