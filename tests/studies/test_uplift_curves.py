@@ -128,7 +128,7 @@ def test_pictures_and_quantities():
 def test_refusals():
     """A score with gaps, scores of other members, few resamples and too many groups are refused."""
     table = campaign()
-    with pytest.raises(WorkbenchError, match="score 's' is missing for 1 of 500"):
+    with pytest.raises(WorkbenchError, match="score 's' is missing or infinite for 1 of 500"):
         uplift_curve(table.assign(s=table["s"].where(table.index > 0)), **HOW)
     with pytest.raises(WorkbenchError, match="one value for each row label"):
         uplift_curve(table, score=pd.Series([1.0, 2.0]), outcome="y", treatment="t")
