@@ -257,8 +257,8 @@ def _hillstrom(everybody: pd.DataFrame) -> Iterator[Row | str]:
         for name, theirs in table["numbers"].items():
             yield Row(f"Hillstrom, {table['source']}", name, ours[name], theirs, table["within"])
     how = {"outcome": "spend", "treatment": "arm"}
-    score = predict_uplift(women, features=BOUGHT, **how)
-    found = targeting(women, score=score, margin=0.4, contact_cost=0.01, currency="dollar", **how)
+    score = predict_uplift(women, features=BOUGHT, validation="sequential", **how).dropna()
+    found = targeting(women.loc[score.index], score=score, margin=0.4, contact_cost=0.01, currency="dollar", **how)
     yield f"Verdict on spend: {found.verdict}. {found.headline()}"
 
 

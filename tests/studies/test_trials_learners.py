@@ -6,7 +6,7 @@ import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.trials.learners import defaults
-from workbench.studies.uplift import Trees, describe_targets, effect_groups, predict_uplift, uplift_curve
+from workbench.studies.uplift import Trees, describe_targets, effect_groups, predict_uplift, targeting, uplift_curve
 
 HOW = {"outcome": "y", "treatment": "t"}
 FEATURES = ["x", "town", "noise"]
@@ -76,6 +76,25 @@ def test_sequential_models_know_only_earlier_folds():
     assert np.corrcoef(score[known], table.loc[known, "tau"])[0, 1] > 0.7
     with pytest.raises(WorkbenchError, match="no validation 'forward'"):
         predict_uplift(table, features=FEATURES, validation="forward", **HOW)
+
+
+def test_only_predictions_in_sequence_carry_a_verdict():
+    """Of a true effect, judged by crossed folds nothing is claimed or recorded; judged in sequence it is found."""
+    table = campaign(3_000).assign(y=lambda d: 10 + d["y"])
+    how = {"margin": 1.0, "contact_cost": 2.0, "resamples": 100, **HOW}
+    crossed = predict_uplift(table, features=FEATURES, **HOW)
+    curve, groups = uplift_curve(table, score=crossed, **HOW), effect_groups(table, score=crossed, **HOW)
+    money = targeting(table, score=crossed, **how)
+    for found in (curve, groups, money):
+        assert "the score comes from crossed folds" in found.headline()
+    assert "not answerable" in groups.sleeping_dogs()
+    assert not [*curve.quantities(), *groups.quantities()] and np.isnan([money.net_low, money.advantage.high]).all()
+    assert money.verdict not in ("works and targetable", "works, contact the best share")
+    score = predict_uplift(table, features=FEATURES, validation="sequential", **HOW).dropna()
+    judged = table.loc[score.index]
+    assert uplift_curve(judged, score=score, **HOW).headline().startswith("The score finds who reacts")
+    assert "are real" in effect_groups(judged, score=score, **HOW).headline()
+    assert targeting(judged, score=score, **how).verdict == "works and targetable"
 
 
 def test_fewer_folds_where_members_abound(monkeypatch):

@@ -93,20 +93,35 @@ def test_women_buyers_react_more(womens):
 
 
 def test_the_default_learner_ranks_and_calibrates_visits(womens):
-    """X with small trees: Qini excess within .75 SE of .00784 (the deal moves it by .3), slope in .85-1.15."""
-    how = {"outcome": "visit", "treatment": "arm"}
-    score = predict_uplift(womens, features=COVARIATES, **how)
-    curve = uplift_curve(womens, score=score, **how)
-    assert abs(curve.qini_excess - 0.00784) < 0.75 * 0.00103
-    assert curve.se == pytest.approx(0.00103, rel=0.15)
-    assert 0.85 < effect_groups(womens, score=score, **how).slope < 1.15
+    """X with small trees: Qini excess within .5 SE of .00784 and slope in .85-1.15, as a mean over four deals."""
+    how, found = {"outcome": "visit", "treatment": "arm"}, []
+    for seed in range(4):
+        score = predict_uplift(womens, features=COVARIATES, rng=seed, **how)
+        curve = uplift_curve(womens, score=score, **how)
+        found.append((curve.qini_excess, curve.se, effect_groups(womens, score=score, **how).slope))
+    excess, se, slope = np.mean(found, axis=0)
+    assert abs(excess - 0.00784) < 0.5 * 0.00103
+    assert se == pytest.approx(0.00103, rel=0.15)
+    assert 0.85 < slope < 1.15
 
 
-def test_no_evidence_that_targeting_pays_on_spend(womens):
-    """On spend the answer is that nothing shows targeting to beat contacting everybody."""
+@pytest.mark.parametrize("seed", range(6))
+def test_no_evidence_that_targeting_pays_on_spend(womens, seed):
+    """On spend, judged in sequence, no seed shows targeting to beat contacting everybody."""
     how = {"outcome": "spend", "treatment": "arm"}
-    score = predict_uplift(womens, features=COVARIATES, **how)
-    assert uplift_curve(womens, score=score, **how).headline().startswith("No evidence")
-    found = targeting(womens, score=score, margin=0.4, contact_cost=0.01, currency="dollar", **how)
+    score = predict_uplift(womens, features=COVARIATES, validation="sequential", rng=seed, **how).dropna()
+    judged = womens.loc[score.index]
+    assert uplift_curve(judged, score=score, **how).headline().startswith("No evidence")
+    assert "no evidence that the predicted effects differ" in effect_groups(judged, score=score, **how).headline()
+    found = targeting(judged, score=score, margin=0.4, contact_cost=0.01, currency="dollar", rng=seed, **how)
     assert found.verdict == "works, contact everybody"
     assert "no evidence that targeting beats contacting everybody" in found.headline()
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_crossed_folds_carry_no_verdict_on_spend(womens, seed):
+    """Crossed scores whose intervals lie above 0 by the luck of their seed are not taken for a finding."""
+    how = {"outcome": "spend", "treatment": "arm"}
+    score = predict_uplift(womens, features=COVARIATES, rng=seed, **how)
+    curve = uplift_curve(womens, score=score, **how)
+    assert curve.low > 0 and "crossed folds" in curve.headline() and not list(curve.quantities())

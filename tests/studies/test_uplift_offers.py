@@ -135,6 +135,11 @@ def test_refusals(change, words):
         value_offers(table, **(HOW | {"effects": effects} | change))
     with pytest.raises(CannotAnswer, match="fewer than 100"):
         value_offers(table[:200], **HOW, effects=effects)
+    effects.attrs["validation"] = predict_offers(
+        table, outcome="y", arm="arm", features=["u", "v"], folds=2, trees=FEW
+    ).attrs["validation"]
+    with pytest.raises(WorkbenchError, match="crossed folds of the campaign"):
+        value_offers(table, **HOW, effects=effects)
 
 
 def coverage(runs: int, alike: bool) -> pd.Series:

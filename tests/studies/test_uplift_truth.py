@@ -51,6 +51,8 @@ def test_verdicts(campaigns):
         table, known, costs = campaigns[campaign]
         how = {"outcome": "revenue", "treatment": "treatment"}
         checks = check_campaign(table, treatment="treatment", covariates=known)
-        score = predict_uplift(table, features=known, **how)
-        found = targeting(table, score=score, response="responded", checks=checks, resamples=300, **costs, **how)
+        score = predict_uplift(table, features=known, validation="sequential", **how).dropna()
+        found = targeting(
+            table.loc[score.index], score=score, response="responded", checks=checks, resamples=300, **costs, **how
+        )
         assert found.verdict == verdict, found.headline()

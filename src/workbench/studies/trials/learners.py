@@ -138,8 +138,10 @@ def predict_uplift(
     Returns
     -------
     Series, index of `members`
-        In units of the outcome. Models of different folds are on slightly different scales, so each fold's
-        predictions take the mean distribution over folds by their rank: members of different folds compare.
+        In units of the outcome; `attrs["validation"]` says how it was made. `uplift_curve`, `effect_groups` and
+        `targeting` give no verdict on a crossed one (a column of a table cannot say it). Models of different folds are
+        on slightly different scales, so each fold's predictions take the mean distribution over folds by their rank:
+        members of different folds compare.
 
     Warnings
     --------
@@ -160,8 +162,10 @@ def predict_uplift(
     treated, y = arms(members, treatment), numbers(members, outcome)
     arm = treated.astype(np.int64)
     known = features_of(members, features, y, arm)
-    score = crossed_effects(known, y, arm, learner, validation, folds, repeats, trees, rng)[:, 0]
-    return pd.Series(score, index=members.index, name="uplift")
+    effects = crossed_effects(known, y, arm, learner, validation, folds, repeats, trees, rng)
+    score = pd.Series(effects[:, 0], index=members.index, name="uplift")
+    score.attrs["validation"] = validation
+    return score
 
 
 def defaults(

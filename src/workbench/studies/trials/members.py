@@ -72,6 +72,12 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
     return values
 
 
+CROSSED = (
+    "the score comes from crossed folds, which know each other's noise and find differences too often; "
+    'judge by predictions with validation="sequential"'
+)
+
+
 def scores(members: pd.DataFrame, score: str | pd.Series) -> np.ndarray:
     """Give the score of each member, from a column or from a Series with the labels of `members`."""
     if isinstance(score, str):
@@ -80,6 +86,11 @@ def scores(members: pd.DataFrame, score: str | pd.Series) -> np.ndarray:
     if not (alike and score.index.isin(members.index).all()):
         raise WorkbenchError("score must hold one value for each row label of members, and no other label.")
     return numbers(pd.DataFrame({"score": score.reindex(members.index)}), "score", role="score")
+
+
+def crossed(score: str | pd.Series | pd.DataFrame) -> bool:
+    """Whether predictions say of themselves (`attrs`) that they come from crossed folds; a column cannot say it."""
+    return not isinstance(score, str) and score.attrs.get("validation") == "cross"
 
 
 def is_text(column: pd.Series) -> bool:

@@ -15,7 +15,7 @@ from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
-from workbench.studies.trials.members import arms, numbers, scores
+from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 
@@ -44,7 +44,8 @@ class UpliftCurve(Result):
         Area of the curve drawn: over its chord, or for "toc" the whole (AUTOC).
     members : int
     doubts : tuple of str
-        Why no area has an interval, where too few members bought; () where they do.
+        Why there is no verdict: too few members bought for an interval of an area, or the score comes from crossed
+        folds, whose interval claims too much; () where there is one.
     """
 
     points: pd.DataFrame
@@ -101,7 +102,7 @@ class UpliftCurve(Result):
         return pd.concat([pd.DataFrame(first, columns=table.columns), table], ignore_index=True)
 
     def quantities(self) -> Iterable[Quantity]:
-        """Name the Qini excess; none where too few bought."""
+        """Name the Qini excess; none where there is no verdict."""
         if self.doubts:
             return
         name = f"qini_excess{label(self.campaign, outcome=self.outcome)}"
@@ -157,7 +158,8 @@ def uplift_curve(
         One row a member; both arms of a randomised campaign.
     score : str or Series
         Column, or values by row label; high = contact first. It must come from models that did not see the
-        member, such as `predict_uplift` gives.
+        member and do not know each other's noise: those of `predict_uplift(validation="sequential")`. A Series of
+        crossed predictions gets no verdict; a column cannot say how it was made.
     outcome, treatment : str
         Columns.
     kind : {"uplift", "qini", "toc"}
@@ -229,7 +231,7 @@ def uplift_curve(
         area=area,
         area_low=area_low,
         area_high=area_high,
-        doubts=() if answerable else (too_few(events, members_of, outcome),),
+        doubts=(() if answerable else (too_few(events, members_of, outcome),)) + (CROSSED,) * crossed(score),
     )
 
 
@@ -340,7 +342,8 @@ class EffectGroups(Result):
     p_value : float
         Of the best linear predictor's one-sided test that the score tells nothing about the effect (slope at most 0).
     doubts : tuple of str
-        Why groups or the slope have no interval, where too few members bought; the first is about the whole list.
+        Why groups or the slope have no interval, where too few members bought, the first about the whole list; last,
+        that the score comes from crossed folds, so that slope and groups carry no verdict.
     """
 
     groups: pd.DataFrame
@@ -366,6 +369,8 @@ class EffectGroups(Result):
         """Say whether contact is shown to harm the group with the lowest scores."""
         last, scale = self.groups.iloc[-1], 100 if self.binary else 1
         who = f"the {last.members:,.0f} members with the lowest scores"
+        if CROSSED in self.doubts:
+            return f"Whether contact lowers {self.outcome} of {who} is not answerable: {CROSSED}."
         if np.isnan(last.low):
             return f"Whether contact lowers {self.outcome} of {who} cannot be told: too few of them bought."
         if direction(scale * last.low, scale * last.high) < 0:
@@ -382,6 +387,8 @@ class EffectGroups(Result):
             return f"{said}."
         slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}, p {max(self.p_value, 0.001):.3f}"
         slope = slope.replace("p 0.001", "p at most 0.001") if self.p_value <= 0.001 else slope
+        if CROSSED in self.doubts:
+            return f"{said}; whether the predicted effects differ in truth is not answerable: {CROSSED} ({slope})."
         if direction(self.slope_low, self.slope_high) <= 0:
             return f"{said}; no evidence that the predicted effects differ in truth ({slope})."
         fit = "are not to scale" if direction(self.slope_low - 1, self.slope_high - 1) else "are to scale"
@@ -392,8 +399,8 @@ class EffectGroups(Result):
         return self.groups.copy()
 
     def quantities(self) -> Iterable[Quantity]:
-        """Name the calibration slope."""
-        if not np.isnan(self.slope_low):
+        """Name the calibration slope; none where it carries no verdict."""
+        if not np.isnan(self.slope_low) and CROSSED not in self.doubts:
             name = f"calibration_slope{label(self.campaign, outcome=self.outcome)}"
             yield Quantity(name, self.slope, "1", self.slope_low, self.slope_high, 1e-3)
 
@@ -483,6 +490,7 @@ def effect_groups(
         low, high, p = slope - z * se, slope + z * se, float(norm.sf(slope / se))
     elif not np.isnan(slope):
         doubts.insert(0, too_few(events, members_of, outcome))
+    doubts += [CROSSED] * crossed(score)
     return EffectGroups(table, slope, low, high, level, outcome, judged.binary, unit, campaign, p, tuple(doubts))
 
 

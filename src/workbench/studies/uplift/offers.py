@@ -24,7 +24,7 @@ from workbench.studies.trials.learners import (
     draw_folds,
     fitted_effects,
 )
-from workbench.studies.trials.members import CONTROL, features_of, numbers, require_members
+from workbench.studies.trials.members import CONTROL, crossed, features_of, numbers, require_members
 from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
 from workbench.studies.uplift.policy import mean_interval
@@ -138,7 +138,9 @@ def predict_offers(
     y = numbers(members, outcome)
     known = features_of(members, features, y, by_content(y, codes)[codes])
     effects = crossed_effects(known, y, codes, learner, validation, folds, repeats, trees, rng)
-    return pd.DataFrame(effects, index=members.index, columns=offers)
+    found = pd.DataFrame(effects, index=members.index, columns=offers)
+    found.attrs["validation"] = validation
+    return found
 
 
 def _arms(members: pd.DataFrame, arm: str, control: str) -> tuple[np.ndarray, list[str]]:
@@ -213,6 +215,8 @@ def value_offers(
         raise CannotAnswer(f"not answerable: an arm has fewer than {FEWEST_IN_ARM} members.")
     if (features is None) == (effects is None):
         raise WorkbenchError("give features= for models fitted here, or effects= predicted without this campaign.")
+    if effects is not None and crossed(effects):
+        raise WorkbenchError("effects comes from crossed folds of the campaign that is to judge it: give features=.")
     y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
     if effects is None:
         known = features_of(members, features, y, by_content(y, codes)[codes])

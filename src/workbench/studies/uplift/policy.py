@@ -191,8 +191,8 @@ class Judge:
         events = counts(self.outcome.events[group], treated)
         members = counts(np.ones(len(group), dtype=bool), treated)
         if self.outcome.amounts:  # who is in the group hangs on the outcomes judged: count both arms, not their split
-            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} have one"
-            why += f" ('{self.name}' other than the commonest); {FEWEST_AMOUNTS} are needed"
+            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} members"
+            why += f" have another '{self.name}' than the commonest, and {FEWEST_AMOUNTS} are needed"
         else:
             enough = self.outcome.enough(events, members, FEWEST_EVENTS)
             why = too_few(events, members, self.name)

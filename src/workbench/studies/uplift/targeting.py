@@ -17,7 +17,7 @@ from workbench.studies.trials.checks import CampaignChecks
 from workbench.studies.trials.effect import Interval
 from workbench.studies.trials.events import Outcome, counts, ends, too_few
 from workbench.studies.trials.means import expected_outcome
-from workbench.studies.trials.members import arms, numbers, scores
+from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
 from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
@@ -54,8 +54,8 @@ class Targeting(Result):
         best (a confidence set, so the interval is wide where the curve is flat).
     net, net_low, net_high : float
         Net of contacting those above a cut, each fifth of the list judged at the cut that the fifths before it chose:
-        free of the optimism of the curve's own maximum. Ends are NaN where too few of those contacted bought, or
-        nobody would be.
+        free of the optimism of the curve's own maximum. Ends are NaN where too few of those contacted bought,
+        nobody would be, or the score comes from crossed folds.
     everybody, advantage : Interval
         Net of contacting everybody, and how much more targeting earns than that on the members it is judged on.
     break_even : float
@@ -169,7 +169,8 @@ def targeting(
     members : DataFrame
         One row a member; both arms of a randomised campaign.
     score : str or Series
-        Predicted effect from models that did not see the member; high = contact first.
+        Predicted effect from models that did not see the member, best of `predict_uplift(validation="sequential")`;
+        high = contact first. No verdict rests on a Series of crossed predictions; a column cannot say how it was made.
     outcome : str
         Money the member brings within the window; or a 0/1 outcome, then `margin` is at most 1 unit a success.
     margin : float
@@ -225,6 +226,9 @@ def targeting(
     if not doubts:
         everybody, _ = judge(all_value, all_errors, np.flatnonzero(everyone), len(y))
         chosen, advantage, why = _targeted(assessed(rows, order, costs, rng), judge)
+        if crossed(score):
+            chosen, advantage = (replace(found, low=np.nan, high=np.nan) for found in (chosen, advantage))
+            why = CROSSED
     best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean())
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
