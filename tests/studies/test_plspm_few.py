@@ -31,7 +31,7 @@ def survey(n: int, seed: int = 0, model: PathModel = MODEL) -> pd.DataFrame:
 
 def test_fewer_respondents_than_paths_need_are_refused():
     """Three sources need five respondents: with four the paths would fit any answers; with 20 they are doubted."""
-    with pytest.raises(CannotAnswer, match="3 paths lead to 'D', and 4 respondents answered; .* needs 5"):
+    with pytest.raises(CannotAnswer, match=r"3 paths lead to 'D', and 4 respondents answered; .* needs 5"):
         fit_pls(survey(4), MODEL)
     said = [v for v in fit_pls(survey(20), MODEL).verdicts if "20 respondents are few" in v]
     assert len(said) == 1 and "3 paths lead to D" in said[0]
@@ -124,7 +124,7 @@ def test_text_that_holds_numbers_is_refused_by_name():
     """Items and weights written as text are named, with what to do; a text group is none of that."""
     table = survey(40)
     for wrong in (table.assign(A0=table["A0"].astype(str)), table.assign(A0=table["A0"].astype("category"))):
-        with pytest.raises(WorkbenchError, match="'A0' is (not numeric|declared a category).*(to_numeric|astype)"):
+        with pytest.raises(WorkbenchError, match=r"'A0' is (not numeric|declared a category).*(to_numeric|astype)"):
             fit_pls(wrong, MODEL)
     with pytest.raises(WorkbenchError, match="weight 'w' is not numeric"):
         fit_pls(table.assign(w="1.5"), MODEL, weights="w")
