@@ -17,9 +17,7 @@ from workbench.studies.plspm import (
     predict_pls,
 )
 
-MODEL = PathModel(
-    [Construct(c, [f"{c}{i}" for i in range(2)], low=1, high=10) for c in "ABCD"], {"D": ["A", "B", "C"]}
-)
+MODEL = PathModel([Construct(c, [f"{c}{i}" for i in range(2)], low=1, high=10) for c in "ABCD"], {"D": ["A", "B", "C"]})
 
 
 def survey(n: int, seed: int = 0, model: PathModel = MODEL) -> pd.DataFrame:
