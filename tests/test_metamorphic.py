@@ -19,7 +19,7 @@ import pytest
 from doors import BY_NAME, CASES, ROLE, ROOMS, WITHOUT, Case, Names, Tables
 
 from workbench.errors import WorkbenchError
-from workbench.result import Result
+from workbench.result import Quantity, Result
 
 ROWS = ("answers", "position", "rows")  # what a result keeps of single rows, in their order
 
@@ -54,6 +54,8 @@ def differences(
     if isinstance(one, Result) or dataclasses.is_dataclass(one):
         return again(said(one), said(other), where)
     if isinstance(one, pd.DataFrame):
+        if free and set(one.columns) == set(other.columns):
+            other = other[list(one.columns)]
         if list(one.columns) != list(other.columns):
             return [f"{where}: columns {list(one.columns)[:6]} for {list(other.columns)[:6]}"]
         one, other = _by_words(one, other, free=free)
@@ -90,6 +92,8 @@ def differences(
     if isinstance(one, (list, tuple)):
         if len(one) != len(other):
             return [f"{where}: {len(one)} for {len(other)}"]
+        if free and all(isinstance(part, Quantity) for part in (*one, *other)):
+            one, other = (sorted(parts, key=lambda part: part.name) for parts in (one, other))
         found = (again(a, b, where) for a, b in zip(one, other, strict=True))
         return [d for part in found for d in part][:2]
     if callable(one) or type(one).__module__.startswith(("numpy.random", "scipy")):

@@ -593,7 +593,7 @@ def _saved(t: Tables, n: Names):
     )
     meaning = {n(c): c for c in ("mb", "minutes", "night")}
     saved = segmentation.save_segments(fitted, t["features"], as_of="2026-04-01", definitions=meaning)
-    return segmentation.drift(saved, t["features"])
+    return segmentation.drift(saved, t["features"][t["features"].index < 215])
 
 
 FEATURES = {"unused column": "every column of the table is a feature"}
@@ -617,6 +617,7 @@ CASES = [
         lambda t, n: trials.average_effect(t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"),
         members,
         _one,
+        skip={"arms swapped": "each arm's folds are dealt anew: the difference is that of a seed"},
     ),
     Case(
         "trials.average_effect (share)",
@@ -661,6 +662,7 @@ CASES = [
             t["members"], score=n("score"), features=n.all("x", "z", "town"), share=0.3
         ),
         members,
+        skip={"columns renamed": "equal splits of the tree are told in another order"},
     ),
     Case(
         "uplift.predict_offers",
@@ -691,7 +693,10 @@ CASES = [
             ),
         )[1],
         offers,
-        skip={"unused column": "every column of the table is an offer"},
+        skip={
+            "unused column": "every column of the table is an offer",
+            "columns reordered": "offers are told in the order of the table",
+        },
         allows={(c, d): "every column is an offer" for c in COSTS for d in ("lacks",)},
     ),
     Case(

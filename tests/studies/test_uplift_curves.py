@@ -83,7 +83,7 @@ def test_equal_scores_are_contact_at_random():
     """A constant score ranks nobody: the excess is exactly 0."""
     curve = uplift_curve(campaign().assign(s=1.0), **HOW)
     assert (curve.qini_excess, curve.se) == (0, 0)
-    assert curve.headline().startswith("No evidence")
+    assert curve.headline().startswith("Not answerable: the score is the same for all members")
 
 
 def test_bins_resample_as_members_do():

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import chi2, norm
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from workbench.columns import number
 from workbench.errors import CannotAnswer
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
@@ -102,6 +103,7 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     """
     if features.empty:
         raise CannotAnswer("drift needs customers; the table of features is empty.")
+    features = features.assign(**{c: number(features[c], c, missing="keep") for c in saved.edges if c in features})
     now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
     pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}
     pairs[CLUSTERS] = saved.customers, now

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.columns import day
+from workbench.columns import day, number
 from workbench.errors import WorkbenchError, named
 from workbench.studies.segmentation.clusters import Segments
 from workbench.studies.segmentation.rules import Rule
@@ -109,6 +109,7 @@ def save_segments(
         raise WorkbenchError(f"names holds {named(foreign)}, but the clusters are 1 to {fitted.k}.")
     if not fitted.assign(features).equals(fitted.labels):
         raise WorkbenchError("features are not those of the fit: they give other clusters. Pass the same table.")
+    features = features.assign(**{c: number(features[c], c, missing="keep") for c in columns})
     edges = {column: np.unique(features[column].quantile(np.arange(1, _BINS) / _BINS)).tolist() for column in columns}
     return SavedSegments(
         as_of=f"{day(as_of, 'as_of'):%Y-%m-%d}",

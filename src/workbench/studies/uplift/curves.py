@@ -79,6 +79,8 @@ class UpliftCurve(Result):
         """Say whether the score ranks the members by their effect."""
         if self.doubts:
             return f"Not answerable: {self.doubts[0]}."
+        if self.low == self.high:
+            return "Not answerable: the score is the same for all members, so it ranks nobody."
         unit = f" {self.spoken_unit}" if self.spoken_unit else ""
         low, high = self.scale * self.low, self.scale * self.high
         number = f"{figure(self.scale * self.qini_excess, signed=True)}{unit} per customer {span(low, high)}"
@@ -189,8 +191,6 @@ def uplift_curve(
     ([0.0, 0.5, 0.5], 0.125)
     """
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
-    if len(order) and order.min() == order.max():
-        raise CannotAnswer("not answerable: the score is the same for all members, so it ranks nobody.")
     if resamples < 100:
         raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
     if kind not in _CURVES:
