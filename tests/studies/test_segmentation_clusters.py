@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import adjusted_rand_score
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, jaccard_score
 from sklearn.mixture import GaussianMixture
 
 from workbench.errors import CannotAnswer, WorkbenchError
@@ -56,11 +57,48 @@ def test_known_groups_are_found():
     assert (result.stability()["verdict"] == "highly stable").all()
 
 
-@pytest.mark.parametrize(("k", "published"), [(3, [0.997, 0.993, 0.993]), (4, [0.991, 0.991, 0.990, 0.984])])
-def test_ibm_jaccard(ibm, k, published):
-    """Bootstrap Jaccard of the IBM clusters: k=3 as published, k=4 as 50 starts a refit give, within 0.02."""
+def refitted_by_hand(table, k, *, starts, resamples):
+    """Jaccard of each cluster and resample by scikit-learn alone: distinct customers of a draw, as fpc counts them."""
+    x = ((table - table.mean()) / table.std(ddof=0)).to_numpy()
+    label = KMeans(k, n_init=100, random_state=1).fit_predict(x)
+    rng = np.random.default_rng(2)
+    found = np.zeros((resamples, k))
+    for row in found:
+        drawn = np.unique(rng.integers(0, len(x), len(x)))
+        again = KMeans(k, n_init=starts, random_state=int(rng.integers(99))).fit_predict(x[drawn])
+        for c in range(k):
+            row[c] = max(jaccard_score(label[drawn] == c, again == other) for other in range(k))
+    return found
+
+
+@pytest.mark.parametrize(("k", "known"), [(3, [0.997, 0.993, 0.993]), (4, [0.991, 0.991, 0.990, 0.984])])
+def test_ibm_jaccard(ibm, k, known):
+    """Bootstrap Jaccard of the IBM clusters, within 0.02: k=3 as published, k=4 as every optimum of a refit gives.
+
+    The figures once published for k=4 (.980, .969, .935, .931) come of refits that stop at another than the best
+    solution, which one start in three finds: one start a refit gives .90, .83, .82, .80, 25 starts .99.
+    """
     found = fit_segments(ibm, k=k, resamples=50).stability()["jaccard"]
-    assert sorted(found, reverse=True) == pytest.approx(published, abs=0.02)
+    assert sorted(found, reverse=True) == pytest.approx(known, abs=0.02)
+
+
+def test_ibm_jaccard_by_hand(ibm):
+    """The same for k=4 by scikit-learn with 25 starts a refit; with one start clusters seem to fall apart."""
+    known = [0.991, 0.991, 0.990, 0.984]
+    thorough, hasty = (refitted_by_hand(ibm, 4, starts=starts, resamples=8).mean(axis=0) for starts in (25, 1))
+    assert sorted(thorough, reverse=True) == pytest.approx(known, abs=0.02)
+    assert hasty.min() < 0.9
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("k", [5, 7])
+def test_refits_agree_with_many_starts(ibm, k):
+    """k=5 and 7 as scikit-learn finds them with 40 starts a refit, within two of both errors and 0.01."""
+    ours = fit_segments(ibm, k=k, resamples=60).replicates
+    theirs = refitted_by_hand(ibm, k, starts=40, resamples=60)
+    for one, other in zip(*(r[:, r.mean(axis=0).argsort()].T for r in (ours, theirs)), strict=True):
+        slack = 0.01 + 2 * np.hypot(one.std(), other.std()) / np.sqrt(60)
+        assert one.mean() == pytest.approx(other.mean(), abs=slack)
 
 
 def test_row_order_and_seed_luck_do_not_matter(ibm):

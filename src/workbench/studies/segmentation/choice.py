@@ -11,6 +11,7 @@ import pandas as pd
 from workbench.resampling import seeds
 from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.stability import (
+    ENOUGH,
     HIGHLY_STABLE,
     STRONG,
     bootstrap_jaccard,
@@ -19,7 +20,7 @@ from workbench.studies.segmentation.stability import (
     standing,
 )
 
-RESAMPLES, SPLITS, MOST = 10, 5, 40
+RESAMPLES, SPLITS = 10, 5
 _MORE = 5
 _NEARLY = 0.15
 _ROWS = {"kmeans": 10_000, "gmm": 5_000}
@@ -85,8 +86,32 @@ class Trial:
 
     def standing(self, min_share: float) -> int:
         """Whether it passes: 1 yes, -1 no, 0 not yet known."""
-        clusters = [standing(column, HIGHLY_STABLE) for column in self.jaccard.T]
-        return min([*clusters, standing(self.strength, STRONG), 1 if self.smallest_share >= min_share else -1])
+        return min(self.found_again, self.predicted, 1 if self.smallest_share >= min_share else -1)
+
+    @property
+    def found_again(self) -> int:
+        """Whether every cluster is highly stable: 1, -1 or 0."""
+        return min(standing(column, HIGHLY_STABLE) for column in self.jaccard.T)
+
+    @property
+    def predicted(self) -> int:
+        """Whether the prediction strength is high enough: 1, -1 or 0."""
+        return standing(self.strength, STRONG)
+
+    @property
+    def wanted(self) -> tuple[int, int]:
+        """Resamples and splits to have next: twice as many of what is open, up to 40; resamples where nothing is."""
+        resamples, splits = len(self.jaccard), len(self.strength)
+        if self.predicted == 0:
+            splits = min(2 * splits, ENOUGH)
+        if self.found_again == 0 or self.predicted != 0:
+            resamples = min(max(2 * resamples, RESAMPLES), ENOUGH)
+        return resamples, splits
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether there is more evidence to draw."""
+        return self.wanted != (len(self.jaccard), len(self.strength))
 
 
 def criteria(trials: Mapping[int, Trial], rng: np.random.SeedSequence) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
@@ -120,12 +145,11 @@ def choose(
         doubt = [k for k, s in state.items() if s == 0 and k > best]
         if not best and not doubt:
             doubt = _tied(trials)
-        growing = [k for k in doubt if len(trials[k].jaccard) < MOST]
+        growing = [k for k in doubt if trials[k].can_grow]
         if not growing or (not best and len(doubt) == 1 and state[doubt[0]] == -1):
             break
         for k in growing[-1:] if best or state[growing[-1]] == 0 else growing:
-            have = len(trials[k].jaccard)
-            trials[k].grow(max(2 * have, RESAMPLES), max(have, SPLITS))
+            trials[k].grow(*trials[k].wanted)
     table["jaccard_least"] = [float(trials[k].least.mean()) for k in table["k"]]
     table["prediction_strength"] = [float(trials[k].strength.mean()) for k in table["k"]]
     doubt = sorted({*doubt, *(k for k in near if k > best)})
@@ -185,8 +209,12 @@ def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table:
             f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
         )
     if doubt:
-        other = [f"{c} (least Jaccard {t.least.mean():.3f}, strength {t.strength.mean():.3f}, after {len(t.jaccard)} "
-                 "resamples)" for c, t in trials.items() if c in doubt and c != k]  # fmt: skip
+        other = [
+            f"{c} (least Jaccard {t.least.mean():.3f}, strength {t.strength.mean():.3f}, after {len(t.jaccard)} "
+            f"resamples, {len(t.strength)} splits)"
+            for c, t in trials.items()
+            if c in doubt and c != k
+        ]
         why += f". The data do not decide against {' or '.join(other)}"
     others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
     given = [name for name in others if table[name].notna().any()]
