@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench import cli
 from workbench.project import project_root
 from workbench.reports import slots
+from workbench.studies.uplift import Trees, fit_uplift
 
 SOURCE = str(Path(__file__).parents[1] / "src")
 CELL = 'source: str = "sample"  # name: the operator\ntop: float = 0.2  # share: who is called the top'
@@ -152,6 +155,62 @@ def test_a_mistake_is_one_clear_line(arguments, words, root, call):
     assert words in complained
     assert "Traceback" not in complained
     assert not (root / "reports").exists()
+
+
+@pytest.fixture(scope="module")
+def scoring(tmp_path_factory):
+    """A saved model that a campaign of 2,400 members taught: contact is worth 3 in town A, else nothing; and a list."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("scoring")
+    table = pd.DataFrame(
+        {"customer_id": np.arange(2_400), "t": np.arange(2_400) % 2, "age": rng.integers(20, 70, 2_400)}
+    )
+    table["town"] = rng.choice(["A", "B"], 2_400)
+    table["y"] = 5 + 3 * table["t"] * (table["town"] == "A") + rng.gamma(1, 1, 2_400)
+    how = {"outcome": "y", "treatment": "t", "features": ["age", "town"], "margin": 1.0, "contact_cost": 1.0}
+    fit_uplift(table, **how, trees=Trees(rounds=15, rate=0.2)).save(folder / "m.model.json")
+    return folder / "m.model.json", table[["customer_id", "age", "town"]]
+
+
+def test_a_new_list_is_scored(scoring, root, call):
+    """Whom to contact, the money with its interval and the holdout; the file holds each member once."""
+    model, listed = scoring
+    listed.to_csv("october.csv", index=False)
+    code, said, _ = call("score", str(model), "october.csv", "--campaign", "october", "--holdout", "0.2")
+    assert code == 0
+    chosen = int((listed["town"] == "A").sum())
+    assert said.startswith(f"{chosen:,} of 2,400 members") and "are held out" in said
+    assert "expected to earn: +" in said and "unlike" not in said
+    written = pd.read_parquet("october.scored.parquet")
+    assert (written["chosen"] == (listed["town"] == "A")).all() and written["customer_id"].is_unique
+    assert (written["arm"] == "control").sum() == pytest.approx(0.2 * chosen, abs=4 * np.sqrt(0.16 * chosen))
+
+
+def test_members_unlike_the_campaigns_are_said(scoring, root, call):
+    """A third from a town the model never saw: counted, and no money given."""
+    model, listed = scoring
+    listed.assign(town=listed["town"].where(listed.index % 3 > 0, "C")).to_parquet("new.parquet")
+    code, said, _ = call("score", str(model), "new.parquet", "--campaign", "november")
+    assert code == 0
+    assert "800 members (33.3%) are unlike those of the campaign, most in 'town' (800)" in said
+    assert "No money is given: 33% of the list are unlike" in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda model, listed: (listed.drop(columns="town").to_csv("l.csv"), model)[1], "'town'"),
+        (lambda model, listed: (listed.to_csv("l.csv"), "none.json")[1], "no uplift model at"),
+        (lambda model, listed: (listed.to_csv("l.csv"), "l.csv")[1], "not a whole uplift model"),
+        (lambda model, listed: model, "no list at l.csv"),
+    ],
+    ids=["a column is missing", "no model", "not a model", "no list"],
+)
+def test_what_cannot_be_scored_is_one_clear_line(spoil, words, scoring, root, call):
+    """A wrong model file, a missing column or list: exit 2, named, nothing written."""
+    model = spoil(*scoring)
+    code, said, complained = call("score", str(model), "l.csv", "--campaign", "x")
+    assert (code, said) == (2, "") and complained.startswith("workbench: ") and words in complained
+    assert not Path("l.scored.parquet").exists()
 
 
 def test_a_broken_notebook_is_named(root, call):

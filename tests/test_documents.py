@@ -17,7 +17,7 @@ from workbench.reports.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
-SAYS = {"Markdown", "answer", "record", "show_figure", "show_list", "show_table", "use_theme"}
+SAYS = {"Markdown", "answer", "record", "show_figure", "show_list", "show_model", "show_table", "use_theme"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
 

@@ -108,11 +108,14 @@ def test_hostile_text_is_text_in_page_and_sheet(made, root):
 def test_a_list_is_published_with_its_page_and_only_whole(tmp_path):
     """The page links to its files; a later failure keeps the good list and none of its own."""
     rows = "show_list(pd.DataFrame({'customer_id': ['c1']}), name='targets', definition='<b>Best</b>.', as_of=as_of)"
+    model = "type('M', (), {'save': lambda self, path: (path.write_text('{}'), path)[1]})()"
+    kept = f"from workbench.reports.notebook import show_model\nshow_model({model}, name='who', definition='Reacts.')"
     head = ("# Acting", "from datetime import date", PARAMETERS, SETUP)
-    _notebook(tmp_path, "acting", *head, rows, "answer('Act.')")
+    _notebook(tmp_path, "acting", *head, rows, kept, "answer('Act.')")
     folder = run(root=tmp_path, progress=False).slots[0].folder
     page = (folder / "index.html").read_text("utf-8")
     assert 'href="targets.list.csv"' in page and "&lt;b&gt;Best" in page and "1 row." in page
+    assert 'href="who.model.json"' in page and "Model &#39;who&#39;. Reacts." in page
     _notebook(
         tmp_path,
         "acting",
@@ -124,7 +127,7 @@ def test_a_list_is_published_with_its_page_and_only_whole(tmp_path):
         "1 / 0",
     )
     assert run(root=tmp_path, progress=False).slots[0].status == "failed"
-    assert "c1" in (folder / "targets.list.csv").read_text("utf-8-sig")
+    assert "c1" in (folder / "targets.list.csv").read_text("utf-8-sig") and (folder / "who.model.json").exists()
     assert "failure.html" in {p.name for p in folder.iterdir()}
 
 

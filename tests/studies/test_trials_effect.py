@@ -117,6 +117,20 @@ def test_arms_that_nobody_drew_are_no_experiment():
     assert "not randomised" in found.headline() and list(found.quantities()) == []
 
 
+@pytest.mark.parametrize("method", ["lin", "aipw"])
+def test_poor_trainees_against_a_survey_are_no_effect(method):
+    """As with LaLonde's trainees and PSID-1: a gain that looks like a great loss is not called an effect."""
+    rng = np.random.default_rng(0)
+    t = np.arange(2_675) < 185
+    before = np.where(t, rng.gamma(0.5, 3_000, len(t)), rng.gamma(2, 9_500, len(t)))
+    age = np.where(t, rng.normal(26, 7, len(t)), rng.normal(35, 10, len(t))).round()
+    y = np.maximum(0, 2_000 + 0.9 * before + 1_800 * t + rng.normal(0, 5_000, len(t)))
+    table = pd.DataFrame({"t": t.astype(int), "y": y, "x": before, "age": age})
+    found = average_effect(table, covariates=["x", "age"], method=method, **HOW)
+    assert found.headline().startswith("Not answerable") and "not shown to be the campaign's effect" in found.headline()
+    assert list(found.quantities()) == []
+
+
 def test_doubly_robust_finds_the_effect_with_less_error():
     """AIPW is within three standard errors of the truth, 2, and beats the plain difference."""
     found = average_effect(campaign(2_000), covariates=["x", "town"], method="aipw", **HOW)

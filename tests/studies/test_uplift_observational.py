@@ -160,6 +160,21 @@ def test_a_hidden_cause_is_betrayed_by_the_placebo():
     assert "contact seems to have changed 'before'" in found.headline() and not list(found.quantities())
 
 
+def test_poor_trainees_against_a_survey_are_refused():
+    """As with LaLonde's trainees and PSID-1: with little overlap and few similar controls no effect is claimed."""
+    rng, t = np.random.default_rng(0), np.arange(2_675) < 185
+    before = np.where(t, rng.gamma(0.5, 3_000, len(t)), rng.gamma(2, 9_500, len(t)))
+    y = np.maximum(0, 2_000 + 0.9 * before + 1_800 * t + rng.normal(0, 5_000, len(t)))
+    table = pd.DataFrame({"t": t, "y": y, "before": before, "age": np.where(t, 26, 35) + rng.integers(-7, 8, len(t))})
+    try:
+        found = effect_on_treated(table, outcome="y", treatment="t", covariates=["before", "age"], draws=1)
+    except CannotAnswer as refusal:
+        assert "not answerable" in str(refusal)
+    else:
+        assert found.headline().startswith("Not answerable") and "is not the effect" in found.headline()
+        assert list(found.quantities()) == []
+
+
 def test_few_effective_controls_are_refused():
     """With 60 controls the answer is refused whatever the interval says."""
     table = campaign(2_500, 7)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OUTPUT = "WORKBENCH_OUTPUT"
 """Environment variable: the folder that a run in the background fills."""
 PATTERN = "*.list.*"
+MODELS = "*.model.json"
 LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _PERSONAL = re.compile(r"(?:\+?86)?1[3-9]\d{9}|\d{17}[\dXx]|[^@\s]+@[^@\s]+\.\w+")

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.reports import lists, tables
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
+
+
+class Saved(Protocol):
+    """A model that writes itself to a file."""
+
+    def save(self, path: Path) -> Path: ...
+
 
 _INK, _GRID = "#222222", "#dddddd"
 _SCALE = 2
@@ -176,6 +183,29 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
         f"List '{made.name}' as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
     )
     _display({"text/plain": said}, {"kind": "list", "name": made.name, "files": [file.name for file in made.files]})
+
+
+def show_model(model: Saved, *, name: str, definition: str) -> None:
+    """Write a fitted model as `NAME.model.json` beside the report, and display what it is.
+
+    Parameters
+    ----------
+    model : UpliftModel or other with `save(path)`
+    name : str
+        Letters, digits, hyphen and underscore, of any script.
+    definition : str
+        What it was fitted to and what for, in a sentence.
+
+    Raises
+    ------
+    WorkbenchError
+        If the definition is missing or the name cannot name a file.
+    """
+    _require_words("model", name=name, definition=definition)
+    if not re.fullmatch(r"[\w-]{1,60}", name):
+        raise WorkbenchError(f"model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
+    path = model.save(lists.output_folder() / f"{name}.model.json")
+    _display({"text/plain": f"Model '{name}'. {definition}"}, {"kind": "list", "name": name, "files": [path.name]})
 
 
 def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: str) -> None:

@@ -302,7 +302,7 @@ def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
         return
     before = read_manifest(place)
     good = before if before.get("status") == "done" else before.get("last_good", {})
-    for path in [*(place / name for name in _GOOD), *place.glob(lists.PATTERN)]:
+    for path in [*(place / name for name in _GOOD), *place.glob(lists.PATTERN), *place.glob(lists.MODELS)]:
         if path.is_file():
             shutil.copy2(path, made / path.name)
     mark = (
