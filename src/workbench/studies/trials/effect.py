@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 Method = Literal["difference", "lin", "aipw"]
 Target = Literal["population", "members"]
 FEWEST = 20
+RATIO = 5
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class AverageEffect(Result):
     mean_treated, mean_control : float
         Means of the arms, adjusted where the method adjusts.
     relative : Interval
-        Effect as a share of the mean without contact; its ends are NaN where the control mean cannot be told from 0.
+        Effect as a share of the mean without contact; no ends where the control mean cannot be told from 0, or where
+        fewer than 5 members of the smaller arm are expected to have an outcome other than 0.
     n_treated, n_control : int
     p_value : float
         Of no effect, two-sided.
@@ -267,6 +269,7 @@ class Estimate:
     binary: bool
     amounts: bool
     clustered: bool
+    expected: float
     doubts: tuple[str, ...]
 
     @property
@@ -311,6 +314,8 @@ class Estimate:
         treated, control = self.means.treated, self.means.control
         if control == 0:
             return Interval(np.nan, np.nan, np.nan)
+        if self.expected < RATIO:  # answered only where control happened to buy, it would say that contact does harm
+            return Interval(treated / control - 1, np.nan, np.nan)
         one, zero = self._arms()
         if self._rare_share():
             low, high = share_ratio(one.value * one.n, one.n, zero.value * zero.n, zero.n, level=level)
@@ -402,6 +407,9 @@ def estimate_effect(
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
         amounts=bool((y >= 0).all()),
         clustered=group is not None,
+        expected=float(
+            expected_events((y[treated] != 0).sum(), treated.sum(), (y[~treated] != 0).sum(), (~treated).sum())
+        ),
         doubts=doubts + _too_few(y, treated),
     )
 
