@@ -189,9 +189,9 @@ def arrange(
     row = _mixed(own * np.uint64(2 * (int(arm.max()) + 1)) + arm.astype(np.uint64))
     start, tokens, keys = row, [], np.zeros(0, np.uint64)
     for _ in range(_ROUNDS):
-        tokens, keys = [], []
+        tokens, keys, halves = [], [], _halves(row)
         for k, at in enumerate(slots):
-            sums = _sums(row, at)
+            sums = _sums(halves, at)
             nominal = k in categorical
             token = _mixed(sums if nominal else np.arange(len(sums), dtype=np.uint64) + np.uint64(1))
             token[0] = np.uint64(0x9E37)  # missing
@@ -202,7 +202,7 @@ def arrange(
         for key, token, at in zip(keys, tokens, slots, strict=True):
             row += _mixed(key ^ token)[at]
         row = _mixed(row)
-    order = np.lexsort([row, own, arm])
+    order = np.lexsort([row, arm.astype(np.uint64) * (own.max() + np.uint64(1)) + own])
     return Arranged(
         rows=_parted(order, row, own, arm, rest),
         columns=np.argsort(keys, kind="stable"),
@@ -224,10 +224,14 @@ def _mixed(values: np.ndarray) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def _sums(row: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _halves(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twice 22 bits of the rows' numbers, as floats."""
+    return (row & _LOW).astype(float), ((row >> np.uint64(22)) & _LOW).astype(float)
+
+
+def _sums(halves: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:
     """Sum 44 bits of the rows' numbers by slot: whole, so exact in whatever order."""
-    low = np.bincount(at, (row & _LOW).astype(float))
-    high = np.bincount(at, ((row >> np.uint64(22)) & _LOW).astype(float))
+    low, high = (np.bincount(at, half) for half in halves)
     with np.errstate(over="ignore"):
         return low.astype(np.uint64) + (high.astype(np.uint64) << np.uint64(32))
 
