@@ -21,7 +21,7 @@ from doors import BY_NAME, CASES, ROLE, ROOMS, WITHOUT, Case, Names, Tables
 from workbench.errors import WorkbenchError
 from workbench.result import Quantity, Result
 
-ROWS = ("answers", "position", "rows")  # what a result keeps of single rows, in their order
+ROWS = ("answers", "position", "rows", "chance", "gain", "draws")  # single rows, in the order that a result keeps
 
 
 def said(result: object) -> object:

@@ -1,4 +1,4 @@
-"""How often the intervals of concentration hold the truth: light, usual and heavy tails, from 100 customers on."""
+"""How often the intervals of concentration hold the truth: light, usual and heavy tails, from 100 customers (refused below 300) on."""
 
 from __future__ import annotations
 

@@ -168,9 +168,9 @@ def test_revenue_refused(amounts, words):
 @pytest.mark.parametrize(
     ("amounts", "why"),
     [
-        ([0.0, 10.0], "1 of 2 customers bring revenue, and 50 of 100 are needed"),
+        ([0.0, 10.0], "1 of 2 customers bring revenue, and 150 of 300 are needed"),
         (np.r_[np.zeros(999), 1e6], "1 of 1,000 customers bring revenue"),
-        (np.full(200, 7.0), "all customers bring the same"),
+        (np.full(400, 7.0), "all customers bring the same"),
         (np.r_[np.arange(1.0, 500), 1e5], "one customer makes 9"),
     ],
 )

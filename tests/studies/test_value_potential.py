@@ -117,6 +117,18 @@ def test_row_order_does_not_matter(valued):
     pd.testing.assert_frame_equal(found.services, again.services)
 
 
+def test_ids_do_not_matter(valued):
+    """Other ids in another order, as text, give the same numbers to the digit; so do margins as Decimal."""
+    found, _ = valued
+    now, past, *_ = world(0)
+    renamed = [t.assign(id=(7 * t["id"] % 999_983).astype(str)) for t in (now, past)]
+    services = SERVICES.assign(margin=[Decimal(str(m)) for m in SERVICES["margin"]])
+    again = potential_value(*renamed, services, **ASKED)
+    pd.testing.assert_frame_equal(found.services, again.services)
+    assert found.total == again.total and found.closing == again.closing
+    assert sorted(found.customers["potential"]) == sorted(again.customers["potential"])
+
+
 def test_few_events_fall_back_to_rates():
     """Fewer than ten take-ups a feature are no ground for a model, and the table says so; held by all is no offer."""
     now, past, *_ = world(3, n=400)

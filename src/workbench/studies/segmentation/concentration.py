@@ -24,7 +24,7 @@ GOAL = 0.8
 _LARGE = 25_000
 _FEWEST = 10
 _DUST = 1e-9
-_FEWEST_FOR_INTERVALS = 100
+_FEWEST_FOR_INTERVALS = 300
 _MOST_OF_ONE = 0.9
 _UNSEEN = 3
 
@@ -150,7 +150,7 @@ def concentration(
     resamples : int
         For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
         25,000 customers on, or with 0 resamples, the influence function alone (they agree there). The end towards
-        uneven revenue is moved out the more, the fewer customers the error hangs on. There are none below 100
+        uneven revenue is moved out the more, the fewer customers the error hangs on. There are none below 300
         customers, or where one makes over 90% of the squared deviations.
     level : float
         Coverage of the intervals.

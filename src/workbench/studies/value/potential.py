@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.resampling import Rng, interval, seeds
+from workbench.resampling import Rng, canonical_order, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.value.propensity import design, peer_groups, take_up
@@ -171,6 +171,7 @@ def potential_value(
         bill=customers[pays] if pays else current / 12,
     )  # fmt: skip
     found["peers_bill"] = _quartiles(found["bill"].to_numpy(), group)[own]
+    by_id = found[customer].argsort(kind="stable").to_numpy()
     draws, sums = np.empty((resamples, 2, len(found)), np.float32), np.empty((resamples, len(names) + 2))
     for i, seed in enumerate(seeds(rng, resamples)):
         draw = np.random.default_rng(seed)
@@ -180,7 +181,7 @@ def potential_value(
         )
         part = shut(weight)
         more = bought.sum(axis=1) + part * np.maximum(top - rest - noise, 0)
-        draws[i], sums[i] = (current + noise, more), [*bought.sum(axis=0), more.sum(), part]
+        draws[i], sums[i] = np.stack([current + noise, more])[:, by_id], [*bought.sum(axis=0), more.sum(), part]
     point = np.array([*cross.sum(axis=0), found["potential"].sum(), share])
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
     table = pd.DataFrame([f.facts for f in fits]).assign(
@@ -191,11 +192,12 @@ def potential_value(
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
         "current below 0": int((current < 0).sum()),
     }
+    found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
 
 
 def _ready(table, name: str, columns: list[str], months, amounts, features) -> pd.DataFrame:
-    """The customers who can be valued, in the order of their number."""
+    """The customers who can be valued, in the order of what is known of them: ids decide only between equal rows."""
     require_columns(table, columns, name)
     customer = columns[0]
     require_table(table, columns, name)
@@ -209,7 +211,9 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
         raise CannotAnswer(
             f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value him by."
         )
-    return table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
+    table = table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
+    known = {c: table[c] if kind(table[c], c) == "number" else table[c].astype(str) for c in columns[1:]}
+    return table.iloc[canonical_order(pd.DataFrame(known))].reset_index(drop=True)
 
 
 def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, ...]:
@@ -225,8 +229,11 @@ def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray,
 def _gains(customers, services, names: list[str], peers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Margin of a first year by customer and service, shape (n, services), and its error."""
     by = peers[0] if peers and peers[0] in services else None
-    error = services["months_se"] if "months_se" in services else 0.0
-    rows = services.assign(value=services["margin"] * services["months"], error=services["margin"] * error)
+    margin, months, error = (
+        number(services[c], c, what="amount", missing="keep") if c in services else np.zeros(len(services))
+        for c in ("margin", "months", "months_se")
+    )
+    rows = services.assign(value=margin * months, error=margin * error)
     if rows[["value", "error"]].isna().any(axis=None) or rows.duplicated(["service", *([by] if by else [])]).any():
         raise WorkbenchError("services has a missing margin or months, or a service twice. Give each one row.")
     if by is None:
