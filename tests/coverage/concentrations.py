@@ -1,4 +1,7 @@
-"""How often the intervals of concentration hold the truth: light, usual and heavy tails, from 100 customers (refused below 300) on."""
+"""How often the intervals of concentration hold the truth: light, usual and heavy tails, from 100 customers on.
+
+Below 300 customers none is printed.
+"""
 
 from __future__ import annotations
 
