@@ -1146,6 +1146,10 @@ def _columns_of(table: pd.DataFrame) -> tuple[str, str, str]:
 
 BY_NAME = {case.name: case for case in CASES}
 WITHOUT = {
+    "fit_uplift": "its folds, order and columns are those of predict_uplift; saved and read in test_uplift_saved",
+    "score_list": "takes a model and batches; test_uplift_saved",
+    "hold_out": "takes ids; test_uplift_saved",
+    "formative_table": "takes a fit",
     "required_size": "takes a spread, no table",
     "sample_ratio": "takes counts",
     "net_promoter": "names a measure",

@@ -110,6 +110,7 @@ def score_file(
 
 def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFrame]:
     """Rows of a Parquet or CSV file, at most `batch` at a time."""
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq
@@ -119,14 +120,14 @@ def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFram
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             with pq.ParquetFile(path) as file:
-                require_columns(_Named(file.schema_arrow.names), columns, "the list")
+                require_columns(pd.DataFrame(columns=file.schema_arrow.names), columns, "the list")
                 for records in file.iter_batches(batch, columns=columns):
                     yield records.to_pandas()
         elif path.suffix.lower() == ".csv":
             reading = pa.csv.ReadOptions(block_size=1 << 22)
             nothing = pa.csv.ConvertOptions(strings_can_be_null=True)
             with pa.csv.open_csv(path, read_options=reading, convert_options=nothing) as file:
-                require_columns(_Named(file.schema.names), columns, "the list")
+                require_columns(pd.DataFrame(columns=file.schema.names), columns, "the list")
                 for records in file:
                     yield records.select(columns).to_pandas()
         else:
@@ -135,8 +136,3 @@ def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFram
         raise WorkbenchError(f"no list at {path}.") from None
     except pa.ArrowInvalid as error:
         raise WorkbenchError(f"'{path.name}' cannot be read: {error}.") from None
-
-
-@dataclass(frozen=True)
-class _Named:
-    columns: list[str]
