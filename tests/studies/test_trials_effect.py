@@ -97,6 +97,15 @@ def test_few_buyers_in_control_are_no_finding():
     assert found.p_value > 0.5 and np.isnan(found.relative.low)
 
 
+def test_a_control_that_bought_by_luck_gives_no_relative_effect():
+    """2 of 100 and 48 of 9,900: half an event is expected in control, so the ratio has no ends; with 5 it has some."""
+    table = pd.DataFrame({"t": np.r_[np.ones(9_900, int), np.zeros(100, int)], "y": 0.0})
+    table.loc[[*range(48), 9_900, 9_901], "y"] = 1
+    assert np.isnan(average_effect(table, **HOW).relative.low)
+    table.loc[: 48 + 460, "y"] = 1
+    assert np.isfinite(average_effect(table, **HOW).relative.low)
+
+
 @pytest.mark.parametrize("covariates", [[], ["x"]])
 def test_rare_spend_is_claimed_as_seldom_as_it_should_be(covariates):
     """9,000 contacted, 300 held out, 1% buy, no effect: each side errs about 2.5% (250 campaigns, at most 6%)."""
