@@ -72,8 +72,8 @@ class SurveyMean:
 
         A mean: Student's, corrected for the skewness of the answers (Hall 1992), cut at the scale's `ends`. Where
         fewer than 3 units differ from the commonest answer, at least what Wilson's interval of the share that differs
-        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. Where no answer is held by half of
-        a small cell, the rare answers of the longer tail may not have been met: at least what the cell with half an
+        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. Where half of a small cell give no
+        one answer, the rare answers of the longer tail may not have been met: at least what the cell with half an
         answer more, at that end of the scale, would have (`_unmet`). A share ("top", in per cent):
         Wilson's; a net share ("net"): Rocks's. Both take no more answers for granted than the weights leave, and no
         more than there are units where few differ (Korn & Graubard 1998).
@@ -133,8 +133,9 @@ def mean_intervals(
 def _unmet(skewness: np.ndarray, units: np.ndarray, differing: np.ndarray) -> np.ndarray:
     """How many answers, up to half a one, a small cell is taken to lack at the end of its longer tail.
 
-    In proportion to the squared skewness of the answers up to 1, and to what the cell has less than 60 units; none where
-    half of the cell gives one answer: there that share bounds the others. Calibrated by simulation (docs/methods.md).
+    In proportion to the squared skewness of the answers up to 1, and to what the cell has less than 60 units; none
+    where half of the cell gives one answer: there that share bounds the others. Calibrated by simulation
+    (docs/methods.md).
     """
     small = np.maximum(0, 1 - units / SMALL)
     return np.where(differing >= 0.5, 0.5 * np.minimum(1, units * skewness**2) * small, 0.0)
