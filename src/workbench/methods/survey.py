@@ -72,9 +72,9 @@ class SurveyMean:
 
         A mean: Student's, corrected for the skewness of the answers (Hall 1992), cut at the scale's `ends`. Where
         fewer than 3 units differ from the commonest answer, at least what Wilson's interval of the share that differs
-        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. Where half of a small cell give no
-        one answer, the rare answers of the longer tail may not have been met: at least what the cell with half an
-        answer more, at that end of the scale, would have (`_unmet`). A share ("top", in per cent):
+        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. Where a small cell has no answer
+        that half of it gives, the rare answers of the longer tail may not have been met: at least what the cell with
+        half an answer more, at that end of the scale, would have (`_unmet`). A share ("top", in per cent):
         Wilson's; a net share ("net"): Rocks's. Both take no more answers for granted than the weights leave, and no
         more than there are units where few differ (Korn & Graubard 1998).
 
