@@ -16,7 +16,7 @@ from workbench.studies.plspm import bootstrap_pls, fit_pls
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 from test_plspm_simulation import MODEL, survey
 
-RUNS = 300
+RUNS = 200
 NAMES = {"path": "path Value->Satisfaction", "loading": "loading", "index": "index of a construct", "r2": "R2"}
 ROWS = {
     "path": "Value->Satisfaction",

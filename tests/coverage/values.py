@@ -15,7 +15,7 @@ from workbench.studies.value import potential_value
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 from test_value_potential import ASKED, MONTHS, SERVICES, world
 
-RUNS = 400
+RUNS = 100
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Customers:
 
 @dataclass(frozen=True)
 class Takers:
-    """2,000 customers without traits, few of whom take a service up."""
+    """500 customers without traits, few of whom take a service up."""
 
     expected: float
 
     def __str__(self) -> str:
         """Say it as the table does."""
-        return f"2,000 customers, {self.expected:g} takers expected"
+        return f"500 customers, {self.expected:g} takers expected"
 
     def measured(self, seed: int) -> Iterator[tuple[str, float, float, float]]:
         """Margin of the service among those who do not hold it."""
-        n, rng = 2_000, np.random.default_rng([seed, 5])
+        n, rng = 500, np.random.default_rng([seed, 5])
         past = pd.DataFrame({"id": range(n), **dict.fromkeys(MONTHS, 1.0), "held_tv": False})
         past = past.assign(took_tv=rng.random(n) < self.expected / n)
         now = past.assign(held_tv=past["took_tv"])
