@@ -342,16 +342,16 @@ def skewed(estimate, se, skewness, *, level: float = 0.95, df=np.inf) -> tuple[n
 def uneven(one: Mean, zero: Mean) -> np.ndarray:
     """Whether amounts are so few or so uneven that the smaller arm's mean is skewed by more than 0.2."""
     phi, psi = _amount_dispersion(one, zero)
-    mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
     with np.errstate(invalid="ignore", divide="ignore"):
+        mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
         skewness = psi / phi**1.5 / np.sqrt(np.minimum(one.n, zero.n) * mu)
     return (phi > 0) & (skewness > SKEWED)
 
 
 def _amount_dispersion(one: Mean, zero: Mean) -> tuple[np.ndarray, np.ndarray]:
     """Variance and third moment of a row over its mean, of both arms together."""
-    total = one.n * one.value + zero.n * zero.value
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # an arm without members has no mean
+        total = one.n * one.value + zero.n * zero.value
         phi = (one.n**2 * one.variance + zero.n**2 * zero.variance) / total
         psi = (one.n**3 * one.third + zero.n**3 * zero.third) / total
     known = total > 0
