@@ -33,8 +33,10 @@ ANSWERS: dict[Answers, np.ndarray] = {
     "70% at 10": np.array([0.01, 0.005, 0.005, 0.01, 0.02, 0.02, 0.03, 0.08, 0.12, 0.7]),
     "85% at 10": np.array([0.005, 0.005, 0, 0.005, 0.015, 0.01, 0.01, 0.04, 0.06, 0.85]),
 }
+ENDS = {"low": 1, "high": 10}
 MODEL = PathModel(
-    [Construct("Quality", ["q1", "q2"]), Construct("Satisfaction", ["s1", "s2", "s3"])], {"Satisfaction": ["Quality"]}
+    [Construct("Quality", ["q1", "q2"], **ENDS), Construct("Satisfaction", ["s1", "s2", "s3"], **ENDS)],
+    {"Satisfaction": ["Quality"]},
 )
 
 
