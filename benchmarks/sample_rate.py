@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from workbench.warehouse.sample import crm, people, timeline, usage, write_sample
-from workbench.warehouse.sample.extracts import Extracts
+from workbench.sample import crm, people, timeline, usage, write_sample
+from workbench.sample.extracts import Extracts
 
 
 def records_alone(customers: int) -> float:

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench import cli
 from workbench.project import project_root
-from workbench.reports import slots
+from workbench.reports.runs import slots
 from workbench.studies.uplift import Trees, fit_uplift
 
 SOURCE = str(Path(__file__).parents[1] / "src")

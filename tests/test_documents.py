@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.cli import workbench
-from workbench.reports.parameters import resolve, split_assignments
-from workbench.reports.plans import load_plan
-from workbench.reports.slots import find_studies
+from workbench.reports.runs.parameters import resolve, split_assignments
+from workbench.reports.runs.plans import load_plan
+from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])

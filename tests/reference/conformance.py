@@ -18,12 +18,12 @@ import pandas as pd
 from scipy import stats
 from seminr_peer import PeerAbsent, ask
 
+from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.bootstrap import resample
 from workbench.studies.campaigns import Spread, campaign_ledger, plan_campaign
 from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
-from workbench.studies.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import resample
 from workbench.studies.rollout import difference_in_differences
 from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import (

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.experiment.means import ratio_set
 from workbench.studies.followup.delivery import complier_effect
-from workbench.studies.trials.means import ratio_set
 
 HOW = {"outcome": "y", "treatment": "t", "delivered": "d"}
 

@@ -10,9 +10,9 @@ from scipy.special import expit, gammaln, hyp2f1
 from scipy.stats import beta as beta_law
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.btyd.likelihoods import PROCESSES
+from workbench.methods.btyd.purchases import histories
 from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
-from workbench.studies.lifetime.likelihoods import PROCESSES
-from workbench.studies.lifetime.purchases import histories
 
 TRUTH = {"bg_nbd": [0.6, 6.0, 0.8, 2.5], "mbg_nbd": [0.9, 6.0, 0.8, 2.5], "pareto_nbd": [0.8, 8.0, 0.8, 12.0]}
 

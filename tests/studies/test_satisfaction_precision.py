@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.plspm import measurement_invariance
+from workbench.methods.plspm import measurement_invariance
 from workbench.studies.satisfaction import (
     Construct,
     PathModel,

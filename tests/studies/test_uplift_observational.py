@@ -6,8 +6,8 @@ import pytest
 from scipy.special import expit
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.resampling import one_thread
-from workbench.studies.trials import Trees
+from workbench.methods.experiment import Trees
+from workbench.methods.resampling import one_thread
 from workbench.studies.uplift.adjustment import _doubly_robust, adjusted, balanced, odds_weights
 from workbench.studies.uplift.observational import effect_on_treated
 from workbench.studies.uplift.sensitivity import confounding_odds, largest_bias, robustness_value

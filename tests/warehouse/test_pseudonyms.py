@@ -9,7 +9,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import ingest, open_warehouse
-from workbench.warehouse.pseudonyms import Pseudonyms, read_key
+from workbench.warehouse.ingest.pseudonyms import Pseudonyms, read_key
 
 MAPPING = """
 as_of = 2026-07-01

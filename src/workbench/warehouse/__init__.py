@@ -1,6 +1,5 @@
 """From raw extracts to canonical tables that notebooks read, and to what is known of each customer on a day."""
 
-from workbench.warehouse.account import Account
 from workbench.warehouse.aftermath import (
     CampaignWindows,
     campaign_windows,
@@ -13,9 +12,10 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
-from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.account import Account
+from workbench.warehouse.ingest.pseudonyms import read_key
+from workbench.warehouse.ingest.run import ingest
 from workbench.warehouse.outcomes import survey_outcomes
-from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 

@@ -18,9 +18,9 @@ import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
-from workbench.reports.slots import (
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.slots import (
     FORMATS,
-    MINIMUM_CELL,
     PACKAGE,
     Slot,
     find_studies,
@@ -200,7 +200,7 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
 def _data(source: str, root: Path) -> dict[str, Any]:
     """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
     from workbench.warehouse import open_warehouse
-    from workbench.warehouse.ingest import raw_hash
+    from workbench.warehouse.ingest.run import raw_hash
 
     raw = root / "data" / "raw" / source
     read = open_warehouse(source, root=root).files()

@@ -90,7 +90,7 @@ def claims(reports: Mapping[str, Mapping[str, Any]], document: Path) -> tuple[st
 
 
 def _claims(report: str, notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
-    from workbench.reports.page import QUANTITIES
+    from workbench.reports.page.html import QUANTITIES
 
     for i, cell in enumerate(notebook["cells"], 1):
         for n in (n for output in cell.get("outputs", []) for n in output.get("data", {}).get(QUANTITIES, ())):

@@ -16,10 +16,11 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
-from workbench.reports.compare import Comparison, compare, read_report
 from workbench.reports.handoff import bundle
+from workbench.reports.handoff.compare import Comparison, compare, read_report
 from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
-from workbench.reports.slots import MINIMUM_CELL, read_manifest
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.slots import read_manifest
 
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys

@@ -13,9 +13,10 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named
+from workbench.figures import axes
+from workbench.methods.experiment.checks import CampaignChecks, check_campaign
+from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
-from workbench.studies.trials.checks import CampaignChecks, check_campaign
-from workbench.studies.trials.members import CONTROL, require_members
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,9 +70,7 @@ class Assignment(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each arm in each stratum beside the plan."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         drawn = self.counts.div(self.counts.sum(axis=1), axis=0)
         for k, arm in enumerate(drawn):
             ax.axvline(100 * self.shares[arm], color=f"C{k}", linewidth=1, alpha=0.5)

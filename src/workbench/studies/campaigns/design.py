@@ -12,11 +12,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.figures import axes
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome
+from workbench.methods.experiment.means import cluster_codes
+from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome
-from workbench.studies.trials.means import cluster_codes
-from workbench.studies.trials.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.studies.trials.words import amount, figure, label
+from workbench.words import amount, figure, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,9 +170,7 @@ class CampaignPlan(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the detectable effect of each arm against the holdout, with the wanted effect."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         scale = 100 if self.spread.kind == "share" else 1
         for arm, rows in self.table.groupby("arm", sort=False):
             (line,) = ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)

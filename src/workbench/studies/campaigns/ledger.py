@@ -13,11 +13,12 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import axes
+from workbench.methods.experiment.effect import Interval, average_effect
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
+from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval, average_effect
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
-from workbench.studies.trials.members import arms, numbers
-from workbench.studies.trials.words import direction, figure, span
+from workbench.words import direction, figure, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,9 +103,7 @@ class CampaignLedger(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw measured (hollow) and shrunken effects with intervals, the highest on top (a caterpillar)."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.summary().iloc[::-1]
         at = np.arange(len(table))
         ax.axvline(0, color="0.6", linewidth=1)

@@ -13,9 +13,10 @@ from scipy.special import lambertw
 
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import axes
+from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
-from workbench.studies.trials.members import arms, numbers
-from workbench.studies.trials.words import direction, figure, label, span
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,9 +84,7 @@ class Monitoring(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw estimate, always-valid band and naive interval over the days."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         day = self.days["day"]
         ax.axhline(0, color="0.6", linewidth=1)
         if self.irrelevant:

@@ -12,13 +12,13 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named
+from workbench.figures import dot_and_interval
+from workbench.methods.experiment.effect import Estimate, estimate_effect
+from workbench.methods.experiment.members import CONTROL, require_members
+from workbench.methods.plspm.groups import holm
 from workbench.result import Quantity, Result
 from workbench.studies.followup.windows import t_draws
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
-from workbench.studies.trials.effect import Estimate, estimate_effect
-from workbench.studies.trials.members import CONTROL, require_members
-from workbench.studies.trials.words import amount, label, span
+from workbench.words import amount, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

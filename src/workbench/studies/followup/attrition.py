@@ -12,10 +12,11 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
+from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
-from workbench.studies.trials.members import arms, numbers, require_members
-from workbench.studies.trials.words import figure, label, span
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,9 +73,7 @@ class AttritionBounds(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the bounds, thick, within the interval of the effect; no value between them is likelier."""
-        import matplotlib.pyplot as plt
-
-        ax, rows = ax or plt.gca(), np.arange(len(self.bounds))[::-1]
+        ax, rows = axes(ax), np.arange(len(self.bounds))[::-1]
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.hlines(rows, self.bounds["low"], self.bounds["high"], color="C0", linewidth=1.5)
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)

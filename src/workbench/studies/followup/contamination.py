@@ -10,12 +10,12 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.experiment.checks import ALARM
+from workbench.methods.experiment.effect import AverageEffect, average_effect
+from workbench.methods.experiment.members import arms, require_members
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.trials.checks import ALARM
-from workbench.studies.trials.effect import AverageEffect, average_effect
-from workbench.studies.trials.members import arms, require_members
-from workbench.studies.trials.words import label, span
+from workbench.words import label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

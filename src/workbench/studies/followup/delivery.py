@@ -12,13 +12,13 @@ from scipy import stats
 
 from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import dot_and_interval
+from workbench.methods.experiment.checks import CampaignChecks
+from workbench.methods.experiment.effect import AverageEffect, average_effect
+from workbench.methods.experiment.means import ratio_set
+from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.trials.checks import CampaignChecks
-from workbench.studies.trials.effect import AverageEffect, average_effect
-from workbench.studies.trials.means import ratio_set
-from workbench.studies.trials.members import arms, numbers, require_members
-from workbench.studies.trials.words import amount, direction, label, span
+from workbench.words import amount, direction, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,12 +12,13 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import axes
+from workbench.methods.experiment.effect import Interval, average_effect
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
+from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval, average_effect
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, too_few
-from workbench.studies.trials.members import arms, independent, indicator_columns, numbers
-from workbench.studies.trials.words import direction, figure, label, span
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +77,7 @@ class Staying(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curves of both arms with their bands."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         z = stats.norm.isf((1 - self.level) / 2)
         for arm, curve in self.curves.groupby("arm"):
             line = ax.step(curve["day"], curve["share"], where="post", label=arm)[0]
@@ -233,9 +232,7 @@ class Fatigue(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect by dose."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         effect = self.doses["effect"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.errorbar(

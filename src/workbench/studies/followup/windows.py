@@ -11,11 +11,12 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import axes
+from workbench.methods.experiment.effect import Estimate, estimate_effect
+from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.methods.intervals import share_difference
 from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Estimate, estimate_effect
-from workbench.studies.trials.members import arms, numbers, require_members
-from workbench.studies.trials.words import figure, label, span
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,9 +114,7 @@ class EffectWindows(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect by window, with simultaneous intervals."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         days, effect = self.windows["days"], self.windows["effect"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.errorbar(days, effect, [effect - self.windows["low"], self.windows["high"] - effect], fmt="o-", capsize=3)

@@ -5,10 +5,10 @@ Without a contract a customer leaves in silence: `fit_btyd` tells who is still t
 `fit_sbg` carries retention beyond what was observed.
 """
 
-from workbench.studies.lifetime.btyd import Btyd, Holdout, fit_btyd
+from workbench.methods.btyd.models import Btyd, Holdout, fit_btyd
+from workbench.methods.btyd.retention import Sbg, fit_sbg
+from workbench.methods.btyd.spend import GammaGamma, fit_gamma_gamma
 from workbench.studies.lifetime.contract import LifetimeValue, lifetime_value
-from workbench.studies.lifetime.retention import Sbg, fit_sbg
-from workbench.studies.lifetime.spend import GammaGamma, fit_gamma_gamma
 
 __all__ = [
     "Btyd",

@@ -12,11 +12,12 @@ import pandas as pd
 
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.resampling import Rng, interval, seeds
+from workbench.figures import axes
+from workbench.methods.btyd.purchases import DAYS, day_of
+from workbench.methods.btyd.retention import fit_sbg
+from workbench.methods.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.lifetime.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
-from workbench.studies.lifetime.purchases import DAYS, day_of
-from workbench.studies.lifetime.retention import fit_sbg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,9 +110,7 @@ class LifetimeValue(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the value of a contract by tenure, with its interval."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         rows = self.table.iloc[1:]
         at, count = np.arange(len(rows)), rows["contracts"]
         ax.vlines(at, rows["low"] / count, rows["high"] / count, color="C0")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.columns import category, days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.studies.lifetime.purchases import day_of, placeholders_aside, refuse
+from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
 
 Step = Literal["day", "month"]
 FEWEST_DEPARTURES = 5

@@ -12,11 +12,12 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.resampling import Rng
+from workbench.figures import axes
+from workbench.methods.experiment.members import numbers
+from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.rollout.fewclusters import INFERENCES, Cells, Panel, compare
-from workbench.studies.trials.members import numbers
-from workbench.studies.trials.words import figure, label, span
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,9 +110,7 @@ class DidEffect(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the difference by period since the start, with its band; before the start it should be none."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.by_period
         ax.axhline(0, color="0.6", linewidth=1)
         ax.axvline(-0.5, color="0.6", linewidth=1, linestyle=":")

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds
 
 FEW = 12
 WEBB = np.sqrt([1.5, 1.0, 0.5])

@@ -12,17 +12,17 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, plain
+from workbench.methods.plspm import PathModel
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import check_resampling, standard_error
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.groups import holm
+from workbench.methods.resampling import Rng, seeds
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
-from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, codes_of, distinct, in_time, listed, plain
-from workbench.studies.plspm import PathModel
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import check_resampling, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import axes
+from workbench.methods.cells import cell_name, distinct, listed
+from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.plspm.groups import holm
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, distinct, listed
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
@@ -75,10 +76,7 @@ class CompetitorMap(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         for k, (name, rows) in enumerate(self.table.groupby("against", sort=True), 1):
             if k == 1:
                 _crosses(ax, rows, "performance", "o", "C0", self.own)

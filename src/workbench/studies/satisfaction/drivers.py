@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.resampling import IntervalMethod, Rng
+from workbench.figures import axes
+from workbench.methods.cells import listed, plain, refuse_mixed_waves
+from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.methods.plspm.answers import Answers, read_answers
+from workbench.methods.plspm.batch import Scheme
+from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result
-from workbench.studies.cells import listed, plain, refuse_mixed_waves
-from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
-from workbench.studies.plspm.answers import Answers, read_answers
-from workbench.studies.plspm.batch import Scheme
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
 if TYPE_CHECKING:
@@ -131,10 +132,7 @@ class ImportancePerformance(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self.table
         across = (rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"])
         up = (rows["performance"] - rows["performance_low"], rows["performance_high"] - rows["performance"])

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name
+from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.plspm.groups import MeasurementInvariance, holm
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import MeasurementInvariance, holm
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
+from workbench.methods.plspm import PathModel, PlsFit
+from workbench.methods.plspm.answers import Answers, moments, read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import check_resampling, resample, standard_error
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
-from workbench.resampling import BLOCK, Rng, bootstrap_weights, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
-from workbench.studies.plspm import PathModel, PlsFit
-from workbench.studies.plspm.answers import Answers, moments, read_answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import item_reach
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 

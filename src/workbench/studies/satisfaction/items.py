@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
-from workbench.resampling import Rng, seeds
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, plain
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.resampling import Rng, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, plain
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex

@@ -12,8 +12,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import axes
+from workbench.methods.cells import cell_name, listed
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
@@ -67,10 +68,7 @@ class IndexPrecision(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the width of every interval of `construct` by respondents, against the limit."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self._shown()
         for meets, colour in ((True, "C0"), (False, "C3")):
             part = rows[rows["meets"] == meets]
@@ -137,10 +135,7 @@ class ShrunkenIndex(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self._shown()
         ax.vlines(rows["index"], rows["shrunk_low"], rows["shrunk_high"], color="C0", linewidth=1, alpha=0.5)
         ax.plot(rows["index"], rows["shrunk"], "o", color="C0", markersize=4)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.bootstrap import standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 

@@ -12,15 +12,15 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.resampling import Rng, interval
+from workbench.figures import axes, dot_and_interval
+from workbench.methods.cells import cell_name, listed, plain
+from workbench.methods.plspm import PathModel, PlsFit
+from workbench.methods.plspm.answers import Answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import resample, standard_error
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.resampling import Rng, interval
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed, plain
-from workbench.studies.plspm import PathModel, PlsFit
-from workbench.studies.plspm.answers import Answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import resample, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
@@ -100,10 +100,7 @@ class OperatorRanks(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         places = np.arange(len(self.table))[::-1]
         shares = self.table.filter(like="probability_").to_numpy()
         left = np.zeros(len(self.table))

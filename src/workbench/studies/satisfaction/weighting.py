@@ -12,9 +12,9 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
-from workbench.studies.cells import plain, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.resampling import Rng, one_thread, seeds
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
 from workbench.studies.segmentation.rules import Method, Rule
@@ -127,9 +128,7 @@ class Segments(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of deviations: what each cluster has more and less of, in standard deviations."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         z = self.deviations.to_numpy()
         limit = max(1.0, np.abs(z).max())
         ax.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")

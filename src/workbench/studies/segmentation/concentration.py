@@ -12,7 +12,8 @@ from scipy.stats import norm
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.resampling import Rng, bootstrap_weights
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Quantity, Result
 
 if TYPE_CHECKING:
@@ -104,9 +105,7 @@ class Concentration(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the Lorenz curve, best customers first, with the top fifth marked."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         n = len(self.revenue)
         curve = np.append(0.0, np.cumsum(self.revenue[::-1])) / self.revenue.sum()
         at = np.unique(np.linspace(0, n, min(n, 1_000) + 1).round().astype(int))

@@ -13,8 +13,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer
+from workbench.figures import dot_and_interval
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from scipy.stats import random_table
 
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import axes
 from workbench.methods.intervals import share as share_interval
-from workbench.resampling import Rng, interval, seeds
+from workbench.methods.resampling import Rng, interval, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
@@ -111,12 +112,12 @@ class Migration(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the alluvial: left before, right after, bands in the origin's colour, dark to light; none under ten."""
-        import matplotlib.pyplot as plt
+        from matplotlib import colormaps
 
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         moved = self.counts[-1]
         gap = 0.035 * moved.sum()
-        colours = [*plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
+        colours = [*colormaps["cividis"](np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
         ends = []
         for x, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
             low = np.cumsum(total + gap) - total - gap

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import axes
 from workbench.studies.segmentation.clusters import Segments
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
     """Draw a panel of bars for each cluster: the deviation of each feature in standard deviations, all to one scale."""
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     z = fitted.deviations
     step = 2.3 * max(np.abs(z.to_numpy()).max(), 1.0)
     place = np.arange(z.shape[1])

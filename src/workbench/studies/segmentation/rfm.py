@@ -12,6 +12,7 @@ import pandas as pd
 
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.figures import axes
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
@@ -119,9 +120,7 @@ class Rfm(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of R by F: customers in each square; nothing on fewer than ten."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         bins = self.grid.bins
         scored = self.customers[self.customers.r > 0]
         shown = np.zeros((bins, bins))

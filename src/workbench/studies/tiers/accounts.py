@@ -13,7 +13,8 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, named, require_columns
-from workbench.resampling import Rng, seeds
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, seeds
 from workbench.result import Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
@@ -88,9 +89,7 @@ class KeyAccounts(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1])
         grid = rows.set_index(["letter", "digit"])["value_share"].unstack()  # noqa: PD010
         ax.imshow(grid.to_numpy(), cmap="Blues", vmin=0, aspect="auto")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, named, require_columns
+from workbench.figures import axes
 from workbench.result import Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
@@ -120,9 +121,7 @@ class Tiers(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw, for each tier, its share of the customers beside its share of the value."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         place = np.arange(len(self.ranked))
         for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", self.value.replace("_", " "))):
             bars = ax.barh(place + offset, 100 * self.ranked[column], height=0.38)

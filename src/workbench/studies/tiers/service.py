@@ -12,10 +12,10 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods import intervals
-from workbench.resampling import Rng, bootstrap_weights, interval, seeds
+from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:

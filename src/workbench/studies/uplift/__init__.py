@@ -8,9 +8,9 @@ scale?), `targeting` (what is contacting the best share worth in money, and is i
 by lot: `effect_on_treated`.
 """
 
-from workbench.studies.trials.checks import CampaignChecks, check_campaign, sample_ratio
-from workbench.studies.trials.effect import AverageEffect, Interval, average_effect
-from workbench.studies.trials.learners import Trees, predict_uplift
+from workbench.methods.experiment.checks import CampaignChecks, check_campaign, sample_ratio
+from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
+from workbench.methods.experiment.learners import Trees, predict_uplift
 from workbench.studies.uplift.allocation import Allocation, allocate_offers
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
 from workbench.studies.uplift.describe import TargetGroup, describe_targets

@@ -12,9 +12,9 @@ from sklearn.preprocessing import SplineTransformer
 
 from workbench.errors import CannotAnswer
 from workbench.methods.coding import arrange, by_members, class_edges, cut
-from workbench.resampling import Rng, seeds
-from workbench.studies.trials.learners import Trees, draw_folds, standardised
-from workbench.studies.trials.members import features_of, indicator_columns
+from workbench.methods.experiment.learners import Trees, draw_folds, standardised
+from workbench.methods.experiment.members import features_of, indicator_columns
+from workbench.methods.resampling import Rng, seeds
 from workbench.studies.uplift.describe import describe_targets
 
 ALARM = 0.05

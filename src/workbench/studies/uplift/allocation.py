@@ -12,10 +12,11 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.figures import axes
 from workbench.methods.coding import text_hash
+from workbench.methods.experiment.members import require_members
 from workbench.result import Result
-from workbench.studies.trials.members import require_members
-from workbench.studies.trials.words import figure
+from workbench.words import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,9 +65,7 @@ class Allocation(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how many members get each offer."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.offers.iloc[::-1]
         bars = ax.barh(table["offer"], table["members"])
         ax.bar_label(bars, [f"{figure(spend)} {self.currency}" for spend in table["spend"]], padding=3)

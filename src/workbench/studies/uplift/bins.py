@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.methods.intervals import Mean
-from workbench.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds
 
 MOST_BINS = 200
 

@@ -11,13 +11,14 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.figures import axes
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
+from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
 from workbench.methods.intervals import Mean, skewed, uneven
-from workbench.resampling import Rng
+from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
-from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
-from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,9 +113,7 @@ class UpliftCurve(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curve with its band, and contact at random."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         share, points = 100 * self.points["share"], self.points
         ax.fill_between(share, self.scale * points["low"], self.scale * points["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.scale * points["gain"])
@@ -406,9 +405,7 @@ class EffectGroups(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each group's effect over its predicted effect; on the diagonal predictions are to scale."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         scale = 100 if self.binary else 1
         table = self.groups
         error = scale * np.array([table["effect"] - table["low"], table["high"] - table["effect"]])

@@ -12,10 +12,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
+from workbench.figures import axes
 from workbench.methods.coding import arrange, class_edges, cut
+from workbench.methods.experiment.members import categories, is_text, require_members, scores
 from workbench.result import Result
-from workbench.studies.trials.members import categories, is_text, require_members, scores
-from workbench.studies.trials.words import figure
+from workbench.words import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,9 +59,7 @@ class TargetGroup(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of targets in each group."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.groups.iloc[::-1]
         bars = ax.barh(table["who"], 100 * table["target_share"])
         ax.bar_label(bars, [f"{row.targets:,} of {row.members:,}" for row in table.itertuples()], padding=3)

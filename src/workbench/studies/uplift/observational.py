@@ -13,12 +13,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.resampling import Rng, one_thread
+from workbench.figures import axes
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.means import cluster_codes
+from workbench.methods.experiment.members import arms, indicator_columns, numbers
+from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.means import cluster_codes
-from workbench.studies.trials.members import arms, indicator_columns, numbers
-from workbench.studies.trials.words import figure, label, span
 from workbench.studies.uplift.adjustment import Adjusted, adjusted, gap, who
 from workbench.studies.uplift.sensitivity import (
     Sensitivity,
@@ -27,6 +27,7 @@ from workbench.studies.uplift.sensitivity import (
     largest_bias,
     robustness_value,
 )
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,9 +138,7 @@ class TreatedEffect(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the standardised differences before and after weighting, the largest before on top."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.balance.head(30).iloc[::-1]
         rows = np.arange(len(table))
         ax.axvspan(-NOTABLE, NOTABLE, color="0.92", zorder=0)

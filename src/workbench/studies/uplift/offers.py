@@ -11,11 +11,10 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.figures import axes
 from workbench.methods.coding import arrange
-from workbench.resampling import Rng, one_thread
-from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.learners import (
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.learners import (
     Learner,
     Trees,
     Validation,
@@ -24,10 +23,12 @@ from workbench.studies.trials.learners import (
     draw_folds,
     fitted_effects,
 )
-from workbench.studies.trials.members import CONTROL, crossed, features_of, numbers, require_members
-from workbench.studies.trials.words import figure, label, span
+from workbench.methods.experiment.members import CONTROL, crossed, features_of, numbers, require_members
+from workbench.methods.resampling import Rng, one_thread
+from workbench.result import Quantity, Result
 from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
 from workbench.studies.uplift.policy import mean_interval
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,9 +93,7 @@ class OfferValue(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the three with their intervals."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.summary().iloc[::-1]
         error = np.array([table["value"] - table["low"], table["high"] - table["value"]])
         ax.axvline(0, color="0.6", linewidth=1)

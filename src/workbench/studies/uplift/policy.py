@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
+from workbench.methods.experiment.learners import draw_folds
 from workbench.methods.intervals import Mean, skewed
-from workbench.resampling import Rng, seeds
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
-from workbench.studies.trials.learners import draw_folds
+from workbench.methods.resampling import Rng, seeds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
 
 PARTS = 5

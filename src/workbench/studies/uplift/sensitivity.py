@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
+from workbench.figures import axes
 from workbench.result import Quantity, Result
-from workbench.studies.trials.words import figure, label
+from workbench.words import figure, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,9 +97,7 @@ class Sensitivity(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the traits strong enough to make the effect vanish (on and above the line) and the covariates."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         points = self.benchmarks
         right = min(0.95, 1.3 * max(self.robustness, *points["selection_share"], 0.02))
         selection = np.linspace(right / 200, right, 200)

@@ -11,16 +11,17 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
-from workbench.resampling import Rng
+from workbench.figures import axes
+from workbench.methods.experiment.checks import CampaignChecks
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import Outcome, counts, ends, too_few
+from workbench.methods.experiment.means import expected_outcome
+from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
+from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.trials.checks import CampaignChecks
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.events import Outcome, counts, ends, too_few
-from workbench.studies.trials.means import expected_outcome
-from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
-from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,9 +121,7 @@ class Targeting(Result):
 
     def plot(self, ax: Axes | None = None, *, by: Literal["share", "spend"] = "share") -> Axes:
         """Draw net money over the share contacted (or the spend), with its band and the shares that may be best."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         share = 100 * self.curve["share"] if by == "share" else self.customers * self.curve["spend"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)

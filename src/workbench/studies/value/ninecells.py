@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.resampling import interval
+from workbench.figures import axes
+from workbench.methods.resampling import interval
 from workbench.result import Quantity, Result
 from workbench.studies.value.potential import Potential
 
@@ -71,9 +72,7 @@ class ValueGrid(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw nine tiles: strategy, customers, shares of both values; the darker, the more potential."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         shares = (
             self.table[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
         )

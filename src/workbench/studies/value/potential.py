@@ -11,9 +11,9 @@ import pandas as pd
 
 from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.resampling import Rng, canonical_order, interval, seeds
+from workbench.figures import dot_and_interval
+from workbench.methods.resampling import Rng, canonical_order, interval, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.value.propensity import design, peer_groups, take_up
 
 if TYPE_CHECKING:

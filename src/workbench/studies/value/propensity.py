@@ -11,8 +11,8 @@ from scipy.special import expit, logit, xlogy
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from workbench.resampling import Rng, one_thread, seeds
-from workbench.studies.trials.members import indicator_columns
+from workbench.methods.experiment.members import indicator_columns
+from workbench.methods.resampling import Rng, one_thread, seeds
 
 EVENTS_PER_FEATURE = 10
 FOLDS = 5

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.resampling import interval
+from workbench.figures import axes
+from workbench.methods.resampling import interval
 from workbench.result import Quantity, Result
 from workbench.studies.value.ninecells import cut_points
 from workbench.studies.value.potential import Potential
@@ -76,9 +77,7 @@ class WorthRaising(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the gain by lever, with its interval and the customers behind it."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         rows = self.levers[(self.levers["lever"] != "all") & (self.levers["customers"] >= FEW)].iloc[::-1]
         ax.barh(rows["lever"], rows["gain"], height=0.6, alpha=0.7)
         ax.hlines(rows["lever"], rows["low"], rows["high"], color="0.2")

@@ -12,12 +12,13 @@ from scipy import stats
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import axes
+from workbench.methods.cells import distinct, weights_of
+from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
+from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import distinct, weights_of
-from workbench.studies.plspm import PlsFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,9 +124,7 @@ class SatisfactionOutcome(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share that left in each fifth of score with its interval, and what the model predicts."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         ax.vlines(self.fifths["score"], self.fifths["low"], self.fifths["high"], color="C0")
         ax.plot(self.fifths["score"], self.fifths["churned"], "o", color="C0", label="measured")
         ax.plot(self.fifths["score"], self.fifths["predicted"], "-", color="0.4", label="model")

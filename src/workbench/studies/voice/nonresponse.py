@@ -13,12 +13,12 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods import intervals
-from workbench.resampling import one_thread
+from workbench.methods.cells import distinct, listed, plain
+from workbench.methods.plspm.groups import holm
+from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.cells import distinct, listed, plain
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,11 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
+from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

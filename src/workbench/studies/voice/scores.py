@@ -12,10 +12,8 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.methods.survey import Design, Kind, gaps_of
-from workbench.resampling import canonical_order
-from workbench.result import Quantity, Result
-from workbench.studies.cells import (
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import (
     cell_name,
     cells_of,
     codes_of,
@@ -26,8 +24,10 @@ from workbench.studies.cells import (
     said,
     weights_of,
 )
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
+from workbench.methods.plspm.groups import holm
+from workbench.methods.resampling import canonical_order
+from workbench.methods.survey import Design, Kind, gaps_of
+from workbench.result import Quantity, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,11 +15,11 @@ from scipy import stats
 
 from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods.cases import judge
+from workbench.methods.cells import cell_name, cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, cells_of, listed, plain, said, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,169 @@
+"""Which campaigns ran, and what did they change? Two drawn by lot, one chosen by risk; effects known for each member.
+
+`data_upgrade` (by lot, half and half) sells a larger package: it lifts the spending of young heavy users of data
+and annoys many others. `sms_greeting` (by lot, 80/20) changes nothing. `retention_call` goes to customers at risk,
+who renew less and spend less whatever is done: the plain difference of its arms has the wrong sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import expit
+
+from workbench.sample.extracts import DUPLICATE, Extracts, Layout, money, words
+from workbench.sample.money import Bills
+from workbench.sample.people import Customers
+from workbench.sample.timeline import CAMPAIGN_MONTH, MONTH_START, MONTHS, date_texts
+
+IDS = ("data_upgrade", "sms_greeting", "retention_call")
+CONTACT_COSTS = np.array([4.0, 0.05, 6.0])
+_NAMES = ("流量升级外呼", "节日短信问候", "续约关怀外呼")
+_SHARE = np.array([0.45, 0.40, 0.40])
+_DAY = int(MONTH_START[CAMPAIGN_MONTH])
+
+CAMPAIGN_FILE = Layout("market/营销活动.csv", encoding="gb18030")
+MEMBER_FILE = Layout(
+    "market/活动名单.csv",
+    encoding="gb18030",
+    eol="\r\n",
+    breaks=(
+        ("unparsable number", "窗口收入", "#N/A"),
+        ("orphan reference", "客户编号", "9999999999"),
+        ("missing mandatory", "组别", ""),
+        (DUPLICATE, "", ""),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of n customers on the day of assignment, each shape (n,).
+
+    `arpu` and `data_mb` are means a month of the three months before, `decline` the fall of active days
+    against the three months before those (log ratio).
+    """
+
+    age: np.ndarray
+    tenure_months: np.ndarray
+    arpu: np.ndarray
+    data_mb: np.ndarray
+    decline: np.ndarray
+    eligible: np.ndarray
+
+    def risk(self) -> np.ndarray:
+        """The retention team's score, about standard normal."""
+        score = 1.1 * self.decline + 0.9 * np.exp(-self.tenure_months / 24) - 0.75 * np.log(self.arpu / 45)
+        return np.clip(score - 0.1, -2.5, 2.5)
+
+
+@dataclass(frozen=True)
+class Played:
+    """The campaigns of a batch, each array (3, n): members, arms, delivery, expected effects (0 for others).
+
+    `effect_monthly` is in yuan a month of the window; `responded` is what was observed; `monthly` (n,) is what
+    contact changed in each customer's bill in each month of the window.
+    """
+
+    member: np.ndarray
+    treated: np.ndarray
+    contacted: np.ndarray
+    effect_responded: np.ndarray
+    effect_monthly: np.ndarray
+    responded: np.ndarray
+    monthly: np.ndarray
+
+
+def known_before(
+    customers: Customers, bills: Bills, active_days: np.ndarray, data_mb: np.ndarray, month: int = CAMPAIGN_MONTH
+) -> Known:
+    """Look at a batch on the first day of a month, 4 or later; `active_days` and `data_mb` are (n, 24)."""
+    before, earlier, day = slice(month - 3, month), slice(max(month - 6, 0), month - 3), int(MONTH_START[month])
+    days, days_earlier = active_days[:, before].mean(axis=1), active_days[:, earlier].mean(axis=1)
+    tenure = (day - customers.joined) / 30.44
+    alive = (customers.joined <= day - 181) & (customers.ended >= day)
+    return Known(
+        age=2026 - customers.birth_year,
+        tenure_months=tenure.round(1),
+        arpu=np.maximum(money(bills.amount[:, before].mean(axis=1)), 1.0),
+        data_mb=data_mb[:, before].mean(axis=1).round(1),
+        decline=np.clip(np.log((days_earlier + 1) / (days + 1)), -1.5, 1.5).round(3),
+        eligible=alive & (customers.kind == 0),
+    )
+
+
+def effects(known: Known) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Expected effects of contact on the response and on monthly revenue, and the response without: each (3, n)."""
+    heavy = expit(2.5 * (np.log1p(known.data_mb / 1_000) - np.log1p(7)))
+    young = expit((38 - known.age) / 5)
+    middle = np.exp(-0.5 * (np.log(known.arpu / 65) / 0.7) ** 2)
+    appetite = heavy * (0.25 + 0.75 * young) * (0.3 + 0.7 * middle)
+    none = np.zeros_like(heavy)
+    renews = expit(0.3 - 1.1 * known.risk())
+    upgrade = np.where(appetite < 0.125, np.minimum(1, known.arpu / 30), 1) * (40 * appetite - 5)
+    responded = np.stack([0.30 * appetite - 0.015, none, 0.25 * (1 - renews)])
+    monthly = np.stack([upgrade, none, 4 + 2 * young])
+    return responded, monthly, np.stack([0.03 + 0.03 * young, none + 0.05, renews])
+
+
+def play(known: Known, rng: np.random.Generator) -> Played:
+    """Draw members, arms, responses and what happened to revenue."""
+    shape = (len(IDS), len(known.age))
+    member = (rng.random(shape) < _SHARE[:, None]) & known.eligible
+    chance = np.stack([np.full(shape[1], 0.5), np.full(shape[1], 0.8), expit(1.2 * known.risk())])
+    treated = member & (rng.random(shape) < chance)
+    delivered = rng.random(shape) < np.array([1.0, 0.9, 1.0])[:, None]
+    responded, monthly, without = effects(known)
+    response = rng.random(shape) < without + responded * treated
+    realised = monthly * treated * rng.gamma(4, 0.25, shape)
+    return Played(
+        member, treated, treated & delivered, responded * member, monthly * member, response, realised.sum(axis=0)
+    )
+
+
+def write_campaigns(extracts: Extracts, past: list[tuple]) -> None:
+    """Write the campaigns, with the rows of those that ran before."""
+    channels, lots = ("外呼", "短信", "外呼"), ("随机", "随机", "规则")
+    days = ("2026-04-01", "2026-06-30")
+    rows = zip(IDS, _NAMES, channels, lots, CONTACT_COSTS.tolist(), (12.0, 0.0, 20.0), strict=True)
+    current = [(*row[:4], *days, *row[4:], 0.45, None) for row in rows]
+    headers = "活动编码 活动名称 渠道 分组方式 开始日期 结束日期 单次接触成本 单次激励成本 毛利率 覆盖省份".split()
+    extracts.csv(CAMPAIGN_FILE, dict(zip(headers, zip(*current, *past, strict=True), strict=True)))
+
+
+def write_members(
+    extracts: Extracts, customers: Customers, known: Known, played: Played, bills: Bills
+) -> dict[str, np.ndarray]:
+    """Write the members of a batch with outcomes; gives their true effects."""
+    campaign, who = np.nonzero(played.member)
+    window = slice(CAMPAIGN_MONTH, MONTHS)
+    revenue = bills.amount[:, window].sum(axis=1)
+    treated = played.treated[campaign, who]
+    risk = np.where(campaign == 2, known.risk()[who], np.nan).round(3)
+    extracts.csv(
+        MEMBER_FILE,
+        {
+            "活动编码": words(campaign, IDS),
+            "客户编号": customers.id[who],
+            "组别": words(treated.astype(np.int64), ("对照组", "实验组")),
+            "分组日期": date_texts(np.full(len(who), _DAY), "%Y%m%d"),
+            "已接触": words(played.contacted[campaign, who].astype(np.int64), ("否", "是")),
+            "是否响应": words(played.responded[campaign, who].astype(np.int64), ("0", "1")),
+            "窗口收入": money(revenue[who]),
+            "年龄": known.age[who],
+            "网龄月": known.tenure_months[who],
+            "近三月ARPU": known.arpu[who],
+            "近三月流量MB": known.data_mb[who],
+            "活跃下降": known.decline[who],
+            "风险评分": pa.array(risk, mask=np.isnan(risk)),
+        },
+    )
+    months = bills.billed[:, window].sum(axis=1)
+    return {
+        "campaign_id": np.array(IDS)[campaign],
+        "customer_id": customers.id[who],
+        "effect_responded": played.effect_responded[campaign, who],
+        "effect_revenue": played.effect_monthly[campaign, who] * months[who],
+    }

@@ -1,0 +1,155 @@
+"""How do customers and operator meet? Contacts on every channel, and cases with a promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from workbench.sample.extracts import DUPLICATE, Extracts, Layout, words
+from workbench.sample.money import SERVICE_WORDS
+from workbench.sample.offers import Past
+from workbench.sample.people import Customers, Lines
+from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, NEVER, timestamps
+
+CHANNELS = ("10000号热线", "APP", "网厅", "短信", "营业厅", "上门", "外呼")
+_TOPICS = ("查询账单", "套餐咨询", "业务办理", "网络问题", "投诉", "续约", "关怀")
+_CATEGORIES = (
+    ("资费争议", "营销骚扰", "服务态度", "网络质量"),
+    ("无信号", "上网慢", "断网", "设备故障"),
+    ("新装", "移机"),
+)
+CONTACT_FILE = Layout(
+    "service/接触记录.csv",
+    breaks=(
+        ("unknown code", "渠道", "飞鸽传书"),
+        ("impossible date", "接触时间", "2026-06-31 10:00:00"),
+        ("orphan reference", "客户编号", "9999999999"),
+        (DUPLICATE, "", ""),
+    ),
+)
+TICKET_BREAKS = (
+    ("impossible date", "受理时间", "2026-04-31 08:00:00"),
+    ("missing mandatory", "客户编号", ""),
+    ("orphan reference", "客户编号", "9999999999"),
+)
+TICKET_FILES = tuple(
+    Layout(f"service/{name}.csv", encoding="gb18030", delimiter="\t", breaks=TICKET_BREAKS)
+    for name in ("投诉工单", "故障工单", "装机工单")
+)
+_OUTCOMES = ("已解决", "不成立", "撤单")
+
+
+def write_service(
+    extracts: Extracts, customers: Customers, lines: Lines, contacted: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Write contacts and cases of a batch; `contacted` (campaigns, n) says whom each campaign reached."""
+    cases = [_draw_cases(customers, lines, kind, rng) for kind in range(3)]
+    for kind, layout in enumerate(TICKET_FILES):
+        _write_cases(extracts, layout, kind, customers, *cases[kind], rng)
+    _write_contacts(extracts, customers, contacted, cases[0][0], cases[0][2], rng)
+
+
+def _moments(customers: Customers, rate: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Events at `rate` a month in each customer's life: who, and day."""
+    lived = customers.alive(0, END)
+    who = np.repeat(np.arange(len(rate)), rng.poisson(rate * lived / 30.44))
+    day = np.maximum(customers.joined, 0)[who] + (rng.random(len(who)) * lived[who]).astype(np.int64)
+    return who, day
+
+
+def _clock(day: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A second of each day, in office hours mostly."""
+    hour = np.clip(14 + 3.5 * rng.standard_normal(len(day)), 7, 22.99)
+    return day * 86_400 + (hour * 3_600).astype(np.int64)
+
+
+def _draw_cases(customers, lines, kind: int, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who, service and opening second. More complaints where many will leave; installations at activation."""
+    if kind == 2:
+        line = np.flatnonzero((lines.service == 1) & (lines.activated >= 3))
+        opened = _clock(lines.activated[line] - 2, rng)
+        early = opened < np.maximum(customers.joined[lines.customer[line]], 0) * 86_400
+        opened[early] += 2 * 86_400
+        return lines.customer[line], np.ones(len(line), dtype=np.int64), opened
+    n = len(customers.id)
+    wide = np.bincount(lines.customer, lines.service == 1, n) > 0
+    rate = 0.004 + 0.25 * customers.hazard if kind == 0 else 0.004 + 0.012 * wide
+    who, day = _moments(customers, rate * np.where(customers.kind >= 2, 1.8, 1), rng)
+    return who, (wide[who] & (rng.random(len(who)) < 0.6)).astype(np.int64), _clock(day, rng)
+
+
+def write_past(extracts: Extracts, customers: Customers, past: Past, rng: np.random.Generator) -> None:
+    """Write contacts that past campaigns delivered, and the complaints they caused within 20 days."""
+    at = np.flatnonzero(past.reached)
+    last = customers.ended[past.who]
+    day = np.minimum(past.start + rng.integers(0, 5, len(past.who)), last)
+    call = past.by_call[at]
+    second = _clock(day[at], rng)
+    channel, topic = np.where(call, 6, 3), np.where(call, 1, 6)
+    _write_touches(extracts, customers, past.who[at], channel, topic, second, rng, serial=9_000)
+    angry = past.complained
+    opened = _clock(np.minimum(day[angry] + rng.integers(0, 16, len(angry)), last[angry]), rng)
+    _write_cases(
+        extracts, TICKET_FILES[0], 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, 900
+    )
+
+
+def _write_cases(extracts, layout, kind, customers, who, service, opened, rng, serial=0) -> None:
+    hours = np.array([48, 24, 72])[kind]
+    closed = opened + (rng.gamma(2, hours * 0.26, len(who)) * 3_600).astype(np.int64)
+    is_open = closed >= END * 86_400
+    outcome = np.where(is_open, -1, rng.choice(3, len(who), p=(0.86, 0.09, 0.05)))
+    category = rng.integers(0, len(_CATEGORIES[kind]), len(who))
+    rank = np.empty(len(who), dtype=np.int64)
+    rank[np.argsort(who, kind="stable")] = serial + np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
+    extracts.csv(
+        layout,
+        {
+            "工单号": customers.id[who] * 10_000 + kind * 1_000 + rank,
+            "客户编号": customers.id[who],
+            "业务": words(service, SERVICE_WORDS),
+            "原因": words(category, _CATEGORIES[kind]),
+            "受理时间": timestamps(opened),
+            "承诺时间": timestamps(opened + hours * 3_600),
+            "完成时间": timestamps(np.where(is_open, NEVER * 86_400, closed)),
+            "结果": words(outcome, _OUTCOMES),
+        },
+    )
+
+
+def _write_contacts(extracts, customers, contacted, complainer, complained, rng) -> None:
+    young = customers.birth_year > 1985
+    who, day = _moments(customers, np.where(customers.kind >= 2, 0.5, 0.18), rng)
+    by_age = np.array([(0.42, 0.16, 0.06, 0.12, 0.12, 0.02, 0.10), (0.20, 0.42, 0.10, 0.12, 0.05, 0.01, 0.10)])
+    channel = (
+        (rng.random(len(who))[:, None] > np.cumsum(by_age, axis=1)[young[who].astype(int)]).sum(axis=1).clip(max=6)
+    )
+    topic = rng.integers(0, len(_TOPICS), len(who))
+    campaign, member = np.nonzero(contacted)
+    launch = np.full(len(member), MONTH_START[CAMPAIGN_MONTH]) + rng.integers(0, 5, len(member))
+    launch = np.minimum(launch, customers.ended[member])
+    parts = [
+        (who, channel, topic, _clock(day, rng)),
+        (complainer, np.zeros(len(complainer), dtype=np.int64), np.full(len(complainer), 4), complained),
+        (member, np.array([6, 3, 6])[campaign], np.array([1, 6, 5])[campaign], _clock(launch, rng)),
+    ]
+    _write_touches(extracts, customers, *(np.concatenate(column) for column in zip(*parts, strict=True)), rng)
+
+
+def _write_touches(extracts, customers, who, channel, topic, second, rng, serial=0) -> None:
+    order = np.lexsort((topic, channel, second, who))
+    who, channel, topic, second = who[order], channel[order], topic[order], second[order]
+    rank = serial + np.arange(len(who)) - np.searchsorted(who, who)
+    waits = np.where(channel == 0, np.rint(rng.gamma(1.3, 35, len(who))).astype(np.int64), -1)
+    extracts.csv(
+        CONTACT_FILE,
+        {
+            "接触编号": customers.id[who] * 10_000 + rank,
+            "客户编号": customers.id[who],
+            "接触时间": timestamps(second),
+            "渠道": words(channel, CHANNELS),
+            "方向": words(np.isin(channel, (3, 6)).astype(np.int64), ("呼入", "呼出")),
+            "主题": words(topic, _TOPICS),
+            "等待秒": pa.array(waits, mask=waits < 0),
+        },
+    )
