@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.methods.experiment import average_effect
-from workbench.studies.followup import arm_effects
+from workbench.studies.campaign_effect import arm_effects
 
 RUNS = 1_000
 Outcome = Literal["share", "light", "medium", "heavy", "extreme"]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from workbench.methods.experiment.members import features_of
-from workbench.studies.uplift import Trees, effect_on_treated, predict_offers, predict_uplift, value_offers
+from workbench.studies.observational import effect_on_treated
+from workbench.studies.uplift import Trees, predict_offers, predict_uplift, value_offers
 
 QUICK = Trees(rounds=8, rate=0.2)
 FEATURES = ["bill", "tenure", "vip", "new", "town", "plan"]

@@ -22,9 +22,9 @@ from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consi
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.plspm.bootstrap import resample
-from workbench.studies.campaigns import Spread, campaign_ledger, plan_campaign
-from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
-from workbench.studies.rollout import difference_in_differences
+from workbench.studies.campaign_planning import Spread, campaign_ledger, plan_campaign
+from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
+from workbench.studies.observational import difference_in_differences
 from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import (
     Trees,

@@ -8,9 +8,9 @@ from scipy.special import expit
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.experiment import Trees
 from workbench.methods.resampling import one_thread
-from workbench.studies.uplift.adjustment import _doubly_robust, adjusted, balanced, odds_weights
-from workbench.studies.uplift.observational import effect_on_treated
-from workbench.studies.uplift.sensitivity import confounding_odds, largest_bias, robustness_value
+from workbench.studies.observational.adjustment import _doubly_robust, adjusted, balanced, odds_weights
+from workbench.studies.observational.sensitivity import confounding_odds, largest_bias, robustness_value
+from workbench.studies.observational.treated import effect_on_treated
 from workbench.warehouse import campaign_arms, open_warehouse
 
 HOW = {"outcome": "y", "treatment": "t", "covariates": ["bill", "use", "town"]}
@@ -126,8 +126,8 @@ def test_selection_by_an_exclusive_or_is_found():
 
 def test_an_interplay_that_stays_unmodelled_is_named(monkeypatch):
     """Where neither products nor trees enter the models, the answer is refused, naming both covariates."""
-    monkeypatch.setattr("workbench.studies.uplift.adjustment.PASSES", 0)
-    monkeypatch.setattr("workbench.studies.uplift.adjustment.TREES", Trees(leaves=2, rounds=1))
+    monkeypatch.setattr("workbench.studies.observational.adjustment.PASSES", 0)
+    monkeypatch.setattr("workbench.studies.observational.adjustment.TREES", Trees(leaves=2, rounds=1))
     said = effect_on_treated(exclusive(2_500, 1), **HOW, draws=1).headline()
     assert "Not answerable" in said and "how bill and use come together" in said
 

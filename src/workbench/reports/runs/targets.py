@@ -74,7 +74,7 @@ def score_file(
     import pyarrow.parquet as pq
 
     from workbench.methods.coding import text_hash
-    from workbench.studies.campaigns import hold_out
+    from workbench.studies.campaign_planning import hold_out
     from workbench.studies.uplift import ListCounter, UpliftModel
 
     loaded, into = UpliftModel.load(model), Path(into)
