@@ -17,7 +17,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers
-from workbench.result import Quantity, Result
+from workbench.result import Picture, Quantity, Result, Table
 from workbench.words import direction, figure, span
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class CampaignLedger(Result):
     set_aside: dict[str, str] = field(default_factory=dict)
     undated: int = 0
 
+    NAME = "ledger"
+
     @property
     def discovered(self) -> pd.DataFrame:
         """Campaigns that paid, with at most 5% of them false on average."""
@@ -91,6 +93,21 @@ class CampaignLedger(Result):
         """Tabulate the campaigns, the highest shrunken effect first."""
         order = self.campaigns.sort_values(["shrunken", "campaign"], ascending=[False, True])
         return order.reset_index(drop=True)
+
+    def as_table(self) -> Table:
+        """Give the campaigns as a page shows them."""
+        said = f"Campaigns by shrunken effect ({self._unit}); paid is the probability that it exceeds the break-even."
+        amounts = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}")
+        return Table(self.NAME, self.summary(), said, formats=amounts | {"paid": "{:.0%}"}, counts="members")
+
+    def as_picture(self) -> Picture:
+        """Give the caterpillar as a page shows it."""
+        said = f"Effect of each campaign, {self._unit}: measured and shrunken, with {self.level:.0%} intervals."
+        return Picture(self.NAME, self.plot, said, f"Dots with intervals, a row a campaign. {self.headline()}")
+
+    @property
+    def _unit(self) -> str:
+        return f"{self.unit or 'units of the outcome'} per member"
 
     def quantities(self) -> Iterable[Quantity]:
         """Name how many paid, the mean effect, its spread and its drift."""
