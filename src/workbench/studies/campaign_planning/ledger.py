@@ -17,6 +17,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers
+from workbench.methods.multiple import benjamini_hochberg
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.words import direction, figure, span
 
@@ -269,7 +270,7 @@ def campaign_ledger(
         **({"members": table["members"]} if "members" in table else {}),
         "effect": y, "se": s, "break_even": bar, "shrunken": posterior.mean,
         "low": posterior.quantile(tail), "high": posterior.quantile(1 - tail), "paid": posterior.above(bar),
-        "p": p, "q": stats.false_discovery_control(p),
+        "p": p, "q": benjamini_hochberg(p),
     }  # fmt: skip
     ones = np.ones((len(y), 1))
     drift, undated = None, 0
