@@ -138,6 +138,8 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
         drawn, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
         drawn = corrected(drawn)
         table = table.join(boot.tabulated(estimate, drawn, corrected(left_out)))
+        if boot.widening > 1:
+            table.loc[table["quantity"] == "r2", ["low", "high"]] = np.nan
         lost = int(np.isnan(drawn).any(axis=1).sum()) - boot.failed
     else:
         lost = 0

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["uplift", "qini", "toc"]
+FEW = 0.1
+"""Skewness of an area's error from which on both arms' amounts stand for its variance."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,8 @@ def _lead(lead, bins: ScoreBins, outside, low, high, judged: Outcome, level: flo
     reach = []
     for one, zero in (bins.arms(), bins.beyond()):
         part = [Mean(*(values[:-1] for values in (arm.value, arm.n, arm.variance, arm.third))) for arm in (one, zero)]
-        bottom, top, _ = difference(*part, judged, level)
+        with np.errstate(invalid="ignore"):  # one member of an arm tells no variance; no interval is given there
+            bottom, top, _ = difference(*part, judged, level)
         effect = part[0].value - part[1].value
         reach.append((effect - bottom, top - effect, uneven(*part)))
     (below, above, few), (under, over, sparse) = reach
@@ -317,9 +320,10 @@ def _area_ends(
     if se == 0:
         return area, area
     one, zero = (Mean(*(values[-1] for values in vars(arm).values())) for arm in bins.arms())
-    if judged.amounts and uneven(one, zero):
-        variance, third = bins.pooled_error_of_area(weight, whole)
-        z, pooled = norm.isf((1 - level) / 2), np.sqrt(variance)
+    variance, third = bins.pooled_error_of_area(weight, whole)
+    pooled = np.sqrt(variance)
+    if judged.amounts and (uneven(one, zero) or abs(third) > FEW * pooled**3):
+        z = norm.isf((1 - level) / 2)
         bend = third / variance * (z * z - 1) / 6  # Cornish and Fisher, the variance not following the estimate
         return area - z * pooled - bend, area + z * pooled - bend
     low, high, _ = skewed(area, se, bins.third_of_area(weight, whole) / se**3, level=level)
