@@ -116,10 +116,24 @@ class Quantity:
 class Result(ABC):
     """What every study gives back: a sentence, a table and a picture, and the numbers others rely on.
 
-    Subclasses are frozen dataclasses; `NAME` is that of their table and picture on the page.
+    Subclasses are frozen dataclasses, and declare how a page shows them.
+
+    Attributes
+    ----------
+    NAME : str
+        Of the table and the picture.
+    COUNTS : str or None
+        Column of the table with the number of customers that a row stands on.
+    FORMATS : mapping of str to str
+        Formats of its columns that `default_format` does not give.
+    CHART : str
+        What kind of picture it is, for those who cannot see it.
     """
 
     NAME: ClassVar[str] = ""
+    COUNTS: ClassVar[str | None] = None
+    FORMATS: ClassVar[Mapping[str, str]] = {}
+    CHART: ClassVar[str] = ""
 
     @abstractmethod
     def headline(self) -> str:
@@ -133,13 +147,24 @@ class Result(ABC):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the result into `ax` (the current one if None) and give it back."""
 
-    def as_table(self) -> Table | None:
-        """Give the table as a page shows it: caption, formats, and what its rows count."""
-        return Table(self.NAME, self.summary(), self.headline())
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return self.headline()
 
-    def as_picture(self) -> Picture | None:
-        """Give the picture as a page shows it: caption and description; None where a page shows none."""
-        return Picture(self.NAME, self.plot, self.headline(), self.headline())
+    def picture_caption(self) -> str:
+        """Say what to see in the picture, with its units."""
+        return self.headline()
+
+    def as_table(self) -> Table:
+        """Give the table as a page shows it."""
+        frame = self.summary()
+        formats = {column: form for column, form in self.FORMATS.items() if column in frame}
+        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS)
+
+    def as_picture(self) -> Picture:
+        """Give the picture as a page shows it."""
+        alt = f"{self.CHART}. {self.headline()}" if self.CHART else self.headline()
+        return Picture(self.NAME, self.plot, self.picture_caption(), alt)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the numbers that others rely on."""

@@ -16,7 +16,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.result import COUNT, Picture, Quantity, Result, Table
+from workbench.result import COUNT, Quantity, Result
 from workbench.words import amount, figure, label
 
 if TYPE_CHECKING:
@@ -86,10 +86,6 @@ class Spread:
         return np.where(found <= 1 - self.mean, found, np.inf) if self.kind == "share" else found
 
 
-_SHOWN = ["holdout", "arm", "members", "control", "detectable", "low", "high", "worth_in_all"]
-_SHOWN += ["power_at_break_even", "power_at_expected", "holdout_cost"]
-
-
 @dataclass(frozen=True)
 class CampaignPlan(Result):
     """What each size of the holdout can show, and what it costs.
@@ -121,7 +117,12 @@ class CampaignPlan(Result):
     currency: str = ""
     campaign: str = ""
 
-    NAME = "plan"
+    NAME, CHART = "plan", "A falling curve for each arm"
+    FORMATS = (
+        dict.fromkeys(["holdout", "power_at_break_even", "power_at_expected", "power_to_show_profit"], "{:.0%}")
+        | dict.fromkeys(["detectable", "low", "high", "relative", "worth", "break_even", "wanted"], "{:.2f}")
+        | dict.fromkeys(["buyers", "worth_in_all", "holdout_cost"], COUNT)
+    )
 
     def _rows(self) -> pd.DataFrame:
         known = self.table["detectable"].fillna(np.inf)
@@ -161,26 +162,18 @@ class CampaignPlan(Result):
         """Tabulate the holdouts: what each detects, its power and its cost."""
         return self.table.copy()
 
-    def as_table(self) -> Table:
-        """Give the holdouts as a page shows them."""
-        digits = (
-            dict.fromkeys(["holdout", "power_at_break_even", "power_at_expected"], "{:.0%}")
-            | dict.fromkeys(["detectable", "low", "high"], "{:.2f}")
-            | dict.fromkeys(["worth_in_all", "holdout_cost"], COUNT)
-        )
-        columns = [c for c in _SHOWN if c in self.table]
-        said = (
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return (
             f"Holdouts, and the effect on {self.outcome} that each shows: {self.unit or 'units'} a member, and in all."
         )
-        return Table(self.NAME, self.table[columns], said, formats={c: f for c, f in digits.items() if c in columns})
 
-    def as_picture(self) -> Picture:
-        """Give the curve as a page shows it."""
-        said = (
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
             f"Smallest effect on {self.outcome} that is seen with {self.power:.0%} power, by share held out; "
             "the line is what is wanted."
         )
-        return Picture(self.NAME, self.plot, said, f"A falling curve for each arm. {self.headline()}")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the holdout, what it detects and what it costs; none where no holdout does."""

@@ -18,7 +18,7 @@ from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers
 from workbench.methods.multiple import benjamini_hochberg
-from workbench.result import Picture, Quantity, Result, Table
+from workbench.result import Quantity, Result
 from workbench.words import direction, figure, span
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class CampaignLedger(Result):
     set_aside: dict[str, str] = field(default_factory=dict)
     undated: int = 0
 
-    NAME = "ledger"
+    NAME, COUNTS, CHART = "ledger", "members", "Dots with intervals, a row a campaign"
+    FORMATS = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}") | {"paid": "{:.0%}"}
 
     @property
     def discovered(self) -> pd.DataFrame:
@@ -95,16 +96,13 @@ class CampaignLedger(Result):
         order = self.campaigns.sort_values(["shrunken", "campaign"], ascending=[False, True])
         return order.reset_index(drop=True)
 
-    def as_table(self) -> Table:
-        """Give the campaigns as a page shows them."""
-        said = f"Campaigns by shrunken effect ({self._unit}); paid is the probability that it exceeds the break-even."
-        amounts = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}")
-        return Table(self.NAME, self.summary(), said, formats=amounts | {"paid": "{:.0%}"}, counts="members")
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Campaigns by shrunken effect ({self._unit}); paid is the probability that it exceeds the break-even."
 
-    def as_picture(self) -> Picture:
-        """Give the caterpillar as a page shows it."""
-        said = f"Effect of each campaign, {self._unit}: measured and shrunken, with {self.level:.0%} intervals."
-        return Picture(self.NAME, self.plot, said, f"Dots with intervals, a row a campaign. {self.headline()}")
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Effect of each campaign, {self._unit}: measured and shrunken, with {self.level:.0%} intervals."
 
     @property
     def _unit(self) -> str:
