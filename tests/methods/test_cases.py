@@ -18,7 +18,7 @@ CONTACTS = pd.DataFrame({"customer_id": [], "contacted_at": pd.to_datetime([])})
 
 def tickets(count, days, rng):
     """Cases of the last days before AS_OF as they are on record on it: what was closed later is open."""
-    opened = AS_OF - pd.to_timedelta(rng.uniform(0, 24 * days, count), unit="h").round("s")
+    opened = AS_OF - pd.to_timedelta(rng.uniform(0, 24 * days, count), unit="h").ceil("s")
     closed = opened + pd.to_timedelta(SCALE_H * rng.gamma(2, size=count), unit="h").round("s")
     due = opened + pd.Timedelta(hours=LIMIT_H)
     table = pd.DataFrame({"opened_at": opened, "due_at": due, "closed_at": closed})
