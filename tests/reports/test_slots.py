@@ -57,6 +57,8 @@ def test_the_fingerprint_follows_what_results_depend_on(root):
     seen.add(_fingerprint(root))
     (root / "data/models").mkdir(parents=True)
     (root / "data/models/m.toml").write_text("x=1")
+    assert _fingerprint(root) in seen, "no parameter names the new model"
+    (root / "data/models/sample.toml").write_text("x=1")
     seen.add(_fingerprint(root))
     (root / "data/warehouse/sample").mkdir(parents=True)
     (root / "data/warehouse/sample/CURRENT").write_text("v2\nv1\n")

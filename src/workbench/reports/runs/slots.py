@@ -184,7 +184,7 @@ def make_slot(
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
     name = folder_name(changed) if changed or not period else ""
     version = warehouse_version(str(values.get("source", "")), root)
-    known: list[Any] = [shared, study.cells, values]
+    known: list[Any] = [shared, study.cells, values, _models(values, root)]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
     code = _digest(known)
@@ -196,6 +196,13 @@ def make_slot(
 def _implied(study: Study, period: Period) -> dict[str, Value]:
     by_type = {p.name: period.label for p in study.parameters if p.type == "period"}
     return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
+
+
+def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
+    """Give the digests of the models that parameters name, and of no other: a new model outdates no report."""
+    files = {path.stem: path for path in (root / "data" / "models").glob("*.toml")}
+    named = sorted({value for value in values.values() if isinstance(value, str)} & set(files))
+    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in named}
 
 
 def _digest(known: Any) -> str:
@@ -276,13 +283,11 @@ def folder_name(values: Mapping[str, Value]) -> str:
 
 
 def shared_fingerprint(root: Path) -> str:
-    """Hash what all slots depend on: the package, the models, the lock and the Python version."""
+    """Hash what all slots depend on: the package, the lock and the Python version."""
     digest = hashlib.sha256(platform.python_version().encode())
-    for folder in (PACKAGE, root / "data" / "models"):
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo"))
-        for path in files:
-            digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo")):
+        digest.update(f"\0{path.relative_to(PACKAGE).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
     lock = root / "requirements.lock"
     digest.update(lock.read_bytes() if lock.is_file() else b"")
     return digest.hexdigest()
