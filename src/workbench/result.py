@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 P, R = ParamSpec("P"), TypeVar("R")
+SHOWN_ROWS = 10
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
     (
@@ -170,8 +171,21 @@ class Result(ABC):
         """Name the numbers that others rely on."""
         return ()
 
+    def __init_subclass__(cls) -> None:
+        """Show every result alike: its sentence and the first rows of its table, not all of its fields."""
+        super().__init_subclass__()
+        cls.__repr__ = Result.__repr__  # or the dataclass would write its own
+
+    def __repr__(self) -> str:
+        rows = self.summary()
+        more = f"\n… {len(rows):,} rows" if len(rows) > SHOWN_ROWS else ""
+        return f"{self.headline()}\n{rows.head(SHOWN_ROWS).to_string(float_format='{:,.4g}'.format)}{more}"
+
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.headline())}</p>{self.summary().to_html(escape=True, border=0)}"
+        rows = self.summary()
+        more = f"<p>… {len(rows):,} rows</p>" if len(rows) > SHOWN_ROWS else ""
+        table = rows.head(SHOWN_ROWS).to_html(escape=True, border=0, float_format="{:,.4g}".format)
+        return f"<p>{html.escape(self.headline())}</p>{table}{more}"
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,9 @@ class Warehouse:
     notes: tuple[str, ...]
     place: Path
 
+    def __repr__(self) -> str:
+        return f"Warehouse of {self.operator} ('{self.source}', version {self.version}), known until {self.as_of}"
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection that sees all canonical tables, and nothing of the machine but this version.

@@ -11,12 +11,12 @@ import io
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
+from workbench.figures import use_theme
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from workbench.warehouse import Warehouse
 
-PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
-
 
 class Saved(Protocol):
     """A model that writes itself to a file."""
@@ -40,54 +37,11 @@ class Saved(Protocol):
     def save(self, path: Path) -> Path: ...
 
 
-_INK, _GRID = "#222222", "#dddddd"
 _SCALE = 2
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
 _ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
 _ADDRESS = re.compile(r"(?i)(?<=www)\.|:(?=//)")
 _RULE = re.compile(r"^([ \t]*)([-=])(?![ \t]+[^\s-])", re.MULTILINE)
-
-
-def use_theme() -> None:
-    """Set the look of all figures of a notebook, once, in its setup cell.
-
-    Colours are those of Okabe and Ito, the background is white in every mode, and the font is Noto Sans SC
-    as shipped with the environment, so that Chinese is drawn alike on every machine. A character the font
-    lacks is an error, never an empty box.
-    """
-    import matplotlib as mpl
-    from cycler import cycler
-
-    mpl.rcParams.update(
-        {
-            "font.family": [_font()],
-            "font.size": 10,
-            "axes.unicode_minus": True,
-            "axes.prop_cycle": cycler(color=PALETTE),
-            "axes.edgecolor": _INK,
-            "axes.labelcolor": _INK,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "grid.color": _GRID,
-            "grid.linewidth": 0.6,
-            "lines.linewidth": 1.8,
-            "lines.markersize": 5,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-            "text.color": _INK,
-            "legend.frameon": False,
-            "figure.figsize": (7.2, 4.0),
-            "figure.dpi": 96,
-            "figure.facecolor": "white",
-            "axes.facecolor": "white",
-            "savefig.facecolor": "white",
-            "figure.constrained_layout.use": True,
-            "image.cmap": "cividis",
-        }
-    )
-    warnings.filterwarnings("error", message=r"Glyph \d+ .*missing")
 
 
 def begin(source: str) -> Warehouse:
@@ -364,29 +318,6 @@ def _literal(text: str) -> str:
 def _as_entities(text: str) -> str:
     """Escape as `_literal` does, what HTML would read as entities: right also where the text is set as HTML."""
     return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
-
-
-def font_file() -> Path:
-    """Give the file of the font for Latin and Chinese text, Noto Sans SC as shipped with the environment."""
-    from importlib.resources import files
-
-    try:
-        return Path(str(files("pylopdf_fonts_zh_cn"))) / "NotoSansSC-Regular.otf"
-    except ModuleNotFoundError as error:
-        raise WorkbenchError(
-            "the font for Chinese text is not installed (package pylopdf-fonts-zh-cn). Build the environment "
-            "again from requirements.lock."
-        ) from error
-
-
-def _font() -> str:
-    from matplotlib import font_manager
-
-    path = font_file()
-    name = font_manager.FontProperties(fname=path).get_name()
-    if path not in {Path(f.fname) for f in font_manager.fontManager.ttflist}:
-        font_manager.fontManager.addfont(path)
-    return name
 
 
 def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:

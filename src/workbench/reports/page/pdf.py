@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.figures import font_file
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
-from workbench.reports.page.notebook import font_file
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 _LINE, _SHORT = 90, 20  # characters on a line of a table, and of a column that is never broken
