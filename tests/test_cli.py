@@ -66,6 +66,17 @@ def test_help_is_for_newcomers(call):
         assert f"\n  {command} " in call("data", "--help")[1]
 
 
+def test_a_new_study_is_written_once(root, call):
+    """Its notebook stands among the others; a second one, or an odd name, is refused."""
+    assert call("new", "arrears") == (
+        0, "notebooks/arrears.ipynb: written. Its room is src/workbench/studies/arrears.\n", "",
+    )  # fmt: skip
+    assert "arrears" in call("list")[1]
+    code, said, complaint = call("new", "arrears")
+    assert (code, said) == (2, "") and "there is a study 'arrears' already" in complaint
+    assert "cannot be the name of a study" in call("new", "../x")[2]
+
+
 def test_list_shows_studies_with_their_parameters(root, call):
     """Type, default, unit and meaning of each, aligned."""
     code, said, _ = call("list")

@@ -206,6 +206,16 @@ def lab(arguments: tuple[str, ...]) -> None:
     open_lab(project_root(), arguments)
 
 
+@workbench.command()
+@click.argument("study")
+def new(study: str) -> None:
+    """Write the notebook of a new STUDY from the template: it runs, and is changed cell by cell."""
+    from workbench.lab.template import new_study
+
+    root = project_root()
+    click.echo(f"{new_study(study, root).relative_to(root)}: written. Its room is src/workbench/studies/{study}.")
+
+
 @workbench.command(
     epilog="""\b
 Example:

@@ -10,7 +10,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.ingest.pseudonyms import Pseudonyms, read_key
+from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 
 MAPPING = """
 as_of = 2026-07-01

@@ -13,8 +13,8 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
-from workbench.warehouse.ingest.pseudonyms import read_key
 from workbench.warehouse.outcomes import survey_outcomes
+from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import SplineTransformer
 
 from workbench.errors import CannotAnswer
 from workbench.methods.coding import arrange, by_members, class_edges, cut
-from workbench.methods.describe import describe_targets
+from workbench.methods.experiment.describe import describe_targets
 from workbench.methods.experiment.learners import Trees, draw_folds, standardised
 from workbench.methods.experiment.members import features_of, indicator_columns
 from workbench.methods.resampling import Rng, seeds

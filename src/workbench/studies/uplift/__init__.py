@@ -7,8 +7,8 @@ scale?), `targeting` (what is contacting the best share worth in money, and is i
 `value_offers`. A list that comes later: `fit_uplift`, `score_list`.
 """
 
-from workbench.methods.describe import TargetGroup, describe_targets
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign, sample_ratio
+from workbench.methods.experiment.describe import TargetGroup, describe_targets
 from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 from workbench.studies.uplift.allocation import Allocation, allocate_offers

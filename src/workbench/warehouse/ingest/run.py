@@ -21,14 +21,15 @@ from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
-from workbench.warehouse.ingest.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.ingest.read import raw_files
+from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
-    *(f"ingest/{name}.py" for name in ("mapping", "lines", "read", "rules", "pseudonyms", "build")),
+    "pseudonyms.py",
+    *(f"ingest/{name}.py" for name in ("mapping", "lines", "read", "rules", "build")),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
