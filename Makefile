@@ -55,7 +55,7 @@ report: $(READY)
 test check: lint
 	@$(BIN)/workbench data ensure
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --timeout 600
-	@$(BIN)/python -m pytest --override-ini addopts= -q --nbval-lax notebooks
+	@$(BIN)/python -m pytest --override-ini addopts= -q -n auto --maxprocesses 4 --dist loadfile --nbval-lax notebooks
 
 lint: $(READY)
 	@$(BIN)/ruff check src tests benchmarks
