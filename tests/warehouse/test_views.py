@@ -13,6 +13,7 @@ from workbench.warehouse.views import view
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = {
     "business_account": {"as_of": "2026-07-01", "margin": 0.45},
+    "campaign_contact": {"campaign": "bundle_offers"},
     "campaign_exposure": {"campaign": "bundle_offers", "days": 90},
     "campaign_member_life": {"campaign": "bundle_offers", "as_of": "2026-07-01"},
     "campaign_member_window": {"campaign": "bundle_offers", "days": 90},

@@ -5,6 +5,7 @@ from workbench.warehouse.aftermath import (
     campaign_windows,
     closed_campaigns,
     exposures,
+    other_contacts,
     province_panel,
 )
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
@@ -36,6 +37,7 @@ __all__ = [
     "ingest",
     "monthly_values",
     "open_warehouse",
+    "other_contacts",
     "province_panel",
     "read_key",
     "service_holdings",

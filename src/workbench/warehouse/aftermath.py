@@ -117,6 +117,11 @@ def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.Data
     return view(warehouse, "campaign_exposure", campaign=campaign, days=days)
 
 
+def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
+    """Give the contacts that other campaigns delivered: campaign_id, customer_id, day (of assignment)."""
+    return view(warehouse, "campaign_contact", campaign=campaign)
+
+
 def closed_campaigns(
     warehouse: Warehouse, *, outcome: str, covariate: str = "", as_of: date | str | None = None
 ) -> pd.DataFrame:

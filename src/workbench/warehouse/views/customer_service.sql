@@ -38,14 +38,18 @@ SELECT
     COUNT(*) FILTER (WHERE service_case.event = 'complaint') AS complaint,
     COUNT(*) FILTER (WHERE service_case.event = 'fault') AS fault,
     COUNT(*) FILTER (WHERE service_case.event = 'installation') AS installation,
-    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'hotline') AS DOUBLE)
-    / CAST(NULLIF(COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'hotline'), 0) AS DOUBLE) AS wait_s,
-    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'complaint') AS DOUBLE) / 3600
-    / CAST(NULLIF(COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'complaint'), 0) AS DOUBLE) AS complaint_h,
-    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'fault') AS DOUBLE) / 3600
-    / CAST(NULLIF(COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'fault'), 0) AS DOUBLE) AS fault_h,
-    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'installation') AS DOUBLE) / 3600
-    / CAST(NULLIF(COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'installation'), 0) AS DOUBLE) AS installation_h,
+    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'hotline') AS DOUBLE) / CAST(NULLIF(
+        COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'hotline'), 0
+    ) AS DOUBLE) AS wait_s,
+    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'complaint') AS DOUBLE) / 3600 / CAST(NULLIF(
+        COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'complaint'), 0
+    ) AS DOUBLE) AS complaint_h,
+    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'fault') AS DOUBLE) / 3600 / CAST(NULLIF(
+        COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'fault'), 0
+    ) AS DOUBLE) AS fault_h,
+    CAST(SUM(service_case.seconds) FILTER (WHERE service_case.event = 'installation') AS DOUBLE) / 3600 / CAST(NULLIF(
+        COUNT(service_case.seconds) FILTER (WHERE service_case.event = 'installation'), 0
+    ) AS DOUBLE) AS installation_h,
     COUNT(*) FILTER (WHERE service_case.overdue = 1) AS overdue
 FROM customer
 CROSS JOIN recorded

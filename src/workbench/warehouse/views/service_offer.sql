@@ -1,5 +1,6 @@
 -- What can be sold to each kind of customer, and what does it bring a month?
--- Grain: one row a service and kind of customer. Key: service, kind. Parameters: as_of (date, exclusive), share (share).
+-- Grain: one row a service and kind of customer. Key: service, kind.
+-- Parameters: as_of (date, exclusive), share (share).
 -- Products whose fee and margin are known, for all kinds; lines at the mean fee of those that run on as_of.
 --
 -- service []: Product, or kind of line.

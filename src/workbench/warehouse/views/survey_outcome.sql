@@ -1,8 +1,8 @@
 -- What did the respondents of a survey do after their interview?
 -- Grain: one row an interview whose customer and day are known. Key: response_id.
 -- Parameters: wave (text), days (integer), as_of (date, exclusive).
--- Reads the partials line_life and billed_month. Bills are of n / 30 - 1 whole months for a window of n days, before and
--- after the month of the interview.
+-- Reads the partials line_life and billed_month. For a window of n days, bills are of n / 30 - 1 whole months before,
+-- and as many after, the month of the interview.
 --
 -- response_id []: Interview.
 -- customer_id []: Who answered.
@@ -10,8 +10,8 @@
 -- window_end []: First day after the window.
 -- left_on []: Last day of the last line, where it ended before as_of; missing while one runs.
 -- churned []: 1 where left_on lies before window_end, else 0; missing without a line on record.
--- revenue_before [currency/month]: Bills before, a month of those of which bills were delivered; 0 without a bill, missing
---     where no month was delivered.
+-- revenue_before [currency/month]: Bills before, a month of those of which bills were delivered; 0 without a bill,
+--     missing where no month was delivered.
 -- revenue_after [currency/month]: Bills after, alike.
 -- tenure_months [months]: From the first line's first day to the interview.
 -- complete []: Whether window and months of bills lie before as_of.
