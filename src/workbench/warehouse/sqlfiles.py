@@ -96,11 +96,16 @@ def with_what_they_read(chosen: Iterable[str], stored: Collection[str] = ()) -> 
 def expressions(chosen: Iterable[str], stored: Collection[str] = ()) -> list[str]:
     """The files and what they read as common table expressions of their names, but for those `stored` as tables.
 
-    What several files read is computed once; a long twin is unfolded where it is read, of the rows asked for.
+    A feature, and what is read twice, is computed once; a long twin is unfolded where it is read.
     """
     needed = [name for name in with_what_they_read(chosen, stored) if name not in stored]
-    once = {name: "" if _folders()[name] != LONG else "NOT " for name in needed}
-    return [f"{name} AS {kept}MATERIALIZED (\n{body(name)})" for name, kept in once.items()]
+    reads = re.findall(r"(?:FROM|JOIN) (\w+)", " ".join(map(body, needed)))
+
+    def kept(name: str) -> str:
+        once = _folders()[name].startswith("features") or (reads.count(name) > 1 and _folders()[name] != LONG)
+        return "" if once else "NOT "
+
+    return [f"{name} AS {kept(name)}MATERIALIZED (\n{body(name)})" for name in needed]
 
 
 def page(name: str) -> str:
