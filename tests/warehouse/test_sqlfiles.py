@@ -15,20 +15,8 @@ LONG = sqlfiles.names(sqlfiles.LONG)
 FILES = [name for folder in sqlfiles.FOLDERS if folder != sqlfiles.LONG for name in sqlfiles.names(folder)]
 PORTABLE = {
     *("Sum", "Count", "Avg", "Min", "Max", "Filter", "RowNumber", "Window", "Coalesce", "Nullif", "Case", "If"),
-    *(
-        "Cast",
-        "Extract",
-        "DateDiff",
-        "DateTrunc",
-        "TimestampTrunc",
-        "Floor",
-        "Round",
-        "Exists",
-        "Greatest",
-        "Least",
-        "And",
-        "Or",
-    ),
+    *("Cast", "Extract", "DateDiff", "DateTrunc", "TimestampTrunc", "Floor", "Round", "Greatest", "Least"),
+    *("Substring", "Exists", "And", "Or"),
 }
 CASTS = {"DATE", "DOUBLE", "INT", "BIGINT", "DECIMAL"}
 UNFOLDS = {"Explode", "Anonymous", "Split", "Trim", "Cast", "TryCast"}  # what the long twins may do

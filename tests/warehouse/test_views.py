@@ -21,11 +21,12 @@ ASKED = {
     "closed_campaign_member": {"outcome": "revenue", "covariate": "arpu_before", "as_of": "2026-07-01"},
     "customer_month_margin": {"day": "2026-07-01", "months": 12, "share": 0.45},
     "customer_month_value": {"as_of": "2026-07-01"},
+    "customer_peer": {"as_of": "2026-07-01", "province": "广东"},
     "customer_promise": {"as_of": "2026-07-01", "days": 365, "event": "complaint", "seconds": 86_400},
     "customer_service": {"as_of": "2026-07-01", "days": 365},
     "line_margin": {"as_of": "2026-07-01", "margin": 0.45, "months": 3, "province": ""},
     "province_month": {"campaign": "home_pilot", "kind": "person", "as_of": "2026-07-01"},
-    "recent_usage": {"day": "2026-07-01"},
+    "recent_usage": {"as_of": "2026-07-01"},
     "service_held": {"day": "2026-01-01", "as_of": "2026-07-01"},
     "service_kept": {"as_of": "2026-07-01"},
     "service_offer": {"as_of": "2026-07-01", "share": 0.45},
@@ -60,8 +61,8 @@ def test_page_is_current():
 
 def test_a_parameter_left_out_is_refused(warehouse):
     """A view takes all parameters that it names, and no other."""
-    with pytest.raises(WorkbenchError, match="as_of"):
-        view(warehouse, "recent_usage", as_of="2026-07-01")
+    with pytest.raises(WorkbenchError, match="province"):
+        view(warehouse, "customer_peer", as_of="2026-07-01")
 
 
 def test_long_twins_hold_what_the_maps_hold(warehouse):
@@ -117,10 +118,21 @@ def test_margin_of_a_month_by_pandas(warehouse):
 
 def test_recent_usage_by_pandas(warehouse):
     """The mean month of April to June."""
-    found = view(warehouse, "recent_usage", day="2026-07-15").set_index("customer_id")
+    found = view(warehouse, "recent_usage", as_of="2026-07-15").set_index("customer_id")
     used = warehouse.table("usage_month").query("'2026-04-01' <= month < '2026-07-01'")
     wanted = used.groupby("customer_id")[["call_min", "data_mb"]].sum() / 3
     assert np.allclose(found, wanted.loc[found.index]) and len(found) == len(wanted)
+
+
+def test_peers_by_pandas(warehouse):
+    """Lines that run by name, and thirds of those who call at all: equal minutes in the same third."""
+    found = view(warehouse, "customer_peer", as_of="2026-07-01", province="").set_index("customer_id")
+    lines = warehouse.table("subscription").query("activated_on < '2026-07-01' and not ended_on < '2026-07-01'")
+    named = lines.groupby("customer_id")["service"].agg(lambda kinds: "+".join(sorted(set(kinds))))
+    assert found["line_services"].equals(named.reindex(found.index).fillna("none").rename("line_services"))
+    place = found.loc[found["call_min"] > 0, "call_min"].rank(method="max", pct=True)
+    wanted = pd.cut(place, [0, 1 / 3, 2 / 3 - 1e-9, 1], labels=["little call", "some call", "much call"])
+    assert found["call_band"].equals(wanted.astype("str").reindex(found.index).fillna("no call").rename("call_band"))
 
 
 def test_order_of_rows_does_not_matter(warehouse):

@@ -75,9 +75,8 @@ def service_holdings(
 
 def _customers(warehouse, day: date, as_of: date, margin: float, province: str, services) -> pd.DataFrame:
     known = customer_features(warehouse, day, tables=["bills", "holdings"], province=province)
-    table = known.set_index("customer_id")[list(_FEATURES)]
-    table = table.join(view(warehouse, "recent_usage", day=day).set_index("customer_id"))
-    table[["call_min", "data_mb"]] = table[["call_min", "data_mb"]].fillna(0.0)
+    peers = view(warehouse, "customer_peer", as_of=day, province=province).set_index("customer_id")
+    table = known.set_index("customer_id")[list(_FEATURES)].join(peers[["call_min", "data_mb"]])
     money = view(warehouse, "customer_month_margin", day=day, months=MONTHS, share=margin)
     if money.empty:
         raise CannotAnswer(f"no bill was issued before {day}: there is no current value. Choose a later as_of.")
@@ -87,25 +86,15 @@ def _customers(warehouse, day: date, as_of: date, margin: float, province: str, 
         table[[f"{name}_{n:02}" for n in range(1, MONTHS + 1)]] = found
     table["bill_month"] = money.groupby("customer_id")["bill"].mean()
     spells = view(warehouse, "service_held", day=day, as_of=as_of)
-    lines = spells[spells["held"] & spells["service"].isin(["mobile", "broadband", "fixed", "iptv"])]
-    named = lines.sort_values("service").groupby("customer_id")["service"].agg("+".join)
-    table["line_services"] = named.reindex(table.index).fillna("none")
+    table["line_services"] = peers["line_services"]
     status = spells.astype({"held": float}).pivot_table(index="customer_id", columns="service", values="held")
     for name in services:
         held = status.reindex(index=table.index, columns=[name])[name]
         table[f"held_{name}"] = held.eq(1)
         if day < as_of:
             table[f"took_{name}"] = held.eq(0)
-    for name, use in (("call", table["call_min"]), ("data", table["data_mb"])):
-        third = np.ceil(3 * use[use > 0].rank(method="max", pct=True).round(12)).reindex(table.index).fillna(0)
-        table[f"{name}_band"] = [
-            (f"no {name}", f"little {name}", f"some {name}", f"much {name}")[int(k)] for k in third
-        ]
-    table["tenure_band"] = pd.cut(table["tenure_months"], [-1, 5, 11, 35, 95, np.inf], labels=_TENURES).astype("str")
+    table = table.join(peers[["call_band", "data_band", "tenure_band"]])
     return table.sort_index().reset_index()
-
-
-_TENURES = ("under 6 months", "6-11 months", "1-2 years", "3-7 years", "8 years or more")
 
 
 def _services(warehouse: Warehouse, as_of: date, margin: float) -> pd.DataFrame:

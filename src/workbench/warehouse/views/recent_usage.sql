@@ -1,6 +1,6 @@
 -- How much do customers call and surf?
--- Grain: one row a customer with usage in the last three full months before a day. Key: customer_id.
--- Parameters: day (date, exclusive).
+-- Grain: one row a customer with usage in the last three full months before as_of. Key: customer_id.
+-- Parameters: as_of (date, exclusive).
 -- A mean over those of the three months for which usage_month holds any row.
 --
 -- customer_id []: Customer.
@@ -12,8 +12,8 @@ WITH recent AS (
         CAST(call_min AS DECIMAL(18, 4)) AS call_min,
         CAST(data_mb AS DECIMAL(18, 4)) AS data_mb
     FROM usage_month
-    WHERE month >= CAST(DATE_TRUNC('month', CAST($day AS DATE)) AS DATE) - INTERVAL '3' MONTH
-        AND month < CAST(DATE_TRUNC('month', CAST($day AS DATE)) AS DATE)
+    WHERE month >= CAST(DATE_TRUNC('month', CAST($as_of AS DATE)) AS DATE) - INTERVAL '3' MONTH
+        AND month < CAST(DATE_TRUNC('month', CAST($as_of AS DATE)) AS DATE)
 ),
 delivered AS (
     SELECT COUNT(DISTINCT month) AS months FROM recent
