@@ -104,21 +104,13 @@ def campaign_windows(
 
 
 def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.DataFrame:
-    """Give what else reached a campaign's members, `days` before and after their assignment.
-
-    Returns
-    -------
-    DataFrame
-        customer_id; offers_before, offers_during (other campaigns whose lists held the member, in either arm);
-        contacts_before, contacts_during (those that reached him); by_lot (whether chance alone decided which of the
-        offers before did). Given offers_before, contacts_before is random where by_lot is true.
-    """
+    """Give what else reached a campaign's members, `days` around their assignment: the view `campaign_exposure`."""
     warehouse._check("campaign", "campaign_id", campaign)
     return view(warehouse, "campaign_exposure", campaign=campaign, days=days)
 
 
 def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
-    """Give the contacts that other campaigns delivered: campaign_id, customer_id, day (of assignment)."""
+    """Give the contacts that other campaigns delivered: the view `campaign_contact`."""
     return view(warehouse, "campaign_contact", campaign=campaign)
 
 
@@ -130,8 +122,7 @@ def closed_campaigns(
     Returns
     -------
     DataFrame
-        One row a member and campaign: campaign_id, customer_id, arm, treatment (1 in any arm but control), the
-        outcome, the covariate (a number known before), starts_on, contact_cost, incentive_cost, margin.
+        One row a member and campaign: the view `closed_campaign_member`, with outcome and covariate by their names.
 
     Raises
     ------
@@ -151,8 +142,7 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
     Returns
     -------
     DataFrame
-        One row a province and month up to the roll-out's end: province, month, customers (billed), revenue (per
-        customer billed), treated (1 in the provinces of the roll-out), after (1 from its first month on).
+        One row a province and month up to the roll-out's end: the view `province_month`.
 
     Raises
     ------

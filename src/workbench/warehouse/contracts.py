@@ -17,8 +17,6 @@ def contract_margins(
 ) -> pd.DataFrame:
     """Give every line that began before a day, and the margin a month of those that run on it.
 
-    How bills are shared among lines: `views/line_margin.sql`.
-
     Parameters
     ----------
     warehouse : Warehouse
@@ -33,8 +31,7 @@ def contract_margins(
     Returns
     -------
     DataFrame
-        subscription_id, customer_id, service, activated_on, ended_on (missing while the line runs), running, margin
-        (currency a month; missing for lines that ended).
+        One row a line: the view `line_margin`, which says how bills are shared among lines.
 
     Raises
     ------

@@ -22,11 +22,7 @@ def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120) -> pd.D
     Returns
     -------
     DataFrame
-        One row an interview: response_id, customer_id, answered_on, window_end (the first day after the window),
-        left_on (last day of the last line, missing while one runs), churned (1 where that lies before window_end),
-        revenue_before and revenue_after (bills a month over as many whole months as fit the window, before and
-        after the month of the interview, of which bills were delivered; 0 where no bill, missing where no month was
-        delivered), tenure_months, complete (whether all of it is known).
+        One row an interview: the view `survey_outcome`.
 
     Raises
     ------

@@ -17,21 +17,12 @@ _UNITS = {"hotline": 1, "complaint": 3600, "fault": 3600, "installation": 3600}
 
 
 def monthly_values(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
-    """Give the net amount billed to each customer in each month: customer_id, month, value.
-
-    Bills issued before `as_of`. A customer has a month if it had joined on its first day and had a line (or none on
-    record) beyond its last; a month without a bill then counts 0.
-    """
+    """Give the net amount billed to each customer in each month of life: the view `customer_month_value`."""
     return _some(view(warehouse, "customer_month_value", as_of=as_date(as_of)), as_of)
 
 
 def business_accounts(warehouse: Queryable, as_of: date | str, *, margin: float) -> pd.DataFrame:
-    """Give what grades an account, one row a company or government body with a line on `as_of`.
-
-    Columns customer_id, kind, province, revenue_12m (net, twelve months up to the last one billed, at the mean of those
-    of which bills were delivered), growth (of the months that are on record a year before too, 6 at least; missing
-    without a year before), lines, margin_12m (`margin` of the undiscounted price, less the discount), tenure_months.
-    """
+    """Give what grades an account, one row a company or government body: the view `business_account`."""
     return _some(view(warehouse, "business_account", as_of=as_date(as_of), margin=margin), as_of)
 
 
@@ -40,12 +31,9 @@ def servicing(
 ) -> pd.DataFrame:
     """Give the service that each customer got in the last `days` days, one row a customer who had joined.
 
-    Columns customer_id, days_known (days of the window since joining, and since contacts are on record), a count for
-    each channel and kind of ticket, wait_s (mean of hotline calls), complaint_h, fault_h, installation_h (mean of those
-    closed), overdue (tickets past the promised time); missing where nobody has a contact (ticket) on record in the
-    window. `within` names limits, seconds for "hotline", hours for a kind of ticket; each gives two more, for instance
-    complaint_judged_24 (opened more than 24 hours before `as_of`: a case is judged if, and only if, its due time has
-    passed) and complaint_within_24 (of these, closed in time). A call whose wait is known is judged at once.
+    Columns of the view `customer_service`; missing where nobody has a contact (ticket) on record in the window.
+    `within` names limits, seconds for "hotline", hours for a kind of ticket; each gives two more columns by the view
+    `customer_promise`, for instance complaint_judged_24 and complaint_within_24.
     """
     asked = {"as_of": as_date(as_of), "days": days}
     found = _some(view(warehouse, "customer_service", **asked), as_of)

@@ -15,9 +15,8 @@ from workbench.warehouse.views import view, view_sql
 def service_use(warehouse: Warehouse, as_of: date | str, *, days: int = 90, province: str = "") -> pd.DataFrame:
     """Give recency, frequency and amount of each customer by service: calls, data, messages.
 
-    One row a service and customer with any event in the `days` before `as_of`: service, customer_id, recency_days (1 is
-    the day before; missing where this service was not used), frequency (days with an event), amount (call minutes, MB,
-    messages). `province` takes only its customers; "" is all.
+    The view `service_use` for every service and customer with any event; recency_days is missing, frequency and amount
+    are 0 where this one was not used. `province` takes only its customers; "" is all.
 
     Raises
     ------
