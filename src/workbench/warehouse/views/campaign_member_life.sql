@@ -14,7 +14,7 @@ WITH own AS (
     WHERE campaign_id = $campaign
 ),
 earlier AS (
-    SELECT own.customer_id, SUM(bill.amount) AS amount
+    SELECT own.customer_id, SUM(CAST(bill.amount AS DECIMAL(18, 4))) AS amount
     FROM own
     INNER JOIN bill ON bill.customer_id = own.customer_id
         AND bill.month < own.month AND bill.month >= own.month - INTERVAL '3' MONTH

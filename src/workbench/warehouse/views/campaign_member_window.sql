@@ -23,7 +23,7 @@ WITH own AS (
     WHERE campaign_id = $campaign
 ),
 paid AS (
-    SELECT own.customer_id, SUM(bill.amount) AS amount
+    SELECT own.customer_id, SUM(CAST(bill.amount AS DECIMAL(18, 4))) AS amount
     FROM own
     INNER JOIN bill ON bill.customer_id = own.customer_id AND bill.month >= own.month
         AND bill.month < own.month + INTERVAL '1' MONTH * CAST(FLOOR(CAST($days AS DOUBLE) / 30) AS INTEGER)

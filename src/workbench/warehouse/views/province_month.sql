@@ -13,7 +13,7 @@ WITH billed AS (
     SELECT
         customer.province, bill.month,
         COUNT(DISTINCT bill.customer_id) AS customers,
-        SUM(bill.amount) AS amount
+        SUM(CAST(bill.amount AS DECIMAL(18, 4))) AS amount
     FROM bill
     INNER JOIN customer ON customer.customer_id = bill.customer_id
     WHERE customer.kind = $kind AND bill.issued_on < CAST($as_of AS DATE)

@@ -27,8 +27,8 @@ WITH asked AS (
 money AS (
     SELECT
         asked.response_id,
-        SUM(bill.amount) FILTER (WHERE bill.month < asked.month) AS before,
-        SUM(bill.amount) FILTER (WHERE bill.month > asked.month) AS after
+        SUM(CAST(bill.amount AS DECIMAL(18, 4))) FILTER (WHERE bill.month < asked.month) AS before,
+        SUM(CAST(bill.amount AS DECIMAL(18, 4))) FILTER (WHERE bill.month > asked.month) AS after
     FROM asked
     INNER JOIN bill ON bill.customer_id = asked.customer_id
         AND bill.month >= asked.month - INTERVAL '1' MONTH * asked.months
