@@ -10,7 +10,8 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.warehouse.connect import Warehouse
-from workbench.warehouse.features import customer_features
+from workbench.warehouse.features import as_date, customer_features
+from workbench.warehouse.views import view
 
 CONTROL = "control"
 
@@ -92,7 +93,7 @@ def campaign_arms(
     if campaign not in campaigns.index:
         raise unknown("campaign", campaign, campaigns.index, f"the warehouse of '{warehouse.source}'")
     facts = campaigns.loc[campaign]
-    day = date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    day = as_date(as_of)
     if facts["ends_on"].date() >= day:
         raise CannotAnswer(
             f"the outcome window of campaign '{campaign}' runs until {facts['ends_on']:%Y-%m-%d}, and only what "
@@ -104,7 +105,8 @@ def campaign_arms(
         raise CannotAnswer(f"campaign '{campaign}' has no control arm. It has: {named(known_arms)}.")
     if arm and (arm not in known_arms or arm == CONTROL):
         raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], f"campaign '{campaign}'")
-    outcomes, own = _maps(warehouse, campaign)
+    values = view(warehouse, "campaign_value", campaign=campaign)
+    outcomes, own = (values.loc[values["kind"] == kind, "name"].tolist() for kind in ("outcomes", "covariates"))
     if outcome is not None and outcome not in outcomes:
         raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
     kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True) if arm else wide
@@ -114,14 +116,6 @@ def campaign_arms(
         members, covariates, missing = _with_features(warehouse, members, facts)
     columns = ["customer_id", "treatment", "contacted", *outcomes, *covariates]
     return CampaignArms(members[columns], tuple(outcomes), tuple(covariates), facts, len(wide) - len(kept), missing)
-
-
-def _maps(warehouse: Warehouse, campaign: str) -> tuple[list[str], list[str]]:
-    def entries(column: str) -> list[str]:
-        sql = f"SELECT DISTINCT unnest(map_keys({column})) AS entry FROM campaign_member WHERE campaign_id = ?"
-        return sorted(warehouse.query(sql, [campaign])["entry"])
-
-    return entries("outcomes"), entries("covariates")
 
 
 def _with_features(
