@@ -120,10 +120,12 @@ def mean_intervals(
         few = few == 1
         low = np.where(few, np.fmin(low, commonest - most * (commonest - ends[0])), low)
         high = np.where(few, np.fmax(high, commonest + most * (ends[1] - commonest)), high)
-    return (np.where(known, np.clip(end, *ends), np.nan) for end in (low, high))
+    return np.where(known, np.clip(low, *ends), np.nan), np.where(known, np.clip(high, *ends), np.nan)
 
 
-def share_ends(share: np.ndarray, n: np.ndarray, df: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def share_ends(
+    share: np.ndarray | float, n: np.ndarray | float, df: np.ndarray | float, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's ends for shares (0-1) of n answers, whose error has few degrees of freedom (Korn & Graubard 1998)."""
     answers = n * (stdtrit(np.inf, (1 + level) / 2) / stdtrit(df, (1 + level) / 2)) ** 2
     return intervals.share(share * answers, answers, level=level)

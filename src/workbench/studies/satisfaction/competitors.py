@@ -13,8 +13,8 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.methods.cells import cell_name, distinct, listed
-from workbench.methods.plspm.bootstrap import standard_error
 from workbench.methods.plspm.groups import holm
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of

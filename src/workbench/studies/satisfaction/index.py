@@ -16,9 +16,9 @@ from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_m
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, index_points
-from workbench.methods.plspm.bootstrap import check_resampling, resample, standard_error
+from workbench.methods.plspm.bootstrap import check_resampling, resample
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread
+from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import item_reach

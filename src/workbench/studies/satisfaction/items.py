@@ -15,9 +15,8 @@ from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name, plain
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import standard_error
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
-from workbench.methods.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups

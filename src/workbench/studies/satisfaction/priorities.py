@@ -13,7 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
