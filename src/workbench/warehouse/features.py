@@ -263,7 +263,7 @@ def _described(name: str) -> list[tuple[str, str, str]]:
     header = _header(name)
     for line in header[header.index("--") + 1 :]:
         if start := _DESCRIBED.fullmatch(line):
-            rows.append(start.groups())
+            rows.append((start[1], start[2], start[3]))
         elif rows and (more := _CONTINUED.fullmatch(line)):
             rows[-1] = (*rows[-1][:2], f"{rows[-1][2]} {more[1]}")
         else:

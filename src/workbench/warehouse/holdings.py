@@ -113,8 +113,8 @@ def service_holdings(
     begins = (day - pd.DateOffset(months=window)).date()
     bound = {"as_of": day.date()}
     services = _services(warehouse, bound, margin)
-    tables = [_customers(warehouse, d, bound, margin, province, services) for d in (day.date(), begins)]
-    return Holdings(*tables, services, begins, day.date())
+    now, past = (_customers(warehouse, d, bound, margin, province, services) for d in (day.date(), begins))
+    return Holdings(now, past, services, begins, day.date())
 
 
 def _customers(warehouse, day: date, bound: dict, margin: float, province: str, services) -> pd.DataFrame:

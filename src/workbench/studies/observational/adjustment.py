@@ -167,7 +167,8 @@ def _pairs(columns: list[np.ndarray], fits: np.ndarray, y: np.ndarray, treated: 
     left = treated - fits[0], np.where(treated, 0.0, y - fits[1])
     cuts = [np.unique(np.quantile(v, CUTS, method="inverted_cdf")) for v in columns]
     signs = [(v > cut, k) for k, (v, at) in enumerate(zip(columns, cuts, strict=True)) for cut in at if cut < v.max()]
-    owner, chosen = np.array([k for _, k in signs]), ({}, {})
+    owner = np.array([k for _, k in signs])
+    chosen: tuple[Pairs, Pairs] = ({}, {})
     matrix = np.column_stack([above - above.mean() for above, _ in signs])
     apart = owner[:, None] < owner
     some = slice(None, None, max(1, len(matrix) // ENOUGH))

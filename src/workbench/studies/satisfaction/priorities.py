@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -290,7 +290,7 @@ def simulate_improvement(
             f"{named(changes)} lead to {named(index)}, not to '{target}'. Change items of its drivers."
         )
     driving = {source for source, _ in model.edges}
-    item = {}
+    item: dict[str, Any] = {}
     for k, construct in enumerate(model.constructs):
         if construct.name in index and construct.name not in driving:
             led = index[construct.name] - direct[:, k]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ class Trial:
     def grow(self, resamples: int, splits: int) -> Trial:
         """Draw further resamples and splits, up to so many of each."""
         _, boot, split = seeds(self.seed, 3)
-        how = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method]}
+        how: dict[str, Any] = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method]}
         have = len(self.jaccard)
         if resamples > have:
             more = bootstrap_jaccard(self.x, self.label, self.k, resamples=resamples, rng=boot, first=have, **how)

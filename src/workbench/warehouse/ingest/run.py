@@ -26,7 +26,10 @@ from workbench.warehouse.ingest.read import raw_files
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
 # What a warehouse's content depends on, besides files, mapping and key.
-PROGRAM = ("schema.toml", "mapping.py", "lines.py", "read.py", "rules.py", "pseudonyms.py", "build.py")
+PROGRAM = (
+    "schema.toml",
+    *(f"ingest/{name}.py" for name in ("mapping", "lines", "read", "rules", "pseudonyms", "build")),
+)
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
 
@@ -123,7 +126,7 @@ def _check_unchanged(files: list[RawFile]) -> None:
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None) -> str:
     digest = hashlib.blake2b(digest_size=6)
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
         digest.update(hashlib.blake2b(part).digest())
     for file in files:
