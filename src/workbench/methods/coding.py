@@ -277,7 +277,7 @@ def _parted(
             ids += _mixed(text_hash(column))
         else:
             value = _mixed(_ranks(columns.as_floats(column)) if amount else text_hash(column))
-            content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64)))
+            content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64, keepdims=True)))
     places = np.lexsort([text_hash(rows.index.to_series()), ids, content, group])
     order = order.copy()
     order[np.flatnonzero(tied)] = order[np.flatnonzero(tied)][places]

@@ -175,7 +175,7 @@ def _pairs(columns: list[np.ndarray], fits: np.ndarray, y: np.ndarray, treated: 
     for rest, kept in zip(left, chosen, strict=True):
         part, each = matrix[some], matrix[some] * rest[some, None]
         z = np.where(apart, np.abs(each.T @ part) / np.sqrt((each**2).T @ part**2 + 1e-300), 0.0)
-        found = np.argwhere(z > norm.isf(ALARM / max(1, 2 * apart.sum())))
+        found = np.argwhere(z > norm.isf(ALARM / max(1, 2 * int(apart.sum()))))
         for i, j in sorted(found.tolist(), key=lambda at: z[at[0], at[1]])[-MOST_PAIRS:]:
             one, other = int(owner[i]), int(owner[j])
             first = _sharpest(columns[one], rest * matrix[:, j])
