@@ -55,7 +55,7 @@ def shared_data() -> Path:
 def operator(tmp_path_factory) -> Path:
     """A project with the default sample operator, ingested: made once, whichever process of a run asks first."""
     from workbench.sample import write_sample
-    from workbench.warehouse import ingest
+    from workbench.warehouse.ingest import ingest
 
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

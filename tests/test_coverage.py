@@ -9,8 +9,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent / "coverage"))
 import grid
 
-SHORT = {"lead over everybody": 0.86}  # misses on the side that no sentence claims: docs/coverage.md
-
 
 @pytest.mark.prove
 @pytest.mark.parametrize("room", grid.ROOMS)
@@ -23,7 +21,7 @@ def test_printed_intervals_hold(room):
     for quantity, (printed, missed) in pooled.items():
         if printed >= 200:
             noise = (0.05 * 0.95 / printed) ** 0.5
-            assert 1 - missed / printed > SHORT.get(quantity, 0.935) - 3 * noise, quantity
+            assert 1 - missed / printed > 0.935 - 3 * noise, quantity
 
 
 def test_a_cell_counts_both_sides():

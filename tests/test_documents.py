@@ -17,7 +17,7 @@ from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
-SAYS = {"Markdown", "answer", "record", "show_figure", "show_list", "show_model", "show_table", "use_theme"}
+SAYS = {"Markdown", "answer", "record", "show", "show_list", "show_model"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
 
@@ -65,6 +65,10 @@ def test_notebooks_are_thin_and_in_order(notebook):
         if isinstance(tree[-1], ast.Expr):  # what such a cell shows is said, not a value that was left over
             called = {n.func.id for n in ast.walk(tree[-1]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
             assert called & SAYS, ast.unparse(tree[-1])
+    for cell in code:
+        text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
+        assert not re.search(r"\b(formats|alt)=|\* ?shown|show_(table|figure)\(|\bSELECT\b", text), text
+        assert len(text.splitlines()) <= (20 if "parameters" in tags else 8), text
     pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(pinned) == 1 and pinned[0]["outputs"]
     assert all(not c["outputs"] for c in code if c not in pinned)

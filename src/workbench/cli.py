@@ -441,7 +441,7 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
 
 
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
-    from workbench.warehouse import ingest
+    from workbench.warehouse.ingest import ingest
 
     return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
 

@@ -27,6 +27,16 @@ def named(names: Iterable[object]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"
 
 
+def listed(values: Iterable[object], last: str = "and") -> str:
+    """Write values as a list in a sentence.
+
+    >>> listed([6, 7]), listed([6, 7, 8]), listed(["a", "b"], "or")
+    ('6 and 7', '6, 7 and 8', 'a or b')
+    """
+    *head, end = map(str, values)
+    return f"{', '.join(head)} {last} {end}" if head else end
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest the known name that a mistyped one most likely meant, as a sentence with a space before it.
 

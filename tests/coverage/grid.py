@@ -23,7 +23,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-ROOMS = ("effects", "curves", "surveys", "lifetimes", "concentrations")
+ROOMS = ("effects", "curves", "surveys", "lifetimes", "concentrations", "values", "paths")
 WANTED = (0.935, 0.965)
 INTRODUCTION = """# Coverage
 

@@ -204,6 +204,8 @@ def _asked(rng, sizes: dict[str, int], p: np.ndarray, *, clusters: int = 0) -> p
 WORLDS = [
     *(Cell(a, n, u) for a in ANSWERS for n in (10, 30, 100, 1_000) for u in (False, True)),
     *(Part(a, s, n) for a in ("usual", "70% at 10") for s, n in ((5, 300), (31, 6), (31, 60))),
+    *(Part(a, s, n) for a in ("half at 10", "70% at 10") for s, n in ((5, 40), (31, 12))),
+    *(Cell(a, n, False) for a in ANSWERS for n in (15, 20)),
     *(Clusters(a, c, n) for a in ("usual", "70% at 10") for c, n in ((12, 20), (40, 10), (200, 5))),
     *(Cases(c, n, h) for c, n in ((20, 20), (100, 5), (400, 2)) for h in (0.02, 0.05, 0.2)),
     *(Index(a) for a in ("light", "usual", "half at 10", "70% at 10")),

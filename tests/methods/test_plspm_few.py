@@ -126,3 +126,37 @@ def test_text_that_holds_numbers_is_refused_by_name():
             fit_pls(wrong, MODEL)
     with pytest.raises(WorkbenchError, match="weight 'w' is not numeric"):
         fit_pls(table.assign(w="1.5"), MODEL, weights="w")
+
+
+def test_intervals_of_few_respondents_are_widened():
+    """Of 30 respondents and three paths to a target: ends at t(26)/z √(30/26) of their distance; of 100 as drawn."""
+    few, many = (bootstrap_pls(survey(n), MODEL, resamples=100, interval="percentile") for n in (30, 100))
+    factor = 2.0555294 / 1.9599640 * np.sqrt(30 / 26)
+    rows = few.table[few.table["quantity"] == "path"]
+    drawn = np.column_stack([few.replicate("path", name) for name in rows["name"]])
+    plain = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    for end, values in zip(("low", "high"), plain, strict=True):
+        centre = rows["estimate"].to_numpy()
+        assert rows[end].to_numpy() == pytest.approx(centre + factor * (values - centre), abs=1e-6)
+    assert few.widening == pytest.approx(factor) and many.widening == 1
+    loadings = few.table[few.table["quantity"] == "loading"]
+    assert loadings["high"].max() <= 1
+
+
+def test_what_few_resamples_shift_has_no_interval():
+    """R2, rho_A and HTMT of fewer than 100: the number alone, said in a sentence, and no nan among the quantities."""
+    few = bootstrap_pls(survey(40), MODEL, resamples=60)
+    shifted = few.table["quantity"].isin(["r2", "rho_a", "htmt"])
+    assert few.table.loc[shifted, ["low", "high"]].isna().all(axis=None)
+    assert few.table.loc[~shifted & few.table["estimate"].notna(), "low"].notna().all()
+    assert next(q for q in few.quantities() if q.name == "r2[D]").low is None
+    said = [v for v in few.verdicts if v.startswith("40 respondents are few to resample")]
+    assert len(said) == 1 and "R2, rho_A and HTMT have none" in said[0]
+    assert not any("few to resample" in v for v in bootstrap_pls(survey(100), MODEL, resamples=60).verdicts)
+
+
+def test_fewer_clusters_than_paths_need_are_refused():
+    """Four clusters leave no degree of freedom for three paths to one target."""
+    table = survey(80).assign(point=np.arange(80) % 4)
+    with pytest.raises(CannotAnswer, match="4 clusters for 3 paths to 'D'; how sure they are takes 5 clusters"):
+        bootstrap_pls(table, MODEL, resamples=60, interval="percentile", clusters="point")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.methods.intervals import skewed
 from workbench.methods.regression import separated
 from workbench.methods.survey import Design, gaps_of, joined, mean_intervals
 
@@ -81,6 +82,25 @@ def test_intervals_follow_the_skewness():
     turned = Design.of(np.ones(100)).mean(11 - y).interval("mean", 0.95, (1, 10))
     assert y.mean() - low > high - y.mean()
     assert turned == pytest.approx((11 - high, 11 - low))
+
+
+def test_a_small_cell_may_lack_the_rare_answers_of_its_longer_tail():
+    """Twenty different answers near the ceiling: the lower end is that with a third of an answer 1 more, by hand."""
+    y = np.r_[np.linspace(8.1, 9.9, 17), 5.0, 6.0, 7.0]
+    mean, many = Design.of(np.ones(20)).mean(y), Design.of(np.ones(80)).mean(np.tile(y, 4))
+    away, often = y - y.mean(), 0.5 * (1 - 20 / 60)
+    assert 20 * mean.skewness**2 > 1  # half an answer in full, a third of it gone for 20 of 60 units
+    lower = (20 * y.mean() + often * 1) / (20 + often)
+    variance = (away @ away * 20 / 19 + often * (1 - lower) ** 2) / (20 + often) ** 2
+    third = ((away**3).sum() * 400 / (19 * 18) + often * (1 - lower) ** 3) / (20 + often) ** 3
+    by_hand = skewed(lower, variance**0.5, third / variance**1.5, df=19)[0]
+    plain = skewed(mean.estimate, mean.se, mean.skewness, df=19)
+    low, high = mean.interval("mean", 0.95, (1, 10))
+    assert low == pytest.approx(by_hand) and low < plain[0] - 0.1
+    assert high == pytest.approx(plain[1])  # the shorter side stays
+    assert many.interval("mean", 0.95, (1, 10)) == pytest.approx(
+        skewed(many.estimate, many.se, many.skewness, df=79)[:2]
+    )  # and so does a cell of 60 or more
 
 
 def test_light_answers_keep_students_interval():

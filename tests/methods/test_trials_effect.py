@@ -106,6 +106,18 @@ def test_a_control_that_bought_by_luck_gives_no_relative_effect():
     assert np.isfinite(average_effect(table, **HOW).relative.low)
 
 
+def test_a_ratio_of_amounts_needs_twenty_buyers_to_be_expected():
+    """1,000 contacted, 100 held out: 19.9 buyers expected in control give the ratio of spends no ends, 20 give it."""
+    rng, ends = np.random.default_rng(0), []
+    table = pd.DataFrame({"t": np.r_[np.ones(1_000, int), np.zeros(100, int)], "y": 0.0})
+    amounts = rng.lognormal(0, 1.2, 220)
+    for buyers in (219, 220):
+        table.loc[np.r_[5 : buyers - 15, 1_000:1_020], "y"] = amounts[:buyers]
+        ends.append(average_effect(table, **HOW).relative)
+    assert np.isnan([ends[0].low, ends[0].high]).all() and np.isfinite([ends[1].low, ends[1].high]).all()
+    assert ends[0].estimate == pytest.approx(amounts[:199].mean() * 199 / 1000 / (amounts[199:219].mean() / 5) - 1)
+
+
 @pytest.mark.parametrize("covariates", [[], ["x"]])
 def test_rare_spend_is_claimed_as_seldom_as_it_should_be(covariates):
     """9,000 contacted, 300 held out, 1% buy, no effect: each side errs about 2.5% (250 campaigns, at most 6%)."""

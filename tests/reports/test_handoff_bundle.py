@@ -26,7 +26,7 @@ from workbench.reports.page import tables
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.plans import load_plan
 from workbench.reports.runs.render import run, run_slots
-from workbench.warehouse import ingest
+from workbench.warehouse.ingest import ingest
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 0  # 1: of the draw\nregion: str = "北京"  # name: of the region'

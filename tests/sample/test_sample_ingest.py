@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from workbench.sample import write_sample
-from workbench.warehouse import ingest, schema
+from workbench.warehouse import schema
+from workbench.warehouse.ingest import ingest
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "data/mappings"
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.multiple import benjamini_hochberg
 from workbench.methods.plspm import measurement_invariance
 from workbench.studies.satisfaction import (
     Construct,
@@ -20,7 +21,6 @@ from workbench.studies.satisfaction import (
     satisfaction_index,
     shrunken_index,
 )
-from workbench.studies.satisfaction.gaps import benjamini_hochberg
 from workbench.studies.satisfaction.precision import fay_herriot
 from workbench.studies.satisfaction.ranks import rank_ends
 

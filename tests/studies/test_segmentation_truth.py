@@ -44,6 +44,18 @@ def test_true_segments_are_found(clustered):
     assert reached > 0.9 * possible, (reached, possible)
 
 
+@pytest.mark.prove
+def test_no_seed_and_no_order_decides_how_many(operator):
+    """Ten seeds, each with other orders of rows and columns: six clusters; what is open ends with six."""
+    features = customer_features(open_warehouse("sample", root=operator), "2026-04-01").set_index("customer_id")
+    usage = features[USAGE].dropna()
+    orders = (USAGE, USAGE[::-1], [*USAGE[1:], USAGE[0]])
+    for seed in range(10):
+        table = usage[orders[seed % 3]].sample(frac=1, random_state=seed)
+        found = fit_segments(table, candidates=range(3, 8), resamples=10, rng=seed, **CHOICES)
+        assert found.k == 6 and found.undecided[-1:] in ((), (6,)), (seed, found.choice)
+
+
 def test_what_is_called_stable_is_found_in_fresh_customers(clustered):
     """Clusters called stable are the same groups when fitted to the other half of the customers."""
     found, usage, _ = clustered

@@ -110,16 +110,21 @@ def test_intervals_cover(kind):
     assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= 0.97 + slack / 3).all(), hits / samples
 
 
-def test_unevenness_by_hand():
-    """The end towards uneven revenue goes out by 1 + 3 Σ IF⁴ / (Σ IF²)²; the other stays where the logit has it."""
-    x = np.sort(np.random.default_rng(3).lognormal(0, 1.2, 300))
+@pytest.mark.parametrize(("sd", "heavy"), [(0.6, False), (1.2, True)])
+def test_unevenness_by_hand(sd, heavy):
+    """Uneven revenue's end goes out by 1 + max(1.5 √(Σ IF⁴) / Σ IF², 1.3 n^(4/a − 2)); the other stays."""
+    x = np.sort(np.random.default_rng(3).lognormal(0, sd, 300))
     n, mean, part = len(x), x.mean(), 60
     edge = x[-part]
     influence = (np.maximum(x - edge, 0) + part / n * edge - x[-part:].sum() / x.sum() * x) / mean
     influence -= influence.mean()
     share = x[-part:].sum() / x.sum()
     spread = np.sqrt((influence**2).sum()) / n / (share * (1 - share))
-    out = 1 + 3 * (influence**4).sum() / (influence**2).sum() ** 2
+    hill = 1 / np.log(x[-18:] / x[-19]).mean()
+    seen = 1.5 * np.sqrt((influence**4).sum()) / (influence**2).sum()
+    expected = 1.3 * 300 ** max(min(4 / hill - 2, 0), -1)
+    assert (expected > seen) == heavy
+    out = 1 + max(seen, expected)
     row = concentration(x, resamples=0).table.set_index("quantity").loc["share_of_top[0.2]"]
     ends = np.log(row[["low", "high"]].astype(float) / (1 - row[["low", "high"]].astype(float)))
     centre = np.log(share / (1 - share))

@@ -20,6 +20,7 @@ from workbench.studies.campaign_planning.ledger import campaign_effects, campaig
 from workbench.studies.campaign_planning.monitor import monitor_campaign
 from workbench.studies.uplift import effect_groups, targeting, uplift_curve
 from workbench.studies.uplift.bins import score_bins
+from workbench.studies.uplift.policy import Costs, Judge, Rows, policy
 
 HOW = {"score": "s", "outcome": "y", "treatment": "t"}
 
@@ -101,6 +102,59 @@ def test_an_area_of_few_buyers_errs_as_the_arms_do_when_drawn_again():
     drawn = [area(rng.permutation(treated))[1] for _ in range(700)]
     errors = [area(rng.permutation(treated))[0].pooled_error_of_area(weight, 0.0)[0] for _ in range(20)]
     assert np.sqrt(np.mean(errors)) == pytest.approx(np.std(drawn), rel=0.1)
+
+
+def test_the_error_of_autoc_does_not_hang_on_what_the_top_control_member_bought():
+    """100 held out of 10,000: the only control member of the first bin buys or not, in place of a contacted one."""
+    rng = np.random.default_rng(3)
+    score, y = rng.random(10_000), (rng.random(10_000) < 0.22).astype(float)
+    treated = np.arange(10_000) >= 100
+    first = score >= score_bins(score, treated, y[:, None]).lowest[0]
+    top = np.flatnonzero(first & ~treated)
+    assert len(top) == 1 and first.sum() > 50
+    weight, found = np.full(200, 0.005), []
+    for bought in (0.0, 1.0):
+        other = np.flatnonzero(first & treated & (y == bought))[0]
+        told = y.copy()
+        told[[top[0], other]] = bought, y[top[0]]
+        bins = score_bins(score, treated, told[:, None])
+        found.append(bins.pooled_error_of_area(weight[: len(bins.lowest)], 1.0))
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_what_sparing_members_earns_is_the_mirror_of_what_contacting_them_earns():
+    """By hand: margin 0.5, contact 1, a quarter spared: −(0.5 x effect − 1) / 4, ends swapped."""
+    rng = np.random.default_rng(0)
+    treated, bought = np.arange(2_000) >= 200, rng.random(2_000) < 0.08
+    rows = Rows(bought * rng.lognormal(3, 1, 2_000), np.zeros(2_000), treated)
+    group, costs = np.arange(2_000) % 4 == 0, Costs(0.5, 1.0, 0.0, 0.0)
+    judge = Judge(rows, Outcome.of(rows.y), costs, 0.95, "spend")
+    one, zero = (Mean.of(rows.y[group & arm]) for arm in (treated, ~treated))
+    low, high, _ = mean_difference(one, zero, amounts=True)
+    effect = one.value - zero.value
+    each = 0.5 * effect - 1
+    errors = np.zeros(2_000)  # few bought, so that the group's score interval decides
+    lead, _ = judge(-each / 4, errors, np.flatnonzero(group), 2_000, spared=True)
+    net, _ = judge(each / 4, errors, np.flatnonzero(group), 2_000)
+    assert (lead.low, lead.high) == pytest.approx((-net.high, -net.low))
+    spare = each**2 * 0.25 * 0.75 / 2_000
+    reach = [np.sqrt((0.125 * gap) ** 2 + spare) for gap in (high - effect, effect - low)]
+    assert (-each / 4 - lead.low, lead.high + each / 4) == pytest.approx(reach) and reach[1] > 1.1 * reach[0]
+
+
+def test_the_lead_over_everybody_misses_alike_on_both_sides():
+    """300 campaigns without effect, 90/10, half spared at 1 a contact: each side misses 2.5% (error 0.9)."""
+    rng, missed = np.random.default_rng(1), []
+    treated, spared, costs = np.arange(4_000) >= 400, np.arange(4_000) % 2 == 0, Costs(0.5, 1.0, 0.0, 0.0)
+    everybody = np.ones(4_000, dtype=bool)
+    for _ in range(300):
+        y = (rng.random(4_000) < 0.05) * rng.lognormal(3, 1, 4_000)
+        rows = Rows(y, np.zeros(4_000), treated)
+        (net, errors), (whole, all_errors) = policy(rows, ~spared, costs), policy(rows, everybody, costs)
+        judge = Judge(rows, Outcome.of(y), costs, 0.95, "spend")
+        found, _ = judge(net - whole, errors - all_errors, np.flatnonzero(spared), 4_000, spared=True)
+        missed.append([found.low > 0.5, found.high < 0.5])
+    assert (np.mean(missed, axis=0) < 0.025 + 3 * 0.009).all()
 
 
 def test_targeting_on_few_buyers_is_not_answerable():

@@ -5,7 +5,7 @@ import json
 import duckdb
 
 from workbench.project import READS
-from workbench.warehouse.ingest.digests import note_reads, write_digests
+from workbench.warehouse.digests import note_reads, write_digests
 
 
 def _digests(place, *statements):

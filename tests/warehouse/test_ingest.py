@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse import ingest, open_warehouse, schema
+from workbench.warehouse import open_warehouse, schema
+from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.lines import csv_batches
 from workbench.warehouse.ingest.mapping import FileBlock, Value
 from workbench.warehouse.versions import one_writer
@@ -356,7 +357,7 @@ def test_second_writer_is_refused_while_the_first_writes(tmp_path):
 
 
 def _script(root: Path, limit: str = "") -> list[str]:
-    code = f"{limit}\nfrom workbench.warehouse import ingest\ningest('shop', root={str(root)!r}, progress=print)"
+    code = f"{limit}\nfrom workbench.warehouse.ingest import ingest\ningest('shop', root={str(root)!r}, progress=print)"
     return [sys.executable, "-c", code]
 
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.warehouse import ingest, open_warehouse, survey_outcomes
+from workbench.warehouse import open_warehouse, survey_outcomes
+from workbench.warehouse.ingest import ingest
 
 FILES = {
     "customer": "customer_id,kind,province,joined_on\n"

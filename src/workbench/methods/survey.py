@@ -15,6 +15,7 @@ from workbench.methods.intervals import skewed
 Kind = Literal["net", "top", "mean"]
 
 FEW = 3  # answers (or clusters) that differ from the commonest one: with fewer, their spread is not known
+SMALL = 60  # units of a cell from which on the rare answers that it has not met no longer count
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class SurveyMean:
 
         A mean: Student's, corrected for the skewness of the answers (Hall 1992), cut at the scale's `ends`. Where
         fewer than 3 units differ from the commonest answer, at least what Wilson's interval of the share that differs
-        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. A share ("top", in per cent):
+        leaves, wherever on the scale those answers lie; NaN if the scale has no ends. Where a small cell has no answer
+        that half of it gives, the rare answers of the longer tail may not have been met: at least what the cell with
+        half an answer more, at that end of the scale, would have (`_unmet`). A share ("top", in per cent):
         Wilson's; a net share ("net"): Rocks's. Both take no more answers for granted than the weights leave, and no
         more than there are units where few differ (Korn & Graubard 1998).
 
@@ -114,13 +117,49 @@ def mean_intervals(
         np.array([getattr(mean, name) for mean in means], float) for name in names
     )
     known = df > 0
-    low, high, _ = skewed(estimate, se * widening, skewness, level=level, df=np.where(known, df, 1))
+    df, se = np.where(known, df, 1), se * widening
+    low, high, _ = skewed(estimate, se, skewness, level=level, df=df)
     if np.isfinite(ends).all():
-        _, most = share_ends(differing, units, np.where(known, df, 1), level)
+        often = _unmet(skewness, units, differing)
+        low = np.fmin(low, _with_unmet(estimate, se, skewness, units, df, often * (skewness < 0), ends[0], level)[0])
+        high = np.fmax(high, _with_unmet(estimate, se, skewness, units, df, often * (skewness > 0), ends[1], level)[1])
+        _, most = share_ends(differing, units, df, level)
         few = few == 1
         low = np.where(few, np.fmin(low, commonest - most * (commonest - ends[0])), low)
         high = np.where(few, np.fmax(high, commonest + most * (ends[1] - commonest)), high)
     return np.where(known, np.clip(low, *ends), np.nan), np.where(known, np.clip(high, *ends), np.nan)
+
+
+def _unmet(skewness: np.ndarray, units: np.ndarray, differing: np.ndarray) -> np.ndarray:
+    """How many answers, up to half a one, a small cell is taken to lack at the end of its longer tail.
+
+    In proportion to the squared skewness of the answers up to 1, and to what the cell has less than 60 units; none
+    where half of the cell gives one answer: there that share bounds the others. Calibrated by simulation
+    (docs/methods.md).
+    """
+    small = np.maximum(0, 1 - units / SMALL)
+    return np.where(differing >= 0.5, 0.5 * np.minimum(1, units * skewness**2) * small, 0.0)
+
+
+def _with_unmet(
+    estimate: np.ndarray,
+    se: np.ndarray,
+    skewness: np.ndarray,
+    units: np.ndarray,
+    df: np.ndarray,
+    often: np.ndarray,
+    end: float,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the intervals of cells with `often` answers more at `end`."""
+    share = often / (units + often)
+    mean = estimate + share * (end - estimate)
+    away, kept = (end - mean) / (units + often), 1 - share
+    variance = (se * kept) ** 2 + often * away**2
+    third = skewness * (se * kept) ** 3 + often * away**3
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bend = np.where(variance > 0, third / variance**1.5, 0.0)
+    return skewed(mean, np.sqrt(variance), bend, level=level, df=df)[:2]
 
 
 def share_ends(

@@ -1,5 +1,6 @@
 """From raw extracts to canonical tables that notebooks read, and to what is known of each customer on a day."""
 
+from workbench.warehouse.account import Account
 from workbench.warehouse.aftermath import (
     CampaignWindows,
     campaign_windows,
@@ -12,9 +13,7 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
-from workbench.warehouse.ingest.account import Account
 from workbench.warehouse.ingest.pseudonyms import read_key
-from workbench.warehouse.ingest.run import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
@@ -33,7 +32,6 @@ __all__ = [
     "customer_features",
     "exposures",
     "feature_dictionary",
-    "ingest",
     "monthly_values",
     "open_warehouse",
     "province_panel",

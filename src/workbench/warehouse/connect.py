@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
 from workbench.warehouse import schema
+from workbench.warehouse.account import Account
+from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED
-from workbench.warehouse.ingest.account import Account
-from workbench.warehouse.ingest.digests import note_reads
-from workbench.warehouse.ingest.rules import literal, quoted
+from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.versions import versions_in_force
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}

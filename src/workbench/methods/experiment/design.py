@@ -16,7 +16,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, Quantity, Result
 from workbench.words import amount, figure, label
 
 if TYPE_CHECKING:
@@ -120,6 +120,13 @@ class CampaignPlan(Result):
     currency: str = ""
     campaign: str = ""
 
+    NAME, CHART = "plan", "A falling curve for each arm"
+    FORMATS = (
+        dict.fromkeys(["holdout", "power_at_break_even", "power_at_expected", "power_to_show_profit"], "{:.0%}")
+        | dict.fromkeys(["detectable", "low", "high", "relative", "worth", "break_even", "wanted"], "{:.2f}")
+        | dict.fromkeys(["buyers", "worth_in_all", "holdout_cost"], COUNT)
+    )
+
     def _rows(self) -> pd.DataFrame:
         known = self.table["detectable"].fillna(np.inf)
         order = np.where(np.isfinite(known).any(), known, -self.table["buyers"])
@@ -157,6 +164,19 @@ class CampaignPlan(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the holdouts: what each detects, its power and its cost."""
         return self.table.copy()
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return (
+            f"Holdouts, and the effect on {self.outcome} that each shows: {self.unit or 'units'} a member, and in all."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"Smallest effect on {self.outcome} that is seen with {self.power:.0%} power, by share held out; "
+            "the line is what is wanted."
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the holdout, what it detects and what it costs; none where no holdout does."""

@@ -44,6 +44,7 @@ Method = Literal["difference", "lin", "aipw"]
 Target = Literal["population", "members"]
 FEWEST = 20
 RATIO = 5
+"""Events that the smaller arm must be expected to have for a ratio of shares; `FEWEST` for a ratio of amounts."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class AverageEffect(Result):
         Means of the arms, adjusted where the method adjusts.
     relative : Interval
         Effect as a share of the mean without contact; no ends where the control mean cannot be told from 0, or where
-        fewer than 5 members of the smaller arm are expected to have an outcome other than 0.
+        fewer than 20 members of the smaller arm (5 for a 0/1 outcome) are expected to have an outcome other than 0.
     n_treated, n_control : int
     p_value : float
         Of no effect, two-sided.
@@ -315,7 +316,7 @@ class Estimate:
         treated, control = self.means.treated, self.means.control
         if control == 0:
             return Interval(np.nan, np.nan, np.nan)
-        if self.expected < RATIO:  # answered only where control happened to buy, it would say that contact does harm
+        if self.expected < (RATIO if self.binary else FEWEST):  # else answered only where control happened to buy
             return Interval(treated / control - 1, np.nan, np.nan)
         one, zero = self._arms()
         low: np.ndarray | float

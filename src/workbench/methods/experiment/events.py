@@ -108,7 +108,7 @@ def ends(
     known : array of bool
         Whether enough members bought.
     scale : array
-        Factor from the difference of the means to the value.
+        Factor from the difference of the means to the value; below 0 where the value falls as the difference rises.
     spare : array
         Variance of what is added to the difference (the incentive paid), less twice its covariance with it.
     """
@@ -118,6 +118,8 @@ def ends(
     if few.any():
         bottom, top, _ = difference(one, zero, outcome, level)
         effect = one.value - zero.value
-        reach = [np.sqrt(np.maximum((scale * gap) ** 2 + spare, 0)) for gap in (effect - bottom, top - effect)]
-        low, high = np.where(few, estimate - reach[0], low), np.where(few, estimate + reach[1], high)
+        below, above = (np.sqrt(np.maximum((scale * gap) ** 2 + spare, 0)) for gap in (effect - bottom, top - effect))
+        falls = np.less(scale, 0)  # the value falls as the difference rises
+        low = np.where(few, estimate - np.where(falls, above, below), low)
+        high = np.where(few, estimate + np.where(falls, below, above), high)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 BATCH = 512
 CELLS = 1 << 24
 JACKKNIFE_GROUPS = 500
+MANY = 100  # respondents (clusters): with fewer, resamples are too narrow, and what they shift has no interval
+SHIFTED = ("r2", "rho_a", "htmt")
+RANGES = {"loading": (-1, 1), "correlation": (-1, 1), "ave": (0, 1), "rho_c": (-1, 1), "alpha": (-np.inf, 1),
+          "index": (0, 100)}  # fmt: skip
 BLOCK = 64
 Part = TypeVar("Part")
 Method = IntervalMethod | Literal["replicate"]
@@ -96,6 +100,11 @@ class PlsBootstrap(Result):
         What each squared difference from the estimate adds to the variance; only for replicate weights.
     df : float
         Degrees of freedom of the t intervals from replicate weights.
+    units : int
+        Respondents, or clusters where they are drawn whole.
+    widening : float
+        What the ends' distances from the estimate were multiplied by: 1 from 100 units on, else
+        t(u − k − 1) / z · √(u / (u − k − 1)) with u units and k the most paths to one target.
     freed, freed_left_out : array or None
         Correlations of the second stage's items without the dimensions' error, as `Replicates.freed`, in the resamples
         and with a respondent or group left out.
@@ -111,6 +120,8 @@ class PlsBootstrap(Result):
     left_out: np.ndarray | None = None
     scale: np.ndarray | None = None
     df: float = np.inf
+    units: int = MANY
+    widening: float = 1.0
     freed: np.ndarray | None = None
     freed_left_out: np.ndarray | None = None
 
@@ -140,7 +151,8 @@ class PlsBootstrap(Result):
         units = {"path": "1", "r2": "share", "index": "points"}
         for row in self.table[self.table["quantity"].isin(units)].dropna(subset=["estimate"]).itertuples():
             name = f"index[construct={row.name}]" if row.quantity == "index" else f"{row.quantity}[{row.name}]"
-            yield Quantity(name, row.estimate, units[row.quantity], row.low, row.high)
+            ends = (None, None) if np.isnan(row.low) else (row.low, row.high)
+            yield Quantity(name, row.estimate, units[row.quantity], *ends)
 
     def replicate(self, quantity: str, name: str) -> np.ndarray:
         """Give the resamples of one quantity, shape (resamples,)."""
@@ -160,7 +172,8 @@ class PlsBootstrap(Result):
 
     def tabulated(self, estimate: np.ndarray, drawn: np.ndarray, left_out: np.ndarray | None) -> pd.DataFrame:
         """Tabulate estimate, se, low, high of m quantities from the survey, its resamples and those left out."""
-        return _intervals(estimate, drawn, self.interval, self.level, left_out, self.scale, self.df)
+        table = _intervals(estimate, drawn, self.interval, self.level, left_out, self.scale, self.df)
+        return _widened(table, self.widening)
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -197,6 +210,8 @@ def bootstrap_pls(
     resamples : int
     interval : {"percentile", "bc", "bca", "normal"}
         "bca" leaves out one respondent at a time (beyond 500, one of 500 random groups) for its acceleration.
+        Below 100 respondents (clusters) the ends are moved out to Student's t, and R2, rho_A and HTMT have none:
+        resamples of so few shift them.
     level : float
         Coverage of the intervals, 0-1.
     strata, clusters : str, list of str, or array, optional
@@ -225,7 +240,8 @@ def bootstrap_pls(
         If an argument or the survey cannot be used.
     CannotAnswer
         If PLS does not converge on the survey, or fails in more than 1 - level of the resamples (in half of the
-        replicate weights): an interval may not leave out more than it is allowed to miss.
+        replicate weights): an interval may not leave out more than it is allowed to miss. If there are fewer clusters
+        than a regression needs.
     """
     if interval not in get_args(IntervalMethod):
         raise WorkbenchError(f"interval={interval!r} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.")
@@ -246,7 +262,7 @@ def bootstrap_pls(
         replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
     )
     refuse_unconverged(fit)
-    labels, left_out = Plan(fit.model).labels, None
+    labels, left_out, units = Plan(fit.model).labels, None, n
     rows: Iterator[np.ndarray]
     method: Method
     df: float
@@ -260,6 +276,7 @@ def bootstrap_pls(
         method, df = interval, np.inf
         stratum = None if strata is None else strata_of[answers.position]
         cluster = None if clusters is None else clusters_of[answers.position]
+        units = n if cluster is None else len(np.unique(cluster))
         draw, groups = seeds(rng, 2)
         rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
         if interval == "bca":
@@ -271,12 +288,42 @@ def bootstrap_pls(
     table = pd.DataFrame(labels, columns=["quantity", "name"])
     apart, freed_apart = (None, None) if left_out is None else (left_out.values, left_out.freed)
     table = table.join(_intervals(fit.estimates.to_numpy(), found.values, method, level, apart, scale, df))
+    widening = 1.0 if shipped is not None else _widening(units, fit.model, level)
+    if widening > 1:
+        table = _widened(table, widening)
+        for quantity, ends in RANGES.items():
+            table.loc[table["quantity"] == quantity, ["low", "high"]] = table[["low", "high"]].clip(*ends)
+        table.loc[table["quantity"].isin(SHIFTED), ["low", "high"]] = np.nan
     for quantity in ("index", "importance"):
         undefined = getattr(fit, quantity).isna().to_numpy()
         table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
     return PlsBootstrap(
-        fit, found.values, labels, table, method, level, found.failed, apart, scale, df, found.freed, freed_apart
-    )
+        fit, found.values, labels, table, method, level, found.failed, apart, scale, df, units, widening, found.freed,
+        freed_apart,
+    )  # fmt: skip
+
+
+def _widening(units: int, model: PathModel, level: float) -> float:
+    """Resamples of few units are narrow by the coefficients that each regression fits, and normal where t is due."""
+    if units >= MANY:
+        return 1.0
+    target, sources = max(model.paths.items(), key=lambda item: len(item[1]))
+    df = units - len(sources) - 1
+    if df < 1:
+        raise CannotAnswer(
+            f"not answerable: {units} clusters for {len(sources)} paths to '{target}'; how sure they are takes "
+            f"{len(sources) + 2} clusters or more."
+        )
+    tail = (1 + level) / 2
+    return float(student.ppf(tail, df) / student.ppf(tail, np.inf) * np.sqrt(units / df))
+
+
+def _widened(table: pd.DataFrame, widening: float) -> pd.DataFrame:
+    """Ends at `widening` times their distance from the estimate."""
+    if widening == 1:
+        return table
+    ends = {end: table["estimate"] + widening * (table[end] - table["estimate"]) for end in ("low", "high")}
+    return table.assign(**ends)
 
 
 def _calibrated(calibrate: Calibrate, rows: np.ndarray, position: np.ndarray) -> np.ndarray:

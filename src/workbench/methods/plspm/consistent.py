@@ -140,6 +140,8 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
         assert resampled is not None, "a bootstrap of two stages holds the corrected correlations"
         drawn = corrected(resampled)
         table = table.join(boot.tabulated(estimate, drawn, None if left_out is None else corrected(left_out)))
+        if boot.widening > 1:
+            table.loc[table["quantity"] == "r2", ["low", "high"]] = np.nan
         lost = int(np.isnan(drawn).any(axis=1).sum()) - boot.failed
     else:
         lost = 0

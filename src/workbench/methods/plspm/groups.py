@@ -21,6 +21,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
+from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
@@ -268,19 +269,6 @@ def _no_power(permutations: int, tests: int, level: float) -> str:
         f"Not answerable with {permutations:,} permutations: after Holm's correction for {tests} tests no p could be "
         f"below {1 - level:.2g}. Ask for permutations={int(np.ceil(5 * tests / (1 - level)))} or more."
     )
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values for their number (Holm 1979).
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = np.minimum(1.0, adjusted)
-    return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,12 @@ def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
         )
     if boot.scale is not None:
         return tuple(said)
+    if boot.widening > 1:
+        who = "respondents" if boot.units == boot.fit.n else "clusters"
+        said.append(
+            f"{boot.units} {who} are few to resample: intervals are widened by {boot.widening - 1:.0%} (Student's t), "
+            "and R2, rho_A and HTMT have none. 100 are enough."
+        )
     drawn = max(len(boot.replicates) - boot.failed, 1)
     with np.errstate(invalid="ignore"):
         negative = pd.Series((boot.replicates < 0).sum(axis=0) / drawn, index=pd.MultiIndex.from_tuples(boot.labels))
@@ -95,7 +101,7 @@ def _small_verdicts(fit: PlsFit) -> list[str]:
         return []
     return [
         f"{fit.n} respondents are few for this model ({'; '.join(short)}; ten each are the rule of thumb): weights and "
-        "paths are uncertain, and their intervals may be too narrow."
+        "paths are uncertain."
     ]
 
 

@@ -20,13 +20,15 @@ from workbench.errors import WorkbenchError
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Quantity, Result
+from workbench.result import Picture, Quantity, Refusal, Result, Table, default_format
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
+
+    from workbench.warehouse import Warehouse
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
@@ -88,7 +90,21 @@ def use_theme() -> None:
     warnings.filterwarnings("error", message=r"Glyph \d+ .*missing")
 
 
-def answer(*results: Result | str) -> None:
+def begin(source: str) -> Warehouse:
+    """Begin a study: set the theme and open the warehouse of a source.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such warehouse.
+    """
+    from workbench.warehouse import open_warehouse
+
+    use_theme()
+    return open_warehouse(source)
+
+
+def answer(*results: Result | Refusal | str) -> None:
     """Display the answer: the headline of each result, a sentence a line."""
     sentences = [r if isinstance(r, str) else r.headline() for r in results]
     if not sentences:
@@ -123,6 +139,39 @@ class Markdown:
 
     def _repr_markdown_(self) -> str:
         return _RULE.sub(r"\1\\\2", "**".join(map(_literal, self.text.split("**"))))
+
+
+def show(*things: Result | Table | Picture | Refusal | None) -> None:
+    """Display results, one below the other: of each its picture, if it has one, and its table.
+
+    Parameters
+    ----------
+    *things : Result, Table, Picture, Refusal or None
+        A table or picture alone is shown as such, a refusal as its sentence, None not at all.
+
+    Raises
+    ------
+    WorkbenchError
+        If something else is given, or a text is missing.
+    """
+    for one in things:
+        if isinstance(one, Result):
+            show(one.as_picture(), one.as_table())
+        elif isinstance(one, Table):
+            known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
+            formats = known | dict(one.formats)
+            show_table(
+                one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum
+            )
+        elif isinstance(one, Picture):
+            show_figure(one.draw(), name=one.name, caption=one.caption, alt=one.alt)
+        elif isinstance(one, Refusal):
+            said = Markdown(one.headline())
+            _display({"text/plain": repr(said), "text/markdown": said._repr_markdown_()}, {})
+        elif one is not None:
+            raise WorkbenchError(
+                f"show() was given a {type(one).__name__}. Pass results, or a Table or Picture with name and caption."
+            )
 
 
 def show_table(
@@ -269,6 +318,8 @@ def _quantities(given: Iterable[Any]) -> Iterator[Quantity]:
             yield from one.quantities()
         elif isinstance(one, Iterable) and not isinstance(one, str):
             yield from _quantities(one)
+        elif isinstance(one, Refusal):
+            continue
         else:
             raise WorkbenchError(f"record() was given a {type(one).__name__}. Pass results or quantities.")
 

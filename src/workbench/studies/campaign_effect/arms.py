@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError, named
 from workbench.figures import dot_and_interval
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
-from workbench.methods.plspm.groups import holm
+from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result
 from workbench.studies.campaign_effect.windows import t_draws
 from workbench.words import amount, label, span

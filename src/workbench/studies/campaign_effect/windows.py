@@ -15,6 +15,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.methods.intervals import share_difference
+from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result
 from workbench.words import figure, label, span
 
@@ -281,9 +282,7 @@ def _guards(
     cost = np.array([guards[name].cost for name in names])
     rows = np.array([_bounds(y, estimate, treated, level) for y, estimate in found]).reshape(len(names), 7)
     effect, se, lower, upper, p, low, high = rows.T
-    order = np.argsort(p, kind="stable")
-    harm = np.empty(len(p))
-    harm[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
+    harm = holm(p)
     worse, within = harm < 1 - level, upper < margin
     verdicts = np.select(
         [np.isnan(upper), worse & within, worse, within],

@@ -17,6 +17,7 @@ from workbench.figures import axes
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers
+from workbench.methods.multiple import benjamini_hochberg
 from workbench.result import Quantity, Result
 from workbench.words import direction, figure, span
 
@@ -60,6 +61,9 @@ class CampaignLedger(Result):
     set_aside: dict[str, str] = field(default_factory=dict)
     undated: int = 0
 
+    NAME, COUNTS, CHART = "ledger", "members", "Dots with intervals, a row a campaign"
+    FORMATS = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}") | {"paid": "{:.0%}"}
+
     @property
     def discovered(self) -> pd.DataFrame:
         """Campaigns that paid, with at most 5% of them false on average."""
@@ -91,6 +95,18 @@ class CampaignLedger(Result):
         """Tabulate the campaigns, the highest shrunken effect first."""
         order = self.campaigns.sort_values(["shrunken", "campaign"], ascending=[False, True])
         return order.reset_index(drop=True)
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Campaigns by shrunken effect ({self._unit}); paid is the probability that it exceeds the break-even."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Effect of each campaign, {self._unit}: measured and shrunken, with {self.level:.0%} intervals."
+
+    @property
+    def _unit(self) -> str:
+        return f"{self.unit or 'units of the outcome'} per member"
 
     def quantities(self) -> Iterable[Quantity]:
         """Name how many paid, the mean effect, its spread and its drift."""
@@ -252,7 +268,7 @@ def campaign_ledger(
         **({"members": table["members"]} if "members" in table else {}),
         "effect": y, "se": s, "break_even": bar, "shrunken": posterior.mean,
         "low": posterior.quantile(tail), "high": posterior.quantile(1 - tail), "paid": posterior.above(bar),
-        "p": p, "q": stats.false_discovery_control(p),
+        "p": p, "q": benjamini_hochberg(p),
     }  # fmt: skip
     ones = np.ones((len(y), 1))
     drift, undated = None, 0

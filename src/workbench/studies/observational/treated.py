@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import arms, indicator_columns, numbers
+from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
 from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, who
@@ -404,7 +404,7 @@ def _placebos(tests: dict[str, Adjusted], df: float, level: float) -> pd.DataFra
         rows.append((name, test.estimate, test.estimate - half, test.estimate + half, p))
     table = pd.DataFrame(rows, columns=["outcome", "estimate", "low", "high", "p"])
     if rows:
-        table["p"] = multipletests(table["p"], method="holm")[1]
+        table["p"] = holm(table["p"].to_numpy())
     return table
 
 

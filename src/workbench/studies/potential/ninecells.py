@@ -35,9 +35,10 @@ class ValueGrid(Result):
         One row a customer: the customer's column, current_level, potential_level, strategy, certainty (share of
         resamples that put the customer into this cell).
     table : DataFrame
-        One row a cell, highest first: current, potential (levels), strategy, name_zh, action, customers and
-        potential_value (sum), each with low and high, share, current_value (sum of what was billed: a count, hence
-        without interval), uncertain (share of its customers).
+        One row a cell, highest first: current, potential (levels), strategy, name_zh, action, customers with low and
+        high, share, current_value (sum of what was billed: a count, hence without interval), potential_value (sum),
+        uncertain (share of its customers). A cell's potential has no interval: its members are chosen by the same
+        months whose chance its sum holds, and no interval tried held that (`Potential.total` has one).
     cuts : dict
         Least value that is middle, and high, of each of the two.
     sure : float
@@ -126,19 +127,17 @@ def value_grid(
     values = potential.customers[["current", "potential"]].to_numpy().T
     cuts = [cut_points(v, c, name) for v, c, name in zip(values, given, ("current", "potential"), strict=True)]
     cell = _cell(values, cuts)
-    stays, sums = np.zeros(len(cell)), np.empty((len(potential.draws), 18))
+    stays, sums = np.zeros(len(cell)), np.empty((len(potential.draws), 9))
     for i, drawn in enumerate(potential.draws):
         moved = [np.quantile(v, (1 / 3, 2 / 3)) if g is None else c for v, c, g in zip(drawn, cuts, given, strict=True)]
         there = _cell(drawn, moved)
         stays += there == cell
-        sums[i] = np.concatenate([np.bincount(there, minlength=9), np.bincount(cell, drawn[1], 9)])
+        sums[i] = np.bincount(there, minlength=9)
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
     counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
-    low, high = (
-        interval(np.append(counts, more), sums, level=potential.level) if len(sums) else np.full((2, 18), np.nan)
-    )
-    columns = {"customers": counts, "customers_low": low[:9], "customers_high": high[:9], "current_value": current}
-    columns |= {"potential_value": more, "potential_value_low": low[9:], "potential_value_high": high[9:]}
+    low, high = interval(counts, sums, level=potential.level) if len(sums) else np.full((2, 9), np.nan)
+    columns = {"customers": counts, "customers_low": low, "customers_high": high, "current_value": current}
+    columns |= {"potential_value": more}
     where = list(_CELLS.values())
     names = pd.DataFrame([{"current": now, "potential": later, **plan[now, later]} for now, later in where])
     table = names.join(pd.DataFrame(columns))

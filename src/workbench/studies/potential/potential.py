@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
 from workbench.methods.resampling import Rng, canonical_order, interval, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.potential.propensity import design, peer_groups, take_up
+from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,8 @@ class Potential(Result):
     services : DataFrame
         One row a service: asked (did not hold it a window ago), take_ups, rate, learner, why, calibration on unseen
         customers (slope and intercept with ends; Brier score beside that of the overall rate), open_now, expected
-        (take-ups of today's customers within a window), value (their margin), low, high.
+        (take-ups of today's customers within a window), value (their margin), low, high. Of a service that fewer than
+        5 took up: low and high alone; learner "not answerable", and it is in nobody's potential.
     closing, total : tuple of float
         Share of the gap that customers closed within the window, and the potential of all: estimate, low, high.
     chance, gain : arrays, shape (n, services)
@@ -63,12 +64,18 @@ class Potential(Result):
         total, low, high = self.total
         now, cross = self.customers[["current", "cross_sell"]].sum()
         shut = "{:.1%} ({:.1%} to {:.1%})".format(*self.closing)
+        few = self.services[self.services["learner"] == NOT_ANSWERABLE]
+        few_said = "".join(
+            f" N{row.why[1:]}; it would bring {row.low:,.0f} to {row.high:,.0f} and is in no potential."
+            for row in few.itertuples()
+        )
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
             f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
             f"({low:,.0f} to {high:,.0f}) more, {cross / max(total, 1e-9):.0%} of it from services they "
             f"lack. Those below their peers closed {shut} of the gap in {self.window} months. "
-            f"{learned} of {len(self.services)} propensities rest on a model, the others on rates."
+            f"{learned} of {len(self.services) - len(few)} propensities rest on a model, the others on rates."
+            f"{few_said}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -79,12 +86,16 @@ class Potential(Result):
         """Potential of all, the gap's closing, and the margin to expect by service."""
         for name, unit, row in (("potential", self.currency, self.total), ("gap_closed", "share", self.closing)):
             yield Quantity(name, row[0], unit, *row[1:])
-        for row in self.services.itertuples():
+        for row in self.services.dropna(subset=["value"]).itertuples():
             yield Quantity(f"cross_sell[service={row.service}]", row.value, self.currency, row.low, row.high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the margin that each service is expected to bring, with its interval."""
-        rows = self.services.rename(columns={"value": "estimate"}).sort_values("estimate", ascending=False)
+        rows = (
+            self.services.dropna(subset=["value"])
+            .rename(columns={"value": "estimate"})
+            .sort_values("estimate", ascending=False)
+        )
         label = f"expected margin of take-ups within {self.window} months ({self.currency}, first year)"
         return dot_and_interval(rows["service"], rows, ax, label=label, digits=",.0f")
 
@@ -161,7 +172,8 @@ def potential_value(
     gain, gain_se = _gains(customers, services, names, peers)
     current, error = _current(customers, months)
     rest = current - (12 * np.nanmean(customers[list(addons)], axis=1) if addons else 0.0)
-    top, chance = _quartiles(rest, group)[own], np.column_stack([f.now for f in fits])
+    few = np.array([f.facts["learner"] == NOT_ANSWERABLE for f in fits], bool)
+    top, chance = _quartiles(rest, group)[own], np.column_stack([f.now for f in fits]) * ~few
     shut = _closing(past, customers, before, months, addons, window) if closing is None else lambda weight: closing
     share, gap = shut(np.ones(len(past))), np.maximum(top - rest, 0)
     cross = chance * gain
@@ -180,13 +192,16 @@ def potential_value(
             gain + gain_se * draw.standard_normal(len(names))
         )
         part = shut(weight)
-        more = bought.sum(axis=1) + part * np.maximum(top - rest - noise, 0)
+        more = bought[:, ~few].sum(axis=1) + part * np.maximum(top - rest - noise, 0)
         draws[i], sums[i] = np.stack([current + noise, more])[:, by_id], [*bought.sum(axis=0), more.sum(), part]
     point = np.array([*cross.sum(axis=0), found["potential"].sum(), share])
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
+    # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
+    low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
     table = pd.DataFrame([f.facts for f in fits]).assign(
-        expected=chance.sum(axis=0), value=point[:-2], low=low[:-2], high=high[:-2]
-    )
+        expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
+        high=high[:-2],
+    )  # fmt: skip
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),

@@ -18,7 +18,11 @@ EVENTS_PER_FEATURE = 10
 FOLDS = 5
 PEERS = 30
 """Fewest customers of a group of peers; where fewer share all traits, the last are dropped."""
-PEERS_RATE, RATE = "rate of peers", "overall rate"
+PEERS_RATE, RATE, NOT_ANSWERABLE = "rate of peers", "overall rate", "not answerable"
+FEWEST_TAKERS = 5
+"""With fewer take-ups a service's margin has an interval, but nobody a propensity."""
+FEW_TAKERS = 30
+"""With fewer, a resample draws the take-ups' weight as mid-P intervals of a count do; with more by Poisson weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,12 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
             chosen, why = RATE, why if events < needed else "nothing puts unseen customers in the right order"
             unseen, line, error = np.full(len(y), base), *np.full((2, 2), np.nan)
         now, draw = _today(chosen, line, models, x0, y, g0, x1, g1)
+    if y.sum() < FEW_TAKERS and chosen in (RATE, PEERS_RATE):
+        draw = _few_drawn(draw, y)
+    takers = int(y.sum())
+    if takers < FEWEST_TAKERS and len(y) and open_now.any():
+        chosen = NOT_ANSWERABLE
+        why = f"not answerable: {takers} taker{'' if takers == 1 else 's'} of {service}, and {FEWEST_TAKERS} are needed"
     low, high = line - 1.96 * error, line + 1.96 * error
     facts = {
         "service": service, "asked": len(y), "take_ups": int(y.sum()), "rate": base, "learner": chosen, "why": why,
@@ -147,6 +157,25 @@ def _today(chosen: str, line: np.ndarray, models: list, x0, y, g0, x1, g1) -> tu
     parts = (parts - parts.mean(axis=0)) * np.sqrt((FOLDS - 1) / FOLDS)  # deviations of the grouped jackknife
     half = (parts**2).sum(axis=0) / 2
     return expit(score), lambda w, generator: expit(score - half + generator.standard_normal(FOLDS) @ parts)
+
+
+def _few_drawn(draw: Callable, y: np.ndarray) -> Callable:
+    """As `draw`, where take-ups are few: their weights Exp(1) each, and in every second resample one of Exp(1) more.
+
+    The sum's percentiles are the mid-P interval of a Poisson count, which holds at any, 0 included (Fay & Kim 2017).
+    """
+    takers = np.flatnonzero(y)
+
+    def few(weight, generator):
+        each = generator.standard_exponential(len(takers))
+        more = generator.standard_exponential() * (generator.random() < 0.5)
+        if not len(takers):
+            return np.full_like(draw(weight, generator), more / max(len(y), 1))
+        weight = weight.copy()
+        weight[takers] = each + more / len(takers)
+        return draw(weight, generator)
+
+    return few
 
 
 def _newton(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,12 +14,12 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, plain
+from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.methods.plspm.groups import holm
 from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.methods.cells import cell_name, distinct, listed
-from workbench.methods.plspm.groups import holm
+from workbench.methods.multiple import holm
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends

@@ -13,7 +13,8 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name
-from workbench.methods.plspm.groups import MeasurementInvariance, holm
+from workbench.methods.multiple import benjamini_hochberg, holm
+from workbench.methods.plspm.groups import MeasurementInvariance
 from workbench.methods.resampling import standard_error
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
@@ -166,19 +167,6 @@ def operator_gaps(
     adjusted[:, told] = holm(p[told]), benjamini_hochberg(p[told])
     table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], larger_than_noise=adjusted[0] < 1 - level)
     return OperatorGaps(table.assign(comparable=comparable), construct, level)
-
-
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values so that of the findings below a bound at most that share is false (Benjamini & Hochberg 1995).
-
-    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.04, 0.04]
-    """
-    order = np.argsort(-p, kind="stable")
-    adjusted = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = adjusted
-    return out
 
 
 def gaps_between(

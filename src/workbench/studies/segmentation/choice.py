@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.errors import listed
 from workbench.methods.resampling import seeds
 from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.stability import (
@@ -37,6 +38,8 @@ class Trial:
         Of the rows fitted.
     jaccard : ndarray, shape (resamples, k)
     strength : ndarray, shape (splits,)
+    plain : bool
+        Whether every start of the fit ended alike.
     """
 
     x: np.ndarray
@@ -45,6 +48,7 @@ class Trial:
     starts: int
     seed: np.random.SeedSequence
     rule: Rule = field(init=False)
+    plain: bool = field(init=False)
     label: np.ndarray = field(init=False)
     jaccard: np.ndarray = field(init=False)
     strength: np.ndarray = field(init=False)
@@ -52,7 +56,8 @@ class Trial:
     def __post_init__(self) -> None:
         """Fit, with as many starts as it takes for the best to come up again."""
         start = seeds(self.seed, 1)[0]
-        self.rule = fit_rule(self.x, self.k, self.method, starts=self.starts, seed=start, most=_MORE * self.starts)
+        how: dict[str, Any] = {"starts": self.starts, "seed": start, "most": _MORE * self.starts}
+        self.rule, self.plain = fit_rule(self.x, self.k, self.method, **how)
         self.label = self.rule.label(self.x)
         self.jaccard, self.strength = np.empty((0, self.k)), np.empty(0)
 
@@ -65,6 +70,7 @@ class Trial:
         """Draw further resamples and splits, up to so many of each."""
         _, boot, split = seeds(self.seed, 3)
         how: dict[str, Any] = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method]}
+        how["plain"] = self.plain
         have = len(self.jaccard)
         if resamples > have:
             more = bootstrap_jaccard(self.x, self.label, self.k, resamples=resamples, rng=boot, first=have, **how)
@@ -88,6 +94,11 @@ class Trial:
     def standing(self, min_share: float) -> int:
         """Whether it passes: 1 yes, -1 no, 0 not yet known."""
         return min(self.found_again, self.predicted, 1 if self.smallest_share >= min_share else -1)
+
+    def likely(self, min_share: float) -> bool:
+        """Whether it passes by the means of its repetitions, surely or not."""
+        means = self.jaccard.mean(axis=0).min() > HIGHLY_STABLE and self.strength.mean() >= STRONG
+        return bool(means and self.smallest_share >= min_share)
 
     @property
     def found_again(self) -> int:
@@ -136,8 +147,9 @@ def choose(
 ) -> tuple[int, tuple[int, ...]]:
     """Take a number of clusters; give it with the numbers between which the data do not decide (none, or two or more).
 
-    The largest that surely passes is taken. Larger ones that do not surely fail get more resamples, up to 40; what is
-    open then stays so, and is said.
+    The largest that surely passes stands. Larger ones that do not surely fail get more resamples, up to 40; what is
+    open then stays so, and is said. Of these and the one that stands, those that pass by their means are compared by
+    what the method itself maximises, freed of the number of clusters: it hangs on the fit alone, not on resamples.
     """
     while True:
         state = {k: trial.standing(min_share) for k, trial in trials.items()}
@@ -153,28 +165,37 @@ def choose(
             trials[k].grow(*trials[k].wanted)
     table["jaccard_least"] = [float(trials[k].least.mean()) for k in table["k"]]
     table["prediction_strength"] = [float(trials[k].strength.mean()) for k in table["k"]]
+    likely = [k for k in doubt if trials[k].likely(min_share)] + [k for k, gap in near.items() if k > best and gap >= 0]
     doubt = sorted({*doubt, *(k for k in near if k > best)})
     if best:
-        return best, (best, *doubt) if doubt else ()
-    return doubt[0], tuple(doubt) if len(doubt) > 1 else ()
+        return _favoured(table, [best, *likely]), (best, *doubt) if doubt else ()
+    if max(state[k] for k in doubt) == -1:
+        return doubt[0], tuple(doubt) if len(doubt) > 1 else ()
+    return _favoured(table, likely or doubt), tuple(doubt) if len(doubt) > 1 else ()
 
 
-def _apart(table: pd.DataFrame, silhouettes, passed: list[int]) -> tuple[list[int], list[int]]:
-    """Those nearly as far apart as any that passes (of mixtures: that the likelihood pays for), and the open ones."""
+def _favoured(table: pd.DataFrame, numbers: list[int]) -> int:
+    """The number with the best BIC (of mixtures) or Calinski-Harabasz index."""
+    rows = table.set_index("k").loc[numbers]
+    return int(rows["bic"].idxmin() if rows["bic"].notna().all() else rows["calinski_harabasz"].idxmax())
+
+
+def _apart(table: pd.DataFrame, silhouettes, passed: list[int]) -> tuple[list[int], dict[int, float]]:
+    """Those nearly as far apart as any that passes (of mixtures: that the likelihood pays for); the open ones' gaps."""
     if not passed:
-        return [], []
+        return [], {}
     rows = table.set_index("k").loc[passed]
     if rows["bic"].notna().all():
-        return list(rows.index[rows["bic"] == rows["bic"].cummin()]), []
+        return list(rows.index[rows["bic"] == rows["bic"].cummin()]), {}
     best = silhouettes[rows["silhouette"].idxmax()]
-    sure, open_ = [], []
+    sure, open_ = [], {}
     for k in passed:
         gap = silhouettes[k] - best + _NEARLY
         slack = 3 * gap.std() / np.sqrt(len(gap))
         if gap.mean() > slack:
             sure.append(k)
         elif gap.mean() > -slack:
-            open_.append(k)
+            open_[k] = float(gap.mean())
     return sure, open_
 
 
@@ -190,19 +211,30 @@ def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table:
     row = table.set_index("k").loc[k]
     range_ = f"of {table['k'].min()} to {table['k'].max()}"
     passes = trials[k].standing(min_share) == 1
-    if passes:
-        parted = "the likelihood pays for it" if row.bic == row.bic else "lies nearly as far apart as any"
+    mixture = row.bic == row.bic
+    best_by = "has the best BIC" if mixture else "separates best for its number (Calinski-Harabasz)"
+    if passes and not (doubt and k > doubt[0]):
+        surely = "surely " if doubt else ""
+        parted = "the likelihood pays for it" if mixture else "lies nearly as far apart as any"
         why = (
-            f"the most {range_} where every cluster is found again (least Jaccard {row.jaccard_least:.2f}, above "
-            f"{HIGHLY_STABLE}), holds {100 * min_share:g}% of the customers (least {row.smallest_share:.1%}) and "
+            f"the most {range_} where {surely}every cluster is found again (least Jaccard {row.jaccard_least:.2f}, "
+            f"above {HIGHLY_STABLE}), holds {100 * min_share:g}% of the customers (least {row.smallest_share:.1%}) and "
             f"{parted}, and one half of the customers predicts who is together in the other (strength "
             f"{row.prediction_strength:.2f}, at least {STRONG})"
         )
-    elif doubt and trials[k].standing(min_share) == 0:
+    elif trials[k].likely(min_share):
+        among = f"of {listed(doubt)} the one that {best_by}" if doubt else f"the only number {range_}"
+        unsure = "whether it lies nearly as far apart as any is open" if passes else "not beyond chance"
         why = (
-            f"no number {range_} surely gives clusters that are found again, large enough and predicted: this is the "
-            f"least of those that may (least Jaccard {row.jaccard_least:.3f}, limit {HIGHLY_STABLE}; strength "
-            f"{row.prediction_strength:.3f}, limit {STRONG}), not a finding"
+            f"{among} among those that pass in the mean of the resamples (least Jaccard {row.jaccard_least:.3f}, limit "
+            f"{HIGHLY_STABLE}; strength {row.prediction_strength:.3f}, limit {STRONG}), though {unsure}"
+        )
+    elif trials[k].standing(min_share) == 0:
+        among = f"of {listed(doubt)}, which may pass, the one that {best_by}" if doubt else "the only one that may pass"
+        why = (
+            f"no number {range_} gives clusters that are found again, large enough and predicted: this is {among} "
+            f"(least Jaccard {row.jaccard_least:.3f}, limit {HIGHLY_STABLE}; strength {row.prediction_strength:.3f}, "
+            f"limit {STRONG}), not a finding"
         )
     else:
         why = (
@@ -216,7 +248,7 @@ def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table:
             for c, t in trials.items()
             if c in doubt and c != k
         ]
-        why += f". The data do not decide against {' or '.join(other)}"
+        why += f". The data do not decide against {listed(other, 'or')}"
     others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
     given = [name for name in others if table[name].notna().any()]
     strong = [c for c, t in trials.items() if standing(t.strength, STRONG) == 1 or (t.strength >= STRONG).all()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, listed, named, unknown
 from workbench.figures import axes
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Quantity, Result
@@ -117,7 +117,7 @@ class Segments(Result):
             f"similarity of {least.jaccard:.2f} ({least.low:.2f} to {least.high:.2f}): {least.verdict}."
         )
         if self.undecided:
-            text += f" The data do not decide between {' or '.join(map(str, self.undecided))} clusters."
+            text += f" The data do not decide between {listed(self.undecided)} clusters."
         if self.left_out:
             text += f" Left out, the same for everybody: {named(self.left_out)}."
         return text
@@ -181,8 +181,9 @@ def fit_segments(
         0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
         0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC beats that of fewer);
         where there is none, the one with the best least stable cluster. What lies near a limit gets more resamples, up
-        to 40; where another seed could still change the number, the smaller is taken and the headline says between
-        which the data do not decide. The criteria often disagree: look at usefulness too.
+        to 40. What is open even then is named in the headline ("do not decide between 4, 5 and 6"), and of the numbers
+        that pass by their means the one with the best BIC (of mixtures) or Calinski-Harabasz index is taken. The
+        criteria often disagree: look at usefulness too.
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
@@ -241,7 +242,8 @@ def fit_segments(
         )
     tried = [size for size in tried if size <= most]
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
-    x = how.transform(features)
+    raw = how.read(features)
+    x = how.scaled(raw)
     with one_thread():
         draw, sift, judge, *of_k = seeds(rng, 4 + max(tried))
         tried, fitted = _drawn(x, tried, draw, sift)
@@ -253,11 +255,13 @@ def fit_segments(
         choice = in_words(best, doubt, trials, table, min_share) if k == "auto" else f"{k} clusters, as was asked."
         table["chosen"] = table["k"] == best
         rule = trials[best].rule
-        order = _numbering(x, rule)
-        if np.bincount(rule.label(x), minlength=best).min() == 0:
+        label = rule.label(x)
+        order = _numbering(label, rule)
+        if np.bincount(label, minlength=best).min() == 0:
             raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
         replicates = trials[best].grow(resamples, 0).jaccard
-    return _segments(features, x, how, rule.ordered(order), table, choice, doubt, replicates[:, order])
+    label = np.argsort(order)[label]
+    return _segments(features, raw, x, label, how, rule.ordered(order), table, choice, doubt, replicates[:, order])
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
@@ -274,7 +278,7 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
 def _drawn(x, tried, draw, sift):
     """Numbers of clusters that the distinct rows allow, and rows to fit on, whatever the file's order."""
     key = (x * np.random.default_rng(draw).standard_normal(x.shape[1])).sum(axis=1)
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
     if distinct < tried[0]:
         raise CannotAnswer(
@@ -283,23 +287,22 @@ def _drawn(x, tried, draw, sift):
         )
     if len(x) > _FIT_ROWS:
         order = order[np.sort(np.random.default_rng(sift).choice(len(x), _FIT_ROWS, replace=False))]
-    return [size for size in tried if size <= distinct], x[order]
+    return [size for size in tried if size <= distinct], np.ascontiguousarray(x[order])
 
 
-def _numbering(x: np.ndarray, rule: Rule) -> np.ndarray:
+def _numbering(label: np.ndarray, rule: Rule) -> np.ndarray:
     """Order of the clusters by size, the largest first; equal ones by the coordinates of their centres."""
-    size = np.bincount(rule.label(x), minlength=len(rule.centres))
+    size = np.bincount(label, minlength=len(rule.centres))
     return np.lexsort([*rule.centres.T[::-1], -size])
 
 
-def _segments(features, x, how, rule, criteria, choice, undecided, replicates):
+def _segments(features, raw, x, label, how, rule, criteria, choice, undecided, replicates):
     k = len(rule.centres)
     index = pd.RangeIndex(1, k + 1, name="cluster")
-    label = rule.label(x)
     spread = x.std(axis=0)
-    mean = np.array([x[label == c].mean(axis=0) for c in range(k)])
+    size = np.bincount(label, minlength=k)
+    mean = np.column_stack([np.bincount(label, column, k) / size for column in x.T])
     deviations = (mean - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    raw = how.read(features)
     groups = raw.groupby(label)
     typical = groups.mean()
     typical[list(how.log)] = groups[list(how.log)].median() if how.log else typical[[]]

@@ -27,7 +27,7 @@ _FEWEST = 10
 _DUST = 1e-9
 _FEWEST_FOR_INTERVALS = 300
 _MOST_OF_ONE = 0.9
-_UNSEEN = 3
+_UNSEEN, _HEAVY = 1.5, 1.3
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def concentration(
     resamples : int
         For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
         25,000 customers on, or with 0 resamples, the influence function alone (they agree there). The end towards
-        uneven revenue is moved out the more, the fewer customers the error hangs on. There are none below 300
+        uneven revenue is moved out the more, the fewer customers the error hangs on (`_out`). There are none below 300
         customers, or where one makes over 90% of the squared deviations.
     level : float
         Coverage of the intervals.
@@ -174,9 +174,9 @@ def concentration(
     """
     amounts, below = _checked(revenue, negative)
     value, error, uneven = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
-    low, high = _ends(amounts, value, error, uneven, resamples, level, rng)
-    if why := _no_interval(amounts):
-        low, high = np.full((2, len(low)), np.nan)
+    low, high = np.full((2, len(value)), np.nan)
+    if not (why := _no_interval(amounts)):
+        low, high = _ends(amounts, value, error, uneven, resamples, level, rng)
     names = ["gini", *(_top_name(p) for p in TOP), f"share_of_customers_for[{GOAL:g}]"]
     n = len(amounts)
     customers = [n, *(_count(p, n) for p in TOP), _needed(amounts, GOAL)]
@@ -302,7 +302,7 @@ def _ends(x, value, error, uneven, resamples, level, rng):
     """Ends of the intervals on the logit scale, shape (6,) each; the value itself where nothing can vary.
 
     A sample that lacks the largest customers errs towards even revenue and shows too small an error besides, which no
-    resample of it can know. The end towards uneven revenue is moved out by 1 + 3 u, u the unevenness.
+    resample of it can know. The end towards uneven revenue is moved out (`_out`).
     """
     tail = (1 - level) / 2
     quantiles = np.tile(norm.ppf([tail, 1 - tail])[:, None], (1, len(value)))
@@ -319,10 +319,23 @@ def _ends(x, value, error, uneven, resamples, level, rng):
             pivots = np.where(steady.any(axis=0), np.where(steady, pivots, np.nan), 0.0)
             quantiles = -np.nanquantile(pivots, [1 - tail, tail], axis=0)
         out = np.ones((2, len(value)))
-        out[1, :-1] = 1 + _UNSEEN * uneven[:-1]
-        out[0, -1] = 1 + _UNSEEN * uneven[-1]
+        further = _out(x, uneven)
+        out[1, :-1], out[0, -1] = further[:-1], further[-1]
         ends = 1 / (1 + np.exp(-(centre + out * quantiles * spread)))
     return np.where(error > 1e-12, ends, value)
+
+
+def _out(x, uneven):
+    """How far the end towards uneven revenue goes out, shape (6,): 1 + max(1.5 √u, 1.3 n^(4/a − 2)).
+
+    √u is the relative error of the variance as the sample has it, n^(4/a − 2) the order of u under a tail of index a
+    (by Hill, of the √m largest of the m who brought anything; between 1/n and 1), which samples that lack their largest
+    customers show as well.
+    """
+    n, many = len(x), int(np.ceil(np.sqrt((x > 0).sum())))
+    above = np.mean(np.log(x[-many:])) - np.log(x[-many - 1])
+    order = n ** -np.clip(2 - 4 * above, 0, 1)
+    return 1 + np.maximum(_UNSEEN * np.sqrt(uneven), _HEAVY * order)
 
 
 def _logit(value, error):

@@ -18,6 +18,7 @@ _FLOOR = 1e-3
 _STEPS, _TOLERANCE = 200, 1e-3
 _SEARCH_ROWS, _FINALISTS = 10_000, 3
 _ALIKE, _AGREE, _AGAIN = 1e-4, 5, 3
+_PLAIN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,8 @@ def fit_rule(
     seed: np.random.SeedSequence,
     begin: np.ndarray | None = None,
     most: int = 0,
-) -> Rule:
+    plain: bool = False,
+) -> tuple[Rule, bool]:
     """Fit k-means, the best of several seeded starts; a mixture goes on from there or from that of the whitened rows.
 
     Parameters
@@ -78,9 +80,17 @@ def fit_rule(
     x : ndarray, shape (n, p)
     starts, most : int
         Runs from k-means++ starts, and up to `most` until the best has come up three times. Where the first five runs
-        all end alike there are no more.
+        (of a fit with `most`: ten) all end alike there are no more.
     begin : ndarray of int, shape (n,), optional
         A partition to start from as well: that of the whole, where `x` is a resample of it.
+    plain : bool
+        Of a resample: the whole had one end for all its ten starts, so three runs that end alike are enough here.
+
+    Returns
+    -------
+    Rule
+    bool
+        Whether ten starts or more all ended alike.
 
     Notes
     -----
@@ -90,34 +100,39 @@ def fit_rule(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample
         if method == "kmeans":
-            return Rule(_means(x, k, starts, most, seed, begin).cluster_centers_)
+            best, alike = _means(x, k, starts, most, seed, begin, plain)
+            return Rule(best.cluster_centers_), alike
         whole = np.atleast_2d(np.cov(x.T)) + _FLOOR * np.eye(x.shape[1])
         whitened = np.linalg.solve(np.linalg.cholesky(whole), x.T).T
-        begun = [_means(z, k, starts, most, seed, None).labels_ for z in (x, whitened)]
+        begun = [_means(z, k, starts, most, seed, None, False)[0].labels_ for z in (x, whitened)]
     begun += [] if begin is None else [begin]
-    return max((_mixture(x, k, label) for label in begun), key=lambda fitted: fitted[1])[0]
+    return max((_mixture(x, k, label) for label in begun), key=lambda fitted: fitted[1])[0], False
 
 
-def _means(x, k, starts, most, seed, begin) -> KMeans:
+def _means(x, k, starts, most, seed, begin, plain) -> tuple[KMeans, bool]:
     """The best of many runs of k-means, led to its very end so that the start leaves no trace in it."""
     few = x if len(x) <= _SEARCH_ROWS else x[np.linspace(0, len(x) - 1, _SEARCH_ROWS).astype(int)]
     runs = []
     if begin is not None:
         runs.append(KMeans(k, init=_centres(x, begin, k), n_init=1).fit(few))
+    enough = _PLAIN if most else _AGAIN if plain else _AGREE
     numbers = [int(number) for number in seed.generate_state(max(starts, most))]
     while numbers:
         inertia = np.array([run.inertia_ for run in runs])
         alike = int((inertia <= inertia.min() * (1 + _ALIKE)).sum()) if runs else 0
-        if alike == len(runs) >= _AGREE or (len(runs) >= starts and alike >= _AGAIN):
+        if alike == len(runs) >= enough or (len(runs) >= starts and alike >= _AGAIN):
             break
         together = len(numbers) if runs and alike < len(runs) and not most else 1
         runs.append(KMeans(k, init="k-means++", n_init=together, random_state=numbers[0]).fit(few))
         del numbers[:together]
+    alike = len(runs) >= _PLAIN and max(run.inertia_ for run in runs) <= min(r.inertia_ for r in runs) * (1 + _ALIKE)
     runs.sort(key=lambda run: run.inertia_)
     if few is not x:
         runs = [KMeans(k, init=run.cluster_centers_, n_init=1).fit(x) for run in _apart(runs)[:_FINALISTS]]
     best = min(runs, key=lambda run: run.inertia_)
-    return KMeans(k, init=best.cluster_centers_, n_init=1, tol=0, max_iter=_STEPS).fit(x) if most else best
+    if most:
+        best = KMeans(k, init=best.cluster_centers_, n_init=1, tol=0, max_iter=_STEPS).fit(x)
+    return best, alike
 
 
 def _apart(runs: list[KMeans]) -> list[KMeans]:

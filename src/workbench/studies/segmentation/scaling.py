@@ -60,8 +60,14 @@ class FeatureScale:
         WorkbenchError
             If a column is missing, not numeric, out of its range, or holds missing values that are refused.
         """
-        scaled = (_bend(self.read(features), self) - self.centre) / self.spread
-        return scaled if self.clip is None else np.clip(scaled, -self.clip, self.clip)
+        return self.scaled(self.read(features))
+
+    def scaled(self, read: pd.DataFrame) -> np.ndarray:
+        """Scale what `read` gave, shape (n, p)."""
+        scaled = _bend(read, self)
+        scaled -= self.centre
+        scaled /= self.spread
+        return scaled if self.clip is None else np.clip(scaled, -self.clip, self.clip, out=scaled)
 
     def read(self, features: pd.DataFrame) -> pd.DataFrame:
         """Give the features as numbers, in their units, missing ones filled or refused."""
@@ -131,14 +137,12 @@ def fit_scale(
     if missing == "median":
         raw = pd.DataFrame({c: number(features[c], c, what="feature", missing="keep") for c in columns})
         how = replace(how, fill=raw.median().to_numpy(dtype=float))
-    bent = _bend(how.read(features), how)
-    ordered = np.sort(bent, axis=0)
-    order = _by_values(columns, ordered, *_centre_and_spread(ordered, scale))
-    how, bent, ordered = _in_order(how, order), bent[:, order], ordered[:, order]
-    if groups:  # sums over the parts in their new order
-        bent = _bend(how.read(features), how)
-        ordered = np.sort(bent, axis=0)
+    ordered = np.sort(_bend(how.read(features), how).T)
     centre, spread = _centre_and_spread(ordered, scale)
+    order = _by_values(columns, ordered, centre, spread)
+    how, centre, spread = _in_order(how, order), centre[order], spread[order]
+    if groups:  # sums over the parts in their new order
+        centre, spread = _centre_and_spread(np.sort(_bend(how.read(features), how).T), scale)
     return replace(how, centre=centre, spread=spread)
 
 
@@ -147,8 +151,8 @@ def _varying(features: pd.DataFrame, groups: Sequence[tuple[str, ...]]) -> tuple
     varies = {}
     for column in features.columns:
         values = number(features[column], column, what="feature", missing="keep")
-        known = values[~np.isnan(values)]
-        varies[str(column)] = len(known) > 0 and np.ptp(known) > 1e-12 * np.abs(known).max()
+        low, high = np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan)
+        varies[str(column)] = bool(high - low > 1e-12 * max(abs(low), abs(high)))
     for group in groups:
         varies |= dict.fromkeys(group, any(varies[c] for c in group))
     return tuple(c for c in varies if varies[c])
@@ -156,8 +160,8 @@ def _varying(features: pd.DataFrame, groups: Sequence[tuple[str, ...]]) -> tuple
 
 def _by_values(columns: tuple[str, ...], ordered: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Positions that sort the columns by their scaled values, then by name: the order of a file decides nothing."""
-    at = np.linspace(0, len(ordered) - 1, 21).astype(int)
-    keys = ((ordered[at] - centre) / spread).round(7)
+    at = np.linspace(0, ordered.shape[1] - 1, 21).astype(int)
+    keys = ((ordered[:, at].T - centre) / spread).round(7)
     return np.lexsort([np.array(columns), *keys[::-1]])
 
 
@@ -175,7 +179,7 @@ def _repeated(names: list[str]) -> set[str]:
 
 
 def _bend(raw: pd.DataFrame, how: FeatureScale) -> np.ndarray:
-    bent = raw.to_numpy(dtype=float, copy=True)
+    bent = np.array(raw.to_numpy(dtype=float).T, order="C", copy=True).T  # each feature lies in one piece
     place = {name: k for k, name in enumerate(how.columns)}
     for name in how.log:
         column = bent[:, place[name]]
@@ -207,11 +211,12 @@ def _log_ratios(part: np.ndarray, group: tuple[str, ...], zero: float) -> np.nda
 
 
 def _centre_and_spread(ordered: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Of each feature, from its values in ascending order, shape (p, n): sums that no order of rows can change."""
     if scale == "none":
-        return np.zeros(ordered.shape[1]), np.ones(ordered.shape[1])
-    deviation = ordered.std(axis=0)
+        return np.zeros(len(ordered)), np.ones(len(ordered))
+    deviation = ordered.std(axis=1)
     deviation[deviation == 0] = 1.0
     if scale == "standard":
-        return ordered.mean(axis=0), deviation
-    low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75], axis=0)
+        return ordered.mean(axis=1), deviation
+    low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75], axis=1)
     return middle, np.where(high > low, (high - low) / 1.349, deviation)

@@ -35,6 +35,7 @@ def bootstrap_jaccard(
     starts: int = 10,
     most: int | None = None,
     first: int = 0,
+    plain: bool = False,
 ) -> np.ndarray:
     """How well each cluster is found again in resamples, shape (resamples, k).
 
@@ -53,7 +54,7 @@ def bootstrap_jaccard(
         generator = np.random.default_rng(draw)
         rows = _some(len(x), most, generator)
         rows = rows[np.unique(generator.integers(0, len(rows), len(rows)))]
-        fitted = fit_rule(x[rows], k, method, starts=starts, seed=start, begin=label[rows])
+        fitted, _ = fit_rule(x[rows], k, method, starts=starts, seed=start, begin=label[rows], plain=plain)
         both = _crosstab(label[rows], fitted.label(x[rows]), k)
         either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
         found[row] = np.divide(both, either, out=np.zeros_like(both), where=either > 0).max(axis=1)
@@ -71,6 +72,7 @@ def prediction_strength(
     starts: int = 10,
     most: int | None = None,
     first: int = 0,
+    plain: bool = False,
 ) -> np.ndarray:
     """How well one half's clusters predict who is together in the other half; 1 = perfectly, shape (splits,).
 
@@ -85,7 +87,7 @@ def prediction_strength(
         order = generator.permutation(_some(len(x), most, generator))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
         rules = [
-            fit_rule(x[half], k, method, starts=starts, seed=start, begin=label[half])
+            fit_rule(x[half], k, method, starts=starts, seed=start, begin=label[half], plain=plain)[0]
             for half, start in zip(halves, of_halves, strict=True)
         ]
         for mine, other in ((0, 1), (1, 0)):

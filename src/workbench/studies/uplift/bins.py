@@ -65,7 +65,7 @@ class ScoreBins:
 
     def third_of_area(self, weight: np.ndarray, whole: float) -> float:
         """Third moment of the error of the sum of `weight` x effect down to each bin less `whole` x that on all."""
-        slope, level = self._area_weights(weight, whole)
+        slope, level = self._area_weights(weight, whole, self.powers)
         weights = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
         found = sum((w * self.powers[..., k]).sum(axis=1) for k, w in enumerate(weights))
         return float(found[1] - found[0])
@@ -73,20 +73,21 @@ class ScoreBins:
     def pooled_error_of_area(self, weight: np.ndarray, whole: float) -> tuple[float, float]:
         """Variance and third moment of the same error where few bought: both arms lend each other each bin's amounts.
 
-        It is the variance over random draws of the arms, in which an arm without buyers is not taken to be sure.
+        It is the error over random draws of the arms: an arm without buyers is not taken to be sure, and the outcome
+        of the one control member at the top does not decide how sure it is.
         """
-        slope, level = self._area_weights(weight, whole)
         count = self.powers[..., 0]
         pooled = self.powers.sum(axis=0) * (count / np.maximum(count.sum(axis=0), 1))[..., None]
+        slope, level = self._area_weights(weight, whole, pooled)
         second = level**2, -2 * slope * level, slope**2
         third = -(level**3), 3 * slope * level**2, -3 * slope**2 * level, slope**3
         variance = sum((w * pooled[..., k]).sum() for k, w in enumerate(second))
         cubes = sum((w * pooled[..., k]).sum(axis=1) for k, w in enumerate(third))
         return float(variance), float(cubes[1] - cubes[0])
 
-    def _area_weights(self, weight: np.ndarray, whole: float) -> tuple[np.ndarray, np.ndarray]:
+    def _area_weights(self, weight: np.ndarray, whole: float, powers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Factor of a member's value, and what is taken off, in the error of an area; shape (2, bins)."""
-        inside = np.cumsum(self.powers, axis=1)
+        inside = np.cumsum(powers, axis=1)
         count, total = inside[..., 0], inside[..., 1]
 
         def below(part: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["uplift", "qini", "toc"]
+FEW = 0.1
+"""Skewness of an area's error from which on both arms' amounts stand for its variance."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ def _lead(lead, bins: ScoreBins, outside, low, high, judged: Outcome, level: flo
     reach = []
     for one, zero in (bins.arms(), bins.beyond()):
         first, second = (Mean(arm.value[:-1], arm.n[:-1], arm.variance[:-1], arm.third[:-1]) for arm in (one, zero))
-        bottom, top, _ = difference(first, second, judged, level)
+        with np.errstate(invalid="ignore"):  # one member of an arm tells no variance; no interval is given there
+            bottom, top, _ = difference(first, second, judged, level)
         effect = first.value - second.value
         reach.append((effect - bottom, top - effect, uneven(first, second)))
     (below, above, few), (under, over, sparse) = reach
@@ -316,9 +319,10 @@ def _area_ends(
     if se == 0:
         return area, area
     one, zero = (Mean(*(values[-1] for values in vars(arm).values())) for arm in bins.arms())
-    if judged.amounts and uneven(one, zero):
-        variance, third = bins.pooled_error_of_area(weight, whole)
-        z, pooled = norm.isf((1 - level) / 2), np.sqrt(variance)
+    variance, third = bins.pooled_error_of_area(weight, whole)
+    pooled = np.sqrt(variance)
+    if judged.amounts and (uneven(one, zero) or abs(third) > FEW * pooled**3):
+        z = norm.isf((1 - level) / 2)
         bend = third / variance * (z * z - 1) / 6  # Cornish and Fisher, the variance not following the estimate
         return area - z * pooled - bend, area + z * pooled - bend
     low, high, _ = skewed(area, se, bins.third_of_area(weight, whole) / se**3, level=level)

@@ -181,11 +181,19 @@ class Judge:
     name: str
 
     def __call__(
-        self, value: float, errors: np.ndarray, group: np.ndarray, among: int, part: np.ndarray | None = None
+        self,
+        value: float,
+        errors: np.ndarray,
+        group: np.ndarray,
+        among: int,
+        part: np.ndarray | None = None,
+        *,
+        spared: bool = False,
     ) -> tuple[Interval, str]:
         """Interval of `value` that rests on the members of `group` (rows) among so many, and why it has none.
 
-        `part` is the part of the list in which each of them was judged, by a difference of its own.
+        `part` is the part of the list in which each of them was judged, by a difference of its own; `spared`, whether
+        they are left out, so that the value falls as the effect on them rises.
         """
         treated, unknown = self.rows.treated[group], Interval(float(value), np.nan, np.nan)
         events = counts(self.outcome.events[group], treated)
@@ -209,7 +217,7 @@ class Judge:
             share *= _scattered(treated, part)
         low, high = ends(
             np.array(value), np.array(se), np.array(third), one, zero, outcome=self.outcome, known=np.array(True),
-            scale=np.array(share * self.costs.margin), spare=spare, level=self.level,
+            scale=np.array((-share if spared else share) * self.costs.margin), spare=spare, level=self.level,
         )  # fmt: skip
         return Interval(float(value), float(low), float(high)), ""
 

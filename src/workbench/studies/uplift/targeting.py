@@ -284,7 +284,7 @@ def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, str]:
     if found.chosen.all():
         return chosen, Interval(0.0, np.nan, np.nan), why or "the share with the highest net is everybody"
     group, part = found.rows[~found.chosen], found.part[~found.chosen]
-    advantage, few = judge(found.advantage, found.advantage_errors, group, among, part)
+    advantage, few = judge(found.advantage, found.advantage_errors, group, among, part, spared=True)
     return chosen, advantage, why or (f"of those it would leave out, {few}" if few else "")
 
 

@@ -16,7 +16,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, require_column
 from workbench.figures import dot_and_interval
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
-from workbench.methods.plspm.groups import holm
+from workbench.methods.multiple import holm
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result
 

@@ -24,7 +24,7 @@ from workbench.methods.cells import (
     said,
     weights_of,
 )
-from workbench.methods.plspm.groups import holm
+from workbench.methods.multiple import holm
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design, Kind, gaps_of
 from workbench.result import Quantity, Result

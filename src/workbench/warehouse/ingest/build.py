@@ -20,7 +20,8 @@ from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.pseudonyms import Pseudonyms
 from workbench.warehouse.ingest.read import Batch, batches, first_record
-from workbench.warehouse.ingest.rules import Check, build, key_text, literal, record_json
+from workbench.warehouse.ingest.rules import Check, build, key_text, record_json
+from workbench.warehouse.sql import literal
 
 MEMORY = "2GB"
 BY_MONTH = "detail_record"

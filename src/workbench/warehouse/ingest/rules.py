@@ -12,6 +12,7 @@ from datetime import date
 
 from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Value
 from workbench.warehouse.schema import Column, Table
+from workbench.warehouse.sql import literal, quoted
 
 DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
@@ -242,16 +243,6 @@ def record_json(block: FileBlock) -> str:
 def key_text(table: Table) -> str:
     """The SQL text of a list that tells rows of a table apart."""
     return f"[{', '.join(f'CAST({name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _bound(value: float | date) -> str:

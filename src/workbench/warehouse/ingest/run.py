@@ -15,11 +15,11 @@ import duckdb
 from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.warehouse import schema
+from workbench.warehouse.account import Account
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
-from workbench.warehouse.ingest.account import Account
 from workbench.warehouse.ingest.build import Build, RawFile
-from workbench.warehouse.ingest.digests import write_digests
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
 from workbench.warehouse.ingest.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.ingest.read import raw_files
