@@ -279,4 +279,4 @@ def test_python_m_workbench_is_the_command():
     environment = os.environ | {"PYTHONPATH": SOURCE}
     command = [sys.executable, "-m", "workbench", "--version"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "workbench, version 0.1.0\n"
+    assert done.stdout == "workbench, version 0.2.0\n"

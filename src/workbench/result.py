@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 SHOWN_ROWS = 10
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
@@ -174,7 +175,7 @@ class Result(ABC):
     def __init_subclass__(cls) -> None:
         """Show every result alike: its sentence and the first rows of its table, not all of its fields."""
         super().__init_subclass__()
-        cls.__repr__ = Result.__repr__  # or the dataclass would write its own
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # or the dataclass would write its own
 
     def __repr__(self) -> str:
         rows = self.summary()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def _plain(column: pd.Series) -> pd.Series:
     return found.astype("int64") if whole else found
 
 
-def in_time(values: Iterable[object], column: str = "wave") -> list:
+def in_time(values: Iterable[object], column: str = "wave") -> list[Any]:
     """Sort waves in time: numbers, dates and ISO periods as such, other names by the numbers in them.
 
     >>> in_time(["2025-10", "2025-9"]), in_time(["wave 10", "wave 9"])
@@ -105,7 +106,7 @@ def cell_name(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def cells_of(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple, np.ndarray]]:
+def cells_of(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], np.ndarray]]:
     """Values and row positions of each combination of `by`, in order.
 
     Raises
@@ -137,7 +138,8 @@ def codes_of(table: pd.DataFrame, names: Sequence[str], what: str) -> np.ndarray
     if gone := [c for c in names if table[c].isna().any()]:
         count = int(table[gone[0]].isna().sum())
         raise WorkbenchError(f"'{gone[0]}' is missing in some rows ({count:,}; {what}). Fill it, or leave them out.")
-    return table.groupby(list(names), sort=True, observed=True).ngroup().to_numpy()
+    codes: np.ndarray = table.groupby(list(names), sort=True, observed=True).ngroup().to_numpy()
+    return codes
 
 
 def weights_of(table: pd.DataFrame, weight: str | None) -> np.ndarray:

@@ -112,7 +112,7 @@ def bootstrap_weights(
             yield rows[:, cluster]
         return
     if strata is None:
-        groups = [slice(0, n)]
+        groups: list[np.ndarray | slice] = [slice(0, n)]
     else:
         _, code = np.unique(strata, return_inverse=True)
         order = np.argsort(code, kind="stable")
@@ -209,7 +209,8 @@ def standard_error(replicates: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(given, replicates, 0).sum(axis=0) / count
         square = np.where(given, (replicates - mean) ** 2, 0).sum(axis=0)
-        return np.sqrt(np.where(count > 0, square, np.nan) / (count - 1))
+        error: np.ndarray = np.sqrt(np.where(count > 0, square, np.nan) / (count - 1))
+    return error
 
 
 def _quantiles(replicates: np.ndarray, at: np.ndarray) -> np.ndarray:

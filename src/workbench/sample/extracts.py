@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ class Extracts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, _Tally] = {}
-        self._open: dict[str, object] = {}
+        self._open: dict[str, Any] = {}
 
     def csv(self, layout: Layout, columns: Mapping[str, object]) -> None:
         """Append rows, and the bad ones that are due, to a text file; `columns` by the department's headers."""

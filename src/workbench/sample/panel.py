@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +42,9 @@ class Frame:
         at = ~customers.staff & (customers.kind < _ORGANISATION)
         takes = np.zeros((len(at), 4), dtype=bool)
         takes[lines.customer, lines.service] = True
-        columns = (customers.id, customers.province, customers.joined, customers.ended, customers.hazard)
-        return cls(*(column[at] for column in columns), takes[at, : len(SERVICES)])
+        takes = takes[:, : len(SERVICES)]
+        columns = (customers.id, customers.province, customers.joined, customers.ended, customers.hazard, takes)
+        return cls(*(column[at] for column in columns))
 
     @classmethod
     def joined_up(cls, parts: list[Frame]) -> Frame:
@@ -69,7 +71,10 @@ class Invitations:
 
 def response_rates() -> dict[str, dict[str, float]]:
     """Factors whose product is the chance that an invitation is answered, as truth/survey.json carries them."""
-    factors = {"channel": (CHANNELS, _CHANNEL_RATE), "service": (SERVICES, _SERVICE_RATE)}
+    factors: dict[str, tuple[Sequence[str], np.ndarray]] = {
+        "channel": (CHANNELS, _CHANNEL_RATE),
+        "service": (SERVICES, _SERVICE_RATE),
+    }
     factors["province"] = (PROVINCES, _PROVINCE_RATE)
     return {name: dict(zip(labels, map(float, rate.round(6)), strict=True)) for name, (labels, rate) in factors.items()}
 
@@ -111,8 +116,8 @@ def _paired(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray
     >>> _paired(np.array([7, 8, 7, 7]), np.array([7, 9, 7]))
     (array([0, 2]), array([0, 2]))
     """
-    keys = [labels.astype(np.int64) * (len(left) + len(right)) + _rank(labels) for labels in (left, right)]
-    _, slot, drawn = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    one, two = (labels.astype(np.int64) * (len(left) + len(right)) + _rank(labels) for labels in (left, right))
+    _, slot, drawn = np.intersect1d(one, two, assume_unique=True, return_indices=True)
     return slot, drawn
 
 

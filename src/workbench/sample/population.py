@@ -161,10 +161,10 @@ def pls(correlation: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         if done:
             break
     scores = outer.T @ correlation @ outer
-    paths = {}
+    paths: dict[str, float] = {}
     for target, sources in PATHS.items():
-        j, at = names.index(target), [names.index(s) for s in sources]
-        values = np.linalg.solve(scores[np.ix_(at, at)], scores[at, j])
+        end, at = names.index(target), [names.index(s) for s in sources]
+        values = np.linalg.solve(scores[np.ix_(at, at)], scores[at, end])
         paths |= {f"{s}->{target}": float(v) for s, v in zip(sources, values, strict=True)}
     return outer.sum(axis=1), paths
 

@@ -133,7 +133,8 @@ def _write_contacts(extracts, customers, contacted, complainer, complained, rng)
         (complainer, np.zeros(len(complainer), dtype=np.int64), np.full(len(complainer), 4), complained),
         (member, np.array([6, 3, 6])[campaign], np.array([1, 6, 5])[campaign], _clock(launch, rng)),
     ]
-    _write_touches(extracts, customers, *(np.concatenate(column) for column in zip(*parts, strict=True)), rng)
+    who, channel, topic, second = (np.concatenate(column) for column in zip(*parts, strict=True))
+    _write_touches(extracts, customers, who, channel, topic, second, rng)
 
 
 def _write_touches(extracts, customers, who, channel, topic, second, rng, serial=0) -> None:

@@ -157,7 +157,7 @@ def _beside_truth(people: Population) -> list[dict[str, object]]:
     promoter, neutral = (ndtr((_follows(people, "NPS")[1] - least + 0.5) / people.spread) for least in (9, 7))
     easy = ndtr((_follows(people, "CES")[1] - 6 + 0.5) / people.spread)
     nps = 100 * (promoter - (1 - neutral))
-    found = []
+    found: list[dict[str, object]] = []
     for o, s in np.ndindex(len(OPERATORS), len(SERVICES)):
         share = people.share * ((people.operator == o) & (people.service == s))
         entry = {"operator": OPERATORS[o], "service": SERVICES[s]}

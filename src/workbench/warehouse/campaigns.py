@@ -111,7 +111,8 @@ def campaign_arms(
         raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
     kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True) if arm else wide
     members = kept.assign(treatment=(kept["arm"] == arm).astype(int) if arm else kept["arm"])
-    covariates, missing = list(own), 0
+    covariates: Sequence[str] = list(own)
+    missing = 0
     if not own:
         members, covariates, missing = _with_features(warehouse, members, facts)
     columns = ["customer_id", "treatment", "contacted", *outcomes, *covariates]

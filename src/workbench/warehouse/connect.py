@@ -295,11 +295,11 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
                 con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
             elif name == "detail_record":
                 con.execute(schema.table(name).ddl())
-        files = ", ".join(literal(file) for month in months.values() for file in month)
+        allowed = ", ".join(literal(file) for month in months.values() for file in month)
         for name, value in {
             "TimeZone": "'UTC'",
             "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
-            "allowed_paths": f"[{files}]::VARCHAR[]",
+            "allowed_paths": f"[{allowed}]::VARCHAR[]",
             "enable_external_access": "false",
             "lock_configuration": "true",
         }.items():

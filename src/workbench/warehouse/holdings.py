@@ -69,8 +69,9 @@ def service_holdings(
     day = as_date(as_of)
     begins = (pd.Timestamp(day) - pd.DateOffset(months=window)).date()
     services = _services(warehouse, day, margin)
-    tables = [_customers(warehouse, d, day, margin, province, services["service"].unique()) for d in (day, begins)]
-    return Holdings(*tables, services, begins, day)
+    held = services["service"].unique()
+    now, past = (_customers(warehouse, d, day, margin, province, held) for d in (day, begins))
+    return Holdings(now, past, services, begins, day)
 
 
 def _customers(warehouse, day: date, as_of: date, margin: float, province: str, services) -> pd.DataFrame:

@@ -19,6 +19,10 @@ _V = 1 / (1 + np.exp(-np.pi * np.sinh(_AT)))  # tanh-sinh nodes of (0, 1): dense
 _LOG_WEIGHTS = np.log(_STEP * np.pi * np.cosh(_AT) * _V * (1 - _V))
 _NEAR_ONE = 1e-5
 
+Likelihood = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+Expected = Callable[[np.ndarray, np.ndarray, np.ndarray | float, np.ndarray | float], np.ndarray]
+Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, float, np.random.Generator], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Process:
@@ -38,25 +42,28 @@ class Process:
 
     label: str
     names: tuple[str, str, str, str]
-    likelihood: Callable
-    expected: Callable
-    draw: Callable
+    likelihood: Likelihood
+    expected: Expected
+    draw: Draw
 
 
-def _of_count(function: Callable, x: np.ndarray) -> np.ndarray:
+def _of_count(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     """function(x) by way of the few counts there are."""
     most = int(x.max(initial=0))
-    return function(x) if most >= len(x) else function(np.arange(most + 1.0))[..., x.astype(int)]
+    found: np.ndarray = function(x) if most >= len(x) else function(np.arange(most + 1.0))[..., x.astype(int)]
+    return found
 
 
-def _beta_geometric(first: int) -> tuple[Callable, Callable, Callable]:
+def _beta_geometric(first: int) -> tuple[Likelihood, Expected, Draw]:
     """BG/NBD (first = 0) and MBG/NBD (1): `first` is whether the first purchase is an occasion to leave."""
 
-    def likelihood(theta, x, t_x, T):
+    def likelihood(
+        theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         r, alpha, a, b = np.exp(theta)
         n, then, now = r + x, np.log(alpha + t_x), np.log(alpha + T)
 
-        def of_x(x):
+        def of_x(x: np.ndarray) -> np.ndarray:
             k, both = x + first, digamma(a + b) - digamma(a + b + x + first)
             with np.errstate(divide="ignore", invalid="ignore"):
                 odds = np.where(k > 0, np.log(b + k - 1) - theta[2], np.inf)
@@ -78,23 +85,27 @@ def _beta_geometric(first: int) -> tuple[Callable, Callable, Callable]:
         loglik = log_x - n * now + np.logaddexp(0, -odds)
         return loglik, score * np.exp(theta)[:, None], odds
 
-    def expected(theta, x, T, t):
+    def expected(theta: np.ndarray, x: np.ndarray, T: np.ndarray | float, t: np.ndarray | float) -> np.ndarray:
         r, alpha, a, b = np.exp(theta)
         if abs(a - 1) < _NEAR_ONE:  # a removable pole: the mean of both sides
             sides = [np.array([*theta[:2], np.log1p(e), theta[3]]) for e in (-2 * _NEAR_ONE, 2 * _NEAR_ONE)]
-            return sum(expected(side, x, T, t) for side in sides) / 2
+            below, above = (expected(side, x, T, t) for side in sides)
+            middle: np.ndarray = (below + above) / 2
+            return middle
         c, z = a + b + x + first - 1, t / (alpha + T + t)
-        return c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(a - 1, c - r - x, c, z))
+        found: np.ndarray = c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(a - 1, c - r - x, c, z))
+        return found
 
-    def draw(theta, x, T, t, rng):
+    def draw(theta: np.ndarray, x: np.ndarray, T: np.ndarray, t: float, rng: np.random.Generator) -> np.ndarray:
         r, alpha, a, b = np.exp(theta)
         leaves = np.maximum(rng.beta(a, b + x + first), 1e-12)
-        return np.minimum(rng.poisson(rng.gamma(r + x) / (alpha + T) * t), rng.geometric(leaves))
+        bought: np.ndarray = np.minimum(rng.poisson(rng.gamma(r + x) / (alpha + T) * t), rng.geometric(leaves))
+        return bought
 
     return likelihood, expected, draw
 
 
-def _departure(theta, x, t_x, T):
+def _departure(theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Log of the integral of (alpha + u)^-(r + x) (beta + u)^-(s + 1) over t_x to T, and means of four terms under it.
 
     The terms are log(alpha + u), 1 / (alpha + u), log(beta + u), 1 / (beta + u). Tanh-sinh in y = log(m + u), where m
@@ -130,7 +141,9 @@ def _departure(theta, x, t_x, T):
     return np.where(steeper, found, found[[0, 3, 4, 1, 2]])
 
 
-def _pareto(theta, x, t_x, T):
+def _pareto(
+    theta: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pareto/NBD: who left did so between t_x and T."""
     r, alpha, s, beta = np.exp(theta)
     log_integral, log_alpha, per_alpha, log_beta, per_beta = _departure(theta, x, t_x, T)
@@ -151,16 +164,19 @@ def _pareto(theta, x, t_x, T):
     return loglik + np.logaddexp(alive_log, dead_log), score * np.exp(theta)[:, None], odds
 
 
-def _pareto_expected(theta, x, T, t):
+def _pareto_expected(theta: np.ndarray, x: np.ndarray, T: np.ndarray | float, t: np.ndarray | float) -> np.ndarray:
     r, alpha, s, beta = np.exp(theta)
     span = np.log1p(t / (beta + T))
-    return (r + x) / (alpha + T) * (beta + T) * span * exprel(-(s - 1) * span)
+    found: np.ndarray = (r + x) / (alpha + T) * (beta + T) * span * exprel(-(s - 1) * span)
+    return found
 
 
-def _pareto_draw(theta, x, T, t, rng):
+def _pareto_draw(theta: np.ndarray, x: np.ndarray, T: np.ndarray, t: float, rng: np.random.Generator) -> np.ndarray:
     r, alpha, s, beta = np.exp(theta)
     rate = np.maximum(rng.gamma(s, size=len(x)) / (beta + T), 1e-300)
-    return rng.poisson(rng.gamma(r + x) / (alpha + T) * np.minimum(t, rng.exponential(size=len(x)) / rate))
+    mean = rng.gamma(r + x) / (alpha + T) * np.minimum(t, rng.exponential(size=len(x)) / rate)
+    bought: np.ndarray = rng.poisson(mean)
+    return bought
 
 
 PROCESSES = {

@@ -17,6 +17,9 @@ from workbench.result import Quantity
 _STEP = 1e-4
 _REACH = 10.0
 
+Function = Callable[[np.ndarray], np.ndarray]
+LogLikelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
@@ -34,7 +37,7 @@ class Maximum:
         rows = self.ends(lambda theta: theta, np.exp)
         return pd.DataFrame(rows.T, index=pd.Index(self.names, name="parameter"), columns=["estimate", "low", "high"])
 
-    def ends(self, value: Callable[[np.ndarray], np.ndarray], back: Callable = np.exp) -> np.ndarray:
+    def ends(self, value: Function, back: Function = np.exp) -> np.ndarray:
         """Estimate, low and high (3, …) of back(value(log-parameters)), by the delta method on the scale of `value`."""
         steps = _STEP * np.eye(len(self.theta))
         middle = value(self.theta)
@@ -57,7 +60,7 @@ class Maximum:
 
 
 def maximise(
-    likelihood: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    likelihood: LogLikelihood,
     start: np.ndarray,
     names: Sequence[str],
     model: str,
@@ -65,7 +68,7 @@ def maximise(
 ) -> Maximum:
     """Find the maximum of `likelihood`, which gives value and gradient; one that lies at no inner point is refused."""
 
-    def down(theta):
+    def down(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = likelihood(theta)
         return -value, -gradient
 
@@ -87,7 +90,7 @@ def maximise(
         return Maximum(names, theta, np.linalg.inv(information), float(likelihood(theta)[0]), level)
 
 
-def _polished(likelihood: Callable, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _polished(likelihood: LogLikelihood, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Newton steps from near the maximum: where they lead, the observed information there, the last step's size."""
     for _ in range(8):
         bent = [likelihood(theta - e)[1] - likelihood(theta + e)[1] for e in _STEP * np.eye(len(theta))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
-from workbench.methods.btyd.maximum import Maximum, maximise
+from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
@@ -23,11 +23,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Model = Literal["bg_nbd", "mbg_nbd", "pareto_nbd"]
+Alike = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 FEWEST_FOR_INTERVALS = 500
 """With fewer who came back, intervals of parameters and of who is still there hold the truth in 82-92 %."""
 FARTHEST = 3
 """Expectations reach at most so many times as far as was observed."""
+
+
+class Columns(TypedDict):
+    """Names of columns of the purchases."""
+
+    customer: str
+    when: str
+    amount: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +58,7 @@ class Btyd(Result):
     set_aside : dict of str to int
         What was counted but not used, by reason.
     columns : dict of str to str or None
-        Names of the columns `customer`, `when`, `amount` in the purchases.
+        Names of the columns `customer`, `when`, `amount` in the purchases; None without amounts.
     """
 
     model: Model
@@ -58,7 +67,7 @@ class Btyd(Result):
     until: pd.Timestamp
     customers: pd.DataFrame
     set_aside: dict[str, int]
-    columns: dict[str, str | None]
+    columns: Columns
 
     @property
     def params(self) -> pd.DataFrame:
@@ -88,13 +97,13 @@ class Btyd(Result):
         The interval is that of the expectation, not of what one customer will do. At most 3 times as far as observed.
         """
         self._require_reach(periods)
-        return self._per_customer("expected", lambda *at: np.log(self._expected(*at, periods)), np.exp)
+        return self._per_customer("expected", lambda *at: np.log(self._expected(periods, *at)), np.exp)
 
     def total(self, periods: float) -> tuple[float, float, float]:
         """Purchases to be expected of all customers in the next `periods` units, and the interval of that."""
         self._require_reach(periods)
         (x, t, T), _, count = self._groups()
-        return self._whole(lambda theta: np.log(count @ self._expected(theta, x, t, T, periods)))
+        return self._whole(lambda theta: np.log(count @ self._expected(periods, theta, x, t, T)))
 
     def active(self) -> tuple[float, float, float]:
         """How many are to be expected still customers, and the interval of that (NaN if fewer than 500 came back)."""
@@ -125,7 +134,7 @@ class Btyd(Result):
             alive = generator.random(len(row)) < expit(self._process.likelihood(theta, x, t, T)[2])[row]
             count = self._process.draw(theta, x[row], T[row], periods, generator) * alive
             drawn[i] = np.bincount(kind, count, 8)
-        expected = np.bincount(kind, self._expected(self.fit.theta, x, t, T, periods)[row], 8)
+        expected = np.bincount(kind, self._expected(periods, self.fit.theta, x, t, T)[row], 8)
         tails = [(1 - self.fit.level) / 2, (1 + self.fit.level) / 2]
         low, high = np.quantile(np.column_stack([drawn.sum(axis=1), drawn]), tails, axis=0)
         table = pd.DataFrame(
@@ -177,8 +186,8 @@ class Btyd(Result):
         rows[f"btyd_active[model={self.model}]"] = ("active", self.active())
         for quantity, (name, row) in rows.items():
             estimate, low, high = map(float, row)
-            unit, ends = units.get(name, "1"), (low, high) if self._enough else (None, None)
-            yield Quantity(quantity, estimate, unit, *ends, rtol=1e-4)
+            ends = {"low": low, "high": high} if self._enough else {}
+            yield Quantity(quantity, estimate, units.get(name, "1"), rtol=1e-4, **ends)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw cumulative repeats since the first purchases began, as they were and as the model has them."""
@@ -208,21 +217,24 @@ class Btyd(Result):
     def _process(self) -> Process:
         return PROCESSES[self.model]
 
-    def _expected(self, theta, x, t, T, periods) -> np.ndarray:
-        return expit(self._process.likelihood(theta, x, t, T)[2]) * self._process.expected(theta, x, T, periods)
+    def _expected(self, periods: float, theta: np.ndarray, x: np.ndarray, t: np.ndarray, T: np.ndarray) -> np.ndarray:
+        alive = expit(self._process.likelihood(theta, x, t, T)[2])
+        bought: np.ndarray = alive * self._process.expected(theta, x, T, periods)
+        return bought
 
-    def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _groups(self) -> tuple[Alike, np.ndarray, np.ndarray]:
         return _alike(*(self.customers[c].to_numpy(dtype=float) for c in ("repeats", "last", "seen")))
 
-    def _per_customer(self, name: str, value: Callable, back: Callable) -> pd.DataFrame:
+    def _per_customer(self, name: str, value: Callable[..., np.ndarray], back: Function) -> pd.DataFrame:
         """A value of each customer, with an interval on the scale of `value`, carried back."""
         at, row, _ = self._groups()
         ends = self.fit.ends(lambda theta: value(theta, *at), back)[:, row]
         who = self.customers.columns[0]
         return pd.DataFrame({who: self.customers[who], name: ends[0], "low": ends[1], "high": ends[2]})
 
-    def _whole(self, value: Callable, back: Callable = np.exp) -> tuple[float, float, float]:
-        return tuple(self.fit.ends(value, back).tolist())
+    def _whole(self, value: Function, back: Function = np.exp) -> tuple[float, float, float]:
+        estimate, low, high = self.fit.ends(value, back).tolist()
+        return estimate, low, high
 
     def _require_reach(self, periods: float) -> None:
         seen = float(self.customers["seen"].max())
@@ -365,24 +377,25 @@ def fit_btyd(
         )
     at, _, count = _alike(x, t, T)
 
-    def likelihood(theta):
+    def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, score, _ = process.likelihood(theta, *at)
-        return count @ value, score @ count
+        return float(count @ value), score @ count
 
     rate = x.sum() / T.sum()
     last = [1.0, 2.0] if model != "pareto_nbd" else [0.6, 0.5 * T.max()]
     start = np.log([0.5, 0.5 / rate, *last])
     fit = maximise(likelihood, start, process.names, process.label, level)
     table = pd.DataFrame({customer: known.ids, "repeats": known.x, "last": t, "seen": T})
-    names = {"customer": customer, "when": when, "amount": amount}
+    names: Columns = {"customer": customer, "when": when, "amount": amount}
     return Btyd(model, fit, unit, day_of(until, "until"), table, known.set_aside, names)
 
 
-def _alike(x: np.ndarray, t: np.ndarray, T: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+def _alike(x: np.ndarray, t: np.ndarray, T: np.ndarray) -> tuple[Alike, np.ndarray, np.ndarray]:
     """Distinct histories, the one of each customer, and how many share it."""
     order = np.lexsort([T, t, x])
     rows = np.column_stack([x, t, T])[order]
     new = np.r_[True, (np.diff(rows, axis=0) != 0).any(axis=1)]
     row = np.empty(len(x), dtype=int)
     row[order] = np.cumsum(new) - 1
-    return tuple(rows[new].T), row, np.bincount(row).astype(float)
+    x, t, T = rows[new].T
+    return (x, t, T), row, np.bincount(row).astype(float)

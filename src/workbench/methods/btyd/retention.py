@@ -42,7 +42,8 @@ class Sbg(Result):
     def leaving(self, period: np.ndarray) -> np.ndarray:
         """Share leaving in each period (1 = the first) of those still there."""
         alpha, beta = np.exp(self.fit.theta)
-        return alpha / (alpha + beta + np.asarray(period, dtype=float) - 1)
+        share: np.ndarray = alpha / (alpha + beta + np.asarray(period, dtype=float) - 1)
+        return share
 
     def surviving(self, periods: int) -> np.ndarray:
         """Share still there after 1, 2, … periods."""
@@ -124,7 +125,7 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
             f"{d.sum():g} of {n.sum():g} left in {len(t)} periods; it takes two, and some of either kind."
         )
 
-    def likelihood(theta):
+    def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
         alpha, beta = np.exp(theta)
         whole, stay = alpha + beta + t - 1, beta + t - 1
         value = (d * np.log(alpha / whole) + (n - d) * np.log(stay / whole)).sum()

@@ -132,7 +132,7 @@ def fit_gamma_gamma(
         )
     x, z = known.x[again].astype(float), known.mean_amount[again]
 
-    def likelihood(theta):
+    def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
         p, q, v = np.exp(theta)
         px, whole = p * x, v + x * z
         log_rest, log_spent = np.log(v / whole), np.log(x * z / whole)
@@ -149,9 +149,10 @@ def fit_gamma_gamma(
         )
     repeats, spent = np.append(known.x, 0), np.append(known.x * np.nan_to_num(known.mean_amount), 0)
 
-    def expected(theta):
+    def expected(theta: np.ndarray) -> np.ndarray:
         p, q, v = np.exp(theta)
-        return np.log(p * (v + spent) / (p * repeats + q - 1))
+        found: np.ndarray = np.log(p * (v + spent) / (p * repeats + q - 1))
+        return found
 
     ends = fit.ends(expected)
     table = pd.DataFrame({customer: known.ids, "repeats": known.x, "mean_amount": known.mean_amount})

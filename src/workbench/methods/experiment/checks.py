@@ -110,10 +110,10 @@ def sample_ratio(counts: Sequence[int], shares: Sequence[float]) -> float:
     >>> round(sample_ratio([21387, 21307, 21306], [1 / 3, 1 / 3, 1 / 3]), 3)
     0.904
     """
-    shares = np.asarray(shares, dtype=float)
-    if (shares <= 0).any() or abs(shares.sum() - 1) > 1e-9 or len(shares) != len(counts):
+    planned = np.asarray(shares, dtype=float)
+    if (planned <= 0).any() or abs(planned.sum() - 1) > 1e-9 or len(planned) != len(counts):
         raise WorkbenchError("planned shares must be positive, one an arm, and sum to 1.")
-    return float(stats.chisquare(counts, np.sum(counts) * shares).pvalue)
+    return float(stats.chisquare(counts, np.sum(counts) * planned).pvalue)
 
 
 def check_campaign(

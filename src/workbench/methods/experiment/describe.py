@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
 
 from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
@@ -96,8 +97,8 @@ def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray
     gain = [values[target].mean() - values.mean() for values in matrix.T]
     pairs = [(k - 1, k) for k in range(1, len(gain)) if np.array_equal(matrix[:, k], 1 - matrix[:, k - 1])]
     other = {min(pair, key=lambda k: gain[k]) for pair in pairs}  # of two categories, the one that fewer targets have
-    place = arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns
-    place = [k for k in place if np.ptp(matrix[:, k]) and k not in other]
+    arranged = arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns
+    place = [k for k in arranged if np.ptp(matrix[:, k]) and k not in other]
     matrix, questions = matrix[:, place or [0]], [questions[k] for k in place or [0]]
     order = np.lexsort([*matrix.T, target])
     smallest = max(1, min(len(target) // 50, 1_000))
@@ -117,7 +118,8 @@ def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray
 def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, list[tuple[str, str | None]]]:
     """Columns for the tree, and for each its feature and the category it stands for ("" = missing; None = a number)."""
     require_members(members, features)
-    columns, questions = [], []
+    columns: list[np.ndarray] = []
+    questions: list[tuple[str, str | None]] = []
     for name in features:
         if is_text(members[name]):
             codes, names = categories(members[name], most=40)
@@ -137,11 +139,11 @@ def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarr
     return np.column_stack(columns), questions
 
 
-def _paths(tree, questions: list[tuple[str, str | None]]) -> dict[int, str]:
+def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, str]:
     """Say for each leaf which answers lead there, bounds of one feature joined."""
     words: dict[int, str] = {}
 
-    def walk(node: int, low: dict, high: dict, said: list[str]) -> None:
+    def walk(node: int, low: dict[str, float], high: dict[str, float], said: list[str]) -> None:
         if tree.children_left[node] < 0:
             bounds = [_bound(name, low.get(name), high.get(name)) for name in sorted({*low, *high})]
             words[node] = " and ".join(bounds + said) or "everybody"
@@ -168,8 +170,7 @@ def _paths(tree, questions: list[tuple[str, str | None]]) -> dict[int, str]:
 
 
 def _bound(name: str, low: float | None, high: float | None) -> str:
-    if low is None:
-        return f"{name} at most {figure(high)}"
-    if high is None:
-        return f"{name} over {figure(low)}"
-    return f"{name} over {figure(low)}, at most {figure(high)}"
+    bounds = [] if low is None else [f"over {figure(low)}"]
+    if high is not None:
+        bounds.append(f"at most {figure(high)}")
+    return f"{name} {', '.join(bounds)}"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOLDOUTS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 FEWEST = 100
 
+Kind = Literal["amount", "share", "count"]
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -48,7 +50,7 @@ class Spread:
 
     mean: float
     sd: float
-    kind: Literal["amount", "share", "count"] = "amount"
+    kind: Kind = "amount"
     r2: float = 0.0
     design_effect: float = 1.0
     icc: float = 0.0
@@ -73,9 +75,10 @@ class Spread:
         raw = np.maximum(np.polyval(self._raw()[::-1], effect), 0.0)
         return raw * (1 - self.r2) * self.design_effect
 
-    def se(self, effect: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+    def se(self, effect: np.ndarray | float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
         """Give the standard error of the difference of two arms of these sizes."""
-        return np.sqrt(self.variance(effect) / treated + self.variance() / control)
+        error: np.ndarray = np.sqrt(self.variance(effect) / treated + self.variance() / control)
+        return error
 
     def detectable(self, z: float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
         """Smallest rise of z standard errors; infinite where no share can rise so far."""
@@ -294,9 +297,11 @@ def plan_campaign(
     """
     if (history is None) == (spread is None):
         raise WorkbenchError("give either history= (a table with the outcome of an earlier period) or spread=.")
-    if spread is None:
+    if history is not None:
         spread = past_spread(history, outcome=outcome, covariates=[*covariates, *strata], clusters=clusters)
         members = len(history) if members is None else members
+    assert spread is not None, "one of both was given"
+    error_of = spread.se
     if not members or not 0 < power < 1 or not 0 < level < 1:
         raise WorkbenchError(f"cannot plan with members={members}, power={power}, level={level}.")
     weights = _weights(arms)
@@ -317,7 +322,7 @@ def plan_campaign(
     cost, hoped = table["arm"].map(costs), table["arm"].map(expected)
 
     def chance(effect: pd.Series, beyond: pd.Series | float) -> np.ndarray:
-        return np.where(told, norm.sf(z - (effect - beyond) / spread.se(effect, *sizes)), np.nan)
+        return np.where(told, norm.sf(z - (effect - beyond) / error_of(effect, *sizes)), np.nan)
 
     table["buyers"] = np.minimum(*sizes) * spread.events
     told = table["buyers"] >= FEWEST_EVENTS
@@ -336,8 +341,10 @@ def plan_campaign(
     good = (table["detectable"] <= table["wanted"]) & (table["control"] >= FEWEST)
     enough = good.groupby(table["holdout"]).all()
     best = float(enough.idxmax()) if enough.any() else np.nan
-    shares = {"control_share": 1 / (1 + len(weights)), "arms": len(weights)}
-    needed = required_size(float(needs.min()), spread=spread, power=power, level=level, **shares)
+    alike, contacts = 1 / (1 + len(weights)), len(weights)
+    needed = required_size(
+        float(needs.min()), spread=spread, control_share=alike, arms=contacts, power=power, level=level
+    )
     return CampaignPlan(table, best, needed, spread, power, level, outcome, unit, currency, campaign)
 
 
@@ -367,7 +374,8 @@ def required_size(
     treated_share = (1 - control_share) / arms
     normal = (z / effect) ** 2 * (spread.variance(effect) / treated_share + spread.variance() / control_share)
     enough = FEWEST_EVENTS / (min(treated_share, control_share) * spread.events) if spread.events < 1 else 0.0
-    return ceil(max(normal, enough))
+    needed: int = ceil(max(normal, enough))
+    return needed
 
 
 def past_spread(
@@ -399,7 +407,7 @@ def past_spread(
     inflation = max(1.0, inflation) if larger > 0 else 1.0
     error = float((sums**2).std() / (sums**2).mean() / sqrt(len(sums)))
     count = y.min() >= 0 and (y == np.rint(y)).all()
-    kind = "share" if count and y.max() == 1 else "count" if count else "amount"
+    kind: Kind = "share" if count and y.max() == 1 else "count" if count else "amount"
     icc = (inflation - 1) / larger if larger > 0 else 0.0
     buyers = Outcome.of(y).events.mean()
     return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error, float(buyers))

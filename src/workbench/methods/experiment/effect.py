@@ -288,10 +288,11 @@ class Estimate:
         """The arms' means, their errors those of plain means times what adjustment and clusters make of them."""
         factor = self.variance_ratio
         values = (self.means.treated, self.means.control)
-        return tuple(
-            Mean(np.float64(value), arm.n, arm.variance * factor, arm.third * factor**1.5)
+        one, zero = (
+            Mean(np.asarray(value)[()], arm.n, arm.variance * factor, arm.third * factor**1.5)
             for value, arm in zip(values, self.plain, strict=True)
         )
+        return one, zero
 
     @property
     def variance_ratio(self) -> float:
@@ -307,7 +308,8 @@ class Estimate:
         else:
             error = self.errors.variance[2], self.errors.third[2]
             ends = mean_difference(*self._arms(), amounts=self.amounts, level=level, df=self.errors.df, error=error)
-        return tuple(map(float, ends))
+        low, high, p = map(float, ends)
+        return low, high, p
 
     def relative(self, level: float) -> Interval:
         """Ratio of the means less 1; without ends where the control mean cannot be told from 0."""
@@ -317,6 +319,8 @@ class Estimate:
         if self.expected < (RATIO if self.binary else FEWEST):  # else answered only where control happened to buy
             return Interval(treated / control - 1, np.nan, np.nan)
         one, zero = self._arms()
+        low: np.ndarray | float
+        high: np.ndarray | float
         if self._rare_share():
             low, high = share_ratio(one.value * one.n, one.n, zero.value * zero.n, zero.n, level=level)
         elif self.amounts and uneven(one, zero):
@@ -326,7 +330,7 @@ class Estimate:
             t = float(stats.t.isf((1 - level) / 2, self.errors.df))
             low, high, outside = ratio_set(treated, control, v1, v0, float(v1 + v0 - both) / 2, t)
             low, high = (np.nan, np.nan) if outside else (low, high)
-        bounded = np.isfinite([low, high]).all()
+        bounded = np.isfinite(low) and np.isfinite(high)
         return Interval(treated / control - 1, *((float(low) - 1, float(high) - 1) if bounded else (np.nan, np.nan)))
 
     def result(self, level: float, *, unit: str = "", campaign: str = "") -> AverageEffect:

@@ -73,7 +73,9 @@ def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: 
     )
 
 
-def difference(one: Mean, zero: Mean, outcome: Outcome, level: float, df=np.inf) -> tuple[np.ndarray, ...]:
+def difference(
+    one: Mean, zero: Mean, outcome: Outcome, level: float, df: np.ndarray | float = np.inf
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Interval and p value of the difference of means, by the method that holds for the outcome."""
     if outcome.binary:
         return share_difference(one.value * one.n, one.n, zero.value * zero.n, zero.n, level=level)

@@ -66,7 +66,8 @@ class Fitted:
     model: HistGradientBoostingRegressor
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self.model.predict(x)
+        predicted: np.ndarray = self.model.predict(x)
+        return predicted
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def defaults(
     """Folds, repeats and trees, where they are not given, by how many of the smaller arm have an uncommon outcome."""
     values, counts = np.unique(y, return_counts=True)
     telling = np.bincount(arm[y != values[counts.argmax()]], minlength=int(arm.max()) + 1).min()
-    fewer, larger = next((rest for least, *rest in ABUNDANT if telling >= least), (FOLDS["cross"], Trees()))
+    abundant = ((fewer, larger) for least, fewer, larger in ABUNDANT if telling >= least)
+    fewer, larger = next(abundant, (FOLDS["cross"], Trees()))
     if repeats is None:
         repeats = REPEATS if validation == "cross" and folds is None and fewer == FOLDS["cross"] else 1
     if repeats < 1 or (repeats > 1 and validation == "sequential"):
@@ -260,7 +262,9 @@ def together(rows: np.ndarray) -> np.ndarray | slice:
     return slice(int(at[0]), int(at[-1]) + 1) if len(at) and at[-1] - at[0] + 1 == len(at) else rows
 
 
-def fitted_effects(x, y, arm, categorical: list[int], learner: Learner, trees: Trees) -> list[Effect]:
+def fitted_effects(
+    x: np.ndarray, y: np.ndarray, arm: np.ndarray, categorical: list[int], learner: Learner, trees: Trees
+) -> list[Effect]:
     """Fit one model an offer, to its arm and the control arm."""
     found = []
     for offer in range(1, int(arm.max()) + 1):
@@ -307,18 +311,18 @@ def _on_one_scale(raw: np.ndarray, fold: np.ndarray) -> np.ndarray:
     return score
 
 
-def _s(x, y, treated, categorical, trees) -> Effect:
+def _s(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees) -> Effect:
     model = trees.fit(np.column_stack([x, treated]), y, categorical)
     return Effect(((1.0, model, 1.0), (-1.0, model, 0.0)))
 
 
-def _t(x, y, treated, categorical, trees) -> Effect:
+def _t(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees) -> Effect:
     with_contact = trees.fit(x[treated], y[treated], categorical)
     without = trees.fit(x[~treated], y[~treated], categorical)
     return Effect(((1.0, with_contact, None), (-1.0, without, None)))
 
 
-def _x(x, y, treated, categorical, trees) -> Effect:
+def _x(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees) -> Effect:
     one, zero, share = together(treated), together(~treated), float(treated.mean())
     step = max(1, min(treated.sum(), (~treated).sum()) // ENOUGH)
     with_contact, without = (trees.fit(x[rows][::step], y[rows][::step], categorical) for rows in (one, zero))
@@ -336,12 +340,12 @@ def _alone(model: Fitted) -> Effect:
     return Effect(((1.0, model, None),))
 
 
-def _dr(x, y, treated, categorical, trees) -> Effect:
+def _dr(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees) -> Effect:
     pseudo = doubly_robust(x, y, treated, categorical, trees, folds=2)
     return _alone(trees.fit(x, pseudo[0] - pseudo[1], categorical))
 
 
-def _r(x, y, treated, categorical, trees) -> Effect:
+def _r(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int], trees: Trees) -> Effect:
     fold = draw_folds(treated, 2, 0)
     expected = np.empty(len(y))
     for k in range(2):
@@ -350,7 +354,13 @@ def _r(x, y, treated, categorical, trees) -> Effect:
     return _alone(trees.fit(x, (y - expected) / surprise, categorical, surprise**2))
 
 
-_LEARNERS: dict[str, Callable] = {"x": _x, "s": _s, "t": _t, "dr": _dr, "r": _r}
+_LEARNERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, list[int], Trees], Effect]] = {
+    "x": _x,
+    "s": _s,
+    "t": _t,
+    "dr": _dr,
+    "r": _r,
+}
 
 
 def doubly_robust(

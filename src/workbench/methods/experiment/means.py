@@ -90,7 +90,7 @@ def doubly_robust_means(
         error = np.empty(n)
         error[order] = (value - value.mean()) / n
         errors.append(error)
-    return Means(float(pair[0].mean()), float(pair[1].mean()), *errors, np.full(n, np.sqrt(n / (n - 1))))
+    return Means(float(pair[0].mean()), float(pair[1].mean()), errors[0], errors[1], np.full(n, np.sqrt(n / (n - 1))))
 
 
 def expected_outcome(
@@ -116,7 +116,8 @@ def cluster_codes(members: pd.DataFrame, clusters: str | None) -> np.ndarray | N
     require_columns(members, [clusters], "members")
     if members[clusters].isna().any():
         raise WorkbenchError(f"'{clusters}' is missing for {int(members[clusters].isna().sum())} members.")
-    return pd.factorize(members[clusters], sort=True)[0]
+    codes: np.ndarray = pd.factorize(members[clusters], sort=True)[0]
+    return codes
 
 
 @dataclass(frozen=True)

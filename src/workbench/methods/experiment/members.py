@@ -48,10 +48,13 @@ def arms(members: pd.DataFrame, treatment: str) -> np.ndarray:
         raise WorkbenchError(
             f"'{treatment}' has one arm only ({named(values)}): without members held out no effect can be seen."
         )
+    treated: np.ndarray
     if len(values) == 2 and set(values) == {0, 1}:
-        return column.to_numpy(dtype=bool)
+        treated = column.to_numpy(dtype=bool)
+        return treated
     if len(values) == 2 and CONTROL in values:
-        return (column != CONTROL).to_numpy(dtype=bool)
+        treated = (column != CONTROL).to_numpy(dtype=bool)
+        return treated
     raise WorkbenchError(
         f"'{treatment}' has the values {named(values[:8])}. Keep two arms, and give them as 0/1, or call the arm "
         f"without contact '{CONTROL}'."
@@ -197,10 +200,11 @@ def independent(traits: dict[str, np.ndarray], treated: np.ndarray) -> np.ndarra
     matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
     corner, pivots = qr(matrix, mode="r", pivoting=True)
     size = np.abs(np.diag(corner))
-    return matrix[:, np.sort(pivots[: int((size > 1e-8 * size[0]).sum())])]
+    kept_apart: np.ndarray = matrix[:, np.sort(pivots[: int((size > 1e-8 * size[0]).sum())])]
+    return kept_apart
 
 
 def _frequent(indicator: np.ndarray, treated: np.ndarray) -> bool:
     """Whether at least 5 members of each arm have the trait, and 5 have not."""
     counts = [indicator[treated].sum(), indicator[~treated].sum()]
-    return min(counts) >= 5 and treated.sum() - counts[0] >= 5 and (~treated).sum() - counts[1] >= 5
+    return bool(min(counts) >= 5 and treated.sum() - counts[0] >= 5 and (~treated).sum() - counts[1] >= 5)

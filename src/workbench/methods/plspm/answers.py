@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from workbench.methods.plspm.model import USUAL, PathModel
 from workbench.methods.resampling import canonical_order
 
 Missing = Literal["mean", "pairwise", "listwise"]
-Weights = str | Sequence[float] | np.ndarray | pd.Series | None
+Weights: TypeAlias = str | Sequence[float] | np.ndarray | pd.Series | None
 CHUNK = 1024
 FLAT = 1e-12
 SHORT = 15
@@ -258,7 +258,14 @@ def _single_is_exact(answers: Answers, rows: np.ndarray) -> bool:
     return CHUNK * float(rows.max()) * SHORT**2 < WHOLE_UP_TO
 
 
-def _finished(answers, first, total, crossed, upper, gaps) -> Moments:
+def _finished(
+    answers: Answers,
+    first: np.ndarray,
+    total: np.ndarray,
+    crossed: np.ndarray,
+    upper: tuple[np.ndarray, ...],
+    gaps: np.ndarray,
+) -> Moments:
     """Turn weighted sums into means, standard deviations and correlations."""
     b, p = len(total), answers.x.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -277,7 +284,9 @@ def _finished(answers, first, total, crossed, upper, gaps) -> Moments:
     return Moments(at, answers.scale * sd, correlation, cell_at)
 
 
-def _mean_replaced(overall, mean, second, crossed, gaps) -> tuple[np.ndarray, np.ndarray]:
+def _mean_replaced(
+    overall: np.ndarray, mean: np.ndarray, second: np.ndarray, crossed: np.ndarray, gaps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviations and correlations with gaps filled by the row's means."""
     p = mean.shape[1]
     if len(gaps):
@@ -291,7 +300,9 @@ def _mean_replaced(overall, mean, second, crossed, gaps) -> tuple[np.ndarray, np
     return sd, covariance / (sd[:, :, None] * sd[:, None, :])
 
 
-def _pairwise(overall, mean, second, crossed, gaps) -> tuple[np.ndarray, np.ndarray]:
+def _pairwise(
+    overall: np.ndarray, mean: np.ndarray, second: np.ndarray, crossed: np.ndarray, gaps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviations of the answers given, and correlations among those who answered both items."""
     p, g = mean.shape[1], len(gaps)
     size = np.tile(overall[:, :1, None], (1, p, p))
@@ -340,7 +351,7 @@ def _numbers(column: pd.Series, model: PathModel) -> np.ndarray:
 
 def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray, high: np.ndarray) -> None:
     off = (values < low) | (values > high)
-    for j in np.flatnonzero(off.any(axis=0)):
+    for j in map(int, np.flatnonzero(off.any(axis=0))):
         example = values[off[:, j], j].min()
         raise WorkbenchError(
             f"item '{items[j]}' holds {example:g}, off its scale {low[j]:g} to {high[j]:g} "
@@ -391,6 +402,7 @@ def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
     else:
         where = "weights"
     given = pd.Series(weights)
+    weight: np.ndarray
     if pd.api.types.is_numeric_dtype(given):
         weight = given.to_numpy(dtype=float, na_value=np.nan)
     else:

@@ -145,7 +145,7 @@ def srmr(fit: PlsFit) -> pd.Series:
 
 def _implied(fit: PlsFit, plan: Plan) -> np.ndarray:
     """Correlations of the constructs that the paths imply; those without sources correlate as observed."""
-    implied = fit.correlations.to_numpy().copy()
+    implied: np.ndarray = fit.correlations.to_numpy().copy()
     done = [c for c in range(len(implied)) if c not in plan.sources]
     for target, sources in plan.sources.items():
         path = np.array([fit.paths[fit.model.names[s], fit.model.names[target]] for s in sources])

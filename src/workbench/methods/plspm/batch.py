@@ -276,8 +276,8 @@ def _inner(plan: Plan, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) 
     """Inner weights, shape (B, k, k): [row, construct, neighbour]."""
     score = score_correlation(plan, weight, crossed)
     if scheme == "centroid":
-        return plan.neighbours * np.sign(score)
-    inner = plan.neighbours * score
+        score = np.sign(score)
+    inner: np.ndarray = plan.neighbours * score
     if scheme == "path":
         columns = np.ascontiguousarray(score.transpose(1, 2, 0))
         for target, sources in plan.sources.items():
@@ -288,7 +288,7 @@ def _inner(plan: Plan, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) 
 
 
 def _outer(plan: Plan, r: np.ndarray, crossed: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    weight = np.einsum("bik,bik->bi", crossed, inner[:, plan.owner])
+    weight: np.ndarray = np.einsum("bik,bik->bi", crossed, inner[:, plan.owner])
     for c in plan.formative:
         block = slice(plan.start[c], plan.start[c] + plan.size[c])
         matrix = np.ascontiguousarray(r[:, block, block].transpose(1, 2, 0))
@@ -342,8 +342,8 @@ def _oriented(plan: Plan, solution: Solution, along: np.ndarray | None) -> Solut
     )
 
 
-def _total_effects(plan: Plan, path: dict) -> dict:
-    total: dict = {}
+def _total_effects(plan: Plan, path: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
+    total: dict[tuple[int, int], np.ndarray] = {}
     for target, sources in plan.sources.items():
         for source in sources:
             coefficient = path[source, target]
@@ -358,7 +358,7 @@ def rho_a(plan: Plan, weight: np.ndarray) -> np.ndarray:
     """rho_A, shape (B, k), from outer weights of scores of variance 1: w'Sw = 1, so it takes no correlation."""
     square, fourth = (np.add.reduceat(weight**power, plan.start, axis=1) for power in (2, 4))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = square**2 * (1 - square) / (square**2 - fourth)
+        found: np.ndarray = square**2 * (1 - square) / (square**2 - fourth)
     found[:, plan.size == 1] = 1.0
     found[:, plan.formative] = np.nan
     return found
@@ -394,4 +394,5 @@ def _htmt(plan: Plan, r: np.ndarray) -> np.ndarray:
     own[:, size == 1] = 1.0
     own[:, plan.formative] = np.nan
     a, b = plan.pairs
-    return within[:, a, b] / (size[a] * size[b]) / np.sqrt(own[:, a] * own[:, b])
+    ratio: np.ndarray = within[:, a, b] / (size[a] * size[b]) / np.sqrt(own[:, a] * own[:, b])
+    return ratio

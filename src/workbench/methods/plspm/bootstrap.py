@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -41,9 +41,11 @@ SHIFTED = ("r2", "rho_a", "htmt")
 RANGES = {"loading": (-1, 1), "correlation": (-1, 1), "ave": (0, 1), "rho_c": (-1, 1), "alpha": (-np.inf, 1),
           "index": (0, 100)}  # fmt: skip
 BLOCK = 64
+Part = TypeVar("Part")
+Method = IntervalMethod | Literal["replicate"]
 Calibrate = Callable[[np.ndarray, np.ndarray], np.ndarray]
-ReplicateWeights = Sequence[str] | np.ndarray | pd.DataFrame | None
-Columns = str | Sequence[str] | np.ndarray | pd.Series | None
+ReplicateWeights: TypeAlias = Sequence[str] | np.ndarray | pd.DataFrame | None
+Columns: TypeAlias = str | Sequence[str] | np.ndarray | pd.Series | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class PlsBootstrap(Result):
     replicates: np.ndarray
     labels: list[Label]
     table: pd.DataFrame
-    interval: IntervalMethod | Literal["replicate"]
+    interval: Method
     level: float
     failed: int
     left_out: np.ndarray | None = None
@@ -261,28 +263,31 @@ def bootstrap_pls(
     )
     refuse_unconverged(fit)
     labels, left_out, units = Plan(fit.model).labels, None, n
+    rows: Iterator[np.ndarray]
+    method: Method
+    df: float
     if shipped is not None:
         if strata is not None or clusters is not None:
             raise WorkbenchError("replicate weights carry the design. Leave strata= and clusters= away.")
-        interval, df = "replicate", shipped.shape[1] if replicate_df is None else replicate_df
+        method, df = "replicate", shipped.shape[1] if replicate_df is None else replicate_df
         ratio = (shipped[answers.position] / answers.weights[:, None]).T
         rows = (ratio[start : start + BLOCK] for start in range(0, len(ratio), BLOCK))
     else:
-        df = np.inf
+        method, df = interval, np.inf
         stratum = None if strata is None else strata_of[answers.position]
         cluster = None if clusters is None else clusters_of[answers.position]
         units = n if cluster is None else len(np.unique(cluster))
         draw, groups = seeds(rng, 2)
         rows = bootstrap_weights(n, resamples, strata=stratum, clusters=cluster, rng=draw, dtype=np.float32)
         if interval == "bca":
-            apart = _leave_out(n, stratum, cluster, np.random.default_rng(groups))
-            left_out = resample(answers, fit, adjusted(apart), tolerance)
+            omitting = _leave_out(n, stratum, cluster, np.random.default_rng(groups))
+            left_out = resample(answers, fit, adjusted(omitting), tolerance)
     found = resample(answers, fit, adjusted(rows), tolerance)
     if shipped is None and found.failed > max((1 - level) * len(found.values), 1):
         raise _no_intervals(found)
     table = pd.DataFrame(labels, columns=["quantity", "name"])
     apart, freed_apart = (None, None) if left_out is None else (left_out.values, left_out.freed)
-    table = table.join(_intervals(fit.estimates.to_numpy(), found.values, interval, level, apart, scale, df))
+    table = table.join(_intervals(fit.estimates.to_numpy(), found.values, method, level, apart, scale, df))
     widening = 1.0 if shipped is not None else _widening(units, fit.model, level)
     if widening > 1:
         table = _widened(table, widening)
@@ -293,7 +298,7 @@ def bootstrap_pls(
         undefined = getattr(fit, quantity).isna().to_numpy()
         table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
     return PlsBootstrap(
-        fit, found.values, labels, table, interval, level, found.failed, apart, scale, df, units, widening, found.freed,
+        fit, found.values, labels, table, method, level, found.failed, apart, scale, df, units, widening, found.freed,
         freed_apart,
     )  # fmt: skip
 
@@ -329,7 +334,9 @@ def _calibrated(calibrate: Calibrate, rows: np.ndarray, position: np.ndarray) ->
     return found
 
 
-def _shipped(survey, weights, columns, scale) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _shipped(
+    survey: pd.DataFrame, weights: Weights, columns: ReplicateWeights, scale: float | Sequence[float] | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Replicate weights, shape (respondents, R), and the scale of each."""
     if columns is None:
         if scale is not None:
@@ -399,7 +406,9 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
             weights.append(raw)
             cell_means.append(moment.cell_mean)
     found = Replicates(
-        *map(np.concatenate, (values, weights, cell_means)),
+        np.concatenate(values),
+        np.concatenate(weights),
+        np.concatenate(cell_means),
         failed,
         {item: int(count) for item, count in zip(items, constant, strict=True) if count},
         np.concatenate(freed) if freed else None,
@@ -419,9 +428,11 @@ def _no_intervals(found: Replicates) -> CannotAnswer:
     )
 
 
-def _gathered(parts: Iterable, join: Callable, whole: Callable[[list], bool]) -> Iterator:
+def _gathered(
+    parts: Iterable[Part], join: Callable[[list[Part]], Part], whole: Callable[[list[Part]], bool]
+) -> Iterator[Part]:
     """Join parts until they are a whole: fewer and larger steps."""
-    waiting: list = []
+    waiting: list[Part] = []
     for part in parts:
         waiting.append(part)
         if whole(waiting):
@@ -441,9 +452,18 @@ def _joined(parts: list[Moments]) -> Moments:
     return Moments(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def _intervals(estimate, drawn, method, level, left_out, scale, df) -> pd.DataFrame:
+def _intervals(
+    estimate: np.ndarray,
+    drawn: np.ndarray,
+    method: Method,
+    level: float,
+    left_out: np.ndarray | None,
+    scale: np.ndarray | None,
+    df: float,
+) -> pd.DataFrame:
     """Tabulate estimate, se, low, high."""
     if method == "replicate":
+        assert scale is not None, "replicate weights come with their scale"
         share = np.where(np.isnan(drawn), np.nan, scale[:, None])
         used = np.nansum(share, axis=0)
         variance = np.nansum(share * (drawn - estimate) ** 2, axis=0) * scale.sum()
@@ -472,10 +492,13 @@ def _codes(survey: pd.DataFrame, columns: Columns, what: str) -> np.ndarray:
     if keys.isna().any(axis=None):
         count = int(keys.isna().any(axis=1).sum())
         raise WorkbenchError(f"{what} is missing for {count} respondents. Fill it, or drop them.")
-    return keys.groupby(list(keys.columns), sort=True, observed=True).ngroup().to_numpy()
+    codes: np.ndarray = keys.groupby(list(keys.columns), sort=True, observed=True).ngroup().to_numpy()
+    return codes
 
 
-def _leave_out(n, stratum, cluster, generator) -> Iterator[np.ndarray]:
+def _leave_out(
+    n: int, stratum: np.ndarray | None, cluster: np.ndarray | None, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Rows that leave out one respondent, cluster, or random group; the rest of its stratum stands in for it."""
     unit = np.arange(n) if cluster is None else np.unique(cluster, return_inverse=True)[1]
     count = int(unit.max()) + 1

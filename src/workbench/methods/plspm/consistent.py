@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TOO_UNRELIABLE = 0.5
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # weights, loadings, rho_A, correlations of the scores
 TIGHT = 1e-10
 
 
@@ -112,18 +113,18 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     say where). It presumes a common factor behind each block of mode A; the index does not.
     """
     boot = fitted if isinstance(fitted, PlsBootstrap) else None
-    fit = fitted.fit if boot else fitted
+    fit = fitted.fit if isinstance(fitted, PlsBootstrap) else fitted
     plan = Plan(fit.model)
     if plan.products:
         raise CannotAnswer("the error of a product of scores is not that of its items. Leave the interactions out.")
 
     staged = fit.first is not None
 
-    def parts(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parts(rows: np.ndarray) -> Parts:
         return _second_stage(fit, plan, rows) if staged else _one(plan, rows)
 
-    def corrected(rows: np.ndarray | None) -> np.ndarray | None:
-        return None if rows is None else _corrected(plan, *parts(rows))
+    def corrected(rows: np.ndarray) -> np.ndarray:
+        return _corrected(plan, *parts(rows))
 
     names, model = corrected_labels(plan), fit.model
     table = pd.DataFrame(names, columns=["quantity", "name"])
@@ -135,9 +136,10 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
             f"are too unreliable (rho_A {_listed(fit)}), or hardly distinct. Read the uncorrected paths."
         )
     if boot:
-        drawn, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
-        drawn = corrected(drawn)
-        table = table.join(boot.tabulated(estimate, drawn, corrected(left_out)))
+        resampled, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
+        assert resampled is not None, "a bootstrap of two stages holds the corrected correlations"
+        drawn = corrected(resampled)
+        table = table.join(boot.tabulated(estimate, drawn, None if left_out is None else corrected(left_out)))
         if boot.widening > 1:
             table.loc[table["quantity"] == "r2", ["low", "high"]] = np.nan
         lost = int(np.isnan(drawn).any(axis=1).sum()) - boot.failed
@@ -172,14 +174,14 @@ def _formed(plan: Plan) -> np.ndarray:
     return np.isin(plan.owner, plan.formative)
 
 
-def _one(plan: Plan, values: np.ndarray) -> tuple[np.ndarray, ...]:
+def _one(plan: Plan, values: np.ndarray) -> Parts:
     """Weights, loadings, rho_A and correlations of the scores from rows of quantities, shape (B, quantities)."""
     kind = np.array([quantity for quantity, _ in plan.labels])
-    of = (values[:, kind == what] for what in ("weight", "loading", "rho_a"))
-    return *of, correlations(plan, values)
+    weight, loading, reliability = (values[:, kind == what] for what in ("weight", "loading", "rho_a"))
+    return weight, loading, reliability, correlations(plan, values)
 
 
-def _second_stage(fit: PlsFit, plan: Plan, pairs: np.ndarray) -> tuple[np.ndarray, ...]:
+def _second_stage(fit: PlsFit, plan: Plan, pairs: np.ndarray) -> Parts:
     """The same from rows of corrected correlations of the second stage's items, shape (B, pairs)."""
     items = len(plan.owner)
     correlation = np.tile(np.eye(items), (len(pairs), 1, 1))
@@ -194,6 +196,7 @@ def _second_stage(fit: PlsFit, plan: Plan, pairs: np.ndarray) -> tuple[np.ndarra
 
 def _freed(fit: PlsFit) -> np.ndarray:
     """Corrected correlations of the second stage's items in the survey, shape (1, pairs)."""
+    assert fit.first is not None, "only a fit of two stages has dimensions"
     stages, correlation = Stages(fit.first.model, fit.model), fit.item_correlations.to_numpy()
     return stages.freed(correlation[None], fit.first.weights.to_numpy()[None])[:, *np.triu_indices(len(correlation), 1)]
 
@@ -209,7 +212,9 @@ def _listed(fit: PlsFit) -> str:
     return ", ".join(f"{name} {value:.2f}" for name, value in _dimensions(fit).dropna().items())
 
 
-def _corrected(plan: Plan, weight, loading, reliability, score) -> np.ndarray:
+def _corrected(
+    plan: Plan, weight: np.ndarray, loading: np.ndarray, reliability: np.ndarray, score: np.ndarray
+) -> np.ndarray:
     """Corrected quantities in the order of `corrected_labels`, shape (B, quantities)."""
     reliability = reliability.copy()
     reliability[:, plan.formative] = 1.0
@@ -233,7 +238,9 @@ def _corrected(plan: Plan, weight, loading, reliability, score) -> np.ndarray:
     )
 
 
-def _verdicts(reliability, r2, loadings, correlations, lost: int) -> tuple[str, ...]:
+def _verdicts(
+    reliability: pd.Series, r2: pd.Series, loadings: pd.Series, correlations: pd.Series, lost: int
+) -> tuple[str, ...]:
     said = [
         f"{name} is measured too unreliably to be corrected: rho_A is {value:.3f}, below {TOO_UNRELIABLE:g}. "
         "Do not read the corrected paths to and from it."

@@ -41,7 +41,8 @@ def path_diagram(fit: PlsFit, ax: Axes | None = None, *, faint: Sequence[tuple[s
         value = fit.paths[edge]
         _arrow(ax, curve, value, value / strongest, edge in set(faint))
         marked.append(_label_place(curve, curves, marked))
-        ax.text(*marked[-1], f"{value:.2f}", ha="center", va="center", fontsize=8, zorder=5, bbox=_LABEL)
+        x, y = marked[-1]
+        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8, zorder=5, bbox=_LABEL)
     for name, (x, y) in place.items():
         explained = f"\nR² {fit.r2[name]:.2f}" if name in fit.r2.index else ""
         ax.text(x, y, f"{name}{explained}", ha="center", va="center", fontsize=9, zorder=4, bbox=_BOX)
@@ -63,7 +64,7 @@ def _places(fit: PlsFit) -> dict[str, np.ndarray]:
         names = columns[layer]
         middle = 0.6 * (-1) ** layer if len(names) == 1 and 0 < layer < max(columns) else 0.0
         height = {n: float(np.mean([place[s][1] for s in fit.model.paths.get(n, ())] or [0.0])) for n in names}
-        for i, name in enumerate(sorted(names, key=lambda n, height=height: -height[n])):
+        for i, name in enumerate(sorted(names, key=height.__getitem__, reverse=True)):
             place[name] = STEP * (layer, middle + (len(names) - 1) / 2 - i)
     return place
 
@@ -92,10 +93,11 @@ def _curves(place: dict[str, np.ndarray], edges: list[tuple[str, str]]) -> dict[
 
 
 def _inside(points: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
-    return (np.abs(points - center) < BOX * scale).all(axis=1)
+    inside: np.ndarray = (np.abs(points - center) < BOX * scale).all(axis=1)
+    return inside
 
 
-def _label_place(curve: np.ndarray, curves: dict, marked: list[np.ndarray]) -> np.ndarray:
+def _label_place(curve: np.ndarray, curves: dict[tuple[str, str], np.ndarray], marked: list[np.ndarray]) -> np.ndarray:
     """A point of the curve away from other labels and other curves, near its middle."""
     shares = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)
     spots = [curve[int(share * (len(curve) - 1))] for share in shares]
@@ -104,7 +106,7 @@ def _label_place(curve: np.ndarray, curves: dict, marked: list[np.ndarray]) -> n
     def crowding(spot: np.ndarray) -> float:
         labels = [max(0.0, 1 - np.abs((spot - m) / (0.4, 0.22)).max()) for m in marked]
         lines = [max(0.0, 1 - np.linalg.norm((c - spot) / (0.25, 0.15), axis=1).min()) for c in others]
-        return 3 * sum(labels) + sum(lines)
+        return float(3 * sum(labels) + sum(lines))
 
     return min(spots, key=crowding)
 

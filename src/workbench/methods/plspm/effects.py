@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -126,7 +126,7 @@ def _sure(low: float, high: float) -> bool:
     return low > 0 or high < 0
 
 
-def _kind(row: dict) -> str:
+def _kind(row: dict[str, Any]) -> str:
     if not _sure(row["low"], row["high"]):
         return "none"
     if np.isnan(row["direct"]):
@@ -136,7 +136,7 @@ def _kind(row: dict) -> str:
     return "partial" if row["indirect"] * row["direct"] > 0 else "competing"
 
 
-def _said(row: dict) -> str:
+def _said(row: dict[str, Any]) -> str:
     via = "all chains" if row["via"] == "all" else row["via"]
     number = f"{row['indirect']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
     way = f"{row['source']} → {row['target']} through {via}: {number}"

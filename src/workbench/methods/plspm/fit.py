@@ -177,9 +177,11 @@ def fit_pls(
 
 def check_scheme(scheme: str) -> Scheme:
     """Refuse an unknown scheme."""
-    if scheme not in get_args(Scheme):
-        raise WorkbenchError(f"scheme={scheme!r} is unknown. Choose 'path', 'factorial' or 'centroid'.")
-    return scheme
+    legal: tuple[Scheme, ...] = get_args(Scheme)
+    for known in legal:
+        if scheme == known:
+            return known
+    raise WorkbenchError(f"scheme={scheme!r} is unknown. Choose 'path', 'factorial' or 'centroid'.")
 
 
 def fit_answers(

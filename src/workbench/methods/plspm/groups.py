@@ -11,7 +11,7 @@ Review 33(3) (MICOM). Chin & Dibbern (2010), Handbook of Partial Least Squares (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -288,13 +288,24 @@ class _Study:
 
     plan: Plan
     answers: Answers
-    names: list
+    names: list[object]
     scheme: Scheme
     tolerance: float
     along: np.ndarray
 
     @classmethod
-    def of(cls, survey, model, group, weights, scheme, missing, tolerance, permutations, level) -> _Study:
+    def of(
+        cls,
+        survey: pd.DataFrame,
+        model: PathModel,
+        group: str,
+        weights: Weights,
+        scheme: Scheme,
+        missing: Missing,
+        tolerance: float,
+        permutations: int,
+        level: float,
+    ) -> _Study:
         if permutations < 20 or not 0 < level < 1:
             raise WorkbenchError(f"permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.")
         answers = read_answers(survey, model, weights=weights, missing=missing, by=[group])
@@ -315,7 +326,7 @@ class _Study:
     def pairs(self) -> list[tuple[int, int]]:
         return list(combinations(range(len(self.names)), 2))
 
-    def part(self, members) -> tuple[Answers, np.ndarray]:
+    def part(self, members: Sequence[int] | np.ndarray) -> tuple[Answers, np.ndarray]:
         """Answers of some groups as one cell, and each respondent's place among those groups."""
         inside = np.isin(self.answers.cell, members)
         cut = {name: getattr(self.answers, name)[inside] for name in ("x", "missing", "weights", "position")}
@@ -323,7 +334,7 @@ class _Study:
         one = pd.DataFrame(index=range(1))
         return replace(self.answers, **cut, cell=np.zeros(len(code), int), cells=one), code
 
-    def deal(self, part: Answers, code: np.ndarray, permutations: int, seed) -> _Deals:
+    def deal(self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence) -> _Deals:
         """Fit every group in every deal of the labels."""
         groups = int(code.max()) + 1
         values, weights, means, covariances = [], [], [], []
@@ -350,10 +361,11 @@ class _Study:
                 "PLS does not converge in a group, or in most permutations of the labels: "
                 + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
             )
-        return _Deals(*(s.reshape(-1, groups, *s.shape[1:]) for s in stacked), failed)
+        value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
+        return _Deals(value, weight, mean, covariance, failed)
 
 
-def _dealt(code: np.ndarray, groups: int, permutations: int, generator) -> Iterator[np.ndarray]:
+def _dealt(code: np.ndarray, groups: int, permutations: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Blocks of rows, `groups` of them a deal: 1 for members; the true deal comes first."""
     deals = max(1, BLOCK // groups)
     for start in range(0, 1 + permutations, deals):
@@ -389,7 +401,8 @@ def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Deals, level: f
 
 def _pooled_sd(part: Answers) -> np.ndarray:
     with one_thread():
-        return moments(part, np.ones((1, len(part.x)))).sd[0]
+        sd: np.ndarray = moments(part, np.ones((1, len(part.x)))).sd[0]
+    return sd
 
 
 def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> dict[str, np.ndarray]:
@@ -401,4 +414,5 @@ def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> d
 
 def _share(hit: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Share of deals (the true one counts) among those that converged."""
-    return hit.sum(axis=0) / (~np.isnan(values)).sum(axis=0)
+    share: np.ndarray = hit.sum(axis=0) / (~np.isnan(values)).sum(axis=0)
+    return share

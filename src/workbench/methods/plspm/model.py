@@ -50,11 +50,11 @@ class Construct:
     """
 
     name: str
-    items: tuple[str, ...]
+    items: Sequence[str]
     mode: Mode = "A"
-    low: float | tuple[float, ...] | None = None
-    high: float | tuple[float, ...] | None = None
-    reversed: tuple[str, ...] = ()
+    low: float | Sequence[float] | None = None
+    high: float | Sequence[float] | None = None
+    reversed: Sequence[str] = ()
     assumed: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +103,8 @@ class Construct:
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of each item's scale, shape (items,) each."""
         count = len(self.items)
-        return tuple(np.broadcast_to(np.asarray(end, dtype=float), count).copy() for end in (self.low, self.high))
+        low, high = (np.broadcast_to(np.asarray(end, dtype=float), count).copy() for end in (self.low, self.high))
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class HigherOrder:
     """
 
     name: str
-    dimensions: tuple[str, ...]
+    dimensions: Sequence[str]
     mode: Mode = "A"
 
     def __post_init__(self) -> None:
@@ -159,11 +160,11 @@ class PathModel:
     (('Image', 'Loyalty'),)
     """
 
-    constructs: tuple[Construct, ...]
-    paths: Mapping[str, tuple[str, ...]]
+    constructs: Sequence[Construct]
+    paths: Mapping[str, Sequence[str]]
     title: str = ""
-    missing_codes: tuple[float, ...] = field(default=())
-    higher_order: tuple[HigherOrder, ...] = field(default=())
+    missing_codes: Sequence[float] = field(default=())
+    higher_order: Sequence[HigherOrder] = field(default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constructs", tuple(self.constructs))
@@ -246,7 +247,8 @@ class PathModel:
         """Constructs whose scores make each product, by its name."""
         known = [*self.names, *(h.name for h in self.higher_order)]
         products = dict.fromkeys(s for s in (n for e in self.edges for n in e) if "*" in s and s not in known)
-        return {p: tuple(p.split("*")) for p in products if len(f := p.split("*")) == 2 and set(f) <= set(known)}
+        pairs = {p: p.split("*") for p in products}
+        return {p: (pair[0], pair[1]) for p, pair in pairs.items() if len(pair) == 2 and set(pair) <= set(known)}
 
     @cached_property
     def stages(self) -> tuple[PathModel, PathModel] | None:
@@ -295,7 +297,7 @@ class PathModel:
                         f"lead to or from '{higher.name}'."
                     )
                 owner[part] = higher.name
-        return {h.name: h.dimensions for h in self.higher_order}
+        return {h.name: tuple(h.dimensions) for h in self.higher_order}
 
     def _check_interaction(self, product: str, target: str, higher: Mapping[str, object]) -> None:
         first, second = self.interactions[product]

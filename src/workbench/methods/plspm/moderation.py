@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +106,7 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     frames = []
     for product, target in tests:
         source, moderator = plan.products[product]
-        found = boot.derived(lambda values, p=product, t=target: _judged(plan, values, p, t))
+        found = boot.derived(partial(_judged, plan, product=product, target=target))
         found.insert(0, "source", source)
         found.insert(1, "moderator", moderator)
         found.insert(2, "target", names[target])

@@ -21,9 +21,9 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
-from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, score_correlation, solve, structure
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
+from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Quantity, Result
@@ -175,7 +175,9 @@ def predict_pls(
     return PlsPrediction(items, pd.DataFrame(rows), level, folds, repetitions)
 
 
-def _trained(answers, plan, fit, folds, repetitions, tolerance, rng) -> Iterator[tuple]:
+def _trained(
+    answers: Answers, plan: Plan, fit: PlsFit, folds: int, repetitions: int, tolerance: float, rng: Rng
+) -> Iterator[tuple[np.ndarray, Moments, Solution]]:
     """Blocks of training rows with their moments and solutions."""
     n = len(answers.x)
     rows = (
@@ -196,7 +198,16 @@ def _trained(answers, plan, fit, folds, repetitions, tolerance, rng) -> Iterator
         yield inside, moment, solution
 
 
-def _errors(plan: Plan, answers: Answers, columns, held, mean, sd, r, weight) -> np.ndarray:
+def _errors(
+    plan: Plan,
+    answers: Answers,
+    columns: np.ndarray,
+    held: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    r: np.ndarray,
+    weight: np.ndarray,
+) -> np.ndarray:
     """Observed minus predicted for the respondents held out, shape (rivals, held, predicted items)."""
     observed = answers.center + answers.scale * answers.x[held]
     z = np.where(answers.missing[held], 0.0, (observed - mean) / sd)
@@ -213,13 +224,16 @@ def _errors(plan: Plan, answers: Answers, columns, held, mean, sd, r, weight) ->
         slope = np.linalg.lstsq(r[np.ix_(feeding, feeding)], r[np.ix_(feeding, mine)], rcond=1e-10)[0]
         linear[:, mine] = z[:, feeding] @ slope
     predicted = np.stack([own, linear, np.zeros_like(own)]) * sd + mean
-    return (observed - predicted)[:, :, columns]
+    error: np.ndarray = (observed - predicted)[:, :, columns]
+    return error
 
 
 def _mean(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean over respondents of the answers given, shape (rivals, items)."""
     given = ~np.isnan(loss)
-    return (np.where(given, loss, 0) * weight[:, None]).sum(axis=1) / (given * weight[:, None]).sum(axis=1)
+    total = (np.where(given, loss, 0) * weight[:, None]).sum(axis=1)
+    mean: np.ndarray = total / (given * weight[:, None]).sum(axis=1)
+    return mean
 
 
 def _tested(loss: np.ndarray, rival: np.ndarray, weight: np.ndarray, level: float) -> dict[str, float]:

@@ -161,9 +161,9 @@ def _slot(place: Path, root: Path) -> Slot:
     current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
     if not current or any(now.get(name, v) != v for name, v in made.items()):
         plan, period = (manifest.get(key) for key in ("plan", "period"))
-        values = [f"--plan {plan}", *[f"--period {period}"] * bool(period)] if plan else [slot.study.name]
-        values += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
-        command = " ".join(["workbench run", *values])
+        asked = [f"--plan {plan}", *[f"--period {period}"] * bool(period)] if plan else [slot.study.name]
+        asked += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
+        command = " ".join(["workbench run", *asked])
         raise WorkbenchError(
             f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
             f"program, lock or library than are here now. Run: {command} --force"

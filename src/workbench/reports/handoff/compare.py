@@ -95,7 +95,7 @@ def read_report(folder: Path) -> Reading:
         answers = [o for o in outputs if o.get("metadata", {}).get("workbench", {}).get("kind") == "answer"]
         answer = "\n".join("".join(o["data"]["text/plain"]) for o in answers)
         source = tuple(c["source"] for c in read_source(text) if "injected-parameters" not in c["tags"])
-        shown = {t["name"]: t for t in gather(json.loads(text)).tables}
+        shown: dict[str, Fields] = {t["name"]: t for t in gather(json.loads(text)).tables}
         numbers = {row["name"]: _checked(row) for row in rows}
         if len(numbers) < len(rows):
             raise ValueError("a number is there twice")
@@ -197,7 +197,8 @@ def _cells(name: str, old: Fields, new: Fields, rtol: float) -> Iterator[Change]
 
 def _by_label(table: Fields) -> dict[str, dict[str, Fields]]:
     """Give cells by row and column; a row is known by its labels, which stand left of the first figure."""
-    columns, rows = table["columns"], {}
+    columns = table["columns"]
+    rows: dict[str, dict[str, Fields]] = {}
     labels = next((i for i, c in enumerate(columns) if c["kind"] in ("number", "integer", "bool")), len(columns))
     seen: Counter[str] = Counter()
     for i, (row, shown) in enumerate(zip(table["rows"], tables.shown(table), strict=True)):

@@ -326,7 +326,7 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
 
     from matplotlib import pyplot as plt
 
-    figure = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
+    figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
     try:
         drawn = _drawn(figure)
@@ -355,7 +355,7 @@ def _drawn(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    left, low, right, high = figure.get_tightbbox(canvas.get_renderer()).extents * figure.dpi
+    left, low, right, high = np.asarray(figure.get_tightbbox(canvas.get_renderer()).extents) * figure.dpi
     if min(left, low, picture.width - right, picture.height - high) < 0:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight", pil_kwargs={"compress_level": 0})

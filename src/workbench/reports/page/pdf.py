@@ -56,7 +56,7 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     report = {"title": title, "language": language(notebook), "facts": list(facts), "blocks": blocks}
     said = json.dumps(_printable(report), ensure_ascii=False)
     _check_glyphs(said)
-    made = typst.compile(
+    made: Any = typst.compile(  # type: ignore[misc]  # typst's types want the template and the fonts to be of one kind
         _TEMPLATE.read_bytes(),
         sys_inputs={"report": said},
         font_paths=[str(font_file().parent)],
@@ -120,7 +120,8 @@ def _markdown(source: str) -> Iterator[dict[str, Any]]:
         yield {"kind": "text", "text": plain(source)}
         return
     read = mistune.create_markdown(renderer=None, plugins=["table", "strikethrough", "math"])
-    for token in read(source):
+    tokens: Any = read(source)  # a list of them, as there is no renderer
+    for token in tokens:
         yield from _token(token)
 
 

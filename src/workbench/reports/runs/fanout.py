@@ -47,13 +47,15 @@ class Cluster:
 
     def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Run jobs, each asked for when a thread of a worker is free; give each with its manifest as it ends."""
-        coming, busy, seen = iter(jobs), {}, time.monotonic()
+        coming: Iterator[Job | None] | None = iter(jobs)
+        busy: dict[Any, tuple[Job, float]] = {}
+        seen = time.monotonic()
         while coming or busy:
             lanes = self._lanes()
             seen = time.monotonic() if lanes else seen
             if time.monotonic() - seen > _WITHOUT_WORKERS:
                 raise WorkbenchError(f"'{self._address}' has no worker. Start some: dask worker {self._address}")
-            job = next(coming, self) if coming and len(busy) < lanes else None
+            job: Any = next(coming, self) if coming and len(busy) < lanes else None
             if job is self:
                 coming = None
             elif job is not None:

@@ -39,7 +39,7 @@ PATIENCE = 60
 _TABLE = """CREATE TABLE IF NOT EXISTS hook (
     study TEXT NOT NULL, slot TEXT NOT NULL, fingerprint TEXT NOT NULL, event TEXT NOT NULL, name TEXT NOT NULL,
     called REAL NOT NULL, error TEXT NOT NULL DEFAULT '', PRIMARY KEY (study, slot, fingerprint, event, name)) STRICT"""
-_KINDS = {
+_KINDS: dict[str, dict[str, type]] = {
     "command": {"command": list},
     "webhook": {"webhook": str},
     "smtp": {"smtp": str, "from": str, "to": list, "user": str, "password": str},

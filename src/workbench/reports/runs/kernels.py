@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
 from workbench.reports.runs.slots import PACKAGE
+
+if TYPE_CHECKING:
+    from jupyter_client.connect import KernelConnectionInfo
 
 _LONGEST_SOCKET_FOLDER = 50
 _SHARED = (
@@ -130,11 +133,12 @@ def kernel_manager(nursery: Nursery | None = None) -> type:
     sockets = os.name == "posix" and len(folder) <= _LONGEST_SOCKET_FOLDER
 
     class Forks(LocalProvisioner):
-        async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
+        async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
             assert nursery
             file, cwd = cmd[cmd.index("-f") + 1], str(options.get("cwd") or os.getcwd())
-            self.process = _Forked(nursery.fork(file, cwd, {k: str(v) for k, v in options["env"].items()}))
-            self.pid = self.pgid = self.process.pid
+            forked = _Forked(nursery.fork(file, cwd, {k: str(v) for k, v in options["env"].items()}))
+            self.process = cast("subprocess.Popen[Any]", forked)
+            self.pid = self.pgid = forked.pid
             return self.connection_info
 
     class Kernel(AsyncKernelManager):

@@ -122,6 +122,12 @@ class Ledger:
         with self._clearly():
             return self._con.execute("SELECT * FROM slot WHERE study = ? AND slot = ?", key).fetchone()
 
+    def known_row(self, key: tuple[str, str]) -> sqlite3.Row:
+        """Give the row of a slot that was written before."""
+        row = self.row(key)
+        assert row is not None, f"the ledger has no slot {key}"
+        return row
+
     def history(self, study: str = "", slot: str = "") -> list[sqlite3.Row]:
         """Give the attempts that ended, of a study or slot or of all, oldest first."""
         where = "WHERE (? = '' OR study = ?) AND (? = '' OR slot = ?)"
@@ -185,13 +191,14 @@ class Ledger:
                 if row is None or row["state"] != "done":
                     row = self._adopt(con, slot.folder(self.root))
                 return Claim("unchanged", slot.key, row=row)
-            same = row is not None and row["fingerprint"] == slot.fingerprint
-            if not force and same and row["state"] in ("failed", "refused"):
-                if row["kind"] != TRANSIENT or (not again and row["attempts"] > retries):
-                    return Claim("known", slot.key, row=row)
-                if not again and (wait := row["not_before"] - time.time()) > 0:
-                    return Claim("later", slot.key, row=row, wait=wait)
-            return self._claimed(con, slot, 1 + (row["attempts"] if same and not again and not force else 0))
+            same = row if row is not None and row["fingerprint"] == slot.fingerprint else None
+            if not force and same is not None and same["state"] in ("failed", "refused"):
+                if same["kind"] != TRANSIENT or (not again and same["attempts"] > retries):
+                    return Claim("known", slot.key, row=same)
+                if not again and (wait := same["not_before"] - time.time()) > 0:
+                    return Claim("later", slot.key, row=same, wait=wait)
+            before = same["attempts"] if same is not None and not again and not force else 0
+            return self._claimed(con, slot, 1 + before)
 
     def finish(self, claim: Claim, manifest: Mapping[str, Any], publish: Callable[[], None] | None = None) -> bool:
         """Publish what an attempt made, and mark its slot; False, and nothing done, if the claim was lost meanwhile.
@@ -331,7 +338,7 @@ class Ledger:
             lost = {"status": "lost", "error": "its process ended before the report was whole"}
             self._log(con, row, lost, "lost", TRANSIENT, time.time())
             con.execute("UPDATE slot SET state = 'due', attempts = attempts - 1 WHERE token = ?", (row["token"],))
-        return self.row((row["study"], row["slot"]))
+        return self.known_row((row["study"], row["slot"]))
 
     def _settle(self, con: sqlite3.Connection, row: sqlite3.Row, manifest: Mapping[str, Any], now: float) -> None:
         state, kind = outcome(manifest)
@@ -372,7 +379,7 @@ class Ledger:
         known |= {"headline": headline, "error": error, "seconds": seconds, "finished": finished}
         known |= {"started": finished - seconds, "token": manifest.get("attempt") or uuid.uuid4().hex, "attempts": 1}
         self._insert(con, key | known | {"parameters": canonical(values), "state": state, "kind": kind})
-        row = self.row((key["study"], key["slot"]))
+        row = self.known_row((key["study"], key["slot"]))
         self._log(con, row, manifest, state, kind, finished)
         return row
 

@@ -28,7 +28,9 @@ from workbench.reports.runs import periods
 from workbench.reports.runs.secrets import REFERENCE
 
 LONGEST_TEXT = 1000
-_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str}
+_TYPES: dict[str, Any] = {
+    "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
+}  # fmt: skip
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
     "str": "text of one line",

@@ -134,8 +134,14 @@ class Plan:
         for name in given:
             if name not in declared:
                 raise unknown("parameter", name, declared, f"the studies of plan '{self.name}'")
-        shared, look_up, made = shared_fingerprint(root), _Known(root), {}
-        options = {"period": period, "plan": self.name, "minimum_cell": self.minimum_cell, "formats": self.formats}
+        shared, look_up = shared_fingerprint(root), _Known(root)
+        made: dict[tuple[str, str], Slot] = {}
+        options: dict[str, Any] = {
+            "period": period,
+            "plan": self.name,
+            "minimum_cell": self.minimum_cell,
+            "formats": self.formats,
+        }
         for task in tasks:
             said = {name: period.fill(pattern) for name, pattern in task.from_period.items()} if period else {}
             for values in self._combinations(task, given, look_up):
@@ -313,7 +319,8 @@ class _Known:
     """What warehouses know of the parameters that "all" may stand for; read when first asked."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._found = root, {}
+        self._root = root
+        self._found: dict[tuple[str, str], list[str]] = {}
 
     def expand(self, name: str, values: Iterable[Any], source: str) -> Iterator[Any]:
         for value in values:

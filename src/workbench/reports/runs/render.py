@@ -196,7 +196,9 @@ class _Grid:
     ):
         self._ledger, self._tell, self._retries = ledger, tell, retries
         self._force, self._again, self._wait = force, again, wait
-        self._waiting, self._running, self._tried = list(slots), {}, set()
+        self._waiting = list(slots)
+        self._running: dict[str, tuple[Slot, Claim]] = {}
+        self._tried: set[tuple[str, str]] = set()
         self._not_before: dict[tuple[str, str], float] = {}
         self._made: dict[tuple[str, str], SlotReport] = {}
 
@@ -241,6 +243,7 @@ class _Grid:
                 self._running[claim.token] = (slot, claim)
                 yield slot, claim
             else:
+                assert claim.row is not None, "a slot that is not claimed has a row"
                 self._report(slot, claim.row, claim.verdict)
 
     def _end(self, slot: Slot, claim: Claim, made: Path, manifest: dict[str, Any], root: Path) -> None:
@@ -261,7 +264,7 @@ class _Grid:
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
         with suppress(OSError):  # it stays marked as due, and is written at the end
             _write_site(root, every=2.0)
-        row = self._ledger.row(slot.key)
+        row = self._ledger.known_row(slot.key)
         if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
             self._waiting.append(slot)
         else:

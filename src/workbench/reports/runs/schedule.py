@@ -259,7 +259,7 @@ def _dealt_with(root: Path, plan: str) -> dt.datetime | None:
 def _run(plan: Plan, slots: list[Slot], root: Path) -> Any:
     from workbench.reports.runs.render import run_slots
 
-    how = {"jobs": plan.jobs or None, "timeout": plan.timeout, "retries": plan.retries}
+    how: dict[str, Any] = {"jobs": plan.jobs or None, "timeout": plan.timeout, "retries": plan.retries}
     return run_slots(slots, root=root, again=False, wait=False, progress=False, **how)
 
 

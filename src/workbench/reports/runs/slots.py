@@ -194,7 +194,7 @@ def make_slot(
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:
-    by_type = {p.name: period.label for p in study.parameters if p.type == "period"}
+    by_type: dict[str, Value] = {p.name: period.label for p in study.parameters if p.type == "period"}
     return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
 
 

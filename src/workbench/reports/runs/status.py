@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench.reports.runs.ledger import STATES, Ledger
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
@@ -43,7 +44,8 @@ def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
         rows = {(r["study"], r["slot"]): r for r in ledger.rows()}
         usual = ledger.usual_seconds()
     chosen = {slot.key: slot for slot in slots} if slots is not None else dict.fromkeys(rows)
-    lines, states = [], Counter()
+    lines: list[Any] = []
+    states: Counter[str] = Counter()
     for key, slot in chosen.items():
         row = rows.get(key)
         state = row["state"] if row else "due"

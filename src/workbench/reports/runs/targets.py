@@ -99,6 +99,7 @@ def score_file(
         once = np.sort(np.concatenate(seen))
         if (repeated := int((once[1:] == once[:-1]).sum())) > 0:
             raise WorkbenchError(f"the list has {repeated:,} rows of '{member}' again: keep one row a member.")
+        assert writer is not None, "an empty list was refused"
         writer.close()
         os.replace(part, into)
     finally:

@@ -47,7 +47,9 @@ class Workers:
 
     def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Run jobs, each asked for when a lane is free (None: not now); give each with its manifest as it ends."""
-        coming, free, busy = iter(jobs), list(self._lanes), {}
+        coming: Iterator[Job | None] | None = iter(jobs)
+        free = list(self._lanes)
+        busy: dict[Any, tuple[_Lane, Job, float]] = {}
         while coming or busy:
             while coming and free:
                 try:

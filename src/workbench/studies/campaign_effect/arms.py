@@ -155,8 +155,9 @@ def arm_effects(
         for one, other in family:
             pair = members[members[arm].isin([one, other])]
             pair = pair.assign(**{arm: (pair[arm] == one).astype(int)})
-            how = {"outcome": outcome, "treatment": arm, "covariates": covariates, "clusters": clusters}
-            found.append(estimate_effect(pair, **how))
+            found.append(
+                estimate_effect(pair, outcome=outcome, treatment=arm, covariates=covariates, clusters=clusters)
+            )
         tables.append(_family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family)))
     doubts = [reason for check in checks if not check.comparable for reason in check.reasons]
     doubts += [reason for effect in found for reason in effect.doubts]

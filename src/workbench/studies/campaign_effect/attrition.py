@@ -140,10 +140,11 @@ def attrition_bounds(
         if y[seen].min() < limits[0] or y[seen].max() > limits[1]:
             raise WorkbenchError(f"'{outcome}' takes values outside the limits {limits[0]:g} to {limits[1]:g}.")
         ends = [_means(np.where(seen, y, np.where(treated, a, b)), treated) for a, b in (limits, limits[::-1])]
-        rows["worst"] = _bounded(*ends, level)
+        rows["worst"] = _bounded(ends[0], ends[1], level)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["lowest", "highest", "low", "high"])
     p = float(stats.fisher_exact([n, total - n]).pvalue)
-    return AttritionBounds(table, *(1 - n / total), p, level, outcome, unit, campaign)
+    missing = 1 - n / total
+    return AttritionBounds(table, missing[0], missing[1], p, level, outcome, unit, campaign)
 
 
 def _means(y: np.ndarray, treated: np.ndarray) -> tuple[float, float]:
@@ -164,7 +165,8 @@ def _lee(one: np.ndarray, zero: np.ndarray, seen: np.ndarray, level: float) -> t
         variance += (mean - cut) ** 2 * share_error + less.var(ddof=1) / len(less)
         difference = sign * mean - less.mean()
         found.append((difference if trim_treated else -difference, variance))
-    return _bounded(*sorted(found), level)
+    lowest, highest = sorted(found)
+    return _bounded(lowest, highest, level)
 
 
 def _top(y: np.ndarray, share: float) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -51,7 +51,7 @@ class Contamination(Result):
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the difference is not this campaign's alone."""
-        if self.comparable:
+        if self.exposed is None or self.comparable:
             return ()
         shares = f"{self.share_treated:.1%} of the treated and {self.share_control:.1%} of the control"
         return (f"other campaigns contacted {shares} in the window, p = {self.exposed.p_value:.1g}",)
@@ -140,7 +140,7 @@ def contamination(
     inside = ((dates >= since) & (dates < until)).to_numpy()
     listed, others = (columns.category(table[member], member) for table in (members, exposures))
     reached = listed.isin(others[inside]).to_numpy()
-    how = {"treatment": treatment, "clusters": clusters, "level": level, "campaign": campaign}
+    how: dict[str, Any] = {"treatment": treatment, "clusters": clusters, "level": level, "campaign": campaign}
     shares = float(reached[treated].mean()), float(reached[~treated].mean())
     mixed = 0 < reached.sum() < len(reached)
     marked = members.assign(**{EXPOSED: reached.astype(float)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -191,7 +191,7 @@ def complier_effect(
     first = float(got[treated].mean() - got[~treated].mean())
     if first == 0 or (got == got[0]).all():
         raise CannotAnswer("not answerable: assignment changed nobody's delivery, so nothing shows what delivery does.")
-    how = {"treatment": treatment, "covariates": covariates, "clusters": clusters, "level": level}
+    how: dict[str, Any] = {"treatment": treatment, "covariates": covariates, "clusters": clusters, "level": level}
     effect = average_effect(members, outcome=outcome, checks=checks, unit=unit, campaign=campaign, **how)
     share = average_effect(members.assign(**{delivered: got}), outcome=delivered, **how)
     scale = y.std()

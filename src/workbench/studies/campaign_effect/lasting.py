@@ -176,7 +176,8 @@ def _at_horizon(curve: SurvfuncRight, horizon: int, members: int) -> tuple[tuple
     left, variance = 1 - share[-1], share[-1] ** 2 * hazard.sum()
     effective = left * share[-1] / variance if variance > 0 else float(risk[-1] if len(risk) else members)
     third = float((remaining**3 * gone / risk**3).sum())
-    lost = Mean(horizon - area.sum(), np.float64(members), float((remaining**2 * hazard).sum()), third)
+    square = (remaining**2 * hazard).sum()
+    lost = Mean(*(np.asarray(part)[()] for part in (horizon - area.sum(), float(members), square, third)))
     return (left * effective, effective), lost
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -205,7 +205,7 @@ def _estimate(table: pd.DataFrame, y: np.ndarray, name: str, how: dict) -> Estim
     return None if (y == y[0]).all() else estimate_effect(table.assign(**{name: y}), outcome=name, **how)
 
 
-def _told(found: Estimate | None) -> bool:
+def _told(found: Estimate | None) -> TypeGuard[Estimate]:
     return found is not None and not found.doubts
 
 
@@ -230,10 +230,10 @@ def _together(found: list[Estimate | None], level: float, rng: np.random.Generat
     same for all has effect 0 and no interval.
     """
     rows = np.full((len(found), 4), np.nan)
-    told = [k for k, estimate in enumerate(found) if _told(estimate)]
+    told = {k: estimate for k, estimate in enumerate(found) if _told(estimate)}
     joint = level
     if len(told) > 1:
-        covariance, df = _errors([found[k] for k in told])
+        covariance, df = _errors(list(told.values()))
         if (np.diag(covariance) > 0).all():
             furthest = np.abs(t_draws(covariance, df, rng)).max(axis=1)
             joint = max(level, 1 - 2 * float(stats.t.sf(np.quantile(furthest, level), df)))
@@ -242,7 +242,7 @@ def _together(found: list[Estimate | None], level: float, rng: np.random.Generat
             estimate.means.treated - estimate.means.control, np.sqrt(estimate.errors.variance[2])
         )  # fmt: skip
         if k in told:
-            rows[k, 2:] = estimate.interval(joint)[:2]
+            rows[k, 2:] = told[k].interval(joint)[:2]
     return rows
 
 
@@ -318,7 +318,7 @@ def _bounds(y: np.ndarray, found: Estimate | None, treated: np.ndarray, level: f
     lower, upper, _ = share_difference(*counts, level=2 * level - 1)
     low, high, p = share_difference(*counts, level=level)
     p = p / 2 if effect > 0 else 1 - p / 2
-    return effect, (0.0 if found is None else se), lower, upper, p, low, high
+    return effect, (0.0 if found is None else se), *map(float, (lower, upper, p, low, high))
 
 
 def _said(row: pd.Series, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -178,7 +179,7 @@ def monitor_campaign(
     table["decision"] = _decisions(table, irrelevant)
     stops = table["decision"] != "go on"
     first = table["day"][stops].iloc[0] if stops.any() else None
-    decision = table["decision"][stops].iloc[0] if stops.any() else "go on"
+    decision: Decision = table["decision"][stops].iloc[0] if stops.any() else "go on"
     waiting = len(members) - len(known)
     return Monitoring(table, decision, first, waiting, planned, outcome, level, irrelevant, unit, campaign)
 
@@ -190,7 +191,7 @@ def boundary(n: np.ndarray, planned: float, level: float) -> np.ndarray:
     [3.079, 3.035, 3.131]
     """
     alpha = 1 - level
-    best = -lambertw(-(alpha**2) / np.e, k=-1).real - 1  # n times rho squared at the shortest
+    best = -lambertw(-(alpha**2) / math.e, k=-1).real - 1  # n times rho squared at the shortest
     scaled = np.asarray(n, dtype=float) * best / planned
     return np.sqrt((scaled + 1) / scaled * (np.log1p(scaled) - 2 * np.log(alpha)))
 

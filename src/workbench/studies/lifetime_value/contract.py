@@ -326,15 +326,15 @@ class _Worths:
     def of_all(self, weight: np.ndarray, *, value: bool, rng: np.random.Generator) -> np.ndarray:
         """Draws (resamples,) of Σ weight · value (months) over all cells."""
         drawn = self.unit if value else self.months
-        lost, at_risk, at = [], [], 0
+        parts_lost, parts_at_risk, at = [], [], 0
         for part in self.parts:
             taken = weight[at : at + len(part.tenure), None] * part.stay * (self.factor if value else 1.0)
             at, size = at + len(part.tenure), len(part.told)
             change = np.bincount(part.tenure, taken.sum(axis=1), size + 1)
             change -= np.bincount((part.tenure[:, None] + self.ends).ravel(), taken.ravel(), size + 1)
-            lost.append(np.where(part.told, np.cumsum(change)[:-1], 0.0))
-            at_risk.append(np.maximum(part.at_risk, 1))
-        lost, at_risk = np.concatenate(lost), np.concatenate(at_risk)
+            parts_lost.append(np.where(part.told, np.cumsum(change)[:-1], 0.0))
+            parts_at_risk.append(np.maximum(part.at_risk, 1))
+        lost, at_risk = np.concatenate(parts_lost), np.concatenate(parts_at_risk)
         total, whole = drawn[1:] @ weight, np.abs(weight)
         place = np.cumsum(np.where(np.abs(lost) > 1e-12 * np.abs(lost).max(), lost**2 / at_risk, 0.0))
         if not place[-1] > 0:
@@ -366,7 +366,8 @@ class _Worths:
 
 
 def _known(ends: np.ndarray) -> tuple[float | None, float | None]:
-    return tuple(float(end) if np.isfinite(end) else None for end in ends)
+    low, high = (float(end) if np.isfinite(end) else None for end in ends)
+    return low, high
 
 
 def _check_choices(horizon: int, discount: float, extrapolate: str | None, step: str | None) -> None:
@@ -419,7 +420,7 @@ def _bands(found, cell: np.ndarray, worth: _Worths, level: float, most: float, r
         uncounted = float(worth.beyond @ count)
         if len(worth.unit) > 1 and (name == "all" or uncounted <= most):
             drawn = worth.of_all(money, value=True, rng=rng), worth.of_all(count, value=False, rng=rng)
-            ends = np.array(interval([value, months], np.column_stack(drawn), level=level))
+            ends = np.array(interval(np.array([value, months]), np.column_stack(drawn), level=level))
         (low, months_low), (high, months_high) = ends
         rows.append([name, n, months, months_low, months_high, value, low, high, value / n, uncounted])
     names = ["tenure", "contracts", "months", "months_low", "months_high", "value", "low", "high", "per_contract"]

@@ -167,14 +167,15 @@ def _pairs(columns: list[np.ndarray], fits: np.ndarray, y: np.ndarray, treated: 
     left = treated - fits[0], np.where(treated, 0.0, y - fits[1])
     cuts = [np.unique(np.quantile(v, CUTS, method="inverted_cdf")) for v in columns]
     signs = [(v > cut, k) for k, (v, at) in enumerate(zip(columns, cuts, strict=True)) for cut in at if cut < v.max()]
-    owner, chosen = np.array([k for _, k in signs]), ({}, {})
+    owner = np.array([k for _, k in signs])
+    chosen: tuple[Pairs, Pairs] = ({}, {})
     matrix = np.column_stack([above - above.mean() for above, _ in signs])
     apart = owner[:, None] < owner
     some = slice(None, None, max(1, len(matrix) // ENOUGH))
     for rest, kept in zip(left, chosen, strict=True):
         part, each = matrix[some], matrix[some] * rest[some, None]
         z = np.where(apart, np.abs(each.T @ part) / np.sqrt((each**2).T @ part**2 + 1e-300), 0.0)
-        found = np.argwhere(z > norm.isf(ALARM / max(1, 2 * apart.sum())))
+        found = np.argwhere(z > norm.isf(ALARM / max(1, 2 * int(apart.sum()))))
         for i, j in sorted(found.tolist(), key=lambda at: z[at[0], at[1]])[-MOST_PAIRS:]:
             one, other = int(owner[i]), int(owner[j])
             first = _sharpest(columns[one], rest * matrix[:, j])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -232,7 +232,14 @@ def effect_on_treated(
     if (y == y[0]).all():
         raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
     group = cluster_codes(members, clusters)
-    how = {"trees": True, "group": group, "draws": draws, "folds": folds, "most_likely": most_likely, "rng": rng}
+    how: dict[str, Any] = {
+        "trees": True,
+        "group": group,
+        "draws": draws,
+        "folds": folds,
+        "most_likely": most_likely,
+        "rng": rng,
+    }
     with one_thread():
         found, tests = _fitted(members, covariates, y, treated, placebos, how)
         if draws > 1 and _deals_decide(found, tests, treated, level):

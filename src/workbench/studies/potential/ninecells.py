@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,11 @@ class ValueGrid(Result):
         ax.imshow(image, cmap="Blues", vmin=0, vmax=1.3 * image.max(), origin="lower", aspect="auto")
         for row, (now, later) in zip(self.table.itertuples(), shares.to_numpy(), strict=True):
             x, y = LEVELS.index(row.potential), LEVELS.index(row.current)
-            style = {"color": "white" if later > 0.65 * image.max() else "black", "ha": "center", "va": "center"}
+            style: dict[str, Any] = {
+                "color": "white" if later > 0.65 * image.max() else "black",
+                "ha": "center",
+                "va": "center",
+            }
             ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", fontsize=11, **style)
             lines = f"{now:.0%} of current value\n{later:.0%} of potential\n{row.uncertain:.0%} uncertain"
             text = f"{row.customers:,} customers\n{lines}" if row.customers else "no customers"
@@ -142,7 +146,7 @@ def value_grid(
     found = potential.customers.iloc[:, :1].join(
         names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True)
     ).rename(columns={"current": "current_level", "potential": "potential_level"})  # fmt: skip
-    cut = {name: tuple(map(float, c)) for name, c in zip(("current", "potential"), cuts, strict=True)}
+    cut = {name: (float(a), float(b)) for name, (a, b) in zip(("current", "potential"), cuts, strict=True)}
     return ValueGrid(
         found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, sure, potential.currency
     )

@@ -202,7 +202,7 @@ def potential_value(
         expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
         high=high[:-2],
     )  # fmt: skip
-    total, closed = (tuple(float(v[k]) for v in (point, low, high)) for k in (-2, -1))
+    total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
         "current below 0": int((current < 0).sum()),
@@ -231,14 +231,15 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
     return table.iloc[canonical_order(pd.DataFrame(known))].reset_index(drop=True)
 
 
-def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, ...]:
+def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Who of the past took a service up; to whom it was and is on offer: not held, but by somebody of the segment."""
     held = [flag(table[f"held_{name}"], f"held_{name}") for table in (past, customers)]
     took = flag(past[f"took_{name}"], f"took_{name}") & ~held[0]
     if not peers:
         return took, ~held[0], ~held[1]
     buyers = {*past[peers[0]][held[0] | took], *customers[peers[0]][held[1]]}
-    return took, *(~h & t[peers[0]].isin(buyers).to_numpy() for h, t in zip(held, (past, customers), strict=True))
+    of_past, of_now = (~h & t[peers[0]].isin(buyers).to_numpy() for h, t in zip(held, (past, customers), strict=True))
+    return took, of_past, of_now
 
 
 def _gains(customers, services, names: list[str], peers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -252,7 +253,8 @@ def _gains(customers, services, names: list[str], peers: Sequence[str]) -> tuple
     if rows[["value", "error"]].isna().any(axis=None) or rows.duplicated(["service", *([by] if by else [])]).any():
         raise WorkbenchError("services has a missing margin or months, or a service twice. Give each one row.")
     if by is None:
-        return tuple(np.tile(rows.set_index("service").loc[names, v], (len(customers), 1)) for v in ("value", "error"))
+        of = rows.set_index("service").loc[names]
+        return np.tile(of["value"], (len(customers), 1)), np.tile(of["error"], (len(customers), 1))
     wide = rows.pivot_table(index=by, columns="service", values=["value", "error"]).reindex(customers[by]).fillna(0.0)
     return wide["value"][names].to_numpy(), wide["error"][names].to_numpy()
 

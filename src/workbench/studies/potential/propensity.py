@@ -43,7 +43,8 @@ def peer_groups(tables: Sequence[pd.DataFrame], traits: Sequence[str]) -> tuple[
     """
     both = pd.concat([t[list(traits)].astype("str") for t in tables], ignore_index=True).fillna("unknown")
     table = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-    path, names, codes = pd.Series("all", index=both.index), [], [np.zeros(len(both), dtype=int)]
+    names: list[str] = []
+    path, codes = pd.Series("all", index=both.index), [np.zeros(len(both), dtype=int)]
     for trait in [None, *traits]:
         if trait is not None:
             path = both[trait] if len(codes) == 2 else path + ", " + both[trait]

@@ -121,7 +121,7 @@ def worth_raising(
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
     gain = table["potential"].to_numpy()
     ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
-    reasons = [_reason(row, potential, i, currency) for i, row in zip(low, table.itertuples(), strict=True)]
+    reasons = [_reason(row, potential, i, currency) for i, row in zip(low.tolist(), table.itertuples(), strict=True)]
 
     def together(rows: np.ndarray) -> list[float]:
         sums = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,9 @@ from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, index_points
-from workbench.methods.plspm.bootstrap import check_resampling, standard_error
+from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.methods.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
@@ -202,7 +202,7 @@ def wave_change(
     for side, _ in sides:
         refuse_undefined(side.fit, [construct])
     start, parts = _factors([side for side, _ in sides], by, count.index[enough], items)
-    value = {
+    value: dict[tuple[int, ...], np.ndarray] = {
         (a, b, c): np.add.reduceat((parts[a][0][:, None] * parts[b][1] * parts[c][2]).sum(axis=2), start, axis=1)
         for a, b, c in product((0, 1), repeat=3)
     }
@@ -245,7 +245,7 @@ def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray
     >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
     [6.67, 9.67, 12.67]
     """
-    total = 0.0
+    total: Any = 0.0
     for others in product((0, 1), repeat=2):
         without, having = ((*others[:factor], state, *others[factor:]) for state in (0, 1))
         total = total + (value[having] - value[without]) / (6 if sum(others) == 1 else 3)
@@ -332,7 +332,7 @@ def _errors(means, level: float, change: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.hypot(standard_error(change[1:]) * wider, hidden), hidden, wider
 
 
-def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[np.ndarray, ...]]]:
+def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """First stratum of each cell shown; of each wave the items' shares, means by stratum, and shares of the strata."""
     found = []
     for side in sides:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
-from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
@@ -186,5 +186,5 @@ def _crosses(ax: Axes, rows: pd.DataFrame, what: str, marker: str, color: str, l
     across, up = (
         np.clip([rows[n] - rows[f"{n}_low"], rows[f"{n}_high"] - rows[n]], 0, None) for n in ("importance", what)
     )
-    look = {"fmt": marker, "color": color, "ecolor": "0.8", "markersize": 5, "label": label}
+    look: dict[str, Any] = {"fmt": marker, "color": color, "ecolor": "0.8", "markersize": 5, "label": label}
     ax.errorbar(rows["importance"], rows[what], xerr=across, yerr=up, **look)

@@ -14,8 +14,8 @@ from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name
 from workbench.methods.multiple import benjamini_hochberg, holm
-from workbench.methods.plspm.bootstrap import standard_error
 from workbench.methods.plspm.groups import MeasurementInvariance
+from workbench.methods.resampling import standard_error
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex

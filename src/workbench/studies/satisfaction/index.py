@@ -16,9 +16,9 @@ from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_m
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, index_points
-from workbench.methods.plspm.bootstrap import check_resampling, resample, standard_error
+from workbench.methods.plspm.bootstrap import check_resampling, resample
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread
+from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import item_reach
@@ -245,15 +245,15 @@ def satisfaction_index(
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
     plan = Plan(model)
     estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
-    means, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
+    of_cells, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
     estimate[:, fit.index.isna()] = np.nan
     found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
     spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
     spread -= whole[shown]
-    spread *= np.array([of_cell[0].resampled for of_cell in means])[shown, None]
+    spread *= np.array([of_cell[0].resampled for of_cell in of_cells])[shown, None]
     spread += whole[shown]
     drawn = cell_points(plan, answers, found.weights, spread)
-    means = _with_errors([m for at in np.flatnonzero(shown) for m in means[at]], estimate[shown], drawn)
+    means = _with_errors([m for at in np.flatnonzero(shown) for m in of_cells[at]], estimate[shown], drawn)
     cells = answers.cells.assign(n=size)
     table = _index_table(cells[shown], model.names, means, level)
     return SatisfactionIndex(
@@ -388,7 +388,7 @@ def _colour(ax: Axes, operators: pd.Series) -> None:
     known = sorted(operators.unique())
     colours = [f"C{known.index(o) % 10}" for o in operators]
     lines, dots = ax.collections[-1], ax.lines[-1]
-    lines.set_colors(colours)
+    lines.set_color(colours)
     x, y = dots.get_data()
     dots.set_visible(False)
     ax.scatter(x, y, c=colours, s=20, zorder=3)

@@ -15,9 +15,8 @@ from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name, plain
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import standard_error
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
-from workbench.methods.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
@@ -175,10 +174,11 @@ def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarra
     if (first is None) != (second is None):
         raise WorkbenchError("a gap has two sides: give both first= and second=, or neither for all pairs.")
     if first is not None:
-        return tuple(np.array([_place(index, cell)]) for cell in (first, second))
+        return np.array([_place(index, first)]), np.array([_place(index, second)])
     _, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
-    return tuple(np.array(side) for side in zip(*pairs, strict=True))
+    one, two = zip(*pairs, strict=True)
+    return np.array(one), np.array(two)
 
 
 def _place(index: SatisfactionIndex, cell: Cell) -> int:

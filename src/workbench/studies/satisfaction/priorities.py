@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import standard_error
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
@@ -290,7 +290,7 @@ def simulate_improvement(
             f"{named(changes)} lead to {named(index)}, not to '{target}'. Change items of its drivers."
         )
     driving = {source for source, _ in model.edges}
-    item = {}
+    item: dict[str, Any] = {}
     for k, construct in enumerate(model.constructs):
         if construct.name in index and construct.name not in driving:
             led = index[construct.name] - direct[:, k]

@@ -17,9 +17,9 @@ from workbench.methods.cells import cell_name, listed, plain
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
 from workbench.methods.plspm.batch import Plan, Scheme, index_points
-from workbench.methods.plspm.bootstrap import resample, standard_error
+from workbench.methods.plspm.bootstrap import resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
-from workbench.methods.resampling import Rng, interval
+from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (

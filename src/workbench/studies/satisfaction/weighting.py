@@ -214,8 +214,8 @@ class RakingFrame:
         total, scaled = _one_total(found)
         seen, cross = np.unique(np.column_stack([m.code for m in found]), axis=0, return_inverse=True)
         spread = sparse.csr_array((design, (cross.ravel(), np.arange(len(survey)))), shape=(len(seen), len(survey)))
-        margins = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
-        return cls(cross.ravel(), spread, margins, total, cap, scaled)
+        coded = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
+        return cls(cross.ravel(), spread, coded, total, cap, scaled)
 
     def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Give what multiplies the design weights of each cell in each row, how far shares stay off, and the cycles.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -265,7 +265,7 @@ def fit_segments(
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
-    tried = sorted(set(candidates)) if k == "auto" else [k]
+    tried: list[Any] = sorted(set(candidates)) if k == "auto" else [k]
     if not tried or not all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in tried):
         raise WorkbenchError(
             f"k is 'auto' or a whole number, candidates are whole numbers; not k={k!r}, {candidates!r}."

@@ -264,7 +264,8 @@ def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     at = n - 1 - _first_from(np.cumsum(wx[:, ::-1], axis=1), GOAL * total[:, 0] * (1 - _DUST))
     inside = below[np.arange(rows), -1] - below[np.arange(rows), at] + w[np.arange(rows), at]
     found.append(_top(x, w, at, None, (inside, money), size, mean))
-    return tuple(np.column_stack(part) for part in zip(*found, strict=True))
+    value, error, uneven = (np.column_stack(part) for part in zip(*found, strict=True))
+    return value, error, uneven
 
 
 def _first_from(increasing: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -308,12 +309,12 @@ def _ends(x, value, error, uneven, resamples, level, rng):
     with np.errstate(all="ignore"):
         centre, spread = _logit(value, error)
         if resamples and len(x) < _LARGE:
-            pivots = []
+            drawn = []
             for w in bootstrap_weights(len(x), resamples, rng=rng):
                 again, noise, _ = _estimate(x, w)
                 again, noise = _logit(again, noise)
-                pivots.append((again - centre) / noise)
-            pivots = np.vstack(pivots)
+                drawn.append((again - centre) / noise)
+            pivots = np.vstack(drawn)
             steady = np.isfinite(pivots)
             pivots = np.where(steady.any(axis=0), np.where(steady, pivots, np.nan), 0.0)
             quantiles = -np.nanquantile(pivots, [1 - tail, tail], axis=0)

@@ -119,11 +119,11 @@ class Migration(Result):
         gap = 0.035 * moved.sum()
         colours = [*colormaps["cividis"](np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
         ends = []
-        for x, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
+        for edge, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
             low = np.cumsum(total + gap) - total - gap
-            ax.bar(x, total, 0.02, low, align="edge", color=colours)
+            ax.bar(edge, total, 0.02, low, align="edge", color=colours)
             words = [f"{name}: {_said(n)}" for name, n in zip((*self.segments, other), total, strict=True)]
-            side = ax.yaxis if x == 0 else ax.secondary_yaxis("right").yaxis
+            side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
             side.set_ticks(low + total / 2, [textwrap.fill(text, 26) for text in words])
             side.set_tick_params(length=0)
             side.axes.spines[:].set_visible(False)
@@ -216,8 +216,8 @@ def migration(
         for name, values in zip(("revenue_before", "revenue_after"), money.T, strict=True):
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
-    dates = [str(day).removesuffix(" 00:00:00") for day in (before, after)]
-    return Migration(flows, names, *dates, counts, _stationary_p(counts, rng))
+    first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
+    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng))
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:

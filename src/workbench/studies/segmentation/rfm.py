@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -202,7 +202,12 @@ def rfm(
     code, ids = pd.factorize(known[customer], sort=False)
     features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
     features.insert(0, customer, ids)
-    names = {"customer": customer, "recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
+    names: dict[str, Any] = {
+        "customer": customer,
+        "recency": "recency_days",
+        "frequency": "frequency",
+        "monetary": "monetary",
+    }
     result = score_rfm(features, **names, bins=bins, binning=binning, ties=ties, grid=grid)
     set_aside = {
         "events from the snapshot on": int((~before).sum()),
@@ -282,8 +287,8 @@ def score_rfm(
     found = np.zeros((len(table), 3), dtype=np.int64)
     found[active] = scores(values, bins, nested=binning == "nested", together=ties == "together")
     for name, ends in (cuts or {}).items():
-        column, ends = _fixed(name, ends, bins, binning)
-        found[active, column] = 1 + (values[:, [column]] >= ends).sum(axis=1)
+        column, above = _fixed(name, ends, bins, binning)
+        found[active, column] = 1 + (values[:, [column]] >= above).sum(axis=1)
     for column, name in enumerate(("r", "f", "m")):
         table[name] = found[:, column]
     separator = "" if bins < 10 else "-"
@@ -301,10 +306,10 @@ def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tup
         raise unknown("feature", name, features, "cuts")
     if binning == "nested":
         raise WorkbenchError("cuts are the same for everybody, nested classes are not. Take binning='independent'.")
-    ends = np.asarray(ends, dtype=float)
-    if ends.shape != (bins - 1,) or not np.isfinite(ends).all() or (np.diff(ends) <= 0).any():
-        raise WorkbenchError(f"cuts of '{name}' are {ends.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
-    return features.index(name), (-ends[::-1] if name == "recency" else ends)
+    cuts = np.asarray(ends, dtype=float)
+    if cuts.shape != (bins - 1,) or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any():
+        raise WorkbenchError(f"cuts of '{name}' are {cuts.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
+    return features.index(name), (-cuts[::-1] if name == "recency" else cuts)
 
 
 def _words(name: str) -> str:

@@ -165,5 +165,5 @@ def _restored(content: dict[str, Any]) -> SavedSegments:
     return SavedSegments(**content | {"scale": FeatureScale(**scale), "rule": rule})
 
 
-def _array(part: list | None) -> np.ndarray | None:
+def _array(part: list[Any] | None) -> Any:
     return None if part is None else np.array(part)

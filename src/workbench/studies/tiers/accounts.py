@@ -159,7 +159,8 @@ def grade_accounts(
         "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,
         "value_share": amount / amount.sum(), "can_change": np.bincount(grade[best != worst], minlength=len(names)),
     })  # fmt: skip
-    spread = (float(moved.mean()), *(float(q) for q in np.quantile(moved, [0.025, 0.975])))
+    low, high = np.quantile(moved, [0.025, 0.975])
+    spread = float(moved.mean()), float(low), float(high)
     found = found.sort_values(["score", customer], ascending=[False, True], ignore_index=True)
     missing = dict(zip(parts, (~known).sum(axis=0).tolist(), strict=True))
     return KeyAccounts(found, facts, float((best != worst).mean()), spread, change, missing, value)

@@ -258,11 +258,17 @@ def _share(kept: np.ndarray, n: np.ndarray, minimum: int) -> tuple[float, float]
     return float(p), float(min(p * (1 - p) / variance, n.sum()) if variance > 0 else units)
 
 
-def _told(own: tuple[float, float], last: tuple[float, float], level: float, level_all: float) -> dict[str, float]:
+def _told(own: tuple[float, float], last: tuple[float, float], level: float, level_all: float) -> dict[str, Any]:
     """Share with Wilson's interval; difference from the last tier with Newcombe's."""
     (low, high), (l1, u1), (l2, u2) = (
         intervals.share(p * n, n, level=at) for (p, n), at in ((own, level), (own, level_all), (last, level_all))
     )
-    found = {"kept": own[0], "low": low, "high": high, "last_kept": last[0], "difference": own[0] - last[0]}
+    found: dict[str, Any] = {
+        "kept": own[0],
+        "low": low,
+        "high": high,
+        "last_kept": last[0],
+        "difference": own[0] - last[0],
+    }
     down, up = np.hypot(own[0] - l1, u2 - last[0]), np.hypot(u1 - own[0], last[0] - l2)
     return found | {"difference_low": found["difference"] - down, "difference_high": found["difference"] + up}

@@ -97,7 +97,9 @@ def limits_of(
         uses = np.array([float(name in (offer, channels.get(offer))) for offer in offers])
         if not uses.any():
             raise unknown("offer or channel", name, [*offers, *channels.values()], where="capacity")
-        names.append(name), use.append(uses), allowed.append(places)
+        names.append(name)
+        use.append(uses)
+        allowed.append(places)
     for name, limit in zip(names, allowed, strict=True):
         if not 0 <= limit < np.inf:
             raise WorkbenchError(f"the limit of {name} is {limit}: give 0 or more.")

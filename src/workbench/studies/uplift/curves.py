@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -241,9 +241,8 @@ def _band(bins: ScoreBins, kind: Kind, gain, drawn, own, judged: Outcome, level:
     members, events = np.cumsum(bins.totals[..., 0], axis=1), np.cumsum(bins.events, axis=1)
     known, se, third = judged.enough(events, members), drawn.std(axis=0, ddof=1)[1:], bins.third(own, kind == "toc")
     one, zero = bins.arms()
-    how = {"outcome": judged, "known": known, "level": level}
     if kind != "toc":
-        low, high = ends(gain[1:], se, third, one, zero, scale=own, **how)
+        low, high = ends(gain[1:], se, third, one, zero, outcome=judged, known=known, scale=own, level=level)
         return np.append(0, low), np.append(0, high)
     # The lead over the average is what those inside have over those outside, times the share outside.
     left, lost = members[:, -1:] - members[:, :-1], events[:, -1:] - events[:, :-1]
@@ -259,11 +258,11 @@ def _lead(lead, bins: ScoreBins, outside, low, high, judged: Outcome, level: flo
     """Where few bought: the intervals of the effect inside and outside a prefix, put together (MOVER)."""
     reach = []
     for one, zero in (bins.arms(), bins.beyond()):
-        part = [Mean(*(values[:-1] for values in (arm.value, arm.n, arm.variance, arm.third))) for arm in (one, zero)]
+        first, second = (Mean(arm.value[:-1], arm.n[:-1], arm.variance[:-1], arm.third[:-1]) for arm in (one, zero))
         with np.errstate(invalid="ignore"):  # one member of an arm tells no variance; no interval is given there
-            bottom, top, _ = difference(*part, judged, level)
-        effect = part[0].value - part[1].value
-        reach.append((effect - bottom, top - effect, uneven(*part)))
+            bottom, top, _ = difference(first, second, judged, level)
+        effect = first.value - second.value
+        reach.append((effect - bottom, top - effect, uneven(first, second)))
     (below, above, few), (under, over, sparse) = reach
     few = few | sparse
     low = np.where(few, lead - outside * np.hypot(below, over), low)
@@ -462,7 +461,9 @@ def effect_groups(
         raise WorkbenchError(f"groups is {groups}: give 2 to 100.")
     depth = (pd.Series(-order).rank(method="average").to_numpy() - 0.5) / len(order)
     group = np.minimum((depth * groups).astype(int), groups - 1)
-    judged, rows, doubts = Outcome.of(y), [], []
+    judged = Outcome.of(y)
+    rows: list[tuple[Any, ...]] = []
+    doubts: list[str] = []
     for k in np.unique(group):
         own = group == k
         one, zero = y[own & treated], y[own & ~treated]
@@ -474,7 +475,8 @@ def effect_groups(
         parts = np.array([mean.variance for mean in means])
         df = parts.sum() ** 2 / max((parts**2 / [len(one) - 1, len(zero) - 1]).sum(), 1e-300)
         events, members_of = counts(judged.events & own, treated), counts(own, treated)
-        low, high = np.nan, np.nan
+        low: Any = np.nan
+        high: Any = np.nan
         if judged.enough(events, members_of):
             low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
         if np.isnan(low):

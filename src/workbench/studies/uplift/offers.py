@@ -218,6 +218,7 @@ def value_offers(
         raise WorkbenchError("effects comes from crossed folds of the campaign that is to judge it: give features=.")
     y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
     if effects is None:
+        assert features is not None, "one of both was given"
         known = features_of(members, features, y, by_content(y, codes)[codes])
         x, categorical, order = known.codes, known.categorical, known.order
     else:
@@ -319,10 +320,10 @@ def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, c
         [part.single_net for part in parts],
         [part.net - part.single_net for part in parts],
     ]
-    found = [
+    net, of_single, advantage = (
         mean_interval(np.concatenate(rows).mean(), np.concatenate([row - row.mean() for row in rows]), z)
         for rows in contrasts
-    ]
+    )
     table = pd.DataFrame(
         [
             {"members": len(part.rows), "single": names[part.single], "share": (part.chosen < len(names) - 1).mean()}
@@ -333,4 +334,4 @@ def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, c
     chosen = np.concatenate([part.chosen for part in parts])
     choice = pd.Series(np.array(names)[chosen], index=index[np.concatenate([part.rows for part in parts])])
     single = names[parts[-1].single]
-    return OfferValue(*found, single, table, choice.rename("offer"), level, currency, campaign)
+    return OfferValue(net, of_single, advantage, single, table, choice.rename("offer"), level, currency, campaign)

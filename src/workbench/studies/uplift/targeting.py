@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,8 @@ class Targeting(Result):
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        return tuple(end * self.customers for end in _triple(self.advantage))
+        estimate, low, high = _triple(self.advantage)
+        return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> str:
         """Say the verdict with its money."""
@@ -330,7 +331,11 @@ def _curve(
     events, members = np.cumsum(bins.events, axis=1), np.cumsum(bins.totals[..., 0], axis=1)
     known = measured.enough(events, members, measured.fewest)
     se, third = drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share)
-    how = {"scale": costs.margin * listed.share, "spare": _spare(bins, listed.share, costs), "level": level}
+    how: dict[str, Any] = {
+        "scale": costs.margin * listed.share,
+        "spare": _spare(bins, listed.share, costs),
+        "level": level,
+    }
     everywhere = np.ones(len(known), dtype=bool)
     low, high = ends(net[1:], se, third, *bins.arms(), outcome=measured, known=everywhere, **how)
     share = np.append(0, listed.share)

@@ -129,7 +129,7 @@ def improvement_requests(
             low, high = share.interval("top", level)
             line = dict(zip(by, cell, strict=True))
             line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
-            listing.append(line | (_score_of(points[rows][who], w[rows][who], level) if score else {}))
+            listing.append(line | ({} if points is None else _score_of(points[rows][who], w[rows][who], level)))
         found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:top]
     if not found:
         raise CannotAnswer(

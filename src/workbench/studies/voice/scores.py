@@ -214,8 +214,8 @@ class VoiceScores(Result):
             raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
         gap = one["estimate"] - two["estimate"]
-        ends = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
-        low, high, p = gaps_of(gap, *ends, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
+        ends_1, ends_2 = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
+        low, high, p = gaps_of(gap, ends_1, ends_2, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
         error = np.hypot(one["se"], two["se"])
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
         return found.assign(low=low, high=high, p=p, p_holm=holm(p))

@@ -140,7 +140,7 @@ class Build:
     def _rows(self, table: schema.Table) -> None:
         """Take the rows that the mapping itself holds; a bad one is the mapping's fault."""
         columns = [c.name for c in table.columns if not c.is_map]
-        origins = {name: Value(column=name, pseudonym=False) for name in columns}
+        origins: dict[str, Value | dict[str, Value]] = {n: Value(column=n, pseudonym=False) for n in columns}
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
@@ -175,6 +175,7 @@ class Build:
         columns = columns.append_column("#record", pc.subtract(columns.column("#line"), first - 1))
         for name, value in block.columns.items():
             if isinstance(value, Value) and value.pseudonym:
+                assert self.pseudonyms is not None, "a mapping with pseudonyms is ingested with a key"
                 hidden = self.pseudonyms.of(columns.column(value.column), value.missing)
                 columns = columns.append_column(f"#key:{name}", hidden)
         return columns

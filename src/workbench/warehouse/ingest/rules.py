@@ -165,6 +165,7 @@ class _Builder:
             return quoted(f"#key:{name}")
         if value.column is not None:
             return _present(value.column, value.missing)
+        assert value.template is not None, "a value has exactly one origin"
         parts, position = [], 0
         for match in PLACEHOLDER.finditer(value.template):
             parts += [literal(value.template[position : match.start()]), _present(match[1], value.missing)]
