@@ -30,11 +30,25 @@ def test_detectable_effect_by_hand():
 
 
 def test_a_share_rises_with_its_own_spread():
-    """For a 0/1 outcome the contacted spread as their higher share does: the effect solves its own equation."""
+    """The contacted spread as their higher share does, the limit as one share of both arms (Fleiss)."""
     found = plan_campaign(spread=Spread(0.02, 0.14, kind="share"), holdouts=[0.3], members=5_000, wanted=0.01)
     effect = found.table["detectable"].iloc[0]
     treated, control = (0.02 + effect) * (0.98 - effect) / 3_500, 0.02 * 0.98 / 1_500
-    assert effect == pytest.approx(Z * np.sqrt(treated + control), rel=1e-10)
+    one = 0.02 + 0.7 * effect
+    limit = norm.isf(0.025) * np.sqrt(one * (1 - one) * (1 / 3_500 + 1 / 1_500))
+    assert effect == pytest.approx(limit + norm.ppf(0.8) * np.sqrt(treated + control), rel=1e-10)
+
+
+def test_a_small_skewed_control_arm_needs_a_larger_effect():
+    """By hand: 400 held out of 4,000, skewness 3: the difference's is −.13, which adds .13 errors to the 2.80."""
+    found = plan_campaign(spread=Spread(10, 20, skew=3.0), holdouts=[0.1], members=4_000, wanted=5.0, expected_effect=4)
+    se = 20 * np.sqrt(1 / 3_600 + 1 / 400)
+    skew = 3 * 20**3 * (1 / 3_600**2 - 1 / 400**2) / se**3
+    z, reach = norm.isf(0.025), norm.ppf(0.8)
+    row = found.table.iloc[0]
+    assert skew == pytest.approx(-0.1265, abs=1e-4)
+    assert row["detectable"] == pytest.approx(se * (z + reach - skew * (z**2 - reach**2) / 3), rel=1e-10)
+    assert norm.sf(z - 4 / se) - 0.05 < row["power_at_expected"] < norm.sf(z - 4 / se)
 
 
 def test_a_count_spreads_in_proportion_to_its_mean():

@@ -46,7 +46,7 @@ def within(share: float, runs: int, target: float = 0.95) -> bool:
     return abs(share - target) <= 3 * np.sqrt(target * (1 - target) / runs)
 
 
-KINDS = {"money": (4_000, 0.9), "rare": (20_000, 0.9), "count": (2_000, 0.7), "shops": (1_500, 0.5)}
+KINDS = {"money": (4_000, 0.9), "rare": (25_000, 0.9), "count": (2_000, 0.7), "shops": (1_500, 0.5)}
 
 
 def power_and_coverage(kind: str, runs: int) -> pd.Series:

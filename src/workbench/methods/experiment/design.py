@@ -46,6 +46,8 @@ class Spread:
         Standard error of the logarithm of the variance; NaN where it was given, not estimated.
     buyers : float
         Share of members whose outcome is not the commonest; that of `mean` for an outcome of 0/1, 1 where not given.
+    skew : float
+        Skewness of what a member (a cluster) adds to the error of a mean.
     """
 
     mean: float
@@ -56,6 +58,7 @@ class Spread:
     icc: float = 0.0
     error: float = np.nan
     buyers: float = np.nan
+    skew: float = 0.0
 
     @property
     def events(self) -> float:
@@ -80,7 +83,46 @@ class Spread:
         error: np.ndarray = np.sqrt(self.variance(effect) / treated + self.variance() / control)
         return error
 
-    def detectable(self, z: float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+    def lopsided(self, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+        """Skewness of the difference of two arms of these sizes, which its interval follows; 0 for shares."""
+        third = 0.0 if self.kind == "share" else self.skew * self.variance() ** 1.5
+        skew: np.ndarray = third * (1 / np.square(treated) - 1 / np.square(control))
+        skew = skew / self.se(0.0, treated, control) ** 3
+        return skew
+
+    def limit(self, z: float, effect: np.ndarray | float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+        """Standard errors that an estimate must reach to show a rise: a share is held against both arms' share as one.
+
+        Elsewhere the limit follows the skewness (Hall, 1992, The removal of skewness by transformation, JRSS B 54).
+        """
+        if self.kind != "share":
+            level: np.ndarray = z - self.lopsided(treated, control) * (2 * z**2 + 1) / 6
+            return level
+        share = np.clip(self.mean + effect * treated / (treated + control), 0.0, 1.0)
+        alike = share * (1 - share) * (1 - self.r2) * self.design_effect * (1 / treated + 1 / control)
+        limit: np.ndarray = z * np.sqrt(alike) / self.se(effect, treated, control)
+        return limit
+
+    def power(
+        self, effect: np.ndarray, beyond: np.ndarray | float, z: float, treated: np.ndarray, control: np.ndarray
+    ) -> np.ndarray:
+        """Chance that an effect is shown to lie beyond a value."""
+        t = self.limit(z, effect, treated, control) - (effect - beyond) / self.se(effect, treated, control)
+        skew = self.lopsided(treated, control) * (2 * np.clip(t, -3, 3) ** 2 + 1) / 6
+        chance: np.ndarray = norm.sf(t + skew)
+        return chance
+
+    def detected(self, z: float, reach: float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+        """Smallest rise that is shown with the power of `reach` (its normal quantile)."""
+        effect = self.detectable(z + reach, treated, control)
+        for _ in range(40):  # limit and error hang on the effect
+            errors = self.limit(z, effect, treated, control) + reach
+            effect = self.detectable(
+                errors + self.lopsided(treated, control) * (2 * reach**2 + 1) / 6, treated, control
+            )
+        return effect
+
+    def detectable(self, z: np.ndarray | float, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
         """Smallest rise of z standard errors; infinite where no share can rise so far."""
         _, slope, bend = self._raw()
         k = z**2 * (1 - self.r2) * self.design_effect / treated
@@ -301,7 +343,7 @@ def plan_campaign(
         spread = past_spread(history, outcome=outcome, covariates=[*covariates, *strata], clusters=clusters)
         members = len(history) if members is None else members
     assert spread is not None, "one of both was given"
-    error_of = spread.se
+    power_of = spread.power
     if not members or not 0 < power < 1 or not 0 < level < 1:
         raise WorkbenchError(f"cannot plan with members={members}, power={power}, level={level}.")
     weights = _weights(arms)
@@ -322,11 +364,11 @@ def plan_campaign(
     cost, hoped = table["arm"].map(costs), table["arm"].map(expected)
 
     def chance(effect: pd.Series, beyond: pd.Series | float) -> np.ndarray:
-        return np.where(told, norm.sf(z - (effect - beyond) / error_of(effect, *sizes)), np.nan)
+        return np.where(told, power_of(effect, beyond, z, *sizes), np.nan)
 
     table["buyers"] = np.minimum(*sizes) * spread.events
     told = table["buyers"] >= FEWEST_EVENTS
-    table["detectable"] = np.where(told, spread.detectable(z + norm.ppf(power), *sizes), np.nan)
+    table["detectable"] = np.where(told, spread.detected(z, norm.ppf(power), *sizes), np.nan)
     around = np.exp(norm.isf((1 - level) / 2) * spread.error / 2)
     table["low"], table["high"] = table["detectable"] / around, table["detectable"] * around
     table["relative"] = table["detectable"] / spread.mean if spread.mean > 0 else np.nan
@@ -370,9 +412,14 @@ def required_size(
         raise WorkbenchError(
             f"cannot size a campaign for effect {effect:g}, control_share {control_share:g}, {arms} arms."
         )
-    z = norm.isf((1 - level) / 2 / arms) + norm.ppf(power)
+    z, reach = float(norm.isf((1 - level) / 2 / arms)), float(norm.ppf(power))
     treated_share = (1 - control_share) / arms
-    normal = (z / effect) ** 2 * (spread.variance(effect) / treated_share + spread.variance() / control_share)
+    variance = spread.variance(effect) / treated_share + spread.variance() / control_share
+    normal = ((z + reach) / effect) ** 2 * variance
+    for _ in range(20):  # the skewness falls with the size that it asks for
+        arms_of = np.array(normal * treated_share), np.array(normal * control_share)
+        skew = spread.lopsided(*arms_of) * (2 * reach**2 + 1) / 6
+        normal = float(((spread.limit(z, effect, *arms_of) + reach + skew) / effect) ** 2 * variance)
     enough = FEWEST_EVENTS / (min(treated_share, control_share) * spread.events) if spread.events < 1 else 0.0
     needed: int = ceil(max(normal, enough))
     return needed
@@ -410,7 +457,8 @@ def past_spread(
     kind: Kind = "share" if count and y.max() == 1 else "count" if count else "amount"
     icc = (inflation - 1) / larger if larger > 0 else 0.0
     buyers = Outcome.of(y).events.mean()
-    return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error, float(buyers))
+    skew = float((sums**3).sum() / n / ((sums**2).sum() / n) ** 1.5)
+    return Spread(float(y.mean()), float(y.std(ddof=1)), kind, r2, inflation, icc, error, float(buyers), skew)
 
 
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:
