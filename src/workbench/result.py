@@ -158,10 +158,10 @@ class Result(ABC):
         return self.headline()
 
     def as_table(self) -> Table:
-        """Give the table as a page shows it."""
+        """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""
         frame = self.summary()
         formats = {column: form for column, form in self.FORMATS.items() if column in frame}
-        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS)
+        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS, getattr(self, "minimum", None))
 
     def as_picture(self) -> Picture:
         """Give the picture as a page shows it."""
@@ -198,6 +198,14 @@ class Refusal:
     def headline(self) -> str:
         """Say why there is no answer."""
         return f"{self.reason[:1].upper()}{self.reason[1:]}"
+
+    def as_table(self, **_part: object) -> Refusal:
+        """Stand for the table, or for any part of it."""
+        return self
+
+    def as_picture(self) -> Refusal:
+        """Stand for the picture."""
+        return self
 
 
 def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Refusal:

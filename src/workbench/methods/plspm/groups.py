@@ -185,10 +185,8 @@ def measurement_invariance(
 
     Raises
     ------
-    WorkbenchError
-        If there are fewer than two groups, or one has fewer than 20 respondents.
     CannotAnswer
-        If PLS does not converge in a group.
+        If there are fewer than two groups, one has fewer than 20 respondents, or PLS does not converge in a group.
     """
     study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
     frames, failed = [], 0
@@ -312,11 +310,12 @@ class _Study:
         names = answers.cells[group].tolist()
         size = np.bincount(answers.cell)
         if len(names) < 2:
-            raise WorkbenchError(f"column '{group}' holds one group. Name a column with two or more.")
+            raise CannotAnswer(f"not answerable: column '{group}' holds one group. Take two or more to compare.")
         for name, n in zip(names, size, strict=True):
             if n < FEWEST:
-                raise WorkbenchError(
-                    f"group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join them."
+                raise CannotAnswer(
+                    f"not answerable: group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join "
+                    "them."
                 )
         plan, scheme = Plan(model), check_scheme(scheme)
         whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PARTS = ("weights", "answers", "mix")
+SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]
 THIN = 10
 POWER = 0.8
 STRATUM = "_stratum"
@@ -65,6 +66,9 @@ class WaveChange(Result):
     level: float
     failed: int
 
+    NAME, CHART = "change", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
+
     @property
     def by(self) -> list[str]:
         """Columns that make the cells."""
@@ -99,7 +103,19 @@ class WaveChange(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""
-        return self.table
+        return self.table[[*self.by, *SHOWN]]
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest "
+            "movement that this sample would have shown (points)."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        before, after = self.waves
+        return f"Change of the {self.construct} index from {before} to {after}, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
@@ -168,9 +184,9 @@ def wave_change(
     Raises
     ------
     WorkbenchError
-        If a column is missing, or there are not two waves.
+        If a column is missing, or there are more than two waves.
     CannotAnswer
-        If no cell has `minimum` respondents in both waves, or an index is not defined.
+        If there is one wave only, no cell has `minimum` respondents in both waves, or an index is not defined.
 
     Warning
     -------
@@ -185,6 +201,8 @@ def wave_change(
     survey = plain(survey[survey[weight] != 0] if weight else survey, columns)
     refuse_gaps_in(survey, columns)
     waves = tuple(in_time(survey[wave].unique(), wave))
+    if len(waves) == 1:
+        raise CannotAnswer(f"not answerable: a change is between two waves; the survey holds {named(waves)} alone.")
     if len(waves) != 2:
         raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
     survey, pooled = _pooled(survey, by, mix, wave)

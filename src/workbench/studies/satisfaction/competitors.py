@@ -53,6 +53,8 @@ class CompetitorMap(Result):
     target: str
     level: float
 
+    NAME, CHART = "competitors", "A map: importance across, performance up, a mark an operator and driver"
+
     def headline(self) -> str:
         """Say where the operator is behind and it matters, else where it leads."""
         table, where = self.table, f" in {self.of}" if self.of else ""

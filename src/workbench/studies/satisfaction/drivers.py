@@ -17,7 +17,7 @@ from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_p
 from workbench.methods.plspm.answers import Answers, read_answers
 from workbench.methods.plspm.batch import Scheme
 from workbench.methods.resampling import IntervalMethod, Rng
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class PathEffects(Result):
     bootstrap: PlsBootstrap
     answers: Answers
     seed: int | np.random.SeedSequence
+
+    NAME, CHART = "model", "Path diagram"
 
     @property
     def fit(self) -> PlsFit:
@@ -78,6 +80,20 @@ class PathEffects(Result):
         """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
         return reliability_table(self.fit)
 
+    def measurement(self) -> Table:
+        """Give the reliability as a page shows it."""
+        said = "How well each construct is measured; the last column says what to make of it."
+        formats = dict.fromkeys(["alpha", "rho_a", "rho_c", "ave", "htmt_highest"], "{:.2f}")
+        return Table("measurement", self.reliability(), said, formats)
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Paths, total effects and R² of the model, with {self.bootstrap.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
+
     @property
     def verdicts(self) -> tuple[str, ...]:
         """Doubts about the measurement, one sentence each."""
@@ -114,6 +130,8 @@ class ImportancePerformance(Result):
     target: str
     level: float
 
+    NAME, CHART = "drivers", "A map: importance across, performance up, a dot a driver"
+
     def headline(self) -> str:
         """Say what comes first and how sure that is."""
         top = self.table.iloc[0]
@@ -129,6 +147,10 @@ class ImportancePerformance(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the drivers in order of priority."""
         return self.table
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Importance (points of {self.target} for one point more) and performance (index) of each driver."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""

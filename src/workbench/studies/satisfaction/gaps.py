@@ -43,6 +43,9 @@ class OperatorGaps(Result):
     construct: str
     level: float
 
+    NAME, CHART = "gaps", "Dots with intervals, a row a pair"
+    FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+
     @property
     def others(self) -> list[str]:
         """Columns of the cells besides the operator."""
@@ -90,11 +93,13 @@ class OperatorGaps(Result):
         """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
         return self.table
 
-    def matrix(self) -> pd.DataFrame:
-        """Tabulate the gaps as a matrix, row minus column, in each service."""
-        turned = self.table.rename(columns={"operator": "against", "against": "operator"})
-        both = pd.concat([self.table, turned.assign(gap=-turned["gap"])])
-        return both.pivot_table(index=[*self.others, "operator"], columns="against", values="gap")
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Differences in the {self.construct} index, points."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Differences in the {self.construct} index with {self.level:.0%} intervals; zero means no difference."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""

@@ -88,6 +88,9 @@ class SatisfactionIndex(Result):
     failed: int
     raking: Raking | None = None
 
+    NAME, COUNTS, CHART = "index", "n", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
+
     @property
     def by(self) -> tuple[str, ...]:
         """Columns that make the cells."""
@@ -121,6 +124,18 @@ class SatisfactionIndex(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, construct, index, se, low, high, n, n_effective, deff."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Index of every construct, 0-100 points, with standard error, interval, effective sample size and design "
+            "effect."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
+        return f"{self.construct} index{by}, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the index of `construct` in every cell with its interval, operators by colour."""

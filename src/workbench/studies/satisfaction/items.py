@@ -49,6 +49,9 @@ class ItemGaps(Result):
     level: float
     own: bool
 
+    NAME, CHART = "gap_items", "Dots with intervals, a row an item"
+    FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+
     def headline(self) -> str:
         """Say of the largest gap which items it comes from, largest part first."""
         rows = self._largest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
 from workbench.methods.cells import cell_name, listed
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ class ShrunkenIndex(Result):
     construct: str
     level: float
 
+    NAME, COUNTS, CHART = "provinces", "n", "A dot a cell: own index across, shrunken up"
+    FORMATS = dict.fromkeys(["index", "low", "high", "shrunk", "shrunk_low", "shrunk_high"], "{:.1f}") | {
+        "shrinkage": "{:.0%}"
+    }
+
     def headline(self) -> str:
         """Say how far cells differ beyond noise, and which are thin."""
         rows = self._shown()
@@ -132,6 +137,21 @@ class ShrunkenIndex(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate own and shrunken index by cell and construct."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        toward = ", ".join(self.toward) or "survey"
+        return (
+            f"{self.construct} index by {', '.join(self.by)}: of its own respondents, and shrunken towards the "
+            f"{toward}; shrinkage is the share of its own data in it."
+        )
+
+    def as_table(self, **part: object) -> Table:
+        """Give the index of `construct` as a page shows it, in the cells of `part` (all if none is given)."""
+        rows = self._shown()
+        rows = rows[(rows[list(part)] == pd.Series(part, dtype=object)).all(axis=1)].drop(columns=[*part, "construct"])
+        whose = f"{', '.join(map(str, part.values()))}: " if part else ""
+        return replace(super().as_table(), frame=rows, caption=f"{whose}{self.caption()}")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""

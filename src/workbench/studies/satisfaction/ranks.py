@@ -55,6 +55,8 @@ class OperatorRanks(Result):
     construct: str
     level: float
 
+    NAME, CHART, FORMATS = "ranks", "Stacked bars, a row an operator", {"index": "{:.1f}"}
+
     @property
     def others(self) -> list[str]:
         """Columns of the cells besides the operator."""
@@ -97,6 +99,14 @@ class OperatorRanks(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate operators by service with their possible ranks."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Ranks in {self.construct} that noise leaves possible ({self.level:.0%}), and shares of the resamples."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -307,11 +317,15 @@ def own_weights(
     WorkbenchError
         If `operator` is not among `by`.
     CannotAnswer
-        If PLS does not converge on any operator's respondents.
+        If there is one operator only, or PLS does not converge on any operator's respondents.
     """
     by = listed(by)
     if operator not in by:
         raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
+    if operator in survey and len(set(survey[operator])) == 1:
+        raise CannotAnswer(
+            f"not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
+        )
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(

@@ -15,7 +15,7 @@ from workbench.columns import number
 from workbench.errors import CannotAnswer, named, require_columns
 from workbench.figures import axes
 from workbench.methods.resampling import Rng, seeds
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -71,9 +71,12 @@ class KeyAccounts(Result):
     missing: dict[str, int]
     value: str
 
+    NAME, COUNTS, CHART = "accounts", "accounts", "Letters down, digits across, the darker the more of the value"
+    FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
+
     def headline(self) -> str:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
-        first = self.table[self.table["grade"].str[0] == self.table["grade"].iloc[0][0]]
+        first = self._upper(self.table)
         mean, low, high = self.changed
         gaps = [f"{n:,} without {part}" for part, n in self.missing.items() if n]
         return (
@@ -86,6 +89,17 @@ class KeyAccounts(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the grades: counts of the whole list, hence without an interval."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Grades of key accounts."
+
+    def upper(self) -> pd.DataFrame:
+        """Give the accounts of the upper letter, best first."""
+        return self._upper(self.accounts)
+
+    def _upper(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[rows["grade"].str[0] == self.table["grade"].iloc[0][0]]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""

@@ -48,6 +48,9 @@ class ImprovementRequests(Result):
     level: float
     minimum: int
 
+    NAME, COUNTS, CHART = "requests", "n", "Dots with intervals, a row a request"
+    FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
+
     def headline(self) -> str:
         """Say how many ask, and the commonest requests."""
         first = self.table.sort_values("share", ascending=False, kind="stable").head(3)
@@ -61,6 +64,15 @@ class ImprovementRequests(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, request, share, low, high, n, and the score of those who ask."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        score = " and their mean score" if "score" in self.table else ""
+        return f"Improvements asked for: share of respondents (%){score}, with {self.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Share of respondents that ask for an improvement, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""

@@ -27,7 +27,7 @@ from workbench.methods.cells import (
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design, Kind, gaps_of
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,6 +146,9 @@ class VoiceScores(Result):
     level: float
     minimum: int
 
+    NAME, COUNTS, CHART = "voice", "n", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
+
     def headline(self) -> str:
         """Say each measure's lowest and highest cell."""
         words = []
@@ -170,6 +173,15 @@ class VoiceScores(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
         return self.table.drop(columns=["df", "alike"])
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"What is said beside the index, in every cell, with {self.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
+        return f"{self._spelt()}{by}, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None, *, measure: str | None = None) -> Axes:
         """Draw a measure (the first if not given) in every cell with its interval."""
@@ -219,6 +231,17 @@ class VoiceScores(Result):
         error = np.hypot(one["se"], two["se"])
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
         return found.assign(low=low, high=high, p=p, p_holm=holm(p))
+
+    def gap_table(self, measure: str | None = None, *, operator: str = "operator") -> Table:
+        """Give the `gaps` of a measure as a page shows them."""
+        formats = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+        said = f"{self._spelt(measure)}, operator minus other."
+        return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure, operator=operator), said, formats)
+
+    def _spelt(self, measure: str | None = None) -> str:
+        name = self._known(measure)
+        net = next(m.kind == "net" for m in self.measures if m.name == name)
+        return f"Net promoter score (-100 to 100){name.removeprefix('NPS')}" if net else name
 
     def _known(self, measure: str | None) -> str:
         names = [m.name for m in self.measures]
