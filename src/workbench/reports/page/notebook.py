@@ -105,8 +105,8 @@ def begin(source: str) -> Warehouse:
 
 
 def answer(*results: Result | Refusal | str) -> None:
-    """Display the answer: the headline of each result, a sentence a line."""
-    sentences = [r if isinstance(r, str) else r.headline() for r in results]
+    """Display the answer: the headline of each result, a sentence a line; a reason that stands for two is said once."""
+    sentences = list(dict.fromkeys(r if isinstance(r, str) else r.headline() for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     _display(
