@@ -15,6 +15,7 @@ from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.ingest.pseudonyms import read_key
 from workbench.warehouse.outcomes import survey_outcomes
+from workbench.warehouse.purchases import purchases
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 
@@ -35,6 +36,7 @@ __all__ = [
     "monthly_values",
     "open_warehouse",
     "province_panel",
+    "purchases",
     "read_key",
     "service_holdings",
     "service_use",

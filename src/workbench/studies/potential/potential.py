@@ -99,8 +99,8 @@ class Potential(Result):
         return Table(
             "calibration",
             self.services[["service", *formats]],
-            "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be expected: "
-            f"take-ups, and their value in {self.currency} of margin in a first year.",
+            "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be "
+            f"expected: take-ups, and their value in {self.currency} of margin in a first year.",
             formats,
         )
 
