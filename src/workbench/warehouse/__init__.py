@@ -6,6 +6,7 @@ from workbench.warehouse.aftermath import (
     campaign_windows,
     closed_campaigns,
     exposures,
+    other_contacts,
     province_panel,
 )
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
@@ -35,6 +36,7 @@ __all__ = [
     "feature_dictionary",
     "monthly_values",
     "open_warehouse",
+    "other_contacts",
     "province_panel",
     "purchases",
     "read_key",

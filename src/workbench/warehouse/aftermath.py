@@ -154,6 +154,16 @@ def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.Data
     return warehouse.query(_EXPOSURES, {"campaign": campaign, "days": days})
 
 
+def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
+    """Give whom other campaigns than this one contacted, and when: customer_id, day; one row a contact."""
+    warehouse._check("campaign", "campaign_id", campaign)
+    return warehouse.query(
+        "SELECT customer_id, assigned_on AS day FROM campaign_member WHERE contacted AND campaign_id <> ? "
+        "ORDER BY customer_id, day",
+        [campaign],
+    )
+
+
 def closed_campaigns(
     warehouse: Warehouse, *, outcome: str, covariate: str = "", as_of: date | str | None = None
 ) -> pd.DataFrame:
@@ -204,7 +214,10 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
     warehouse._check("customer", "kind", kind)
     facts = warehouse.query("SELECT * FROM campaign WHERE campaign_id = ?", [campaign]).iloc[0]
     if pd.isna(facts["provinces"]):
-        raise CannotAnswer(f"campaign '{campaign}' names no provinces: its members are listed, with campaign_arms.")
+        raise CannotAnswer(
+            f"campaign '{campaign}' names no provinces but members: the study 'uplift' says what it changed, or "
+            "'observational' where they were not randomised."
+        )
     panel = warehouse.query(
         "SELECT province, month, count(DISTINCT customer_id) AS customers, sum(amount) / count(DISTINCT customer_id) "
         "AS revenue FROM bill JOIN customer USING (customer_id) WHERE kind = ? AND month <= ? AND issued_on < ? "
