@@ -124,6 +124,8 @@ class Result(ABC):
     ----------
     NAME : str
         Of the table and the picture.
+    PICTURE : str
+        Of the picture, where it is another.
     COUNTS : str or None
         Column of the table with the number of customers that a row stands on.
     FORMATS : mapping of str to str
@@ -133,6 +135,7 @@ class Result(ABC):
     """
 
     NAME: ClassVar[str] = ""
+    PICTURE: ClassVar[str] = ""
     COUNTS: ClassVar[str | None] = None
     FORMATS: ClassVar[Mapping[str, str]] = {}
     CHART: ClassVar[str] = ""
@@ -166,7 +169,7 @@ class Result(ABC):
     def as_picture(self) -> Picture:
         """Give the picture as a page shows it."""
         alt = f"{self.CHART}. {self.headline()}" if self.CHART else self.headline()
-        return Picture(self.NAME, self.plot, self.picture_caption(), alt)
+        return Picture(self.PICTURE or self.NAME, self.plot, self.picture_caption(), alt)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the numbers that others rely on."""
@@ -191,7 +194,10 @@ class Result(ABC):
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that the data cannot support, in place of a result: it says why, wherever the result would be shown."""
+    """An answer that the data cannot support, in place of a result: it says why, wherever the result would be shown.
+
+    It is its own table and picture.
+    """
 
     reason: str
 

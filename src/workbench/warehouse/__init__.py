@@ -16,6 +16,7 @@ from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
+from workbench.warehouse.purchases import purchases
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 
@@ -37,6 +38,7 @@ __all__ = [
     "open_warehouse",
     "other_contacts",
     "province_panel",
+    "purchases",
     "read_key",
     "service_holdings",
     "service_use",

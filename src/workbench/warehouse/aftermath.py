@@ -111,6 +111,7 @@ def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.Data
 
 def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
     """Give the contacts that other campaigns delivered: the view `campaign_contact`."""
+    warehouse._check("campaign", "campaign_id", campaign)
     return view(warehouse, "campaign_contact", campaign=campaign)
 
 
@@ -155,7 +156,10 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
     warehouse._check("customer", "kind", kind)
     facts = warehouse.table("campaign").set_index("campaign_id").loc[campaign]
     if pd.isna(facts["provinces"]):
-        raise CannotAnswer(f"campaign '{campaign}' names no provinces: its members are listed, with campaign_arms.")
+        raise CannotAnswer(
+            f"campaign '{campaign}' names no provinces but members: the study 'uplift' says what it changed, or "
+            "'observational' where they were not randomised."
+        )
     return view(warehouse, "province_month", campaign=campaign, kind=kind, as_of=warehouse.as_of)
 
 

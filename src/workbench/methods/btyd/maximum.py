@@ -83,9 +83,10 @@ def maximise(
         farthest = int(np.argmax(np.abs(theta - start)))
         flat = np.linalg.eigvalsh(information)[0] <= 0
         if flat or step > 1e-5 or abs(theta[farthest] - start[farthest]) > _REACH - 0.1:
+            ends = "grows" if theta[farthest] > start[farthest] else "falls"
             raise CannotAnswer(
                 f"the data do not tell the parameters of {model}: its likelihood has no maximum inside "
-                f"('{names[farthest]}' runs to {np.exp(theta[farthest]):.3g}). Take more customers, or another model."
+                f"('{names[farthest]}' {ends} without end). Take more customers, or another model."
             )
         return Maximum(names, theta, np.linalg.inv(information), float(likelihood(theta)[0]), level)
 

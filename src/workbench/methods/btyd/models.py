@@ -17,7 +17,7 @@ from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 from workbench.methods.resampling import Rng
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, Quantity, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +68,9 @@ class Btyd(Result):
     customers: pd.DataFrame
     set_aside: dict[str, int]
     columns: Columns
+
+    NAME, PICTURE, CHART = "params", "purchases", "A rising curve, and a dot where it should have led"
+    FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:,.2f}")
 
     @property
     def params(self) -> pd.DataFrame:
@@ -149,6 +152,15 @@ class Btyd(Result):
         )
         return Holdout(self._process.label, table, periods, self.unit)
 
+    def half_held_out(self, purchases: pd.DataFrame, *, rng: Rng = 0) -> Holdout:
+        """Fit the same model to the first half of the time alone, and hold its forecast against the second."""
+        when = self.columns["when"]
+        day, end = days(purchases[when], when)[0], self.until + pd.Timedelta(days=1)
+        half = day.min().normalize() + (end - day.min().normalize()) / 2
+        last = half.normalize() - pd.Timedelta(days=1)
+        asked = {"model": self.model, "unit": self.unit, "level": self.fit.level, **self.columns}
+        return fit_btyd(purchases[day < half], until=last, **asked).holdout(purchases, until=self.until, rng=rng)
+
     def headline(self) -> str:
         """Say how many are still customers and what they will buy in as long again as was observed."""
         ahead = round(float(self.customers["seen"].max()))
@@ -176,6 +188,25 @@ class Btyd(Result):
         rows = {"customers still active": self.active(), ahead_words: self.total(ahead)}
         rest = pd.DataFrame(rows, index=["estimate", "low", "high"]).T
         return pd.concat([self.params, rest]).rename_axis("quantity").reset_index()
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        aside = ", ".join(f"{reason} {count:,}" for reason, count in self.set_aside.items() if count) or "nothing"
+        return (
+            f"Parameters of {self._process.label} in {self.unit}s, {len(self.customers):,} customers; log-likelihood "
+            f"{self.loglik:,.2f}. Set aside: {aside}."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Purchases. {self.headline()}"
+
+    def ahead(self, periods: float) -> Table:
+        """Give what is to be expected in the next `periods` units; at most 3 times as far as observed."""
+        rows = [("purchases expected", *self.total(periods)), ("customers still there", *self.active())]
+        frame = pd.DataFrame(rows, columns=["of", "estimate", "low", "high"])
+        caption = f"What is to be expected in the {periods:,.0f} {self.unit}s after {self.until:%Y-%m-%d}."
+        return Table("ahead", frame, caption, dict.fromkeys(["estimate", "low", "high"], COUNT))
 
     def quantities(self) -> Iterable[Quantity]:
         """The parameters and the number still active."""

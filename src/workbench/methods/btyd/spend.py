@@ -47,6 +47,8 @@ class GammaGamma(Result):
     set_aside: dict[str, int]
     currency: str = "yuan"
 
+    NAME, PICTURE, CHART = "spend", "amounts", "Dots, one a customer, beside a diagonal"
+
     @property
     def params(self) -> pd.DataFrame:
         """One row a parameter: estimate, low, high."""
@@ -66,6 +68,14 @@ class GammaGamma(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters and the expected amount."""
         return self.fit.table({"amount a purchase": self.mean})
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Parameters of the amount of a purchase ({self.currency})."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Amounts. {self.headline()}"
 
     def quantities(self) -> Iterable[Quantity]:
         """The expected amount a purchase."""

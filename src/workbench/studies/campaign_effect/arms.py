@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
@@ -45,6 +45,16 @@ class ArmEffects(Result):
     campaign: str = ""
     doubts: tuple[str, ...] = ()
 
+    NAME, COUNTS, CHART = "arm_effects", "members", "Dots with intervals, a row a comparison"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "low_joint", "high_joint"], "{:.2f}")
+
+    def against_control(self, arm: str | None = None) -> pd.Series:
+        """Give the row of an arm against control; of the one with the largest effect if None."""
+        rows = self.effects[self.effects["against"] == self.control].set_index("arm", drop=False)
+        if arm is not None and arm not in rows.index:
+            raise unknown("arm", arm, rows.index)
+        return rows.loc[rows["estimate"].idxmax() if arm is None else arm]
+
     def _said(self, row) -> str:
         scale = 100 if self.binary else 1
         gain = amount(row.estimate, binary=self.binary, unit=self.unit, signed=True)
@@ -73,6 +83,18 @@ class ArmEffects(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the comparisons, those against control first."""
         return self.effects.copy()
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Arms against control and each other, {self._unit} per member."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Effect of each arm on {self.outcome}, {self._unit} per member, intervals that hold together."
+
+    @property
+    def _unit(self) -> str:
+        return "share" if self.binary else self.unit or "units of the outcome"
 
     def quantities(self) -> Iterable[Quantity]:
         """Name each effect against control; none where the checks forbid the claim."""

@@ -50,6 +50,8 @@ class Staying(Result):
     level: float
     campaign: str = ""
 
+    NAME, CHART = "staying", "Two falling steps with bands"
+
     def headline(self) -> str:
         """Say how many more stay, and for how long."""
         shown = "" if direction(100 * self.kept.low, 100 * self.kept.high) else ", which is no shown difference"
@@ -67,6 +69,10 @@ class Staying(Result):
             [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
             columns=["difference of", "unit", "value", "low", "high"],
         )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Share still customers by days since assignment, treated and control, with {self.level:.0%} intervals."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both differences."""
@@ -205,6 +211,9 @@ class Fatigue(Result):
     level: float
     unit: str = ""
     campaign: str = ""
+
+    NAME, COUNTS = "fatigue", "members"
+    FORMATS = dict.fromkeys(["effect", "se", "low", "high"], "{:.2f}")
 
     def headline(self) -> str:
         """Say what an earlier contact does to the effect, or that it is an association only."""

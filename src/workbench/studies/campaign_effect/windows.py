@@ -78,6 +78,14 @@ class EffectWindows(Result):
     untested: str = ""
     doubts: tuple[str, ...] = ()
 
+    NAME, CHART = "windows", "Dots with intervals over days, joined by a line"
+    FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
+
+    @property
+    def broken(self) -> list[str]:
+        """Guards for which harm is shown."""
+        return self.guards.loc[self.guards["verdict"] == "harm", "guard"].tolist()
+
     def headline(self) -> str:
         """Say what lasts, whether it was only brought forward, and what was harmed."""
         first, last = self.windows.iloc[0], self.windows.iloc[-1]
@@ -102,6 +110,14 @@ class EffectWindows(Result):
         return pd.concat(
             [windows, guards.set_axis(["effect of", "effect", "se", "low", "high", "margin", "verdict"], axis=1)]
         )
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return "Effect by window, and guards with the rise that would be borne."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Effect summed since the start, {self.unit or 'units of the outcome'} per member, with joint intervals."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect of each window and of each guard."""

@@ -16,7 +16,7 @@ from workbench.figures import axes
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, SHARE, Quantity, Result
 from workbench.studies.lifetime_value.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
 
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ class LifetimeValue(Result):
     currency: str = "yuan"
     step: Step = "day"
 
+    NAME, PICTURE, COUNTS, CHART = "value", "by_tenure", "contracts", "Dots with intervals by tenure"
+    FORMATS = (
+        dict.fromkeys(["value", "low", "high", "per_contract"], COUNT)
+        | dict.fromkeys(["months", "months_low", "months_high"], "{:.1f}")
+        | {"uncounted": SHARE}
+    )
+
     def headline(self) -> str:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
@@ -98,6 +105,20 @@ class LifetimeValue(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate contracts, expected months and value by tenure."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return (
+            f"Lines, months they stay and value over the next {self.horizon} months in {self.currency}, "
+            "by tenure today (months)."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"Value of a line over the next {self.horizon} months by its tenure today, with {self.level:.0%} intervals "
+            f"({self.currency})."
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Value of all, of one, and expected months."""

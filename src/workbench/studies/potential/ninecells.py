@@ -15,7 +15,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
 from workbench.methods.resampling import interval
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.potential.potential import Potential
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class ValueGrid(Result):
     sure: float
     currency: str = "yuan"
 
+    NAME, PICTURE, COUNTS, CHART = "cells", "nine_cells", "customers", "Nine tiles"
+    FORMATS = dict.fromkeys(["customers_low", "customers_high", "current_value", "potential_value"], COUNT) | {
+        "uncertain": SHARE
+    }
+
     def headline(self) -> str:
         """Say how many sit firmly in their cell, and what those high in both bring."""
         certain, best = self.customers["certainty"], self.table.iloc[0]
@@ -63,6 +68,21 @@ class ValueGrid(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the nine cells."""
         return self.table
+
+    def as_table(self) -> Table:
+        """Give the nine cells: who, how much, and how sure."""
+        frame = self.table.drop(columns=["name_zh", "action"])
+        caption = f"The nine cells: who, how much ({self.currency} a year), and how sure."
+        return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS)
+
+    def strategies(self) -> Table:
+        """Give what to do in each cell."""
+        columns = ["current", "potential", "strategy", "name_zh", "action"]
+        return Table("strategies", self.table[columns], "What to do in each cell.")
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Current by potential value. {self.headline()}"
 
     def quantities(self) -> Iterable[Quantity]:
         """Customers by cell, and the share that sits firmly."""

@@ -13,7 +13,7 @@ from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
 from workbench.methods.resampling import Rng, canonical_order, interval, seeds
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, Quantity, Result, Table
 from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Potential(Result):
         One row a service: asked (did not hold it a window ago), take_ups, rate, learner, why, calibration on unseen
         customers (slope and intercept with ends; Brier score beside that of the overall rate), open_now, expected
         (take-ups of today's customers within a window), value (their margin), low, high. Of a service that fewer than
-        5 took up: low and high alone; learner "not answerable", and it is in nobody's potential.
+        5 took up: low and high alone; learner "not answerable", and it is in nobody's potential. `name` stands second
+        where it was given.
     closing, total : tuple of float
         Share of the gap that customers closed within the window, and the potential of all: estimate, low, high.
     chance, gain : arrays, shape (n, services)
@@ -58,6 +59,8 @@ class Potential(Result):
     window: int
     level: float
     currency: str = "yuan"
+
+    NAME, CHART = "services", "Dots with intervals, a row a service"
 
     def headline(self) -> str:
         """Say the potential, where it comes from, and how many propensities rest on a model."""
@@ -81,6 +84,29 @@ class Potential(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the services: take-up, calibration, and what is to be expected."""
         return self.services
+
+    def as_table(self) -> Table:
+        """Give the services with their take-up, and what the chance of it rests on."""
+        columns = [c for c in ("service", "name", "asked", "take_ups", "rate", "learner", "why") if c in self.services]
+        caption = f"Take-up within {self.window} months, and what the chance of it rests on."
+        return Table(self.NAME, self.services[columns], caption)
+
+    def calibration(self) -> Table:
+        """Give the services with the calibration of their chances, and what is to be expected."""
+        columns = ["slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high"]
+        formats = dict.fromkeys(columns, "{:,.2f}") | dict.fromkeys(["brier", "brier_rate"], "{:,.3f}")
+        formats |= dict.fromkeys(["open_now", "expected", "value", "low", "high"], COUNT)
+        return Table(
+            "calibration",
+            self.services[["service", *formats]],
+            "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be "
+            f"expected: take-ups, and their value in {self.currency} of margin in a first year.",
+            formats,
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Margin that each service is expected to bring, {self.currency} in a first year, with intervals."
 
     def quantities(self) -> Iterable[Quantity]:
         """Potential of all, the gap's closing, and the margin to expect by service."""
@@ -126,8 +152,8 @@ def potential_value(
         One row a customer, today and a window ago: `months`, `features`, `peers`, held_X (true or false) a service X.
         `past` tells by took_X who took X up within the window; all else in it was known before.
     services : DataFrame
-        service, margin (`currency` a month), months (expected of a first year), months_se (optional); where the first
-        of `peers` stands there too, one row a service and value of it.
+        service, margin (`currency` a month), months (expected of a first year), months_se and name (optional); where
+        the first of `peers` stands there too, one row a service and value of it.
     months : sequence of str
         Columns with the margin of each of the last months, oldest first; missing before a customer joined.
     features : sequence of str
@@ -202,6 +228,8 @@ def potential_value(
         expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
         high=high[:-2],
     )  # fmt: skip
+    if "name" in services:
+        table.insert(1, "name", table["service"].map(services.drop_duplicates("service").set_index("service")["name"]))
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),

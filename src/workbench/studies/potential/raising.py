@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
 from workbench.methods.resampling import interval
-from workbench.result import Quantity, Result
+from workbench.result import SHARE, Quantity, Result, Table
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
 
@@ -50,6 +50,8 @@ class WorthRaising(Result):
     below: float
     currency: str
 
+    NAME, PICTURE, COUNTS, CHART = "levers", "raising", "customers", "Bars with intervals, a row a lever"
+
     def headline(self) -> str:
         """Say how many to contact, what is to be expected, and on which assumption."""
         plan, n = self.contacts.iloc[0], int(self.contacts["contacts"].iloc[0])
@@ -68,6 +70,33 @@ class WorthRaising(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the levers."""
         return self.levers
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"What would raise them, and what it would bring ({self.currency} a year)."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Expected gain. {self.headline()}"
+
+    def by_cost(self) -> Table:
+        """Give how many to contact at which cost."""
+        caption = f"How many to contact at which cost of a contact ({self.currency})."
+        formats = {"cost": "{:.2f}", "break_even": SHARE}
+        return Table("contacts", self.contacts.sort_values("cost"), caption, formats)
+
+    def to_contact(self) -> pd.DataFrame:
+        """List those for whom a contact pays, best first.
+
+        Raises
+        ------
+        CannotAnswer
+            If it pays for nobody.
+        """
+        chosen = self.customers.query("contact").drop(columns="contact")
+        if chosen.empty:
+            raise CannotAnswer("nobody is worth a contact at this cost, so there is no list.")
+        return chosen
 
     def quantities(self) -> Iterable[Quantity]:
         """Contacts that pay, and their net."""

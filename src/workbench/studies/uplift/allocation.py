@@ -48,6 +48,8 @@ class Allocation(Result):
     bound: float
     currency: str = "yuan"
 
+    NAME = "offers"
+
     def headline(self) -> str:
         """Say who gets what, and what one more unit of each limit would earn."""
         given = self.offers[self.offers["members"] > 0]
@@ -62,6 +64,10 @@ class Allocation(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the offers."""
         return self.offers.copy()
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Who gets which offer, and what it is expected to earn ({self.currency}). {self.headline()}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how many members get each offer."""

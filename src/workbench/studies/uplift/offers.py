@@ -26,7 +26,15 @@ from workbench.methods.experiment.learners import (
 from workbench.methods.experiment.members import CONTROL, crossed, features_of, numbers, require_members
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
+from workbench.studies.uplift.allocation import (
+    NOBODY,
+    Allocation,
+    admitted,
+    by_offer,
+    limits_of,
+    prices,
+    require_margin,
+)
 from workbench.studies.uplift.policy import mean_interval
 from workbench.words import figure, label, span
 
@@ -76,6 +84,18 @@ class OfferValue(Result):
         if self.advantage.low <= 0:
             return f"No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}."
         return f"Choosing an offer for each member nets {net}, {more} more than {rival}."
+
+    def backed(self, plan: Allocation) -> Allocation:
+        """Give a plan made in the same way.
+
+        Raises
+        ------
+        CannotAnswer
+            If choosing is not shown to earn anything.
+        """
+        if not self.net.low > 0:
+            raise CannotAnswer(self.headline())
+        return plan
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the money per customer of the list."""
