@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from workbench.sample.extracts import DUPLICATE, Extracts, Layout, money, words
+from workbench.sample.extracts import DUPLICATE, Extracts, money, words
 from workbench.sample.money import Bills
 from workbench.sample.people import Customers
-from workbench.sample.timeline import CAMPAIGN_MONTH, MONTH_START, MONTHS, date_texts
+from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, dates
 
 IDS = ("data_upgrade", "sms_greeting", "retention_call")
 CONTACT_COSTS = np.array([4.0, 0.05, 6.0])
@@ -24,17 +24,11 @@ _NAMES = ("流量升级外呼", "节日短信问候", "续约关怀外呼")
 _SHARE = np.array([0.45, 0.40, 0.40])
 _DAY = int(MONTH_START[CAMPAIGN_MONTH])
 
-CAMPAIGN_FILE = Layout("market/营销活动.csv", encoding="gb18030")
-MEMBER_FILE = Layout(
-    "market/活动名单.csv",
-    encoding="gb18030",
-    eol="\r\n",
-    breaks=(
-        ("unparsable number", "窗口收入", "#N/A"),
-        ("orphan reference", "客户编号", "9999999999"),
-        ("missing mandatory", "组别", ""),
-        (DUPLICATE, "", ""),
-    ),
+_MEMBER_BREAKS = (
+    ("unparsable number", "outcomes.revenue", "#N/A"),
+    ("orphan reference", "customer_id", "9999999999"),
+    ("missing mandatory", "arm", ""),
+    (DUPLICATE, "", ""),
 )
 
 
@@ -125,12 +119,13 @@ def play(known: Known, rng: np.random.Generator) -> Played:
 
 def write_campaigns(extracts: Extracts, past: list[tuple]) -> None:
     """Write the campaigns, with the rows of those that ran before."""
-    channels, lots = ("外呼", "短信", "外呼"), ("随机", "随机", "规则")
-    days = ("2026-04-01", "2026-06-30")
+    channels, lots = ("outbound_call", "sms", "outbound_call"), ("randomised", "randomised", "selected")
+    days = (_DAY, END - 1)
     rows = zip(IDS, _NAMES, channels, lots, CONTACT_COSTS.tolist(), (12.0, 0.0, 20.0), strict=True)
     current = [(*row[:4], *days, *row[4:], 0.45, None) for row in rows]
-    headers = "活动编码 活动名称 渠道 分组方式 开始日期 结束日期 单次接触成本 单次激励成本 毛利率 覆盖省份".split()
-    extracts.csv(CAMPAIGN_FILE, dict(zip(headers, zip(*current, *past, strict=True), strict=True)))
+    names = "campaign_id name channel assignment starts_on ends_on contact_cost incentive_cost margin provinces".split()
+    columns = dict(zip(names, zip(*current, *past, strict=True), strict=True))
+    extracts.write("campaign", columns | {name: dates(columns[name]) for name in ("starts_on", "ends_on")})
 
 
 def write_members(
@@ -142,23 +137,23 @@ def write_members(
     revenue = bills.amount[:, window].sum(axis=1)
     treated = played.treated[campaign, who]
     risk = np.where(campaign == 2, known.risk()[who], np.nan).round(3)
-    extracts.csv(
-        MEMBER_FILE,
+    before = {f"{name}_before": getattr(known, name)[who] for name in ("tenure_months", "arpu", "data_mb", "decline")}
+    extracts.write(
+        "campaign_member",
         {
-            "活动编码": words(campaign, IDS),
-            "客户编号": customers.id[who],
-            "组别": words(treated.astype(np.int64), ("对照组", "实验组")),
-            "分组日期": date_texts(np.full(len(who), _DAY), "%Y%m%d"),
-            "已接触": words(played.contacted[campaign, who].astype(np.int64), ("否", "是")),
-            "是否响应": words(played.responded[campaign, who].astype(np.int64), ("0", "1")),
-            "窗口收入": money(revenue[who]),
-            "年龄": known.age[who],
-            "网龄月": known.tenure_months[who],
-            "近三月ARPU": known.arpu[who],
-            "近三月流量MB": known.data_mb[who],
-            "活跃下降": known.decline[who],
-            "风险评分": pa.array(risk, mask=np.isnan(risk)),
+            "campaign_id": words(campaign, IDS),
+            "customer_id": customers.id[who],
+            "arm": words(treated.astype(np.int64), ("control", "treatment")),
+            "assigned_on": dates(np.full(len(who), _DAY)),
+            "contacted": played.contacted[campaign, who],
+            "outcomes": {
+                "responded": played.responded[campaign, who].astype(np.int8),
+                "revenue": money(revenue[who]),
+            },
+            "covariates": before | {"age": known.age[who], "risk_score": pa.array(risk, mask=np.isnan(risk))},
         },
+        breaks=_MEMBER_BREAKS,
+        eol="\r\n",
     )
     months = bills.billed[:, window].sum(axis=1)
     return {

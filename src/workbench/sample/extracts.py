@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,29 +16,18 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import xlsxwriter
 
+from workbench.sample.backwards import block_of, delivered, origins
+from workbench.warehouse.ingest.mapping import FileBlock
+from workbench.warehouse.ingest.mapping import Mapping as SourceMapping
+
 BAD_SHARE = 0.003
 DUPLICATE = "duplicate"
 SHORT_LINE = "short line"
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A department's file.
-
-    Attributes
-    ----------
-    path : str
-        Inside the raw folder.
-    breaks : tuple of (kind, column, text)
-        What is wrong in its bad rows, in turn: each is a copy of a good row with one cell replaced
-        (kind DUPLICATE: a plain copy; SHORT_LINE: the last field missing).
-    """
-
-    path: str
-    encoding: str = "utf-8"
-    delimiter: str = ","
-    eol: str = "\n"
-    breaks: tuple[tuple[str, str, str], ...] = ()
+Break = tuple[str, str, str]
+"""What is wrong in a bad row: kind, canonical column, raw text. Each is a copy of a good row with one cell replaced
+(kind DUPLICATE: a plain copy; SHORT_LINE: the last field missing)."""
 
 
 @dataclass
@@ -55,58 +44,94 @@ class _Tally:
 
 
 class Extracts:
-    """All files of a sample, written batch by batch into `folder`, and the count of their rows."""
+    """All files of a sample, written batch by batch into `folder` as `mapping` reads them, and the count of rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, mapping: SourceMapping) -> None:
+        self.folder, self.blocks = folder, mapping.files
         self._files: dict[str, _Tally] = {}
         self._open: dict[str, Any] = {}
 
-    def csv(self, layout: Layout, columns: Mapping[str, object]) -> None:
-        """Append rows, and the bad ones that are due, to a text file; `columns` by the department's headers."""
-        table = pa.table(dict(columns))
-        first = layout.path not in self._files
-        tally, bad = self._bad_rows(layout, table)
+    def write(
+        self,
+        table: str,
+        columns: Mapping[str, object],
+        *,
+        breaks: tuple[Break, ...] = (),
+        eol: str = "\n",
+        part: str = "",
+    ) -> None:
+        """Append rows of a canonical table, and the bad ones that are due, to the file that the mapping reads.
+
+        A table that the mapping does not read is not written.
+
+        Parameters
+        ----------
+        table : str
+        columns : mapping
+            Canonical columns; a map column holds columns by name, a text stands for a constant column.
+        breaks : tuple of Break
+            What is wrong in the bad rows, in turn.
+        eol : str
+            End of a text file's lines, of which the mapping knows nothing.
+        part : str
+            What stands for `*` in the path.
+        """
+        columns = _flat(columns)
+        block = block_of(self.blocks, table, columns)
+        if block is None:
+            return
+        path = block.path.replace("*", part)
+        raw = delivered(block, columns)
+        bad = self._bad_rows(block, path, raw, breaks)
+        match block.format:
+            case "csv":
+                self._csv(block, path, raw, bad, eol)
+            case "excel":
+                self._excel(block, path, raw, bad)
+            case _:
+                self._parquet(path, raw, bad)
+        self._files[path].rows += raw.num_rows + len(bad)
+
+    def _csv(self, block: FileBlock, path: str, table: pa.Table, bad: list[list[str]], eol: str) -> None:
+        first = path not in self._open
         sink = pa.BufferOutputStream()
-        style = pyarrow.csv.WriteOptions(include_header=False, delimiter=layout.delimiter, quoting_style="none")
+        style = pyarrow.csv.WriteOptions(include_header=False, delimiter=block.delimiter, quoting_style="none")
         pyarrow.csv.write_csv(_plain(table), sink, style)
-        text = layout.delimiter.join(table.column_names) + "\n" if first else ""
+        text = block.delimiter.join(table.column_names) + "\n" if first and not block.names else ""
         text += sink.getvalue().to_pybytes().decode()
-        text += "".join(layout.delimiter.join(row) + "\n" for row in bad)
-        if layout.eol != "\n":
-            text = text.replace("\n", layout.eol)
-        codec = "utf-8" if layout.encoding == "utf-8-sig" and not first else layout.encoding
-        self._handle(layout.path).write(text.encode(codec))
-        tally.rows += table.num_rows + len(bad)
+        text += "".join(block.delimiter.join(row) + "\n" for row in bad)
+        if eol != "\n":
+            text = text.replace("\n", eol)
+        if first:
+            self._open[path] = self._path(path).open("wb")
+        plain = block.encoding == "auto" or (block.encoding == "utf-8-sig" and not first)
+        self._open[path].write(text.encode("utf-8" if plain else block.encoding))
 
-    def parquet(self, layout: Layout, table: pa.Table) -> None:
-        """Append a row group; bad rows are built from the layout's breaks with typed values."""
-        tally, bad = self._bad_rows(layout, table)
-        if layout.path not in self._open:
-            path = self._path(layout.path)
+    def _parquet(self, path: str, table: pa.Table, bad: list[list[str]]) -> None:
+        """Append a row group; bad rows get typed values."""
+        if path not in self._open:
             coded = [f.name for f in table.schema if pa.types.is_dictionary(f.type)] + table.column_names[:2]
-            self._open[layout.path] = pq.ParquetWriter(path, table.schema, compression="snappy", use_dictionary=coded)
+            place = self._path(path)
+            self._open[path] = pq.ParquetWriter(place, table.schema, compression="snappy", use_dictionary=coded)
         columns = {f.name: _typed([row[i] for row in bad], f.type) for i, f in enumerate(table.schema)}
-        whole = pa.concat_tables([table, pa.table(columns, schema=table.schema)])
-        self._open[layout.path].write_table(whole)
-        tally.rows += whole.num_rows
+        self._open[path].write_table(pa.concat_tables([table, pa.table(columns, schema=table.schema)]))
 
-    def excel(self, layout: Layout, sheet: str, columns: Mapping[str, object]) -> None:
-        """Write a workbook of one sheet; text cells for text and identifiers, numbers for numbers."""
-        table = pa.table(dict(columns))
-        tally, bad = self._bad_rows(layout, table)
-        book = xlsxwriter.Workbook(self._path(layout.path), {"constant_memory": True})
-        book.set_properties({"created": datetime(2026, 7, 1)})
-        page = book.add_worksheet(sheet)
-        rows = [list(row.values()) for row in table.to_pylist()] + bad
-        for at, row in enumerate([table.column_names, *rows]):
+    def _excel(self, block: FileBlock, path: str, table: pa.Table, bad: list[list[str]]) -> None:
+        """Append to a workbook of one sheet; text cells for text and dates, numbers for numbers."""
+        rows = [list(row.values()) for row in _plain(table).to_pylist()] + bad
+        if path not in self._open:
+            book = self._open[path] = xlsxwriter.Workbook(self._path(path), {"constant_memory": True})
+            book.set_properties({"created": datetime(2026, 7, 1)})
+            book.add_worksheet(block.sheet if isinstance(block.sheet, str) else Path(path).stem)
+            rows = [table.column_names, *rows]
+        page = self._open[path].worksheets()[0]
+        start = self._files[path].rows
+        for at, row in enumerate(rows, start + 1 if start else 0):
             for column, cell in enumerate(row):
-                if isinstance(cell, str):
-                    page.write_string(at, column, cell)
-                elif cell is not None:
+                if isinstance(cell, int | float):
                     page.write_number(at, column, cell)
-        book.close()
-        tally.rows += len(rows)
+                elif cell is not None:
+                    page.write_string(at, column, str(cell))
 
     def __enter__(self) -> Extracts:
         return self
@@ -132,38 +157,34 @@ class Extracts:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _handle(self, name: str):
-        if name not in self._open:
-            self._open[name] = self._path(name).open("wb")
-        return self._open[name]
-
-    def _bad_rows(self, layout: Layout, table: pa.Table) -> tuple[_Tally, list[list[str]]]:
-        ending = Path(layout.path).suffix[1:]
-        tally = self._files.setdefault(layout.path, _Tally(layout.encoding if ending in ("csv", "txt") else ending))
-        count = tally.owed(table.num_rows, len(layout.breaks))
+    def _bad_rows(self, block: FileBlock, path: str, table: pa.Table, breaks: tuple[Break, ...]) -> list[list[str]]:
+        tally = self._files.setdefault(path, _Tally(block.encoding if block.format == "csv" else Path(path).suffix[1:]))
+        headers = {name: value.column for name, value in origins(block).items() if value.column is not None}
+        breaks = tuple(entry for entry in breaks if not entry[1] or entry[1] in headers)
+        count = tally.owed(table.num_rows, len(breaks))
         picked = np.linspace(0, table.num_rows - 1, count).astype(np.int64)
         rows = list(zip(*(_texts(column) for column in table.take(picked).columns), strict=True))
         bad = []
         for row in rows:
-            kind, column, text = layout.breaks[tally.bad.total() % len(layout.breaks)]
+            kind, column, text = breaks[tally.bad.total() % len(breaks)]
             cells = list(row)
             if kind == SHORT_LINE:
                 cells.pop()
             elif kind != DUPLICATE:
-                cells[table.column_names.index(column)] = text
+                cells[table.column_names.index(headers[column])] = text
             bad.append(cells)
             tally.bad[kind] += 1
-        return tally, bad
+        return bad
 
 
-def words(codes: np.ndarray, labels) -> pa.Array:
+def words(codes: np.ndarray, labels: Iterable[str]) -> pa.DictionaryArray:
     """Turn positions into labels; a negative position is missing.
 
     >>> words(np.array([1, -1]), ["a", "b"]).to_pylist()
     ['b', None]
     """
     codes = np.asarray(codes)
-    return pa.array(list(labels), type=pa.string()).take(pa.array(np.maximum(codes, 0), mask=codes < 0))
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), list(labels))
 
 
 def money(values: np.ndarray) -> np.ndarray:
@@ -180,7 +201,20 @@ def _typed(cells: list[str], kind: pa.DataType) -> pa.Array:
     return texts.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else texts.cast(kind)
 
 
+def _flat(columns: Mapping[str, object]) -> dict[str, object]:
+    """Columns as the mapping's origins name them: those inside a map by map and name."""
+    flat = {}
+    for name, column in columns.items():
+        flat |= {f"{name}.{entry}": c for entry, c in column.items()} if isinstance(column, Mapping) else {name: column}
+    return flat
+
+
 def _plain(table: pa.Table) -> pa.Table:
-    """Times without fractions, as departments write them."""
-    columns = [c.cast(pa.timestamp("s")) if pa.types.is_timestamp(c.type) else c for c in table.columns]
-    return pa.table(columns, names=table.column_names)
+    """Words for codes, and times without fractions, as departments write them."""
+    return pa.table([_written_out(column) for column in table.columns], names=table.column_names)
+
+
+def _written_out(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column.cast(pa.timestamp("s")) if pa.types.is_timestamp(column.type) else column

@@ -7,43 +7,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, Layout, money, words
+from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, money, words
 from workbench.sample.people import (
     MOBILE,
+    SERVICES,
     TARIFF_FEES,
     TARIFF_IDS,
     TARIFF_SERVICE,
     Customers,
     Lines,
 )
-from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, date_texts, dates
+from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, dates
 
-TARIFF_FILE = Layout("billing/资费.xlsx")
-BILL_FILE = Layout(
-    "billing/账单.csv",
-    encoding="utf-8-sig",
-    delimiter=";",
-    breaks=(
-        ("unparsable number", "应收金额", "壹佰元"),
-        ("impossible date", "出账日", "2026-02-30"),
-        ("missing mandatory", "账期", ""),
-        ("orphan reference", "客户编号", "9999999999"),
-        (DUPLICATE, "", ""),
-        (SHORT_LINE, "", ""),
-    ),
+_BILL_BREAKS = (
+    ("unparsable number", "amount", "壹佰元"),
+    ("impossible date", "issued_on", "2026-02-30"),
+    ("missing mandatory", "month", ""),
+    ("orphan reference", "customer_id", "9999999999"),
+    (DUPLICATE, "", ""),
+    (SHORT_LINE, "", ""),
 )
-PAYMENT_FILE = Layout(
-    "billing/缴费流水.csv",
-    encoding="gb18030",
-    breaks=(
-        ("unparsable number", "金额分", "12O0"),
-        ("impossible date", "缴费日期", "20261301"),
-        ("orphan reference", "账单编号", "999999999999"),
-        (DUPLICATE, "", ""),
-    ),
+_PAYMENT_BREAKS = (
+    ("unparsable number", "amount", "12O0"),
+    ("impossible date", "paid_on", "20261301"),
+    ("orphan reference", "bill_id", "999999999999"),
+    (DUPLICATE, "", ""),
 )
 METHODS = ("微信", "支付宝", "银行代扣", "营业厅现金", "APP")
-SERVICE_WORDS = ("移动业务", "宽带", "固话", "IPTV")
 _TARIFF_NAMES = "轻享套餐 畅聊套餐 畅享套餐 尊享套餐 无限套餐 商务套餐 宽带100M 宽带300M 专线 固定电话 高清电视".split()
 
 
@@ -78,20 +68,17 @@ class Bills:
 
 def write_tariffs(extracts: Extracts) -> None:
     """Write the tariffs."""
-    terms = [MOBILE[k, 1:] if k < len(MOBILE) else [None] * 6 for k in range(len(TARIFF_IDS))]
-    columns = dict(
-        zip("含语音分钟 含流量MB 含短信条 语音单价 流量单价 短信单价".split(), zip(*terms, strict=True), strict=True)
-    )
-    extracts.excel(
-        TARIFF_FILE,
-        "资费",
+    terms = [MOBILE[k, 1:].tolist() if k < len(MOBILE) else [None] * 6 for k in range(len(TARIFF_IDS))]
+    names = ("included_min", "included_mb", "included_messages", "price_min", "price_mb", "price_message")
+    extracts.write(
+        "tariff",
         {
-            "套餐编码": TARIFF_IDS,
-            "套餐名称": [f"{name}{fee:g}元" for name, fee in zip(_TARIFF_NAMES, TARIFF_FEES, strict=True)],
-            "业务": words(TARIFF_SERVICE, SERVICE_WORDS),
-            "月费": TARIFF_FEES,
+            "tariff_id": TARIFF_IDS,
+            "name": [f"{name}{fee:g}元" for name, fee in zip(_TARIFF_NAMES, TARIFF_FEES, strict=True)],
+            "service": words(TARIFF_SERVICE, SERVICES),
+            "monthly_fee": TARIFF_FEES,
         }
-        | {name: [None if cell is None else float(cell) for cell in cells] for name, cells in columns.items()},
+        | dict(zip(names, zip(*terms, strict=True), strict=True)),
     )
 
 
@@ -125,19 +112,20 @@ def write_bills(extracts: Extracts, customers: Customers, bills: Bills, rng: np.
     bill_id = customers.id[who] * 100 + month
     amount = bills.amount[who, month]
     issued = MONTH_START[month + 1] - 1
-    extracts.csv(
-        BILL_FILE,
+    extracts.write(
+        "bill",
         {
-            "账单编号": bill_id,
-            "客户编号": customers.id[who],
-            "账期": date_texts(MONTH_START[month], "%Y-%m-%d"),
-            "出账日": dates(issued),
-            "缴费截止日": dates(issued + 20),
-            "月租费": bills.recurring[who, month],
-            "套外费用": bills.usage[who, month],
-            "优惠金额": bills.discount[who, month],
-            "应收金额": amount,
+            "bill_id": bill_id,
+            "customer_id": customers.id[who],
+            "month": dates(MONTH_START[month]),
+            "issued_on": dates(issued),
+            "due_on": dates(issued + 20),
+            "recurring": bills.recurring[who, month],
+            "usage_charge": bills.usage[who, month],
+            "discount": bills.discount[who, month],
+            "amount": amount,
         },
+        breaks=_BILL_BREAKS,
     )
     paid = _draw_payments(customers, who, month, bill_id, amount, issued, rng)
     _write_payments(extracts, paid, rng)
@@ -181,14 +169,15 @@ def _draw_payments(customers, who, month, bill_id, amount, issued, rng) -> dict[
 
 def _write_payments(extracts: Extracts, paid: dict[str, np.ndarray], rng: np.random.Generator) -> None:
     method = rng.choice(len(METHODS), len(paid["id"]), p=(0.38, 0.27, 0.15, 0.05, 0.15))
-    extracts.csv(
-        PAYMENT_FILE,
+    extracts.write(
+        "payment",
         {
-            "流水号": paid["id"],
-            "客户编号": paid["customer"],
-            "账单编号": pa.array(paid["bill"], mask=paid["bill"] < 0),
-            "缴费日期": date_texts(paid["paid"], "%Y%m%d"),
-            "金额分": np.rint(paid["amount"] * 100).astype(np.int64),
-            "方式": words(method, METHODS),
+            "payment_id": paid["id"],
+            "customer_id": paid["customer"],
+            "bill_id": pa.array(paid["bill"], mask=paid["bill"] < 0),
+            "paid_on": dates(paid["paid"]),
+            "amount": paid["amount"],
+            "method": words(method, METHODS),
         },
+        breaks=_PAYMENT_BREAKS,
     )

@@ -15,11 +15,11 @@ import pyarrow as pa
 from scipy.special import expit
 
 from workbench.sample.campaigns import Known, known_before
-from workbench.sample.extracts import DUPLICATE, Extracts, Layout, money, words
+from workbench.sample.extracts import DUPLICATE, Extracts, money, words
 from workbench.sample.money import Bills
 from workbench.sample.people import Customers
 from workbench.sample.places import PROVINCES
-from workbench.sample.timeline import MONTH, MONTH_START, MONTHS, date_texts
+from workbench.sample.timeline import MONTH_START, MONTHS, dates
 
 OFFERS, PILOT = "bundle_offers", "home_pilot"
 ARMS = ("control", "voucher", "data_pack", "call")
@@ -41,11 +41,10 @@ IDS = (OFFERS, *SMALL_IDS)
 _MONTHS = np.array([OFFERS_MONTH, *(row[0] for row in SMALL)])
 _SPANS = np.array([WINDOW] + [2] * len(SMALL))
 _COSTS = {0: (0.05, 2.0), 1: (4.0, 8.0)}
-_ARM_WORDS = ("对照组", "优惠券", "流量包", "外呼", "实验组")
-MEMBER_FILE = Layout(
-    "market/历史活动名单.csv",
-    encoding="gb18030",
-    breaks=(("unparsable number", "窗口收入", "#N/A"), ("unknown code", "组别", "第九组"), (DUPLICATE, "", "")),
+_BREAKS = (
+    ("unparsable number", "outcomes.revenue", "#N/A"),
+    ("unknown code", "arm", "第九组"),
+    (DUPLICATE, "", ""),
 )
 
 
@@ -143,15 +142,18 @@ def _play_offers(known: Known, dose: np.ndarray, rng: np.random.Generator):
 
 def campaign_rows() -> list[tuple]:
     """Rows of the campaign file: id, name, channel, assignment, first and last day, three unit costs, provinces."""
-    last = [str(MONTH[m + s].astype("datetime64[D]") - 1) for m, s in zip(_MONTHS, _SPANS, strict=True)]
-    rows = [(OFFERS, "春季套餐优惠", "外呼", "随机", str(MONTH[OFFERS_MONTH]) + "-01", last[0], 3.0, 10.0, 0.45, None)]
+    days = _days(OFFERS_MONTH, WINDOW)
+    rows = [(OFFERS, "春季套餐优惠", "outbound_call", "randomised", *days, 3.0, 10.0, 0.45, None)]
     for k, (month, _, _, call) in enumerate(SMALL):
-        name, channel = f"小型活动{k + 1:02}", ("短信", "外呼")[call]
-        rows.append(
-            (SMALL_IDS[k], name, channel, "随机", str(MONTH[month]) + "-01", last[k + 1], *_COSTS[call], 0.45, None)
-        )
-    first, end = str(MONTH[PILOT_MONTHS.start]) + "-01", str(MONTH[PILOT_MONTHS.stop].astype("datetime64[D]") - 1)
-    return [*rows, (PILOT, "家庭融合试点", "外呼", "规则", first, end, 0.0, 0.0, 0.45, ";".join(PILOT_PROVINCES))]
+        name, channel = f"小型活动{k + 1:02}", ("sms", "outbound_call")[call]
+        rows.append((SMALL_IDS[k], name, channel, "randomised", *_days(month, 2), *_COSTS[call], 0.45, None))
+    days = _days(PILOT_MONTHS.start, PILOT_MONTHS.stop - PILOT_MONTHS.start)
+    pilot = (PILOT, "家庭融合试点", "outbound_call", "selected", *days, 0.0, 0.0, 0.45, ";".join(PILOT_PROVINCES))
+    return [*rows, pilot]
+
+
+def _days(month: int, span: int) -> tuple[int, int]:
+    return int(MONTH_START[month]), int(MONTH_START[month + span]) - 1
 
 
 def write_past_members(
@@ -161,33 +163,33 @@ def write_past_members(
     who, month = past.who, _MONTHS[past.campaign]
     place = np.searchsorted(sorted(known), month), who
     before = {
-        name: np.stack([getattr(known[m], name) for m in sorted(known)])[place]
+        name if name == "age" else f"{name}_before": np.stack([getattr(known[m], name) for m in sorted(known)])[place]
         for name in ("age", "tenure_months", "arpu", "data_mb")
     }
     earned = np.cumsum(np.column_stack([np.zeros(len(customers.id)), bills.amount]), axis=1)
     revenue = earned[who, month + _SPANS[past.campaign]] - earned[who, month]
-    extracts.csv(
-        MEMBER_FILE,
+    extracts.write(
+        "campaign_member",
         {
-            "活动编码": words(past.campaign, IDS),
-            "客户编号": customers.id[who],
-            "组别": words(past.arm, _ARM_WORDS),
-            "分组日期": date_texts(past.start, "%Y%m%d"),
-            "已接触": words(past.reached.astype(np.int64), ("否", "是")),
-            "是否响应": words(past.responded.astype(np.int64), ("0", "1")),
-            "是否退订": words(past.opted_out.astype(np.int64), ("0", "1")),
-            "窗口收入": money(revenue),
-            "年龄": before["age"],
-            "网龄月": before["tenure_months"],
-            "近三月ARPU": before["arpu"],
-            "近三月流量MB": before["data_mb"],
+            "campaign_id": words(past.campaign, IDS),
+            "customer_id": customers.id[who],
+            "arm": words(past.arm, (*ARMS, "treatment")),
+            "assigned_on": dates(past.start),
+            "contacted": past.reached,
+            "outcomes": {
+                "responded": past.responded.astype(np.int8),
+                "opted_out": past.opted_out.astype(np.int8),
+                "revenue": money(revenue),
+            },
+            "covariates": before,
         },
+        breaks=_BREAKS,
     )
     member = past.truth["member"]
     billed = bills.billed[member][:, OFFERS_MONTH : OFFERS_MONTH + WINDOW]
     return {
         "customer_id": pa.array(customers.id[member]).cast(pa.string()),
-        "arm": words(past.truth["arm"], ARMS),
+        "arm": words(past.truth["arm"], ARMS).dictionary_decode(),
         "reached": past.truth["reached"],
         "dose": past.truth["dose"],
     } | {f"month_{k + 1}": past.truth[f"month_{k + 1}"] * billed[:, k] for k in range(WINDOW)}

@@ -20,7 +20,7 @@ _CHANNEL_SHARE = (0.5, 0.4, 0.1)
 _CHANNEL_RATE = np.array([0.38, 0.52, 0.72])
 _SERVICE_RATE = np.array([1.0, 1.08, 0.9])
 _PROVINCE_RATE = 1 + 0.12 * np.cos(1.3 * np.arange(len(PROVINCES)))
-OUTCOMES = ("成功", "拒访", "联系不上", "不符合条件")
+OUTCOMES = ("answered", "refused", "not_reached", "ineligible")
 _SILENT_SHARE = (0.48, 0.42, 0.10)
 _TENURE_DAYS, _ORGANISATION = 30, 4
 

@@ -17,7 +17,8 @@ _SEGMENT_SHARE = {
     "household": (0.05, 0.20, 0.55, 0.05, 0.0, 0.15),
     "organisation": (0.85, 0.0, 0.15, 0.0, 0.0, 0.0),
 }
-_REASON_SHARE = (0.36, 0.44, 0.20)  # ported out, disconnected, cut off for non-payment
+REASONS = ("port_out", "disconnect", "non_payment")
+_REASON_SHARE = (0.36, 0.44, 0.20)
 
 # By segment: monthly churn, share of prepaid, youngest and oldest year of birth.
 _CHURN = np.array([0.011, 0.021, 0.013, 0.010, 0.036, 0.021])
@@ -41,6 +42,7 @@ MOBILE = np.array(
         (199, 400, 50_000, 200, 0.10, 0.002, 0.1),
     ]
 )
+SERVICES = ("mobile", "broadband", "fixed", "iptv")
 TARIFF_IDS = ("M15", "M35", "M59", "M79", "M129", "M199", "B50", "B80", "B400", "F15", "I10")
 TARIFF_FEES = np.array([15, 35, 59, 79, 129, 199, 50, 80, 400, 15, 10], dtype=float)
 TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.sample.extracts import DUPLICATE, Extracts, Layout, money, words
-from workbench.sample.money import SERVICE_WORDS
-from workbench.sample.people import Customers
+from workbench.sample.extracts import DUPLICATE, Extracts, money, words
+from workbench.sample.people import SERVICES, Customers
 from workbench.sample.places import OPERATORS, PROVINCE_SHARE, PROVINCES
-from workbench.sample.timeline import END, MONTH_START, MONTHS, NEVER, date_texts, dates
+from workbench.sample.timeline import END, MONTH_START, MONTHS, NEVER, dates
 
 # Number, name, group, fee, margin, share of persons, households and organisations that take it.
 _PRODUCTS = (
@@ -25,34 +24,23 @@ _PRODUCTS = (
 FEES = np.array([p[3] for p in _PRODUCTS], dtype=float)
 _TAKE = np.array([p[5:] for p in _PRODUCTS]).T
 
-PRODUCT_FILE = Layout("market/产品目录.csv", encoding="gb18030")
-HOLDING_FILE = Layout(
-    "crm/产品订购.csv",
-    encoding="gb18030",
-    delimiter="|",
-    breaks=(
-        ("orphan reference", "产品编码", "NOSUCH"),
-        ("impossible date", "生效日期", "2025/02/29"),
-        (DUPLICATE, "", ""),
-    ),
+_HOLDING_BREAKS = (
+    ("orphan reference", "product_id", "NOSUCH"),
+    ("impossible date", "from_on", "2025/02/29"),
+    (DUPLICATE, "", ""),
 )
-LEAD_FILE = Layout(
-    "market/商机.csv",
-    breaks=(
-        ("unknown code", "阶段", "待定"),
-        ("unparsable number", "预计年收入", "面议"),
-    ),
-)
-MARKET_FILE = Layout("market/市场份额.xlsx", breaks=(("unparsable number", "用户数", "约一千万"),))
-COST_FILE = Layout("market/营销费用.csv", eol="\r\n", breaks=(("out of range", "金额", "-500.0"),))
-STAGES = ("线索", "已确认", "已报价", "赢单", "输单")
-_COST_CHANNELS = ("广告", "门店", "电话", "短信")
+_LEAD_BREAKS = (("unknown code", "stage", "待定"), ("unparsable number", "value", "面议"))
+_MARKET_BREAKS = (("unparsable number", "subscribers", "约一千万"),)
+_COST_BREAKS = (("out of range", "amount", "-500.0"),)
+_STAGES = ("lead", "qualified", "offered", "won", "lost")
+_COST_CHANNELS = ("advertising", "shop", "outbound_call", "sms")
 
 
 def write_products(extracts: Extracts) -> None:
     """Write the catalogue."""
     number, name, group, fee, margin = list(zip(*_PRODUCTS, strict=True))[:5]
-    extracts.csv(PRODUCT_FILE, {"产品编码": number, "产品名称": name, "类别": group, "月费": fee, "毛利率": margin})
+    columns = {"product_id": number, "name": name, "category": group, "monthly_fee": fee, "margin": margin}
+    extracts.write("product", columns)
 
 
 def write_holdings(extracts: Extracts, customers: Customers, rng: np.random.Generator) -> np.ndarray:
@@ -65,14 +53,15 @@ def write_holdings(extracts: Extracts, customers: Customers, rng: np.random.Gene
     stop = begin + 30 + (rng.standard_exponential(len(who)) * 500).astype(np.int64)
     stop = np.minimum(np.where(stop >= END, NEVER, stop), gone)
     order = np.lexsort((product, who))
-    extracts.csv(
-        HOLDING_FILE,
+    extracts.write(
+        "holding",
         {
-            "客户编号": customers.id[who][order],
-            "产品编码": words(product, [p[0] for p in _PRODUCTS]).take(order),
-            "生效日期": date_texts(begin[order], "%Y/%m/%d"),
-            "失效日期": date_texts(stop[order], "%Y/%m/%d"),
+            "customer_id": customers.id[who][order],
+            "product_id": words(product[order], [p[0] for p in _PRODUCTS]),
+            "from_on": dates(begin[order]),
+            "to_on": dates(stop[order]),
         },
+        breaks=_HOLDING_BREAKS,
     )
     fees = np.zeros((n, MONTHS))
     for month in range(MONTHS):
@@ -94,17 +83,18 @@ def write_leads(extracts: Extracts, customers: Customers, rng: np.random.Generat
     organisation = customers.kind[who] >= 2
     product = np.where(organisation, 7 + rng.integers(0, 2, len(who)), rng.integers(0, 7, len(who)))
     value = np.exp(np.where(organisation, 8.6, 5.2) + 0.8 * rng.standard_normal(len(who)))
-    extracts.csv(
-        LEAD_FILE,
+    extracts.write(
+        "opportunity",
         {
-            "商机编号": customers.id[who] * 100 + rank,
-            "客户编号": customers.id[who],
-            "产品编码": words(product, [p[0] for p in _PRODUCTS]),
-            "阶段": words(stage, STAGES),
-            "建立日期": dates(opened),
-            "关闭日期": dates(np.where(decided, closed, NEVER)),
-            "预计年收入": money(value),
+            "opportunity_id": customers.id[who] * 100 + rank,
+            "customer_id": customers.id[who],
+            "product_id": words(product, [p[0] for p in _PRODUCTS]),
+            "stage": words(stage, _STAGES),
+            "opened_on": dates(opened),
+            "closed_on": dates(np.where(decided, closed, NEVER)),
+            "value": money(value),
         },
+        breaks=_LEAD_BREAKS,
     )
 
 
@@ -117,18 +107,17 @@ def write_market(extracts: Extracts, rng: np.random.Generator) -> None:
     growth = np.array([0.002, -0.001, 0.0015])[operator] * month
     subscribers = np.rint(PROVINCE_SHARE[province] * share * 1.75e9 * np.exp(growth))
     arpu = np.array([47.0, 38.0, 12.0])[service] * (1 + 0.02 * rng.standard_normal(len(month)))
-    starts = date_texts(MONTH_START[month], "%Y-%m-%d")
-    extracts.excel(
-        MARKET_FILE,
-        "市场份额",
+    extracts.write(
+        "market",
         {
-            "运营商": words(operator, OPERATORS),
-            "省份": words(province, PROVINCES),
-            "业务": words(service, SERVICE_WORDS),
-            "月份": starts,
-            "用户数": subscribers,
-            "业务收入": np.rint(subscribers * arpu),
+            "operator": words(operator, OPERATORS),
+            "province": words(province, PROVINCES),
+            "service": words(service, SERVICES),
+            "month": dates(MONTH_START[month]),
+            "subscribers": subscribers,
+            "revenue": np.rint(subscribers * arpu),
         },
+        breaks=_MARKET_BREAKS,
     )
 
 
@@ -149,13 +138,15 @@ def write_costs(
     amount = base * np.exp(0.2 * rng.standard_normal(len(base)))
     which, where = (a.ravel() for a in np.indices(contacts.shape))
     by_campaign = np.array([2, 3, 2])[which]
-    extracts.csv(
-        COST_FILE,
+    extracts.write(
+        "marketing_cost",
         {
-            "月份": date_texts(MONTH_START[np.append(month, np.full(len(which), MONTHS - 3))], "%Y-%m-%d"),
-            "省份": words(np.append(province, where), PROVINCES),
-            "渠道": words(np.append(channel, by_campaign), _COST_CHANNELS),
-            "活动编码": words(np.append(np.full(len(month), -1), which), campaigns),
-            "金额": money(np.append(amount, contacts.ravel() * costs[which])),
+            "month": dates(MONTH_START[np.append(month, np.full(len(which), MONTHS - 3))]),
+            "province": words(np.append(province, where), PROVINCES),
+            "channel": words(np.append(channel, by_campaign), _COST_CHANNELS),
+            "campaign_id": words(np.append(np.full(len(month), -1), which), campaigns),
+            "amount": money(np.append(amount, contacts.ravel() * costs[which])),
         },
+        breaks=_COST_BREAKS,
+        eol="\r\n",
     )

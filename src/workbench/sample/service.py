@@ -5,38 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from workbench.sample.extracts import DUPLICATE, Extracts, Layout, words
-from workbench.sample.money import SERVICE_WORDS
+from workbench.sample.extracts import DUPLICATE, Extracts, words
 from workbench.sample.offers import Past
-from workbench.sample.people import Customers, Lines
+from workbench.sample.people import SERVICES, Customers, Lines
 from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, NEVER, timestamps
 
-CHANNELS = ("10000号热线", "APP", "网厅", "短信", "营业厅", "上门", "外呼")
+CHANNELS = ("hotline", "app", "web", "sms", "shop", "visit", "outbound_call")
 _TOPICS = ("查询账单", "套餐咨询", "业务办理", "网络问题", "投诉", "续约", "关怀")
 _CATEGORIES = (
     ("资费争议", "营销骚扰", "服务态度", "网络质量"),
     ("无信号", "上网慢", "断网", "设备故障"),
     ("新装", "移机"),
 )
-CONTACT_FILE = Layout(
-    "service/接触记录.csv",
-    breaks=(
-        ("unknown code", "渠道", "飞鸽传书"),
-        ("impossible date", "接触时间", "2026-06-31 10:00:00"),
-        ("orphan reference", "客户编号", "9999999999"),
-        (DUPLICATE, "", ""),
-    ),
+_CONTACT_BREAKS = (
+    ("unknown code", "channel", "飞鸽传书"),
+    ("impossible date", "contacted_at", "2026-06-31 10:00:00"),
+    ("orphan reference", "customer_id", "9999999999"),
+    (DUPLICATE, "", ""),
 )
-TICKET_BREAKS = (
-    ("impossible date", "受理时间", "2026-04-31 08:00:00"),
-    ("missing mandatory", "客户编号", ""),
-    ("orphan reference", "客户编号", "9999999999"),
+_CASE_BREAKS = (
+    ("impossible date", "opened_at", "2026-04-31 08:00:00"),
+    ("missing mandatory", "customer_id", ""),
+    ("orphan reference", "customer_id", "9999999999"),
 )
-TICKET_FILES = tuple(
-    Layout(f"service/{name}.csv", encoding="gb18030", delimiter="\t", breaks=TICKET_BREAKS)
-    for name in ("投诉工单", "故障工单", "装机工单")
-)
-_OUTCOMES = ("已解决", "不成立", "撤单")
+_KINDS = ("complaint", "fault", "installation")
+_OUTCOMES = ("solved", "rejected", "withdrawn")
 
 
 def write_service(
@@ -44,8 +37,8 @@ def write_service(
 ) -> None:
     """Write contacts and cases of a batch; `contacted` (campaigns, n) says whom each campaign reached."""
     cases = [_draw_cases(customers, lines, kind, rng) for kind in range(3)]
-    for kind, layout in enumerate(TICKET_FILES):
-        _write_cases(extracts, layout, kind, customers, *cases[kind], rng)
+    for kind in range(3):
+        _write_cases(extracts, kind, customers, *cases[kind], rng)
     _write_contacts(extracts, customers, contacted, cases[0][0], cases[0][2], rng)
 
 
@@ -89,12 +82,10 @@ def write_past(extracts: Extracts, customers: Customers, past: Past, rng: np.ran
     _write_touches(extracts, customers, past.who[at], channel, topic, second, rng, serial=9_000)
     angry = past.complained
     opened = _clock(np.minimum(day[angry] + rng.integers(0, 16, len(angry)), last[angry]), rng)
-    _write_cases(
-        extracts, TICKET_FILES[0], 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, 900
-    )
+    _write_cases(extracts, 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, 900)
 
 
-def _write_cases(extracts, layout, kind, customers, who, service, opened, rng, serial=0) -> None:
+def _write_cases(extracts, kind, customers, who, service, opened, rng, serial=0) -> None:
     hours = np.array([48, 24, 72])[kind]
     closed = opened + (rng.gamma(2, hours * 0.26, len(who)) * 3_600).astype(np.int64)
     is_open = closed >= END * 86_400
@@ -102,18 +93,20 @@ def _write_cases(extracts, layout, kind, customers, who, service, opened, rng, s
     category = rng.integers(0, len(_CATEGORIES[kind]), len(who))
     rank = np.empty(len(who), dtype=np.int64)
     rank[np.argsort(who, kind="stable")] = serial + np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
-    extracts.csv(
-        layout,
+    extracts.write(
+        "ticket",
         {
-            "工单号": customers.id[who] * 10_000 + kind * 1_000 + rank,
-            "客户编号": customers.id[who],
-            "业务": words(service, SERVICE_WORDS),
-            "原因": words(category, _CATEGORIES[kind]),
-            "受理时间": timestamps(opened),
-            "承诺时间": timestamps(opened + hours * 3_600),
-            "完成时间": timestamps(np.where(is_open, NEVER * 86_400, closed)),
-            "结果": words(outcome, _OUTCOMES),
+            "ticket_id": customers.id[who] * 10_000 + kind * 1_000 + rank,
+            "customer_id": customers.id[who],
+            "kind": _KINDS[kind],
+            "service": words(service, SERVICES),
+            "category": words(category, _CATEGORIES[kind]),
+            "opened_at": timestamps(opened),
+            "due_at": timestamps(opened + hours * 3_600),
+            "closed_at": timestamps(np.where(is_open, NEVER * 86_400, closed)),
+            "outcome": words(outcome, _OUTCOMES),
         },
+        breaks=_CASE_BREAKS,
     )
 
 
@@ -142,15 +135,16 @@ def _write_touches(extracts, customers, who, channel, topic, second, rng, serial
     who, channel, topic, second = who[order], channel[order], topic[order], second[order]
     rank = serial + np.arange(len(who)) - np.searchsorted(who, who)
     waits = np.where(channel == 0, np.rint(rng.gamma(1.3, 35, len(who))).astype(np.int64), -1)
-    extracts.csv(
-        CONTACT_FILE,
+    extracts.write(
+        "contact",
         {
-            "接触编号": customers.id[who] * 10_000 + rank,
-            "客户编号": customers.id[who],
-            "接触时间": timestamps(second),
-            "渠道": words(channel, CHANNELS),
-            "方向": words(np.isin(channel, (3, 6)).astype(np.int64), ("呼入", "呼出")),
-            "主题": words(topic, _TOPICS),
-            "等待秒": pa.array(waits, mask=waits < 0),
+            "contact_id": customers.id[who] * 10_000 + rank,
+            "customer_id": customers.id[who],
+            "contacted_at": timestamps(second),
+            "channel": words(channel, CHANNELS),
+            "direction": words(np.isin(channel, (3, 6)).astype(np.int64), ("in", "out")),
+            "topic": words(topic, _TOPICS),
+            "wait_s": pa.array(waits, mask=waits < 0),
         },
+        breaks=_CONTACT_BREAKS,
     )

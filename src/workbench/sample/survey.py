@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
-from workbench.sample.extracts import DUPLICATE, Extracts, Layout, words
-from workbench.sample.money import SERVICE_WORDS
+from workbench.sample.extracts import DUPLICATE, Extracts, words
 from workbench.sample.panel import CHANNELS, OUTCOMES, Frame, Invitations, invite, response_rates
 from workbench.sample.places import OPERATORS, PROVINCES
 from workbench.sample.population import (
@@ -25,18 +24,23 @@ from workbench.sample.timeline import dates
 
 RESPONDENTS = 8_400
 NO_ANSWER = 99
+"""Read as missing by the mapping, as an empty cell is: two texts for one value, so that it is typed here."""
 HAZARD_CORRELATION = -0.7
 """Between a customer's satisfaction (latent construct) and the normal score of his hazard of leaving."""
 BEHAVIOUR_DAYS = 120
 _GAPS = 0.006
 _LINES_IN_ALL = 1.75e9
 _BREAKS = (
-    ("unparsable number", "SA1", "很好"),
-    ("missing mandatory", "权重", ""),
-    ("unknown code", "业务", "电报"),
+    ("unparsable number", "items.SA1", "很好"),
+    ("missing mandatory", "weight", ""),
+    ("unknown code", "service", "电报"),
     (DUPLICATE, "", ""),
 )
-_INVITATION_BREAKS = (("unknown code", "结果", "睡着了"), ("missing mandatory", "邀请日期", ""), (DUPLICATE, "", ""))
+_INVITATION_BREAKS = (
+    ("unknown code", "outcome", "睡着了"),
+    ("missing mandatory", "invited_on", ""),
+    (DUPLICATE, "", ""),
+)
 # Questions beside the model: items whose latent scores they follow, how closely, level above the items', ends.
 _BESIDE = {"NPS": (("SA1", "LO1", "LO2"), 0.85, 0.0, (0, 10)), "CES": (("QU1", "QU3", "QU4"), 0.75, -2.6, (1, 7))}
 _REQUESTS = {
@@ -101,15 +105,15 @@ def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame,
     gap = rng.random(every.shape) < _GAPS
     every = np.where(gap & (rng.random(every.shape) < 0.5), NO_ANSWER, every)
     blank = gap & (every != NO_ANSWER)
-    columns = {"问卷编号": int(wave) * 1_000_000 + np.arange(n), "年度": np.full(n, int(wave))}
+    columns = {"response_id": int(wave) * 1_000_000 + np.arange(n), "wave": wave}
     columns |= _where(people, asked, slice(n), frame)
     columns |= {
-        "访问日期": dates(asked.day[:n]),
-        "改进建议": words(request, _REQUESTS.values()),
-        "权重": np.round(people.share * _LINES_IN_ALL / counts, 3)[cell],
+        "answered_on": dates(asked.day[:n]),
+        "request": words(request, _REQUESTS.values()),
+        "weight": np.round(people.share * _LINES_IN_ALL / counts, 3)[cell],
+        "items": {item: pa.array(every[:, k], mask=blank[:, k]) for k, item in enumerate((*ITEMS, *_BESIDE))},
     }
-    items = {item: pa.array(every[:, k], mask=blank[:, k]) for k, item in enumerate((*ITEMS, *_BESIDE))}
-    extracts.csv(Layout(f"survey/满意度调查_{wave}.csv", encoding="gb18030", breaks=_BREAKS), columns | items)
+    extracts.write("survey_response", columns, breaks=_BREAKS, part=wave)
     _write_invitations(extracts, wave, people, asked, frame)
     return _behaviour_truth(said, asked.customer[:n], frame)
 
@@ -117,25 +121,24 @@ def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame,
 def _where(people: Population, asked: Invitations, rows: slice | np.ndarray, frame: Frame) -> dict[str, pa.Array]:
     cell, customer = asked.cell[rows], asked.customer[rows]
     return {
-        "运营商": words(people.operator[cell], OPERATORS),
-        "省份": words(people.province[cell], PROVINCES),
-        "业务": words(people.service[cell], SERVICE_WORDS),
-        "访问方式": words(asked.channel[rows], CHANNELS),
-        "客户编号": pa.array(frame.id[customer], mask=customer < 0),
+        "operator": words(people.operator[cell], OPERATORS),
+        "province": words(people.province[cell], PROVINCES),
+        "service": words(people.service[cell], SERVICES),
+        "channel": words(asked.channel[rows], CHANNELS),
+        "customer_id": pa.array(frame.id[customer], mask=customer < 0),
     }
 
 
 def _write_invitations(extracts: Extracts, wave: str, people: Population, asked: Invitations, frame: Frame) -> None:
     order = np.argsort(asked.invited, kind="stable")
-    layout = Layout(f"survey/邀请记录_{wave}.csv", encoding="gb18030", breaks=_INVITATION_BREAKS)
     number = int(wave) * 1_000_000 + np.arange(len(order))
-    columns = {"邀请编号": number, "年度": np.full(len(order), int(wave))} | _where(people, asked, order, frame)
+    columns = {"invitation_id": number, "wave": wave} | _where(people, asked, order, frame)
     columns |= {
-        "邀请日期": dates(asked.invited[order]),
-        "结果": words(asked.outcome[order], OUTCOMES),
-        "问卷编号": pa.array(int(wave) * 1_000_000 + order, mask=asked.outcome[order] > 0),
+        "invited_on": dates(asked.invited[order]),
+        "outcome": words(asked.outcome[order], OUTCOMES),
+        "response_id": pa.array(int(wave) * 1_000_000 + order, mask=asked.outcome[order] > 0),
     }
-    extracts.csv(layout, columns)
+    extracts.write("survey_invitation", columns, breaks=_INVITATION_BREAKS, part=wave)
 
 
 def _follows(people: Population, name: str) -> tuple[np.ndarray, np.ndarray, float]:

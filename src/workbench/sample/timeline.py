@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pyarrow as pa
 
@@ -19,24 +17,12 @@ NEVER = 1_000_000
 """The day of what has not happened by the end."""
 
 _EPOCH = int(START.astype(np.int64))
-_OLDEST, _LATEST = -15_000, 2_000
 
 
 def dates(days: np.ndarray) -> pa.Array:
     """Turn days into dates; what never happened is missing."""
     days = np.asarray(days)
     return pa.array((days + _EPOCH).astype(np.int32), mask=days >= NEVER).cast(pa.date32())
-
-
-def date_texts(days: np.ndarray, form: str) -> pa.Array:
-    """Turn days into text as departments write it, for instance "%Y%m%d"; what never happened is missing."""
-    days = np.asarray(days)
-    return _every_day(form).take(pa.array(np.clip(days, _OLDEST, _LATEST - 1) - _OLDEST, mask=days >= NEVER))
-
-
-@cache
-def _every_day(form: str) -> pa.Array:
-    return pa.array([day.strftime(form) for day in (START + np.arange(_OLDEST, _LATEST)).astype(object)])
 
 
 def timestamps(seconds: np.ndarray, unit: str = "s") -> pa.Array:

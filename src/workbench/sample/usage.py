@@ -43,8 +43,9 @@ _ZONES = np.array(
 _OUT = np.array([135, 128, 128, 120, 110, 125, 256, 250])
 _ON_NET = np.array([90, 110, 150, 170, 60, 100, 60, 5])
 _CIRCLE = np.append(CIRCLE, (60_000, 400))
-KIND_CODES = ("01", "02", "03")
-ZONE_CODES = ("0", "1", "2", "3")
+_CODE = pa.dictionary(pa.int8(), pa.string())
+_KINDS = ("call", "message", "data")
+_ZONE_NAMES = ("local", "national", "roaming", "international")
 
 
 @dataclass(frozen=True)
@@ -193,26 +194,26 @@ def _table(customers: Customers, lines: Lines, month: int, kind: int, records: _
         direction, on_net, other = (pa.nulls(n, t) for t in (_CODE, _CODE, pa.int64()))
         volume, charge = records.size, price[line] * records.size
     else:
-        direction = _coded(records.out, ("MT", "MO"))
+        direction = _coded(records.out, ("in", "out"))
         other, own = _counterparts(lines, line, bits[:, 3])
-        on_net = _coded(own, ("N", "Y"))
+        on_net = _coded(own, ("false", "true"))
         duration = records.size if kind == 0 else np.zeros(n, dtype=np.float32)
         volume = np.zeros(n, dtype=np.float32)
         charge = price[line] * records.out * (records.size if kind == 0 else 1)
     columns = {
-        "cust_id": customers.id[lines.customer][line],
-        "serv_id": lines.id[line],
-        "start_time": timestamps(seconds, "us"),
-        "cdr_type": pa.DictionaryArray.from_arrays(pa.array(np.full(n, kind, dtype=np.int8)), list(KIND_CODES)),
+        "customer_id": customers.id[lines.customer][line],
+        "subscription_id": lines.id[line],
+        "started_at": timestamps(seconds, "us"),
+        "kind": pa.DictionaryArray.from_arrays(pa.array(np.full(n, kind, dtype=np.int8)), list(_KINDS)),
         "direction": direction,
-        "roam_type": pa.DictionaryArray.from_arrays(pa.array(zone), list(ZONE_CODES)),
+        "zone": pa.DictionaryArray.from_arrays(pa.array(zone), list(_ZONE_NAMES)),
         "on_net": on_net,
-        "other_number": other,
-        "duration": duration.astype(np.int32),
+        "counterpart_key": other,
+        "duration_s": duration.astype(np.int32),
         "volume_mb": volume,
-        "fee": np.rint(charge * 1e4) / 1e4,
+        "charge": np.rint(charge * 1e4) / 1e4,
     }
-    return pa.table(columns, schema=RECORD_SCHEMA)
+    return pa.table(columns)
 
 
 def _coded(flags: np.ndarray, words: tuple[str, str]) -> pa.DictionaryArray:
@@ -230,21 +231,3 @@ def _counterparts(lines: Lines, line: np.ndarray, bits: np.ndarray) -> tuple[np.
     other = ((mixed >> np.uint64(34)) * np.uint64(1_000_000_000)) >> np.uint64(30)
     own = ((mixed & np.uint64(255)).astype(np.uint8)) < _ON_NET.astype(np.uint8)[lines.profile][line]
     return other.view(np.int64) + 12_000_000_000, own
-
-
-_CODE = pa.dictionary(pa.int8(), pa.string())
-RECORD_SCHEMA = pa.schema(
-    [
-        ("cust_id", pa.int64()),
-        ("serv_id", pa.int64()),
-        ("start_time", pa.timestamp("us")),
-        ("cdr_type", _CODE),
-        ("direction", _CODE),
-        ("roam_type", _CODE),
-        ("on_net", _CODE),
-        ("other_number", pa.int64()),
-        ("duration", pa.int32()),
-        ("volume_mb", pa.float32()),
-        ("fee", pa.float64()),
-    ]
-)

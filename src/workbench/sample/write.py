@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.project import project_root
 from workbench.sample import campaigns, crm, money, offers, products, service, survey, usage
 from workbench.sample.extracts import Extracts
 from workbench.sample.panel import FRAME, Frame
 from workbench.sample.people import SEGMENTS, TARIFF_FEES, Customers, Lines, draw_customers, draw_lines
 from workbench.sample.places import PROVINCES
 from workbench.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH_START, MONTHS
+from workbench.warehouse.ingest.mapping import Mapping, read_mapping
 
 BATCH = 10_000
 _DECLARED = "truth/declared.json"
@@ -52,6 +54,7 @@ def write_sample(
     *,
     customers: int = 20_000,
     seed: int = 0,
+    mapping: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
@@ -73,6 +76,9 @@ def write_sample(
         How many the operator has had within the 24 months; at least 100.
     seed : int
         0 or more.
+    mapping : path, optional
+        How the files are read, hence written; by default the project's data/mappings/sample.toml. A table that it does
+        not fill is not written.
     progress : callable, optional
         Called with a label, what is done and what there is to do, in customers.
 
@@ -87,10 +93,11 @@ def write_sample(
     """
     started = time.perf_counter()
     target = _checked(folder, customers, seed)
+    reading = read_mapping(mapping or project_root() / "data" / "mappings" / "sample.toml")
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        files = _build(building, customers, seed, progress or (lambda label, done, total: None))
+        files = _build(building, reading, customers, seed, progress or (lambda label, done, total: None))
         building.chmod(0o755)
         _publish(building, target)
     except BaseException:
@@ -124,9 +131,11 @@ def _publish(building: Path, target: Path) -> None:
         building.rename(target)
 
 
-def _build(folder: Path, customers: int, seed: int, progress: Callable[[str, int, int], None]) -> pd.DataFrame:
+def _build(
+    folder: Path, mapping: Mapping, customers: int, seed: int, progress: Callable[[str, int, int], None]
+) -> pd.DataFrame:
     (folder / "truth").mkdir()
-    with Extracts(folder) as extracts, _Tally(folder / "truth") as tally:
+    with Extracts(folder, mapping) as extracts, _Tally(folder / "truth") as tally:
         lines = 0
         for number, first in enumerate(range(0, customers, BATCH)):
             count = min(BATCH, customers - first)
