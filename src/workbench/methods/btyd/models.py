@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -158,7 +158,7 @@ class Btyd(Result):
         day, end = days(purchases[when], when)[0], self.until + pd.Timedelta(days=1)
         half = day.min().normalize() + (end - day.min().normalize()) / 2
         last = half.normalize() - pd.Timedelta(days=1)
-        asked = {"model": self.model, "unit": self.unit, "level": self.fit.level, **self.columns}
+        asked: dict[str, Any] = {"model": self.model, "unit": self.unit, "level": self.fit.level, **self.columns}
         return fit_btyd(purchases[day < half], until=last, **asked).holdout(purchases, until=self.until, rng=rng)
 
     def headline(self) -> str:
