@@ -68,13 +68,16 @@ def _sources(block: FileBlock, name: str, value: Value, column: pa.Array | pa.Ch
     where = f"{block.path}, {name}"
     if value.values:
         column = _each(column, lambda part: _codes(part, value.values, where))
-    if value.format:
-        column = _each(column, lambda part: _written(part, value.format))
+    if form := value.format:
+        column = _each(column, lambda part: _written(part, form))
     if value.scale:
         column = pc.round(pc.divide(column, value.scale), 6)
         if block.format != "parquet" and pc.all(pc.equal(pc.round(column), column)).as_py():
             column = column.cast(pa.int64())
-    return {value.column: column} if value.template is None else _parts(column, value.template, where)
+    if value.template is not None:
+        return _parts(column, value.template, where)
+    assert value.column is not None, "constants and row numbers were left out"
+    return {value.column: column}
 
 
 def _each(column: pa.Array | pa.ChunkedArray, change: Callable[[pa.Array], pa.Array]) -> pa.Array | pa.ChunkedArray:
@@ -90,7 +93,7 @@ def _codes(column: pa.Array, values: Mapping[str, str], where: str) -> pa.Array:
     """
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
-    back = {word: code for code, word in reversed(values.items())}
+    back = {word: code for code, word in reversed(list(values.items()))}
     words = column.dictionary.to_pylist()
     if strange := [at for at, word in enumerate(words) if word not in back]:
         used = pc.is_in(column.indices, pa.array(strange, column.indices.type))

@@ -203,7 +203,7 @@ def _typed(cells: list[str], kind: pa.DataType) -> pa.Array:
 
 def _flat(columns: Mapping[str, object]) -> dict[str, object]:
     """Columns as the mapping's origins name them: those inside a map by map and name."""
-    flat = {}
+    flat: dict[str, object] = {}
     for name, column in columns.items():
         flat |= {f"{name}.{entry}": c for entry, c in column.items()} if isinstance(column, Mapping) else {name: column}
     return flat

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -19,7 +21,7 @@ NEVER = 1_000_000
 _EPOCH = int(START.astype(np.int64))
 
 
-def dates(days: np.ndarray) -> pa.Array:
+def dates(days: np.ndarray | Sequence[int]) -> pa.Array:
     """Turn days into dates; what never happened is missing."""
     days = np.asarray(days)
     return pa.array((days + _EPOCH).astype(np.int32), mask=days >= NEVER).cast(pa.date32())
