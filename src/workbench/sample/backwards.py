@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Value
 
 def origins(block: FileBlock) -> dict[str, Value]:
     """Where each canonical value comes from; those inside a map are named "items.SA1"."""
-    found = {}
+    found: dict[str, Value] = {}
     for name, value in block.columns.items():
         found |= {f"{name}.{entry}": v for entry, v in value.items()} if isinstance(value, dict) else {name: value}
     return found
@@ -37,7 +38,7 @@ def block_of(blocks: Iterable[FileBlock], table: str, columns: Mapping[str, obje
     return max(fits, key=lambda block: len(origins(block).keys() & columns.keys()), default=None)
 
 
-def delivered(block: FileBlock, columns: Mapping[str, object]) -> pa.Table:
+def delivered(block: FileBlock, columns: Mapping[str, Any]) -> pa.Table:
     """Turn canonical columns, named as by `origins`, into the file's columns, in the order of the mapping.
 
     Columns that the block does not read are not delivered; columns that it ignores are delivered empty. Identifiers
@@ -66,8 +67,8 @@ def delivered(block: FileBlock, columns: Mapping[str, object]) -> pa.Table:
 
 def _sources(block: FileBlock, name: str, value: Value, column: pa.Array | pa.ChunkedArray) -> dict[str, object]:
     where = f"{block.path}, {name}"
-    if value.values:
-        column = _each(column, lambda part: _codes(part, value.values, where))
+    if words := value.values:
+        column = _each(column, lambda part: _codes(part, words, where))
     if form := value.format:
         column = _each(column, lambda part: _written(part, form))
     if value.scale:
