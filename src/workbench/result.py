@@ -22,7 +22,7 @@ COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
     (
         r"accounts|answered|arms|asked|contacts|contracts|control|customers|invited|lines|members|months|n|n_effective|"
-        r"near_\w+|pending|provinces|respondents|running|silent|take_ups|targets|total|treated|unjudged",
+        r"near_\w+|pending|provinces|recency_days|respondents|running|silent|take_ups|targets|total|treated|unjudged",
         COUNT,
     ),
     (r"p|q|p_\w+|\w+_p", PROBABILITY),
@@ -196,7 +196,8 @@ class Result(ABC):
 class Refusal:
     """An answer that the data cannot support, in place of a result: it says why, wherever the result would be shown.
 
-    It is its own table and picture.
+    >>> Refusal("one operator").as_table(operator="A").headline()
+    'One operator'
     """
 
     reason: str

@@ -1189,6 +1189,7 @@ WITHOUT = {
     "save_segments": "within drift",
     "plot_profiles": "draws a result",
     "plot_usage": "draws a table",
+    "weekly_use": "draws a table",
     "path_diagram": "draws a result",
     "cross_loadings": "reads a fit",
     "fornell_larcker": "reads a fit",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
 from workbench.methods.resampling import Rng, bootstrap_weights
-from workbench.result import Quantity, Result
+from workbench.result import Picture, Quantity, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,6 +72,9 @@ class Concentration(Result):
     negative: int = 0
     no_interval: str = ""
 
+    NAME, CHART = "concentration", "Lorenz curve, best customers first"
+    FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
+
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
         if not 0 < share <= 1:
@@ -102,6 +105,14 @@ class Concentration(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%, in words."""
         return self.table.assign(quantity=[_in_words(name) for name in self.table["quantity"]])
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Share of the revenue that the best customers bring."
+
+    def as_picture(self) -> Picture:
+        """Give the curve as a page shows it."""
+        return replace(super().as_picture(), name="lorenz", caption=f"Lorenz curve. {self.headline()}")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the Lorenz curve, best customers first, with the top fifth marked."""

@@ -47,6 +47,9 @@ class Drift(Result):
     clusters: pd.DataFrame
     since: str
 
+    NAME, CHART = "drift", "Dots with intervals, a row a feature"
+    FORMATS = dict.fromkeys(["psi", "low", "high", "noise"], "{:.3f}")
+
     @property
     def verdict(self) -> str:
         """The gravest of the verdicts: refit, watch, too few, stable."""
@@ -66,6 +69,10 @@ class Drift(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the index of each feature and of the clusters' shares."""
         return self.index
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Population stability index against {self.since}. {self.headline()}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import Rng, interval, seeds
-from workbench.result import Quantity, Result
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
 
@@ -50,6 +50,10 @@ class Migration(Result):
     after: str
     counts: np.ndarray
     stationary_p: float
+    currency: str = "currency"
+
+    NAME, COUNTS, CHART = "moves", "customers", "Bands from the segments before, left, to those after, right"
+    FORMATS = dict.fromkeys(["revenue_before", "revenue_after"], COUNT) | dict.fromkeys(["low", "high"], SHARE)
 
     def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
         """Give a column of `flows` as a table, origin by destination; NaN where 1 to `minimum` - 1 customers moved."""
@@ -110,6 +114,19 @@ class Migration(Result):
         """Tabulate the flows of at least ten customers."""
         return self.flows[self.flows["customers"] >= FEW].reset_index(drop=True)
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        money = f", with their revenue in {self.currency} a month" if "revenue_before" in self.flows else ""
+        return f"Flows from {self.before} to {self.after}{money}."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"From {self.before} to {self.after}. {self.headline()}"
+
+    def as_table(self) -> Table:
+        """Give all flows as a page shows them: those of few customers suppressed, not left out."""
+        return replace(super().as_table(), frame=self.flows)
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the alluvial: left before, right after, bands in the origin's colour, dark to light; none under ten."""
         from matplotlib import colormaps
@@ -158,6 +175,7 @@ def migration(
     segment: str,
     revenue: str | None = None,
     order: Sequence[str] | None = None,
+    currency: str = "currency",
     rng: Rng = 0,
 ) -> Migration:
     """Count who moved between segments.
@@ -172,6 +190,8 @@ def migration(
         Columns; revenue a month, if given.
     order : sequence of str, optional
         Segments from the first to the last as they shall stand; by name if not given.
+    currency : str
+        Of the revenue, for people.
 
     Raises
     ------
@@ -217,7 +237,7 @@ def migration(
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
     first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
-    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng))
+    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng), currency)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:

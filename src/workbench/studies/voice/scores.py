@@ -183,9 +183,9 @@ class VoiceScores(Result):
         by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
         return f"{self._spelt()}{by}, with {self.level:.0%} intervals."
 
-    def plot(self, ax: Axes | None = None, *, measure: str | None = None) -> Axes:
-        """Draw a measure (the first if not given) in every cell with its interval."""
-        name = self._known(measure)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the first measure in every cell with its interval."""
+        name = self._known(None)
         rows = self.table[self.table["measure"] == name].sort_values(list(self.by[::-1]), kind="stable")
         labels = [cell_name(values) for values in rows[list(self.by[::-1])].to_numpy()] if self.by else ["all"]
         return dot_and_interval(labels, rows, ax, label=f"{name} ({self.level:.0%} interval)", digits=".1f")
