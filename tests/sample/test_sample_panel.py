@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from workbench.sample import panel, survey, write_sample
 from workbench.sample import population as everyone
+from workbench.sample.operator import read_operator
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_satisfaction_follows_the_hazard_as_declared(sample, wave):
 
 def test_latent_scores_keep_their_correlations_beside_the_hazard():
     """Whatever satisfaction shares with the hazard, items correlate as in the population (200,000 people)."""
-    people = everyone.population("2026")
+    people = everyone.population(read_operator(), "2026")
     rng = np.random.default_rng(3)
     standing = rng.standard_normal(200_000)
     latent = survey.latent_scores(people, standing, rng)
@@ -109,7 +110,7 @@ def test_latent_scores_keep_their_correlations_beside_the_hazard():
 
 def test_scores_beside_the_model_have_their_population_values():
     """Net promoter score and share of easy answers of 200,000 drawn people lie within 4.5 errors of the truth."""
-    people = everyone.population("2026")
+    people = everyone.population(read_operator(), "2026")
     rng = np.random.default_rng(4)
     own = np.flatnonzero((people.operator == 0) & (people.service == 1))
     cell = rng.choice(own, 200_000, p=people.share[own] / people.share[own].sum())

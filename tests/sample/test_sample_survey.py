@@ -11,6 +11,7 @@ import pytest
 
 from workbench.sample import population as everyone
 from workbench.sample import survey, write_sample
+from workbench.sample.operator import read_operator
 
 MODEL = Path(__file__).resolve().parents[2] / "data/models/tcsi.toml"
 PUBLISHED = {
@@ -69,7 +70,7 @@ def test_moments_equal_those_of_a_rounded_normal_by_hand():
     """One item, one cell: mean and variance are the sums of the ten answers' normal probabilities."""
     from scipy.stats import norm
 
-    people = everyone.population("2025")
+    people = everyone.population(read_operator(), "2025")
     means, _, _ = everyone.moments(people)
     edges = np.r_[-np.inf, np.arange(1.5, 10), np.inf]
     chance = np.diff(norm.cdf((edges - people.centre[40, 7]) / people.spread))
@@ -94,7 +95,7 @@ def test_pls_of_uncorrelated_measurement_error_by_hand():
 
 def test_a_large_simulated_survey_reproduces_the_truth():
     """Paths and indices of 300,000 simulated respondents lie within 4.5 Monte-Carlo errors of the truth."""
-    people = everyone.population("2026")
+    people = everyone.population(read_operator(), "2026")
     truth = everyone.truth(people)
     rng = np.random.default_rng(11)
     estimates, levels = [], []

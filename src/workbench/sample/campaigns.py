@@ -15,12 +15,11 @@ from scipy.special import expit
 
 from workbench.sample.extracts import DUPLICATE, Extracts, money, words
 from workbench.sample.money import Bills
+from workbench.sample.operator import Operator
 from workbench.sample.people import Customers
 from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, dates
 
 IDS = ("data_upgrade", "sms_greeting", "retention_call")
-CONTACT_COSTS = np.array([4.0, 0.05, 6.0])
-_NAMES = ("流量升级外呼", "节日短信问候", "续约关怀外呼")
 _SHARE = np.array([0.45, 0.40, 0.40])
 _DAY = int(MONTH_START[CAMPAIGN_MONTH])
 
@@ -117,11 +116,11 @@ def play(known: Known, rng: np.random.Generator) -> Played:
     )
 
 
-def write_campaigns(extracts: Extracts, past: list[tuple]) -> None:
+def write_campaigns(extracts: Extracts, operator: Operator, past: list[tuple]) -> None:
     """Write the campaigns, with the rows of those that ran before."""
     channels, lots = ("outbound_call", "sms", "outbound_call"), ("randomised", "randomised", "selected")
-    days = (_DAY, END - 1)
-    rows = zip(IDS, _NAMES, channels, lots, CONTACT_COSTS.tolist(), (12.0, 0.0, 20.0), strict=True)
+    days, said = (_DAY, END - 1), operator.campaigns
+    rows = zip(IDS, said["names"], channels, lots, said["contact_costs"], said["incentive_costs"], strict=True)
     current = [(*row[:4], *days, *row[4:], 0.45, None) for row in rows]
     names = "campaign_id name channel assignment starts_on ends_on contact_cost incentive_cost margin provinces".split()
     columns = dict(zip(names, zip(*current, *past, strict=True), strict=True))

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, words
-from workbench.sample.people import KINDS, REASONS, SERVICES, TARIFF_IDS, Customers, Lines
-from workbench.sample.places import CITIES, OPERATORS, PROVINCES
+from workbench.sample.operator import SERVICES
+from workbench.sample.people import KINDS, REASONS, Customers, Lines
 from workbench.sample.timeline import MONTH, MONTH_START, dates
 from workbench.sample.usage import MonthUse
 
@@ -41,15 +41,16 @@ _RECORD_BREAKS = (
 
 def write_customers(extracts: Extracts, customers: Customers) -> None:
     """Write the customers of a batch."""
-    every = [city for cities in CITIES for city in cities]
-    offset = np.cumsum([0, *map(len, CITIES)])[:-1]
+    operator = customers.operator
+    every = [city for cities in operator.cities for city in cities]
+    offset = np.cumsum([0, *map(len, operator.cities)])[:-1]
     extracts.write(
         "customer",
         {
             "customer_id": customers.id,
             "kind": words(customers.kind, KINDS),
             "name_key": pa.array(customers.name.tolist()),
-            "province": words(customers.province, PROVINCES),
+            "province": words(customers.province, operator.provinces),
             "city": words(offset[customers.province] + customers.city, every),
             "birth_year": pa.array(customers.birth_year, mask=customers.birth_year == 0),
             "gender": words(customers.gender, ("female", "male")),
@@ -73,11 +74,11 @@ def write_lines(extracts: Extracts, customers: Customers, lines: Lines) -> None:
             "service": words(lines.service, SERVICES),
             "number_key": lines.number,
             "contract": words(prepaid.astype(np.int64), ("postpaid", "prepaid")),
-            "tariff_id": words(lines.tariff, TARIFF_IDS),
+            "tariff_id": words(lines.tariff, customers.operator.tariff_ids),
             "activated_on": dates(lines.activated),
             "ended_on": dates(customers.ended[holder]),
             "end_reason": words(customers.reason[holder], REASONS),
-            "destination_operator": words(destination, OPERATORS),
+            "destination_operator": words(destination, customers.operator.names),
         },
         breaks=_LINE_BREAKS,
     )

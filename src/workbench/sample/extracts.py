@@ -40,7 +40,7 @@ class _Tally:
         """Bad rows due after `good` more good rows: the declared share, each kind at least once."""
         already = self.bad.total()
         due = max(int((self.rows - already + good) * BAD_SHARE), kinds)
-        return min(due - already, good) if kinds else 0
+        return max(min(due - already, good), 0) if kinds else 0
 
 
 class Extracts:

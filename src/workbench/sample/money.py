@@ -8,15 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, money, words
-from workbench.sample.people import (
-    MOBILE,
-    SERVICES,
-    TARIFF_FEES,
-    TARIFF_IDS,
-    TARIFF_SERVICE,
-    Customers,
-    Lines,
-)
+from workbench.sample.operator import SERVICES, Operator
+from workbench.sample.people import Customers, Lines
 from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, dates
 
 _BILL_BREAKS = (
@@ -33,8 +26,6 @@ _PAYMENT_BREAKS = (
     ("orphan reference", "bill_id", "999999999999"),
     (DUPLICATE, "", ""),
 )
-METHODS = ("微信", "支付宝", "银行代扣", "营业厅现金", "APP")
-_TARIFF_NAMES = "轻享套餐 畅聊套餐 畅享套餐 尊享套餐 无限套餐 商务套餐 宽带100M 宽带300M 专线 固定电话 高清电视".split()
 
 
 @dataclass(frozen=True)
@@ -66,17 +57,17 @@ class Bills:
         )
 
 
-def write_tariffs(extracts: Extracts) -> None:
+def write_tariffs(extracts: Extracts, operator: Operator) -> None:
     """Write the tariffs."""
-    terms = [MOBILE[k, 1:].tolist() if k < len(MOBILE) else [None] * 6 for k in range(len(TARIFF_IDS))]
+    terms = [*operator.mobile[:, 1:].tolist(), *[[None] * 6] * (len(operator.tariff_ids) - len(operator.mobile))]
     names = ("included_min", "included_mb", "included_messages", "price_min", "price_mb", "price_message")
     extracts.write(
         "tariff",
         {
-            "tariff_id": TARIFF_IDS,
-            "name": [f"{name}{fee:g}元" for name, fee in zip(_TARIFF_NAMES, TARIFF_FEES, strict=True)],
-            "service": words(TARIFF_SERVICE, SERVICES),
-            "monthly_fee": TARIFF_FEES,
+            "tariff_id": operator.tariff_ids,
+            "name": operator.tariff_names,
+            "service": words(operator.tariff_service, SERVICES),
+            "monthly_fee": operator.tariff_fees,
         }
         | dict(zip(names, zip(*terms, strict=True), strict=True)),
     )
@@ -93,7 +84,7 @@ def draw_bills(
     recurring, usage = product_fees.copy(), np.zeros((n, MONTHS))
     for month in range(MONTHS):
         runs = line_runs(customers, lines, month)
-        recurring[:, month] += np.bincount(lines.customer, TARIFF_FEES[lines.tariff] * runs, n)
+        recurring[:, month] += np.bincount(lines.customer, customers.operator.tariff_fees[lines.tariff] * runs, n)
         usage[:, month] = np.bincount(lines.customer, charge[:, month], n)
     rate = np.where(rng.random(n) < 0.25, rng.uniform(0.05, 0.25, n), 0)
     refund = (rng.random((n, MONTHS)) < 0.002) * rng.uniform(0.4, 1.2, (n, MONTHS))
@@ -128,7 +119,7 @@ def write_bills(extracts: Extracts, customers: Customers, bills: Bills, rng: np.
         breaks=_BILL_BREAKS,
     )
     paid = _draw_payments(customers, who, month, bill_id, amount, issued, rng)
-    _write_payments(extracts, paid, rng)
+    _write_payments(extracts, customers.operator.words["methods"], paid, rng)
     return {"billed": float(amount.sum()), "paid": float(paid["amount"].sum()), "bills": len(amount)}
 
 
@@ -167,8 +158,10 @@ def _draw_payments(customers, who, month, bill_id, amount, issued, rng) -> dict[
     return {name: values[keep] for name, values in both.items()}
 
 
-def _write_payments(extracts: Extracts, paid: dict[str, np.ndarray], rng: np.random.Generator) -> None:
-    method = rng.choice(len(METHODS), len(paid["id"]), p=(0.38, 0.27, 0.15, 0.05, 0.15))
+def _write_payments(
+    extracts: Extracts, methods: dict[str, float], paid: dict[str, np.ndarray], rng: np.random.Generator
+) -> None:
+    method = rng.choice(len(methods), len(paid["id"]), p=list(methods.values()))
     extracts.write(
         "payment",
         {
@@ -177,7 +170,7 @@ def _write_payments(extracts: Extracts, paid: dict[str, np.ndarray], rng: np.ran
             "bill_id": pa.array(paid["bill"], mask=paid["bill"] < 0),
             "paid_on": dates(paid["paid"]),
             "amount": paid["amount"],
-            "method": words(method, METHODS),
+            "method": words(method, methods),
         },
         breaks=_PAYMENT_BREAKS,
     )

@@ -17,8 +17,8 @@ from scipy.special import expit
 from workbench.sample.campaigns import Known, known_before
 from workbench.sample.extracts import DUPLICATE, Extracts, money, words
 from workbench.sample.money import Bills
+from workbench.sample.operator import Operator
 from workbench.sample.people import Customers
-from workbench.sample.places import PROVINCES
 from workbench.sample.timeline import MONTH_START, MONTHS, dates
 
 OFFERS, PILOT = "bundle_offers", "home_pilot"
@@ -28,7 +28,6 @@ WINDOW = 6
 KEPT_PER_CONTACT = 0.6
 """Share of an offer's effect that each earlier contact leaves."""
 PILOT_MONTHS = slice(7, 12)
-PILOT_PROVINCES = ("山西", "江苏", "福建", "山东", "湖北", "广东", "四川", "甘肃")
 PILOT_EFFECT = 4.0
 # The small ones: month, share of eligible customers, yuan a month for two months, by call (else by message).
 SMALL = (
@@ -101,7 +100,8 @@ def play_past(
     offers, changed, truth = _play_offers(known[OFFERS_MONTH], dose, rng)
     monthly[:, OFFERS_MONTH : OFFERS_MONTH + WINDOW] += changed
     campaign, who, arm, reached, responded, opted_out = map(np.concatenate, zip(offers, *parts, strict=True))
-    pilot = np.isin(customers.province, [PROVINCES.index(name) for name in PILOT_PROVINCES]) & (customers.kind == 0)
+    home = [customers.operator.provinces.index(name) for name in customers.operator.pilot]
+    pilot = np.isin(customers.province, home) & (customers.kind == 0)
     monthly[:, PILOT_MONTHS] += PILOT_EFFECT * pilot[:, None] * rng.gamma(4, 0.25, (n, 5))
     angry = (campaign == 0) & (arm == 3) & reached & (rng.random(len(who)) < 0.03)
     return Past(campaign, who, arm, reached, responded, opted_out, np.flatnonzero(angry), monthly, truth), known
@@ -140,15 +140,16 @@ def _play_offers(known: Known, dose: np.ndarray, rng: np.random.Generator):
     return played, changed, truth | {f"month_{k + 1}": effect[:, :, k].ravel() for k in range(WINDOW)}
 
 
-def campaign_rows() -> list[tuple]:
+def campaign_rows(operator: Operator) -> list[tuple]:
     """Rows of the campaign file: id, name, channel, assignment, first and last day, three unit costs, provinces."""
+    offers, small, home = operator.campaigns["past"]
     days = _days(OFFERS_MONTH, WINDOW)
-    rows = [(OFFERS, "春季套餐优惠", "outbound_call", "randomised", *days, 3.0, 10.0, 0.45, None)]
+    rows = [(OFFERS, offers, "outbound_call", "randomised", *days, 3.0, 10.0, 0.45, None)]
     for k, (month, _, _, call) in enumerate(SMALL):
-        name, channel = f"小型活动{k + 1:02}", ("sms", "outbound_call")[call]
+        name, channel = f"{small}{k + 1:02}", ("sms", "outbound_call")[call]
         rows.append((SMALL_IDS[k], name, channel, "randomised", *_days(month, 2), *_COSTS[call], 0.45, None))
     days = _days(PILOT_MONTHS.start, PILOT_MONTHS.stop - PILOT_MONTHS.start)
-    pilot = (PILOT, "家庭融合试点", "outbound_call", "selected", *days, 0.0, 0.0, 0.45, ";".join(PILOT_PROVINCES))
+    pilot = (PILOT, home, "outbound_call", "selected", *days, 0.0, 0.0, 0.45, ";".join(operator.pilot))
     return [*rows, pilot]
 
 

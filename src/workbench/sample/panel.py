@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from workbench.sample.operator import Operator
 from workbench.sample.people import Customers, Lines
-from workbench.sample.places import PROVINCES
 from workbench.sample.population import SERVICES, Population
 from workbench.sample.timeline import MONTH, MONTH_START
 
 FRAME = 40_000
 """Customers that the survey can draw from; more would only cost memory."""
-CHANNELS = ("电话", "网络", "入户")
 _CHANNEL_SHARE = (0.5, 0.4, 0.1)
 _CHANNEL_RATE = np.array([0.38, 0.52, 0.72])
 _SERVICE_RATE = np.array([1.0, 1.08, 0.9])
-_PROVINCE_RATE = 1 + 0.12 * np.cos(1.3 * np.arange(len(PROVINCES)))
 OUTCOMES = ("answered", "refused", "not_reached", "ineligible")
 _SILENT_SHARE = (0.48, 0.42, 0.10)
 _TENURE_DAYS, _ORGANISATION = 30, 4
@@ -69,14 +67,18 @@ class Invitations:
     invited: np.ndarray
 
 
-def response_rates() -> dict[str, dict[str, float]]:
+def response_rates(source: Operator) -> dict[str, dict[str, float]]:
     """Factors whose product is the chance that an invitation is answered, as truth/survey.json carries them."""
     factors: dict[str, tuple[Sequence[str], np.ndarray]] = {
-        "channel": (CHANNELS, _CHANNEL_RATE),
+        "channel": (source.words["survey_channels"], _CHANNEL_RATE),
         "service": (SERVICES, _SERVICE_RATE),
     }
-    factors["province"] = (PROVINCES, _PROVINCE_RATE)
+    factors["province"] = (source.provinces, _province_rate(source))
     return {name: dict(zip(labels, map(float, rate.round(6)), strict=True)) for name, (labels, rate) in factors.items()}
+
+
+def _province_rate(source: Operator) -> np.ndarray:
+    return 1 + 0.12 * np.cos(1.3 * np.arange(len(source.provinces)))
 
 
 def invite(people: Population, counts: np.ndarray, wave: str, frame: Frame, rng: np.random.Generator) -> Invitations:
@@ -86,8 +88,9 @@ def invite(people: Population, counts: np.ndarray, wave: str, frame: Frame, rng:
     depends on channel, service and province, not on what he would say.
     """
     cell = np.repeat(np.arange(len(counts)), counts)
-    channel = rng.choice(len(CHANNELS), len(cell), p=_CHANNEL_SHARE)
-    rate = _CHANNEL_RATE[channel] * _SERVICE_RATE[people.service[cell]] * _PROVINCE_RATE[people.province[cell]]
+    channel = rng.choice(3, len(cell), p=_CHANNEL_SHARE)
+    rate = _CHANNEL_RATE[channel] * _SERVICE_RATE[people.service[cell]]
+    rate *= _province_rate(people.source)[people.province[cell]]
     silent = rng.geometric(rate.round(6)) - 1
     outcome = np.zeros(len(cell) + silent.sum(), dtype=np.int64)
     outcome[len(cell) :] = 1 + rng.choice(3, silent.sum(), p=_SILENT_SHARE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.sample.places import CITIES, PROVINCE_SHARE, names
+from workbench.sample.operator import Operator
 from workbench.sample.timeline import END, FIRST_DETAIL_MONTH, MONTH_START, MONTHS, NEVER
 
 KINDS = ("person", "household", "company", "government", "reseller", "distributor")
@@ -20,32 +20,8 @@ _SEGMENT_SHARE = {
 REASONS = ("port_out", "disconnect", "non_payment")
 _REASON_SHARE = (0.36, 0.44, 0.20)
 
-# By segment: monthly churn, share of prepaid, youngest and oldest year of birth.
-_CHURN = np.array([0.011, 0.021, 0.013, 0.010, 0.036, 0.021])
-_PREPAID = np.array([0.05, 0.35, 0.12, 0.45, 0.85, 0.30])
-_BORN = np.array([(1968, 1994), (1996, 2008), (1970, 1996), (1942, 1962), (1975, 2003), (1986, 2006)])
-# By segment: events a month on a line (calls both ways, messages both ways, data sessions).
-EVENTS = np.array([(27, 3, 8), (4, 3, 25), (12, 3, 13), (10, 0.8, 1.6), (1.6, 4, 1.8), (4, 1, 22)], dtype=float)
-# By segment: mean seconds of a call, mean MB of a data session.
-CALL_SECONDS = np.array([170.0, 70, 120, 210, 45, 80])
-SESSION_MB = np.array([330.0, 620, 430, 90, 160, 1150])
 CIRCLE = np.array([45, 12, 18, 6, 5, 9])
-
-# Mobile tariffs: fee, minutes, MB, messages; beyond them yuan a minute, an MB, a message.
-MOBILE = np.array(
-    [
-        (15, 0, 300, 0, 0.15, 0.006, 0.1),
-        (35, 15, 1_500, 10, 0.15, 0.005, 0.1),
-        (59, 30, 5_000, 20, 0.15, 0.004, 0.1),
-        (79, 60, 12_000, 50, 0.12, 0.003, 0.1),
-        (129, 150, 25_000, 100, 0.10, 0.003, 0.1),
-        (199, 400, 50_000, 200, 0.10, 0.002, 0.1),
-    ]
-)
-SERVICES = ("mobile", "broadband", "fixed", "iptv")
-TARIFF_IDS = ("M15", "M35", "M59", "M79", "M129", "M199", "B50", "B80", "B400", "F15", "I10")
-TARIFF_FEES = np.array([15, 35, 59, 79, 129, 199, 50, 80, 400, 15, 10], dtype=float)
-TARIFF_SERVICE = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
+"""By segment: how many others a line calls."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +29,11 @@ class Customers:
     """A batch of n customers; every array has shape (n,) but `activity` (n, 24), its use relative to normal.
 
     Days are counted from the first of the sample; `ended` is the last day, or NEVER; `scale` is use relative to
-    the segment's.
+    the segment's; `operator` is theirs.
     `hazard` is the true probability of leaving within a month.
     """
 
+    operator: Operator
     id: np.ndarray
     kind: np.ndarray
     segment: np.ndarray
@@ -89,6 +66,7 @@ class Lines:
     mean sizes; all three are 0 for lines that are not mobile. `profile` is the segment, or 6 and 7 for fraud.
     """
 
+    operator: Operator
     id: np.ndarray
     customer: np.ndarray
     service: np.ndarray
@@ -101,18 +79,20 @@ class Lines:
     session_mb: np.ndarray
 
 
-def draw_customers(first: int, count: int, rng: np.random.Generator) -> Customers:
+def draw_customers(operator: Operator, first: int, count: int, rng: np.random.Generator) -> Customers:
     """Draw customers number `first` to `first` + `count` - 1 of the operator."""
+    by_segment = operator.segments
     kind = rng.choice(len(KINDS), count, p=_KIND_SHARE).astype(np.int8)
     group = np.minimum(kind, 2)
     shares = np.cumsum([_SEGMENT_SHARE[g] for g in ("person", "household", "organisation")], axis=1)
     segment = (rng.random(count)[:, None] > shares[group]).sum(axis=1).clip(max=5).astype(np.int8)
     person = kind == 0
     fraud = (rng.random(count) < 0.0035) & person
-    prepaid = (rng.random(count) < _PREPAID[segment]) & (group < 2)
+    prepaid = (rng.random(count) < by_segment["prepaid"][segment]) & (group < 2)
     joined = _draw_joined(fraud, rng)
     months = np.maximum(0, -joined) / 30.44
-    hazard = _CHURN[segment] * (0.65 + 0.7 * np.exp(-months / 30)) * np.exp(0.25 * rng.standard_normal(count))
+    hazard = by_segment["churn"][segment] * (0.65 + 0.7 * np.exp(-months / 30))
+    hazard *= np.exp(0.25 * rng.standard_normal(count))
     hazard = np.clip(hazard * np.where(prepaid, 1.2, 0.95) * np.where(group == 2, 0.6, 1), 0.001, 0.2)
     hazard[fraud] = 0.01
     rate = -np.log1p(-hazard) / 30.44
@@ -121,14 +101,15 @@ def draw_customers(first: int, count: int, rng: np.random.Generator) -> Customer
     left = ended < NEVER
     reason = np.where(left, rng.choice(3, count, p=_REASON_SHARE), -1)
     reason[(reason == 2) & prepaid] = 1
-    province = rng.choice(len(PROVINCE_SHARE), count, p=PROVINCE_SHARE)
-    sizes = np.array([len(c) for c in CITIES])
-    born = _BORN[segment]
+    province = rng.choice(len(operator.provinces), count, p=operator.province_share)
+    sizes = np.array([len(c) for c in operator.cities])
+    born = by_segment["born"][segment]
     return Customers(
+        operator=operator,
         id=1_000_000_001 + np.arange(first, first + count),
         kind=kind,
         segment=segment,
-        name=names(kind, KINDS, rng),
+        name=operator.people(kind, KINDS, rng),
         province=province,
         city=(rng.random(count) * sizes[province]).astype(np.int64),
         birth_year=np.where(person, born[:, 0] + rng.integers(0, 1 << 30, count) % (born[:, 1] - born[:, 0]), 0),
@@ -170,7 +151,7 @@ def _draw_activity(ended: np.ndarray, fraud: np.ndarray, rng: np.random.Generato
 
 def draw_lines(customers: Customers, serial: int, rng: np.random.Generator) -> Lines:
     """Draw the lines of a batch; `serial` is the number of lines drawn before."""
-    n = len(customers.id)
+    n, by_segment = len(customers.id), customers.operator.segments
     counts = _line_counts(customers.kind, customers.fraud, rng)
     customer = np.repeat(np.tile(np.arange(n), 4), counts.ravel())
     service = np.repeat(np.repeat(np.arange(4), n), counts.ravel())
@@ -182,17 +163,19 @@ def draw_lines(customers: Customers, serial: int, rng: np.random.Generator) -> L
     fraud = customers.fraud[customer]
     profile[fraud] = 6 + (customers.id[customer[fraud]] % 2)
     mobile = (service == 0)[:, None]
-    events = EVENTS[np.minimum(profile, 5)] * np.exp(0.4 * rng.standard_normal((m, 3)) - 0.08)
+    events = by_segment["events"][np.minimum(profile, 5)] * np.exp(0.4 * rng.standard_normal((m, 3)) - 0.08)
     events *= customers.scale[customer, None]
-    call_s = CALL_SECONDS[np.minimum(profile, 5)] * np.exp(0.35 * rng.standard_normal(m) - 0.06)
-    session_mb = SESSION_MB[np.minimum(profile, 5)] * np.exp(0.45 * rng.standard_normal(m) - 0.1)
-    tariff = _draw_tariffs(events, call_s, session_mb, customers.kind[customer], service, rng)
+    call_s = by_segment["call_seconds"][np.minimum(profile, 5)] * np.exp(0.35 * rng.standard_normal(m) - 0.06)
+    session_mb = by_segment["session_mb"][np.minimum(profile, 5)] * np.exp(0.45 * rng.standard_normal(m) - 0.1)
+    terms, kind = customers.operator.mobile, customers.kind[customer]
+    tariff = _draw_tariffs(terms, events, call_s, session_mb, kind, service, rng)
     events[profile == 6] = (450, 1, 1)  # a SIM box: hundreds of short calls, each to another number
     events[profile == 7] = (120, 2, 3)  # bursts of long calls abroad
     call_s[profile == 6], call_s[profile == 7] = 35, 420
     end = np.minimum(customers.ended, END - 1)[customer]
     delay = np.where(rank > 0, rng.standard_exponential(m) * 150, 0).astype(np.int64)
     return Lines(
+        operator=customers.operator,
         id=20_000_000_000 + (customers.id[customer] - 1_000_000_001) * 1_000 + rank,
         customer=customer,
         service=service,
@@ -221,6 +204,7 @@ def _line_counts(kind: np.ndarray, fraud: np.ndarray, rng: np.random.Generator) 
 
 
 def _draw_tariffs(
+    terms: np.ndarray,
     events: np.ndarray,
     call_s: np.ndarray,
     session_mb: np.ndarray,
@@ -230,7 +214,8 @@ def _draw_tariffs(
 ) -> np.ndarray:
     """Most people are near the tariff that is cheapest for what they use."""
     used = np.stack([events[:, 0] / 2 * call_s / 60, events[:, 2] * session_mb, events[:, 1] / 2], axis=1)
-    cost = MOBILE[:, 0] + sum(np.maximum(0, used[:, [k]] - MOBILE[:, 1 + k]) * MOBILE[:, 4 + k] for k in range(3))
+    cost = terms[:, 0] + sum(np.maximum(0, used[:, [k]] - terms[:, 1 + k]) * terms[:, 4 + k] for k in range(3))
     mobile = np.argmin(cost + 9 * rng.gumbel(size=cost.shape), axis=1)
-    broadband = np.where(kind >= 2, 8, 6 + (rng.random(len(kind)) < 0.3))
-    return np.choose(service, [mobile, broadband, 9, 10])
+    after = len(terms)
+    broadband = after + np.where(kind >= 2, 2, rng.random(len(kind)) < 0.3)
+    return np.choose(service, [mobile, broadband, after + 3, after + 4])

@@ -13,8 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.special import gammaln, ndtr
 
-from workbench.sample.places import OPERATORS, PROVINCE_SHARE, PROVINCES
-from workbench.sample.products import subscriber_shares
+from workbench.sample.operator import Operator
 
 CONSTRUCTS = {
     "Image": ("IM1", "IM2", "IM3"),
@@ -42,10 +41,6 @@ ITEMS = tuple(item for items in CONSTRUCTS.values() for item in items)
 _BLOCK = np.array([k for k, items in enumerate(CONSTRUCTS.values()) for _ in items])
 LOADING = np.array([86, 84, 80, 80, 78, 76, 86, 84, 82, 84, 80, 90, 88, 88, 86, 90, 88, 86, 96, 88, 80, 86]) / 100
 _SPREAD = 2.0
-# Satisfaction by operator and service (mobile, broadband, fixed) as published for 2008. Tietong's fixed lines
-# count as 中国移动's, Netcom's broadband as 中国联通's, which took them over; 中国移动's broadband (no figure) lies
-# between the others.
-_SATISFACTION = np.array([[75.1, 68.3, 77.7], [78.6, 69.5, 78.0], [77.5, 71.0, 78.9]])
 _YEARLY = 0.2
 _ABOVE = dict(Image=2.5, Expectation=1.5, Quality=1.0, Value=-6, Equity=-4, Satisfaction=0, Complaints=-5, Loyalty=-2)
 _TERMS = 40
@@ -53,12 +48,13 @@ _TERMS = 40
 
 @dataclass(frozen=True)
 class Population:
-    """A wave's population: c cells (operator, service, province positions), p items.
+    """A wave's population: c cells (operator, service, province positions), p items; `source` has their names.
 
     `share` (c,) sums to 1; `centre` (c, p) are means of the latent scores, whose standard deviation is
     `spread`; `latent` (p, p) their correlations within a cell.
     """
 
+    source: Operator
     operator: np.ndarray
     service: np.ndarray
     province: np.ndarray
@@ -69,21 +65,22 @@ class Population:
 
 
 @cache
-def population(wave: str) -> Population:
-    """The population that a wave samples, its levels as published."""
-    operator, service, province = (a.ravel() for a in np.indices((len(OPERATORS), len(SERVICES), len(PROVINCES))))
-    share = subscriber_shares()[operator, service] * PROVINCE_SHARE[province]
-    tilt = 0.18 * np.sin(1.7 * np.arange(len(PROVINCES)))[province] + 0.10 * np.cos(2.3 * province + 1.1 * operator)
+def population(source: Operator, wave: str) -> Population:
+    """The population that a wave samples: all three operators' lines, at the levels of `source`."""
+    provinces = len(source.provinces)
+    operator, service, province = (a.ravel() for a in np.indices((3, len(SERVICES), provinces)))
+    share = source.shares[operator, service] * source.province_share[province]
+    tilt = 0.18 * np.sin(1.7 * np.arange(provinces))[province] + 0.10 * np.cos(2.3 * province + 1.1 * operator)
     names = list(CONSTRUCTS)
-    level = _SATISFACTION + _YEARLY * WAVES.index(wave)
+    level = source.satisfaction + _YEARLY * WAVES.index(wave)
     target = np.empty((*level.shape, len(ITEMS)))
     for item, block in enumerate(_BLOCK):
         size, rank = np.sum(block == _BLOCK), item - np.argmax(block == _BLOCK)
         step = 0 if names[block] == "Satisfaction" else 0.12 * (rank - (size - 1) / 2)
         target[..., item] = 1 + 0.09 * (level + _ABOVE[names[block]]) + step
-    shape = (*level.shape, len(PROVINCES))
-    centre = _centres(target, tilt.reshape(shape), PROVINCE_SHARE).reshape(len(share), len(ITEMS))
-    return Population(operator, service, province, share / share.sum(), centre, latent_correlations())
+    shape = (*level.shape, provinces)
+    centre = _centres(target, tilt.reshape(shape), source.province_share).reshape(len(share), len(ITEMS))
+    return Population(source, operator, service, province, share / share.sum(), centre, latent_correlations())
 
 
 def latent_correlations() -> np.ndarray:
@@ -176,12 +173,12 @@ def truth(people: Population) -> dict[str, object]:
     weights, paths = pls(covariance / np.outer(deviation, deviation))
     unstandardised = weights / deviation
     index = []
-    for o, s in np.ndindex(len(OPERATORS), len(SERVICES)):
+    for o, s in np.ndindex(len(people.source.names), len(SERVICES)):
         cell = (people.operator == o) & (people.service == s)
         mean = np.average(means[cell], axis=0, weights=people.share[cell])
         for k, construct in enumerate(CONSTRUCTS):
             at = k == _BLOCK
             value = 100 * (unstandardised[at] @ (mean[at] - 1)) / (9 * unstandardised[at].sum())
-            entry = {"operator": OPERATORS[o], "service": SERVICES[s], "construct": construct}
+            entry = {"operator": people.source.names[o], "service": SERVICES[s], "construct": construct}
             index.append(entry | {"value": round(float(value), 6)})
     return {"paths": {name: round(value, 8) for name, value in paths.items()}, "index": index}

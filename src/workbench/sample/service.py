@@ -7,16 +7,11 @@ import pyarrow as pa
 
 from workbench.sample.extracts import DUPLICATE, Extracts, words
 from workbench.sample.offers import Past
-from workbench.sample.people import SERVICES, Customers, Lines
+from workbench.sample.operator import SERVICES
+from workbench.sample.people import Customers, Lines
 from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, NEVER, timestamps
 
 CHANNELS = ("hotline", "app", "web", "sms", "shop", "visit", "outbound_call")
-_TOPICS = ("查询账单", "套餐咨询", "业务办理", "网络问题", "投诉", "续约", "关怀")
-_CATEGORIES = (
-    ("资费争议", "营销骚扰", "服务态度", "网络质量"),
-    ("无信号", "上网慢", "断网", "设备故障"),
-    ("新装", "移机"),
-)
 _CONTACT_BREAKS = (
     ("unknown code", "channel", "飞鸽传书"),
     ("impossible date", "contacted_at", "2026-06-31 10:00:00"),
@@ -90,7 +85,8 @@ def _write_cases(extracts, kind, customers, who, service, opened, rng, serial=0)
     closed = opened + (rng.gamma(2, hours * 0.26, len(who)) * 3_600).astype(np.int64)
     is_open = closed >= END * 86_400
     outcome = np.where(is_open, -1, rng.choice(3, len(who), p=(0.86, 0.09, 0.05)))
-    category = rng.integers(0, len(_CATEGORIES[kind]), len(who))
+    categories = customers.operator.words["categories"][kind]
+    category = rng.integers(0, len(categories), len(who))
     rank = np.empty(len(who), dtype=np.int64)
     rank[np.argsort(who, kind="stable")] = serial + np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
     extracts.write(
@@ -100,7 +96,7 @@ def _write_cases(extracts, kind, customers, who, service, opened, rng, serial=0)
             "customer_id": customers.id[who],
             "kind": _KINDS[kind],
             "service": words(service, SERVICES),
-            "category": words(category, _CATEGORIES[kind]),
+            "category": words(category, categories),
             "opened_at": timestamps(opened),
             "due_at": timestamps(opened + hours * 3_600),
             "closed_at": timestamps(np.where(is_open, NEVER * 86_400, closed)),
@@ -117,7 +113,7 @@ def _write_contacts(extracts, customers, contacted, complainer, complained, rng)
     channel = (
         (rng.random(len(who))[:, None] > np.cumsum(by_age, axis=1)[young[who].astype(int)]).sum(axis=1).clip(max=6)
     )
-    topic = rng.integers(0, len(_TOPICS), len(who))
+    topic = rng.integers(0, len(customers.operator.words["topics"]), len(who))
     campaign, member = np.nonzero(contacted)
     launch = np.full(len(member), MONTH_START[CAMPAIGN_MONTH]) + rng.integers(0, 5, len(member))
     launch = np.minimum(launch, customers.ended[member])
@@ -143,7 +139,7 @@ def _write_touches(extracts, customers, who, channel, topic, second, rng, serial
             "contacted_at": timestamps(second),
             "channel": words(channel, CHANNELS),
             "direction": words(np.isin(channel, (3, 6)).astype(np.int64), ("in", "out")),
-            "topic": words(topic, _TOPICS),
+            "topic": words(topic, customers.operator.words["topics"]),
             "wait_s": pa.array(waits, mask=waits < 0),
         },
         breaks=_CONTACT_BREAKS,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
 from workbench.sample.extracts import DUPLICATE, Extracts, words
-from workbench.sample.panel import CHANNELS, OUTCOMES, Frame, Invitations, invite, response_rates
-from workbench.sample.places import OPERATORS, PROVINCES
+from workbench.sample.operator import Operator
+from workbench.sample.panel import OUTCOMES, Frame, Invitations, invite, response_rates
 from workbench.sample.population import (
     CONSTRUCTS,
     ITEMS,
@@ -29,7 +31,6 @@ HAZARD_CORRELATION = -0.7
 """Between a customer's satisfaction (latent construct) and the normal score of his hazard of leaving."""
 BEHAVIOUR_DAYS = 120
 _GAPS = 0.006
-_LINES_IN_ALL = 1.75e9
 _BREAKS = (
     ("unparsable number", "items.SA1", "很好"),
     ("missing mandatory", "weight", ""),
@@ -43,10 +44,6 @@ _INVITATION_BREAKS = (
 )
 # Questions beside the model: items whose latent scores they follow, how closely, level above the items', ends.
 _BESIDE = {"NPS": (("SA1", "LO1", "LO2"), 0.85, 0.0, (0, 10)), "CES": (("QU1", "QU3", "QU4"), 0.75, -2.6, (1, 7))}
-_REQUESTS = {
-    "QU1": "网络覆盖", "QU2": "上网速度", "QU3": "客服热线等待", "QU4": "营业厅服务", "QU5": "故障修复",
-    "VA1": "资费", "EQ1": "账单清楚", "CO1": "投诉处理",
-}  # fmt: skip
 
 
 def allocation(people: Population, respondents: int) -> np.ndarray:
@@ -78,18 +75,18 @@ def _answered(people: Population, cell: np.ndarray, latent: np.ndarray) -> np.nd
     return np.clip(np.rint(people.centre[cell] + people.spread * latent), 1, 10).astype(np.int64)
 
 
-def write_survey(extracts: Extracts, frame: Frame, rng: np.random.Generator) -> tuple[dict, dict]:
+def write_survey(extracts: Extracts, operator: Operator, frame: Frame, rng: np.random.Generator) -> tuple[dict, dict]:
     """Write both waves; gives the population values that the survey estimates, and the truth behind its people.
 
     Gaps fall completely at random, so that no way of treating them is biased by who gave no answer.
     """
     waves, behind = {}, {}
     for wave in WAVES:
-        people = population(wave)
+        people = population(operator, wave)
         behind[wave] = _write_wave(extracts, wave, people, frame, rng)
         waves[wave] = truth(people) | {"beside": _beside_truth(people)}
     link = {"hazard_correlation": HAZARD_CORRELATION, "days": BEHAVIOUR_DAYS, "waves": behind}
-    return {"model": "tcsi", "scheme": "path", "waves": waves}, {"response_rates": response_rates()} | link
+    return {"model": "tcsi", "scheme": "path", "waves": waves}, {"response_rates": response_rates(operator)} | link
 
 
 def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame, rng: np.random.Generator) -> dict:
@@ -100,7 +97,7 @@ def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame,
     latent = latent_scores(people, asked.standing[:n], rng)
     said = _answered(people, cell, latent)
     beside = [_beside(people, cell, latent, name, rng) for name in _BESIDE]
-    request = _requests(said, rng)
+    request = _requests(people.source.words["requests"], said, rng)
     every = np.column_stack([said, *beside])
     gap = rng.random(every.shape) < _GAPS
     every = np.where(gap & (rng.random(every.shape) < 0.5), NO_ANSWER, every)
@@ -109,8 +106,8 @@ def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame,
     columns |= _where(people, asked, slice(n), frame)
     columns |= {
         "answered_on": dates(asked.day[:n]),
-        "request": words(request, _REQUESTS.values()),
-        "weight": np.round(people.share * _LINES_IN_ALL / counts, 3)[cell],
+        "request": words(request, people.source.words["requests"].values()),
+        "weight": np.round(people.share * people.source.lines_in_all / counts, 3)[cell],
         "items": {item: pa.array(every[:, k], mask=blank[:, k]) for k, item in enumerate((*ITEMS, *_BESIDE))},
     }
     extracts.write("survey_response", columns, breaks=_BREAKS, part=wave)
@@ -121,10 +118,10 @@ def _write_wave(extracts: Extracts, wave: str, people: Population, frame: Frame,
 def _where(people: Population, asked: Invitations, rows: slice | np.ndarray, frame: Frame) -> dict[str, pa.Array]:
     cell, customer = asked.cell[rows], asked.customer[rows]
     return {
-        "operator": words(people.operator[cell], OPERATORS),
-        "province": words(people.province[cell], PROVINCES),
+        "operator": words(people.operator[cell], people.source.names),
+        "province": words(people.province[cell], people.source.provinces),
         "service": words(people.service[cell], SERVICES),
-        "channel": words(asked.channel[rows], CHANNELS),
+        "channel": words(asked.channel[rows], people.source.words["survey_channels"]),
         "customer_id": pa.array(frame.id[customer], mask=customer < 0),
     }
 
@@ -161,17 +158,17 @@ def _beside_truth(people: Population) -> list[dict[str, object]]:
     easy = ndtr((_follows(people, "CES")[1] - 6 + 0.5) / people.spread)
     nps = 100 * (promoter - (1 - neutral))
     found: list[dict[str, object]] = []
-    for o, s in np.ndindex(len(OPERATORS), len(SERVICES)):
+    for o, s in np.ndindex(len(people.source.names), len(SERVICES)):
         share = people.share * ((people.operator == o) & (people.service == s))
-        entry = {"operator": OPERATORS[o], "service": SERVICES[s]}
+        entry = {"operator": people.source.names[o], "service": SERVICES[s]}
         values = {"nps": share @ nps / share.sum(), "easy": share @ easy / share.sum()}
         found.append(entry | {name: round(float(value), 6) for name, value in values.items()})
     return found
 
 
-def _requests(said: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _requests(items: Iterable[str], said: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What each asks to improve, -1 for nothing: the less satisfied ask more often, for what they rate lowest."""
-    at = [ITEMS.index(item) for item in _REQUESTS]
+    at = [ITEMS.index(item) for item in items]
     weakest = np.argmin(said[:, at] + 0.5 * rng.random((len(said), len(at))), axis=1)
     asks = rng.random(len(said)) < np.clip(0.75 - 0.06 * said[:, ITEMS.index("SA1")], 0.1, 1)
     return np.where(asks, weakest, -1)

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from workbench.sample.people import CIRCLE, MOBILE, Customers, Lines
+from workbench.sample.people import CIRCLE, Customers, Lines
 from workbench.sample.timeline import MONTH, MONTH_START, timestamps
 
 # Hours of a working day and of a weekend day by segment, then SIM box and premium burst, as peaks
@@ -74,7 +74,8 @@ class _Records:
 
 def overage(lines: Lines, minutes: np.ndarray, megabytes: np.ndarray, messages: np.ndarray) -> np.ndarray:
     """Yuan for each unit used, minutes, MB, messages: shape (m, 3); times the use it is the month's charge."""
-    plan = MOBILE[np.minimum(lines.tariff, len(MOBILE) - 1)]
+    terms = lines.operator.mobile
+    plan = terms[np.minimum(lines.tariff, len(terms) - 1)]
     used = np.stack([minutes, megabytes, messages], axis=1)
     beyond = np.maximum(0, used - plan[:, 1:4])
     return np.divide(beyond, used, out=np.zeros_like(used), where=used > 0) * plan[:, 4:]

@@ -19,9 +19,9 @@ from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.sample import campaigns, crm, money, offers, products, service, survey, usage
 from workbench.sample.extracts import Extracts
+from workbench.sample.operator import Operator, read_operator
 from workbench.sample.panel import FRAME, Frame
-from workbench.sample.people import SEGMENTS, TARIFF_FEES, Customers, Lines, draw_customers, draw_lines
-from workbench.sample.places import PROVINCES
+from workbench.sample.people import SEGMENTS, Customers, Lines, draw_customers, draw_lines
 from workbench.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH_START, MONTHS
 from workbench.warehouse.ingest.mapping import Mapping, read_mapping
 
@@ -55,6 +55,7 @@ def write_sample(
     customers: int = 20_000,
     seed: int = 0,
     mapping: Path | None = None,
+    operator: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
@@ -79,6 +80,8 @@ def write_sample(
     mapping : path, optional
         How the files are read, hence written; by default the project's data/mappings/sample.toml. A table that it does
         not fill is not written.
+    operator : path, optional
+        Its constants; by default those of the sample operator (operator.toml beside this module).
     progress : callable, optional
         Called with a label, what is done and what there is to do, in customers.
 
@@ -94,10 +97,11 @@ def write_sample(
     started = time.perf_counter()
     target = _checked(folder, customers, seed)
     reading = read_mapping(mapping or project_root() / "data" / "mappings" / "sample.toml")
+    source = read_operator(operator)
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        files = _build(building, reading, customers, seed, progress or (lambda label, done, total: None))
+        files = _build(building, reading, source, customers, seed, progress or (lambda label, done, total: None))
         building.chmod(0o755)
         _publish(building, target)
     except BaseException:
@@ -132,23 +136,27 @@ def _publish(building: Path, target: Path) -> None:
 
 
 def _build(
-    folder: Path, mapping: Mapping, customers: int, seed: int, progress: Callable[[str, int, int], None]
+    folder: Path,
+    mapping: Mapping,
+    operator: Operator,
+    customers: int,
+    seed: int,
+    progress: Callable[[str, int, int], None],
 ) -> pd.DataFrame:
     (folder / "truth").mkdir()
-    with Extracts(folder, mapping) as extracts, _Tally(folder / "truth") as tally:
+    with Extracts(folder, mapping) as extracts, _Tally(folder / "truth", operator) as tally:
         lines = 0
         for number, first in enumerate(range(0, customers, BATCH)):
             count = min(BATCH, customers - first)
-            lines += _write_batch(extracts, tally, seed, number, first, count, lines)
+            lines += _write_batch(extracts, tally, operator, seed, number, first, count, lines)
             progress("customers", first + count, customers)
-        money.write_tariffs(extracts)
-        products.write_products(extracts)
-        campaigns.write_campaigns(extracts, offers.campaign_rows())
-        products.write_market(extracts, _rng(seed, "market", 0))
-        costs = campaigns.CONTACT_COSTS
-        products.write_costs(extracts, campaigns.IDS, tally.contacts, costs, _rng(seed, "market", 1))
+        money.write_tariffs(extracts, operator)
+        products.write_products(extracts, operator)
+        campaigns.write_campaigns(extracts, operator, offers.campaign_rows(operator))
+        products.write_market(extracts, operator, _rng(seed, "market", 0))
+        products.write_costs(extracts, operator, campaigns.IDS, tally.contacts, _rng(seed, "market", 1))
         frame = Frame.joined_up(tally.frames)
-        truth, behind = survey.write_survey(extracts, frame, _rng(seed, "survey", 0))
+        truth, behind = survey.write_survey(extracts, operator, frame, _rng(seed, "survey", 0))
     _write_json(folder / "truth/satisfaction.json", truth)
     _write_json(folder / "truth/survey.json", behind)
     declared = {"customers": customers, "seed": seed, "files": extracts.declared()} | tally.declared()
@@ -164,8 +172,8 @@ def _rng(seed: int, stream: str, number: int) -> np.random.Generator:
 class _Tally:
     """What is added up over the batches, and the truth written with each."""
 
-    def __init__(self, folder: Path) -> None:
-        self.contacts = np.zeros((len(campaigns.IDS), len(PROVINCES)), dtype=np.int64)
+    def __init__(self, folder: Path, operator: Operator) -> None:
+        self.contacts = np.zeros((len(campaigns.IDS), len(operator.provinces)), dtype=np.int64)
         self.at_risk = np.zeros(MONTHS, dtype=np.int64)
         self.left = np.zeros(MONTHS, dtype=np.int64)
         self.mobile_revenue = 0.0
@@ -200,7 +208,7 @@ class _Tally:
 
     def revenue(self, lines: Lines, charge: np.ndarray, runs: np.ndarray) -> None:
         mobile = (lines.service == 0)[:, None] & runs
-        self.mobile_revenue += float((mobile * (TARIFF_FEES[lines.tariff][:, None] + charge)).sum())
+        self.mobile_revenue += float((mobile * (lines.operator.tariff_fees[lines.tariff][:, None] + charge)).sum())
         self.mobile_months += int(mobile.sum())
 
     def declared(self) -> dict:
@@ -221,9 +229,18 @@ class _Tally:
             writer.close()
 
 
-def _write_batch(extracts: Extracts, tally: _Tally, seed: int, number: int, first: int, count: int, serial: int) -> int:
+def _write_batch(
+    extracts: Extracts,
+    tally: _Tally,
+    operator: Operator,
+    seed: int,
+    number: int,
+    first: int,
+    count: int,
+    serial: int,
+) -> int:
     rng = {stream: _rng(seed, stream, number) for stream in _STREAMS}
-    customers = draw_customers(first, count, rng["people"])
+    customers = draw_customers(operator, first, count, rng["people"])
     lines = draw_lines(customers, serial, rng["people"])
     crm.write_customers(extracts, customers)
     crm.write_lines(extracts, customers, lines)
@@ -246,7 +263,7 @@ def _write_batch(extracts: Extracts, tally: _Tally, seed: int, number: int, firs
     tally.truth("campaign_members", effects)
     tally.truth("bundle_offers", offers.write_past_members(extracts, customers, known_then, past, bills))
     for campaign, reached in enumerate(played.contacted):
-        tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=len(PROVINCES))
+        tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=len(operator.provinces))
     service.write_service(extracts, customers, lines, played.contacted, rng["service"])
     service.write_past(extracts, customers, past, rng["offers"])
     for name, value in money.write_bills(extracts, customers, bills, rng["money"]).items():
