@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Operator:
     take: np.ndarray
     segments: dict[str, np.ndarray]
     campaigns: dict[str, list]
-    words: dict[str, object]
+    words: dict[str, Any]
 
     def people(self, kinds: np.ndarray, labels: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
         """Invent a name for each customer; `kinds` are positions in `labels`. Returns text, shape (n,)."""
