@@ -56,7 +56,11 @@ class Cell:
         y = rng.choice(SCALE, self.size, p=p)
         table = pd.DataFrame({"y": y, "w": np.exp(0.6 * self.uneven * rng.standard_normal(self.size))})
         found = voice_scores(
-            table, [mean_answer("y", name="mean"), top_boxes("y"), net_promoter("y")], by=(), weight="w", minimum=2
+            table,
+            [mean_answer("y", name="mean"), top_boxes("y", high=10), net_promoter("y", high=10)],
+            by=(),
+            weight="w",
+            minimum=2,
         )
         truth = p @ SCALE, 100 * p[8:].sum(), 100 * (p[8:].sum() - p[:6].sum())
         for kind, aim, row in zip(

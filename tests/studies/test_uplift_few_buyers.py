@@ -316,3 +316,16 @@ def test_a_plan_needs_buyers_in_each_arm():
     small = plan_campaign(spread=Spread(mean=0.002, sd=0.0447, kind="share"), members=2_000, wanted=0.5, holdouts=[0.1])
     assert "too few to say what it shows (20 needed); 20,000 members would do" in small.headline()
     assert required_size(0.5, spread=Spread(mean=0.002, sd=0.0447, kind="share")) == 20_000
+
+
+@pytest.mark.parametrize("kind", ["uplift", "toc"])
+@pytest.mark.parametrize("top", [True, False])
+def test_a_part_without_control_members_has_no_interval_and_no_warning(kind, top):
+    """The highest (lowest) scores hold the whole control arm: what lies beyond has nothing to be compared with."""
+    rng, n = np.random.default_rng(1), 3_000
+    y = (rng.random(n) < 0.02) * np.exp(rng.standard_normal(n))
+    arm = np.r_[rng.permutation(np.arange(1_000) < 700), np.ones(n - 1_000, bool)].astype(int)
+    table = pd.DataFrame({"score": np.arange(n)[:: -1 if top else 1] / n, "t": arm, "y": y})
+    curve = uplift_curve(table, score="score", outcome="y", treatment="t", kind=kind, resamples=100, rng=0)
+    alone = curve.points[curve.points["share"].between(*((0.34, 0.99) if top else (0.01, 0.66)))]
+    assert alone["low"].isna().all() and alone["high"].isna().all()

@@ -357,8 +357,8 @@ def skewed(
 def uneven(one: Mean, zero: Mean) -> np.ndarray:
     """Whether amounts are so few or so uneven that the smaller arm's mean is skewed by more than 0.2."""
     phi, psi = _amount_dispersion(one, zero)
-    mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
     with np.errstate(invalid="ignore", divide="ignore"):
+        mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
         skewness = psi / phi**1.5 / np.sqrt(np.minimum(one.n, zero.n) * mu)
     uneven: np.ndarray = (phi > 0) & (skewness > SKEWED)
     return uneven
@@ -366,8 +366,8 @@ def uneven(one: Mean, zero: Mean) -> np.ndarray:
 
 def _amount_dispersion(one: Mean, zero: Mean) -> tuple[np.ndarray, np.ndarray]:
     """Variance and third moment of a row over its mean, of both arms together."""
-    total = one.n * one.value + zero.n * zero.value
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # an arm without members has no mean
+        total = one.n * one.value + zero.n * zero.value
         phi = (one.n**2 * one.variance + zero.n**2 * zero.variance) / total
         psi = (one.n**3 * one.third + zero.n**3 * zero.third) / total
     known = total > 0
