@@ -11,7 +11,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.sample import write_sample
 from workbench.sample.backwards import block_of, delivered
-from workbench.sample.extracts import words
+from workbench.sample.extracts import SHORT_LINE, Extracts, words
 from workbench.warehouse.ingest.mapping import read_mapping
 
 HEAD = 'as_of = 2026-07-01\n[[file]]\npath = "a.csv"\ntable = "holding"\n'
@@ -144,3 +144,24 @@ def test_what_cannot_be_turned_back_is_refused(tmp_path):
         delivered(block, given)
     with pytest.raises(WorkbenchError, match=r"a\.csv has no values for from_on, which the mapping reads"):
         delivered(block, given | {"product_id": ["A-1"]})
+
+
+def test_a_file_is_wrong_only_as_its_format_can_be(tmp_path):
+    """A Parquet file has no short line and no text for a number; packed files and other patterns are refused."""
+    columns = 'customer_id = "c"\nproduct_id = "p"\nfrom_on = "f"\n'
+    _block(tmp_path, columns, HEAD.replace("a.csv", "a.parquet"))
+    given = {"customer_id": [1, 2], "product_id": ["x", "y"], "from_on": pa.array([1, 2], pa.int32()).cast(pa.date32())}
+    ways = (
+        (SHORT_LINE, "", ""),
+        ("impossible date", "from_on", "2025-02-30"),
+        ("orphan reference", "product_id", "NO"),
+        ("not delivered", "to_on", "x"),
+    )
+    with Extracts(tmp_path, read_mapping(tmp_path / "shop.toml")) as extracts:
+        extracts.write("holding", given, breaks=ways)
+        extracts.write("bill", given)
+    assert extracts.declared() == {"a.parquet": {"rows": 3, "bad_rows": 1, "kinds": {"orphan reference": 1}}}
+    assert pd.read_parquet(tmp_path / "a.parquet")["p"].tolist() == ["x", "y", "NO"]
+    _block(tmp_path, columns, HEAD.replace("a.csv", "a?.csv.gz"))
+    with pytest.raises(WorkbenchError, match=r"a\?\.csv\.gz cannot be written: give a path without \.gz"):
+        Extracts(tmp_path, read_mapping(tmp_path / "shop.toml")).write("holding", given)

@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import xlsxwriter
 
+from workbench.errors import WorkbenchError
 from workbench.sample.backwards import block_of, delivered, origins
 from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.ingest.mapping import Mapping as SourceMapping
@@ -81,6 +82,8 @@ class Extracts:
         if block is None:
             return
         path = block.path.replace("*", part)
+        if path.endswith(".gz") or set(path) & set("?[]"):
+            raise WorkbenchError(f"{path} cannot be written: give a path without .gz and with no pattern but one *.")
         raw = delivered(block, columns)
         bad = self._bad_rows(block, path, raw, breaks)
         match block.format:
@@ -160,7 +163,7 @@ class Extracts:
     def _bad_rows(self, block: FileBlock, path: str, table: pa.Table, breaks: tuple[Break, ...]) -> list[list[str]]:
         tally = self._files.setdefault(path, _Tally(block.encoding if block.format == "csv" else Path(path).suffix[1:]))
         headers = {name: value.column for name, value in origins(block).items() if value.column is not None}
-        breaks = tuple(entry for entry in breaks if not entry[1] or entry[1] in headers)
+        breaks = tuple(entry for entry in breaks if _holds(block, table, headers, entry))
         count = tally.owed(table.num_rows, len(breaks))
         picked = np.linspace(0, table.num_rows - 1, count).astype(np.int64)
         rows = list(zip(*(_texts(column) for column in table.take(picked).columns), strict=True))
@@ -190,6 +193,17 @@ def words(codes: np.ndarray, labels: Iterable[str]) -> pa.DictionaryArray:
 def money(values: np.ndarray) -> np.ndarray:
     """Round to fen."""
     return np.rint(np.asarray(values) * 100) / 100 + 0.0
+
+
+def _holds(block: FileBlock, table: pa.Table, headers: Mapping[str, str], entry: Break) -> bool:
+    """Whether a file can be wrong in this way: it has the column, and one of Parquet has the type for the text."""
+    kind, column, text = entry
+    if not column:
+        return kind != SHORT_LINE or block.format == "csv"
+    try:
+        return column in headers and (block.format != "parquet" or bool(_typed([text], table[headers[column]].type)))
+    except pa.ArrowInvalid:
+        return False
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:

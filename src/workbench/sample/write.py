@@ -26,6 +26,7 @@ from workbench.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH_START, MO
 from workbench.warehouse.ingest.mapping import Mapping, read_mapping
 
 BATCH = 10_000
+Progress = Callable[[str, int, int], None]
 _DECLARED = "truth/declared.json"
 # New streams come last: a stream's place is part of its seed.
 _STREAMS = ("people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers")
@@ -56,7 +57,7 @@ def write_sample(
     seed: int = 0,
     mapping: Path | None = None,
     operator: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
@@ -136,20 +137,16 @@ def _publish(building: Path, target: Path) -> None:
 
 
 def _build(
-    folder: Path,
-    mapping: Mapping,
-    operator: Operator,
-    customers: int,
-    seed: int,
-    progress: Callable[[str, int, int], None],
+    folder: Path, mapping: Mapping, operator: Operator, customers: int, seed: int, progress: Progress
 ) -> pd.DataFrame:
     (folder / "truth").mkdir()
     with Extracts(folder, mapping) as extracts, _Tally(folder / "truth", operator) as tally:
         lines = 0
         for number, first in enumerate(range(0, customers, BATCH)):
-            count = min(BATCH, customers - first)
-            lines += _write_batch(extracts, tally, operator, seed, number, first, count, lines)
-            progress("customers", first + count, customers)
+            rng = {stream: _rng(seed, stream, number) for stream in _STREAMS}
+            batch = draw_customers(operator, first, min(BATCH, customers - first), rng["people"])
+            lines += _write_batch(extracts, tally, batch, lines, rng)
+            progress("customers", first + len(batch.id), customers)
         money.write_tariffs(extracts, operator)
         products.write_products(extracts, operator)
         campaigns.write_campaigns(extracts, operator, offers.campaign_rows(operator))
@@ -230,22 +227,13 @@ class _Tally:
 
 
 def _write_batch(
-    extracts: Extracts,
-    tally: _Tally,
-    operator: Operator,
-    seed: int,
-    number: int,
-    first: int,
-    count: int,
-    serial: int,
+    extracts: Extracts, tally: _Tally, customers: Customers, serial: int, rng: dict[str, np.random.Generator]
 ) -> int:
-    rng = {stream: _rng(seed, stream, number) for stream in _STREAMS}
-    customers = draw_customers(operator, first, count, rng["people"])
     lines = draw_lines(customers, serial, rng["people"])
     crm.write_customers(extracts, customers)
     crm.write_lines(extracts, customers, lines)
     tally.lives(customers)
-    if first < FRAME:
+    if len(tally.frames) * BATCH < FRAME:
         tally.frames.append(Frame.of(customers, lines))
     charge, active_days, data_mb = _write_usage(extracts, tally, customers, lines, rng["usage"])
     runs = np.stack([money.line_runs(customers, lines, month) for month in range(MONTHS)], axis=1)
@@ -263,7 +251,7 @@ def _write_batch(
     tally.truth("campaign_members", effects)
     tally.truth("bundle_offers", offers.write_past_members(extracts, customers, known_then, past, bills))
     for campaign, reached in enumerate(played.contacted):
-        tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=len(operator.provinces))
+        tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=tally.contacts.shape[1])
     service.write_service(extracts, customers, lines, played.contacted, rng["service"])
     service.write_past(extracts, customers, past, rng["offers"])
     for name, value in money.write_bills(extracts, customers, bills, rng["money"]).items():
