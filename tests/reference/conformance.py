@@ -333,7 +333,7 @@ def _design() -> Iterator[Row]:
 
 def _rollout(published: dict) -> Iterator[Row]:
     sys.path.append(str(ROOT / "tests/studies"))
-    from test_rollout import HOW, rollout
+    from test_observational_did import HOW, rollout
 
     panel = rollout(12, [2, 2, 2, 3, 3, 3], 0, periods=5)
     for case, weight in (("alike", None), ("weighted", "customers")):

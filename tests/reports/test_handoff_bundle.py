@@ -519,7 +519,7 @@ def test_hillstrom_is_handed_over(shared_data, tmp_path):
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("study", ["observational", "satisfaction"])
+@pytest.mark.parametrize("study", ["rollout", "satisfaction"])
 def test_a_real_study_verifies(study, operator, tmp_path):
     """The sample operator is made anew, the study run again, and every number found."""
     root = tmp_path / "project"

@@ -42,6 +42,12 @@ class CampaignArms:
     others: int
     unknown_before: int
 
+    def means(self) -> pd.DataFrame:
+        """Give members and mean outcomes by arm."""
+        by_arm = self.members.groupby("treatment")
+        names = {0: CONTROL, 1: "contact"}
+        return by_arm[list(self.outcomes)].mean().assign(members=by_arm.size()).rename(index=names).rename_axis("arm")
+
     def cost(self, name: str, given: float) -> float:
         """Give a cost or margin: the given one, or, where that is -1, the campaign's own.
 
@@ -63,7 +69,13 @@ class CampaignArms:
 
 
 def campaign_arms(
-    warehouse: Warehouse, campaign: str, *, arm: str, as_of: date | str, outcome: str | None = None
+    warehouse: Warehouse,
+    campaign: str,
+    *,
+    arm: str,
+    as_of: date | str,
+    outcome: str | None = None,
+    randomised: bool = False,
 ) -> CampaignArms:
     """Give an arm of a campaign beside its control arm, with covariates as of the day of assignment.
 
@@ -81,18 +93,29 @@ def campaign_arms(
         The outcome window must have closed before it.
     outcome : str, optional
         Refused here already if the campaign has no such outcome.
+    randomised : bool
+        Refuse a campaign whose members were not drawn into its arms at random.
 
     Raises
     ------
     WorkbenchError
         If campaign, arm or outcome are unknown; the nearest is suggested.
     CannotAnswer
-        If the outcome window is still open on `as_of`, or members were assigned on different days.
+        If the outcome window is still open on `as_of`, members were assigned on different days or, where that is asked
+        for, not at random, or the campaign went to whole provinces.
     """
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:
         raise unknown("campaign", campaign, campaigns.index, f"the warehouse of '{warehouse.source}'")
     facts = campaigns.loc[campaign]
+    if pd.notna(facts["provinces"]):
+        raise CannotAnswer(
+            f"campaign '{campaign}' went to whole provinces, not to members: the study 'rollout' says what it changed."
+        )
+    if randomised and facts["assignment"] != "randomised":
+        raise CannotAnswer(
+            f"the members of campaign '{campaign}' were not randomised: the study 'observational' says what it changed."
+        )
     day = as_date(as_of)
     if facts["ends_on"].date() >= day:
         raise CannotAnswer(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members
 from workbench.result import Quantity, Result
@@ -20,6 +20,7 @@ from workbench.words import label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+R = TypeVar("R")
 ALARM = 0.001
 NOTABLE = 0.1
 
@@ -55,6 +56,20 @@ class CampaignChecks(Result):
     missing_outcomes: pd.DataFrame
     campaign: str = ""
 
+    NAME, CHART = "balance", "Dots, a row a trait"
+
+    def allow(self, found: R) -> R:
+        """Give what rests on the difference of the arms.
+
+        Raises
+        ------
+        CannotAnswer
+            If they are not comparable.
+        """
+        if not self.comparable:
+            raise CannotAnswer(self.headline())
+        return found
+
     @property
     def largest_difference(self) -> float:
         """Largest standardised difference, without sign; 0 without covariates."""
@@ -74,6 +89,10 @@ class CampaignChecks(Result):
         """Tabulate the covariates, the largest difference first."""
         order = self.balance["difference"].abs().sort_values(ascending=False, kind="stable").index
         return self.balance.loc[order].reset_index(drop=True)
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return "Standardised differences between the arms before the campaign."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the largest difference and the sizes of the arms."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,9 @@ class TargetGroup(Result):
     groups: pd.DataFrame
     share: float
     campaign: str = ""
+
+    NAME, COUNTS, CHART = "targets", "members", "Bars, a row a group"
+    FORMATS = MappingProxyType({"target_share": "{:.0%}"})
 
     def headline(self) -> str:
         """Say who most of the targets are."""

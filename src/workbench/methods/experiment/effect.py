@@ -103,6 +103,9 @@ class AverageEffect(Result):
     campaign: str = ""
     doubts: tuple[str, ...] = ()
 
+    NAME, CHART = "effect", "A dot with its interval"
+    FORMATS = dict.fromkeys(["value", "se", "low", "high"], "{:,.4g}")
+
     def _said(self) -> tuple[str, str, str, str]:
         """Effect, its interval and the means, for people: percentage points for a 0/1 outcome."""
         if self.binary:
@@ -144,6 +147,11 @@ class AverageEffect(Result):
             ("mean control", self.mean_control, np.nan, np.nan, np.nan, self.n_control),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "se", "low", "high", "members"])
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        unit = "" if self.binary or not self.unit else f" ({self.unit})"
+        return f"Effect of contact on {self.outcome} per member{unit}."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""

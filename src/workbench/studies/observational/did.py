@@ -71,6 +71,9 @@ class DidEffect(Result):
     doubts: tuple[str, ...] = ()
     set_aside: dict[str, int] = field(default_factory=dict)
 
+    NAME, CHART = "months", "Dots with intervals by period, before and since the start"
+    FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
+
     def headline(self) -> str:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
         unit = f" {self.unit_of_outcome}" if self.unit_of_outcome else ""
@@ -98,6 +101,15 @@ class DidEffect(Result):
         )
         average["units"] = int(self.by_start["units"].sum())
         return pd.concat([average, self.by_period.astype({"period": object})], ignore_index=True)
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return "Average effect, and by period from the start (negative: before it)."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        unit = self.unit_of_outcome or "units of the outcome"
+        return f"Effect on {self.outcome} by period from the start, {unit}, with {self.level:.0%} intervals."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the test of the trends before; none where it is not the rollout's."""

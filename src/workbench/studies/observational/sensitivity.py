@@ -56,6 +56,9 @@ class Sensitivity(Result):
     outcome: str
     campaign: str = ""
 
+    NAME, CHART = "sensitivity", "Two falling curves, and dots for what was recorded"
+    FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
+
     def headline(self) -> str:
         """Say what would have to be true for the effect to vanish, against the strongest recorded covariate."""
         if self.near == 0:
@@ -87,6 +90,17 @@ class Sensitivity(Result):
             ("E-value (risk ratio)", self.e_value, self.e_value_interval),
         ]
         return pd.DataFrame(rows, columns=["strength needed", "value", "low"]).assign(high=np.nan)
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"Traits on a curve would make the effect on {self.outcome} vanish (dashed: its interval reach 0); dots "
+            "are the strongest of those recorded."
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the robustness value and the odds."""

@@ -94,6 +94,9 @@ class TreatedEffect(Result):
     campaign: str = ""
     doubts: tuple[str, ...] = ()
 
+    NAME, PICTURE, CHART = "treated", "balance_after", "Hollow and full dots, a row a trait"
+    FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
+
     def headline(self) -> str:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""
         scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
@@ -125,6 +128,24 @@ class TreatedEffect(Result):
             *((f"placebo {row.outcome}", row.estimate, row.low, row.high) for row in self.placebo.itertuples()),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high"])
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        unit = "" if self.binary or not self.unit else f" ({self.unit})"
+        return (
+            f"Effect on {self.outcome} of the contacted per member{unit}, what it rests on, and the effects on what "
+            "contact cannot have changed."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return "Differences between contacted and others before the campaign, as they were and after weighting."
+
+    def before(self) -> str:
+        """Say what the placebos show: where no effect can be, none should be found."""
+        rows = self.placebo.itertuples()
+        found = "; ".join(f"{r.outcome} {figure(r.estimate, signed=True)} {span(r.low, r.high)}" for r in rows)
+        return f"Where no effect can be: {found or 'no placebo was given'}."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect, the overlap and the effective controls; none where it is not answerable."""

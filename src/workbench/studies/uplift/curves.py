@@ -68,6 +68,8 @@ class UpliftCurve(Result):
     area_high: float = np.nan
     doubts: tuple[str, ...] = ()
 
+    NAME, CHART = "curve", "A curve with its band, beside the straight line of contact at random"
+
     @property
     def scale(self) -> float:
         """Factor from the outcome to what is said: 100 (percentage points) for a 0/1 outcome."""
@@ -127,13 +129,24 @@ class UpliftCurve(Result):
         ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
         ax.set_xlim(0, 100)
         ax.set_xlabel("share of the list contacted (%)")
+        ax.set_ylabel(self._what)
+        return ax
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"{self._what[0].upper()}{self._what[1:]} by share of the list contacted, highest predicted effect first, "
+            f"with {self.level:.0%} band. {self.headline()}"
+        )
+
+    @property
+    def _what(self) -> str:
         what = {
             "uplift": f"extra {self.outcome} per customer",
             "qini": f"extra {self.outcome} per treated customer, Radcliffe",
             "toc": f"effect on {self.outcome} above the average",
         }[self.kind]
-        ax.set_ylabel(f"{what} ({self.spoken_unit or 'units of the outcome'})")
-        return ax
+        return f"{what} ({self.spoken_unit or 'units of the outcome'})"
 
 
 def uplift_curve(
@@ -360,6 +373,8 @@ class EffectGroups(Result):
     p_value: float = np.nan
     doubts: tuple[str, ...] = ()
 
+    NAME, COUNTS, CHART = "groups", "members", "Dots with intervals beside a diagonal"
+
     def _said(self, row) -> str:
         scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
         effect = f"{figure(scale * row.effect, signed=True)}{unit}"
@@ -399,6 +414,10 @@ class EffectGroups(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the groups."""
         return self.groups.copy()
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Measured effect in {len(self.groups)} groups by predicted effect. {self.headline()}"
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the calibration slope; none where it carries no verdict."""
