@@ -72,7 +72,7 @@ def test_notebooks_are_thin_and_in_order(notebook):
     pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(pinned) == 1 and pinned[0]["outputs"]
     assert all(not c["outputs"] for c in code if c not in pinned)
-    rooms = set(re.findall(r"workbench\.studies\.(\w+)", "\n".join("".join(c["source"]) for c in code)))
+    rooms = set(re.findall(r"workbench\.studies(?:\.| import )(\w+)", "\n".join("".join(c["source"]) for c in code)))
     assert len(rooms) == 1 or notebook.stem in rooms
 
 
