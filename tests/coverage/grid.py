@@ -29,10 +29,9 @@ INTRODUCTION = """# Coverage
 
 How often a printed 95% interval holds the truth, by simulation. `make coverage` counts every world declared in
 `tests/coverage/` and writes this page. *Printed* is the share of samples in which the interval was given at all;
-where it was not, the
-result says why. *Missed* is how often the truth lay below and above the interval. *Before* is the version of
-23 November 2026. Counts are whole numbers, so intervals of rare shares cover more than 95% where the step between two
-counts is large: no method could mend that.
+where it was not, the result says why. *Missed* is how often the truth lay below and above the interval. *Before* is the
+version of 23 November 2026. Counts are whole numbers, so intervals of rare shares cover more than 95% where the step
+between two counts is large: no method could mend that.
 
 """
 
