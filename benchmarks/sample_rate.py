@@ -26,9 +26,9 @@ MAPPING = Path(__file__).resolve().parents[1] / "data/mappings/sample.toml"
 def records_alone(customers: int) -> float:
     """Draw and write the six months of detail records; gives records per CPU second."""
     pa.set_cpu_count(1)
-    operator = read_operator()
+    operator, mapping = read_operator(), read_mapping(MAPPING)
     count, started = 0, time.process_time()
-    with tempfile.TemporaryDirectory() as folder, Extracts(Path(folder), read_mapping(MAPPING)) as extracts:
+    with tempfile.TemporaryDirectory() as folder, Extracts(Path(folder), mapping) as extracts:
         for first in range(0, customers, 10_000):
             rng = np.random.Generator(np.random.SFC64(first))
             batch = people.draw_customers(operator, first, min(10_000, customers - first), rng)
