@@ -1,6 +1,8 @@
 """`import workbench as wb` is enough for an analyst: doors, short views, Chinese in figures."""
 
 import dataclasses
+import importlib
+import warnings
 
 import matplotlib as mpl
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 import workbench as wb
+from workbench import renamed
 from workbench.result import CannotAnswer, Refusal, Result, ask
 from workbench.studies.segmentation import concentration
 
@@ -64,3 +67,18 @@ def test_a_refusal_stands_for_what_was_asked_and_for_what_rests_on_it():
     assert ask(len, refused) is refused and ask(sorted, [2, 1], key=None) == [1, 2]
     with pytest.raises(TypeError):
         ask(rank)
+
+
+def test_modules_of_the_version_before_are_found_under_their_old_names():
+    """What they hold is what the module of today holds, and a warning names it; each of the table leads somewhere."""
+    for old, new in renamed.RENAMED.items():
+        importlib.import_module(f"workbench.{new}")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            importlib.reload(importlib.import_module(f"workbench.{old}"))
+        assert f"'workbench.{old}' is 'workbench.{new}' since version 0.2." in [str(w.message) for w in said]
+    with warnings.catch_warnings(action="ignore"):
+        trials = importlib.import_module("workbench.studies.trials.effect")
+        assert trials.average_effect is wb.effect
+        with pytest.raises(ModuleNotFoundError, match="nowhere"):
+            importlib.import_module("workbench.studies.trials.nowhere")

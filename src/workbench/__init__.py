@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import workbench.renamed  # noqa: F401  (finds modules under their names of 0.1)
+
 __version__ = "0.2.0"
 
 _DOORS = {
