@@ -173,7 +173,7 @@ def root(tmp_path):
 
 @linux
 @pytest.mark.parametrize("how", ["terminal", "twice", "service"])
-@pytest.mark.parametrize("stage", ["schedule tick", "spawn_main", "reports.nursery", "no stage"])
+@pytest.mark.parametrize("stage", ["schedule tick", "spawn_main", "runs.nursery", "no stage"])
 def test_a_scheduler_stopped_while_something_starts_ends_in_order(root, until, stage, how):
     """Ctrl-C to the group, once or twice, or SIGTERM to the scheduler alone, while tick, worker or kernels start."""
     here = root.parent / "here"
