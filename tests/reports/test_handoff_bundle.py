@@ -196,7 +196,7 @@ LIES = {
         "differs",
     ),
     "the program": (
-        "code/workbench/reports/notebook.py",
+        "code/workbench/reports/page/notebook.py",
         lambda code: code + b"\n",
         "tampered: the program in code/ is not the one that bundle.json names.",
     ),

@@ -65,8 +65,10 @@ class PathEffects(Result):
         r2 = table[(table["quantity"] == "r2") & (table["name"] == target)].iloc[0]
         source = str(top["name"]).split("->")[0]
         doubts = len(self.verdicts)
+        known = np.isfinite(r2["low"]) and np.isfinite(r2["high"])
+        span = f"{r2['low']:.0%} to {r2['high']:.0%}" if known else "no interval"
         return (
-            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({r2['low']:.0%} to {r2['high']:.0%}), "
+            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({span}), "
             f"most directly by {source} (path {top['estimate']:.2f}, {self.bootstrap.level:.0%} interval "
             f"{top['low']:.2f} to {top['high']:.2f}). {doubts or 'No'} doubts about the measurement."
         )

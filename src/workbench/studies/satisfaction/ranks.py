@@ -322,7 +322,7 @@ def own_weights(
     by = listed(by)
     if operator not in by:
         raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
-    if operator in survey and len(set(survey[operator])) == 1:
+    if operator in survey and len(set(map(str, survey[operator]))) == 1:
         raise CannotAnswer(
             f"not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
         )
