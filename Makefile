@@ -55,12 +55,13 @@ report: $(READY)
 test check: lint
 	@$(BIN)/workbench data ensure
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --timeout 600
-	@$(BIN)/python -m pytest --override-ini addopts= -q --nbval-lax notebooks
+	@$(BIN)/python -m pytest --override-ini addopts= -q -n auto --maxprocesses 4 --dist loadfile --nbval-lax notebooks
 
 lint: $(READY)
 	@$(BIN)/ruff check src tests benchmarks
 	@$(BIN)/ruff format --check --quiet src tests benchmarks
 	@$(BIN)/nbstripout --verify --keep-count notebooks/*.ipynb
+	@$(BIN)/mypy --no-error-summary
 
 lab: $(READY)
 	@$(BIN)/workbench lab
@@ -93,4 +94,4 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-peers-uplift data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-peers-uplift data/raw data/warehouse reports/site reports/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis

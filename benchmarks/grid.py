@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from workbench.reports.lists import OUTPUT
-from workbench.reports.parameters import as_code
-from workbench.reports.plans import load_plan
-from workbench.reports.slots import Slot
+from workbench.reports.page.lists import OUTPUT
+from workbench.reports.runs.parameters import as_code
+from workbench.reports.runs.plans import load_plan
+from workbench.reports.runs.slots import Slot
 from workbench.warehouse import open_warehouse
 
 HERE = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from time import process_time
 import numpy as np
 import pandas as pd
 
-from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma
+from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma
 
 UNTIL = pd.Timestamp("2025-09-30")
 PEERS = {"bg_nbd": "BetaGeoFitter", "mbg_nbd": "ModifiedBetaGeoFitter", "pareto_nbd": "ParetoNBDFitter"}

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbench.resampling import one_thread
-from workbench.studies.plspm import PathModel, bootstrap_pls
+from workbench.methods.plspm import PathModel, bootstrap_pls
+from workbench.methods.resampling import one_thread
 from workbench.studies.satisfaction import satisfaction_index
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,18 +15,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from workbench.warehouse.sample import crm, people, timeline, usage, write_sample
-from workbench.warehouse.sample.extracts import Extracts
+from workbench.sample import crm, people, timeline, usage, write_sample
+from workbench.sample.extracts import Extracts
+from workbench.sample.operator import read_operator
+from workbench.warehouse.ingest.mapping import read_mapping
+
+MAPPING = Path(__file__).resolve().parents[1] / "data/mappings/sample.toml"
 
 
 def records_alone(customers: int) -> float:
     """Draw and write the six months of detail records; gives records per CPU second."""
     pa.set_cpu_count(1)
+    operator, mapping = read_operator(), read_mapping(MAPPING)
     count, started = 0, time.process_time()
-    with tempfile.TemporaryDirectory() as folder, Extracts(Path(folder)) as extracts:
+    with tempfile.TemporaryDirectory() as folder, Extracts(Path(folder), mapping) as extracts:
         for first in range(0, customers, 10_000):
             rng = np.random.Generator(np.random.SFC64(first))
-            batch = people.draw_customers(first, min(10_000, customers - first), rng)
+            batch = people.draw_customers(operator, first, min(10_000, customers - first), rng)
             lines = people.draw_lines(batch, 0, rng)
             for month in range(timeline.FIRST_DETAIL_MONTH, timeline.MONTHS):
                 count += crm.write_records(extracts, month, usage.draw_records(batch, lines, month, rng)[1])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 
-from workbench.resampling import one_thread
+from workbench.methods.resampling import one_thread
 from workbench.studies.segmentation import concentration, fit_segments, rfm
 
 

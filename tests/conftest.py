@@ -54,8 +54,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def operator(tmp_path_factory) -> Path:
     """A project with the default sample operator, ingested: made once, whichever process of a run asks first."""
-    from workbench.warehouse import ingest
-    from workbench.warehouse.sample import write_sample
+    from workbench.sample import write_sample
+    from workbench.warehouse.ingest import ingest
 
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

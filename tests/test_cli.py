@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench import cli
 from workbench.project import project_root
-from workbench.reports import slots
+from workbench.reports.runs import slots
 from workbench.studies.uplift import Trees, fit_uplift
 
 SOURCE = str(Path(__file__).parents[1] / "src")
@@ -64,6 +64,17 @@ def test_help_is_for_newcomers(call):
         assert call(command, "--help")[0] == 0
     for command in ("sample", "ingest", "ensure", "check", "describe"):
         assert f"\n  {command} " in call("data", "--help")[1]
+
+
+def test_a_new_study_is_written_once(root, call):
+    """Its notebook stands among the others; a second one, or an odd name, is refused."""
+    assert call("new", "arrears") == (
+        0, "notebooks/arrears.ipynb: written. Its room is src/workbench/studies/arrears.\n", "",
+    )  # fmt: skip
+    assert "arrears" in call("list")[1]
+    code, said, complaint = call("new", "arrears")
+    assert (code, said) == (2, "") and "there is a study 'arrears' already" in complaint
+    assert "cannot be the name of a study" in call("new", "../x")[2]
 
 
 def test_list_shows_studies_with_their_parameters(root, call):
@@ -268,4 +279,4 @@ def test_python_m_workbench_is_the_command():
     environment = os.environ | {"PYTHONPATH": SOURCE}
     command = [sys.executable, "-m", "workbench", "--version"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "workbench, version 0.1.0\n"
+    assert done.stdout == "workbench, version 0.2.0\n"

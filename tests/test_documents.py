@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.cli import workbench
-from workbench.reports.parameters import resolve, split_assignments
-from workbench.reports.plans import load_plan
-from workbench.reports.slots import find_studies
+from workbench.reports.runs.parameters import resolve, split_assignments
+from workbench.reports.runs.plans import load_plan
+from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
-SAYS = {"Markdown", "answer", "record", "show_figure", "show_list", "show_model", "show_table", "use_theme"}
+SAYS = {"Markdown", "answer", "record", "show", "show_list", "show_model"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
 
@@ -52,7 +52,7 @@ def test_links_lead_somewhere(document):
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
 def test_notebooks_are_thin_and_in_order(notebook):
-    """A study has a module of its name; its notebook defines nothing and keeps to the order of the house."""
+    """A notebook asks the room of its name, or one alone; it defines nothing and keeps to the order of the house."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     headings = re.findall(
         r"^## (.+)$", "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown"), re.M
@@ -65,17 +65,22 @@ def test_notebooks_are_thin_and_in_order(notebook):
         if isinstance(tree[-1], ast.Expr):  # what such a cell shows is said, not a value that was left over
             called = {n.func.id for n in ast.walk(tree[-1]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
             assert called & SAYS, ast.unparse(tree[-1])
+    for cell in code:
+        text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
+        assert not re.search(r"\b(formats|alt)=|\* ?shown|show_(table|figure)\(|\bSELECT\b", text), text
+        assert len(text.splitlines()) <= (20 if "parameters" in tags else 8), text
     pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(pinned) == 1 and pinned[0]["outputs"]
     assert all(not c["outputs"] for c in code if c not in pinned)
-    assert (ROOT / "src/workbench/studies" / notebook.stem).is_dir()
+    rooms = set(re.findall(r"workbench\.studies(?:\.| import )(\w+)", "\n".join("".join(c["source"]) for c in code)))
+    assert len(rooms) == 1 or notebook.stem in rooms
 
 
 def test_studies_keep_to_their_room():
-    """A study reads no file, knows no warehouse and no report, and imports only the ground that studies share."""
+    """A study reads no file, knows no warehouse and no report, and imports no other study."""
     for folder in (ROOT / "src/workbench/studies").iterdir():
         for file in folder.glob("*.py"):
             text = file.read_text(encoding="utf-8")
             assert not re.search(r"workbench\.(warehouse|reports|project)\b", text), file
-            others = set(re.findall(r"workbench\.studies\.(\w+)", text)) - {folder.name, "plspm", "trials", "cells"}
+            others = set(re.findall(r"workbench\.studies\.(\w+)", text)) - {folder.name}
             assert not others, (file, others)

@@ -8,6 +8,8 @@ import yaml
 from packaging.requirements import Requirement
 from rattler import MatchSpec
 
+import workbench
+
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAME = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 PIP_ONLY = {"pylopdf-fonts-zh-cn", "typst"}
@@ -65,3 +67,31 @@ def test_every_dependency_has_its_reason():
     decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
     for name in sorted(_declared().keys() - {"python"}):
         assert f"`{name}`" in decisions, f"docs/decisions.md does not say why {name} is a dependency"
+
+
+def test_the_version_is_one():
+    """The package, pyproject.toml and CITATION.cff name the same version and licence."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"] == workbench.__version__
+    assert citation["license"] == project["license"]
+
+
+def test_hooks_before_a_commit_are_the_environments_tools():
+    """Nothing is fetched from elsewhere, and each hook is a line of `make lint`."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert [repo["repo"] for repo in hooks] == ["local"]
+    assert lint
+    for hook in hooks[0]["hooks"]:
+        assert hook["language"] == "system"
+        assert f"$(BIN)/{hook['entry'].split(' --')[0]} " in lint[1], hook["entry"]
+
+
+def test_the_package_says_that_it_has_types():
+    """The marker of PEP 561 lies in the package, and its strict part names every module of the ground."""
+    assert (ROOT / "src" / "workbench" / "py.typed").is_file()
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    strict = next(part["module"] for part in mypy["overrides"] if part.get("disallow_untyped_defs"))
+    ground = {file.stem for file in (ROOT / "src" / "workbench").glob("*.py")} - {"__init__"}
+    assert {f"workbench.{name}" for name in ground} | {"workbench", "workbench.methods.*"} == set(strict)

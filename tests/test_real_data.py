@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.studies.plspm import PathModel, fit_pls
+from workbench.methods.plspm import PathModel, fit_pls
 from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import average_effect
-from workbench.warehouse import campaign_arms, ingest, open_warehouse
+from workbench.warehouse import campaign_arms, open_warehouse
+from workbench.warehouse.ingest import ingest
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,8 +15,8 @@ import click
 from workbench import __version__
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
-from workbench.reports import commands
-from workbench.reports.stops import stoppable
+from workbench.reports.handoff import commands
+from workbench.reports.runs.stops import stoppable
 
 SAMPLE = "sample"
 
@@ -24,7 +24,9 @@ SAMPLE = "sample"
 class Commands(click.Group):
     """A group that answers a mistyped command with the nearest one."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise unknown("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
@@ -151,7 +153,7 @@ def run(
     the others; the exit code is then 1, or 2 if what was asked for does not exist. What was stopped goes on where
     it was with the same command.
     """
-    from workbench.reports.parameters import split_assignments
+    from workbench.reports.runs.parameters import split_assignments
 
     root, given = project_root(), split_assignments(assignments)
     slots, how = _slots(studies, given, plan, period, root)
@@ -163,7 +165,7 @@ def run(
 @_PERIOD
 def list_(plan: str, period: str) -> None:
     """List the studies and their parameters, or a plan's slots with their state."""
-    from workbench.reports.slots import find_studies
+    from workbench.reports.runs.slots import find_studies
 
     if plan:
         _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
@@ -206,6 +208,16 @@ def lab(arguments: tuple[str, ...]) -> None:
     open_lab(project_root(), arguments)
 
 
+@workbench.command()
+@click.argument("study")
+def new(study: str) -> None:
+    """Write the notebook of a new STUDY from the template: it runs, and is changed cell by cell."""
+    from workbench.lab.template import new_study
+
+    root = project_root()
+    click.echo(f"{new_study(study, root).relative_to(root)}: written. Its room is src/workbench/studies/{study}.")
+
+
 @workbench.command(
     epilog="""\b
 Example:
@@ -223,7 +235,7 @@ def score(model: Path, listed: Path, into: Path | None, campaign: str, member: s
     LIST is Parquet or CSV, of any length. Says the share worth a contact, the money expected, and who is unlike the
     members of the campaign; draws the holdout.
     """
-    from workbench.reports.targets import score_file
+    from workbench.reports.runs.targets import score_file
     from workbench.warehouse import read_key
 
     key = read_key(project_root()).key
@@ -310,7 +322,7 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
     Idempotent: call it from cron, a timer or an orchestrator as often as you like. Periods that were missed are caught
     up once; what is done with the same inputs stays. Without PLANS, all plans that have a cron expression.
     """
-    from workbench.reports.schedule import tick
+    from workbench.reports.runs.schedule import tick
 
     made = tick(plans, root=project_root())
     for one in made:
@@ -325,7 +337,7 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
 @click.option("--every", type=click.IntRange(min=1), default=30, show_default=True, help="Seconds between ticks.")
 def keep_ticking(plans: tuple[str, ...], every: int) -> None:
     """Keep running what falls due, until stopped."""
-    from workbench.reports.schedule import keep_ticking
+    from workbench.reports.runs.schedule import keep_ticking
 
     click.echo(f"ticking every {every} s; stop with Ctrl-C", err=True)
     keep_ticking(plans, root=project_root(), every=every)
@@ -337,7 +349,7 @@ def keep_ticking(plans: tuple[str, ...], every: int) -> None:
 )
 def show(form: str) -> None:
     """Show the plans with their next time, and what makes another clock the heartbeat."""
-    from workbench.reports.schedule import snippet, upcoming
+    from workbench.reports.runs.schedule import snippet, upcoming
 
     root = project_root()
     _table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
@@ -349,13 +361,13 @@ def _slots(
     studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make the slots that are asked for, and say how their plan wants them run."""
-    from workbench.reports import periods
-    from workbench.reports.slots import find_slots
+    from workbench.reports.runs import periods
+    from workbench.reports.runs.slots import find_slots
 
     if not plan:
         of = periods.parse(period, today=dt.date.today()) if period else None
         return find_slots(studies, given, root, period=of), {}
-    from workbench.reports.plans import load_plan
+    from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
     slots = found.slots(found.period_of(period), root, studies=studies, given=given)
@@ -364,7 +376,7 @@ def _slots(
 
 def _show_status(slots: Iterable[Any] | None, root: Path) -> bool:
     """Show the ledger, or what it knows of some slots; say whether anything runs."""
-    from workbench.reports.status import read_status
+    from workbench.reports.runs.status import read_status
 
     seen = read_status(root, slots)
     head = ["study", "slot", "state", "attempts", "finished", "seconds", "headline or error"]
@@ -379,7 +391,7 @@ def _clipped(text: str) -> str:
 
 
 def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
-    from workbench.reports.render import run_slots
+    from workbench.reports.runs.render import run_slots
 
     made = run_slots(slots, root=root, **options)
     if not made.slots:
@@ -400,7 +412,7 @@ def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
 
 def _ensure_sample(root: Path) -> None:
     """Make like `make`: what is missing, or older than what it is made from, is made."""
-    from workbench.reports.slots import warehouse_version
+    from workbench.reports.runs.slots import warehouse_version
 
     raw = root / "data" / "raw" / SAMPLE
     if not raw.is_dir():
@@ -413,7 +425,7 @@ def _ensure_sample(root: Path) -> None:
 
 
 def _is_stale(source: str, root: Path) -> bool:
-    from workbench.reports.slots import PACKAGE
+    from workbench.reports.runs.slots import PACKAGE
 
     current = root / "data" / "warehouse" / source / "CURRENT"
     if not current.is_file():
@@ -428,7 +440,7 @@ def _is_stale(source: str, root: Path) -> bool:
 
 
 def _write_sample(folder: Path, customers: int, seed: int) -> None:
-    from workbench.warehouse.sample import write_sample
+    from workbench.sample import write_sample
 
     with _progress("sample operator") as advance:
         made = write_sample(folder, customers=customers, seed=seed, progress=advance)
@@ -439,7 +451,7 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
 
 
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
-    from workbench.warehouse import ingest
+    from workbench.warehouse.ingest import ingest
 
     return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
 
@@ -487,7 +499,7 @@ def _rules(column: Any) -> str:
 
 
 def _table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:
-    from workbench.reports.tables import width
+    from workbench.reports.page.tables import width
 
     grid = [head, *rows]
     widths = [max(width(row[i]) for row in grid) for i in range(len(head))]

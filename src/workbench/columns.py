@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -102,7 +102,7 @@ def take(
     if keys:
         _require_key(table, keys, name)
     keep: Missing = "refuse" if missing == "refuse" else "keep"
-    read: dict[str, object] = {column: table[column] for column in keys}
+    read: dict[str, Any] = {column: table[column] for column in keys}
     gaps: dict[str, np.ndarray] = {}
     for column in numbers:
         read[column] = number(table[column], column, missing=keep)
@@ -251,7 +251,8 @@ def as_floats(column: pd.Series) -> np.ndarray:
     """Give a column of numbers of any dtype as float64, shape (n,), NaN where missing; infinite ones pass."""
     if column.dtype == object:
         return np.array([np.nan if _gone(v) else float(v) for v in column], dtype=float)
-    return column.to_numpy(dtype=float, na_value=np.nan)
+    values: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
+    return values
 
 
 def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) -> np.ndarray:
@@ -280,7 +281,8 @@ def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
     ...
     workbench.errors.WorkbenchError: the flag 'held' holds text ('Y'): give True/False or 1/0 (column == 'Y').
     """
-    return _flags(column, name, what) == 1
+    given: np.ndarray = _flags(column, name, what) == 1
+    return given
 
 
 def _flags(column: pd.Series, name: str, what: str = "flag", missing: Missing = "refuse") -> np.ndarray:
@@ -332,7 +334,8 @@ def by_id(ids: pd.Series) -> np.ndarray:
     if text.str.fullmatch("[0-9]+").all():
         bare = text.str.lstrip("0")
         keys = pd.DataFrame({"length": bare.str.len(), "bare": bare, "text": text})
-    return keys.sort_values(list(keys.columns)).index.to_numpy()
+    order: np.ndarray = keys.sort_values(list(keys.columns)).index.to_numpy()
+    return order
 
 
 def weights_of(column: pd.Series, name: str) -> np.ndarray:
@@ -493,12 +496,15 @@ def _moment(value: object, name: str) -> pd.Timestamp | None:
             raise WorkbenchError(f"{name} holds '{value}', which is no day of the calendar.") from error
     if not isinstance(value, (dt.date, np.datetime64)) or pd.isna(value):
         return None
+    if isinstance(value, np.datetime64):
+        return pd.Timestamp(value.astype("datetime64[us]"))
     if isinstance(value, dt.datetime):
         value = value.replace(tzinfo=None)
     return pd.Timestamp(np.datetime64(value, "us"))
 
 
-def _placeholder(values):
+def _placeholder(values: pd.Series | pd.Timestamp) -> Any:
+    """Tell which days stand for none: of a day or a Series of days, in their kind."""
     return (values < FIRST_DAY) | (values > LAST_DAY) | (values == EPOCH)
 
 
@@ -509,10 +515,11 @@ def _no_day(value: object, name: str) -> WorkbenchError:
     )
 
 
-def _distinct(column: pd.Series, name: str) -> tuple[np.ndarray, Sequence]:
+def _distinct(column: pd.Series, name: str) -> tuple[np.ndarray, Sequence[Any]]:
     """Give each row's position among the distinct values, -1 where missing, and those values."""
     try:
-        return pd.factorize(column, use_na_sentinel=True)
+        codes, values = pd.factorize(column, use_na_sentinel=True)
+        return codes, values
     except TypeError as error:
         odd = next(v for v in column if not hasattr(v, "__hash__") or v.__hash__ is None)
         raise WorkbenchError(

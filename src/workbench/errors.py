@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class WorkbenchError(Exception):
@@ -64,7 +68,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     return WorkbenchError(f"no {what} '{name}'{place}.{nearest(name, known)} There are: {named(known)}.")
 
 
-def require_columns(table, columns: Iterable[str], name: str, *, hint: str = "") -> None:
+def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, hint: str = "") -> None:
     """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or holds lists in it.
 
     Raises

@@ -3,14 +3,90 @@
 from __future__ import annotations
 
 import html
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+
+from workbench.errors import CannotAnswer
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SHOWN_ROWS = 10
+COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
+_FORMATS = (
+    (
+        r"accounts|answered|arms|asked|contacts|contracts|control|customers|invited|lines|members|months|n|n_effective|"
+        r"near_\w+|pending|provinces|recency_days|respondents|running|silent|take_ups|targets|total|treated|unjudged",
+        COUNT,
+    ),
+    (r"p|q|p_\w+|\w+_p", PROBABILITY),
+    (r"share|\w+_share|rate|reached", SHARE),
+)
+
+
+def default_format(column: str) -> str | None:
+    """Give the format in which a column of this name is shown unless its table says otherwise; None: by its values.
+
+    Counts are whole, shares are per cent, probabilities have three digits.
+
+    >>> default_format("members"), default_format("p_holm"), default_format("estimate")
+    ('{:,.0f}', '{:.3f}', None)
+    """
+    return next((form for names, form in _FORMATS if re.fullmatch(names, column)), None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a reader sees it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the sheet, unique in a notebook.
+    frame : DataFrame
+        One row a line.
+    caption : str
+        What the table shows, in a sentence, with units.
+    formats : mapping of str to str
+        Formats of columns that are not shown by `default_format`: ``"{:.1f}"``.
+    counts : str or None
+        Column with the number of customers that a row stands on: small ones are suppressed.
+    minimum : int or None
+        Smallest count that is shown, at least the run's; the run's own if None.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    formats: Mapping[str, str] = field(default_factory=dict)
+    counts: str | None = None
+    minimum: int | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a reader sees it, drawn when it is shown.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the figures of a notebook.
+    draw : callable
+        Draws it into the current axes and gives them back.
+    caption, alt : str
+        What to see in it; what a reader who cannot see it would see.
+    """
+
+    name: str
+    draw: Callable[[], Axes]
+    caption: str
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -40,10 +116,29 @@ class Quantity:
 
 
 class Result(ABC):
-    """What every study gives back: three voices, and the numbers others rely on.
+    """What every study gives back: a sentence, a table and a picture, and the numbers others rely on.
 
-    Subclasses are frozen dataclasses.
+    Subclasses are frozen dataclasses, and declare how a page shows them.
+
+    Attributes
+    ----------
+    NAME : str
+        Of the table and the picture.
+    PICTURE : str
+        Of the picture, where it is another.
+    COUNTS : str or None
+        Column of the table with the number of customers that a row stands on.
+    FORMATS : mapping of str to str
+        Formats of its columns that `default_format` does not give.
+    CHART : str
+        What kind of picture it is, for those who cannot see it.
     """
+
+    NAME: ClassVar[str] = ""
+    PICTURE: ClassVar[str] = ""
+    COUNTS: ClassVar[str | None] = None
+    FORMATS: ClassVar[Mapping[str, str]] = {}
+    CHART: ClassVar[str] = ""
 
     @abstractmethod
     def headline(self) -> str:
@@ -57,9 +152,80 @@ class Result(ABC):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the result into `ax` (the current one if None) and give it back."""
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return self.headline()
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture, with its units."""
+        return self.headline()
+
+    def as_table(self) -> Table:
+        """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""
+        frame = self.summary()
+        formats = {column: form for column, form in self.FORMATS.items() if column in frame}
+        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS, getattr(self, "minimum", None))
+
+    def as_picture(self) -> Picture:
+        """Give the picture as a page shows it."""
+        alt = f"{self.CHART}. {self.headline()}" if self.CHART else self.headline()
+        return Picture(self.PICTURE or self.NAME, self.plot, self.picture_caption(), alt)
+
     def quantities(self) -> Iterable[Quantity]:
         """Name the numbers that others rely on."""
         return ()
 
+    def __init_subclass__(cls) -> None:
+        """Show every result alike: its sentence and the first rows of its table, not all of its fields."""
+        super().__init_subclass__()
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # or the dataclass would write its own
+
+    def __repr__(self) -> str:
+        rows = self.summary()
+        more = f"\n… {len(rows):,} rows" if len(rows) > SHOWN_ROWS else ""
+        return f"{self.headline()}\n{rows.head(SHOWN_ROWS).to_string(float_format='{:,.4g}'.format)}{more}"
+
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.headline())}</p>{self.summary().to_html(escape=True, border=0)}"
+        rows = self.summary()
+        more = f"<p>… {len(rows):,} rows</p>" if len(rows) > SHOWN_ROWS else ""
+        table = rows.head(SHOWN_ROWS).to_html(escape=True, border=0, float_format="{:,.4g}".format)
+        return f"<p>{html.escape(self.headline())}</p>{table}{more}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that the data cannot support, in place of a result: it says why, wherever the result would be shown.
+
+    >>> Refusal("one operator").as_table(operator="A").headline()
+    'One operator'
+    """
+
+    reason: str
+
+    def headline(self) -> str:
+        """Say why there is no answer."""
+        return f"{self.reason[:1].upper()}{self.reason[1:]}"
+
+    def as_table(self, **_part: object) -> Refusal:
+        """Stand for the table, or for any part of it."""
+        return self
+
+    def as_picture(self) -> Refusal:
+        """Stand for the picture."""
+        return self
+
+
+def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Refusal:
+    """Ask for a part of the answer that the data may not support: its result, or the refusal that stands for it.
+
+    >>> def rank():
+    ...     raise CannotAnswer("not answerable: one operator")
+    >>> ask(rank)
+    Refusal(reason='not answerable: one operator')
+    """
+    if refused := next((a for a in (*args, *kwargs.values()) if isinstance(a, Refusal)), None):
+        return refused
+    try:
+        return question(*args, **kwargs)
+    except CannotAnswer as error:
+        return Refusal(str(error))

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.studies.followup import arm_effects
-from workbench.studies.trials import average_effect
+from workbench.methods.experiment import average_effect
+from workbench.studies.campaign_effect import arm_effects
 
 RUNS = 1_000
 Outcome = Literal["share", "light", "medium", "heavy", "extreme"]

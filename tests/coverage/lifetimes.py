@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg, lifetime_value
+from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg, lifetime_value
 
 RUNS = 600
 AS_OF = pd.Timestamp("2026-01-01")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbench.studies.plspm import bootstrap_pls, fit_pls
+from workbench.methods.plspm import bootstrap_pls, fit_pls
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "methods"))
 from test_plspm_simulation import MODEL, survey
 
 RUNS = 200

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbench.studies.value import potential_value
+from workbench.studies.potential import potential_value
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
-from test_value_potential import ASKED, MONTHS, SERVICES, world
+from test_potential_potential import ASKED, MONTHS, SERVICES, world
 
 RUNS = 100
 

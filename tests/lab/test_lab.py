@@ -12,8 +12,8 @@ from workbench.errors import WorkbenchError
 from workbench.lab.server import describe, refusals
 from workbench.lab.start import EXTENSIONS, settings
 from workbench.lab.template import new_study
-from workbench.reports.render import run
-from workbench.reports.slots import find_studies
+from workbench.reports.runs.render import run
+from workbench.reports.runs.slots import find_studies
 
 CELL = 'province: str = "北京"  # province: whose\nseed: int = 1  # seed: of the draw'
 

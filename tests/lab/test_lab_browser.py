@@ -21,7 +21,7 @@ CELL = """from typing import Literal
 province: str = "北京"  # province: whose
 channel: Literal["电话", "短信"] = "电话"  # channel: how they are asked
 seed: int = 6  # seed: of the draw"""
-ANSWER = 'from workbench.reports.notebook import answer\nanswer(f"{province}·{channel}: {seed * 7} will buy.")'
+ANSWER = 'from workbench.reports.page.notebook import answer\nanswer(f"{province}·{channel}: {seed * 7} will buy.")'
 PATIENCE = 500  # s: below the limit of a whole test
 
 

@@ -1,4 +1,6 @@
-"""A case is judged if, and only if, its due time has passed: by hand, as SQL, and against a known truth."""
+"""A case is judged if, and only if, its due time has passed: by hand, as SQL views, and against a known truth."""
+
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from workbench.methods import cases
 from workbench.studies.voice import service_shortfalls
 from workbench.studies.voice.shortfalls import ServiceStandard
+from workbench.warehouse import schema, servicing
 
 AS_OF = pd.Timestamp("2026-06-08")
 LIMIT_H, SCALE_H = 48, 12.47
@@ -26,19 +29,25 @@ def tickets(count, days, rng):
 
 
 def test_sql_and_python_are_one_rule():
-    """On cases drawn at random, gaps and equal times among them, the conditions give what `judge` gives."""
+    """On cases drawn at random, gaps and equal times among them, the warehouse's views count what `judge` gives."""
     rng = np.random.default_rng(0)
     table = tickets(3_000, 6, rng)
     table.loc[::17, "due_at"] = pd.NaT
     table.loc[::13, "closed_at"] = table["due_at"]
     table.loc[5, "due_at"] = AS_OF
-    found = cases.judge(table["due_at"], table["closed_at"], AS_OF)
-    words = {"due": "due_at", "closed": "closed_at", "as_of": f"TIMESTAMP '{AS_OF}'"}
-    judged, kept = (f"coalesce({rule.format(**words)}, FALSE)" for rule in (cases.JUDGED, cases.KEPT))
+    table["customer_id"] = table["customer_id"].map("{:04}".format)
     connection = duckdb.connect()
-    connection.register("seen", table)
-    rows = connection.execute(f"SELECT {judged} AS judged, {kept} AS kept FROM seen").df()
-    assert (rows["judged"] == found.judged).all() and (rows["kept"] == found.kept).all()
+    people = pd.DataFrame({"customer_id": table["customer_id"], "joined_on": AS_OF - pd.Timedelta(days=99)})
+    for name, rows in (("customer", people), ("ticket", table)):
+        connection.register(name, rows)
+    connection.execute(schema.table("contact").ddl())
+    source = SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
+    found = cases.judge(table["due_at"], table["closed_at"], AS_OF)
+    service = servicing(source, AS_OF, within={"fault": [LIMIT_H]})
+    assert (service["overdue"] == found.judged & ~found.kept).all()
+    limit = cases.judge(table["opened_at"] + pd.Timedelta(hours=LIMIT_H), table["closed_at"], AS_OF)
+    assert (service[f"fault_judged_{LIMIT_H}"] == limit.judged).all()
+    assert (service[f"fault_within_{LIMIT_H}"] == limit.kept).all()
     assert not found.judged[5] and found.pending[5]
     assert (found.judged.astype(int) + found.pending + found.without == 1).all() and found.without.sum() == 177
 

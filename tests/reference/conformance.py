@@ -18,13 +18,13 @@ import pandas as pd
 from scipy import stats
 from seminr_peer import PeerAbsent, ask
 
-from workbench.studies.campaigns import Spread, campaign_ledger, plan_campaign
-from workbench.studies.lifetime import fit_btyd, fit_gamma_gamma, fit_sbg
-from workbench.studies.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import resample
-from workbench.studies.rollout import difference_in_differences
+from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.bootstrap import resample
+from workbench.studies.campaign_planning import Spread, campaign_ledger, plan_campaign
+from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
+from workbench.studies.observational import difference_in_differences
 from workbench.studies.segmentation import concentration, rfm
 from workbench.studies.uplift import (
     Trees,
@@ -333,7 +333,7 @@ def _design() -> Iterator[Row]:
 
 def _rollout(published: dict) -> Iterator[Row]:
     sys.path.append(str(ROOT / "tests/studies"))
-    from test_rollout import HOW, rollout
+    from test_observational_did import HOW, rollout
 
     panel = rollout(12, [2, 2, 2, 3, 3, 3], 0, periods=5)
     for case, weight in (("alike", None), ("weighted", "customers")):

@@ -14,23 +14,43 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.methods import experiment, plspm
 from workbench.studies import (
-    campaigns,
-    followup,
-    lifetime,
-    plspm,
-    rollout,
+    campaign_effect as effects,
+)
+from workbench.studies import (
+    campaign_planning as planning,
+)
+from workbench.studies import (
+    lifetime_value as lifetimes,
+)
+from workbench.studies import (
+    observational,
     satisfaction,
     segmentation,
     tiers,
-    trials,
     uplift,
-    value,
     voice,
 )
+from workbench.studies import (
+    potential as potentials,
+)
 
-ROOMS = (campaigns, followup, lifetime, plspm, rollout, satisfaction, segmentation, tiers, trials, uplift, value, voice)
-FEW = trials.Trees(rounds=15, rate=0.15)
+ROOMS = (
+    effects,
+    planning,
+    experiment,
+    lifetimes,
+    observational,
+    plspm,
+    potentials,
+    satisfaction,
+    segmentation,
+    tiers,
+    uplift,
+    voice,
+)
+FEW = experiment.Trees(rounds=15, rate=0.15)
 COSTS = {"call": 0.9, "sms": 0.4}
 
 
@@ -584,7 +604,9 @@ def _potential(t: Tables, n: Names):
     n.uses("held_tv", "took_tv", "service", "margin", "months")
     months = [n(f"m{k}") for k in range(6)]
     asked = {"customer": n("id"), "months": months, "features": n.all("kind", "tenure"), "peers": [n("kind")]}
-    return value.potential_value(t["customers"], t["past"], t["services"], **asked, window=6, closing=0.3, resamples=20)
+    return potentials.potential_value(
+        t["customers"], t["past"], t["services"], **asked, window=6, closing=0.3, resamples=20
+    )
 
 
 def _saved(t: Tables, n: Names):
@@ -603,37 +625,37 @@ LISTS = {
     ("tickets", "empty"): "no ticket, no case",
 }
 CASES = [
-    Case("trials.average_effect", lambda t, n: trials.average_effect(t["members"], **_how(n)), members, _one),
+    Case("experiment.average_effect", lambda t, n: experiment.average_effect(t["members"], **_how(n)), members, _one),
     Case(
-        "trials.average_effect (Lin)",
-        lambda t, n: trials.average_effect(
+        "experiment.average_effect (Lin)",
+        lambda t, n: experiment.average_effect(
             t["members"], **_how(n), covariates=n.all("x", "town"), clusters=n("household")
         ),
         members,
         _one,
     ),
     Case(
-        "trials.average_effect (aipw)",
-        lambda t, n: trials.average_effect(t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"),
+        "experiment.average_effect (aipw)",
+        lambda t, n: experiment.average_effect(t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"),
         members,
         _one,
         skip={"arms swapped": "each arm's folds are dealt anew: the difference is that of a seed"},
     ),
     Case(
-        "trials.average_effect (share)",
-        lambda t, n: trials.average_effect(t["members"], outcome=n("b"), treatment=n("t")),
+        "experiment.average_effect (share)",
+        lambda t, n: experiment.average_effect(t["members"], outcome=n("b"), treatment=n("t")),
         members,
         _one,
         allows={("b", "a flag of codes"): "an outcome of 1 and 2 is an amount"},
     ),
     Case(
-        "trials.check_campaign",
-        lambda t, n: trials.check_campaign(t["members"], treatment=n("t"), covariates=n.all("x", "z", "town")),
+        "experiment.check_campaign",
+        lambda t, n: experiment.check_campaign(t["members"], treatment=n("t"), covariates=n.all("x", "z", "town")),
         members,
     ),
     Case(
-        "trials.predict_uplift",
-        lambda t, n: trials.predict_uplift(
+        "experiment.predict_uplift",
+        lambda t, n: experiment.predict_uplift(
             t["members"], **_how(n), features=n.all("x", "z", "town"), trees=FEW, validation="cross"
         ),
         members,
@@ -700,33 +722,33 @@ CASES = [
         allows={(c, d): "every column is an offer" for c in COSTS for d in ("lacks",)},
     ),
     Case(
-        "uplift.effect_on_treated",
-        lambda t, n: uplift.effect_on_treated(
+        "observational.effect_on_treated",
+        lambda t, n: observational.effect_on_treated(
             t["members"], **_how(n), covariates=n.all("bill", "use", "town"), placebo=n("before"), draws=1, folds=2
         ),
         observed,
     ),
     Case(
-        "followup.arm_effects",
-        lambda t, n: followup.arm_effects(t["members"], outcome=n("y"), arm=n("arm"), covariates=n.all("x", "town")),
+        "campaign_effect.arm_effects",
+        lambda t, n: effects.arm_effects(t["members"], outcome=n("y"), arm=n("arm"), covariates=n.all("x", "town")),
         members,
     ),
-    Case("followup.attrition_bounds", lambda t, n: followup.attrition_bounds(t["members"], **_how(n)), gone),
+    Case("campaign_effect.attrition_bounds", lambda t, n: effects.attrition_bounds(t["members"], **_how(n)), gone),
     Case(
-        "followup.complier_effect",
-        lambda t, n: followup.complier_effect(
+        "campaign_effect.complier_effect",
+        lambda t, n: effects.complier_effect(
             t["members"], **_how(n), delivered=n("got"), covariates=n.all("x", "town")
         ),
         members,
     ),
     Case(
-        "followup.contact_fatigue",
-        lambda t, n: followup.contact_fatigue(t["members"], **_how(n), dose=n("dose"), covariates=n.all("x")),
+        "campaign_effect.contact_fatigue",
+        lambda t, n: effects.contact_fatigue(t["members"], **_how(n), dose=n("dose"), covariates=n.all("x")),
         members,
     ),
     Case(
-        "followup.contamination",
-        lambda t, n: followup.contamination(
+        "campaign_effect.contamination",
+        lambda t, n: effects.contamination(
             t["members"],
             t["exposures"],
             member=n("id"),
@@ -739,25 +761,25 @@ CASES = [
         allows={("exposures", "empty"): "nobody was contacted by others"},
     ),
     Case(
-        "followup.effect_windows",
-        lambda t, n: followup.effect_windows(
+        "campaign_effect.effect_windows",
+        lambda t, n: effects.effect_windows(
             t["members"],
             outcomes={30: n("y30"), 60: n("y60"), 90: n("y")},
             treatment=n("t"),
             covariates=n.all("x", "before"),
-            guards={n("quit"): followup.Guard(0.05)},
+            guards={n("quit"): effects.Guard(0.05)},
         ),
         members,
         allows={("quit", "a flag of codes"): "a guard of 1 and 2 is an amount"},
     ),
     Case(
-        "followup.staying",
-        lambda t, n: followup.staying(t["members"], days=n("days"), left=n("quit"), treatment=n("t"), horizon=60),
+        "campaign_effect.staying",
+        lambda t, n: effects.staying(t["members"], days=n("days"), left=n("quit"), treatment=n("t"), horizon=60),
         members,
     ),
     Case(
-        "campaigns.assign_arms",
-        lambda t, n: campaigns.assign_arms(
+        "campaign_planning.assign_arms",
+        lambda t, n: planning.assign_arms(
             t["members"],
             member=n("id"),
             shares={"control": 0.2, "call": 0.8},
@@ -769,8 +791,8 @@ CASES = [
         members,
     ),
     Case(
-        "campaigns.plan_campaign",
-        lambda t, n: campaigns.plan_campaign(
+        "campaign_planning.plan_campaign",
+        lambda t, n: planning.plan_campaign(
             t["members"],
             outcome=n("y"),
             covariates=n.all("x"),
@@ -782,51 +804,53 @@ CASES = [
         members,
     ),
     Case(
-        "campaigns.past_spread",
-        lambda t, n: campaigns.past_spread(
+        "campaign_planning.past_spread",
+        lambda t, n: planning.past_spread(
             t["members"], outcome=n("y"), covariates=n.all("x", "before"), clusters=n("household")
         ),
         members,
     ),
     Case(
-        "campaigns.campaign_effects",
-        lambda t, n: campaigns.campaign_effects(
+        "campaign_planning.campaign_effects",
+        lambda t, n: planning.campaign_effects(
             t["members"], campaign=n("campaign"), **_how(n), covariates=n.all("x", "before")
         ),
         members,
     ),
     Case(
-        "campaigns.campaign_ledger",
-        lambda t, n: campaigns.campaign_ledger(
+        "campaign_planning.campaign_ledger",
+        lambda t, n: planning.campaign_ledger(
             t["campaigns"], effect=n("effect"), se=n("se"), break_even=n("bar"), date=n("on")
         ),
         ledger,
     ),
     Case(
-        "campaigns.monitor_campaign",
-        lambda t, n: campaigns.monitor_campaign(t["members"], **_how(n), known_on=n("known")),
+        "campaign_planning.monitor_campaign",
+        lambda t, n: planning.monitor_campaign(t["members"], **_how(n), known_on=n("known")),
         members,
     ),
     Case(
-        "lifetime.fit_btyd",
-        lambda t, n: lifetime.fit_btyd(t["purchases"], customer=n("id"), when=n("on"), unit="week", until="2025-12-31"),
+        "lifetime_value.fit_btyd",
+        lambda t, n: lifetimes.fit_btyd(
+            t["purchases"], customer=n("id"), when=n("on"), unit="week", until="2025-12-31"
+        ),
         purchases,
     ),
     Case(
-        "lifetime.fit_gamma_gamma",
-        lambda t, n: lifetime.fit_gamma_gamma(
+        "lifetime_value.fit_gamma_gamma",
+        lambda t, n: lifetimes.fit_gamma_gamma(
             t["purchases"], customer=n("id"), when=n("on"), amount=n("yuan"), until="2025-12-31"
         ),
         purchases,
     ),
     Case(
-        "lifetime.fit_sbg",
-        lambda t, n: lifetime.fit_sbg(t["periods"], period=n("period"), at_risk=n("at_risk"), left=n("gone")),
+        "lifetime_value.fit_sbg",
+        lambda t, n: lifetimes.fit_sbg(t["periods"], period=n("period"), at_risk=n("at_risk"), left=n("gone")),
         renewals,
     ),
     Case(
-        "lifetime.lifetime_value",
-        lambda t, n: lifetime.lifetime_value(
+        "lifetime_value.lifetime_value",
+        lambda t, n: lifetimes.lifetime_value(
             t["customers"],
             started=n("on"),
             left=n("off"),
@@ -862,8 +886,8 @@ CASES = [
     ),
     Case("plspm.predict_pls", lambda t, n: plspm.predict_pls(t["survey"], model(n), folds=5, repetitions=2), survey),
     Case(
-        "rollout.difference_in_differences",
-        lambda t, n: rollout.difference_in_differences(
+        "observational.difference_in_differences",
+        lambda t, n: observational.difference_in_differences(
             t["panel"],
             unit=n("id"),
             period=n("month"),
@@ -1058,11 +1082,11 @@ CASES = [
         )[1],
         service,
     ),
-    Case("value.potential_value", _potential, potential),
-    Case("value.value_grid", lambda t, n: value.value_grid(_potential(t, n)), potential),
+    Case("potential.potential_value", _potential, potential),
+    Case("potential.value_grid", lambda t, n: potentials.value_grid(_potential(t, n)), potential),
     Case(
-        "value.worth_raising",
-        lambda t, n: value.worth_raising(_potential(t, n), contact_cost=n.yuan(1.0), lift=0.02),
+        "potential.worth_raising",
+        lambda t, n: potentials.worth_raising(_potential(t, n), contact_cost=n.yuan(1.0), lift=0.02),
         potential,
     ),
     Case(
@@ -1165,6 +1189,7 @@ WITHOUT = {
     "save_segments": "within drift",
     "plot_profiles": "draws a result",
     "plot_usage": "draws a table",
+    "weekly_use": "draws a table",
     "path_diagram": "draws a result",
     "cross_loadings": "reads a fit",
     "fornell_larcker": "reads a fit",

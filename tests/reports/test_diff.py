@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, new_notebook, output_from_msg
 
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
-from workbench.reports.compare import Reading, compare, noise, read_report
+from workbench.reports.handoff.compare import Reading, compare, noise, read_report
+from workbench.reports.page import tables
 
 
 def _number(value, low=None, high=None, unit="yuan", rtol=1e-6):

@@ -10,14 +10,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.ledger import Ledger
+from workbench.reports.runs.ledger import Ledger
 
 pytest.importorskip("distributed", reason="skipped: distributed is not installed")
 
 CELLS = [
     new_code_cell("n: int = 0  # number: which one", metadata={"tags": ["parameters"]}),
     new_code_cell("import time; time.sleep(0.5)"),
-    new_code_cell("from workbench.reports.notebook import answer\nanswer(f'Slot {n}.')"),
+    new_code_cell("from workbench.reports.page.notebook import answer\nanswer(f'Slot {n}.')"),
 ]
 
 

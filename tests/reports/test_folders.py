@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench.reports import folders
 from workbench.reports.handoff.sealed import unpacked
+from workbench.reports.runs import folders
 
 LONG_AGO = 1_000_000_000
-OWN = "from workbench.reports.folders import *; print(own_folder_for_life(), flush=True); input()"
+OWN = "from workbench.reports.runs.folders import *; print(own_folder_for_life(), flush=True); input()"
 
 
 @pytest.fixture(autouse=True)

@@ -19,21 +19,21 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
 from workbench.reports.handoff.bundle import create
 from workbench.reports.handoff.sealed import Tampered, seal, unpacked, unseal
 from workbench.reports.handoff.verify import verify
-from workbench.reports.periods import parse
-from workbench.reports.plans import load_plan
-from workbench.reports.render import run, run_slots
-from workbench.warehouse import ingest
+from workbench.reports.page import tables
+from workbench.reports.runs.periods import parse
+from workbench.reports.runs.plans import load_plan
+from workbench.reports.runs.render import run, run_slots
+from workbench.warehouse.ingest import ingest
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 0  # 1: of the draw\nregion: str = "北京"  # name: of the region'
 SETUP = """
 import numpy as np
 import pandas as pd
-from workbench.reports.notebook import answer, record, show_table
+from workbench.reports.page.notebook import answer, record, show_table
 from workbench.result import Quantity
 x = np.random.default_rng(seed).normal(5, 1, 400)
 mean, error = x.mean(), x.std() / 20
@@ -196,7 +196,7 @@ LIES = {
         "differs",
     ),
     "the program": (
-        "code/workbench/reports/notebook.py",
+        "code/workbench/reports/page/notebook.py",
         lambda code: code + b"\n",
         "tampered: the program in code/ is not the one that bundle.json names.",
     ),
@@ -415,7 +415,7 @@ def test_the_sample_operator_travels_as_its_recipe(operator, tmp_path):
     cells = [
         new_code_cell('source: str = "sample"  # name: warehouse', metadata={"tags": ["parameters"]}),
         new_code_cell(
-            "from workbench.warehouse import open_warehouse\nfrom workbench.reports.notebook import *\n"
+            "from workbench.warehouse import open_warehouse\nfrom workbench.reports.page.notebook import *\n"
             "from workbench.result import Quantity\n"
             "n = open_warehouse(source).query('SELECT count(*) AS n FROM customer')['n'].iloc[0]\n"
             "answer(f'{n:,} customers.')\nrecord(Quantity('customers', n, 'customers'))"
@@ -446,7 +446,7 @@ def test_other_data_are_asked_for_by_hash(made, bundle, tmp_path):
 
 
 COUNT = """
-from workbench.reports.notebook import *
+from workbench.reports.page.notebook import *
 from workbench.result import Quantity
 from workbench.warehouse import open_warehouse
 n = int(open_warehouse(source).query("SELECT count(*) AS n FROM campaign")["n"].iloc[0])

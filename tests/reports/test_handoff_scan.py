@@ -5,8 +5,8 @@ import json
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.reports import sheets, tables
 from workbench.reports.handoff import scan
+from workbench.reports.page import sheets, tables
 
 SECRET = "hunter2-hunter2"
 FOUND = {

@@ -16,15 +16,15 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.ledger import Ledger, locked
-from workbench.reports.schedule import tick
-from workbench.reports.slots import read_manifest
+from workbench.reports.runs.ledger import Ledger, locked
+from workbench.reports.runs.schedule import tick
+from workbench.reports.runs.slots import read_manifest
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="skipped: looks for processes in /proc")
 
 SLOTS = 3
 PLAN = 'cron = "* * * * *"\njobs = 1\nformats = ["html"]\n[[study]]\nname = "s"\nparameters = {{n = {values}}}\n'
-SAY = "from workbench.reports.notebook import answer\nanswer(f'Slot {n}.')"
+SAY = "from workbench.reports.page.notebook import answer\nanswer(f'Slot {n}.')"
 
 
 STARTED: list[subprocess.Popen] = []

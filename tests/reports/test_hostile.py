@@ -14,11 +14,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workbench.errors import WorkbenchError
-from workbench.reports import lists, page, sheets, tables
-from workbench.reports.notebook import Markdown, _literal
-from workbench.reports.parameters import Parameter, as_code
-from workbench.reports.pdf import write_pdf
-from workbench.reports.slots import folder_name
+from workbench.reports.page import html as page
+from workbench.reports.page import lists, sheets, tables
+from workbench.reports.page.notebook import Markdown, _literal
+from workbench.reports.page.pdf import write_pdf
+from workbench.reports.runs.parameters import Parameter, as_code
+from workbench.reports.runs.slots import folder_name
 
 SCRIPTS = [
     "<script>alert(1)</script>",

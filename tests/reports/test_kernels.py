@@ -13,9 +13,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.execute import Job
-from workbench.reports.kernels import FORKS
-from workbench.reports.workers import Workers
+from workbench.reports.runs.execute import Job
+from workbench.reports.runs.kernels import FORKS
+from workbench.reports.runs.workers import Workers
 
 pytestmark = pytest.mark.skipif(not FORKS, reason="skipped: kernels are forked on Linux only")
 
@@ -23,7 +23,7 @@ SAY = """
 import os, subprocess, sys
 import numpy as np
 import pandas as pd
-from workbench.reports.notebook import answer, record, show_figure, show_table, use_theme
+from workbench.reports.page.notebook import answer, record, show_figure, show_table, use_theme
 from workbench.result import Quantity
 use_theme()
 show_table(pd.DataFrame({"a": [1.5, 2]}), name="t", caption="表")
@@ -83,7 +83,7 @@ def test_no_kernel_outlives_a_worker_that_is_killed(tmp_path, until):
     tell = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid()))"
     job = _job(tmp_path, "long", tell, "import time; time.sleep(9999)")
     code = (
-        "import pickle, sys; from workbench.reports.execute import prepare_worker, run_job\n"
+        "import pickle, sys; from workbench.reports.runs.execute import prepare_worker, run_job\n"
         "prepare_worker(); run_job(pickle.loads(sys.stdin.buffer.read()))"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
@@ -107,7 +107,7 @@ def test_a_preloaded_process_that_dies_is_replaced(tmp_path):
 def test_a_report_that_shows_a_secret_is_not_kept(tmp_path, monkeypatch):
     """The slot fails, and neither page nor notebook holds the value; one that only uses it is published."""
     monkeypatch.setenv("WB_TEST_SECRET", "correct horse battery")
-    fetch = "from workbench.reports.secrets import secret\nvalue = secret('env:WB_TEST_SECRET')"
+    fetch = "from workbench.reports.runs.secrets import secret\nvalue = secret('env:WB_TEST_SECRET')"
     shown = _job(tmp_path, "shown", fetch, "print(value)")
     raised = _job(tmp_path, "raised", fetch, "raise ValueError(value)")
     used = _job(tmp_path, "used", fetch, SAY)

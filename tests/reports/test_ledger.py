@@ -16,10 +16,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports import ledger as ledgers
-from workbench.reports.ledger import Ledger
-from workbench.reports.render import publish, run, run_slots
-from workbench.reports.slots import find_slots, is_done, read_manifest
+from workbench.reports.runs import ledger as ledgers
+from workbench.reports.runs.ledger import Ledger
+from workbench.reports.runs.render import publish, run, run_slots
+from workbench.reports.runs.slots import find_slots, is_done, read_manifest
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 CELL = "n: int = 0  # number: which one"
@@ -27,7 +27,7 @@ DONE = {"status": "done", "headline": "Yes.", "seconds": 2.0}
 FAILED = {"status": "failed", "error": "It rained.", "seconds": 1.0}
 
 
-def _write(root, name="s", *, body="from workbench.reports.notebook import answer\nanswer(f'Slot {n}.')"):
+def _write(root, name="s", *, body="from workbench.reports.page.notebook import answer\nanswer(f'Slot {n}.')"):
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     cells = [new_markdown_cell("# S"), new_code_cell(CELL, metadata={"tags": ["parameters"]}), new_code_cell(body)]
     nbformat.write(new_notebook(cells=cells), root / "notebooks" / f"{name}.ipynb")
@@ -236,7 +236,7 @@ def test_a_full_disk_fails_one_slot_and_the_others_run(root, monkeypatch):
         publish(made, place)
 
     with monkeypatch.context() as patch:
-        patch.setattr("workbench.reports.render.publish", full)
+        patch.setattr("workbench.reports.runs.render.publish", full)
         report = run(root=root, progress=False)
     assert [s.status for s in report.slots] == ["failed", "done"]
     assert "could not be published: No space left on device. Make room" in report.slots[0].message
@@ -256,7 +256,7 @@ def test_a_report_that_cannot_be_written_at_all_fails_alone(root):
 
 def test_a_worker_is_renewed(root, monkeypatch):
     """So that memory is bounded however many reports there are."""
-    monkeypatch.setattr("workbench.reports.workers.RENEWED_AFTER", 1)
+    monkeypatch.setattr("workbench.reports.runs.workers.RENEWED_AFTER", 1)
     _write(root, body="import os\nopen('workers', 'a').write(f'{os.getppid()} ')")
     report = run_slots(_slots(root, 3), root=root, jobs=1, kernel="plain", progress=False)
     assert {s.status for s in report.slots} == {"done"}
@@ -292,8 +292,8 @@ def test_another_warehouse_with_the_same_tables_leaves_nothing_to_do(root):
 RUN = """
 import sys
 from pathlib import Path
-from workbench.reports.render import run_slots
-from workbench.reports.slots import find_slots
+from workbench.reports.runs.render import run_slots
+from workbench.reports.runs.slots import find_slots
 root = Path(sys.argv[1])
 if __name__ == "__main__":
     slots = [find_slots(["s"], {"n": n}, root)[0] for n in range(int(sys.argv[2]))]
@@ -373,7 +373,8 @@ def test_two_drivers_never_run_a_slot_twice(root):
     """Both end well, each slot was begun once."""
     _write(
         root,
-        body="open(f'ran{n}', 'a').write('x')\nfrom workbench.reports.notebook import answer\nanswer(f'Slot {n}.')",
+        body="open(f'ran{n}', 'a').write('x')\n"
+        "from workbench.reports.page.notebook import answer\nanswer(f'Slot {n}.')",
     )
     slots = _slots(root, 4)
     both = [_start(root, 4), _start(root, 4)]

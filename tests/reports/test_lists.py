@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from workbench.errors import WorkbenchError
-from workbench.reports.lists import write_list
+from workbench.reports.page.lists import write_list
 
 ROWS = pd.DataFrame({"customer_id": ["c1", "=cmd()"], "省份": ["北京", "+广东"], "uplift": [1.25, -3.0]})
 SAID = {"name": "目标_1", "definition": "Those with the highest effect.", "as_of": "2026-07-01"}

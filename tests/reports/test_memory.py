@@ -10,15 +10,15 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.kernels import FORKS
-from workbench.reports.render import run_slots
-from workbench.reports.slots import find_slots
+from workbench.reports.runs.kernels import FORKS
+from workbench.reports.runs.render import run_slots
+from workbench.reports.runs.slots import find_slots
 
 COUNT, MARKS = 200, (50, 100, 150, 190)
 BODY = """
 import numpy as np, pandas as pd
 from matplotlib import pyplot as plt
-from workbench.reports.notebook import answer, show_figure, show_table, use_theme
+from workbench.reports.page.notebook import answer, show_figure, show_table, use_theme
 use_theme()
 table = pd.DataFrame(np.random.default_rng(n).normal(size=(200, 5)))
 show_table(table, name="t", caption="Numbers.")

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from workbench.errors import WorkbenchError
-from workbench.reports import notebook
+from workbench.reports.page import notebook
 from workbench.result import Quantity
 
 

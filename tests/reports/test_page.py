@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from workbench.reports import page, tables
+from workbench.reports.page import html as page
+from workbench.reports.page import tables
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">\u202e"\'--><!--notice-->'
 PNG = base64.b64encode(b"\x89PNG").decode()

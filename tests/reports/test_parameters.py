@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.reports.parameters import Parameter, as_code, declared, read_source, resolve, split_assignments
+from workbench.reports.runs.parameters import Parameter, as_code, declared, read_source, resolve, split_assignments
 
 CELL = """
 from datetime import date

@@ -8,8 +8,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
-from workbench.reports.pdf import write_pdf
+from workbench.reports.page import tables
+from workbench.reports.page.pdf import write_pdf
 
 HOSTILE = '#panic("x") $x$ *b* <l> @r \\ `c` [x] "q" // /* =1+1 \u202eabc'
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.reports.periods import KINDS, containing, last_complete, parse
+from workbench.reports.runs.periods import KINDS, containing, last_complete, parse
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports import plans
-from workbench.reports.periods import parse
-from workbench.reports.plans import load_plan, plan_names
-from workbench.reports.slots import find_slots
+from workbench.reports.runs import plans
+from workbench.reports.runs.periods import parse
+from workbench.reports.runs.plans import load_plan, plan_names
+from workbench.reports.runs.slots import find_slots
 
 pytest.importorskip("apscheduler", reason="skipped: APScheduler is not installed")
 

@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from workbench.reports.render import publish, run
+from workbench.reports.runs.render import publish, run
 
 EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
 PARAMETERS = """
@@ -24,7 +24,7 @@ province: str = "北京"  # name: the province
 SETUP = """
 import pandas as pd
 from matplotlib import pyplot as plt
-from workbench.reports.notebook import answer, record, show_figure, show_list, show_table, use_theme
+from workbench.reports.page.notebook import answer, record, show_figure, show_list, show_table, use_theme
 from workbench.result import Quantity
 use_theme()
 """
@@ -109,7 +109,9 @@ def test_a_list_is_published_with_its_page_and_only_whole(tmp_path):
     """The page links to its files; a later failure keeps the good list and none of its own."""
     rows = "show_list(pd.DataFrame({'customer_id': ['c1']}), name='targets', definition='<b>Best</b>.', as_of=as_of)"
     model = "type('M', (), {'save': lambda self, path: (path.write_text('{}'), path)[1]})()"
-    kept = f"from workbench.reports.notebook import show_model\nshow_model({model}, name='who', definition='Reacts.')"
+    kept = (
+        f"from workbench.reports.page.notebook import show_model\nshow_model({model}, name='who', definition='Reacts.')"
+    )
     head = ("# Acting", "from datetime import date", PARAMETERS, SETUP)
     _notebook(tmp_path, "acting", *head, rows, kept, "answer('Act.')")
     folder = run(root=tmp_path, progress=False).slots[0].folder
@@ -188,7 +190,7 @@ def test_the_index_lists_every_report_by_relative_links(made, root):
     assert "4 reports" in index.read_text("utf-8")
 
 
-SAY = "from workbench.reports.notebook import answer, record\nfrom workbench.result import Quantity\n"
+SAY = "from workbench.reports.page.notebook import answer, record\nfrom workbench.result import Quantity\n"
 
 
 def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):

@@ -11,9 +11,9 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.ledger import Ledger
-from workbench.reports.plans import Plan, load_plan
-from workbench.reports.schedule import FORMATS, find_due, snippet, tick, upcoming
+from workbench.reports.runs.ledger import Ledger
+from workbench.reports.runs.plans import Plan, load_plan
+from workbench.reports.runs.schedule import FORMATS, find_due, snippet, tick, upcoming
 
 PARAMETERS = 'as_of: str = "2026-07-01"  # date: until when'
 MONTHLY = 'period = "month"\ncron = "0 6 1 * *"\ntimezone = "Asia/Shanghai"\nretries = 0\n'

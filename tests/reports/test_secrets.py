@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.reports.parameters import declared, resolve
-from workbench.reports.secrets import leaks, secret
+from workbench.reports.runs.parameters import declared, resolve
+from workbench.reports.runs.secrets import leaks, secret
 
 VALUE = 'pa"ss<wörd>&北京 1'
 

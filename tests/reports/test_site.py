@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from workbench.reports.site import write_site
+from workbench.reports.runs.site import write_site
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>=1+1 ../../x \"' \u202eabc"
 

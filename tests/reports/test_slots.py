@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.slots import find_slots, find_studies, folder_name, warehouse_version
+from workbench.reports.runs.slots import find_slots, find_studies, folder_name, warehouse_version
 
 
 @pytest.fixture
@@ -57,6 +57,8 @@ def test_the_fingerprint_follows_what_results_depend_on(root):
     seen.add(_fingerprint(root))
     (root / "data/models").mkdir(parents=True)
     (root / "data/models/m.toml").write_text("x=1")
+    assert _fingerprint(root) in seen, "no parameter names the new model"
+    (root / "data/models/sample.toml").write_text("x=1")
     seen.add(_fingerprint(root))
     (root / "data/warehouse/sample").mkdir(parents=True)
     (root / "data/warehouse/sample/CURRENT").write_text("v2\nv1\n")

@@ -12,8 +12,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.kernels import FORKS, Nursery
-from workbench.reports.ledger import Ledger
+from workbench.reports.runs.kernels import FORKS, Nursery
+from workbench.reports.runs.ledger import Ledger
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 linux = pytest.mark.skipif(not FORKS, reason="skipped: kernels are forked, and processes seen in /proc, on Linux only")
@@ -38,7 +38,7 @@ def _python(code, *arguments, **more):
 
 def _said(code):
     """Run code, with the signals at hand; give its status, what it printed and what it complained."""
-    head = "import os, signal, subprocess, sys\nfrom workbench.reports.stops import *\n"
+    head = "import os, signal, subprocess, sys\nfrom workbench.reports.runs.stops import *\n"
     process = _python(["-c", head + code])
     return (*process.communicate(), process.returncode)
 
@@ -55,7 +55,7 @@ def test_a_second_stop_does_not_disturb_the_first():
 def test_nothing_is_left_behind_in_a_process_that_was_not_stopped():
     """The handlers are those of before."""
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    from workbench.reports.stops import starting, stoppable
+    from workbench.reports.runs.stops import starting, stoppable
 
     with stoppable(), starting(signal.SIGINT):
         assert signal.getsignal(signal.SIGINT) is not before[0]
@@ -68,7 +68,7 @@ def test_a_stop_while_another_process_is_started_comes_afterwards(number):
     """The start is whole; the new process is deaf until it wants to hear."""
     code = (
         f"stop, child = signal.{number}, None\n"
-        "wait = 'import os, signal; from workbench.reports.stops import *; print(flush=True); input(); '\n"
+        "wait = 'import os, signal; from workbench.reports.runs.stops import *; print(flush=True); input(); '\n"
         "hear = 'exec(\"try:\\\\n with stoppable(): print(1)\\\\nexcept KeyboardInterrupt: print(2)\")'\n"
         "try:\n"
         " with stoppable():\n"
@@ -88,7 +88,7 @@ def _nursery(tmp_path, parent):
     """Start a preloaded process that loads one more module, which takes as long as we like."""
     (tmp_path / "slowly.py").write_text(SLOW, "utf-8")
     env = {"STAGE": "nursery", "HERE": str(tmp_path / "here")}
-    command = ["-m", "workbench.reports.nursery", str(parent), "slowly"]
+    command = ["-m", "workbench.reports.runs.nursery", str(parent), "slowly"]
     return _python(command, path=[str(tmp_path)], env=env)
 
 
@@ -122,7 +122,7 @@ def test_a_preloaded_process_does_not_load_for_a_parent_that_is_gone(tmp_path):
 def test_a_preloaded_process_ends_with_its_parent_while_it_loads(tmp_path, until):
     """kill -9 of who started it: it is gone, though what it loads takes forever."""
     (tmp_path / "slowly.py").write_text(SLOW, "utf-8")
-    command = "[sys.executable, '-m', 'workbench.reports.nursery', str(os.getpid()), 'slowly']"
+    command = "[sys.executable, '-m', 'workbench.reports.runs.nursery', str(os.getpid()), 'slowly']"
     code = f"import os, subprocess, sys; subprocess.Popen({command}, stdin=-1, stdout=-1).wait()"
     env = {"STAGE": "nursery", "HERE": str(tmp_path / "here")}
     parent = _python(["-c", code], path=[str(tmp_path)], env=env)
@@ -136,7 +136,7 @@ def test_a_preloaded_process_ends_with_its_parent_while_it_loads(tmp_path, until
 @linux
 def test_half_a_request_is_none(tmp_path):
     """Who asked was killed over it: no kernel, no traceback."""
-    process = _python(["-m", "workbench.reports.nursery", str(os.getpid())])
+    process = _python(["-m", "workbench.reports.runs.nursery", str(os.getpid())])
     answers, errors = process.communicate('{"file": "a", "cw')
     assert (answers.strip(), errors, process.returncode) == ('{"threads": 1}', "", 0)
 
@@ -173,7 +173,7 @@ def root(tmp_path):
 
 @linux
 @pytest.mark.parametrize("how", ["terminal", "twice", "service"])
-@pytest.mark.parametrize("stage", ["schedule tick", "spawn_main", "reports.nursery", "no stage"])
+@pytest.mark.parametrize("stage", ["schedule tick", "spawn_main", "runs.nursery", "no stage"])
 def test_a_scheduler_stopped_while_something_starts_ends_in_order(root, until, stage, how):
     """Ctrl-C to the group, once or twice, or SIGTERM to the scheduler alone, while tick, worker or kernels start."""
     here = root.parent / "here"

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
-from workbench.reports.sheets import number_format, sheet_name, write_sheets
+from workbench.reports.page import tables
+from workbench.reports.page.sheets import number_format, sheet_name, write_sheets
 
 FRAME = pd.DataFrame(
     {

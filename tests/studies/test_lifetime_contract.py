@@ -9,7 +9,7 @@ import pytest
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.lifetime import lifetime_value
+from workbench.studies.lifetime_value import lifetime_value
 
 AS_OF = pd.Timestamp("2026-01-01")
 MONTH = 365.25 / 12

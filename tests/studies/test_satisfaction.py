@@ -129,7 +129,7 @@ def test_a_clear_gap_is_told_from_noise(index):
 
 def test_holm_by_hand():
     """Holm: sorted p .01, .02, .04 of three become .03, .04, .04."""
-    from workbench.studies.plspm.groups import holm
+    from workbench.methods.multiple import holm
 
     assert holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
 

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.plspm import measurement_invariance
+from workbench.methods.multiple import benjamini_hochberg
+from workbench.methods.plspm import measurement_invariance
 from workbench.studies.satisfaction import (
     Construct,
     PathModel,
@@ -20,7 +21,6 @@ from workbench.studies.satisfaction import (
     satisfaction_index,
     shrunken_index,
 )
-from workbench.studies.satisfaction.gaps import benjamini_hochberg
 from workbench.studies.satisfaction.precision import fay_herriot
 from workbench.studies.satisfaction.ranks import rank_ends
 
@@ -142,13 +142,6 @@ def test_adjustments_for_many_gaps_by_hand(operators):
     assert (table["p"] <= table["p_bh"] + 1e-15).all() and (table["p_bh"] <= table["p_holm"] + 1e-15).all()
 
 
-def test_gaps_as_a_matrix(operators):
-    """Row minus column: the matrix is antisymmetric, and says what the table says."""
-    gaps = operator_gaps(operators)
-    matrix = gaps.matrix()
-    assert matrix.loc["A", "B"] == -matrix.loc["B", "A"] == gaps.table["gap"].iloc[0]
-
-
 def test_invariance_is_a_gate(operators):
     """A pair whose construct does not mean the same is marked, said, and given no p; the others are tested alone."""
     invariance = measurement_invariance(survey(0), MODEL, group="operator", permutations=50)
@@ -234,6 +227,7 @@ def test_three_voices(index, operators):
         (lambda i: shrunken_index(i, toward=["province", "operator"]), "all columns of the cells"),
         (lambda i: shrunken_index(indexed(survey(0), by=("operator",)), toward=()), "3 cells in 1 parents"),
         (lambda i: own_weights(survey(0), MODEL, by=("province",), weight=None), "not among by='province'"),
+        (lambda i: own_weights(survey(0).assign(operator="A"), MODEL, weight=None), "own weights are the pooled ones"),
         (lambda i: operator_ranks(i, operator="company"), "no column 'company'"),
     ],
 )

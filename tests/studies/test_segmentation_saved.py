@@ -37,12 +37,21 @@ def test_same_customer_same_cluster(tmp_path, method):
     """Read from its file, the segmentation gives each customer the cluster of the fit, in any order and any batch."""
     table, path = customers(), tmp_path / "kept.json"
     result = fitted(table, method)
-    path.write_text(save_segments(result, table, as_of="2026-04-01", definitions=MEANING).to_json(), encoding="utf-8")
-    again = read_segments(path)
+    again = read_segments(save_segments(result, table, as_of="2026-04-01", definitions=MEANING).save(path))
+    assert list(tmp_path.iterdir()) == [path]
     shuffled = table.sample(frac=1, random_state=1)
     pd.testing.assert_series_equal(again.assign(shuffled).sort_index(), result.labels.sort_index())
     assert again.assign(table.iloc[:7]).equals(result.labels[:7])
     assert again.version == read_segments(path).version
+
+
+def test_members_of_the_clusters(kept):
+    """Who is in which cluster on a day, by its number and name; a customer without revenue has 0."""
+    table = customers()
+    held = kept.members(table, on="2026-07-01", revenue=pd.Series({table.index[1]: 5.0}))
+    assert held["segment"].str[0].astype(int).tolist() == kept.assign(table).tolist()
+    assert set(held["segment"]) == set(kept.titles) and kept.titles[0] == "1 轻度" and set(held["on"]) == {"2026-07-01"}
+    assert held["revenue"].sum() == held["revenue"].iloc[1] == 5
 
 
 def test_file_is_readable_and_names_may_be_edited(tmp_path, kept):

@@ -7,12 +7,12 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.studies.campaigns.ledger import CampaignLedger
-from workbench.studies.campaigns.monitor import Monitoring, _decisions
-from workbench.studies.followup.delivery import ComplierEffect
-from workbench.studies.followup.lasting import Fatigue, Staying
-from workbench.studies.followup.windows import EffectWindows
-from workbench.studies.trials.effect import AverageEffect, Interval
+from workbench.methods.experiment.effect import AverageEffect, Interval
+from workbench.studies.campaign_effect.delivery import ComplierEffect
+from workbench.studies.campaign_effect.lasting import Fatigue, Staying
+from workbench.studies.campaign_effect.windows import EffectWindows
+from workbench.studies.campaign_planning.ledger import CampaignLedger
+from workbench.studies.campaign_planning.monitor import Monitoring, _decisions
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
 from workbench.studies.uplift.targeting import Targeting, _verdict
 

@@ -178,6 +178,14 @@ def test_ties_share_a_tier():
         assert result.table["customers"].tolist() == sizes
 
 
+def test_who_may_lose_an_upper_tier():
+    """Near the stay threshold (8, near up to 12; 4, up to 6), in all tiers but the last two."""
+    rules = TierRules(names=("a", "b", "c"), names_zh=("甲", "乙", "丙"), enter=(10, 5), keep=(0.8, 0.8), near=0.5)
+    result = tiers(base(np.array([20.0, 11.0, 5.0, 1.0])), customer="id", value="arpu", rules=rules)
+    assert (result.customers["near"] == "demotion").tolist() == [False, True, True, False]
+    assert result.near_demotion()["value"].tolist() == [11.0]
+
+
 def test_exclusions_are_counted_and_outside():
     """Excluded customers have no tier, reasons are joined, shares leave them out; what no column tells is said."""
     table = base(np.arange(100.0)).assign(is_staff=False, arrears_days=np.nan)

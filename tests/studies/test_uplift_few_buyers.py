@@ -5,13 +5,19 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer
+from workbench.methods.experiment.events import Outcome, too_few
 from workbench.methods.intervals import Mean, mean_difference, share_difference
-from workbench.studies.campaigns import Spread, plan_campaign, required_size
-from workbench.studies.campaigns.ledger import campaign_effects, campaign_ledger
-from workbench.studies.campaigns.monitor import monitor_campaign
-from workbench.studies.followup import attrition_bounds, complier_effect, contact_fatigue, effect_windows, staying
-from workbench.studies.followup.windows import Guard
-from workbench.studies.trials.events import Outcome, too_few
+from workbench.studies.campaign_effect import (
+    attrition_bounds,
+    complier_effect,
+    contact_fatigue,
+    effect_windows,
+    staying,
+)
+from workbench.studies.campaign_effect.windows import Guard
+from workbench.studies.campaign_planning import Spread, plan_campaign, required_size
+from workbench.studies.campaign_planning.ledger import campaign_effects, campaign_ledger
+from workbench.studies.campaign_planning.monitor import monitor_campaign
 from workbench.studies.uplift import effect_groups, targeting, uplift_curve
 from workbench.studies.uplift.bins import score_bins
 from workbench.studies.uplift.policy import Costs, Judge, Rows, policy

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.trials.learners import Trees
+from workbench.methods.experiment.learners import Trees
 from workbench.studies.uplift.allocation import allocate_offers
 from workbench.studies.uplift.offers import predict_offers, value_offers
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.reports.targets import score_file
-from workbench.studies.trials.learners import draw_folds, fitted_effects, standardised
-from workbench.studies.trials.members import features_of
+from workbench.methods.experiment.learners import draw_folds, fitted_effects, standardised
+from workbench.methods.experiment.members import features_of
+from workbench.reports.runs.targets import score_file
 from workbench.studies.uplift import ListCounter, Trees, UpliftModel, fit_uplift, score_list
 
 FEATURES = ["x", "town", "k"]

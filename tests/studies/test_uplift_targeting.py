@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.result import Refusal, ask
 from workbench.studies.uplift import check_campaign, describe_targets, targeting
 
 HOW = {"score": "s", "outcome": "y", "treatment": "t"}
@@ -48,6 +49,31 @@ def test_verdicts(effect, verdict):
     assert found.verdict == verdict
     assert "yuan per customer [" in found.headline()
     assert next(iter(found.quantities())).name == "best_share[campaign=spring]"
+
+
+def test_targets_are_named_where_targeting_pays():
+    """The list holds the best share, best first, a tenth held out; where the verdict is another it is a refusal."""
+    table = campaign(lambda s: 8 * (s > 0.5)).assign(id=lambda d: [f"m{i}" for i in range(len(d))])
+    asked = {"score": "s", "member": "id", "holdout": 0.1, "key": "k" * 16}
+    found = targeting(table, campaign="spring", **MONEY, **HOW)
+    listed = found.next_list(table, **asked)
+    assert len(listed) == pytest.approx(found.target_share() * len(table), abs=1)
+    assert listed["s"].is_monotonic_decreasing and listed["s"].min() > 1 - found.best_share - 0.05
+    assert (listed["arm"] == "control").mean() == pytest.approx(0.1, abs=0.001)
+    assert found.three_numbers().frame["value"].tolist() == [found.net, found.advantage.estimate, found.break_even]
+    none = targeting(campaign(lambda s: 0 * s), campaign="spring", **MONEY, **HOW)
+    with pytest.raises(CannotAnswer, match="as the verdict is 'harms'"):
+        none.next_list(table, **asked)
+
+
+def test_nothing_is_shown_of_arms_that_differ():
+    """What rests on the difference of arms that were not alike before is refused, and stands so wherever shown."""
+    table = campaign(lambda s: 8 * (s > 0.5)).assign(age=lambda d: d["t"] + d["s"])
+    checks = check_campaign(table, treatment="t", covariates=["age"])
+    shown = ask(checks.allow, targeting(table, checks=checks, **MONEY, **HOW))
+    assert shown == shown.as_table() == shown.as_picture() == Refusal(checks.headline())
+    fair = check_campaign(table, treatment="t", covariates=["s"])
+    assert fair.allow(table) is table
 
 
 def test_the_best_share_is_found():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.studies.plspm import Construct, PathModel, fit_pls
+from workbench.methods.plspm import Construct, PathModel, fit_pls
 from workbench.studies.voice.behaviour import respondent_scores, satisfaction_outcome
 from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores
 from workbench.warehouse import open_warehouse, survey_outcomes

@@ -1,5 +1,7 @@
 """What followed a campaign: windows, exposures and province panels equal sums taken by hand; truth is recovered."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,9 +76,7 @@ class Undelivered:
     def query(self, sql, values=None):
         """Ask it, with `bill` less those months."""
         left = f"(SELECT * FROM bill WHERE month NOT IN ({self.months})) AS bill"
-        return self.warehouse.query(
-            sql.replace("FROM bill", f"FROM {left}").replace("JOIN bill", f"JOIN {left}"), values
-        )
+        return self.warehouse.query(re.sub(r"(FROM|JOIN) bill\b", rf"\1 {left}", sql), values)
 
 
 def test_months_not_delivered_are_unknown(warehouse, offers):

@@ -10,7 +10,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.project import project_root
-from workbench.warehouse import ingest, open_warehouse
+from workbench.warehouse import open_warehouse
+from workbench.warehouse.ingest import ingest
 
 MAPPING = """
 title = "A shop"

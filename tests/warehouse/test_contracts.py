@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -36,56 +37,55 @@ BILLS = pd.DataFrame(
 ).astype({"month": "datetime64[ns]", "issued_on": "datetime64[ns]"})
 
 
-class Tables(SimpleNamespace):
-    """The two tables that are read."""
-
-    def table(self, name, columns=None, *, province=""):
-        """Give one of them."""
-        return {"subscription": LINES, "bill": BILLS}[name]
+def held(bills=BILLS):
+    """The two tables that are read, and their customers."""
+    connection = duckdb.connect()
+    people = pd.DataFrame({"customer_id": LINES["customer_id"].unique(), "province": "北京"})
+    for name, rows in (("customer", people), ("subscription", LINES), ("bill", bills)):
+        connection.register("rows", rows)
+        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+    return SimpleNamespace(query=lambda sql, values=None: connection.execute(sql, values).df())
 
 
 def test_margins_by_hand():
     """91 days: all of old; two and its ended line share 121 days; new has 30; fresh too few: the mean of mobile."""
-    found = contract_margins(Tables(), "2026-07-01", margin=0.5).set_index("subscription_id")
+    found = contract_margins(held(), "2026-07-01", margin=0.5).set_index("subscription_id")
     assert found.index.tolist() == ["1", "2", "3", "4", "5"]
     month = 91 / 3
     own = [0.5 * 273 / 91 * month, 0.5 * 121 / 121 * month, 0.5 * 90 / 30 * month]
     assert found.loc[["1", "2", "4"], "margin"].tolist() == pytest.approx(own)
     assert found.loc["5", "margin"] == pytest.approx(sum(own) / 3)
     assert pd.isna(found.loc["3", "margin"]) and found["running"].tolist() == [True, True, False, True, True]
-    assert contract_margins(Tables(), "2026-04-30").set_index("subscription_id").loc["3", "running"]
+    assert contract_margins(held(), "2026-04-30").set_index("subscription_id").loc["3", "running"]
 
 
-def test_a_month_not_billed_yet_is_no_month_without_pay(monkeypatch):
+def margins(bills):
+    """Margins of the lines as of 1 July."""
+    return contract_margins(held(bills), "2026-07-01").set_index("subscription_id")["margin"]
+
+
+def test_a_month_not_billed_yet_is_no_month_without_pay():
     """Bills that come on the fifth: on 1 July June is unknown, for all, or for the one whose bill is late."""
     late = BILLS.assign(issued_on=BILLS["month"] + pd.DateOffset(months=1, days=4))
-    monkeypatch.setitem(globals(), "BILLS", late)
-    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
-    assert found["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
-    mixed = late["issued_on"].where(late["customer_id"] == "old", late["month"])
-    monkeypatch.setitem(globals(), "BILLS", late.assign(issued_on=mixed))
-    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
-    assert found["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
-    assert found["4"] == pytest.approx(90 / 30 * 91 / 3)
+    assert margins(late)["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
+    mixed = margins(late.assign(issued_on=late["issued_on"].where(late["customer_id"] == "old", late["month"])))
+    assert mixed["1"] == pytest.approx((999 + 91 + 91) / 92 * (92 / 3))
+    assert mixed["4"] == pytest.approx(90 / 30 * 91 / 3)
 
 
-def test_a_month_not_delivered_is_no_month_without_pay(monkeypatch):
+def test_a_month_not_delivered_is_no_month_without_pay():
     """May's bills were never delivered: old pays 91 in April, June and, as the third month known, 999 in March."""
-    every = BILLS
-    monkeypatch.setitem(globals(), "BILLS", every[every["month"] != "2026-05-01"])
-    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    found = margins(BILLS[BILLS["month"] != "2026-05-01"])
     assert found["1"] == pytest.approx((999 + 91 + 91) / 91 * (91 / 3))
     assert found["4"] == pytest.approx(90 / 30 * 91 / 3)
     for month, bill in (("2026-04-01", 91.0), ("2026-03-01", 999.0)):
-        monkeypatch.setitem(globals(), "BILLS", every[every["month"].isin(pd.to_datetime([month, "2026-06-01"]))])
-        found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+        found = margins(BILLS[BILLS["month"].isin(pd.to_datetime([month, "2026-06-01"]))])
         assert found["1"] == pytest.approx((bill + 91) / 2)
 
 
-def test_a_source_with_one_billed_month_is_not_a_third(monkeypatch):
+def test_a_source_with_one_billed_month_is_not_a_third():
     """June alone is known: old pays its 91, not a third of it."""
-    monkeypatch.setitem(globals(), "BILLS", BILLS[BILLS["month"] == "2026-06-01"])
-    found = contract_margins(Tables(), "2026-07-01").set_index("subscription_id")["margin"]
+    found = margins(BILLS[BILLS["month"] == "2026-06-01"])
     assert found["1"] == pytest.approx(91) and found["4"] == pytest.approx(90)
     assert found["2"] == 0
 
@@ -93,9 +93,9 @@ def test_a_source_with_one_billed_month_is_not_a_third(monkeypatch):
 def test_what_cannot_be_told_is_refused():
     """A margin of 45 is no share; without bills nothing is told."""
     with pytest.raises(WorkbenchError, match="margin=45 is a share"):
-        contract_margins(Tables(), "2026-07-01", margin=45)
+        contract_margins(held(), "2026-07-01", margin=45)
     with pytest.raises(CannotAnswer, match="no bill of the 3 months before"):
-        contract_margins(Tables(), "2025-07-01")
+        contract_margins(held(), "2025-07-01")
 
 
 def test_newcomers_bring_what_they_are_billed(operator):

@@ -15,7 +15,7 @@ from scipy.stats import theilslopes
 from sqlglot import exp
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.warehouse import features, open_warehouse, schema
+from workbench.warehouse import features, open_warehouse, schema, sqlfiles
 from workbench.warehouse.features import customer_features, feature_dictionary, feature_file, features_sql
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -392,7 +392,7 @@ def test_every_file_gives_one_row_a_customer():
         tables.execute(f"CREATE VIEW {name} AS {literal}")
     for name in features.SUBJECTS:
         frame = tables.query(f"SELECT * FROM {name}")
-        described = [column for column, _, _ in features._described(name)]
+        described = [column for column, _, _ in sqlfiles.described(name)]
         assert list(frame)[1:] == [c for c in described if c != "customer_id"], name
         assert frame["customer_id"].is_unique and len(frame) == (12 if name == "life" else 13), name
 
@@ -407,44 +407,6 @@ def test_files_and_names_agree():
 def test_page_is_current():
     """docs/features.md is what the files say; `python -m workbench.warehouse.features > docs/features.md` writes it."""
     assert (ROOT / "docs/features.md").read_text(encoding="utf-8") == features.dictionary_markdown()
-
-
-PORTABLE = {
-    *("Sum", "Count", "Avg", "Min", "Max", "Filter", "RowNumber", "Window", "Coalesce", "Nullif", "Case", "If"),
-    *("Cast", "Extract", "DateDiff", "Floor", "And", "Or"),
-}
-CASTS = {"DATE", "DOUBLE", "INT", "DECIMAL"}
-
-
-@pytest.mark.parametrize("name", [*features.PARTIALS, *features.SUBJECTS])
-def test_portable_subset(name):
-    """A file parses, uses only what means the same on every engine, and renders without a warning for each."""
-    tree = sqlglot.parse_one(feature_file(name), read="duckdb")
-    assert isinstance(tree, exp.Select)
-    functions = {type(node).__name__ for node in tree.find_all(exp.Func)}
-    assert functions <= PORTABLE, f"{name}: {functions - PORTABLE} is not in the portable subset"
-    assert {p.name for p in tree.find_all(exp.Placeholder)} <= {"as_of"}
-    assert {c.to.this.name for c in tree.find_all(exp.Cast)} <= CASTS
-    assert {e.this.name.upper() for e in tree.find_all(exp.Extract)} <= {"YEAR", "MONTH", "DAY", "HOUR"}
-    assert {e.unit.name.upper() for e in tree.find_all(exp.DateDiff)} <= {"DAY"}
-    assert {i.unit.name.upper() for i in tree.find_all(exp.Interval)} <= {"DAY", "MONTH"}
-    assert all(i.this.is_string for i in tree.find_all(exp.Interval))
-    assert not list(tree.find_all(exp.IntDiv, exp.Mod, exp.Lambda, exp.AtTimeZone, exp.Limit))
-    for division in tree.find_all(exp.Div):
-        assert not division.right.is_int or division.right.this != "0"
-    for dialect in ("duckdb", "spark", "postgres"):
-        text = tree.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
-        assert isinstance(sqlglot.parse_one(text, read=dialect), exp.Select)
-
-
-@pytest.mark.parametrize("name", [*features.PARTIALS, *features.SUBJECTS])
-def test_window_orders_are_complete(name):
-    """Every numbering says where missing values go, as engines differ in it."""
-    for window in sqlglot.parse_one(feature_file(name), read="duckdb").find_all(exp.Window):
-        if isinstance(window.this, exp.RowNumber):
-            keys = window.args["order"].expressions
-            assert keys and all(key.args.get("nulls_first") is False for key in keys)
-    assert feature_file(name).count("ROW_NUMBER()") <= feature_file(name).count("NULLS LAST")
 
 
 def test_composed_query_is_one_statement():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.value import potential_value, value_grid, worth_raising
+from workbench.studies.potential import potential_value, value_grid, worth_raising
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.holdings import service_holdings
 

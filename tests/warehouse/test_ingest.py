@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse import ingest, open_warehouse, schema
-from workbench.warehouse.lines import csv_batches
-from workbench.warehouse.mapping import FileBlock, Value
+from workbench.warehouse import open_warehouse, schema
+from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.lines import csv_batches
+from workbench.warehouse.ingest.mapping import FileBlock, Value
 from workbench.warehouse.versions import one_writer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -356,7 +357,7 @@ def test_second_writer_is_refused_while_the_first_writes(tmp_path):
 
 
 def _script(root: Path, limit: str = "") -> list[str]:
-    code = f"{limit}\nfrom workbench.warehouse import ingest\ningest('shop', root={str(root)!r}, progress=print)"
+    code = f"{limit}\nfrom workbench.warehouse.ingest import ingest\ningest('shop', root={str(root)!r}, progress=print)"
     return [sys.executable, "-c", code]
 
 
@@ -448,7 +449,7 @@ def messy_block(encoding: str) -> FileBlock:
 @example(text="\ufeff,,", encoding="utf-8", block=1)
 def test_any_mess_is_cut_into_as_many_records_as_lines(tmp_path, monkeypatch, text, encoding, block):
     """Whatever the size of the blocks: records = lines, each line once, cut as the csv module cuts it."""
-    monkeypatch.setattr("workbench.warehouse.lines.BLOCK", block)
+    monkeypatch.setattr("workbench.warehouse.ingest.lines.BLOCK", block)
     file = tmp_path / "p.csv"
     file.write_bytes(f"id,name,fee\n{text}".encode(encoding))
     batches = list(csv_batches(file, messy_block(encoding), lambda names: None))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse.mapping import (
+from workbench.warehouse.ingest.mapping import (
     FILE_KEYS,
     MAPPING_KEYS,
     VALUE_KEYS,

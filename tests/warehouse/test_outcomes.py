@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.warehouse import ingest, open_warehouse, survey_outcomes
+from workbench.warehouse import open_warehouse, survey_outcomes
+from workbench.warehouse.ingest import ingest
 
 FILES = {
     "customer": "customer_id,kind,province,joined_on\n"
@@ -74,19 +75,20 @@ def test_outcomes_by_hand(warehouse):
 def test_a_month_not_delivered_is_unknown(warehouse):
     """Without any bill of April the months after are February and March; before the first month nothing is known."""
 
-    class WithoutApril:
-        as_of, query, survey = warehouse.as_of, None, warehouse.survey
+    class Less:
+        as_of, survey = warehouse.as_of, warehouse.survey
 
-    source = WithoutApril()
-    source.query = lambda sql, values: warehouse.query(
-        sql.replace("WITH asked", "WITH bill AS (SELECT * FROM bill WHERE month <> DATE '2026-04-01'), asked"), values
-    )
+        def __init__(self, kept):
+            self.bill = f"WITH bill AS (SELECT * FROM bill WHERE {kept}),"
+
+        def query(self, sql, values=()):
+            return warehouse.query(sql.replace("WITH", self.bill, 1) if sql.startswith("WITH") else sql, values)
+
+    source = Less("month <> DATE '2026-04-01'")
     found = survey_outcomes(source, "A", days=120).set_index("customer_id")
     assert found["revenue_after"].to_dict() == {"stays": 20, "goes": 30, "half": 0, "late": 0, "bare": 0}
     assert found.loc["stays", "revenue_before"] == 50
-    source.query = lambda sql, values: warehouse.query(
-        sql.replace("WITH asked", "WITH bill AS (SELECT * FROM bill WHERE month >= DATE '2026-01-01'), asked"), values
-    )
+    source = Less("month >= DATE '2026-01-01'")
     assert survey_outcomes(source, "A", days=120)["revenue_before"].isna().all()
 
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse import ingest, open_warehouse
+from workbench.warehouse import open_warehouse
+from workbench.warehouse.ingest import ingest
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 
 MAPPING = """

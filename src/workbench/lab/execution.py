@@ -15,9 +15,9 @@ from jupyter_scheduler.orm import Job
 from jupyter_scheduler.scheduler import Scheduler
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.reports.parameters import read_source, resolve
-from workbench.reports.render import SlotReport, run
-from workbench.reports.slots import Study, find_studies
+from workbench.reports.runs.parameters import read_source, resolve
+from workbench.reports.runs.render import SlotReport, run
+from workbench.reports.runs.slots import Study, find_studies
 
 FILES = {"html": "index.html", "ipynb": "report.ipynb", "xlsx": "tables.xlsx", "json": "results.json"}
 _LABELS = {"html": "Report", "ipynb": "Notebook", "xlsx": "Tables", "json": "Numbers"}
@@ -51,7 +51,7 @@ class ThisEnvironment(EnvironmentManager):
 
 
 class LedgerExecution(ExecutionManager):
-    """Runs a job's study through `workbench.reports.render.run` and hands over the files that were published."""
+    """Runs a job's study through `workbench.reports.runs.render.run` and hands over the files that were published."""
 
     said = ""
 

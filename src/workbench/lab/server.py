@@ -17,8 +17,8 @@ from tornado.web import authenticated
 from workbench.errors import WorkbenchError, unknown
 from workbench.lab.execution import FILES
 from workbench.lab.template import new_study
-from workbench.reports.parameters import Parameter, resolve
-from workbench.reports.slots import Study, find_slots, find_studies, read_manifest
+from workbench.reports.runs.parameters import Parameter, resolve
+from workbench.reports.runs.slots import Study, find_slots, find_studies, read_manifest
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

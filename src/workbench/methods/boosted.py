@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,7 @@ class Boosted:
         return {"baseline": self.baseline, "features": self.features, "trees": trees}
 
 
-def _nodes(tree: Tree):
+def _nodes(tree: Tree) -> Iterator[tuple[int, np.ndarray]]:
     return zip(tree.feature, tree.goes_left, strict=True)
 
 

@@ -11,10 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-JUDGED = "({due} < {as_of})"
-KEPT = "({due} < {as_of} AND coalesce({closed} <= {due}, FALSE))"
-"""The same rule as SQL conditions, for counts taken in the warehouse: `due`, `closed`, `as_of` are expressions."""
-
 
 @dataclass(frozen=True)
 class Judged:

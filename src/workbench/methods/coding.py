@@ -61,22 +61,30 @@ class Coding:
         """
         if self.category:
             return self._places(columns.category(column, self.name))
-        return cut(columns.number(column, self.name, what="feature", missing="keep"), self.edges)
+        return self._classes(columns.number(column, self.name, what="feature", missing="keep"))
+
+    def _classes(self, values: np.ndarray) -> np.ndarray:
+        assert self.edges is not None, "a category has no classes"
+        return cut(values, self.edges)
 
     def _places(self, text: pd.Series) -> np.ndarray:
         place = {name: k + 1 for k, name in enumerate(self.names)}
         other = place.get(OTHER, 0)
         codes, values = pd.factorize(text, use_na_sentinel=True)
-        return np.array([*(place.get(value, other) for value in values), 0], dtype=np.int16)[codes]
+        slots: np.ndarray = np.array([*(place.get(value, other) for value in values), 0], dtype=np.int16)[codes]
+        return slots
 
     def strange(self, column: pd.Series) -> np.ndarray:
         """Tell which values are unlike those it was made of: out of range, a new category, or the first gap."""
-        gaps = column.isna().to_numpy() & (self.missing == 0)
+        gaps: np.ndarray = column.isna().to_numpy() & (self.missing == 0)
         if self.category:
             text = columns.category(column, self.name)
-            return gaps | (text.notna() & ~text.isin(self.names)).to_numpy()
-        values = columns.number(column, self.name, what="feature", missing="keep")
-        return gaps | (values < self.low) | (values > self.high)
+            strange = (text.notna() & ~text.isin(self.names)).to_numpy()
+        else:
+            values = columns.number(column, self.name, what="feature", missing="keep")
+            strange = (values < self.low) | (values > self.high)
+        found: np.ndarray = np.logical_or(gaps, strange)
+        return found
 
 
 def cut(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -100,11 +108,12 @@ def _below(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     def step(given: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             place = (given - edges[0]) * (_STEPS / wide)
-        return np.fmax(np.fmin(place, _STEPS), 0, out=place).astype(np.intp)
+        steps: np.ndarray = np.fmax(np.fmin(place, _STEPS), 0, out=place).astype(np.intp)
+        return steps
 
     within = np.bincount(step(edges), minlength=_STEPS + 1)
     at = step(values)
-    found = (np.cumsum(within) - within).astype(np.int16)[at]
+    found: np.ndarray = (np.cumsum(within) - within).astype(np.int16)[at]
     open_ = np.flatnonzero((within > 0)[at])
     found[open_] = np.searchsorted(edges, values[open_], side="left")
     return found
@@ -157,7 +166,7 @@ def make_codings(table: pd.DataFrame, features: Sequence[str]) -> tuple[list[Cod
             known = values[~np.isnan(values)] if gaps else values
             ends = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
             coding = Coding(name, class_edges(known), (), *ends, gaps)
-            slots = cut(values, coding.edges)
+            slots = coding._classes(values)
         if (slots != slots[0]).any():
             codings.append(coding)
             found.append(slots)
@@ -212,17 +221,19 @@ def arrange(
     """
     own = _ranks(y)
     row = _mixed(own * np.uint64(2 * (int(arm.max()) + 1)) + arm.astype(np.uint64))
-    start, tokens, keys = row, [], np.zeros(0, np.uint64)
+    start = row
     for _ in range(_ROUNDS):
-        tokens, keys, halves = [], [], _halves(row)
+        tokens: list[np.ndarray] = []
+        named_by: list[np.ndarray] = []
+        halves = _halves(row)
         for k, at in enumerate(slots):
             sums = _sums(halves, at)
             nominal = k in categorical
             token = _mixed(sums if nominal else np.arange(len(sums), dtype=np.uint64) + np.uint64(1))
             token[0] = np.uint64(0x9E37)  # missing
             tokens.append(token)
-            keys.append(_mixed((_mixed(token + sums) * (sums != 0)).sum(dtype=np.uint64) + np.uint64(nominal)))
-        keys = np.array(keys, dtype=np.uint64)
+            named_by.append(_mixed((_mixed(token + sums) * (sums != 0)).sum(dtype=np.uint64) + np.uint64(nominal)))
+        keys = np.array(named_by, dtype=np.uint64)
         row = start.copy()
         for key, token, at in zip(keys, tokens, slots, strict=True):
             row += _mixed(key ^ token)[at]
@@ -292,7 +303,7 @@ def _parted(
             ids += _mixed(text_hash(column))
         else:
             value = _mixed(_ranks(columns.as_floats(column)) if amount else text_hash(column))
-            content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64)))
+            content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64, keepdims=True)))
     places = np.lexsort([text_hash(rows.index.to_series()), ids, content, group])
     order = order.copy()
     order[np.flatnonzero(tied)] = order[np.flatnonzero(tied)][places]
@@ -306,7 +317,8 @@ def by_members(group: np.ndarray, content: np.ndarray) -> np.ndarray:
         np.add.at(key, group, _mixed(content))
     place = np.empty(len(key), dtype=np.int64)
     place[np.argsort(key, kind="stable")] = np.arange(len(key))
-    return place[group]
+    number: np.ndarray = place[group]
+    return number
 
 
 def text_hash(column: pd.Series) -> np.ndarray:
@@ -317,7 +329,8 @@ def text_hash(column: pd.Series) -> np.ndarray:
         codes, values = pd.factorize(column.map(repr), use_na_sentinel=True)
     names = [_called(value) for value in values]
     hashed = pd.util.hash_array(np.array([*names, ""], dtype=object), categorize=False)
-    return hashed[codes]
+    found: np.ndarray = hashed[codes]
+    return found
 
 
 def _called(value: object) -> str:

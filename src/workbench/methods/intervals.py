@@ -14,14 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
+
+Score = Callable[[np.ndarray], np.ndarray]
 
 SKEWED = 0.2
 MANY = 1_000
 STEPS = 60
 
 
-def expected_events(events_1, n_1, events_0, n_0) -> np.ndarray:
+def expected_events(events_1: ArrayLike, n_1: ArrayLike, events_0: ArrayLike, n_0: ArrayLike) -> np.ndarray:
     """Events that the smaller arm would have at the rate of both together.
 
     Examples
@@ -30,10 +33,11 @@ def expected_events(events_1, n_1, events_0, n_0) -> np.ndarray:
     0.5
     """
     together = np.asarray(events_1, float) + np.asarray(events_0, float)
-    return together * np.minimum(n_1, n_0) / (np.asarray(n_1, float) + n_0)
+    expected: np.ndarray = together * np.minimum(n_1, n_0) / (np.asarray(n_1, float) + n_0)
+    return expected
 
 
-def share(events, n, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def share(events: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval of a share.
 
     Parameters
@@ -66,7 +70,9 @@ def share(events, n, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     return np.where(n > 0, low, np.nan)[()], np.where(n > 0, high, np.nan)[()]
 
 
-def share_difference(events_1, n_1, events_0, n_0, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def share_difference(
+    events_1: ArrayLike, n_1: ArrayLike, events_0: ArrayLike, n_0: ArrayLike, *, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Score interval of the difference of two shares, corrected for skewness, and the p value of no difference.
 
     It holds where one arm has no event, errs alike on both sides, and its p value is below 1 − level just where 0 lies
@@ -94,7 +100,7 @@ def share_difference(events_1, n_1, events_0, n_0, *, level: float = 0.95) -> tu
     x1, n1, x0, n0 = np.broadcast_arrays(*(np.asarray(v, float) for v in (events_1, n_1, events_0, n_0)))
     z = stats.norm.isf((1 - level) / 2)
 
-    def score(delta):
+    def score(delta: np.ndarray) -> np.ndarray:
         p1, p0 = _shares_given_difference(x1, n1, x0, n0, delta)
         variance = (p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0) * (n1 + n0) / (n1 + n0 - 1)
         third = p1 * (1 - p1) * (1 - 2 * p1) / n1**2 - p0 * (1 - p0) * (1 - 2 * p0) / n0**2
@@ -107,7 +113,9 @@ def share_difference(events_1, n_1, events_0, n_0, *, level: float = 0.95) -> tu
     return low[()], high[()], 2 * stats.norm.sf(np.abs(score(at_0)))[()]
 
 
-def share_ratio(events_1, n_1, events_0, n_0, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def share_ratio(
+    events_1: ArrayLike, n_1: ArrayLike, events_0: ArrayLike, n_0: ArrayLike, *, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Score interval of the ratio of two shares, corrected for skewness.
 
     The upper end is infinite where the lower arm has no event.
@@ -124,7 +132,7 @@ def share_ratio(events_1, n_1, events_0, n_0, *, level: float = 0.95) -> tuple[n
     x1, n1, x0, n0 = np.broadcast_arrays(*(np.asarray(v, float) for v in (events_1, n_1, events_0, n_0)))
     z = stats.norm.isf((1 - level) / 2)
 
-    def score(log_ratio):
+    def score(log_ratio: np.ndarray) -> np.ndarray:
         ratio = np.exp(log_ratio)
         a, b, c = (n1 + n0) * ratio, -(n1 * ratio + x1 + n0 + x0 * ratio), x1 + x0
         p0 = np.clip((-b - np.sqrt(np.maximum(b * b - 4 * a * c, 0))) / (2 * a), 0, 1)
@@ -151,7 +159,7 @@ def _standardised(gap: np.ndarray, variance: np.ndarray, third: np.ndarray) -> n
     return np.where(np.isfinite(z), z, plain)
 
 
-def _crossing(score: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, at: float) -> np.ndarray:
+def _crossing(score: Score, low: np.ndarray, high: np.ndarray, at: float | np.ndarray) -> np.ndarray:
     """Where a falling function of each element crosses `at`, between `low` and `high`, to 2⁻⁶⁰ of the way.
 
     Halved in turn; a few elements are cut in sixteen at once instead, because a call then costs more than its numbers.
@@ -161,10 +169,13 @@ def _crossing(score: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: 
     for _ in range(STEPS // (4 if cuts == 15 else 1)):
         above = np.cumprod(score(low + (high - low) * share) > at, axis=0).sum(axis=0)
         low, high = low + (high - low) * above / (cuts + 1), low + (high - low) * (above + 1) / (cuts + 1)
-    return (low + high) / 2
+    middle: np.ndarray = (low + high) / 2
+    return middle
 
 
-def _shares_given_difference(x1, n1, x0, n0, delta):
+def _shares_given_difference(
+    x1: np.ndarray, n1: np.ndarray, x0: np.ndarray, n0: np.ndarray, delta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Most likely shares of two arms that differ by `delta` (the closed root of a cubic)."""
     n = n1 + n0
     # Cubic in p0: n p³ + l2 p² + l1 p + l0, with p1 = p0 + delta.
@@ -202,7 +213,7 @@ class Mean:
         return cls.of_sums(len(values), *(np.sum(values**k) for k in (1, 2, 3)))
 
     @classmethod
-    def of_sums(cls, n, total, squares, cubes) -> Mean:
+    def of_sums(cls, n: ArrayLike, total: ArrayLike, squares: ArrayLike, cubes: ArrayLike) -> Mean:
         """Means of groups of `n` rows from their sums of values, squares and cubes."""
         n, total, squares, cubes = np.broadcast_arrays(*(np.asarray(v, float) for v in (n, total, squares, cubes)))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -286,7 +297,7 @@ def mean_ratio(one: Mean, zero: Mean, *, level: float = 0.95) -> tuple[np.ndarra
     z = stats.norm.isf((1 - level) / 2)
     phi, psi = _amount_dispersion(one, zero)
 
-    def score(log_ratio):
+    def score(log_ratio: np.ndarray) -> np.ndarray:
         r = np.exp(log_ratio)
         mu = (one.n * one.value + zero.n * zero.value) / (one.n * r + zero.n)
         variance = phi * mu * (r / one.n + r * r / zero.n)
@@ -302,7 +313,9 @@ def mean_ratio(one: Mean, zero: Mean, *, level: float = 0.95) -> tuple[np.ndarra
     return np.where(known, low, np.nan)[()], np.where(known, high, np.nan)[()]
 
 
-def skewed(estimate, se, skewness, *, level: float = 0.95, df=np.inf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def skewed(
+    estimate: ArrayLike, se: ArrayLike, skewness: ArrayLike, *, level: float = 0.95, df: ArrayLike = np.inf
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Interval of an estimate whose error is skewed, and the p value that it is 0; NaN where its error is 0.
 
     Parameters
@@ -327,8 +340,9 @@ def skewed(estimate, se, skewness, *, level: float = 0.95, df=np.inf) -> tuple[n
     skewness = np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)
     z = stats.t.isf((1 - level) / 2, df)
 
-    def end(x):
-        return 3 / skewness * (np.cbrt(1 + skewness * (x - skewness / 6)) - 1)
+    def end(x: np.ndarray) -> np.ndarray:
+        bent: np.ndarray = 3 / skewness * (np.cbrt(1 + skewness * (x - skewness / 6)) - 1)
+        return bent
 
     with np.errstate(invalid="ignore", divide="ignore"):
         t = estimate / se
@@ -336,7 +350,8 @@ def skewed(estimate, se, skewness, *, level: float = 0.95, df=np.inf) -> tuple[n
         known = se > 0
         low, high = estimate - se * end(z), estimate - se * end(-z)
         p = 2 * stats.t.sf(np.abs(straight), df)
-    return tuple(np.where(known, values, np.nan)[()] for values in (low, high, p))
+    low, high, p = (np.where(known, values, np.nan)[()] for values in (low, high, p))
+    return low, high, p
 
 
 def uneven(one: Mean, zero: Mean) -> np.ndarray:
@@ -345,7 +360,8 @@ def uneven(one: Mean, zero: Mean) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         mu = (one.n * one.value + zero.n * zero.value) / (one.n + zero.n)
         skewness = psi / phi**1.5 / np.sqrt(np.minimum(one.n, zero.n) * mu)
-    return (phi > 0) & (skewness > SKEWED)
+    uneven: np.ndarray = (phi > 0) & (skewness > SKEWED)
+    return uneven
 
 
 def _amount_dispersion(one: Mean, zero: Mean) -> tuple[np.ndarray, np.ndarray]:
@@ -358,7 +374,7 @@ def _amount_dispersion(one: Mean, zero: Mean) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known, phi, 0.0), np.where(known, psi, 0.0)
 
 
-def _means_given_difference(one: Mean, zero: Mean, delta) -> tuple[np.ndarray, np.ndarray]:
+def _means_given_difference(one: Mean, zero: Mean, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Most likely means of two arms that differ by `delta`, variance in proportion to the mean."""
     n, total = one.n + zero.n, one.n * one.value + zero.n * zero.value
     b, c = n * delta - total, -zero.n * zero.value * delta
@@ -367,14 +383,15 @@ def _means_given_difference(one: Mean, zero: Mean, delta) -> tuple[np.ndarray, n
     return np.maximum(mu_0 + delta, 0), mu_0
 
 
-def _amount_variance(one: Mean, zero: Mean, mu_1, mu_0) -> np.ndarray:
-    return _amount_dispersion(one, zero)[0] * (mu_1 / one.n + mu_0 / zero.n)
+def _amount_variance(one: Mean, zero: Mean, mu_1: np.ndarray, mu_0: np.ndarray) -> np.ndarray:
+    variance: np.ndarray = _amount_dispersion(one, zero)[0] * (mu_1 / one.n + mu_0 / zero.n)
+    return variance
 
 
-def _difference_score(one: Mean, zero: Mean) -> Callable[[np.ndarray], np.ndarray]:
+def _difference_score(one: Mean, zero: Mean) -> Score:
     phi, psi = _amount_dispersion(one, zero)
 
-    def score(delta):
+    def score(delta: np.ndarray) -> np.ndarray:
         mu_1, mu_0 = _means_given_difference(one, zero, delta)
         variance = phi * (mu_1 / one.n + mu_0 / zero.n)
         third = psi * (mu_1 / one.n**2 - mu_0 / zero.n**2)

@@ -127,7 +127,7 @@ def mean_intervals(
         few = few == 1
         low = np.where(few, np.fmin(low, commonest - most * (commonest - ends[0])), low)
         high = np.where(few, np.fmax(high, commonest + most * (ends[1] - commonest)), high)
-    return (np.where(known, np.clip(end, *ends), np.nan) for end in (low, high))
+    return np.where(known, np.clip(low, *ends), np.nan), np.where(known, np.clip(high, *ends), np.nan)
 
 
 def _unmet(skewness: np.ndarray, units: np.ndarray, differing: np.ndarray) -> np.ndarray:
@@ -141,7 +141,16 @@ def _unmet(skewness: np.ndarray, units: np.ndarray, differing: np.ndarray) -> np
     return np.where(differing >= 0.5, 0.5 * np.minimum(1, units * skewness**2) * small, 0.0)
 
 
-def _with_unmet(estimate, se, skewness, units, df, often, end, level) -> tuple[np.ndarray, np.ndarray]:
+def _with_unmet(
+    estimate: np.ndarray,
+    se: np.ndarray,
+    skewness: np.ndarray,
+    units: np.ndarray,
+    df: np.ndarray,
+    often: np.ndarray,
+    end: float,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the intervals of cells with `often` answers more at `end`."""
     share = often / (units + often)
     mean = estimate + share * (end - estimate)
@@ -153,7 +162,9 @@ def _with_unmet(estimate, se, skewness, units, df, often, end, level) -> tuple[n
     return skewed(mean, np.sqrt(variance), bend, level=level, df=df)[:2]
 
 
-def share_ends(share: np.ndarray, n: np.ndarray, df: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def share_ends(
+    share: np.ndarray | float, n: np.ndarray | float, df: np.ndarray | float, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's ends for shares (0-1) of n answers, whose error has few degrees of freedom (Korn & Graubard 1998)."""
     answers = n * (stdtrit(np.inf, (1 + level) / 2) / stdtrit(df, (1 + level) / 2)) ** 2
     return intervals.share(share * answers, answers, level=level)

@@ -6,6 +6,7 @@ from workbench.warehouse.aftermath import (
     campaign_windows,
     closed_campaigns,
     exposures,
+    other_contacts,
     province_panel,
 )
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
@@ -13,9 +14,9 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
-from workbench.warehouse.ingest import ingest
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.pseudonyms import read_key
+from workbench.warehouse.purchases import purchases
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 
@@ -33,10 +34,11 @@ __all__ = [
     "customer_features",
     "exposures",
     "feature_dictionary",
-    "ingest",
     "monthly_values",
     "open_warehouse",
+    "other_contacts",
     "province_panel",
+    "purchases",
     "read_key",
     "service_holdings",
     "service_use",

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.warehouse.connect import Warehouse
-from workbench.warehouse.features import customer_features
+from workbench.warehouse.features import as_date, customer_features
+from workbench.warehouse.views import view
 
 CONTROL = "control"
 
@@ -41,6 +42,12 @@ class CampaignArms:
     others: int
     unknown_before: int
 
+    def means(self) -> pd.DataFrame:
+        """Give members and mean outcomes by arm."""
+        by_arm = self.members.groupby("treatment")
+        names = {0: CONTROL, 1: "contact"}
+        return by_arm[list(self.outcomes)].mean().assign(members=by_arm.size()).rename(index=names).rename_axis("arm")
+
     def cost(self, name: str, given: float) -> float:
         """Give a cost or margin: the given one, or, where that is -1, the campaign's own.
 
@@ -62,7 +69,13 @@ class CampaignArms:
 
 
 def campaign_arms(
-    warehouse: Warehouse, campaign: str, *, arm: str, as_of: date | str, outcome: str | None = None
+    warehouse: Warehouse,
+    campaign: str,
+    *,
+    arm: str,
+    as_of: date | str,
+    outcome: str | None = None,
+    randomised: bool = False,
 ) -> CampaignArms:
     """Give an arm of a campaign beside its control arm, with covariates as of the day of assignment.
 
@@ -80,19 +93,30 @@ def campaign_arms(
         The outcome window must have closed before it.
     outcome : str, optional
         Refused here already if the campaign has no such outcome.
+    randomised : bool
+        Refuse a campaign whose members were not drawn into its arms at random.
 
     Raises
     ------
     WorkbenchError
         If campaign, arm or outcome are unknown; the nearest is suggested.
     CannotAnswer
-        If the outcome window is still open on `as_of`, or members were assigned on different days.
+        If the outcome window is still open on `as_of`, members were assigned on different days or, where that is asked
+        for, not at random, or the campaign went to whole provinces.
     """
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:
         raise unknown("campaign", campaign, campaigns.index, f"the warehouse of '{warehouse.source}'")
     facts = campaigns.loc[campaign]
-    day = date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    if pd.notna(facts["provinces"]):
+        raise CannotAnswer(
+            f"campaign '{campaign}' went to whole provinces, not to members: the study 'rollout' says what it changed."
+        )
+    if randomised and facts["assignment"] != "randomised":
+        raise CannotAnswer(
+            f"the members of campaign '{campaign}' were not randomised: the study 'observational' says what it changed."
+        )
+    day = as_date(as_of)
     if facts["ends_on"].date() >= day:
         raise CannotAnswer(
             f"the outcome window of campaign '{campaign}' runs until {facts['ends_on']:%Y-%m-%d}, and only what "
@@ -104,24 +128,18 @@ def campaign_arms(
         raise CannotAnswer(f"campaign '{campaign}' has no control arm. It has: {named(known_arms)}.")
     if arm and (arm not in known_arms or arm == CONTROL):
         raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], f"campaign '{campaign}'")
-    outcomes, own = _maps(warehouse, campaign)
+    values = view(warehouse, "campaign_value", campaign=campaign)
+    outcomes, own = (values.loc[values["kind"] == kind, "name"].tolist() for kind in ("outcomes", "covariates"))
     if outcome is not None and outcome not in outcomes:
         raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
     kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True) if arm else wide
     members = kept.assign(treatment=(kept["arm"] == arm).astype(int) if arm else kept["arm"])
-    covariates, missing = list(own), 0
+    covariates: Sequence[str] = list(own)
+    missing = 0
     if not own:
         members, covariates, missing = _with_features(warehouse, members, facts)
     columns = ["customer_id", "treatment", "contacted", *outcomes, *covariates]
     return CampaignArms(members[columns], tuple(outcomes), tuple(covariates), facts, len(wide) - len(kept), missing)
-
-
-def _maps(warehouse: Warehouse, campaign: str) -> tuple[list[str], list[str]]:
-    def entries(column: str) -> list[str]:
-        sql = f"SELECT DISTINCT unnest(map_keys({column})) AS entry FROM campaign_member WHERE campaign_id = ?"
-        return sorted(warehouse.query(sql, [campaign])["entry"])
-
-    return entries("outcomes"), entries("covariates")
 
 
 def _with_features(

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.project import project_root
-from workbench.warehouse import schema
+from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED
-from workbench.warehouse.rules import literal, quoted
+from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.versions import versions_in_force
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
@@ -115,6 +115,9 @@ class Warehouse:
     notes: tuple[str, ...]
     place: Path
 
+    def __repr__(self) -> str:
+        return f"Warehouse of {self.operator} ('{self.source}', version {self.version}), known until {self.as_of}"
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection that sees all canonical tables, and nothing of the machine but this version.
@@ -164,8 +167,10 @@ class Warehouse:
             where = f"WHERE customer_id IN (SELECT customer_id FROM customer WHERE province = {literal(province)})"
         return self.query(f"SELECT {', '.join(chosen)} FROM {name} {where} ORDER BY {_order(order)}")
 
-    def query(self, sql: str, parameters: Sequence | Mapping = ()) -> pd.DataFrame:
-        """Run a query; parameters stand for `?`, or by name for `$name`.
+    def query(
+        self, sql: str, parameters: Sequence | Mapping = (), *, given: Mapping[str, pd.DataFrame] | None = None
+    ) -> pd.DataFrame:
+        """Run a query; parameters stand for `?`, or by name for `$name`; tables `given` are read by name, too.
 
         Raises
         ------
@@ -175,6 +180,8 @@ class Warehouse:
         made_of = "detail_record" if any(name in sql for name in STORED) else ""
         note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
         with self.connect() as con:
+            for name, table in (given or {}).items():
+                con.register(name, table)
             try:
                 return con.execute(sql, parameters or None).df()
             except duckdb.Error as error:
@@ -230,7 +237,7 @@ class Warehouse:
         for column, value in chosen.items():
             self._check("survey_response", column, value)
         where = f"WHERE {' AND '.join(f'{column} = ?' for column in chosen)}" if chosen else ""
-        return self._wide("survey_response", ("items",), where, list(chosen.values()))
+        return self._wide("survey_response", where, list(chosen.values()))
 
     def campaign(self, campaign_id: str) -> pd.DataFrame:
         """Give a campaign's members: customer_id, arm, assigned_on, contacted, then outcomes, then covariates.
@@ -243,24 +250,34 @@ class Warehouse:
             If there is no such campaign.
         """
         self._check("campaign_member", "campaign_id", campaign_id)
-        wide = self._wide("campaign_member", ("outcomes", "covariates"), "WHERE campaign_id = ?", [campaign_id])
-        return wide.drop(columns="campaign_id")
+        return self._wide("campaign_member", "WHERE campaign_id = ?", [campaign_id]).drop(columns="campaign_id")
 
     def _check(self, table: str, column: str, value: str) -> None:
         known = self.query(f"SELECT DISTINCT {column} FROM {table} ORDER BY {column}")[column].tolist()
         if value not in known:
             raise unknown(column, value, known, f"the warehouse of '{self.source}'")
 
-    def _wide(self, name: str, maps: tuple[str, ...], where: str, parameters: list) -> pd.DataFrame:
+    def _wide(self, name: str, where: str, parameters: list) -> pd.DataFrame:
+        """Give rows of a table with a column for each value of its maps, from its long twin."""
         table = schema.table(name)
-        chosen = [c.name for c in table.columns if not c.is_map]
-        texts = []
-        for column in maps:
-            sql = f"SELECT DISTINCT unnest(map_keys({column})) AS entry FROM {name} {where}"
-            entries = sorted(self.query(sql, parameters)["entry"], key=_natural)
-            chosen += [f"{column}[{literal(entry)}] AS {quoted(entry)}" for entry in entries]
-            texts += entries if table.column(column).type == "texts" else []
-        wide = self.query(f"SELECT {', '.join(chosen)} FROM {name} {where} ORDER BY {_order(table.key)}", parameters)
+        twin, key = f"{name}_value", ", ".join(table.key)
+        plain = ", ".join(c.name for c in table.columns if not c.is_map)
+        known = f"WITH chosen AS (SELECT {plain} FROM {name} {where}), {sqlfiles.expressions([twin])[0]}"
+        entries = self.query(
+            f"{known} SELECT DISTINCT kind, name FROM {twin} SEMI JOIN chosen USING ({key})", parameters
+        )
+        spread, texts = [], []
+        for column in (c for c in table.columns if c.is_map):
+            value = "text" if column.type == "texts" else "value"
+            for entry in sorted(entries.loc[entries["kind"] == column.name, "name"], key=_natural):
+                which = f"kind = '{column.name}' AND name = {literal(entry)}"
+                spread.append(f"max({value}) FILTER (WHERE {which}) AS {quoted(entry)}")
+                texts += [entry] * (value == "text")
+        wide = self.query(
+            f"{known}, wide AS (SELECT {', '.join([key, *spread])} FROM {twin} SEMI JOIN chosen USING ({key}) "
+            f"GROUP BY {key}) SELECT * FROM chosen LEFT JOIN wide USING ({key}) ORDER BY {_order(table.key)}",
+            parameters,
+        )
         return wide.assign(**{entry: _numeric(wide[entry]) for entry in texts})
 
 
@@ -278,11 +295,11 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
                 con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
             elif name == "detail_record":
                 con.execute(schema.table(name).ddl())
-        files = ", ".join(literal(file) for month in months.values() for file in month)
+        allowed = ", ".join(literal(file) for month in months.values() for file in month)
         for name, value in {
             "TimeZone": "'UTC'",
             "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
-            "allowed_paths": f"[{files}]::VARCHAR[]",
+            "allowed_paths": f"[{allowed}]::VARCHAR[]",
             "enable_external_access": "false",
             "lock_configuration": "true",
         }.items():

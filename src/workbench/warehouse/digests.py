@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from workbench.project import READS
-from workbench.warehouse.rules import literal, quoted
+from workbench.warehouse.sql import literal, quoted
 
 DIGESTS = "tables.json"
 

@@ -1,22 +1,19 @@
 """What did each customer look like as of a date? The feature files, run together into one table.
 
 The features are SQL: `features/*.sql`, one file a subject, each a single SELECT that gives one row a customer with the
-named parameter ``$as_of``. The comment that opens a file says what it gives, its grain, and describes each column
-(``-- name [unit]: meaning``). A file may read another, or a partial of `features/partial/`, by its name.
+named parameter ``$as_of`` (how such files are made up: `sqlfiles`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
-from functools import cache
-from importlib import resources
 from typing import Any, Protocol
 
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.warehouse import sqlfiles
 
 SUBJECTS = (
     "life",
@@ -34,8 +31,6 @@ STORED = ("customer_day", "customer_month", "counterpart_month")
 PARTIALS = (*STORED, "recent_use")
 DETAIL_DAYS = 90
 
-_DESCRIBED = re.compile(r"-- (\w+) \[(.*?)\]: (.+)")
-_CONTINUED = re.compile(r"--     (.+)")
 _FIRST_LAST = {
     "detail_record": ("MIN(started_at)", "MAX(started_at)"),
     "usage_month": ("MIN(month)", "MAX(month) + INTERVAL '1' MONTH - INTERVAL '1' DAY"),
@@ -86,12 +81,11 @@ def customer_features(
         If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if nobody is
         active on it.
     """
-    day = _as_date(as_of)
+    day = as_date(as_of)
     names = _chosen(tables)
     _require_coverage(warehouse, day, names)
-    tables_there = warehouse.query("SELECT table_name FROM information_schema.tables")["table_name"]
     where = {"province": province} if province else {}
-    sql = features_sql(names, stored=set(STORED) & set(tables_there), province=bool(province))
+    sql = features_sql(names, stored=tables_stored(warehouse), province=bool(province))
     frame = warehouse.query(sql, {"as_of": day, **where})
     if frame.empty:
         known = warehouse.query("SELECT DISTINCT province FROM customer WHERE province IS NOT NULL ORDER BY 1")[
@@ -110,7 +104,7 @@ def feature_dictionary() -> pd.DataFrame:
     >>> feature_dictionary().set_index("name").loc["frequency", "unit"]
     'days'
     """
-    rows = [row for name in SUBJECTS for row in _described(name)]
+    rows = [row for name in SUBJECTS for row in sqlfiles.described(name)]
     return pd.DataFrame(rows, columns=["name", "unit", "meaning"])
 
 
@@ -124,7 +118,7 @@ def feature_file(name: str) -> str:
     """
     if name not in SUBJECTS + PARTIALS:
         raise unknown("feature file", name, SUBJECTS + PARTIALS)
-    return _read(name)
+    return sqlfiles.text(name)
 
 
 def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str] = (), province: bool = False) -> str:
@@ -135,26 +129,32 @@ def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str]
     alone; what is known of the months stays that of all.
     """
     names = _chosen(tables)
-    needed = [name for name in _with_what_they_read(names, stored) if name not in stored]
     theirs = ["customer AS MATERIALIZED (\nSELECT * FROM customer WHERE province = $province\n)"] * province
-    ctes = ",\n".join([*theirs, *(f"{name} AS MATERIALIZED (\n{_body(name)})" for name in needed)])
-    columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in _described(name))
+    ctes = ",\n".join([*theirs, *sqlfiles.expressions(names, stored)])
+    columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in sqlfiles.described(name))
     joins = "".join(f"\nLEFT JOIN {name} ON {name}.customer_id = life.customer_id" for name in names if name != "life")
     return f"WITH {ctes}\nSELECT\n    {columns}\nFROM life{joins}\nORDER BY life.customer_id"
 
 
+def tables_stored(warehouse: Queryable) -> frozenset[str]:
+    """The partials that this warehouse stores as tables."""
+    there = warehouse.query("SELECT table_name FROM information_schema.tables")["table_name"]
+    return frozenset(STORED) & frozenset(there)
+
+
 def dictionary_markdown() -> str:
     """Write docs/features.md: the rules that all features share, then each file's columns."""
-    parts = [_PREFACE]
-    for name in SUBJECTS:
-        question, *notes = _notes(name)
-        parts.append(f"## {name}\n\n{question}\n\n{' '.join(notes)}\n")
-        rows = [f"| `{column}` | {unit} | {meaning} |" for column, unit, meaning in _described(name)]
-        parts.append("\n".join(["| column | unit | meaning |", "|---|---|---|", *rows]) + "\n")
-    return "\n".join(parts)
+    return "\n".join([_PREFACE, *map(sqlfiles.page, SUBJECTS)])
 
 
-def _as_date(as_of: date | str) -> date:
+def as_date(as_of: date | str) -> date:
+    """Give the day of a date, its ISO text or a midnight.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is none.
+    """
     try:
         moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
         day = moment.date() if isinstance(moment, datetime) else moment
@@ -174,16 +174,16 @@ def _chosen(tables: Iterable[str] | None) -> list[str]:
 
 
 def _require_coverage(warehouse: Queryable, day: date, names: list[str]) -> None:
-    spans = _spans(warehouse)
-    if not spans:
+    found = spans(warehouse)
+    if not found:
         return
-    last = max(b for _, b in spans.values()) + timedelta(days=1)
+    last = max(b for _, b in found.values()) + timedelta(days=1)
     declared = getattr(warehouse, "as_of", None)
-    first, last = min(a for a, _ in spans.values()) + timedelta(days=1), max(last, declared or last)
+    first, last = min(a for a, _ in found.values()) + timedelta(days=1), max(last, declared or last)
     if not first <= day <= last:
         raise CannotAnswer(f"as_of = {day} lies outside the data. Choose a day from {first} to {last}.")
-    if "detail_record" in spans and "detail_record" in _tables_read(names):
-        _require_detail(day, *spans["detail_record"])
+    if "detail_record" in found and "detail_record" in _tables_read(names):
+        _require_detail(day, *found["detail_record"])
 
 
 def _require_detail(day: date, first: date, last: date) -> None:
@@ -198,7 +198,7 @@ def _require_detail(day: date, first: date, last: date) -> None:
     )
 
 
-def _spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
+def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
     """First and last day on record, by table of dated facts; tables without rows are left out."""
     parts = [
         f"SELECT '{table}' AS fact, CAST({first} AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
@@ -211,66 +211,8 @@ def _spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
     }
 
 
-def _with_what_they_read(names: list[str], stored: Collection[str] = ()) -> list[str]:
-    """The files and the files they read, in an order in which each comes after what it reads."""
-    found: list[str] = []
-
-    def visit(name: str) -> None:
-        for other in () if name in stored else _read_by(name):
-            if other in SUBJECTS + PARTIALS:
-                visit(other)
-        if name not in found:
-            found.append(name)
-
-    for name in names:
-        visit(name)
-    return found
-
-
-def _tables_read(names: list[str]) -> set[str]:
-    return {table for name in _with_what_they_read(names) for table in _read_by(name)}
-
-
-def _read_by(name: str) -> list[str]:
-    """Names that stand after FROM or JOIN in a file and are not its own common table expressions."""
-    body = _body(name)
-    own = set(re.findall(r"(\w+) AS \(", body))
-    return [table for table in dict.fromkeys(re.findall(r"(?:FROM|JOIN) ([a-z_]+)", body)) if table not in own]
-
-
-@cache
-def _read(name: str) -> str:
-    place = f"partial/{name}.sql" if name in PARTIALS else f"{name}.sql"
-    return (resources.files("workbench.warehouse") / "features" / place).read_text(encoding="utf-8")
-
-
-def _header(name: str) -> list[str]:
-    lines = _read(name).splitlines()
-    return lines[: next(i for i, line in enumerate(lines) if not line.startswith("--"))]
-
-
-def _body(name: str) -> str:
-    return "\n".join(_read(name).splitlines()[len(_header(name)) :]) + "\n"
-
-
-def _notes(name: str) -> list[str]:
-    header = _header(name)
-    return [line.removeprefix("-- ") for line in (header[: header.index("--")] if "--" in header else header)]
-
-
-def _described(name: str) -> list[tuple[str, str, str]]:
-    rows: list[tuple[str, str, str]] = []
-    header = _header(name)
-    for line in header[header.index("--") + 1 :]:
-        if start := _DESCRIBED.fullmatch(line):
-            rows.append(start.groups())
-        elif rows and (more := _CONTINUED.fullmatch(line)):
-            rows[-1] = (*rows[-1][:2], f"{rows[-1][2]} {more[1]}")
-        else:
-            raise WorkbenchError(
-                f"features/{name}.sql: '{line}' is not '-- name [unit]: meaning' nor its continuation."
-            )
-    return rows
+def _tables_read(names: Iterable[str]) -> set[str]:
+    return {table for name in sqlfiles.with_what_they_read(names) for table in sqlfiles.read_by(name)}
 
 
 _PREFACE = """# Features

@@ -10,54 +10,11 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse.connect import Warehouse
-from workbench.warehouse.features import customer_features
+from workbench.warehouse.features import as_date, customer_features
+from workbench.warehouse.views import view
 
 MONTHS = 12
 _FEATURES = ("kind", "tenure_months", "lines", "prepaid_share", "monetary", "discount_share", "products_held")
-# Spells of every service: what is added to a line, and the lines themselves.
-_SPELL = """spell AS (
-    SELECT customer_id, product_id AS service, from_on, to_on FROM holding WHERE from_on < $as_of
-    UNION ALL SELECT customer_id, service, activated_on, ended_on FROM subscription WHERE activated_on < $as_of
-)"""
-_HELD = f"""WITH {_SPELL}, held AS (
-    SELECT DISTINCT customer_id, service FROM spell WHERE from_on < $day AND (to_on IS NULL OR to_on >= $day)
-), taken AS (SELECT DISTINCT customer_id, service FROM spell WHERE from_on >= $day)
-SELECT customer_id, service, TRUE AS held FROM held
-UNION ALL SELECT customer_id, service, FALSE FROM taken ANTI JOIN held USING (customer_id, service)"""
-_USE = """WITH recent AS (
-    SELECT * FROM usage_month WHERE month >= date_trunc('month', CAST($day AS DATE)) - INTERVAL 3 MONTH
-        AND month < date_trunc('month', CAST($day AS DATE))
-), delivered AS (SELECT count(DISTINCT month) AS months FROM recent)
-SELECT customer_id, CAST(sum(CAST(call_min AS DECIMAL(18, 4))) AS DOUBLE) / any_value(months) AS call_min,
-    CAST(sum(CAST(data_mb AS DECIMAL(18, 4))) AS DOUBLE) / any_value(months) AS data_mb
-FROM recent, delivered GROUP BY customer_id"""
-# A month without a bill brought nothing; a month that began before the customer joined is missing.
-_MARGIN = """WITH span AS (
-    SELECT month, row_number() OVER (ORDER BY month DESC) AS back
-    FROM (SELECT DISTINCT month FROM bill WHERE issued_on < $day ORDER BY month DESC LIMIT $months)
-), billed AS (
-    SELECT customer_id, month, sum(CAST(amount AS DECIMAL(18, 4))) AS amount
-    FROM bill WHERE issued_on < $day GROUP BY ALL
-), added AS (
-    SELECT customer_id, month, sum(CAST(monthly_fee AS DECIMAL(18, 4))) AS fee,
-        sum(CAST(monthly_fee * margin AS DECIMAL(18, 4))) AS gain
-    FROM holding JOIN product USING (product_id) JOIN span
-        ON from_on < month + INTERVAL 1 MONTH AND from_on < $day AND (to_on IS NULL OR to_on >= month) GROUP BY ALL
-)
-SELECT customer_id, $months + 1 - back AS nth,
-    CASE WHEN amount IS NULL THEN 0 ELSE amount - coalesce(fee, 0) END AS bill,
-    CASE WHEN amount IS NULL THEN 0 ELSE coalesce(gain, 0) END::DOUBLE AS addon, $share * bill::DOUBLE + addon AS margin
-FROM customer JOIN span ON month >= joined_on
-LEFT JOIN billed USING (customer_id, month) LEFT JOIN added USING (customer_id, month)"""
-_LINE_FEE = """SELECT service, kind, CAST(avg(CAST(monthly_fee AS DECIMAL(18, 4))) AS DOUBLE) AS fee
-FROM (SELECT * EXCLUDE service FROM subscription) JOIN tariff USING (tariff_id) JOIN customer USING (customer_id)
-WHERE activated_on < $as_of AND (ended_on IS NULL OR ended_on >= $as_of) GROUP BY ALL ORDER BY ALL"""
-_KEPT = f"""WITH {_SPELL}, seen AS (
-    SELECT service, from_on, CASE WHEN to_on < $as_of THEN to_on END AS ended FROM spell
-)
-SELECT service, date_diff('day', from_on, coalesce(ended, CAST($as_of AS DATE))) / 30.4375 AS months,
-    ended IS NOT NULL AS ended FROM seen
-WHERE from_on >= greatest((SELECT min(ended) FROM seen), CAST($as_of AS DATE) - INTERVAL 24 MONTH)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,20 +66,19 @@ def service_holdings(
     """
     if not 0 < margin <= 1 or not 1 <= window <= 24:
         raise WorkbenchError(f"margin is a share above 0, up to 1, and window 1 to 24 months; not {margin}, {window}.")
-    day = pd.Timestamp(as_of)
-    begins = (day - pd.DateOffset(months=window)).date()
-    bound = {"as_of": day.date()}
-    services = _services(warehouse, bound, margin)
-    tables = [_customers(warehouse, d, bound, margin, province, services) for d in (day.date(), begins)]
-    return Holdings(*tables, services, begins, day.date())
+    day = as_date(as_of)
+    begins = (pd.Timestamp(day) - pd.DateOffset(months=window)).date()
+    services = _services(warehouse, day, margin)
+    held = services["service"].unique()
+    now, past = (_customers(warehouse, d, day, margin, province, held) for d in (day, begins))
+    return Holdings(now, past, services, begins, day)
 
 
-def _customers(warehouse, day: date, bound: dict, margin: float, province: str, services) -> pd.DataFrame:
+def _customers(warehouse, day: date, as_of: date, margin: float, province: str, services) -> pd.DataFrame:
     known = customer_features(warehouse, day, tables=["bills", "holdings"], province=province)
-    table = known.set_index("customer_id")[list(_FEATURES)]
-    table = table.join(warehouse.query(_USE, {"day": day}).set_index("customer_id"))
-    table[["call_min", "data_mb"]] = table[["call_min", "data_mb"]].fillna(0.0)
-    money = warehouse.query(_MARGIN, {"day": day, "months": MONTHS, "share": margin})
+    peers = view(warehouse, "customer_peer", as_of=day, province=province).set_index("customer_id")
+    table = known.set_index("customer_id")[list(_FEATURES)].join(peers[["call_min", "data_mb"]])
+    money = view(warehouse, "customer_month_margin", day=day, months=MONTHS, share=margin)
     if money.empty:
         raise CannotAnswer(f"no bill was issued before {day}: there is no current value. Choose a later as_of.")
     wide = money.pivot_table(index="customer_id", columns="nth", values=["margin", "addon"])
@@ -130,41 +86,26 @@ def _customers(warehouse, day: date, bound: dict, margin: float, province: str, 
         found = wide[name].reindex(index=table.index, columns=range(1, MONTHS + 1))
         table[[f"{name}_{n:02}" for n in range(1, MONTHS + 1)]] = found
     table["bill_month"] = money.groupby("customer_id")["bill"].mean()
-    spells = warehouse.query(_HELD, bound | {"day": day})
-    lines = spells[spells["held"] & spells["service"].isin(["mobile", "broadband", "fixed", "iptv"])]
-    named = lines.sort_values("service").groupby("customer_id")["service"].agg("+".join)
-    table["line_services"] = named.reindex(table.index).fillna("none")
+    spells = view(warehouse, "service_held", day=day, as_of=as_of)
+    table["line_services"] = peers["line_services"]
     status = spells.astype({"held": float}).pivot_table(index="customer_id", columns="service", values="held")
-    for name in dict.fromkeys(services["service"]):
+    for name in services:
         held = status.reindex(index=table.index, columns=[name])[name]
         table[f"held_{name}"] = held.eq(1)
-        if day < bound["as_of"]:
+        if day < as_of:
             table[f"took_{name}"] = held.eq(0)
-    for name, use in (("call", table["call_min"]), ("data", table["data_mb"])):
-        third = np.ceil(3 * use[use > 0].rank(method="max", pct=True).round(12)).reindex(table.index).fillna(0)
-        table[f"{name}_band"] = [
-            (f"no {name}", f"little {name}", f"some {name}", f"much {name}")[int(k)] for k in third
-        ]
-    table["tenure_band"] = pd.cut(table["tenure_months"], [-1, 5, 11, 35, 95, np.inf], labels=_TENURES).astype("str")
+    table = table.join(peers[["call_band", "data_band", "tenure_band"]])
     return table.sort_index().reset_index()
 
 
-_TENURES = ("under 6 months", "6-11 months", "1-2 years", "3-7 years", "8 years or more")
-
-
-def _services(warehouse: Warehouse, bound: dict, margin: float) -> pd.DataFrame:
-    added = warehouse.query("SELECT product_id AS service, name, monthly_fee AS fee, margin FROM product ORDER BY 1")
-    kinds = warehouse.query("SELECT DISTINCT kind FROM customer ORDER BY 1")
-    added = added.dropna(subset=["fee", "margin"]).merge(kinds, how="cross")
-    lines = warehouse.query(_LINE_FEE, bound)
-    services = pd.concat([added, lines.assign(name=lines["service"], margin=margin)], ignore_index=True)
+def _services(warehouse: Warehouse, as_of: date, margin: float) -> pd.DataFrame:
+    services = view(warehouse, "service_offer", as_of=as_of, share=margin)
     if services.empty:
         raise CannotAnswer("the warehouse has no product and no line with a fee: there is nothing to sell.")
-    kept = warehouse.query(_KEPT, bound)
+    kept = view(warehouse, "service_kept", as_of=as_of)
     rows = {name: _months_kept(spells["months"], spells["ended"]) for name, spells in kept.groupby("service")}
     found = pd.DataFrame.from_dict(rows, orient="index", columns=["months", "months_se"])
-    services = services.assign(margin=services["fee"] * services["margin"]).join(found, on="service")
-    return services.dropna(subset="months").reset_index(drop=True)
+    return services.join(found, on="service").dropna(subset="months").reset_index(drop=True)
 
 
 def _months_kept(lasted: pd.Series, ended: pd.Series) -> tuple[float, float]:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse.connect import Warehouse
-
-_PROFILE = """
-SELECT "group", CAST(isodow(started_at) - 1 AS INTEGER) AS weekday, CAST(hour(started_at) AS INTEGER) AS hour,
-    count(*) AS events, count(*) / sum(count(*)) OVER (PARTITION BY "group") AS share
-FROM detail_record JOIN asked USING (customer_id)
-WHERE started_at >= $since AND started_at < $until GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-"""
-
-_SERVICES = """
-SELECT customer_id, kind AS service, CAST($until - CAST(max(started_at) AS DATE) AS DOUBLE) AS recency_days,
-    CAST(count(DISTINCT CAST(started_at AS DATE)) AS DOUBLE) AS frequency,
-    CAST(round(CASE kind WHEN 'call' THEN sum(CAST(duration_s AS DECIMAL(18, 3))) / 60
-        WHEN 'data' THEN sum(CAST(volume_mb AS DECIMAL(18, 6))) ELSE count(*) END, 6) AS DOUBLE) AS amount
-FROM detail_record
-WHERE started_at >= $since AND started_at < $until
-    AND ($province = '' OR customer_id IN (SELECT customer_id FROM customer WHERE province = $province))
-GROUP BY customer_id, kind ORDER BY kind, customer_id
-"""
+from workbench.warehouse.features import as_date
+from workbench.warehouse.views import view, view_sql
 
 
 def service_use(warehouse: Warehouse, as_of: date | str, *, days: int = 90, province: str = "") -> pd.DataFrame:
     """Give recency, frequency and amount of each customer by service: calls, data, messages.
 
-    One row a service and customer with any event in the `days` before `as_of`: service, customer_id, recency_days (1 is
-    the day before; missing where this service was not used), frequency (days with an event), amount (call minutes, MB,
-    messages). `province` takes only its customers; "" is all.
+    The view `service_use` for every service and customer with any event; recency_days is missing, frequency and amount
+    are 0 where this one was not used. `province` takes only its customers; "" is all.
 
     Raises
     ------
@@ -44,9 +27,8 @@ def service_use(warehouse: Warehouse, as_of: date | str, *, days: int = 90, prov
     """
     if days < 1:
         raise WorkbenchError(f"days={days}: give at least 1.")
-    until = _day(as_of)
-    asked = {"since": until - timedelta(days=days), "until": until, "province": province}
-    found = warehouse.query(_SERVICES, asked)
+    until = as_date(as_of)
+    found = view(warehouse, "service_use", as_of=until, days=days, province=province)
     if found.empty:
         raise CannotAnswer(f"there is no event in the {days} days before {until}.")
     keys = [found["service"].unique(), sorted(found["customer_id"].unique())]
@@ -66,18 +48,9 @@ def usage_profile(warehouse: Warehouse, as_of: date | str, customers: pd.Series,
         raise WorkbenchError(f"days={days} would count some weekdays more often than others. Give whole weeks.")
     if customers.index.has_duplicates or customers.isna().any():
         raise WorkbenchError("customers names somebody twice or without a group. Give one group a customer.")
-    until = _day(as_of)
+    until = as_date(as_of)
     asked = pd.DataFrame({"customer_id": customers.index.astype(str), "group": customers.to_numpy()})
-    with warehouse.connect() as con:
-        con.register("asked", asked)
-        found = con.execute(_PROFILE, {"since": until - timedelta(days=days), "until": until}).df()
+    found = warehouse.query(view_sql("week_profile"), {"as_of": until, "days": days}, given={"asked": asked})
     if found.empty:
         raise CannotAnswer(f"none of {len(asked):,} customers has an event in the {days} days before {until}.")
     return found
-
-
-def _day(as_of: date | str) -> date:
-    try:
-        return date.fromisoformat(str(as_of))
-    except ValueError:
-        raise WorkbenchError(f"as_of = {as_of!r} is not a day. Give a date, or text as '2026-07-01'.") from None

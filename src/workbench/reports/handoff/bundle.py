@@ -18,9 +18,9 @@ import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
-from workbench.reports.slots import (
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.slots import (
     FORMATS,
-    MINIMUM_CELL,
     PACKAGE,
     Slot,
     find_studies,
@@ -161,9 +161,9 @@ def _slot(place: Path, root: Path) -> Slot:
     current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint
     if not current or any(now.get(name, v) != v for name, v in made.items()):
         plan, period = (manifest.get(key) for key in ("plan", "period"))
-        values = [f"--plan {plan}", *[f"--period {period}"] * bool(period)] if plan else [slot.study.name]
-        values += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
-        command = " ".join(["workbench run", *values])
+        asked = [f"--plan {plan}", *[f"--period {period}"] * bool(period)] if plan else [slot.study.name]
+        asked += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
+        command = " ".join(["workbench run", *asked])
         raise WorkbenchError(
             f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
             f"program, lock or library than are here now. Run: {command} --force"
@@ -200,7 +200,7 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
 def _data(source: str, root: Path) -> dict[str, Any]:
     """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
     from workbench.warehouse import open_warehouse
-    from workbench.warehouse.ingest import raw_hash
+    from workbench.warehouse.ingest.run import raw_hash
 
     raw = root / "data" / "raw" / source
     read = open_warehouse(source, root=root).files()

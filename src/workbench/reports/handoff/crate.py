@@ -78,7 +78,8 @@ def claims(reports: Mapping[str, Mapping[str, Any]], document: Path) -> tuple[st
 
     What a number says is read from the document of recorded quantities, where there is one.
     """
-    text, meanings = document.read_text("utf-8") if document.is_file() else "", {}
+    text = document.read_text("utf-8") if document.is_file() else ""
+    meanings: dict[str, str] = {}
     for names, meaning in re.findall(r"^\| (`.+`) \|.*\| (.+) \|$", text, re.MULTILINE):
         meanings |= dict.fromkeys(re.findall(r"`(\w+)", names), meaning)
     rows = [row for name, notebook in reports.items() for row in _claims(name, notebook, meanings)]
@@ -90,7 +91,7 @@ def claims(reports: Mapping[str, Mapping[str, Any]], document: Path) -> tuple[st
 
 
 def _claims(report: str, notebook: Mapping[str, Any], meanings: Mapping[str, str]) -> Iterator[list[Any]]:
-    from workbench.reports.page import QUANTITIES
+    from workbench.reports.page.html import QUANTITIES
 
     for i, cell in enumerate(notebook["cells"], 1):
         for n in (n for output in cell.get("outputs", []) for n in output.get("data", {}).get(QUANTITIES, ())):

@@ -16,9 +16,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from workbench.errors import WorkbenchError
-from workbench.reports import tables
 from workbench.reports.handoff.sealed import unpacked
-from workbench.reports.secrets import leaks
+from workbench.reports.page import tables
+from workbench.reports.runs.secrets import leaks
 
 # Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"

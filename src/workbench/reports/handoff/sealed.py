@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.reports.folders import own_folder
+from workbench.reports.runs.folders import own_folder
 
 SUMS = "SHA256SUMS"
 LARGEST = 2**30

@@ -16,10 +16,11 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
-from workbench.reports.compare import Comparison, compare, read_report
 from workbench.reports.handoff import bundle
+from workbench.reports.handoff.compare import Comparison, compare, read_report
 from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
-from workbench.reports.slots import MINIMUM_CELL, read_manifest
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.slots import read_manifest
 
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys
@@ -68,7 +69,9 @@ def verify(
     `data` is the folder with the raw extracts, or with a folder of them for each source; with `allow_environment`
     libraries of another version count as the same.
     """
-    began, digest, differing, notes = time.monotonic(), "", (), ()
+    began, digest = time.monotonic(), ""
+    differing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     options = [f"--timeout={timeout}", *([f"--jobs={jobs}"] if jobs else [])]
     try:
         with file.open("rb") as stream:
@@ -128,7 +131,8 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
             raise Tampered("the program in code/ is not the one that bundle.json names.")
         here = bundle.environment(made["packages"])
         versions = ((name, v, here["packages"].get(name, "not installed")) for name, v in made["packages"].items())
-        differing, notes = [f"{name} {old} → {new}" for name, old, new in versions if old != new], []
+        notes: list[str] = []
+        differing = [f"{name} {old} → {new}" for name, old, new in versions if old != new]
         if made["python"] != here["python"]:
             minor = made["python"].split(".")[:2] != here["python"].split(".")[:2]
             (differing if minor else notes).insert(0, f"Python {made['python']} → {here['python']}")
@@ -157,10 +161,10 @@ def _run_again(
         for slot in facts["slots"]:
             alike = {"minimum_cell": MINIMUM_CELL} | {k: slot[k] for k in ("changed", "minimum_cell") if k in slot}
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(slot)
-        for alike, group in groups.items():
+        for same, group in groups.items():
             studies = [slot["study"] for slot in group]
             progress(f"running {', '.join(studies)}")
-            call("run", *_asked(studies, root, **json.loads(alike)), *options, good=(0, 1))
+            call("run", *_asked(studies, root, **json.loads(same)), *options, good=(0, 1))
         return {slot["name"]: _compared(slot["name"], root) for slot in facts["slots"]}
 
 

@@ -8,7 +8,7 @@ drivers.py: the paths that lead to satisfaction, and where a point is easiest to
 the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need of a resample.
 """
 
-from workbench.studies.plspm import Construct, PathModel, path_diagram
+from workbench.methods.plspm import Construct, PathModel, path_diagram
 from workbench.studies.satisfaction.change import WaveChange, wave_change
 from workbench.studies.satisfaction.competitors import CompetitorMap, competitor_map
 from workbench.studies.satisfaction.drivers import (

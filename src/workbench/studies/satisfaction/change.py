@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, plain
+from workbench.methods.multiple import holm
+from workbench.methods.plspm import PathModel
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import check_resampling
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
-from workbench.resampling import Rng, seeds
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, codes_of, distinct, in_time, listed, plain
-from workbench.studies.plspm import PathModel
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import check_resampling, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
-from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PARTS = ("weights", "answers", "mix")
+SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]
 THIN = 10
 POWER = 0.8
 STRATUM = "_stratum"
@@ -65,6 +66,9 @@ class WaveChange(Result):
     level: float
     failed: int
 
+    NAME, CHART = "change", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
+
     @property
     def by(self) -> list[str]:
         """Columns that make the cells."""
@@ -99,7 +103,19 @@ class WaveChange(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""
-        return self.table
+        return self.table[[*self.by, *SHOWN]]
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest "
+            "movement that this sample would have shown (points)."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        before, after = self.waves
+        return f"Change of the {self.construct} index from {before} to {after}, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
@@ -168,9 +184,9 @@ def wave_change(
     Raises
     ------
     WorkbenchError
-        If a column is missing, or there are not two waves.
+        If a column is missing, or there are more than two waves.
     CannotAnswer
-        If no cell has `minimum` respondents in both waves, or an index is not defined.
+        If there is one wave only, no cell has `minimum` respondents in both waves, or an index is not defined.
 
     Warning
     -------
@@ -185,6 +201,8 @@ def wave_change(
     survey = plain(survey[survey[weight] != 0] if weight else survey, columns)
     refuse_gaps_in(survey, columns)
     waves = tuple(in_time(survey[wave].unique(), wave))
+    if len(waves) == 1:
+        raise CannotAnswer(f"not answerable: a change is between two waves; the survey holds {named(waves)} alone.")
     if len(waves) != 2:
         raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
     survey, pooled = _pooled(survey, by, mix, wave)
@@ -202,7 +220,7 @@ def wave_change(
     for side, _ in sides:
         refuse_undefined(side.fit, [construct])
     start, parts = _factors([side for side, _ in sides], by, count.index[enough], items)
-    value = {
+    value: dict[tuple[int, ...], np.ndarray] = {
         (a, b, c): np.add.reduceat((parts[a][0][:, None] * parts[b][1] * parts[c][2]).sum(axis=2), start, axis=1)
         for a, b, c in product((0, 1), repeat=3)
     }
@@ -245,7 +263,7 @@ def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray
     >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
     [6.67, 9.67, 12.67]
     """
-    total = 0.0
+    total: Any = 0.0
     for others in product((0, 1), repeat=2):
         without, having = ((*others[:factor], state, *others[factor:]) for state in (0, 1))
         total = total + (value[having] - value[without]) / (6 if sum(others) == 1 else 3)
@@ -332,7 +350,7 @@ def _errors(means, level: float, change: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.hypot(standard_error(change[1:]) * wider, hidden), hidden, wider
 
 
-def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[np.ndarray, ...]]]:
+def _factors(sides, by, shown, items) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """First stratum of each cell shown; of each wave the items' shares, means by stratum, and shares of the strata."""
     found = []
     for side in sides:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import axes
+from workbench.methods.cells import cell_name, distinct, listed
+from workbench.methods.multiple import holm
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, distinct, listed
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.groups import holm
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
@@ -52,6 +53,8 @@ class CompetitorMap(Result):
     target: str
     level: float
 
+    NAME, CHART = "competitors", "A map: importance across, performance up, a mark an operator and driver"
+
     def headline(self) -> str:
         """Say where the operator is behind and it matters, else where it leads."""
         table, where = self.table, f" in {self.of}" if self.of else ""
@@ -75,10 +78,7 @@ class CompetitorMap(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         for k, (name, rows) in enumerate(self.table.groupby("against", sort=True), 1):
             if k == 1:
                 _crosses(ax, rows, "performance", "o", "C0", self.own)
@@ -188,5 +188,5 @@ def _crosses(ax: Axes, rows: pd.DataFrame, what: str, marker: str, color: str, l
     across, up = (
         np.clip([rows[n] - rows[f"{n}_low"], rows[f"{n}_high"] - rows[n]], 0, None) for n in ("importance", what)
     )
-    look = {"fmt": marker, "color": color, "ecolor": "0.8", "markersize": 5, "label": label}
+    look: dict[str, Any] = {"fmt": marker, "color": color, "ecolor": "0.8", "markersize": 5, "label": label}
     ax.errorbar(rows["importance"], rows[what], xerr=across, yerr=up, **look)

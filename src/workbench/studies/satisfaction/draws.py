@@ -13,11 +13,11 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
-from workbench.studies.plspm import PlsFit
-from workbench.studies.plspm.answers import Answers, moments
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import resample
+from workbench.methods.plspm import PlsFit
+from workbench.methods.plspm.answers import Answers, moments
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
 
 MINIMUM = 30
 Width = np.ndarray | float

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.resampling import IntervalMethod, Rng
-from workbench.result import Quantity, Result
-from workbench.studies.cells import listed, plain, refuse_mixed_waves
-from workbench.studies.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
-from workbench.studies.plspm.answers import Answers, read_answers
-from workbench.studies.plspm.batch import Scheme
+from workbench.figures import axes
+from workbench.methods.cells import listed, plain, refuse_mixed_waves
+from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.methods.plspm.answers import Answers, read_answers
+from workbench.methods.plspm.batch import Scheme
+from workbench.methods.resampling import IntervalMethod, Rng
+from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class PathEffects(Result):
     answers: Answers
     seed: int | np.random.SeedSequence
 
+    NAME, CHART = "model", "Path diagram"
+
     @property
     def fit(self) -> PlsFit:
         """The pooled fit."""
@@ -62,8 +65,10 @@ class PathEffects(Result):
         r2 = table[(table["quantity"] == "r2") & (table["name"] == target)].iloc[0]
         source = str(top["name"]).split("->")[0]
         doubts = len(self.verdicts)
+        known = np.isfinite(r2["low"]) and np.isfinite(r2["high"])
+        span = f"{r2['low']:.0%} to {r2['high']:.0%}" if known else "no interval"
         return (
-            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({r2['low']:.0%} to {r2['high']:.0%}), "
+            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({span}), "
             f"most directly by {source} (path {top['estimate']:.2f}, {self.bootstrap.level:.0%} interval "
             f"{top['low']:.2f} to {top['high']:.2f}). {doubts or 'No'} doubts about the measurement."
         )
@@ -76,6 +81,20 @@ class PathEffects(Result):
     def reliability(self) -> pd.DataFrame:
         """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
         return reliability_table(self.fit)
+
+    def measurement(self) -> Table:
+        """Give the reliability as a page shows it."""
+        said = "How well each construct is measured; the last column says what to make of it."
+        formats = dict.fromkeys(["alpha", "rho_a", "rho_c", "ave", "htmt_highest"], "{:.2f}")
+        return Table("measurement", self.reliability(), said, formats)
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Paths, total effects and R² of the model, with {self.bootstrap.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -113,6 +132,8 @@ class ImportancePerformance(Result):
     target: str
     level: float
 
+    NAME, CHART = "drivers", "A map: importance across, performance up, a dot a driver"
+
     def headline(self) -> str:
         """Say what comes first and how sure that is."""
         top = self.table.iloc[0]
@@ -129,12 +150,13 @@ class ImportancePerformance(Result):
         """Tabulate the drivers in order of priority."""
         return self.table
 
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Importance (points of {self.target} for one point more) and performance (index) of each driver."
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self.table
         across = (rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"])
         up = (rows["performance"] - rows["performance_low"], rows["performance_high"] - rows["performance"])

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name
+from workbench.methods.multiple import benjamini_hochberg, holm
+from workbench.methods.plspm.groups import MeasurementInvariance
+from workbench.methods.resampling import standard_error
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import MeasurementInvariance, holm
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class OperatorGaps(Result):
     table: pd.DataFrame
     construct: str
     level: float
+
+    NAME, CHART = "gaps", "Dots with intervals, a row a pair"
+    FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
 
     @property
     def others(self) -> list[str]:
@@ -89,11 +93,13 @@ class OperatorGaps(Result):
         """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
         return self.table
 
-    def matrix(self) -> pd.DataFrame:
-        """Tabulate the gaps as a matrix, row minus column, in each service."""
-        turned = self.table.rename(columns={"operator": "against", "against": "operator"})
-        both = pd.concat([self.table, turned.assign(gap=-turned["gap"])])
-        return both.pivot_table(index=[*self.others, "operator"], columns="against", values="gap")
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Differences in the {self.construct} index, points."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Differences in the {self.construct} index with {self.level:.0%} intervals; zero means no difference."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""
@@ -166,19 +172,6 @@ def operator_gaps(
     adjusted[:, told] = holm(p[told]), benjamini_hochberg(p[told])
     table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], larger_than_noise=adjusted[0] < 1 - level)
     return OperatorGaps(table.assign(comparable=comparable), construct, level)
-
-
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values so that of the findings below a bound at most that share is false (Benjamini & Hochberg 1995).
-
-    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.04, 0.04]
-    """
-    order = np.argsort(-p, kind="stable")
-    adjusted = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = adjusted
-    return out
 
 
 def gaps_between(

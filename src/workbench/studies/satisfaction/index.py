@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
+from workbench.methods.plspm import PathModel, PlsFit
+from workbench.methods.plspm.answers import Answers, moments, read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import check_resampling, resample
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
-from workbench.resampling import BLOCK, Rng, bootstrap_weights, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
-from workbench.studies.plspm import PathModel, PlsFit
-from workbench.studies.plspm.answers import Answers, moments, read_answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import check_resampling, resample, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import check_scheme, fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import item_reach
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
@@ -88,6 +88,9 @@ class SatisfactionIndex(Result):
     failed: int
     raking: Raking | None = None
 
+    NAME, COUNTS, CHART = "index", "n", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
+
     @property
     def by(self) -> tuple[str, ...]:
         """Columns that make the cells."""
@@ -121,6 +124,18 @@ class SatisfactionIndex(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, construct, index, se, low, high, n, n_effective, deff."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Index of every construct, 0-100 points, with standard error, interval, effective sample size and design "
+            "effect."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
+        return f"{self.construct} index{by}, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the index of `construct` in every cell with its interval, operators by colour."""
@@ -245,15 +260,15 @@ def satisfaction_index(
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
     plan = Plan(model)
     estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
-    means, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
+    of_cells, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
     estimate[:, fit.index.isna()] = np.nan
     found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
     spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
     spread -= whole[shown]
-    spread *= np.array([of_cell[0].resampled for of_cell in means])[shown, None]
+    spread *= np.array([of_cell[0].resampled for of_cell in of_cells])[shown, None]
     spread += whole[shown]
     drawn = cell_points(plan, answers, found.weights, spread)
-    means = _with_errors([m for at in np.flatnonzero(shown) for m in means[at]], estimate[shown], drawn)
+    means = _with_errors([m for at in np.flatnonzero(shown) for m in of_cells[at]], estimate[shown], drawn)
     cells = answers.cells.assign(n=size)
     table = _index_table(cells[shown], model.names, means, level)
     return SatisfactionIndex(
@@ -388,7 +403,7 @@ def _colour(ax: Axes, operators: pd.Series) -> None:
     known = sorted(operators.unique())
     colours = [f"C{known.index(o) % 10}" for o in operators]
     lines, dots = ax.collections[-1], ax.lines[-1]
-    lines.set_colors(colours)
+    lines.set_color(colours)
     x, y = dots.get_data()
     dots.set_visible(False)
     ax.scatter(x, y, c=colours, s=20, zorder=3)

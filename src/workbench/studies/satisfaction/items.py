@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
-from workbench.resampling import Rng, seeds
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, plain
+from workbench.methods.plspm.answers import read_answers
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, plain
-from workbench.studies.plspm.answers import read_answers
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
@@ -49,6 +48,9 @@ class ItemGaps(Result):
     construct: str
     level: float
     own: bool
+
+    NAME, CHART = "gap_items", "Dots with intervals, a row an item"
+    FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
 
     def headline(self) -> str:
         """Say of the largest gap which items it comes from, largest part first."""
@@ -175,10 +177,11 @@ def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarra
     if (first is None) != (second is None):
         raise WorkbenchError("a gap has two sides: give both first= and second=, or neither for all pairs.")
     if first is not None:
-        return tuple(np.array([_place(index, cell)]) for cell in (first, second))
+        return np.array([_place(index, first)]), np.array([_place(index, second)])
     _, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
-    return tuple(np.array(side) for side in zip(*pairs, strict=True))
+    one, two = zip(*pairs, strict=True)
+    return np.array(one), np.array(two)
 
 
 def _place(index: SatisfactionIndex, cell: Cell) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed
+from workbench.figures import axes
+from workbench.methods.cells import cell_name, listed
+from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 if TYPE_CHECKING:
@@ -67,10 +68,7 @@ class IndexPrecision(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the width of every interval of `construct` by respondents, against the limit."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self._shown()
         for meets, colour in ((True, "C0"), (False, "C3")):
             part = rows[rows["meets"] == meets]
@@ -113,6 +111,11 @@ class ShrunkenIndex(Result):
     construct: str
     level: float
 
+    NAME, COUNTS, CHART = "provinces", "n", "A dot a cell: own index across, shrunken up"
+    FORMATS = dict.fromkeys(["index", "low", "high", "shrunk", "shrunk_low", "shrunk_high"], "{:.1f}") | {
+        "shrinkage": "{:.0%}"
+    }
+
     def headline(self) -> str:
         """Say how far cells differ beyond noise, and which are thin."""
         rows = self._shown()
@@ -135,12 +138,24 @@ class ShrunkenIndex(Result):
         """Tabulate own and shrunken index by cell and construct."""
         return self.table
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        toward = ", ".join(self.toward) or "survey"
+        return (
+            f"{self.construct} index by {', '.join(self.by)}: of its own respondents, and shrunken towards the "
+            f"{toward}; shrinkage is the share of its own data in it."
+        )
+
+    def as_table(self, **part: object) -> Table:
+        """Give the index of `construct` as a page shows it, in the cells of `part` (all if none is given)."""
+        rows = self._shown()
+        rows = rows[(rows[list(part)] == pd.Series(part, dtype=object)).all(axis=1)].drop(columns=[*part, "construct"])
+        whose = f"{', '.join(map(str, part.values()))}: " if part else ""
+        return replace(super().as_table(), frame=rows, caption=f"{whose}{self.caption()}")
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         rows = self._shown()
         ax.vlines(rows["index"], rows["shrunk_low"], rows["shrunk_high"], color="C0", linewidth=1, alpha=0.5)
         ax.plot(rows["index"], rows["shrunk"], "o", color="C0", markersize=4)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name
+from workbench.methods.plspm.batch import Plan
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name
-from workbench.studies.plspm.batch import Plan
-from workbench.studies.plspm.bootstrap import standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+_COLUMNS = ("importance", "performance", "potential")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,13 @@ class ItemPriorities(Result):
     top: int
     level: float
 
+    NAME, CHART = "items", "Dots with intervals, a row an item"
+    FORMATS = (
+        {f"{what}{end}": "{:.2f}" for what in _COLUMNS for end in ("", "_low", "_high")}
+        | {f"points_per_yuan{end}": "{:.3g}" for end in ("", "_low", "_high")}
+        | {"probability_top": "{:.0%}"}
+    )
+
     @property
     def ranked_by(self) -> str:
         """Column that orders the items."""
@@ -68,7 +76,15 @@ class ItemPriorities(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the items in order of priority."""
-        return self.table
+        return self.table.drop(columns="label") if (self.table["label"] == self.table["item"]).all() else self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            f"Items{f' of {self.of}' if self.of else ''} in order of priority: points of {self.target} for one point "
+            "more, mean answer (0-100), points up to the end of the scale, and how often the item is among the first "
+            f"{self.top}."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what orders the items, with intervals."""
@@ -290,7 +306,7 @@ def simulate_improvement(
             f"{named(changes)} lead to {named(index)}, not to '{target}'. Change items of its drivers."
         )
     driving = {source for source, _ in model.edges}
-    item = {}
+    item: dict[str, Any] = {}
     for k, construct in enumerate(model.constructs):
         if construct.name in index and construct.name not in driving:
             led = index[construct.name] - direct[:, k]

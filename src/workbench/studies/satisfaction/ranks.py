@@ -12,15 +12,15 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.resampling import Rng, interval
+from workbench.figures import axes, dot_and_interval
+from workbench.methods.cells import cell_name, listed, plain
+from workbench.methods.plspm import PathModel, PlsFit
+from workbench.methods.plspm.answers import Answers
+from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, listed, plain
-from workbench.studies.plspm import PathModel, PlsFit
-from workbench.studies.plspm.answers import Answers
-from workbench.studies.plspm.batch import Plan, Scheme, index_points
-from workbench.studies.plspm.bootstrap import resample, standard_error
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.fit import fit_answers, refuse_unconverged
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
@@ -54,6 +54,8 @@ class OperatorRanks(Result):
     table: pd.DataFrame
     construct: str
     level: float
+
+    NAME, CHART, FORMATS = "ranks", "Stacked bars, a row an operator", {"index": "{:.1f}"}
 
     @property
     def others(self) -> list[str]:
@@ -98,12 +100,17 @@ class OperatorRanks(Result):
         """Tabulate operators by service with their possible ranks."""
         return self.table
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Ranks in {self.construct} that noise leaves possible ({self.level:.0%}), and shares of the resamples."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+        ax = axes(ax)
         places = np.arange(len(self.table))[::-1]
         shares = self.table.filter(like="probability_").to_numpy()
         left = np.zeros(len(self.table))
@@ -310,11 +317,15 @@ def own_weights(
     WorkbenchError
         If `operator` is not among `by`.
     CannotAnswer
-        If PLS does not converge on any operator's respondents.
+        If there is one operator only, or PLS does not converge on any operator's respondents.
     """
     by = listed(by)
     if operator not in by:
         raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
+    if operator in survey and len(set(map(str, survey[operator]))) == 1:
+        raise CannotAnswer(
+            f"not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
+        )
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(

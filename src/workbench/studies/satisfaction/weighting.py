@@ -12,9 +12,9 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
-from workbench.studies.cells import plain, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -214,8 +214,8 @@ class RakingFrame:
         total, scaled = _one_total(found)
         seen, cross = np.unique(np.column_stack([m.code for m in found]), axis=0, return_inverse=True)
         spread = sparse.csr_array((design, (cross.ravel(), np.arange(len(survey)))), shape=(len(seen), len(survey)))
-        margins = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
-        return cls(cross.ravel(), spread, margins, total, cap, scaled)
+        coded = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
+        return cls(cross.ravel(), spread, coded, total, cap, scaled)
 
     def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Give what multiplies the design weights of each cell in each row, how far shares stay off, and the cycles.

@@ -11,7 +11,7 @@ from workbench.studies.segmentation.concentration import Concentration, Share, c
 from workbench.studies.segmentation.drift import Drift, drift
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
 from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
-from workbench.studies.segmentation.pictures import plot_profiles, plot_usage
+from workbench.studies.segmentation.pictures import plot_profiles, plot_usage, weekly_use
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
 from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
 from workbench.studies.segmentation.warning import early_warnings, silent_services
@@ -42,4 +42,5 @@ __all__ = [
     "save_segments",
     "score_rfm",
     "silent_services",
+    "weekly_use",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import listed
-from workbench.resampling import seeds
+from workbench.methods.resampling import seeds
 from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.stability import (
     ENOUGH,
@@ -55,7 +56,7 @@ class Trial:
     def __post_init__(self) -> None:
         """Fit, with as many starts as it takes for the best to come up again."""
         start = seeds(self.seed, 1)[0]
-        how = {"starts": self.starts, "seed": start, "most": _MORE * self.starts}
+        how: dict[str, Any] = {"starts": self.starts, "seed": start, "most": _MORE * self.starts}
         self.rule, self.plain = fit_rule(self.x, self.k, self.method, **how)
         self.label = self.rule.label(self.x)
         self.jaccard, self.strength = np.empty((0, self.k)), np.empty(0)
@@ -68,7 +69,8 @@ class Trial:
     def grow(self, resamples: int, splits: int) -> Trial:
         """Draw further resamples and splits, up to so many of each."""
         _, boot, split = seeds(self.seed, 3)
-        how = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method], "plain": self.plain}
+        how: dict[str, Any] = {"method": self.method, "starts": self.starts, "most": _ROWS[self.method]}
+        how["plain"] = self.plain
         have = len(self.jaccard)
         if resamples > have:
             more = bootstrap_jaccard(self.x, self.label, self.k, resamples=resamples, rng=boot, first=have, **how)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, listed, named, unknown
-from workbench.resampling import Rng, one_thread, seeds
-from workbench.result import Quantity, Result
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, one_thread, seeds
+from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
+from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.rules import Method, Rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
@@ -67,6 +70,9 @@ class Segments(Result):
     scale: FeatureScale
     rule: Rule
     replicates: np.ndarray
+
+    NAME, COUNTS, CHART = "clusters", "customers", "Heat map of a row a cluster and a column a feature"
+    FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
 
     @property
     def k(self) -> int:
@@ -125,11 +131,38 @@ class Segments(Result):
         """Tabulate size, stability and verdict of each cluster."""
         return self.profile()[["cluster", "customers", "share"]].merge(self.stability(), on="cluster")
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Clusters, and the Jaccard similarity of each with its nearest in resamples."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "Clusters: deviation of each feature from all customers, in standard deviations."
+
+    def panels(self) -> Picture:
+        """Give the deviations, a panel a cluster, as a page shows them."""
+        said = "The same, a cluster a panel: what sets each apart."
+        return Picture("profiles", partial(plot_profiles, self), said, f"A panel of bars a cluster. {self.headline()}")
+
+    def tried(self) -> Table:
+        """Give the criteria of each number of clusters as a page shows them."""
+        said = "Number of clusters: what each criterion says. Stability decides; the others stand beside it."
+        formats = dict.fromkeys(self.criteria.select_dtypes("float").columns, "{:,.3f}")
+        return Table("criteria", self.criteria.reset_index(drop=True), said, formats)
+
+    def typical_values(self) -> Table:
+        """Give the `profile` as a page shows it."""
+        formats = dict.fromkeys(self.typical.columns, "{:,.2f}")
+        return Table("profile", self.profile(), "Clusters with typical values.", formats, "customers")
+
+    def found_again(self) -> Table:
+        """Give the `stability` as a page shows it."""
+        said = "Jaccard similarity of each cluster with its nearest in resamples."
+        return Table("stability", self.stability(), said, self.FORMATS)
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of deviations: what each cluster has more and less of, in standard deviations."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         z = self.deviations.to_numpy()
         limit = max(1.0, np.abs(z).max())
         ax.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -266,7 +299,7 @@ def fit_segments(
 
 
 def _tried(k: object, candidates: Sequence[int]) -> list[int]:
-    tried = sorted(set(candidates)) if k == "auto" else [k]
+    tried: list[Any] = sorted(set(candidates)) if k == "auto" else [k]
     if not tried or not all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in tried):
         raise WorkbenchError(
             f"k is 'auto' or a whole number, candidates are whole numbers; not k={k!r}, {candidates!r}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,8 +12,9 @@ from scipy.stats import norm
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.resampling import Rng, bootstrap_weights
-from workbench.result import Quantity, Result
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, bootstrap_weights
+from workbench.result import Picture, Quantity, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,6 +72,9 @@ class Concentration(Result):
     negative: int = 0
     no_interval: str = ""
 
+    NAME, CHART = "concentration", "Lorenz curve, best customers first"
+    FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
+
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
         if not 0 < share <= 1:
@@ -102,11 +106,17 @@ class Concentration(Result):
         """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%, in words."""
         return self.table.assign(quantity=[_in_words(name) for name in self.table["quantity"]])
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Share of the revenue that the best customers bring."
+
+    def as_picture(self) -> Picture:
+        """Give the curve as a page shows it."""
+        return replace(super().as_picture(), name="lorenz", caption=f"Lorenz curve. {self.headline()}")
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the Lorenz curve, best customers first, with the top fifth marked."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         n = len(self.revenue)
         curve = np.append(0.0, np.cumsum(self.revenue[::-1])) / self.revenue.sum()
         at = np.unique(np.linspace(0, n, min(n, 1_000) + 1).round().astype(int))
@@ -265,7 +275,8 @@ def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     at = n - 1 - _first_from(np.cumsum(wx[:, ::-1], axis=1), GOAL * total[:, 0] * (1 - _DUST))
     inside = below[np.arange(rows), -1] - below[np.arange(rows), at] + w[np.arange(rows), at]
     found.append(_top(x, w, at, None, (inside, money), size, mean))
-    return tuple(np.column_stack(part) for part in zip(*found, strict=True))
+    value, error, uneven = (np.column_stack(part) for part in zip(*found, strict=True))
+    return value, error, uneven
 
 
 def _first_from(increasing: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -309,12 +320,12 @@ def _ends(x, value, error, uneven, resamples, level, rng):
     with np.errstate(all="ignore"):
         centre, spread = _logit(value, error)
         if resamples and len(x) < _LARGE:
-            pivots = []
+            drawn = []
             for w in bootstrap_weights(len(x), resamples, rng=rng):
                 again, noise, _ = _estimate(x, w)
                 again, noise = _logit(again, noise)
-                pivots.append((again - centre) / noise)
-            pivots = np.vstack(pivots)
+                drawn.append((again - centre) / noise)
+            pivots = np.vstack(drawn)
             steady = np.isfinite(pivots)
             pivots = np.where(steady.any(axis=0), np.where(steady, pivots, np.nan), 0.0)
             quantiles = -np.nanquantile(pivots, [1 - tail, tail], axis=0)

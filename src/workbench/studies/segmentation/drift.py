@@ -13,8 +13,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer
+from workbench.figures import dot_and_interval
 from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Drift(Result):
     clusters: pd.DataFrame
     since: str
 
+    NAME, CHART = "drift", "Dots with intervals, a row a feature"
+    FORMATS = dict.fromkeys(["psi", "low", "high", "noise"], "{:.3f}")
+
     @property
     def verdict(self) -> str:
         """The gravest of the verdicts: refit, watch, too few, stable."""
@@ -66,6 +69,10 @@ class Drift(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the index of each feature and of the clusters' shares."""
         return self.index
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Population stability index against {self.since}. {self.headline()}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""

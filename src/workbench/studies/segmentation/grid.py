@@ -129,7 +129,7 @@ def _proved(boxes: list[list[tuple[slice, ...]]], names: list[str], bins: int, w
     holders = np.zeros((len(boxes), bins, bins, bins), dtype=int)
     for k, of_segment in enumerate(boxes):
         for box in of_segment:
-            holders[(k, *box)] += 1
+            holders[k][box] += 1
     count = holders.sum(axis=0)
     if (count == 0).any():
         cells = _cells(count == 0)

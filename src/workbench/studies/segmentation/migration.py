@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from scipy.stats import random_table
 
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import axes
 from workbench.methods.intervals import share as share_interval
-from workbench.resampling import Rng, interval, seeds
-from workbench.result import Quantity, Result
+from workbench.methods.resampling import Rng, interval, seeds
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
 
@@ -49,6 +50,10 @@ class Migration(Result):
     after: str
     counts: np.ndarray
     stationary_p: float
+    currency: str = "currency"
+
+    NAME, COUNTS, CHART = "moves", "customers", "Bands from the segments before, left, to those after, right"
+    FORMATS = dict.fromkeys(["revenue_before", "revenue_after"], COUNT) | dict.fromkeys(["low", "high"], SHARE)
 
     def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
         """Give a column of `flows` as a table, origin by destination; NaN where 1 to `minimum` - 1 customers moved."""
@@ -109,20 +114,33 @@ class Migration(Result):
         """Tabulate the flows of at least ten customers."""
         return self.flows[self.flows["customers"] >= FEW].reset_index(drop=True)
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        money = f", with their revenue in {self.currency} a month" if "revenue_before" in self.flows else ""
+        return f"Flows from {self.before} to {self.after}{money}."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"From {self.before} to {self.after}. {self.headline()}"
+
+    def as_table(self) -> Table:
+        """Give all flows as a page shows them: those of few customers suppressed, not left out."""
+        return replace(super().as_table(), frame=self.flows)
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the alluvial: left before, right after, bands in the origin's colour, dark to light; none under ten."""
-        import matplotlib.pyplot as plt
+        from matplotlib import colormaps
 
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         moved = self.counts[-1]
         gap = 0.035 * moved.sum()
-        colours = [*plt.get_cmap("cividis")(np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
+        colours = [*colormaps["cividis"](np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
         ends = []
-        for x, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
+        for edge, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
             low = np.cumsum(total + gap) - total - gap
-            ax.bar(x, total, 0.02, low, align="edge", color=colours)
+            ax.bar(edge, total, 0.02, low, align="edge", color=colours)
             words = [f"{name}: {_said(n)}" for name, n in zip((*self.segments, other), total, strict=True)]
-            side = ax.yaxis if x == 0 else ax.secondary_yaxis("right").yaxis
+            side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
             side.set_ticks(low + total / 2, [textwrap.fill(text, 26) for text in words])
             side.set_tick_params(length=0)
             side.axes.spines[:].set_visible(False)
@@ -157,6 +175,7 @@ def migration(
     segment: str,
     revenue: str | None = None,
     order: Sequence[str] | None = None,
+    currency: str = "currency",
     rng: Rng = 0,
 ) -> Migration:
     """Count who moved between segments.
@@ -171,6 +190,8 @@ def migration(
         Columns; revenue a month, if given.
     order : sequence of str, optional
         Segments from the first to the last as they shall stand; by name if not given.
+    currency : str
+        Of the revenue, for people.
 
     Raises
     ------
@@ -215,8 +236,8 @@ def migration(
         for name, values in zip(("revenue_before", "revenue_after"), money.T, strict=True):
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
-    dates = [str(day).removesuffix(" 00:00:00") for day in (before, after)]
-    return Migration(flows, names, *dates, counts, _stationary_p(counts, rng))
+    first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
+    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng), currency)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.studies.segmentation.clusters import Segments
+from workbench.figures import axes
+from workbench.result import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from workbench.studies.segmentation.clusters import Segments
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
     """Draw a panel of bars for each cluster: the deviation of each feature in standard deviations, all to one scale."""
-    import matplotlib.pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
+    ax = axes(ax)
     z = fitted.deviations
     step = 2.3 * max(np.abs(z.to_numpy()).max(), 1.0)
     place = np.arange(z.shape[1])
@@ -39,6 +41,17 @@ def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("deviation from all customers (standard deviations)")
     ax.grid(False, axis="y")
     return ax
+
+
+def weekly_use(usage: pd.DataFrame) -> Picture:
+    """Give the week of `plot_usage` as a page shows it."""
+    return Picture(
+        "week",
+        partial(plot_usage, usage),
+        "When they use us: share of each cluster's events by weekday and hour.",
+        "A panel a cluster, weekdays down, hours across; brighter hours have more of the cluster's calls, data and "
+        "messages.",
+    )
 
 
 def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:

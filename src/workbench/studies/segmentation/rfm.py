@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.result import Quantity, Result
+from workbench.figures import axes
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
@@ -47,6 +48,8 @@ class Rfm(Result):
     set_aside : dict of str to int
         What was counted but not used, by reason: events from the snapshot on, customers of whom only those are known,
         events with a negative amount (they reduce the sum but are no activity), customers never active.
+    currency : str
+        Of the amounts.
     """
 
     customers: pd.DataFrame
@@ -55,6 +58,9 @@ class Rfm(Result):
     ties: Ties
     as_of: pd.Timestamp | None = None
     set_aside: dict[str, int] = field(default_factory=dict)
+    currency: str = "currency"
+
+    NAME, COUNTS, CHART = "rfm", "customers", "Heat map: recency score up, frequency score across"
 
     def headline(self) -> str:
         """Say who carries the revenue and who slips away."""
@@ -117,11 +123,27 @@ class Rfm(Result):
         ]
         return rows[[*order, "action"]].reset_index(drop=True)
 
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "Customers by recency and frequency score."
+
+    def as_table(self) -> Table:
+        """Give the named segments as a page shows them."""
+        amount = f"mean amount ({self.currency})"
+        words = {"monetary_mean": amount, "monetary_share": "share of amount"}
+        said = "Named segments and what they bring; recency and frequency are medians in days."
+        formats = {"share of amount": SHARE, amount: "{:,.1f}", "recency_days": COUNT, "frequency": COUNT}
+        frame = self.summary().drop(columns="action").rename(columns=words)
+        return Table("segments", frame, said, formats, self.COUNTS)
+
+    def actions(self) -> Table:
+        """Give what to do for each segment of ten customers or more as a page shows it."""
+        rows = self.summary().query("customers >= @FEW")[["segment", "action"]]
+        return Table("actions", rows, "What to do for each segment.")
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of R by F: customers in each square; nothing on fewer than ten."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         bins = self.grid.bins
         scored = self.customers[self.customers.r > 0]
         shown = np.zeros((bins, bins))
@@ -156,6 +178,7 @@ def rfm(
     binning: Binning = "independent",
     ties: Ties = "together",
     grid: SegmentGrid | None = None,
+    currency: str = "currency",
 ) -> Rfm:
     """Score customers from their purchases or other chargeable events before a snapshot.
 
@@ -168,7 +191,7 @@ def rfm(
         A negative amount (refund) reduces the sum and is no activity.
     as_of : date
         The snapshot, exclusive: only what happened before its 00:00 counts.
-    bins, binning, ties, grid
+    bins, binning, ties, grid, currency
         As in `score_rfm`.
 
     Raises
@@ -203,7 +226,12 @@ def rfm(
     code, ids = pd.factorize(known[customer], sort=False)
     features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
     features.insert(0, customer, ids)
-    names = {"customer": customer, "recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
+    names: dict[str, Any] = {
+        "customer": customer,
+        "recency": "recency_days",
+        "frequency": "frequency",
+        "monetary": "monetary",
+    }
     result = score_rfm(features, **names, bins=bins, binning=binning, ties=ties, grid=grid)
     set_aside = {
         "events from the snapshot on": int((~before).sum()),
@@ -214,7 +242,7 @@ def rfm(
     }
     if placeholder.any():
         set_aside["events on a placeholder, not a day"] = int(placeholder.sum())
-    return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside)
+    return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside, currency)
 
 
 def score_rfm(
@@ -229,6 +257,7 @@ def score_rfm(
     ties: Ties = "together",
     cuts: Mapping[str, Sequence[float]] | None = None,
     grid: SegmentGrid | None = None,
+    currency: str = "currency",
 ) -> Rfm:
     """Score customers whose recency, frequency and monetary are known.
 
@@ -257,6 +286,8 @@ def score_rfm(
         silence a risk. Only with independent binning.
     grid : SegmentGrid, optional
         The named segments; the ten of `rfm_segments.toml` if None (for five bins).
+    currency : str
+        Of the amounts, for people.
 
     Raises
     ------
@@ -283,8 +314,8 @@ def score_rfm(
     found = np.zeros((len(table), 3), dtype=np.int64)
     found[active] = scores(values, bins, nested=binning == "nested", together=ties == "together")
     for name, ends in (cuts or {}).items():
-        column, ends = _fixed(name, ends, bins, binning)
-        found[active, column] = 1 + (values[:, [column]] >= ends).sum(axis=1)
+        column, above = _fixed(name, ends, bins, binning)
+        found[active, column] = 1 + (values[:, [column]] >= above).sum(axis=1)
     for column, name in enumerate(("r", "f", "m")):
         table[name] = found[:, column]
     separator = "" if bins < 10 else "-"
@@ -292,7 +323,8 @@ def score_rfm(
     segment = np.full(len(table), NEVER_ACTIVE, dtype=object)
     segment[active] = grid.names(*found[active].T)
     table["segment"] = pd.array(segment, dtype="str")
-    return Rfm(table, grid, binning, ties, set_aside={"customers never active": int((~active).sum())})
+    never = {"customers never active": int((~active).sum())}
+    return Rfm(table, grid, binning, ties, set_aside=never, currency=currency)
 
 
 def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tuple[int, np.ndarray]:
@@ -302,10 +334,10 @@ def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tup
         raise unknown("feature", name, features, "cuts")
     if binning == "nested":
         raise WorkbenchError("cuts are the same for everybody, nested classes are not. Take binning='independent'.")
-    ends = np.asarray(ends, dtype=float)
-    if ends.shape != (bins - 1,) or not np.isfinite(ends).all() or (np.diff(ends) <= 0).any():
-        raise WorkbenchError(f"cuts of '{name}' are {ends.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
-    return features.index(name), (-ends[::-1] if name == "recency" else ends)
+    cuts = np.asarray(ends, dtype=float)
+    if cuts.shape != (bins - 1,) or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any():
+        raise WorkbenchError(f"cuts of '{name}' are {cuts.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
+    return features.index(name), (-cuts[::-1] if name == "recency" else cuts)
 
 
 def _words(name: str) -> str:

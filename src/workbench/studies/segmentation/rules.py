@@ -53,7 +53,7 @@ class Rule:
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """How well each cluster suits each row, shape (n, k): of a mixture its log density, up to a constant of p."""
-        if self.factors is None:
+        if self.factors is None or self.weights is None:
             return np.einsum("ij,kj->ik", x, self.centres) - (self.centres**2).sum(axis=1) / 2
         scores = np.empty((len(x), len(self.centres)))
         for k, (weight, centre, factor) in enumerate(zip(self.weights, self.centres, self.factors, strict=True)):
@@ -163,6 +163,7 @@ def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Rule, float]:
     rule, bound = _parts(x, share), -np.inf
     for _ in range(_STEPS):
         scores = np.empty((len(x), k))
+        assert rule.weights is not None and rule.factors is not None, "a mixture has them"
         for c, (weight, centre, factor) in enumerate(zip(rule.weights, rule.centres, rule.factors, strict=True)):
             scores[:, c] = np.log(weight) + np.log(np.diag(factor)).sum() - (((x - centre) @ factor) ** 2).sum(1) / 2
         top = scores.max(axis=1, keepdims=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -63,6 +64,28 @@ class SavedSegments:
     def assign(self, features: pd.DataFrame) -> pd.Series:
         """Give the cluster of each customer of a table (or of a batch of it); a feature it lacks is refused by name."""
         return pd.Series(self.rule.label(self.scale.transform(features)) + 1, index=features.index, name="cluster")
+
+    @property
+    def titles(self) -> list[str]:
+        """Number and name of each cluster, "2 low night share"."""
+        return [f"{number} {name}" for number, name in enumerate(self.names, 1)]
+
+    def members(self, features: pd.DataFrame, *, on: date | str, revenue: pd.Series) -> pd.DataFrame:
+        """Tabulate who is in which cluster on a day, with revenue (0 where missing) by customer: for `migration`."""
+        cluster = self.assign(features)
+        held = {"customer": cluster.index, "on": str(on), "segment": cluster.map(dict(enumerate(self.titles, 1))).array}
+        return pd.DataFrame(held | {"revenue": revenue.reindex(cluster.index).fillna(0).to_numpy()})
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as JSON, to be read by `read_segments`; the file is whole or absent."""
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            part.write_text(self.to_json(), encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
 
     def to_json(self) -> str:
         """Write it as the text of a file, each list of numbers on a line."""
@@ -139,7 +162,7 @@ def read_segments(path: str | Path) -> SavedSegments:
         form, stated = content.pop("format", None), content.pop("version", None)
         saved = _restored(content) if form == FORMAT else None
     except FileNotFoundError:
-        raise WorkbenchError(f"no saved segmentation at {path}. Fit one and keep its to_json() there.") from None
+        raise WorkbenchError(f"no saved segmentation at {path}. Fit one and save it there.") from None
     except (KeyError, ValueError, TypeError, AttributeError):
         raise WorkbenchError(f"{path.name} is not a whole saved segmentation. Restore it, or fit it anew.") from None
     if saved is None:
@@ -165,5 +188,5 @@ def _restored(content: dict[str, Any]) -> SavedSegments:
     return SavedSegments(**content | {"scale": FeatureScale(**scale), "rule": rule})
 
 
-def _array(part: list | None) -> np.ndarray | None:
+def _array(part: list[Any] | None) -> Any:
     return None if part is None else np.array(part)

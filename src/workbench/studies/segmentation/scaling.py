@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from workbench import columns as columns_of
 from workbench.columns import number, require_table
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 
@@ -71,7 +72,7 @@ class FeatureScale:
     def read(self, features: pd.DataFrame) -> pd.DataFrame:
         """Give the features as numbers, in their units, missing ones filled or refused."""
         require_table(features, self.columns, "features")
-        keep = "refuse" if self.fill is None else "keep"
+        keep: columns_of.Missing = "refuse" if self.fill is None else "keep"
         table = pd.DataFrame({c: number(features[c], c, what="feature", missing=keep) for c in self.columns})
         return table if self.fill is None else table.fillna(dict(zip(self.columns, self.fill, strict=True)))
 
@@ -119,7 +120,7 @@ def fit_scale(
     ):
         if value not in known:
             raise unknown(what, value, known)
-    groups = tuple((group,) if isinstance(group, str) else tuple(group) for group in shares)
+    groups: tuple[tuple[str, ...], ...] = tuple((g,) if isinstance(g, str) else tuple(g) for g in shares)
     special = [*log, *(column for group in groups for column in group)]
     require_columns(features, special, "features")
     if len(set(special)) < len(special):
@@ -131,8 +132,8 @@ def fit_scale(
         raise WorkbenchError(
             f"features has constant columns that cannot tell customers apart: {named(features.columns)}. Give others."
         )
-    log, groups = [c for c in log if c in columns], [g for g in groups if g[0] in columns]
-    how = FeatureScale(columns, tuple(log), tuple(groups), zero, scale, clip, None, np.zeros(1), np.ones(1))
+    log, groups = [c for c in log if c in columns], tuple(g for g in groups if g[0] in columns)
+    how = FeatureScale(columns, tuple(log), groups, zero, scale, clip, None, np.zeros(1), np.ones(1))
     if missing == "median":
         raw = pd.DataFrame({c: number(features[c], c, what="feature", missing="keep") for c in columns})
         how = replace(how, fill=raw.median().to_numpy(dtype=float))
@@ -167,9 +168,10 @@ def _by_values(columns: tuple[str, ...], ordered: np.ndarray, centre: np.ndarray
 def _in_order(how: FeatureScale, order: np.ndarray) -> FeatureScale:
     columns = tuple(how.columns[i] for i in order)
     place = {name: k for k, name in enumerate(columns)}
-    groups = sorted((tuple(sorted(g, key=place.get)) for g in how.shares), key=lambda g: place[g[0]])
+    groups = sorted((tuple(sorted(g, key=place.__getitem__)) for g in how.shares), key=lambda g: place[g[0]])
     fill = None if how.fill is None else how.fill[order]
-    return replace(how, columns=columns, log=tuple(sorted(how.log, key=place.get)), shares=tuple(groups), fill=fill)
+    log = tuple(sorted(how.log, key=place.__getitem__))
+    return replace(how, columns=columns, log=log, shares=tuple(groups), fill=fill)
 
 
 def _repeated(names: list[str]) -> set[str]:

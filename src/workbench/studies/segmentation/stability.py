@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples
 
-from workbench.resampling import seeds
+from workbench.methods.resampling import seeds
 from workbench.studies.segmentation.rules import Method, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60

@@ -13,8 +13,9 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, named, require_columns
-from workbench.resampling import Rng, seeds
-from workbench.result import Quantity, Result
+from workbench.figures import axes
+from workbench.methods.resampling import Rng, seeds
+from workbench.result import COUNT, Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -70,9 +71,12 @@ class KeyAccounts(Result):
     missing: dict[str, int]
     value: str
 
+    NAME, COUNTS, CHART = "accounts", "accounts", "Letters down, digits across, the darker the more of the value"
+    FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
+
     def headline(self) -> str:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
-        first = self.table[self.table["grade"].str[0] == self.table["grade"].iloc[0][0]]
+        first = self._upper(self.table)
         mean, low, high = self.changed
         gaps = [f"{n:,} without {part}" for part, n in self.missing.items() if n]
         return (
@@ -86,11 +90,20 @@ class KeyAccounts(Result):
         """Tabulate the grades: counts of the whole list, hence without an interval."""
         return self.table
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Grades of key accounts."
+
+    def upper(self) -> pd.DataFrame:
+        """Give the accounts of the upper letter, best first."""
+        return self._upper(self.accounts)
+
+    def _upper(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[rows["grade"].str[0] == self.table["grade"].iloc[0][0]]
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1])
         grid = rows.set_index(["letter", "digit"])["value_share"].unstack()  # noqa: PD010
         ax.imshow(grid.to_numpy(), cmap="Blues", vmin=0, aspect="auto")
@@ -160,7 +173,8 @@ def grade_accounts(
         "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,
         "value_share": amount / amount.sum(), "can_change": np.bincount(grade[best != worst], minlength=len(names)),
     })  # fmt: skip
-    spread = (float(moved.mean()), *(float(q) for q in np.quantile(moved, [0.025, 0.975])))
+    low, high = np.quantile(moved, [0.025, 0.975])
+    spread = float(moved.mean()), float(low), float(high)
     found = found.sort_values(["score", customer], ascending=[False, True], ignore_index=True)
     missing = dict(zip(parts, (~known).sum(axis=0).tolist(), strict=True))
     return KeyAccounts(found, facts, float((best != worst).mean()), spread, change, missing, value)

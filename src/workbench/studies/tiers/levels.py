@@ -12,7 +12,8 @@ import pandas as pd
 
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, named, require_columns
-from workbench.result import Quantity, Result
+from workbench.figures import axes
+from workbench.result import Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Tiers(Result):
     value: str
     currency: str = "yuan"
 
+    NAME, COUNTS, CHART = "tiers", "customers", "Two bars a tier: its share of the customers and of the value"
+    FORMATS = dict.fromkeys(["from_value", "stay_value"], "{:,.2f}") | {"value_mean": "{:,.1f}"}
+
     @property
     def ranked(self) -> pd.DataFrame:
         """The rows of `table` that are tiers."""
@@ -116,13 +120,25 @@ class Tiers(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
-        return self.table.copy()
+        return self.table.drop(columns=["name_zh", "value"])
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Tiers: where they begin and end ({self.currency} a month), and who is near an edge."
+
+    def reasons(self) -> Table:
+        """Count why customers are where they are, tier by tier."""
+        why = self.customers.groupby(["tier", "why"], as_index=False).size().rename(columns={"size": "customers"})
+        return Table("why", why, "Why customers are where they are.", counts="customers")
+
+    def near_demotion(self) -> pd.DataFrame:
+        """Give the customers of the upper tiers who may lose them: all but the last two tiers, the first at least."""
+        upper = self.rules.names[: max(len(self.rules.names) - 2, 1)]
+        return self.customers[(self.customers["near"] == "demotion") & self.customers["tier"].isin(upper)]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw, for each tier, its share of the customers beside its share of the value."""
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca() if ax is None else ax
+        ax = axes(ax)
         place = np.arange(len(self.ranked))
         for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", self.value.replace("_", " "))):
             bars = ax.barh(place + offset, 100 * self.ranked[column], height=0.38)

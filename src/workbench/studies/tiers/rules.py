@@ -27,7 +27,7 @@ def read_rules(path: str | Path | None, shipped: str, make: Callable[..., Made])
         raise WorkbenchError(f"can't use {path or shipped}: {error}. Its form is that of {shipped}.") from None
 
 
-def prove(where: str, rules: Mapping[str, bool]) -> None:
+def prove(where: str, rules: Mapping[str, object]) -> None:
     """Refuse data under rules of which one does not hold."""
     if broken := [rule for rule, holds in rules.items() if not holds]:
         raise WorkbenchError(f"{where}: {broken[0]}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods import intervals
-from workbench.resampling import Rng, bootstrap_weights, interval, seeds
-from workbench.result import Quantity, Result
-from workbench.studies.plspm.diagram import dot_and_interval
+from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class CostToServe(Result):
     level: float
     currency: str = "yuan"
 
+    NAME, COUNTS, CHART = "cost", "customers", "Dots with intervals, a row a tier"
+    FORMATS = {"losing": "{:.1%}", "total": COUNT} | dict.fromkeys(["estimate", "low", "high"], "{:,.1f}")
+
     def headline(self) -> str:
         """Say what share of the margin service takes at the top and at the end, and what that rests on."""
         rows = self.table[self.table["measure"] == "cost_share"].iloc[[0, -1]].itertuples()
@@ -88,8 +91,17 @@ class CostToServe(Result):
         return f"Service takes {' and '.join(parts)} customers ({self.level:.0%} intervals); unit costs are {basis}."
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate tier and measure with interval and total."""
-        return self.table
+        """Tabulate tier and measure with interval and total, in currency."""
+        return self.table[self.table["measure"] != "cost_share"]
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"What a customer of each tier brings and costs in a year ({self.currency})."
+
+    def basis(self) -> Table:
+        """Give the unit costs as a page shows them."""
+        said = f"What a contact or case costs ({self.currency}), and what that rests on."
+        return Table("unit_costs", self.costs.drop(columns="share"), said, {"cost": "{:,.2f}"})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each tier's margin that service takes."""
@@ -164,6 +176,11 @@ class PromisesKept(Result):
     level: float
     minimum: int
 
+    NAME, COUNTS, CHART = "promises", "customers", "Dots with intervals, a row a promise and tier"
+    FORMATS = {"promised": "{:g}"} | dict.fromkeys(
+        ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
+    )
+
     def headline(self) -> str:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
         worst, told = self.table.loc[self.table["kept"].idxmin()], self.table.dropna(subset="difference")
@@ -181,6 +198,18 @@ class PromisesKept(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate promise, tier, share kept and the difference from the last tier."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Promised and given, and the difference from the last tier."
+
+    def as_table(self) -> Table:
+        """Give the table as a page shows it: `minimum` is of cases, not of the customers whom a row stands on."""
+        return replace(super().as_table(), minimum=None)
+
+    def not_checked(self) -> Table:
+        """Give the promises that these data cannot check as a page shows them."""
+        return Table("unchecked", self.unchecked, "Promises that these data cannot check.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share kept of each promise in each tier."""
@@ -258,11 +287,17 @@ def _share(kept: np.ndarray, n: np.ndarray, minimum: int) -> tuple[float, float]
     return float(p), float(min(p * (1 - p) / variance, n.sum()) if variance > 0 else units)
 
 
-def _told(own: tuple[float, float], last: tuple[float, float], level: float, level_all: float) -> dict[str, float]:
+def _told(own: tuple[float, float], last: tuple[float, float], level: float, level_all: float) -> dict[str, Any]:
     """Share with Wilson's interval; difference from the last tier with Newcombe's."""
     (low, high), (l1, u1), (l2, u2) = (
         intervals.share(p * n, n, level=at) for (p, n), at in ((own, level), (own, level_all), (last, level_all))
     )
-    found = {"kept": own[0], "low": low, "high": high, "last_kept": last[0], "difference": own[0] - last[0]}
+    found: dict[str, Any] = {
+        "kept": own[0],
+        "low": low,
+        "high": high,
+        "last_kept": last[0],
+        "difference": own[0] - last[0],
+    }
     down, up = np.hypot(own[0] - l1, u2 - last[0]), np.hypot(u1 - own[0], last[0] - l2)
     return found | {"difference_low": found["difference"] - down, "difference_high": found["difference"] + up}

@@ -4,20 +4,17 @@ In the order of a study: `check_campaign` (were the arms alike before?), `averag
 change?), `predict_uplift` (for whom?), `uplift_curve` and `effect_groups` (do the predictions rank and are they to
 scale?), `targeting` (what is contacting the best share worth in money, and is it better than contacting everybody?) and
 `describe_targets` (who are they, in words). Several offers under a budget: `predict_offers`, `allocate_offers`,
-`value_offers`. A list that comes later: `fit_uplift`, `score_list`. Where contact was not drawn
-by lot: `effect_on_treated`.
+`value_offers`. A list that comes later: `fit_uplift`, `score_list`.
 """
 
-from workbench.studies.trials.checks import CampaignChecks, check_campaign, sample_ratio
-from workbench.studies.trials.effect import AverageEffect, Interval, average_effect
-from workbench.studies.trials.learners import Trees, predict_uplift
+from workbench.methods.experiment.checks import CampaignChecks, check_campaign, sample_ratio
+from workbench.methods.experiment.describe import TargetGroup, describe_targets
+from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
+from workbench.methods.experiment.learners import Trees, predict_uplift
 from workbench.studies.uplift.allocation import Allocation, allocate_offers
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
-from workbench.studies.uplift.describe import TargetGroup, describe_targets
-from workbench.studies.uplift.observational import TreatedEffect, effect_on_treated
 from workbench.studies.uplift.offers import OfferValue, predict_offers, value_offers
 from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel, fit_uplift, score_list
-from workbench.studies.uplift.sensitivity import Sensitivity
 from workbench.studies.uplift.targeting import Targeting, targeting
 
 __all__ = [
@@ -29,10 +26,8 @@ __all__ = [
     "ListCounter",
     "OfferValue",
     "ScoredList",
-    "Sensitivity",
     "TargetGroup",
     "Targeting",
-    "TreatedEffect",
     "Trees",
     "UpliftCurve",
     "UpliftModel",
@@ -41,7 +36,6 @@ __all__ = [
     "check_campaign",
     "describe_targets",
     "effect_groups",
-    "effect_on_treated",
     "fit_uplift",
     "predict_offers",
     "predict_uplift",

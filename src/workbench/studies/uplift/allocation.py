@@ -12,10 +12,11 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.figures import axes
 from workbench.methods.coding import text_hash
+from workbench.methods.experiment.members import require_members
 from workbench.result import Result
-from workbench.studies.trials.members import require_members
-from workbench.studies.trials.words import figure
+from workbench.words import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,8 @@ class Allocation(Result):
     bound: float
     currency: str = "yuan"
 
+    NAME = "offers"
+
     def headline(self) -> str:
         """Say who gets what, and what one more unit of each limit would earn."""
         given = self.offers[self.offers["members"] > 0]
@@ -62,11 +65,13 @@ class Allocation(Result):
         """Tabulate the offers."""
         return self.offers.copy()
 
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Who gets which offer, and what it is expected to earn ({self.currency}). {self.headline()}"
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how many members get each offer."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.offers.iloc[::-1]
         bars = ax.barh(table["offer"], table["members"])
         ax.bar_label(bars, [f"{figure(spend)} {self.currency}" for spend in table["spend"]], padding=3)
@@ -98,7 +103,9 @@ def limits_of(
         uses = np.array([float(name in (offer, channels.get(offer))) for offer in offers])
         if not uses.any():
             raise unknown("offer or channel", name, [*offers, *channels.values()], where="capacity")
-        names.append(name), use.append(uses), allowed.append(places)
+        names.append(name)
+        use.append(uses)
+        allowed.append(places)
     for name, limit in zip(names, allowed, strict=True):
         if not 0 <= limit < np.inf:
             raise WorkbenchError(f"the limit of {name} is {limit}: give 0 or more.")

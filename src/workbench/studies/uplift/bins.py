@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.methods.intervals import Mean
-from workbench.resampling import Rng, seeds
+from workbench.methods.resampling import Rng, seeds
 
 MOST_BINS = 200
 
@@ -156,13 +156,13 @@ def score_bins(
     for i, one in enumerate(columns):
         for j in range(i + 1):
             products[:, i, j] = products[:, j, i] = np.bincount(cell, one * columns[j], width)
-    products = products.reshape(2, len(last), len(columns), len(columns))
+    of_arm = products.reshape(2, len(last), len(columns), len(columns))
     judged = values[:, 0] if judged is None else judged
     powers = [np.bincount(cell, (judged - judged.mean()) ** k, width).reshape(2, -1) for k in range(4)]
     cubes = np.bincount(cell, columns[1] * columns[1] * columns[1], width).reshape(2, -1)
     counted = np.bincount(cell if events is None else cell[events], minlength=width).reshape(2, -1)
     return ScoreBins(
-        ranked[last], np.ascontiguousarray(products[..., 0]), products, np.stack(powers, axis=-1), cubes, counted
+        ranked[last], np.ascontiguousarray(of_arm[..., 0]), of_arm, np.stack(powers, axis=-1), cubes, counted
     )
 
 

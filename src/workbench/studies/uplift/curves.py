@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.figures import axes
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
+from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
 from workbench.methods.intervals import Mean, skewed, uneven
-from workbench.resampling import Rng
+from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.studies.trials.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
-from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
-from workbench.studies.trials.words import direction, figure, label, span
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +68,8 @@ class UpliftCurve(Result):
     area_high: float = np.nan
     doubts: tuple[str, ...] = ()
 
+    NAME, CHART = "curve", "A curve with its band, beside the straight line of contact at random"
+
     @property
     def scale(self) -> float:
         """Factor from the outcome to what is said: 100 (percentage points) for a 0/1 outcome."""
@@ -114,9 +117,7 @@ class UpliftCurve(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curve with its band, and contact at random."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         share, points = 100 * self.points["share"], self.points
         ax.fill_between(share, self.scale * points["low"], self.scale * points["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.scale * points["gain"])
@@ -128,13 +129,24 @@ class UpliftCurve(Result):
         ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
         ax.set_xlim(0, 100)
         ax.set_xlabel("share of the list contacted (%)")
+        ax.set_ylabel(self._what)
+        return ax
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"{self._what[0].upper()}{self._what[1:]} by share of the list contacted, highest predicted effect first, "
+            f"with {self.level:.0%} band. {self.headline()}"
+        )
+
+    @property
+    def _what(self) -> str:
         what = {
             "uplift": f"extra {self.outcome} per customer",
             "qini": f"extra {self.outcome} per treated customer, Radcliffe",
             "toc": f"effect on {self.outcome} above the average",
         }[self.kind]
-        ax.set_ylabel(f"{what} ({self.spoken_unit or 'units of the outcome'})")
-        return ax
+        return f"{what} ({self.spoken_unit or 'units of the outcome'})"
 
 
 def uplift_curve(
@@ -242,9 +254,8 @@ def _band(bins: ScoreBins, kind: Kind, gain, drawn, own, judged: Outcome, level:
     members, events = np.cumsum(bins.totals[..., 0], axis=1), np.cumsum(bins.events, axis=1)
     known, se, third = judged.enough(events, members), drawn.std(axis=0, ddof=1)[1:], bins.third(own, kind == "toc")
     one, zero = bins.arms()
-    how = {"outcome": judged, "known": known, "level": level}
     if kind != "toc":
-        low, high = ends(gain[1:], se, third, one, zero, scale=own, **how)
+        low, high = ends(gain[1:], se, third, one, zero, outcome=judged, known=known, scale=own, level=level)
         return np.append(0, low), np.append(0, high)
     # The lead over the average is what those inside have over those outside, times the share outside.
     left, lost = members[:, -1:] - members[:, :-1], events[:, -1:] - events[:, :-1]
@@ -260,11 +271,11 @@ def _lead(lead, bins: ScoreBins, outside, low, high, judged: Outcome, level: flo
     """Where few bought: the intervals of the effect inside and outside a prefix, put together (MOVER)."""
     reach = []
     for one, zero in (bins.arms(), bins.beyond()):
-        part = [Mean(*(values[:-1] for values in (arm.value, arm.n, arm.variance, arm.third))) for arm in (one, zero)]
+        first, second = (Mean(arm.value[:-1], arm.n[:-1], arm.variance[:-1], arm.third[:-1]) for arm in (one, zero))
         with np.errstate(invalid="ignore"):  # one member of an arm tells no variance; no interval is given there
-            bottom, top, _ = difference(*part, judged, level)
-        effect = part[0].value - part[1].value
-        reach.append((effect - bottom, top - effect, uneven(*part)))
+            bottom, top, _ = difference(first, second, judged, level)
+        effect = first.value - second.value
+        reach.append((effect - bottom, top - effect, uneven(first, second)))
     (below, above, few), (under, over, sparse) = reach
     few = few | sparse
     low = np.where(few, lead - outside * np.hypot(below, over), low)
@@ -362,6 +373,8 @@ class EffectGroups(Result):
     p_value: float = np.nan
     doubts: tuple[str, ...] = ()
 
+    NAME, COUNTS, CHART = "groups", "members", "Dots with intervals beside a diagonal"
+
     def _said(self, row) -> str:
         scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
         effect = f"{figure(scale * row.effect, signed=True)}{unit}"
@@ -402,6 +415,10 @@ class EffectGroups(Result):
         """Tabulate the groups."""
         return self.groups.copy()
 
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Measured effect in {len(self.groups)} groups by predicted effect. {self.headline()}"
+
     def quantities(self) -> Iterable[Quantity]:
         """Name the calibration slope; none where it carries no verdict."""
         if not np.isnan(self.slope_low) and CROSSED not in self.doubts:
@@ -410,9 +427,7 @@ class EffectGroups(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each group's effect over its predicted effect; on the diagonal predictions are to scale."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         scale = 100 if self.binary else 1
         table = self.groups
         error = scale * np.array([table["effect"] - table["low"], table["high"] - table["effect"]])
@@ -465,7 +480,9 @@ def effect_groups(
         raise WorkbenchError(f"groups is {groups}: give 2 to 100.")
     depth = (pd.Series(-order).rank(method="average").to_numpy() - 0.5) / len(order)
     group = np.minimum((depth * groups).astype(int), groups - 1)
-    judged, rows, doubts = Outcome.of(y), [], []
+    judged = Outcome.of(y)
+    rows: list[tuple[Any, ...]] = []
+    doubts: list[str] = []
     for k in np.unique(group):
         own = group == k
         one, zero = y[own & treated], y[own & ~treated]
@@ -477,7 +494,8 @@ def effect_groups(
         parts = np.array([mean.variance for mean in means])
         df = parts.sum() ** 2 / max((parts**2 / [len(one) - 1, len(zero) - 1]).sum(), 1e-300)
         events, members_of = counts(judged.events & own, treated), counts(own, treated)
-        low, high = np.nan, np.nan
+        low: Any = np.nan
+        high: Any = np.nan
         if judged.enough(events, members_of):
             low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
         if np.isnan(low):

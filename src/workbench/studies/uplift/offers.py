@@ -11,11 +11,10 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.figures import axes
 from workbench.methods.coding import arrange
-from workbench.resampling import Rng, one_thread
-from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.learners import (
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.learners import (
     Learner,
     Trees,
     Validation,
@@ -24,10 +23,20 @@ from workbench.studies.trials.learners import (
     draw_folds,
     fitted_effects,
 )
-from workbench.studies.trials.members import CONTROL, crossed, features_of, numbers, require_members
-from workbench.studies.trials.words import figure, label, span
-from workbench.studies.uplift.allocation import NOBODY, admitted, by_offer, limits_of, prices, require_margin
+from workbench.methods.experiment.members import CONTROL, crossed, features_of, numbers, require_members
+from workbench.methods.resampling import Rng, one_thread
+from workbench.result import Quantity, Result
+from workbench.studies.uplift.allocation import (
+    NOBODY,
+    Allocation,
+    admitted,
+    by_offer,
+    limits_of,
+    prices,
+    require_margin,
+)
 from workbench.studies.uplift.policy import mean_interval
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +85,18 @@ class OfferValue(Result):
             return f"No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}."
         return f"Choosing an offer for each member nets {net}, {more} more than {rival}."
 
+    def backed(self, plan: Allocation) -> Allocation:
+        """Give a plan made in the same way.
+
+        Raises
+        ------
+        CannotAnswer
+            If choosing is not shown to earn anything.
+        """
+        if not self.net.low > 0:
+            raise CannotAnswer(self.headline())
+        return plan
+
     def summary(self) -> pd.DataFrame:
         """Tabulate the money per customer of the list."""
         names = ("offer chosen for each", f"best single offer ({self.best_single})", "difference")
@@ -92,9 +113,7 @@ class OfferValue(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the three with their intervals."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         table = self.summary().iloc[::-1]
         error = np.array([table["value"] - table["low"], table["high"] - table["value"]])
         ax.axvline(0, color="0.6", linewidth=1)
@@ -219,6 +238,7 @@ def value_offers(
         raise WorkbenchError("effects comes from crossed folds of the campaign that is to judge it: give features=.")
     y, paid = numbers(members, outcome), _incentives(members, codes, offers, incentives, response)
     if effects is None:
+        assert features is not None, "one of both was given"
         known = features_of(members, features, y, by_content(y, codes)[codes])
         x, categorical, order = known.codes, known.categorical, known.order
     else:
@@ -320,10 +340,10 @@ def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, c
         [part.single_net for part in parts],
         [part.net - part.single_net for part in parts],
     ]
-    found = [
+    net, of_single, advantage = (
         mean_interval(np.concatenate(rows).mean(), np.concatenate([row - row.mean() for row in rows]), z)
         for rows in contrasts
-    ]
+    )
     table = pd.DataFrame(
         [
             {"members": len(part.rows), "single": names[part.single], "share": (part.chosen < len(names) - 1).mean()}
@@ -334,4 +354,4 @@ def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, c
     chosen = np.concatenate([part.chosen for part in parts])
     choice = pd.Series(np.array(names)[chosen], index=index[np.concatenate([part.rows for part in parts])])
     single = names[parts[-1].single]
-    return OfferValue(*found, single, table, choice.rename("offer"), level, currency, campaign)
+    return OfferValue(net, of_single, advantage, single, table, choice.rename("offer"), level, currency, campaign)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
+from workbench.methods.experiment.learners import draw_folds
 from workbench.methods.intervals import Mean, skewed
-from workbench.resampling import Rng, seeds
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
-from workbench.studies.trials.learners import draw_folds
+from workbench.methods.resampling import Rng, seeds
 from workbench.studies.uplift.bins import Prefixes, prefixes, score_bins
 
 PARTS = 5
@@ -111,10 +111,10 @@ def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
         held, before = rows.part(part == k), part < k
         cut = _cut(rows.part(before), score[before], costs)
         chosen = score[part == k] >= cut
-        net, errors = policy(held, chosen, costs)
+        earned, errors = policy(held, chosen, costs)
         whole, whole_errors = policy(held, np.ones(len(held.y), dtype=bool), costs)
         found.append(
-            (cut, len(held.y), net, net - whole, errors, errors - whole_errors, np.flatnonzero(part == k), chosen)
+            (cut, len(held.y), earned, earned - whole, errors, errors - whole_errors, np.flatnonzero(part == k), chosen)
         )
     cuts, sizes, net, advantage = (np.array([row[i] for row in found], dtype=float) for i in range(4))
     weights = sizes / sizes.sum()

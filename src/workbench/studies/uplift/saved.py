@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import axes
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.learners import Learner, Trees, defaults, draw_folds, fitted_effects, standardised
+from workbench.methods.experiment.members import arms, features_of, numbers
 from workbench.methods.intervals import skewed
-from workbench.resampling import Rng, one_thread
+from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.learners import Learner, Trees, defaults, draw_folds, fitted_effects, standardised
-from workbench.studies.trials.members import arms, features_of, numbers
-from workbench.studies.trials.words import figure, label, span
+from workbench.words import figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -386,9 +387,7 @@ class ScoredList(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how many are contacted, held out and left alone."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         rest = self.listed - self.contacted - self.held_out
         bars = ax.barh(["not contacted", "held out", "contacted"], [rest, self.held_out, self.contacted])
         ax.bar_label(bars, [f"{count:,}" for count in (rest, self.held_out, self.contacted)], padding=3)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import WorkbenchError
-from workbench.resampling import Rng
-from workbench.result import Quantity, Result
-from workbench.studies.trials.checks import CampaignChecks
-from workbench.studies.trials.effect import Interval
-from workbench.studies.trials.events import Outcome, counts, ends, too_few
-from workbench.studies.trials.means import expected_outcome
-from workbench.studies.trials.members import CROSSED, arms, crossed, numbers, scores
-from workbench.studies.trials.words import direction, figure, label, span
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes
+from workbench.methods.experiment.assignment import assign_arms
+from workbench.methods.experiment.checks import CampaignChecks
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import Outcome, counts, ends, too_few
+from workbench.methods.experiment.means import expected_outcome
+from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed, numbers, scores
+from workbench.methods.resampling import Rng
+from workbench.result import Quantity, Result, Table
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
+from workbench.words import direction, figure, label, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,10 +85,14 @@ class Targeting(Result):
     currency: str = "yuan"
     campaign: str = ""
 
+    NAME, CHART = "money", "A curve with its band, its top marked"
+    FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
+
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        return tuple(end * self.customers for end in _triple(self.advantage))
+        estimate, low, high = _triple(self.advantage)
+        return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> str:
         """Say the verdict with its money."""
@@ -104,6 +110,64 @@ class Targeting(Result):
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
 
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return "Shares, money per customer of the list, and the effect at which a contact pays."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return (
+            f"Net by share contacted, {self.currency} per customer of the list, with {self.level:.0%} band. The top of "
+            "the curve is the budget."
+        )
+
+    def three_numbers(self) -> Table:
+        """Give what those read who read nothing else."""
+        units = [f"{self.currency} per customer"] * 2 + [f"{self.outcome} per member"]
+        return Table(
+            "three_numbers",
+            self.summary().iloc[[1, 3, 4]].assign(unit=units),
+            "Three numbers: what the best share earns, how much more that is than contacting everybody, and the effect "
+            "at which a contact pays.",
+            self.FORMATS,
+        )
+
+    def target_share(self) -> float:
+        """Give the share of the list to contact next time.
+
+        Raises
+        ------
+        CannotAnswer
+            If contacting the best share is not shown to earn more than contacting everybody.
+        """
+        if self.verdict != "works and targetable":
+            raise CannotAnswer(f"no targets are named, as the verdict is '{self.verdict}'")
+        return self.best_share
+
+    def next_list(
+        self, members: pd.DataFrame, *, score: str, member: str, holdout: float, key: bytes | str
+    ) -> pd.DataFrame:
+        """List the members to contact next time, best first, and draw those of them who are held out.
+
+        Parameters
+        ----------
+        members : DataFrame
+            One row a member, with the columns `member` and `score`.
+        holdout : float
+            Share of the list for the arm "control", 0-1.
+        key : bytes or str
+            Of the draw, as for `assign_arms`.
+
+        Raises
+        ------
+        CannotAnswer
+            As `target_share`.
+        """
+        best = members[members[score] >= members[score].quantile(1 - self.target_share())][[member, score]]
+        shares, campaign = {CONTROL: holdout, "contact": 1 - holdout}, f"{self.campaign} again"
+        drawn = assign_arms(best, member=member, shares=shares, campaign=campaign, key=key).members
+        return best.merge(drawn[[member, "arm"]]).sort_values([score, member], ascending=False)
+
     def quantities(self) -> Iterable[Quantity]:
         """Name the best share and the money; none where the question is not answerable."""
         if self.verdict == "not answerable":
@@ -120,9 +184,7 @@ class Targeting(Result):
 
     def plot(self, ax: Axes | None = None, *, by: Literal["share", "spend"] = "share") -> Axes:
         """Draw net money over the share contacted (or the spend), with its band and the shares that may be best."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         share = 100 * self.curve["share"] if by == "share" else self.customers * self.curve["spend"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
@@ -331,7 +393,11 @@ def _curve(
     events, members = np.cumsum(bins.events, axis=1), np.cumsum(bins.totals[..., 0], axis=1)
     known = measured.enough(events, members, measured.fewest)
     se, third = drawn[:, 1:].std(axis=0, ddof=1), bins.third(listed.share)
-    how = {"scale": costs.margin * listed.share, "spare": _spare(bins, listed.share, costs), "level": level}
+    how: dict[str, Any] = {
+        "scale": costs.margin * listed.share,
+        "spare": _spare(bins, listed.share, costs),
+        "level": level,
+    }
     everywhere = np.ones(len(known), dtype=bool)
     low, high = ends(net[1:], se, third, *bins.arms(), outcome=measured, known=everywhere, **how)
     share = np.append(0, listed.share)

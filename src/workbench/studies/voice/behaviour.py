@@ -12,12 +12,13 @@ from scipy import stats
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import axes
+from workbench.methods.cells import distinct, weights_of
+from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
+from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import distinct, weights_of
-from workbench.studies.plspm import PlsFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,6 +107,9 @@ class SatisfactionOutcome(Result):
     unit: str = "currency"
     untold: tuple[str, ...] = ()
 
+    NAME, CHART = "behaviour", "Dots with intervals and a line, a dot a fifth of the respondents"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.2f}")
+
     def headline(self) -> str:
         """Say how churn and revenue move with satisfaction, warnings first."""
         rows = self.table.set_index("quantity")
@@ -121,11 +125,18 @@ class SatisfactionOutcome(Result):
         """Tabulate the estimates per 10 points."""
         return self.table
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        money = f", and {self.unit} of revenue a month" if (self.table["quantity"] == "revenue").any() else ""
+        return f"Per {STEP} points more: odds ratio and percentage points of churn{money}."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "Share of the respondents that left after the interview, by score: fifths of them, and the model."
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share that left in each fifth of score with its interval, and what the model predicts."""
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.gca()
+        ax = axes(ax)
         ax.vlines(self.fifths["score"], self.fifths["low"], self.fifths["high"], color="C0")
         ax.plot(self.fifths["score"], self.fifths["churned"], "o", color="C0", label="measured")
         ax.plot(self.fifths["score"], self.fifths["predicted"], "-", color="0.4", label="model")

@@ -13,12 +13,12 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods import intervals
-from workbench.resampling import one_thread
-from workbench.result import Quantity, Result
-from workbench.studies.cells import distinct, listed, plain
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
+from workbench.methods.cells import distinct, listed, plain
+from workbench.methods.multiple import holm
+from workbench.methods.resampling import one_thread
+from workbench.result import SHARE, Quantity, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,8 @@ class NonResponse(Result):
     invited, answered, left_out : int
         Left out are the ineligible.
     level : float
+    minimum : int
+        Fewest invited of a group that a page shows.
     """
 
     table: pd.DataFrame
@@ -46,6 +48,10 @@ class NonResponse(Result):
     answered: int
     left_out: int
     level: float
+    minimum: int = 10
+
+    NAME, COUNTS, CHART = "response", "invited", "Dots with intervals, a row a group"
+    FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
 
     def headline(self) -> str:
         """Say how many answered and whether some groups did less than others."""
@@ -68,6 +74,10 @@ class NonResponse(Result):
         """Tabulate the rates of response."""
         return self.table
 
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Invited, answered and rate of response, group by group, with {self.level:.0%} intervals."
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the rate of every group with its interval."""
         names = self.table["column"] + " " + self.table["group"].astype(str)
@@ -82,7 +92,7 @@ class NonResponse(Result):
 
 
 def nonresponse(
-    invited: pd.DataFrame, *, by: Sequence[str], answered: str = "outcome", level: float = 0.95
+    invited: pd.DataFrame, *, by: Sequence[str], answered: str = "outcome", level: float = 0.95, minimum: int = 10
 ) -> NonResponse:
     """Tabulate who answered, group by group, and test whether it depends on the groups.
 
@@ -95,6 +105,8 @@ def nonresponse(
     answered : str
         Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
     level : float
+    minimum : int
+        Fewest invited of a group that a page shows.
 
     Raises
     ------
@@ -134,7 +146,7 @@ def nonresponse(
     low, high = intervals.share(table["answered"].to_numpy(), table["invited"].to_numpy(), level=level)
     table = table.assign(rate=table["answered"] / table["invited"], low=low, high=high)
     table = table[["column", "group", "invited", "answered", "rate", "low", "high"]]
-    return NonResponse(table, _tests(left, by), len(left), int(left["_yes"].sum()), int((~keep).sum()), level)
+    return NonResponse(table, _tests(left, by), len(left), int(left["_yes"].sum()), int((~keep).sum()), level, minimum)
 
 
 def _tests(left: pd.DataFrame, by: list[str]) -> pd.DataFrame:

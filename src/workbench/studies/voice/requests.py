@@ -11,11 +11,11 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
+from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.resampling import canonical_order
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +48,9 @@ class ImprovementRequests(Result):
     level: float
     minimum: int
 
+    NAME, COUNTS, CHART = "requests", "n", "Dots with intervals, a row a request"
+    FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
+
     def headline(self) -> str:
         """Say how many ask, and the commonest requests."""
         first = self.table.sort_values("share", ascending=False, kind="stable").head(3)
@@ -61,6 +64,15 @@ class ImprovementRequests(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, request, share, low, high, n, and the score of those who ask."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        score = " and their mean score" if "score" in self.table else ""
+        return f"Improvements asked for: share of respondents (%){score}, with {self.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"Share of respondents that ask for an improvement, with {self.level:.0%} intervals."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""
@@ -129,7 +141,7 @@ def improvement_requests(
             low, high = share.interval("top", level)
             line = dict(zip(by, cell, strict=True))
             line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
-            listing.append(line | (_score_of(points[rows][who], w[rows][who], level) if score else {}))
+            listing.append(line | ({} if points is None else _score_of(points[rows][who], w[rows][who], level)))
         found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:top]
     if not found:
         raise CannotAnswer(

@@ -12,10 +12,8 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.methods.survey import Design, Kind, gaps_of
-from workbench.resampling import canonical_order
-from workbench.result import Quantity, Result
-from workbench.studies.cells import (
+from workbench.figures import dot_and_interval
+from workbench.methods.cells import (
     cell_name,
     cells_of,
     codes_of,
@@ -26,8 +24,10 @@ from workbench.studies.cells import (
     said,
     weights_of,
 )
-from workbench.studies.plspm.diagram import dot_and_interval
-from workbench.studies.plspm.groups import holm
+from workbench.methods.multiple import holm
+from workbench.methods.resampling import canonical_order
+from workbench.methods.survey import Design, Kind, gaps_of
+from workbench.result import Quantity, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,6 +146,9 @@ class VoiceScores(Result):
     level: float
     minimum: int
 
+    NAME, COUNTS, CHART = "voice", "n", "Dots with intervals, a row a cell"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
+
     def headline(self) -> str:
         """Say each measure's lowest and highest cell."""
         words = []
@@ -171,9 +174,18 @@ class VoiceScores(Result):
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
         return self.table.drop(columns=["df", "alike"])
 
-    def plot(self, ax: Axes | None = None, *, measure: str | None = None) -> Axes:
-        """Draw a measure (the first if not given) in every cell with its interval."""
-        name = self._known(measure)
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"What is said beside the index, in every cell, with {self.level:.0%} intervals."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
+        return f"{self._spelt()}{by}, with {self.level:.0%} intervals."
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the first measure in every cell with its interval."""
+        name = self._known(None)
         rows = self.table[self.table["measure"] == name].sort_values(list(self.by[::-1]), kind="stable")
         labels = [cell_name(values) for values in rows[list(self.by[::-1])].to_numpy()] if self.by else ["all"]
         return dot_and_interval(labels, rows, ax, label=f"{name} ({self.level:.0%} interval)", digits=".1f")
@@ -214,11 +226,22 @@ class VoiceScores(Result):
             raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
         gap = one["estimate"] - two["estimate"]
-        ends = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
-        low, high, p = gaps_of(gap, *ends, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
+        ends_1, ends_2 = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
+        low, high, p = gaps_of(gap, ends_1, ends_2, 0.0, np.column_stack([one["df"], two["df"]]), self.level)
         error = np.hypot(one["se"], two["se"])
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
         return found.assign(low=low, high=high, p=p, p_holm=holm(p))
+
+    def gap_table(self, measure: str | None = None, *, operator: str = "operator") -> Table:
+        """Give the `gaps` of a measure as a page shows them."""
+        formats = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+        said = f"{self._spelt(measure)}, operator minus other."
+        return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure, operator=operator), said, formats)
+
+    def _spelt(self, measure: str | None = None) -> str:
+        name = self._known(measure)
+        net = next(m.kind == "net" for m in self.measures if m.name == name)
+        return f"Net promoter score (-100 to 100){name.removeprefix('NPS')}" if net else name
 
     def _known(self, measure: str | None) -> str:
         names = [m.name for m in self.measures]

@@ -15,11 +15,11 @@ from scipy import stats
 
 from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
 from workbench.methods.cases import judge
+from workbench.methods.cells import cell_name, cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
-from workbench.studies.cells import cell_name, cells_of, listed, plain, said, weights_of
-from workbench.studies.plspm.diagram import dot_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,6 +88,9 @@ class ServiceShortfalls(Result):
     minimum: int
     before_days: int
 
+    NAME, COUNTS, CHART = "shortfalls", "customers", "Dots with intervals, a row a standard"
+    FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
+
     def headline(self) -> str:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
         worst = self.table.loc[self.table["missed"].idxmax()]
@@ -106,6 +109,10 @@ class ServiceShortfalls(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate standard, cell, missed, low, high, n, customers, pending, unjudged."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share missed with its interval."""

@@ -9,19 +9,13 @@ WITH begun AS (
     FROM (SELECT CAST(CAST($as_of AS DATE) - INTERVAL '90' DAY AS DATE) AS start_on) AS given
 ),
 earlier AS (
-    SELECT
-        customer_id,
-        MAX(last_on) AS last_on
+    SELECT customer_id, MAX(last_on) AS last_on
     FROM (
-        SELECT
-            customer_id,
-            last_on
+        SELECT customer_id, last_on
         FROM customer_month
         WHERE nth < (SELECT nth FROM begun)
         UNION ALL
-        SELECT
-            customer_id,
-            day_on AS last_on
+        SELECT customer_id, day_on AS last_on
         FROM customer_day
         WHERE nth = (SELECT nth FROM begun) AND day_on < CAST($as_of AS DATE) - INTERVAL '90' DAY
     ) AS past

@@ -13,9 +13,7 @@
 -- arrears_61_90 [currency]: Open amount of bills 61 to 90 days past due.
 -- arrears_90_plus [currency]: Open amount of bills more than 90 days past due.
 WITH paid AS (
-    SELECT
-        bill_id,
-        SUM(CAST(amount AS DECIMAL(18, 4))) AS amount
+    SELECT bill_id, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount
     FROM payment
     WHERE paid_on < CAST($as_of AS DATE) AND bill_id IS NOT NULL
     GROUP BY bill_id

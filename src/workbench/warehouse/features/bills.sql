@@ -10,9 +10,7 @@
 -- discount_share [share]: Discounts of those bills, of fees and usage charges before discount.
 WITH issued AS (
     SELECT
-        customer_id,
-        month,
-        issued_on,
+        customer_id, month, issued_on,
         EXTRACT(YEAR FROM month) * 12 + EXTRACT(MONTH FROM month) AS nth,
         CAST(amount AS DECIMAL(18, 4)) AS amount,
         CAST(discount AS DECIMAL(18, 4)) AS discount,
@@ -21,9 +19,7 @@ WITH issued AS (
     WHERE issued_on < CAST($as_of AS DATE)
 ),
 billed_month AS (
-    SELECT
-        month,
-        ROW_NUMBER() OVER (ORDER BY month DESC NULLS LAST) AS back
+    SELECT month, ROW_NUMBER() OVER (ORDER BY month DESC NULLS LAST) AS back
     FROM (
         SELECT DISTINCT month
         FROM issued
@@ -32,18 +28,13 @@ billed_month AS (
     ) AS recent
 ),
 monthly AS (
-    SELECT
-        customer_id,
-        month,
-        SUM(amount) AS amount
+    SELECT customer_id, month, SUM(amount) AS amount
     FROM issued
     GROUP BY customer_id, month
 ),
 life_month AS (
     SELECT
-        customer.customer_id,
-        billed_month.back,
-        monthly.amount,
+        customer.customer_id, billed_month.back, monthly.amount,
         MIN(CASE WHEN billed_month.back = 1 AND monthly.amount IS NOT NULL THEN 1 ELSE 2 END)
             OVER (PARTITION BY customer.customer_id) AS first_back
     FROM customer
@@ -73,8 +64,7 @@ known AS (
     SELECT CASE WHEN COUNT(*) > 0 THEN 0 END AS zero FROM bill
 )
 SELECT
-    customer.customer_id,
-    arpu.monetary,
+    customer.customer_id, arpu.monetary,
     CAST(COALESCE(year_bill.amount, known.zero) AS DOUBLE) AS billed_12m,
     CAST(COALESCE(year_bill.bills, known.zero) AS DOUBLE) AS bills_12m,
     CAST(year_bill.discount AS DOUBLE) / NULLIF(CAST(year_bill.gross AS DOUBLE), 0) AS discount_share

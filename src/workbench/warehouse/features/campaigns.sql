@@ -5,9 +5,7 @@
 --
 -- campaigns_180d [campaigns]: Campaigns of the last 180 days that contacted the customer.
 WITH reached AS (
-    SELECT
-        campaign_member.customer_id,
-        COUNT(*) AS campaigns
+    SELECT campaign_member.customer_id, COUNT(*) AS campaigns
     FROM campaign_member
     INNER JOIN campaign ON campaign.campaign_id = campaign_member.campaign_id
     WHERE campaign_member.contacted

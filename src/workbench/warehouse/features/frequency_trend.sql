@@ -20,43 +20,32 @@ WITH observed AS (
         AND EXTRACT(YEAR FROM CAST($as_of AS DATE)) * 12 + EXTRACT(MONTH FROM CAST($as_of AS DATE)) - 1
 ),
 used AS (
-    SELECT
-        customer_id,
-        month,
-        SUM(active_days) AS days
+    SELECT customer_id, month, SUM(active_days) AS days
     FROM usage_month
     GROUP BY customer_id, month
 ),
 life_month AS (
-    SELECT
-        customer.customer_id,
-        observed.nth,
-        CAST(COALESCE(used.days, 0) AS DOUBLE) AS days
+    SELECT customer.customer_id, observed.nth, CAST(COALESCE(used.days, 0) AS DOUBLE) AS days
     FROM customer
     INNER JOIN observed ON observed.month >= customer.joined_on
     LEFT JOIN used ON used.customer_id = customer.customer_id AND used.month = observed.month
 ),
 level AS (
-    SELECT
-        customer_id,
-        AVG(days) AS mean_days
+    SELECT customer_id, AVG(days) AS mean_days
     FROM life_month
     GROUP BY customer_id
     HAVING COUNT(*) >= 3
 ),
 pair AS (
     SELECT
-        earlier.customer_id,
-        earlier.nth AS from_nth,
-        later.nth AS to_nth,
+        earlier.customer_id, earlier.nth AS from_nth, later.nth AS to_nth,
         (later.days - earlier.days) / CAST(later.nth - earlier.nth AS DOUBLE) AS slope
     FROM life_month AS earlier
     INNER JOIN life_month AS later ON later.customer_id = earlier.customer_id AND later.nth > earlier.nth
 ),
 ranked AS (
     SELECT
-        customer_id,
-        slope,
+        customer_id, slope,
         ROW_NUMBER() OVER (
             PARTITION BY customer_id
             ORDER BY slope ASC NULLS LAST, from_nth ASC NULLS LAST, to_nth ASC NULLS LAST
@@ -65,23 +54,18 @@ ranked AS (
     FROM pair
 ),
 median AS (
-    SELECT
-        customer_id,
-        AVG(slope) AS slope
+    SELECT customer_id, AVG(slope) AS slope
     FROM ranked
     WHERE 2 * place BETWEEN pairs AND pairs + 2
     GROUP BY customer_id
 ),
 trend AS (
-    SELECT
-        level.customer_id,
-        median.slope / NULLIF(level.mean_days, 0) AS frequency_trend
+    SELECT level.customer_id, median.slope / NULLIF(level.mean_days, 0) AS frequency_trend
     FROM level
     INNER JOIN median ON median.customer_id = level.customer_id
 )
 SELECT
-    customer.customer_id,
-    trend.frequency_trend,
+    customer.customer_id, trend.frequency_trend,
     CASE
         WHEN activity.frequency = 0
             AND customer.joined_on <= CAST($as_of AS DATE) - INTERVAL '90' DAY THEN 'lost'

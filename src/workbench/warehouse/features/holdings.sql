@@ -5,9 +5,7 @@
 -- products_held [products]: Different products held on as_of.
 -- product_fee [currency/month]: Their monthly fees together.
 WITH held AS (
-    SELECT DISTINCT
-        customer_id,
-        product_id
+    SELECT DISTINCT customer_id, product_id
     FROM holding
     WHERE from_on < CAST($as_of AS DATE)
         AND (to_on IS NULL OR to_on >= CAST($as_of AS DATE))

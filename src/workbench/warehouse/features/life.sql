@@ -14,8 +14,7 @@
 -- prepaid_share [share]: Share of prepaid among those lines whose contract is known.
 WITH line AS (
     SELECT
-        customer_id,
-        contract,
+        customer_id, contract,
         CASE WHEN ended_on < CAST($as_of AS DATE) THEN 0 ELSE 1 END AS running
     FROM subscription
     WHERE activated_on < CAST($as_of AS DATE)
@@ -33,10 +32,7 @@ known AS (
     SELECT CASE WHEN COUNT(*) > 0 THEN 0 END AS zero FROM subscription
 )
 SELECT
-    customer.customer_id,
-    customer.kind,
-    customer.province,
-    customer.gender,
+    customer.customer_id, customer.kind, customer.province, customer.gender,
     CAST(customer.birth_year AS DOUBLE) AS birth_year,
     COALESCE(customer.is_staff, FALSE) AS is_staff,
     CAST(

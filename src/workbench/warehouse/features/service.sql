@@ -24,8 +24,7 @@ WITH touch AS (
 ),
 opened AS (
     SELECT
-        customer_id,
-        kind,
+        customer_id, kind,
         CASE WHEN closed_at < CAST($as_of AS DATE) THEN 0 ELSE 1 END AS still_open,
         CASE WHEN opened_at >= CAST($as_of AS DATE) - INTERVAL '180' DAY THEN 1 ELSE 0 END AS recent,
         CASE

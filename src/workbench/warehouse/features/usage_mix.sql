@@ -21,9 +21,7 @@ WITH observed AS (
         AND EXTRACT(YEAR FROM CAST($as_of AS DATE)) * 12 + EXTRACT(MONTH FROM CAST($as_of AS DATE)) - 1
 ),
 alive AS (
-    SELECT
-        customer.customer_id,
-        COUNT(*) AS months
+    SELECT customer.customer_id, COUNT(*) AS months
     FROM customer
     INNER JOIN observed ON observed.month >= customer.joined_on
     GROUP BY customer.customer_id
@@ -40,13 +38,9 @@ used AS (
     GROUP BY usage_month.customer_id
 ),
 circle AS (
-    SELECT
-        customer_id,
-        COUNT(counterpart_key) AS counterparts
+    SELECT customer_id, COUNT(counterpart_key) AS counterparts
     FROM (
-        SELECT DISTINCT
-            customer_id,
-            counterpart_key
+        SELECT DISTINCT customer_id, counterpart_key
         FROM counterpart_month
         WHERE last_on >= CAST($as_of AS DATE) - INTERVAL '90' DAY AND first_on < CAST($as_of AS DATE)
     ) AS other

@@ -22,8 +22,7 @@ placed AS (
     FROM event
 )
 SELECT
-    customer_id,
-    day_on,
+    customer_id, day_on,
     CAST(nth AS INTEGER) AS nth,
     CAST(events AS INTEGER) AS events,
     CAST(night AS INTEGER) AS night,

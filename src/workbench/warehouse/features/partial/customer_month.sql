@@ -2,8 +2,7 @@
 -- Grain: one row a customer and month with at least one event. Parameters: none.
 -- Reads the partial customer_day. nth is year * 12 + month.
 SELECT
-    customer_id,
-    nth,
+    customer_id, nth,
     CAST(COUNT(*) AS INTEGER) AS active_days,
     MAX(day_on) AS last_on,
     CAST(SUM(events) AS INTEGER) AS events,

@@ -14,43 +14,19 @@ WITH edge AS (
 ),
 part AS (
     SELECT
-        customer_id,
-        active_days,
-        last_on,
-        events,
-        night,
-        weekend,
-        on_net,
-        net_known,
-        roaming,
+        customer_id, active_days, last_on, events, night, weekend, on_net, net_known, roaming,
         international
     FROM customer_month
     WHERE nth > (SELECT first_nth FROM edge) AND nth < (SELECT last_nth FROM edge)
     UNION ALL
     SELECT
-        customer_id,
-        1 AS active_days,
-        day_on AS last_on,
-        events,
-        night,
-        weekend,
-        on_net,
-        net_known,
-        roaming,
+        customer_id, 1 AS active_days, day_on AS last_on, events, night, weekend, on_net, net_known, roaming,
         international
     FROM customer_day
     WHERE day_on >= CAST($as_of AS DATE) - INTERVAL '90' DAY AND nth <= (SELECT first_nth FROM edge)
     UNION ALL
     SELECT
-        customer_id,
-        1 AS active_days,
-        day_on AS last_on,
-        events,
-        night,
-        weekend,
-        on_net,
-        net_known,
-        roaming,
+        customer_id, 1 AS active_days, day_on AS last_on, events, night, weekend, on_net, net_known, roaming,
         international
     FROM customer_day
     WHERE day_on < CAST($as_of AS DATE) AND nth >= (SELECT last_nth FROM edge)

@@ -1,0 +1,326 @@
+"""Were the arms alike before the campaign? If they were not, no difference afterwards is its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workbench import columns
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.figures import axes
+from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members
+from workbench.result import Quantity, Result
+from workbench.words import label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+R = TypeVar("R")
+ALARM = 0.001
+NOTABLE = 0.1
+
+
+@dataclass(frozen=True)
+class CampaignChecks(Result):
+    """Whether the arms are comparable, with the evidence.
+
+    Attributes
+    ----------
+    comparable : bool
+        False where a causal claim from the difference of the arms must be refused.
+    reasons : tuple of str
+        Why, each a sentence.
+    n_treated, n_control : int
+    sample_ratio_p : float
+        Of the chi-squared test that the arms have the planned share; NaN where no plan was given.
+    balance : DataFrame
+        One row a covariate (or category): treated, control (means or shares), standardised difference, missing share.
+    balance_p : float
+        Of the test that all covariates together say nothing about the arm; NaN without covariates.
+    missing_outcomes : DataFrame
+        One row an outcome: share missing in each arm, and the p value of their difference.
+    """
+
+    comparable: bool
+    reasons: tuple[str, ...]
+    n_treated: int
+    n_control: int
+    sample_ratio_p: float
+    balance: pd.DataFrame
+    balance_p: float
+    missing_outcomes: pd.DataFrame
+    campaign: str = ""
+
+    NAME, CHART = "balance", "Dots, a row a trait"
+
+    def allow(self, found: R) -> R:
+        """Give what rests on the difference of the arms.
+
+        Raises
+        ------
+        CannotAnswer
+            If they are not comparable.
+        """
+        if not self.comparable:
+            raise CannotAnswer(self.headline())
+        return found
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest standardised difference, without sign; 0 without covariates."""
+        return float(self.balance["difference"].abs().max()) if len(self.balance) else 0.0
+
+    def headline(self) -> str:
+        """Say whether the arms are comparable."""
+        largest = f"largest standardised difference {self.largest_difference:.3f}"
+        sizes = f"{self.n_treated:,} treated, {self.n_control:,} control"
+        if not self.comparable:
+            return f"No causal claim: {self.reasons[0]} ({sizes})."
+        if not len(self.balance):
+            return f"Nothing speaks against the arms, but no covariate was compared ({sizes})."
+        return f"The arms are comparable: {largest}, joint test p = {self.balance_p:.2g} ({sizes})."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the covariates, the largest difference first."""
+        order = self.balance["difference"].abs().sort_values(ascending=False, kind="stable").index
+        return self.balance.loc[order].reset_index(drop=True)
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return "Standardised differences between the arms before the campaign."
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the largest difference and the sizes of the arms."""
+        where = label(self.campaign)
+        yield Quantity(f"largest_difference{where}", self.largest_difference, "1")
+        yield Quantity(f"members_treated{where}", self.n_treated, "members")
+        yield Quantity(f"members_control{where}", self.n_control, "members")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the standardised differences, the largest on top (a love plot)."""
+        ax = axes(ax)
+        table = self.summary().head(30).iloc[::-1]
+        position = np.arange(len(table))
+        ax.axvspan(-NOTABLE, NOTABLE, color="0.92", zorder=0)
+        ax.axvline(0, color="0.6", linewidth=1)
+        ax.plot(table["difference"], position, "o", markersize=4)
+        ax.set_yticks(position, table["covariate"])
+        widest = max(1.5 * NOTABLE, 1.1 * self.largest_difference)
+        ax.set_xlim(-widest, widest)
+        ax.set_xlabel("treated − control before the campaign (standard deviations)")
+        return ax
+
+
+def sample_ratio(counts: Sequence[int], shares: Sequence[float]) -> float:
+    """Give the p value of the chi-squared test that arms of these sizes were drawn with these shares.
+
+    Raises
+    ------
+    WorkbenchError
+        If the shares are not positive or do not sum to 1.
+
+    Examples
+    --------
+    >>> round(sample_ratio([21387, 21307, 21306], [1 / 3, 1 / 3, 1 / 3]), 3)
+    0.904
+    """
+    planned = np.asarray(shares, dtype=float)
+    if (planned <= 0).any() or abs(planned.sum() - 1) > 1e-9 or len(planned) != len(counts):
+        raise WorkbenchError("planned shares must be positive, one an arm, and sum to 1.")
+    return float(stats.chisquare(counts, np.sum(counts) * planned).pvalue)
+
+
+def check_campaign(
+    members: pd.DataFrame,
+    *,
+    treatment: str,
+    covariates: Sequence[str],
+    expected_share: float | None = None,
+    outcomes: Sequence[str] = (),
+    member: str | None = None,
+    assigned_on: object = None,
+    known_on: Mapping[str, object] | None = None,
+    campaign: str = "",
+) -> CampaignChecks:
+    """Compare the arms in what was known before the campaign, and refuse the causal claim where they differ.
+
+    The arms count as different where the joint test of balance, the sample ratio or the missing
+    outcomes give p < 0.001: a campaign drawn by lot fails one of them about once in a thousand times.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    covariates : sequence of str
+        Columns known on the day of assignment, numeric or text. Nothing measured later.
+    expected_share : float, optional
+        Planned share of treated members, 0-1; without it the sample ratio is not tested.
+    outcomes : sequence of str
+        Columns whose missing values are compared between the arms.
+    member : str, optional
+        Column that identifies a member; members listed twice are refused.
+    assigned_on : date, optional
+        Day on which members were drawn into the arms.
+    known_on : mapping of str to date, optional
+        Day on which columns were measured: a covariate measured after assignment is refused (contact may have changed
+        it), and so is an outcome measured before.
+    campaign : str
+        Name in the quantities.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, there are not two arms, the treatment is missing, members repeat, or a covariate was
+        measured after assignment or an outcome before.
+
+    References
+    ----------
+    Hansen and Bowers (2008), Covariate balance in simple, stratified and clustered comparative studies,
+    Statistical Science 23. Fabijan et al. (2019), Diagnosing sample ratio mismatch, KDD.
+    """
+    require_members(members, [treatment, *covariates, *outcomes, *([member] if member else [])])
+    if member is not None and members[member].duplicated().any():
+        repeated = members.loc[members[member].duplicated(), member]
+        raise WorkbenchError(
+            f"members lists {repeated.nunique():,} of '{member}' more than once, for instance "
+            f"{named([min(repeated.astype(str))])}: keep one row a member."
+        )
+    for name in covariates:
+        if columns.kind(members[name], name) == "number":
+            columns.number(members[name], name, what="covariate", missing="keep")
+    _require_dates(covariates, outcomes, assigned_on, known_on or {})
+    treated = arms(members, treatment)
+    counts = int(treated.sum()), int((~treated).sum())
+    ratio_p = np.nan
+    if expected_share is not None:
+        if not 0 < expected_share < 1:
+            raise WorkbenchError(
+                f"expected_share is {expected_share}: give the planned share of treated, between 0 and 1."
+            )
+        ratio_p = sample_ratio(counts, [expected_share, 1 - expected_share])
+    balance = _balance(members, covariates, treated)
+    balance_p = balance_test(indicator_columns(members, covariates), treated)
+    missing = _missing(members, outcomes, treated)
+    reasons = _reasons(counts, expected_share, ratio_p, balance, balance_p, missing)
+    return CampaignChecks(not reasons, tuple(reasons), *counts, ratio_p, balance, balance_p, missing, campaign)
+
+
+def _require_dates(
+    covariates: Sequence[str], outcomes: Sequence[str], assigned_on: object, known_on: Mapping[str, object]
+) -> None:
+    if known_on and assigned_on is None:
+        raise WorkbenchError(
+            "known_on= says when columns were measured; say with assigned_on= when the arms were drawn."
+        )
+    for name, day in known_on.items():
+        if name not in covariates and name not in outcomes:
+            raise unknown("column", name, [*covariates, *outcomes], "known_on")
+        measured, drawn = columns.day(day, f"known_on of '{name}'"), columns.day(assigned_on, "assigned_on")
+        if name in covariates and measured > drawn:
+            raise WorkbenchError(
+                f"covariate '{name}' was measured on {measured:%Y-%m-%d}, after assignment on {drawn:%Y-%m-%d}: "
+                "contact may have changed it. Leave it out, or take its value before that day."
+            )
+        if name in outcomes and measured <= drawn:
+            raise WorkbenchError(
+                f"outcome '{name}' was measured on {measured:%Y-%m-%d}, not after assignment on {drawn:%Y-%m-%d}: "
+                "contact cannot have changed it. Compare it as a covariate, or take a later window."
+            )
+
+
+def _reasons(
+    counts: tuple[int, int],
+    expected: float | None,
+    ratio_p: float,
+    balance: pd.DataFrame,
+    balance_p: float,
+    missing: pd.DataFrame,
+) -> list[str]:
+    reasons = []
+    if balance_p < ALARM:
+        worst = balance.loc[balance["difference"].abs().idxmax()]
+        reasons.append(
+            f"the arms differ before the campaign, largest standardised difference {abs(worst['difference']):.2f} in "
+            f"'{worst['covariate']}', joint test p = {balance_p:.1g}"
+        )
+    if ratio_p < ALARM:
+        share = counts[0] / sum(counts)
+        reasons.append(f"{share:.2%} of the members were treated where {expected:.2%} were planned, p = {ratio_p:.1g}")
+    for row in missing[missing["p"] < ALARM].itertuples():
+        reasons.append(
+            f"'{row.outcome}' is missing for {row.treated:.1%} of the treated and {row.control:.1%} of the control"
+        )
+    return reasons
+
+
+def _balance(members: pd.DataFrame, covariates: Sequence[str], treated: np.ndarray) -> pd.DataFrame:
+    """Means and standardised differences; a category's share counts, the first category's included."""
+    rows = []
+    for name in covariates:
+        column = members[name]
+        missing = column.isna().to_numpy()
+        traits: Mapping[str, np.ndarray]
+        if is_text(column):
+            text = column.astype(str).where(~missing, None)
+            frequent = text.value_counts().head(50).index
+            traits = {f"{name}={value}": (text == value).to_numpy(dtype=float) for value in sorted(frequent)}
+        else:
+            traits = {name: column.to_numpy(dtype=float, na_value=np.nan)}
+        if missing.any():
+            traits = {**traits, f"{name} missing": missing.astype(float)}
+        rows += [(trait, *_difference(values[treated], values[~treated])) for trait, values in traits.items()]
+    return pd.DataFrame(rows, columns=["covariate", "treated", "control", "difference", "missing"])
+
+
+def _difference(treated: np.ndarray, control: np.ndarray) -> tuple[float, float, float, float]:
+    missing = float(np.isnan(np.concatenate([treated, control])).mean())
+    treated, control = treated[~np.isnan(treated)], control[~np.isnan(control)]
+    if not len(treated) or not len(control):
+        return np.nan, np.nan, np.nan, missing
+    gap, spread = treated.mean() - control.mean(), np.sqrt((treated.var() + control.var()) / 2)
+    scaled = 0.0 if gap == 0 else (np.copysign(np.inf, gap) if spread == 0 else gap / spread)
+    return float(treated.mean()), float(control.mean()), float(scaled), missing
+
+
+def balance_test(known: dict[str, np.ndarray], treated: np.ndarray) -> float:
+    """Give p of the F test of the arm on all covariates: does anything known before tell the arm?
+
+    NaN where no covariate varies.
+
+    Raises
+    ------
+    WorkbenchError
+        If too few members are left to judge (fewer than 5 more than covariates).
+    """
+    varying = [v for v in known.values() if v.std() > 1e-9 * np.abs(v).max()]
+    n = len(treated)
+    if not varying:
+        return np.nan
+    matrix = np.column_stack([(v - v.mean()) / v.std() for v in varying])
+    basis, size, _ = np.linalg.svd(matrix, full_matrices=False)
+    basis = basis[:, size > 1e-8 * size[0]]
+    k = basis.shape[1]
+    if n - k - 1 < 5:
+        raise WorkbenchError(f"{n} members cannot be compared in {k} covariates: give fewer covariates.")
+    arm = treated - treated.mean()
+    explained = float(((basis.T @ arm) ** 2).sum() / (arm**2).sum())
+    if explained > 1 - 1e-12:
+        return 0.0
+    return float(stats.f.sf(explained / k / ((1 - explained) / (n - k - 1)), k, n - k - 1))
+
+
+def _missing(members: pd.DataFrame, outcomes: Sequence[str], treated: np.ndarray) -> pd.DataFrame:
+    rows = []
+    for name in outcomes:
+        gone = members[name].isna().to_numpy()
+        table = [[gone[arm].sum(), (~gone[arm]).sum()] for arm in (treated, ~treated)]
+        p = float(stats.fisher_exact(table).pvalue) if gone.any() else 1.0
+        rows.append((name, float(gone[treated].mean()), float(gone[~treated].mean()), p))
+    return pd.DataFrame(rows, columns=["outcome", "treated", "control", "p"])

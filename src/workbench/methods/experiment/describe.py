@@ -1,0 +1,180 @@
+"""Who are the members to contact, in words?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
+
+from workbench import columns as columns_of
+from workbench.errors import WorkbenchError
+from workbench.figures import axes
+from workbench.methods.coding import arrange, class_edges, cut
+from workbench.methods.experiment.members import categories, is_text, require_members, scores
+from workbench.result import Result
+from workbench.words import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class TargetGroup(Result):
+    """The members to contact, in words: the branches of a shallow tree.
+
+    Attributes
+    ----------
+    groups : DataFrame
+        who (words), members, targets (of them to be contacted), target_share; those with most targets first.
+    share : float
+        Share of the list that is contacted.
+    """
+
+    groups: pd.DataFrame
+    share: float
+    campaign: str = ""
+
+    NAME, COUNTS, CHART = "targets", "members", "Bars, a row a group"
+    FORMATS = MappingProxyType({"target_share": "{:.0%}"})
+
+    def headline(self) -> str:
+        """Say who most of the targets are."""
+        if not self.share:
+            return "Nobody is to be contacted, so there are no targets to describe."
+        total = self.groups["targets"].sum()
+        dense = self.groups[self.groups["target_share"] > self.share]
+        if not len(dense):
+            return f"The best {self.share:.0%} of the list have no trait in common among these."
+        first = dense.sort_values("targets", ascending=False, kind="stable").iloc[0]
+        return (
+            f"The best {self.share:.0%} of the list are above all: {first.who} "
+            f"({first.targets / total:.0%} of the targets; "
+            f"{first.target_share:.0%} of the {first.members:,} such members are targets)."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the groups."""
+        return self.groups.copy()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share of targets in each group."""
+        ax = axes(ax)
+        table = self.groups.iloc[::-1]
+        bars = ax.barh(table["who"], 100 * table["target_share"])
+        ax.bar_label(bars, [f"{row.targets:,} of {row.members:,}" for row in table.itertuples()], padding=3)
+        ax.set_xlim(0, 130)
+        ax.set_xlabel("share of the group that is contacted (%)")
+        return ax
+
+
+def describe_targets(
+    members: pd.DataFrame,
+    *,
+    score: str | pd.Series,
+    features: Sequence[str],
+    share: float,
+    depth: int = 3,
+    campaign: str = "",
+) -> TargetGroup:
+    """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
+    if not 0 <= share <= 1:
+        raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
+    columns_of.require_table(members, features, "members")
+    ranked = scores(members, score)
+    if not share:
+        nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
+        return TargetGroup(nobody, share, campaign)
+    target = ranked >= np.quantile(ranked, 1 - share, method="higher")
+    return TargetGroup(_branches(members, features, target, depth), share, campaign)
+
+
+def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray, depth: int) -> pd.DataFrame:
+    """Tabulate the leaves of a tree that tells targets from others, in words."""
+    matrix, questions = _questions(members, features)
+    slots = [cut(values, class_edges(values)) for values in matrix.T]
+    gain = [values[target].mean() - values.mean() for values in matrix.T]
+    pairs = [(k - 1, k) for k in range(1, len(gain)) if np.array_equal(matrix[:, k], 1 - matrix[:, k - 1])]
+    other = {min(pair, key=lambda k: gain[k]) for pair in pairs}  # of two categories, the one that fewer targets have
+    arranged = arrange(slots, [], np.zeros(len(target)), target.astype(int)).columns
+    place = [k for k in arranged if np.ptp(matrix[:, k]) and k not in other]
+    matrix, questions = matrix[:, place or [0]], [questions[k] for k in place or [0]]
+    order = np.lexsort([*matrix.T, target])
+    smallest = max(1, min(len(target) // 50, 1_000))
+    tree = DecisionTreeClassifier(
+        max_depth=depth, min_samples_leaf=smallest, min_impurity_decrease=1e-4, random_state=0
+    )
+    tree.fit(matrix[order], target[order])
+    leaf, words = tree.apply(matrix), _paths(tree.tree_, questions)
+    rows = [
+        (words[k], int((leaf == k).sum()), int(target[leaf == k].sum()), float(target[leaf == k].mean()))
+        for k in np.unique(leaf)
+    ]
+    table = pd.DataFrame(rows, columns=["who", "members", "targets", "target_share"])
+    return table.sort_values(["targets", "who"], ascending=[False, True], ignore_index=True)
+
+
+def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, list[tuple[str, str | None]]]:
+    """Columns for the tree, and for each its feature and the category it stands for ("" = missing; None = a number)."""
+    require_members(members, features)
+    columns: list[np.ndarray] = []
+    questions: list[tuple[str, str | None]] = []
+    for name in features:
+        if is_text(members[name]):
+            codes, names = categories(members[name], most=40)
+            columns += [(codes == k).astype(float) for k in range(len(names))]
+            questions += [(name, value) for value in names]
+        else:
+            values = columns_of.number(members[name], name, what="feature", missing="keep")
+            if np.isnan(values).all():
+                continue
+            columns.append(np.where(np.isnan(values), np.nanmedian(values), values))
+            questions.append((name, None))
+        if members[name].isna().any():
+            columns.append(members[name].isna().to_numpy(dtype=float))
+            questions.append((name, ""))
+    if not columns:
+        raise WorkbenchError("features holds no column with values: name the columns that may describe the targets.")
+    return np.column_stack(columns), questions
+
+
+def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, str]:
+    """Say for each leaf which answers lead there, bounds of one feature joined."""
+    words: dict[int, str] = {}
+
+    def walk(node: int, low: dict[str, float], high: dict[str, float], said: list[str]) -> None:
+        if tree.children_left[node] < 0:
+            bounds = [_bound(name, low.get(name), high.get(name)) for name in sorted({*low, *high})]
+            words[node] = " and ".join(bounds + said) or "everybody"
+            return
+        name, value = questions[tree.feature[node]]
+        left, right, cut = tree.children_left[node], tree.children_right[node], tree.threshold[node]
+        if value is None:
+            walk(left, low, {**high, name: cut}, said)
+            walk(right, {**low, name: cut}, high, said)
+        else:
+            no, yes = (
+                (f"{name} is known", f"{name} is missing")
+                if value == ""
+                else (
+                    f"{name} is not {value}",
+                    f"{name} is {value}",
+                )
+            )
+            walk(left, low, high, [*said, no])
+            walk(right, low, high, [*said, yes])
+
+    walk(0, {}, {}, [])
+    return words
+
+
+def _bound(name: str, low: float | None, high: float | None) -> str:
+    bounds = [] if low is None else [f"over {figure(low)}"]
+    if high is not None:
+        bounds.append(f"at most {figure(high)}")
+    return f"{name} {', '.join(bounds)}"

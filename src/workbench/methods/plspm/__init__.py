@@ -1,0 +1,55 @@
+"""Path models by partial least squares: specify, fit, resample, assess. Knows nothing of telecoms."""
+
+from workbench.methods.plspm.assess import (
+    cross_loadings,
+    formative_table,
+    fornell_larcker,
+    htmt_table,
+    reliability_table,
+    srmr,
+    structural_table,
+)
+from workbench.methods.plspm.bootstrap import PlsBootstrap, bootstrap_pls
+from workbench.methods.plspm.consistent import ConsistentPls, consistent_pls
+from workbench.methods.plspm.diagram import path_diagram
+from workbench.methods.plspm.effects import Mediation, mediation
+from workbench.methods.plspm.fit import PlsFit, fit_pls
+from workbench.methods.plspm.groups import (
+    GroupDifferences,
+    MeasurementInvariance,
+    compare_groups,
+    measurement_invariance,
+)
+from workbench.methods.plspm.model import Construct, HigherOrder, PathModel
+from workbench.methods.plspm.moderation import Moderation, moderation
+from workbench.methods.plspm.predict import PlsPrediction, predict_pls
+
+__all__ = [
+    "ConsistentPls",
+    "Construct",
+    "GroupDifferences",
+    "HigherOrder",
+    "MeasurementInvariance",
+    "Mediation",
+    "Moderation",
+    "PathModel",
+    "PlsBootstrap",
+    "PlsFit",
+    "PlsPrediction",
+    "bootstrap_pls",
+    "compare_groups",
+    "consistent_pls",
+    "cross_loadings",
+    "fit_pls",
+    "formative_table",
+    "fornell_larcker",
+    "htmt_table",
+    "measurement_invariance",
+    "mediation",
+    "moderation",
+    "path_diagram",
+    "predict_pls",
+    "reliability_table",
+    "srmr",
+    "structural_table",
+]

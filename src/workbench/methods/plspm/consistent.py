@@ -1,0 +1,259 @@
+"""What would the paths be without the items' error? Consistent PLS.
+
+PLS scores hold the error of their items, so their correlations are too small. Dividing by the root of the
+reliabilities rho_A gives those between the notions themselves, if a common factor stands behind each block.
+
+Scores of dimensions hold error too, so the "items" of a higher-order construct correlate too little. They are corrected
+first, by the rho_A of the first stage, and PLS runs anew on the corrected correlations.
+
+References
+----------
+Dijkstra & Henseler (2015), Consistent partial least squares path modeling, MIS Quarterly 39(2). Van Riel, Henseler,
+Kemény & Sasovova (2017), Estimating hierarchical constructs using consistent partial least squares, Industrial
+Management & Data Systems 117(3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer
+from workbench.figures import dot_and_interval
+from workbench.methods.plspm.batch import Plan, correlations, rho_a, score_correlation, solve, structure
+from workbench.methods.plspm.bootstrap import PlsBootstrap
+from workbench.methods.plspm.fit import PlsFit
+from workbench.methods.plspm.stages import Stages
+from workbench.methods.resampling import one_thread
+from workbench.result import Quantity, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TOO_UNRELIABLE = 0.5
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # weights, loadings, rho_A, correlations of the scores
+TIGHT = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class ConsistentPls(Result):
+    """Paths, R2, correlations and loadings corrected for the items' error.
+
+    Attributes
+    ----------
+    table : DataFrame
+        quantity ("path", "r2", "correlation", "loading", and "weight" of what forms a construct of mode B), name,
+        estimate, se, low, high; the last three are NaN if there were no resamples.
+    paths : Series by (source, target)
+    r2 : Series by construct
+    loadings : Series by (construct, item)
+    weights : Series by (construct, item)
+        Of constructs of mode B; those of higher order weigh their dimensions as if these held no error.
+    verdicts : tuple of str
+        What makes the correction doubtful, one sentence each; empty if nothing.
+    level : float
+    """
+
+    table: pd.DataFrame
+    paths: pd.Series
+    r2: pd.Series
+    loadings: pd.Series
+    weights: pd.Series
+    verdicts: tuple[str, ...]
+    level: float
+
+    def headline(self) -> str:
+        """Say the strongest corrected path, and whether the correction can be trusted."""
+        doubt = " " + " ".join(self.verdicts) if self.verdicts else ""
+        if self.paths.isna().all():
+            return f"No path can be corrected for the items' error.{doubt}"
+        source, target = self.paths.abs().idxmax()
+        return (
+            f"Corrected for the items' error, {source}→{target} is strongest: {self.paths[source, target]:.2f}.{doubt}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate every corrected quantity."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the corrected paths with their intervals."""
+        rows = self.table[self.table["quantity"] == "path"]
+        return dot_and_interval(rows["name"], rows, ax, label="path coefficient, corrected", zero=True)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the corrected paths."""
+        for row in self.table[self.table["quantity"] == "path"].dropna(subset=["estimate"]).itertuples():
+            yield Quantity(f"path_consistent[{row.name}]", row.estimate, "1", row.low, row.high)
+
+
+def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
+    """Correct paths, R2 and loadings for the items' error by rho_A.
+
+    Single items and blocks of mode B are left as they are. Dimensions of higher-order constructs are corrected by the
+    rho_A of the first stage before the second is estimated again.
+
+    Parameters
+    ----------
+    fitted : PlsFit or PlsBootstrap
+        With resamples, everything has an interval, rho_A (of both stages) estimated again in each.
+
+    Raises
+    ------
+    CannotAnswer
+        If the model has interactions, or the corrected correlations of a second stage have no solution.
+
+    Warning
+    -------
+    Where rho_A is below 0.5 the correction more than doubles variances and the result is wild (the verdicts
+    say where). It presumes a common factor behind each block of mode A; the index does not.
+    """
+    boot = fitted if isinstance(fitted, PlsBootstrap) else None
+    fit = fitted.fit if isinstance(fitted, PlsBootstrap) else fitted
+    plan = Plan(fit.model)
+    if plan.products:
+        raise CannotAnswer("the error of a product of scores is not that of its items. Leave the interactions out.")
+
+    staged = fit.first is not None
+
+    def parts(rows: np.ndarray) -> Parts:
+        return _second_stage(fit, plan, rows) if staged else _one(plan, rows)
+
+    def corrected(rows: np.ndarray) -> np.ndarray:
+        return _corrected(plan, *parts(rows))
+
+    names, model = corrected_labels(plan), fit.model
+    table = pd.DataFrame(names, columns=["quantity", "name"])
+    whole = parts(_freed(fit) if staged else fit.estimates.to_numpy()[None])
+    estimate, reliability = _corrected(plan, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
+    if np.isnan(estimate).all():
+        raise CannotAnswer(
+            "the correlations of the second stage, corrected for the dimensions' error, have no solution: dimensions "
+            f"are too unreliable (rho_A {_listed(fit)}), or hardly distinct. Read the uncorrected paths."
+        )
+    if boot:
+        resampled, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
+        assert resampled is not None, "a bootstrap of two stages holds the corrected correlations"
+        drawn = corrected(resampled)
+        table = table.join(boot.tabulated(estimate, drawn, None if left_out is None else corrected(left_out)))
+        if boot.widening > 1:
+            table.loc[table["quantity"] == "r2", ["low", "high"]] = np.nan
+        lost = int(np.isnan(drawn).any(axis=1).sum()) - boot.failed
+    else:
+        lost = 0
+        table = table.assign(estimate=estimate, **dict.fromkeys(["se", "low", "high"], np.nan))
+    of = {what: rows["estimate"].to_numpy() for what, rows in table.groupby("quantity")}
+    targets = [name for name in model.names if name in model.paths]
+    r2 = pd.Series(of["r2"], index=pd.Index(targets, name="construct"))
+    loadings = pd.Series(of["loading"], index=fit.loadings.index)
+    largest = table[table["quantity"] == "correlation"].set_index("name")["estimate"]
+    return ConsistentPls(
+        table=table,
+        paths=pd.Series(of["path"], index=fit.paths.index),
+        r2=r2,
+        loadings=loadings,
+        weights=pd.Series(of.get("weight", []), index=fit.loadings.index[_formed(plan)], dtype=float),
+        verdicts=_verdicts(pd.concat([_dimensions(fit), reliability]), r2, loadings, largest, lost),
+        level=boot.level if boot else 0.95,
+    )
+
+
+def corrected_labels(plan: Plan) -> list[tuple[str, str]]:
+    """(quantity, name) of what is corrected, as in `Plan.labels`."""
+    labels = [label for what in ("path", "r2", "correlation", "loading") for label in plan.labels if label[0] == what]
+    weights = [label for label in plan.labels if label[0] == "weight"]
+    return labels + [label for label, formed in zip(weights, _formed(plan), strict=True) if formed]
+
+
+def _formed(plan: Plan) -> np.ndarray:
+    """Whether each item forms a construct of mode B."""
+    return np.isin(plan.owner, plan.formative)
+
+
+def _one(plan: Plan, values: np.ndarray) -> Parts:
+    """Weights, loadings, rho_A and correlations of the scores from rows of quantities, shape (B, quantities)."""
+    kind = np.array([quantity for quantity, _ in plan.labels])
+    weight, loading, reliability = (values[:, kind == what] for what in ("weight", "loading", "rho_a"))
+    return weight, loading, reliability, correlations(plan, values)
+
+
+def _second_stage(fit: PlsFit, plan: Plan, pairs: np.ndarray) -> Parts:
+    """The same from rows of corrected correlations of the second stage's items, shape (B, pairs)."""
+    items = len(plan.owner)
+    correlation = np.tile(np.eye(items), (len(pairs), 1, 1))
+    upper = np.triu_indices(items, 1)
+    correlation[:, *upper] = correlation.transpose(0, 2, 1)[:, *upper] = pairs
+    with one_thread():
+        found = solve(plan, correlation, scheme=fit.scheme, tolerance=TIGHT, start=fit.weights.to_numpy())
+    weight = np.where(found.converged[:, None], found.weight, np.nan)
+    loading = found.crossed[:, np.arange(items), plan.owner]
+    return weight, loading, rho_a(plan, weight), score_correlation(plan, weight, found.crossed)
+
+
+def _freed(fit: PlsFit) -> np.ndarray:
+    """Corrected correlations of the second stage's items in the survey, shape (1, pairs)."""
+    assert fit.first is not None, "only a fit of two stages has dimensions"
+    stages, correlation = Stages(fit.first.model, fit.model), fit.item_correlations.to_numpy()
+    return stages.freed(correlation[None], fit.first.weights.to_numpy()[None])[:, *np.triu_indices(len(correlation), 1)]
+
+
+def _dimensions(fit: PlsFit) -> pd.Series:
+    """rho_A of the dimensions of higher-order constructs; empty if there are none."""
+    if fit.first is None:
+        return pd.Series(dtype=float)
+    return fit.first.rho_a[[name for name in fit.first.model.names if name not in fit.model.names]]
+
+
+def _listed(fit: PlsFit) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in _dimensions(fit).dropna().items())
+
+
+def _corrected(
+    plan: Plan, weight: np.ndarray, loading: np.ndarray, reliability: np.ndarray, score: np.ndarray
+) -> np.ndarray:
+    """Corrected quantities in the order of `corrected_labels`, shape (B, quantities)."""
+    reliability = reliability.copy()
+    reliability[:, plan.formative] = 1.0
+    place, k = plan.at, len(plan.size)
+    diagonal = np.arange(k)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        root = np.sqrt(reliability)
+        between = score / (root[:, :, None] * root[:, None, :])
+        between[:, diagonal, diagonal] = 1.0
+        path, r2 = structure(plan, between)
+        own = weight * (root / np.add.reduceat(weight**2, plan.start, axis=1))[:, plan.owner]
+    factor = (plan.size > 1) & ~np.isin(np.arange(k), plan.formative)
+    return np.column_stack(
+        [
+            *(path[place[s], place[t]] for s, t in plan.model.edges),
+            *(r2[c] for c in sorted(r2)),
+            between[:, *plan.pairs],
+            np.where(factor[plan.owner], own, loading),
+            weight[:, _formed(plan)],
+        ]
+    )
+
+
+def _verdicts(
+    reliability: pd.Series, r2: pd.Series, loadings: pd.Series, correlations: pd.Series, lost: int
+) -> tuple[str, ...]:
+    said = [
+        f"{name} is measured too unreliably to be corrected: rho_A is {value:.3f}, below {TOO_UNRELIABLE:g}. "
+        "Do not read the corrected paths to and from it."
+        for name, value in reliability.items()
+        if value < TOO_UNRELIABLE
+    ]
+    said += [f"The corrected R² of {n} is {v:.2f}, which cannot be." for n, v in r2.items() if v < 0 or v > 1]
+    said += [
+        f"The corrected loading of {item} on {name} is {v:.2f}, above 1 (a Heywood case): no common factor fits {name}."
+        for (name, item), v in loadings.items()
+        if abs(v) > 1 + 1e-9
+    ]
+    said += [f"The corrected correlation {n} is {v:.2f}: above 1." for n, v in correlations.items() if abs(v) > 1]
+    if lost > 0:
+        said.append(f"{lost:,} resamples that converged cannot be corrected and are in no corrected interval.")
+    return tuple(said)

@@ -1,0 +1,149 @@
+"""By which way does one construct act on another? Indirect effects, chain by chain, and mediation.
+
+References
+----------
+Zhao, Lynch & Chen (2010), Reconsidering Baron and Kenny, Journal of Consumer Research 37 (kinds of mediation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer
+from workbench.figures import dot_and_interval
+from workbench.methods.plspm.bootstrap import PlsBootstrap
+from workbench.methods.plspm.model import PathModel
+from workbench.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class Mediation(Result):
+    """Indirect effects with intervals, and what kind of mediation they make.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a chain of two paths or more (standardised), and where several chains join the same two
+        constructs, one with their sum (via "all"): source, target, via, indirect, se, low, high; direct,
+        direct_low, direct_high (NaN where the model draws no direct path); share (indirect over total, NaN where
+        the two have opposite signs); kind ("full", "partial", "competing", "indirect", "none"); said (a sentence).
+    level : float
+    """
+
+    table: pd.DataFrame
+    level: float
+
+    def headline(self) -> str:
+        """Say how many of the indirect effects are surely there, and which is largest."""
+        chains = self.table[self.table["via"] != "all"]
+        sure = (chains["low"] > 0) | (chains["high"] < 0)
+        top = chains.loc[chains["indirect"].abs().idxmax()]
+        return f"{int(sure.sum())} of {len(chains)} indirect effects differ from zero. The largest: {top['said']}"
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the indirect effects with the direct ones beside them."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the indirect effects with their intervals."""
+        labels = self.table["source"] + "→" + self.table["target"] + " via " + self.table["via"]
+        rows = self.table.rename(columns={"indirect": "estimate"})
+        return dot_and_interval(labels, rows, ax, label="indirect effect", zero=True)
+
+
+def chains_of(model: PathModel) -> list[tuple[str, ...]]:
+    """All chains of two paths or more.
+
+    >>> from workbench.methods.plspm import Construct
+    >>> chains_of(PathModel([Construct(c, [c.lower()]) for c in "ABC"], {"B": "A".split(), "C": ["A", "B"]}))
+    [('A', 'B', 'C')]
+    """
+    to: dict[str, list[tuple[str, ...]]] = {name: [] for name in model.names}
+    for target in model.order:
+        for source in model.paths.get(target, ()):
+            to[target] += [(source, target), *((*chain, target) for chain in to[source])]
+    place = {name: i for i, name in enumerate(model.names)}
+    found = [chain for chains in to.values() for chain in chains if len(chain) > 2]
+    return sorted(found, key=lambda chain: (place[chain[0]], place[chain[-1]], len(chain), [place[c] for c in chain]))
+
+
+def mediation(boot: PlsBootstrap) -> Mediation:
+    """Judge every indirect effect of the model, chain by chain and in sum.
+
+    Parameters
+    ----------
+    boot : PlsBootstrap
+        Its intervals (method and level) are used; an effect is there where its interval excludes zero.
+
+    Raises
+    ------
+    CannotAnswer
+        If the model has no chain of two paths.
+
+    Warning
+    -------
+    Chains are products of regression coefficients: they are causal only if every path is.
+    """
+    chains = chains_of(boot.fit.model)
+    if not chains:
+        raise CannotAnswer("the model has no chain of two paths, so nothing can be mediated.")
+    at = {name: i for i, (quantity, name) in enumerate(boot.labels) if quantity == "path"}
+    edges = [[at[f"{a}->{b}"] for a, b in pairwise(chain)] for chain in chains]
+    ends = [(chain[0], chain[-1]) for chain in chains]
+    several = [pair for pair in dict.fromkeys(ends) if ends.count(pair) > 1]
+    sums = np.array([[float(pair == end) for pair in several] for end in ends]).reshape(len(ends), -1)
+
+    def effects(values: np.ndarray) -> np.ndarray:
+        single = np.column_stack([values[:, edge].prod(axis=1) for edge in edges])
+        return np.hstack([single, single @ sums])
+
+    table = boot.derived(effects)
+    table.insert(0, "source", [pair[0] for pair in [*ends, *several]])
+    table.insert(1, "target", [pair[1] for pair in [*ends, *several]])
+    table.insert(2, "via", [", ".join(chain[1:-1]) for chain in chains] + ["all"] * len(several))
+    table = table.rename(columns={"estimate": "indirect"})
+    direct = boot.table[boot.table["quantity"] == "path"].set_index("name")
+    beside = direct.reindex(table["source"] + "->" + table["target"])[["estimate", "low", "high"]].to_numpy()
+    table[["direct", "direct_low", "direct_high"]] = beside
+    total = table["indirect"] + table["direct"].fillna(0)
+    table["share"] = (table["indirect"] / total).where(~(table["indirect"] * table["direct"] < 0))
+    table["kind"] = [_kind(row) for row in table.to_dict("records")]
+    table["said"] = [_said(row) for row in table.to_dict("records")]
+    place = {pair: i for i, pair in enumerate(dict.fromkeys(ends))}
+    order = [place[pair] for pair in zip(table["source"], table["target"], strict=True)]
+    return Mediation(table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True), boot.level)
+
+
+def _sure(low: float, high: float) -> bool:
+    return low > 0 or high < 0
+
+
+def _kind(row: dict[str, Any]) -> str:
+    if not _sure(row["low"], row["high"]):
+        return "none"
+    if np.isnan(row["direct"]):
+        return "indirect"
+    if not _sure(row["direct_low"], row["direct_high"]):
+        return "full"
+    return "partial" if row["indirect"] * row["direct"] > 0 else "competing"
+
+
+def _said(row: dict[str, Any]) -> str:
+    via = "all chains" if row["via"] == "all" else row["via"]
+    number = f"{row['indirect']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    way = f"{row['source']} → {row['target']} through {via}: {number}"
+    return {
+        "none": f"{way}; no mediation is seen, the interval includes zero.",
+        "indirect": f"{way}; the model draws no direct path beside it.",
+        "full": f"{way}; full mediation, the direct path's interval includes zero.",
+        "partial": f"{way}; partial mediation, beside a direct path of {row['direct']:.2f}.",
+        "competing": f"{way}; partial mediation against a direct path of the other sign, {row['direct']:.2f}.",
+    }[row["kind"]]

@@ -1,0 +1,417 @@
+"""Do groups mean the same by a construct, and do their paths differ? Permutation tests for any number of groups.
+
+If groups do not differ, their labels are arbitrary: dealing them anew shows how far apart groups lie by chance. A
+group is a row of weights, 1 for its members, so that all deals are one batch.
+
+References
+----------
+Henseler, Ringle & Sarstedt (2016), Testing measurement invariance of composites using PLS, International Marketing
+Review 33(3) (MICOM). Chin & Dibbern (2010), Handbook of Partial Least Squares (permutation test of paths).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import dot_and_interval
+from workbench.methods.multiple import holm
+from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
+from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
+from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
+from workbench.methods.plspm.model import PathModel
+from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
+from workbench.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST = 20
+WEAK = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class MeasurementInvariance(Result):
+    """Whether two groups mean the same by each construct (MICOM), pair by pair.
+
+    Step 1, configural invariance, holds by construction: same items, coding, model and algorithm.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a pair and construct: first, second, construct. Step 2: c (correlation of the scores that the two
+        groups' weights make of the same answers), c_lowest (exceeded by `level` of the deals), c_p, c_p_holm (over all
+        rows). Step 3:
+        mean_difference (first - second, in standard deviations of the pair) with mean_null_low and _high (where
+        `level` of the deals lie) and mean_p; log_variance_ratio, likewise. invariance: "none" where c_p_holm refuses
+        step 2, "partial" where only step 2 holds (paths can be compared), "full".
+    level : float
+    permutations, failed : int
+        Deals a pair; deals in which a group did not converge (they count nowhere).
+    """
+
+    table: pd.DataFrame
+    level: float
+    permutations: int
+    failed: int
+
+    def headline(self) -> str:
+        """Say whether the groups may be compared."""
+        broken = self.table[self.table["invariance"] == "none"]
+        if broken.empty and too_few_permutations(self.permutations, len(self.table), self.level):
+            return _no_power(self.permutations, len(self.table), self.level)
+        weak = self.table[self.table["c_lowest"] < WEAK]
+        if broken.empty and len(weak):
+            row = weak.loc[weak["c_lowest"].idxmin()]
+            return (
+                f"Not answerable: whether groups mean the same. No difference is significant, but between "
+                f"{row['first']} and {row['second']} chance alone would let the two scores of {row['construct']} "
+                f"correlate as little as {row['c_lowest']:.2f}: the groups are too small, or the construct too "
+                "unreliable, to tell."
+            )
+        if broken.empty:
+            same = int((self.table["invariance"] == "full").sum())
+            return (
+                f"Groups mean the same by every construct, so paths and indices can be compared; {same} of "
+                f"{len(self.table)} composites also have equal means and variances ({self.permutations:,} deals)."
+            )
+        worst = broken.loc[broken["c"].idxmin()]
+        return (
+            f"{len(broken)} of {len(self.table)} composites are not invariant, first of all {worst['construct']} "
+            f"between {worst['first']} and {worst['second']} (c = {worst['c']:.4f}, by chance above "
+            f"{worst['c_lowest']:.4f} for one test of {len(self.table)}): do not compare their paths."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate steps 2 and 3 for every pair and construct."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the mean differences against where chance puts them."""
+        rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
+        names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
+        label = f"difference of means (sd); lines: {self.level:.0%} of the deals"
+        return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupDifferences(Result):
+    """Differences of paths and R2 between groups, against chance.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a pair and quantity: quantity, name, first, second, difference, null_low, null_high (where `level` of
+        the deals lie), p (two-sided), p_holm (over all rows of pairs). With three groups or more also rows with
+        first = "all": difference is the range over all groups.
+    groups : DataFrame
+        Paths and R2 of each group: quantity, name, one column a group.
+    level : float
+    permutations, failed : int
+    """
+
+    table: pd.DataFrame
+    groups: pd.DataFrame
+    level: float
+    permutations: int
+    failed: int
+
+    def headline(self) -> str:
+        """Say how many differences chance does not explain, and the largest."""
+        tests = int((self.table["first"] != "all").sum())
+        if too_few_permutations(self.permutations, tests, self.level):
+            return _no_power(self.permutations, tests, self.level)
+        pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
+        clear = pairs[pairs["p_holm"] < 1 - self.level]
+        if clear.empty:
+            return (
+                f"None of {len(pairs)} differences of paths between groups is larger than chance (Holm's correction, "
+                f"{self.permutations:,} deals)."
+            )
+        top = clear.loc[clear["difference"].abs().idxmax()]
+        return (
+            f"{len(clear)} of {len(pairs)} differences of paths between groups are larger than chance; the largest: "
+            f"{top['name']} is {abs(top['difference']):.2f} {'higher' if top['difference'] > 0 else 'lower'} in "
+            f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm)."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the differences with their p."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the differences of paths against where chance puts them."""
+        rows = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
+        rows = rows.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
+        names = rows["name"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
+        label = f"difference of paths; lines: {self.level:.0%} of the deals"
+        return dot_and_interval(names, rows, ax, label=label, zero=True)
+
+
+def measurement_invariance(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    group: str,
+    permutations: int = 1000,
+    level: float = 0.95,
+    weights: Weights = None,
+    scheme: Scheme = "path",
+    missing: Missing = "mean",
+    tolerance: float = 1e-7,
+    rng: Rng = 0,
+) -> MeasurementInvariance:
+    """Test in three steps whether groups mean the same by the constructs (MICOM).
+
+    Convention of step 2: each group's weights are fitted to items standardised in the group, and both are applied
+    to the answers of the pair, standardised over the pair. Step 3 uses the weights of the pooled pair.
+
+    Parameters
+    ----------
+    survey, model, weights, scheme, missing, tolerance
+        As for `fit_pls`.
+    group : str
+        Column with the groups' names; every pair is tested.
+    permutations : int
+        Deals of the labels within each pair.
+    level : float
+    rng : int or Generator
+
+    Raises
+    ------
+    CannotAnswer
+        If there are fewer than two groups, one has fewer than 20 respondents, or PLS does not converge in a group.
+    """
+    study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
+    frames, failed = [], 0
+    for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
+        part, code = study.part([a, b])
+        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance, along=study.along)
+        found = study.deal(part, code, permutations, seed)
+        failed += found.failed
+        frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
+    table = pd.concat(frames, ignore_index=True)
+    table.insert(table.columns.get_loc("c_p") + 1, "c_p_holm", holm(table["c_p"].to_numpy()))
+    table.loc[table["c_p_holm"] < 1 - level, "invariance"] = "none"
+    ends = ["first", "second", "construct"]
+    return MeasurementInvariance(
+        table[[*ends, *table.columns.difference(ends, sort=False)]], level, permutations, failed
+    )
+
+
+def compare_groups(
+    survey: pd.DataFrame,
+    model: PathModel,
+    *,
+    group: str,
+    permutations: int = 1000,
+    level: float = 0.95,
+    weights: Weights = None,
+    scheme: Scheme = "path",
+    missing: Missing = "mean",
+    tolerance: float = 1e-7,
+    rng: Rng = 0,
+) -> GroupDifferences:
+    """Test paths and R2 for differences between groups, by dealing the labels anew.
+
+    Parameters
+    ----------
+    survey, model, group, permutations, level, weights, scheme, missing, tolerance, rng
+        As for `measurement_invariance`, which should be asked first: paths of composites that mean different things
+        cannot be compared.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        As `measurement_invariance`.
+    """
+    study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
+    everyone = list(range(len(study.names)))
+    tests = [*study.pairs, *([everyone] if len(everyone) > 2 else [])]
+    kept = [i for i, (quantity, _) in enumerate(study.plan.labels) if quantity in ("path", "r2")]
+    labels = pd.DataFrame([study.plan.labels[i] for i in kept], columns=["quantity", "name"])
+    frames, failed, groups = [], 0, labels
+    for members, seed in zip(tests, seeds(rng, len(tests)), strict=True):
+        found = study.deal(*study.part(members), permutations, seed)
+        values = found.values[:, :, kept]
+        failed += found.failed
+        two = len(members) == 2
+        apart = values[:, 0] - values[:, 1] if two else values.max(axis=1) - values.min(axis=1)
+        first, second = (study.names[m] for m in members) if two else ("all", "all")
+        frames.append(labels.assign(first=first, second=second, **_against_chance(apart, "difference", "null_", level)))
+        for place, member in enumerate(members):
+            groups = groups.assign(**{str(study.names[member]): values[0, place]})
+    table = pd.concat(frames, ignore_index=True).rename(columns={"difference_p": "p"})
+    pairs = (table["first"] != "all").to_numpy()
+    table.loc[pairs, "p_holm"] = holm(table.loc[pairs, "p"].to_numpy())
+    return GroupDifferences(table, groups, level, permutations, failed)
+
+
+def too_few_permutations(permutations: int, tests: int, level: float) -> bool:
+    """Whether not even the smallest p that permutations can give is significant after Holm's correction.
+
+    >>> too_few_permutations(199, 9, 0.95), too_few_permutations(199, 10, 0.95)
+    (False, True)
+    """
+    return tests >= (1 - level) * (permutations + 1) * (1 - 1e-12)
+
+
+def _no_power(permutations: int, tests: int, level: float) -> str:
+    return (
+        f"Not answerable with {permutations:,} permutations: after Holm's correction for {tests} tests no p could be "
+        f"below {1 - level:.2g}. Ask for permutations={int(np.ceil(5 * tests / (1 - level)))} or more."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Deals:
+    """Fits of G groups in the true deal (first) and every random one: leading axes (1 + permutations, G)."""
+
+    values: np.ndarray
+    weight: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    failed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
+
+    plan: Plan
+    answers: Answers
+    names: list[object]
+    scheme: Scheme
+    tolerance: float
+    along: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        survey: pd.DataFrame,
+        model: PathModel,
+        group: str,
+        weights: Weights,
+        scheme: Scheme,
+        missing: Missing,
+        tolerance: float,
+        permutations: int,
+        level: float,
+    ) -> _Study:
+        if permutations < 20 or not 0 < level < 1:
+            raise WorkbenchError(f"permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.")
+        answers = read_answers(survey, model, weights=weights, missing=missing, by=[group])
+        names = answers.cells[group].tolist()
+        size = np.bincount(answers.cell)
+        if len(names) < 2:
+            raise CannotAnswer(f"not answerable: column '{group}' holds one group. Take two or more to compare.")
+        for name, n in zip(names, size, strict=True):
+            if n < FEWEST:
+                raise CannotAnswer(
+                    f"not answerable: group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join "
+                    "them."
+                )
+        plan, scheme = Plan(model), check_scheme(scheme)
+        whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
+        return cls(plan, answers, names, scheme, tolerance, whole.weights.to_numpy())
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        return list(combinations(range(len(self.names)), 2))
+
+    def part(self, members: Sequence[int] | np.ndarray) -> tuple[Answers, np.ndarray]:
+        """Answers of some groups as one cell, and each respondent's place among those groups."""
+        inside = np.isin(self.answers.cell, members)
+        cut = {name: getattr(self.answers, name)[inside] for name in ("x", "missing", "weights", "position")}
+        code = np.searchsorted(members, self.answers.cell[inside])
+        one = pd.DataFrame(index=range(1))
+        return replace(self.answers, **cut, cell=np.zeros(len(code), int), cells=one), code
+
+    def deal(self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence) -> _Deals:
+        """Fit every group in every deal of the labels."""
+        groups = int(code.max()) + 1
+        values, weights, means, covariances = [], [], [], []
+        failed = 0
+        with one_thread():
+            for rows in _dealt(code, groups, permutations, np.random.default_rng(seed)):
+                moment = moments(part, rows)
+                solution = solve(
+                    self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
+                )
+                value = estimates(self.plan, part, moment, solution)
+                settled = solution.converged.reshape(-1, groups).all(axis=1)
+                failed += int((~settled).sum())
+                value[np.repeat(~settled, groups)] = np.nan
+                values.append(value)
+                weights.append(np.where(np.repeat(settled, groups)[:, None], solution.weight, np.nan))
+                means.append(moment.mean)
+                covariances.append(moment.correlation * moment.sd[:, :, None] * moment.sd[:, None, :])
+        stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
+        if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
+            flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
+            which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
+            raise CannotAnswer(
+                "PLS does not converge in a group, or in most permutations of the labels: "
+                + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
+            )
+        value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
+        return _Deals(value, weight, mean, covariance, failed)
+
+
+def _dealt(code: np.ndarray, groups: int, permutations: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Blocks of rows, `groups` of them a deal: 1 for members; the true deal comes first."""
+    deals = max(1, BLOCK // groups)
+    for start in range(0, 1 + permutations, deals):
+        count = min(deals, 1 + permutations - start)
+        labels = [code if start + d == 0 else generator.permutation(code) for d in range(count)]
+        yield (np.array(labels)[:, None, :] == np.arange(groups)[:, None]).reshape(-1, len(code)).astype(np.float32)
+
+
+def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Deals, level: float) -> pd.DataFrame:
+    """Steps 2 and 3 for one pair."""
+    plan = study.plan
+
+    def by_construct(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(values, plan.start, axis=-1)
+
+    own = np.equal.outer(plan.owner, plan.owner) * pooled.item_correlations.to_numpy()
+    first, second = found.weight[:, 0], found.weight[:, 1]
+    c = by_construct(first * (second @ own))
+    c /= np.sqrt(by_construct(first * (first @ own)) * by_construct(second * (second @ own)))
+    raw = pooled.estimates["weight"].to_numpy() / _pooled_sd(part)
+    means = by_construct(raw * found.mean)
+    block = np.equal.outer(plan.owner, plan.owner) * np.outer(raw, raw)
+    variances = by_construct((found.covariance * block).sum(axis=-1))
+    table = pd.DataFrame({"construct": plan.model.names})
+    table = table.assign(c=c[0], c_lowest=np.nanquantile(c, 1 - level, axis=0), c_p=_share(c <= c[0] + 1e-12, c))
+    table = table.assign(
+        **_against_chance(means[:, 0] - means[:, 1], "mean_difference", "mean_null_", level),
+        **_against_chance(np.log(variances[:, 0] / variances[:, 1]), "log_variance_ratio", "variance_null_", level),
+    ).rename(columns={"mean_difference_p": "mean_p", "log_variance_ratio_p": "variance_p"})
+    alike = (table["mean_p"] >= 1 - level) & (table["variance_p"] >= 1 - level)
+    return table.assign(invariance=np.where(alike, "full", "partial"))
+
+
+def _pooled_sd(part: Answers) -> np.ndarray:
+    with one_thread():
+        sd: np.ndarray = moments(part, np.ones((1, len(part.x)))).sd[0]
+    return sd
+
+
+def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> dict[str, np.ndarray]:
+    """The true deal's value (first row), where `level` of all deals lie, and the share at least as far from 0."""
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    p = _share(np.abs(values) >= np.abs(values[0]) - 1e-12, values)
+    return {name: values[0], f"{null}low": low, f"{null}high": high, f"{name}_p": p}
+
+
+def _share(hit: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Share of deals (the true one counts) among those that converged."""
+    share: np.ndarray = hit.sum(axis=0) / (~np.isnan(values)).sum(axis=0)
+    return share

@@ -1,0 +1,132 @@
+"""On what does an effect depend? Interactions with their simple slopes.
+
+References
+----------
+Henseler & Fassott (2010), Testing moderating effects in PLS path models, Handbook of Partial Least Squares. Aiken &
+West (1991), Multiple Regression: Testing and Interpreting Interactions (simple slopes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer
+from workbench.figures import dot_and_interval
+from workbench.methods.plspm.batch import Plan, correlations, regressed
+from workbench.methods.plspm.bootstrap import PlsBootstrap
+from workbench.result import Quantity, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVELS = (-1, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Moderation(Result):
+    """How the effect of one construct on another depends on a third, its moderator.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Five rows an interaction and target: source, moderator, target, what ("interaction": change of the slope per
+        standard deviation of the moderator; "f2": its effect size; "slope": of the target on the source, standardised),
+        at (standard deviations of the moderator from its mean, for slopes), estimate, se, low, high.
+    level : float
+    """
+
+    table: pd.DataFrame
+    level: float
+
+    def headline(self) -> str:
+        """Say for each interaction whether the effect depends on the moderator, and how."""
+        return " ".join(
+            self._said(rows) for _, rows in self.table.groupby(["source", "moderator", "target"], sort=False)
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate interactions, effect sizes and slopes."""
+        return self.table
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the slopes where the moderator is low, average and high."""
+        rows = self.table[self.table["what"] == "slope"]
+        at = rows["at"].map({-1.0: "low", 0.0: "average", 1.0: "high"})
+        names = rows["source"] + "→" + rows["target"] + ", " + rows["moderator"] + " " + at
+        return dot_and_interval(names, rows, ax, label="slope (standard deviations)", zero=True)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name interactions and slopes."""
+        for row in self.table[self.table["what"] != "f2"].to_dict("records"):
+            at = "" if np.isnan(row["at"]) else f",at={row['at']:+.0f}"
+            name = f"{row['what']}[{row['source']}*{row['moderator']}->{row['target']}{at}]"
+            yield Quantity(name, row["estimate"], "1", row["low"], row["high"])
+
+    def _said(self, rows: pd.DataFrame) -> str:
+        change, size, low, _, high = (row for _, row in rows.iterrows())
+        effect = f"the effect of {change['source']} on {change['target']}"
+        number = f"{change['estimate']:+.2f} per standard deviation ({change['low']:+.2f} to {change['high']:+.2f})"
+        if change["low"] <= 0 <= change["high"]:
+            return f"No dependence of {effect} on {change['moderator']} is seen: {number} includes zero."
+        grows = "grows" if change["estimate"] > 0 else "falls"
+        ends = ", ".join(f"{r['estimate']:.2f} ({r['low']:.2f} to {r['high']:.2f})" for r in (low, high))
+        return (
+            f"{effect[0].upper()}{effect[1:]} {grows} with {change['moderator']}: {number}, f² {size['estimate']:.3f}; "
+            f"one standard deviation below and above its mean it is {ends}."
+        )
+
+
+def moderation(boot: PlsBootstrap) -> Moderation:
+    """Judge every interaction of the model: its size, and the slopes where the moderator is low, average and high.
+
+    The second factor of ``"Image*Value"`` is taken for the moderator; the numbers of the interaction are the same the
+    other way round.
+
+    Parameters
+    ----------
+    boot : PlsBootstrap
+        Of a model with interactions; its intervals (method and level) are used.
+
+    Raises
+    ------
+    CannotAnswer
+        If the model has no interaction.
+    """
+    plan = Plan(boot.fit.model)
+    tests = [(product, t) for product in plan.products for t, sources in plan.sources.items() if product in sources]
+    if not tests:
+        raise CannotAnswer("the model has no interaction. Add a source like 'Image*Value' to the paths.")
+    names = plan.model.names
+    frames = []
+    for product, target in tests:
+        source, moderator = plan.products[product]
+        found = boot.derived(partial(_judged, plan, product=product, target=target))
+        found.insert(0, "source", source)
+        found.insert(1, "moderator", moderator)
+        found.insert(2, "target", names[target])
+        found.insert(3, "what", ["interaction", "f2", *["slope"] * len(LEVELS)])
+        found.insert(4, "at", [np.nan, np.nan, *map(float, LEVELS)])
+        frames.append(found)
+    return Moderation(pd.concat(frames, ignore_index=True), boot.level)
+
+
+def _judged(plan: Plan, values: np.ndarray, product: int, target: int) -> np.ndarray:
+    """Interaction, f2 and slopes from rows of quantities, shape (B, 2 + levels)."""
+    names, column = plan.model.names, {label: place for place, label in enumerate(plan.labels)}
+
+    def path(source: str) -> np.ndarray:
+        return values[:, column["path", f"{source}->{names[target]}"]]
+
+    change = path(names[product]) / values[:, column["product_sd", names[product]]]
+    others = [c for c in plan.sources[target] if c != product]
+    between = np.ascontiguousarray(correlations(plan, values).transpose(1, 2, 0))
+    without = (regressed(between, target, others) * between[others, target]).sum(axis=0)
+    r2 = values[:, column["r2", names[target]]]
+    main = path(plan.products[product][0])
+    return np.column_stack([change, (r2 - without) / (1 - r2), *(main + level * change for level in LEVELS)])

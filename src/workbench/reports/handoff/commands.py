@@ -1,0 +1,106 @@
+"""The commands that hand reports over, check them and set two side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.project import project_root
+
+_FILE = click.Path(path_type=Path)
+_MOST = 40
+
+
+@click.group()
+def handoff() -> None:
+    """Hand reports over so that others can prove the numbers."""
+
+
+@handoff.command()
+@click.argument("slots", metavar="SLOT...", nargs=-1, required=True)
+@click.option("--out", type=_FILE, help="File to write.  [default: dist/handoff-STUDY.zip]")
+@click.option("--minimum", type=click.IntRange(min=2), default=10, show_default=True, help="Fewest people of a cell.")
+def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
+    """Write one zip of reports and all that made them.
+
+    SLOT is STUDY, for its default report, or STUDY/NAME. Customers, lists of customers, secrets and cells on too few
+    people never go in: what holds any is refused.
+    """
+    from workbench.reports.handoff import bundle
+
+    made = bundle.create(slots, out, root=project_root(), minimum=minimum)
+    click.echo(f"{made.path}: {made.files} files, {made.bytes / 1e6:.1f} MB\nsha256 {made.sha256}")
+
+
+@handoff.command()
+@click.argument("file", type=_FILE)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of raw extracts.")
+@click.option("--allow-environment", is_flag=True, help="Let libraries of another version count as the same.")
+@click.option("--page", type=_FILE, help="Page to write.  [default: FILE.html, or in the current folder]")
+@click.option("--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds per study.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+def verify(file: Path, page: Path | None, **options: Any) -> int:
+    """Check a bundle and run it again, without network, in a temporary folder.
+
+    Exit code 0: the same; 1: a number or the environment differs; 2: it could not be run; 3: the file was changed.
+    """
+    from workbench.reports.handoff.verify import verify
+
+    found = verify(file, progress=lambda line: click.echo(line, err=True), **options)
+    for name, comparison in found.reports.items():
+        click.echo(f"{name}: {comparison.headline()}")
+    said = {"Environment": found.environment, "Notes": (*found.notes, f"sha256 of the file: {found.sha256}")}
+    places = [page] if page else [file.with_suffix(".html"), Path(f"{file.stem}.html")]
+    content = {"headline": found.headline, "reports": found.reports, "lists": said, "good": found.code == 0}
+    _write_page(places, title=f"Verification of {file.name}", causes=False, **content)
+    click.echo(found.headline)
+    return found.code
+
+
+@click.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--page", type=_FILE, help="Page to write with every number.")
+def diff(before: str, after: str, page: Path | None) -> int:
+    """Set two reports side by side: numbers, tables, causes.
+
+    A and B are STUDY/NAME, folders of reports, or bundles. Exit code 0: the same; 1: they differ; 2: they can't be
+    compared.
+    """
+    from workbench.reports.handoff.compare import LOUD
+    from workbench.reports.handoff.verify import pairs
+
+    found = pairs(before, after)
+    for name, comparison in found.items():
+        changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
+        changes.sort(key=lambda c: c.noise != LOUD)
+        lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes[:_MOST]]
+        lines += [f"  … and {len(changes) - _MOST:,} more, which --page FILE shows"] * (len(changes) > _MOST)
+        causes = [f"  cause?   {cause}" for cause in comparison.causes if changes]
+        click.echo("\n".join([f"{name}: {comparison.headline()}", *lines, *causes]))
+    same = all(c.same for c in found.values())
+    if page:
+        content = {"headline": "same" if same else "differs", "reports": found, "lists": {}, "good": same}
+        _write_page([page], title=", ".join(found), causes=True, **content)
+    return 0 if same else 1
+
+
+def _write_page(places: Iterable[Path], **content: Any) -> None:
+    """Write the page to the first place that can be written; say where, or that it was not."""
+    from workbench.reports.handoff.bundle import write_whole
+    from workbench.reports.page.html import comparison_page
+
+    made, said = comparison_page(**content).encode(), ""
+    for place in places:
+        try:
+            write_whole(place, made)
+        except OSError as error:
+            said = str(error.strerror)
+        else:
+            click.echo(f"page: {os.path.relpath(place)}")
+            return
+    click.echo(f"no page was written: {said}. Name another place with --page.", err=True)

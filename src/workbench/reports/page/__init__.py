@@ -1,0 +1,1 @@
+"""What is said: the page, the paper, the workbook and the lists of a report."""

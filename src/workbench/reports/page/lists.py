@@ -1,0 +1,157 @@
+"""Lists of customers for those who act on them: CSV, workbook and Parquet, each saying what it is and of when."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTPUT = "WORKBENCH_OUTPUT"
+"""Environment variable: the folder that a run in the background fills."""
+PATTERN = "*.list.*"
+MODELS = "*.model.json"
+LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_PERSONAL = re.compile(r"(?:\+?86)?1[3-9]\d{9}|\d{17}[\dXx]|[^@\s]+@[^@\s]+\.\w+")
+
+
+@dataclass(frozen=True)
+class CustomerList:
+    """A list that was written.
+
+    Attributes
+    ----------
+    name, definition, as_of : str
+        What it is called, who is on it, and of which day.
+    rows : int
+    files : tuple of Path
+        The same rows as CSV, workbook (up to 200,000 rows) and Parquet.
+    """
+
+    name: str
+    definition: str
+    as_of: str
+    rows: int
+    files: tuple[Path, ...]
+
+
+def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str, as_of: str) -> CustomerList:
+    """Write a list of customers, definition and date inside each file.
+
+    CSV is UTF-8 with a mark, as spreadsheets expect, with columns `list`, `as_of` and `definition` in each row; a text
+    that a spreadsheet would take for a formula begins with an apostrophe there, and only there. The workbook has
+    them on its sheet "run", the Parquet file in its metadata. Lists beyond 200,000 rows have no workbook.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a customer (or line), under its pseudonym.
+    folder : Path
+        Must exist. Files are written whole or not at all.
+    name : str
+        Letters, digits, hyphen and underscore, of any script.
+    definition : str
+        Who is on the list, in a sentence.
+    as_of : str
+        Date, YYYY-MM-DD.
+
+    Raises
+    ------
+    WorkbenchError
+        If a text is missing, the name cannot name a file, the list is empty, a column has the name of one of ours, or a
+        column holds what looks like a telephone, identity-card or e-mail address.
+    """
+    if not re.fullmatch(r"[\w-]{1,60}", name):
+        raise WorkbenchError(f"list '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
+    if not definition.strip():
+        raise WorkbenchError(f"list '{name}' lacks its definition. Say in definition= who is on it.")
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", as_of):
+        raise WorkbenchError(f"list '{name}': as_of is '{as_of}'. Give the day as YYYY-MM-DD.")
+    if frame.empty:
+        raise WorkbenchError(f"list '{name}' is empty, so there is nobody to act on. Write none.")
+    frame = frame.reset_index(drop=True)
+    _refuse_personal(frame, name)
+    ours = {"list": name, "as_of": as_of, "definition": definition}
+    if taken := sorted(set(ours) & set(map(str, frame.columns))):
+        raise WorkbenchError(f"list '{name}' has a column '{taken[0]}', which the file adds itself. Rename it.")
+    writers = {"csv": _csv, "xlsx": _workbook, "parquet": _parquet}
+    files = []
+    for ending, write in writers.items():
+        if ending == "xlsx" and len(frame) > LONGEST_SHEET:
+            continue
+        path = folder / f"{name}.list.{ending}"
+        aside = path.with_name(f".{path.name}")
+        write(frame, aside, ours)
+        os.replace(aside, path)
+        files.append(path)
+    return CustomerList(name, definition, as_of, len(frame), tuple(files))
+
+
+def output_folder() -> Path:
+    """Give the folder that lists go to: that of the run, or `reports/lists` of the project for those at a notebook."""
+    from workbench.project import project_root
+
+    given = os.environ.get(OUTPUT)
+    folder = Path(given) if given else project_root() / "reports" / "lists"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    import pandas as pd
+
+    kinds = pd.api.types
+    return [
+        c for c in frame.columns if not (kinds.is_numeric_dtype(frame[c]) or kinds.is_datetime64_any_dtype(frame[c]))
+    ]
+
+
+def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
+    import pandas as pd
+
+    for column in frame.columns:
+        values = frame[column].dropna()
+        if pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+            continue
+        found = values.astype(str).str.fullmatch(_PERSONAL)
+        if found.any():
+            raise WorkbenchError(
+                f"column '{column}' of list '{name}' holds what looks like a telephone number, an identity card or an "
+                f"e-mail address ({int(found.sum()):,} rows). Lists carry pseudonyms: leave the column out."
+            )
+
+
+def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+    def guarded(value: object) -> object:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    texts = [*_texts(frame), *ours]
+    whole = frame.assign(**ours)
+    whole[texts] = whole[texts].astype(object).map(guarded)
+    # Quoted, for a bare carriage return inside a text would begin a line, and its rest a cell.
+    whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
+
+
+def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    about = json.dumps(ours, ensure_ascii=False).encode()
+    parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), b"workbench": about}), path)
+
+
+def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+    from workbench.reports.page import sheets, tables
+
+    table = tables.payload(frame, name=ours["list"], caption=ours["definition"])
+    sheets.write_sheets(path, [table], [(key, value, "") for key, value in {**ours, "rows": len(frame)}.items()])

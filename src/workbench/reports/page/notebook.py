@@ -1,0 +1,382 @@
+"""What a notebook says: its answer, its tables, its figures and the numbers others rely on.
+
+Each function displays something a reader of the notebook sees, together with what the report needs to
+set the page, the sheets and `results.json`.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.errors import WorkbenchError
+from workbench.figures import use_theme
+from workbench.reports.page import lists, tables
+from workbench.reports.page.html import QUANTITIES
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.result import Picture, Quantity, Refusal, Result, Table, default_format
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    from workbench.warehouse import Warehouse
+
+
+class Saved(Protocol):
+    """A model that writes itself to a file."""
+
+    def save(self, path: Path) -> Path: ...
+
+
+_SCALE = 2
+MINIMUM = "WORKBENCH_MINIMUM_CELL"
+_ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
+_ADDRESS = re.compile(r"(?i)(?<=www)\.|:(?=//)")
+_RULE = re.compile(r"^([ \t]*)([-=])(?![ \t]+[^\s-])", re.MULTILINE)
+
+
+def begin(source: str) -> Warehouse:
+    """Begin a study: set the theme and open the warehouse of a source.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such warehouse.
+    """
+    from workbench.warehouse import open_warehouse
+
+    use_theme()
+    return open_warehouse(source)
+
+
+def answer(*results: Result | Refusal | str) -> None:
+    """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once."""
+    sentences = list(dict.fromkeys(r if isinstance(r, str) else r.headline() for r in results))
+    if not sentences:
+        raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
+    _display(
+        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_as_entities, sentences))},
+        {"kind": "answer"},
+    )
+
+
+class Markdown:
+    """Sentences of a notebook, with what they quote from data: bold (``**``) and lists are set, all else is literal.
+
+    The last value of a cell, in place of IPython's own `Markdown`, which sets whatever a name in the data holds, a
+    script too.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> print(Markdown("- **Keep** <b>A</b>")._repr_markdown_())
+    - **Keep** \\<b\\>A\\</b\\>
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return _RULE.sub(r"\1\\\2", "**".join(map(_literal, self.text.split("**"))))
+
+
+def show(*things: Result | Table | Picture | Refusal | None) -> None:
+    """Display results, one below the other: of each its picture, if it has one, and its table.
+
+    Parameters
+    ----------
+    *things : Result, Table, Picture, Refusal or None
+        A table or picture alone is shown as such, a refusal as its sentence, None not at all.
+
+    Raises
+    ------
+    WorkbenchError
+        If something else is given, or a text is missing.
+    """
+    for one in things:
+        if isinstance(one, Result):
+            show(one.as_picture(), one.as_table())
+        elif isinstance(one, Table):
+            known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
+            formats = known | dict(one.formats)
+            show_table(
+                one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum
+            )
+        elif isinstance(one, Picture):
+            show_figure(one.draw(), name=one.name, caption=one.caption, alt=one.alt)
+        elif isinstance(one, Refusal):
+            said = Markdown(one.headline())
+            _display({"text/plain": repr(said), "text/markdown": said._repr_markdown_()}, {})
+        elif one is not None:
+            raise WorkbenchError(
+                f"show() was given a {type(one).__name__}. Pass results, or a Table or Picture with name and caption."
+            )
+
+
+def show_table(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    caption: str,
+    formats: Mapping[str, str] | None = None,
+    counts: str | None = None,
+    minimum: int | None = None,
+) -> None:
+    """Display a table with its caption, and hand it to the report as a sheet.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a line; units stand in the column names. An index with labels is shown as the first column.
+    name : str
+        Name of the sheet, unique in the notebook.
+    caption : str
+        What the table shows, in a sentence.
+    formats : mapping of str to str, optional
+        Format of a column's numbers: ``"{:.1f}"``, ``"{:,.0f}"``, ``"{:.1%}"``. The sheet keeps full precision.
+    counts : str, optional
+        Column with the number of customers a row stands on. Rows below `minimum` are suppressed, in the sheet too.
+    minimum : int, optional
+        Smallest count that is shown, at least the run's; the run's own (10, or what its plan says) if None.
+
+    Raises
+    ------
+    WorkbenchError
+        If name or caption is empty, or a format or `counts` does not fit the table.
+    """
+    _require_words("table", name=name, caption=caption)
+    minimum = max(int(os.environ.get(MINIMUM, MINIMUM_CELL)), minimum or 1)
+    table = tables.payload(frame, name=name, caption=caption, formats=formats, counts=counts, minimum=minimum)
+    _display(
+        {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
+        {"kind": "table", "name": name},
+    )
+
+
+def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) -> None:
+    """Write a list of customers to act on beside the report, and display what it is; the rows are in the files alone.
+
+    Parameters
+    ----------
+    frame, name, definition, as_of
+        As for `workbench.reports.page.lists.write_list`.
+
+    Raises
+    ------
+    WorkbenchError
+        If the list cannot be written: see there.
+    """
+    made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
+    said = (
+        f"List '{made.name}' as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
+    )
+    _display({"text/plain": said}, {"kind": "list", "name": made.name, "files": [file.name for file in made.files]})
+
+
+def show_model(model: Saved, *, name: str, definition: str) -> None:
+    """Write a fitted model as `NAME.model.json` beside the report, and display what it is.
+
+    Parameters
+    ----------
+    model : UpliftModel or other with `save(path)`
+    name : str
+        Letters, digits, hyphen and underscore, of any script.
+    definition : str
+        What it was fitted to and what for, in a sentence.
+
+    Raises
+    ------
+    WorkbenchError
+        If the definition is missing or the name cannot name a file.
+    """
+    _require_words("model", name=name, definition=definition)
+    if not re.fullmatch(r"[\w-]{1,60}", name):
+        raise WorkbenchError(f"model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
+    path = model.save(lists.output_folder() / f"{name}.model.json")
+    _display({"text/plain": f"Model '{name}'. {definition}"}, {"kind": "list", "name": name, "files": [path.name]})
+
+
+def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: str) -> None:
+    """Display a figure with its caption and, for those who cannot see it, its description.
+
+    Parameters
+    ----------
+    ax_or_figure : Axes or Figure
+        What was drawn; it is closed afterwards.
+    name : str
+        Name of the figure, unique in the notebook.
+    caption : str
+        What the figure shows and what to see in it.
+    alt : str
+        What a reader would see: the kind of chart, its axes and its message.
+
+    Raises
+    ------
+    WorkbenchError
+        If a text is empty, or the font lacks a character of the figure.
+    """
+    _require_words("figure", name=name, caption=caption, alt=alt)
+    png, width, height = _picture(ax_or_figure, name)
+    size = {"width": width, "height": height}
+    _display(
+        {"image/png": png, "text/plain": f"[{alt}]"},
+        {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size},
+        {"image/png": {**size, "alt": alt}},
+    )
+    _display({"text/plain": caption, "text/html": f"<p><em>{html.escape(caption)}</em></p>"}, {"kind": "caption"})
+
+
+def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> None:
+    """Record numbers that others rely on, by name: they end in `results.json`.
+
+    Parameters
+    ----------
+    *results_or_quantities : Result, Quantity or iterable of Quantity
+        A result stands for its `quantities()`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a value is not a finite number, or one name is recorded twice. The end of an interval that is not
+        finite is recorded as missing (null).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for quantity in _quantities(results_or_quantities):
+        if quantity.name in rows:
+            raise WorkbenchError(f"quantity '{quantity.name}' is recorded twice. Give each number a name of its own.")
+        rows[quantity.name] = _row(quantity)
+    noun = "number" if len(rows) == 1 else "numbers"
+    _display({"text/plain": f"{len(rows)} {noun} recorded", QUANTITIES: list(rows.values())}, {"kind": "quantities"})
+
+
+def _quantities(given: Iterable[Any]) -> Iterator[Quantity]:
+    for one in given:
+        if isinstance(one, Quantity):
+            yield one
+        elif isinstance(one, Result):
+            yield from one.quantities()
+        elif isinstance(one, Iterable) and not isinstance(one, str):
+            yield from _quantities(one)
+        elif isinstance(one, Refusal):
+            continue
+        else:
+            raise WorkbenchError(f"record() was given a {type(one).__name__}. Pass results or quantities.")
+
+
+def _row(quantity: Quantity) -> dict[str, Any]:
+    value = float(quantity.value)
+    if not math.isfinite(value):
+        raise WorkbenchError(f"quantity '{quantity.name}' is {value}. Only a finite number can be recorded.")
+    ends = [None if e is None or not math.isfinite(e) else float(e) for e in (quantity.low, quantity.high)]
+    return {
+        "name": str(quantity.name),
+        "value": value,
+        "unit": str(quantity.unit),
+        "low": ends[0],
+        "high": ends[1],
+        "rtol": float(quantity.rtol),
+    }
+
+
+def _display(data: dict[str, Any], ours: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    from IPython.display import display
+
+    display(data, raw=True, metadata={"workbench": ours, **(metadata or {})})
+
+
+def _require_words(what: str, **texts: str) -> None:
+    for field, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            raise WorkbenchError(f"a {what} lacks its {field}. Say it in {field}=: every reader needs it.")
+
+
+def _literal(text: str) -> str:
+    r"""Escape text so that markdown shows it as it is: no HTML, link, picture, heading, table, code or formula.
+
+    >>> print(_literal("a_b <b> [x](http://y.example)"))
+    a\_b \<b\> \[x\]\(http\://y.example\)
+    """
+    text = "".join(_ESCAPED.get(c, c) for c in text)
+    return _ADDRESS.sub(r"\\\g<0>", text)
+
+
+def _as_entities(text: str) -> str:
+    """Escape as `_literal` does, what HTML would read as entities: right also where the text is set as HTML."""
+    return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
+    """Draw to PNG; give it in base64 with its width and height in CSS pixels."""
+    import base64
+
+    from matplotlib import pyplot as plt
+
+    figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
+    figure = figure.get_figure(root=True) or figure
+    try:
+        drawn = _drawn(figure)
+    except UserWarning as warning:
+        raise WorkbenchError(
+            f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
+        ) from None
+    finally:
+        plt.close(figure)
+    small, picture = io.BytesIO(), _few_colours(drawn)
+    picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
+    size = round(picture.width / _SCALE), round(picture.height / _SCALE)
+    return base64.b64encode(small.getvalue()).decode("ascii"), *size
+
+
+def _drawn(figure: Figure) -> Image.Image:
+    """Draw a figure with a margin around all that is in it; once, unless something stands outside its canvas.
+
+    matplotlib's own tight bounding box draws everything twice and lays it out twice.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, ImageOps
+
+    figure.set_dpi(96 * _SCALE)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    left, low, right, high = np.asarray(figure.get_tightbbox(canvas.get_renderer()).extents) * figure.dpi
+    if min(left, low, picture.width - right, picture.height - high) < 0:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight", pil_kwargs={"compress_level": 0})
+        return Image.open(drawn).convert("RGB")
+    inner = (math.floor(left), math.floor(picture.height - high), math.ceil(right), math.ceil(picture.height - low))
+    return ImageOps.expand(picture.crop(inner), border=round(0.1 * figure.dpi), fill="white")
+
+
+def _few_colours(picture: Image.Image) -> Image.Image:
+    """Take a picture to 256 colours, white for itself: most of a figure is white, and need not be looked at."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(picture)
+    drawn = np.asarray(picture.convert("L")) < 255
+    if not drawn.any():
+        return picture
+    inks = Image.fromarray(pixels[drawn][None]).quantize(255, dither=Image.Dither.NONE)
+    colours = np.array(inks.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    indexed = np.full(drawn.shape, len(colours), dtype=np.uint8)
+    indexed[drawn] = np.asarray(inks)[0]
+    made = Image.fromarray(indexed)
+    made.putpalette(np.vstack([colours, [[255, 255, 255]]]).astype(np.uint8).tobytes())
+    return made

@@ -1,0 +1,117 @@
+"""The workbook of a report: a sheet a table, and a sheet about the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.reports.page import tables
+
+_LONGEST_CELL = 32_767
+_OPTIONS = {
+    "constant_memory": True,
+    "strings_to_formulas": False,
+    "strings_to_numbers": False,
+    "strings_to_urls": False,
+}
+_DATES = {"date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss"}
+
+
+def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[tuple[str, Any, str]]) -> None:
+    """Write the tables of a report as a workbook.
+
+    Numbers are numbers at full precision and dates are dates; text is text, whatever it begins with.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    shown : iterable of mapping
+        Payloads of the tables, a sheet each.
+    run : iterable of (str, value, str)
+        Name, value and note of what the sheet "run" says.
+    """
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(str(path), _OPTIONS) as book:
+        book.set_properties({"created": dt.datetime(2000, 1, 1)})
+        bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "bottom"})
+        taken = {"run", "history"}
+        for table in shown:
+            _write_table(book, book.add_worksheet(sheet_name(table["name"], taken)), table, bold)
+        sheet = book.add_worksheet("run")
+        sheet.set_column(0, 0, 20)
+        sheet.set_column(1, 2, 60)
+        for row, line in enumerate(run):
+            for column, value in enumerate(line):
+                _write(sheet, row, column, value, bold if column == 0 else None)
+
+
+def sheet_name(name: str, taken: set[str]) -> str:
+    r"""Make a legal name of a sheet that is not taken yet, and take it.
+
+    >>> sheet_name("a/b: [2026]", set())
+    'a b 2026'
+    """
+    legal = re.sub(r"[\[\]:*?/\\\x00-\x1f]+", " ", name)
+    stem = re.sub(r"\s+", " ", legal).strip(" '")[:31].rstrip(" '") or "table"
+    made, n = stem, 2
+    while made.lower() in taken:
+        ending = f" ({n})"
+        made, n = stem[: 31 - len(ending)] + ending, n + 1
+    taken.add(made.lower())
+    return made
+
+
+def number_format(format_: str) -> str:
+    """Say a Python format in the language of sheets; empty where there is no equal.
+
+    >>> number_format("{:,.1f}"), number_format("{:.1%}"), number_format("{:d}")
+    ('#,##0.0', '0.0%', '0')
+    """
+    parts = re.fullmatch(r"\{:(\+?)(,?)(?:\.(\d+))?([fd%])\}", format_)
+    if not parts:
+        return ""
+    sign, comma, digits, kind = parts.groups()
+    places = int(digits) if digits is not None else (0 if kind == "d" else 6)
+    shape = ("#,##0" if comma else "0") + ("." + "0" * places if places else "") + ("%" if kind == "%" else "")
+    return f"+{shape};-{shape};{shape}" if sign else shape
+
+
+def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> None:
+    columns, suppressed = table["columns"], set(table["suppressed"])
+    formats, grid = [], tables.shown(table)[:200]
+    for i, column in enumerate(columns):
+        code = _DATES.get(column["kind"]) or number_format(column["format"])
+        formats.append(book.add_format({"num_format": code}) if code else None)
+        longest = max([len(column["name"]), 8, *(len(row[i]) for row in grid)])
+        sheet.set_column(i, i, min(longest + 2, 50))
+    _write(sheet, 0, 0, table["caption"], None)
+    for i, column in enumerate(columns):
+        _write(sheet, 2, i, column["name"], bold)
+    for r, row in enumerate(table["rows"]):
+        for i, (value, column) in enumerate(zip(row, columns, strict=True)):
+            if r in suppressed and tables.hides(table, column):
+                value = tables.hidden(table, column)
+            elif value is not None and column["kind"] in _DATES:
+                value = dt.datetime.fromisoformat(value)
+            _write(sheet, r + 3, i, value, formats[i])
+    sheet.freeze_panes(3, 0)
+
+
+def _write(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(row, column, value, style)
+    elif isinstance(value, int) and abs(value) > 2**53:
+        sheet.write_string(row, column, str(value), style)
+    elif isinstance(value, (int, float)):
+        sheet.write_number(row, column, value, style)
+    elif isinstance(value, dt.datetime) and value.year >= 1900:
+        sheet.write_datetime(row, column, value.replace(tzinfo=None), style)
+    else:
+        sheet.write_string(row, column, str(value)[:_LONGEST_CELL], style)

@@ -1,0 +1,268 @@
+"""Tables as notebooks say them: one payload that becomes HTML, plain text and a sheet.
+
+The payload carries the numbers at full precision, apart from rows that stand on too few customers: those
+leave the notebook suppressed, in every form.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError, require_columns, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIME = "application/vnd.workbench.table+json"
+_PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
+HIDDEN = "–"
+SENTENCE = 40
+MISSING = ""
+MINIMUM_CELL = 10
+"""A number that stands on fewer customers is not shown."""
+
+
+def payload(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    caption: str,
+    formats: Mapping[str, str] | None = None,
+    counts: str | None = None,
+    minimum: int = MINIMUM_CELL,
+) -> dict[str, Any]:
+    """Give a table as plain JSON: columns with kind and format, rows at full precision.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per line of the table; an index that has a name or labels becomes the first columns.
+    name, caption : str
+        Name of the sheet, and the sentence above the table.
+    formats : mapping of str to str, optional
+        A format by column, such as ``{"share": "{:.1%}"}``.
+    counts : str, optional
+        The column that says how many customers a row stands on. Rows below `minimum` are suppressed:
+        the count becomes "<10", every other cell that is not a label becomes "–".
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is named twice, or a format names no column or does not fit its values.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise WorkbenchError(f"table '{name}' is a {type(frame).__name__}. Pass a DataFrame, such as result.summary().")
+    frame = _flat(frame)
+    columns = [str(c) for c in frame.columns]
+    if len(set(columns)) < len(columns):
+        twice = next(c for c in columns if columns.count(c) > 1)
+        raise WorkbenchError(f"table '{name}' has two columns '{twice}'. Rename one.")
+    frame.columns = columns
+    for column in formats or {}:
+        if column not in columns:
+            raise unknown("column", column, columns, f"table '{name}'")
+    kinds = {c: _kind(frame[c]) for c in columns}
+    low = _suppressed(frame, counts, minimum, name)
+    cells = {c: [_plain(v, kinds[c]) for v in frame[c].tolist()] for c in columns}
+    for column in columns:
+        if kinds[column] != "text" or column == counts:
+            for row in low:
+                cells[column][row] = None
+    made = {
+        "name": str(name),
+        "caption": str(caption),
+        "columns": [
+            {"name": c, "kind": kinds[c], "format": (formats or {}).get(c) or _default_format(cells[c], kinds[c])}
+            for c in columns
+        ],
+        "rows": [list(row) for row in zip(*(cells[c] for c in columns), strict=True)],
+        "suppressed": low,
+        "counts": counts,
+        "minimum": minimum,
+    }
+    shown(made)
+    return made
+
+
+def shown(table: Mapping[str, Any]) -> list[list[str]]:
+    """Format every cell of a payload as a reader sees it."""
+    suppressed = set(table["suppressed"])
+    return [
+        [
+            hidden(table, column) if i in suppressed and hides(table, column) else _formatted(value, column, table)
+            for value, column in zip(row, table["columns"], strict=True)
+        ]
+        for i, row in enumerate(table["rows"])
+    ]
+
+
+def hides(table: Mapping[str, Any], column: Mapping[str, Any]) -> bool:
+    """Say whether a suppressed row hides this column: every one but labels."""
+    return column["kind"] != "text" or column["name"] == table["counts"]
+
+
+def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    """Give what stands in place of a suppressed cell."""
+    return f"<{table['minimum']}" if column["name"] == table["counts"] else HIDDEN
+
+
+def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
+    """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows.
+
+    Names of columns are shown with spaces, so that they wrap; columns of sentences are kept wide enough to read.
+    """
+    rows = shown(table)[:longest]
+    classes = [_class(column, (row[i] for row in rows)) for i, column in enumerate(table["columns"])]
+    head = "".join(
+        f'<th scope="col"{k}>{html.escape(c["name"].replace("_", " "))}</th>'
+        for c, k in zip(table["columns"], classes, strict=True)
+    )
+    body = "".join(
+        "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
+        for row in rows
+    )
+    return (
+        f'<div class="table"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def caption(table: Mapping[str, Any], longest: int | None) -> str:
+    """Give the caption with what the reader does not see: rows beyond `longest`, rows suppressed."""
+    note = ""
+    if longest is not None and len(table["rows"]) > longest:
+        note = f" The first {longest} of {len(table['rows']):,} rows; all are in the sheet '{table['name']}'."
+    if table["suppressed"]:
+        note += f" Rows on fewer than {table['minimum']} are suppressed."
+    return table["caption"] + note
+
+
+def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:
+    if column["kind"] in ("number", "integer"):
+        return ' class="n"'
+    if column["kind"] == "date":
+        return ' class="d"'
+    return ' class="w"' if max(map(width, cells), default=0) > SENTENCE else ""
+
+
+def as_text(table: Mapping[str, Any]) -> str:
+    """Write a payload as aligned plain text."""
+    grid = [[c["name"] for c in table["columns"]], *shown(table)]
+    widths = [max(map(width, column)) for column in zip(*grid, strict=True)]
+    right = [c["kind"] in ("number", "integer") for c in table["columns"]]
+    lines = [
+        "  ".join(
+            " " * (w - width(cell)) + cell if r else cell + " " * (w - width(cell))
+            for cell, w, r in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in grid
+    ]
+    return "\n".join([table["caption"], *lines])
+
+
+def width(text: str) -> int:
+    """Count the columns a text takes in a terminal; a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = frame.copy()
+    if isinstance(frame.columns, pd.MultiIndex):
+        frame.columns = [" · ".join(str(part) for part in c if str(part)) for c in frame.columns]
+    index = frame.index
+    if isinstance(index, pd.RangeIndex) and index.name is None:
+        return frame
+    if index.nlevels == 1 and index.name is None and pd.api.types.is_integer_dtype(index):
+        return frame.reset_index(drop=True)
+    frame.index.names = [n if n is not None else ("" if i == 0 else " " * i) for i, n in enumerate(index.names)]
+    repeated = [n for n in frame.index.names if n in frame.columns]
+    return frame.reset_index(drop=False, allow_duplicates=bool(repeated))
+
+
+def _kind(column: pd.Series) -> str:
+    from pandas.api import types
+
+    if types.is_bool_dtype(column):
+        return "bool"
+    if types.is_integer_dtype(column):
+        return "integer"
+    if types.is_numeric_dtype(column):
+        return "number"
+    if types.is_datetime64_any_dtype(column):
+        midnight = column.dropna()
+        return "date" if (midnight == midnight.dt.normalize()).all() else "datetime"
+    filled = column.dropna().tolist()
+    if filled and all(hasattr(v, "isoformat") and hasattr(v, "year") for v in filled):
+        return "datetime" if any(getattr(v, "hour", 0) or getattr(v, "minute", 0) for v in filled) else "date"
+    if filled and all(isinstance(v, (int, float)) or hasattr(v, "as_tuple") for v in filled):
+        return "number"
+    return "text"
+
+
+def _plain(value: Any, kind: str) -> Any:
+    import pandas as pd
+
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    if kind == "bool":
+        return bool(value)
+    if kind == "integer":
+        return int(value)
+    if kind == "number":
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if kind in ("date", "datetime"):
+        moment = pd.Timestamp(value)
+        return moment.date().isoformat() if kind == "date" else moment.isoformat(sep=" ", timespec="seconds")
+    return str(value)
+
+
+def _default_format(cells: list[Any], kind: str) -> str:
+    if kind not in ("integer", "number"):
+        return ""
+    largest = max((abs(v) for v in cells if v is not None), default=0)
+    if kind == "integer":
+        return "{:,d}" if largest >= 10_000 else "{:d}"
+    if all(v == round(v) for v in cells if v is not None):
+        return "{:,.0f}"
+    magnitude = math.floor(math.log10(largest)) if largest else 0
+    return f"{{:,.{min(max(3 - magnitude, 0), 6)}f}}"
+
+
+def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) -> str:
+    if value is None:
+        return MISSING
+    if column["kind"] == "bool":
+        return "yes" if value else "no"
+    if not column["format"]:
+        return str(value)
+    try:
+        text = column["format"].format(value)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise WorkbenchError(
+            f"table '{table['name']}': the format '{column['format']}' does not fit column '{column['name']}' "
+            f"({column['kind']}, for instance {value!r}). Write one such as '{{:.1f}}', '{{:,.0f}}' or '{{:.1%}}'."
+        ) from error
+    if isinstance(value, (int, float)) and value < 0:
+        return text.replace("-", "\N{MINUS SIGN}", 1)
+    if _PROBABILITY.fullmatch(column["name"]) and value > 0 and "." in text and not text.strip("0."):
+        return f"<{text[:-1]}1"
+    return text
+
+
+def _suppressed(frame: pd.DataFrame, counts: str | None, minimum: int, name: str) -> list[int]:
+    if counts is None:
+        return []
+    require_columns(frame, [counts], f"table '{name}'", hint="counts= names the column of counts.")
+    if _kind(frame[counts]) not in ("integer", "number"):
+        raise WorkbenchError(f"table '{name}': the column of counts '{counts}' holds no numbers.")
+    return [i for i, n in enumerate(frame[counts].tolist()) if not n >= minimum]

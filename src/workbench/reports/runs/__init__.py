@@ -1,0 +1,1 @@
+"""What goes on: parameters, plans, workers, the ledger and the schedule."""

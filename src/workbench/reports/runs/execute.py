@@ -1,0 +1,456 @@
+"""One slot in a worker process: run the notebook, gather what it says, write the report's files.
+
+Nothing here touches what is published: the files go to a folder of their own, and the caller moves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import datetime as dt
+import functools
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench import errors
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.project import READS
+from workbench.reports.page import html as page
+from workbench.reports.page import lists, pdf, sheets, tables
+from workbench.reports.page.notebook import MINIMUM
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.folders import own_folder_for_life
+from workbench.reports.runs.kernels import Nursery, kernel_manager
+from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
+from workbench.reports.runs.parameters import Value, as_code
+from workbench.reports.runs.secrets import leaks
+from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
+from workbench.reports.runs.stops import deaf_to_interrupts
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
+_PASSING = (
+    "MemoryError",
+    "OSError",
+    "ConnectionError",
+    "ConnectionResetError",
+    "ConnectionRefusedError",
+    "TimeoutError",
+)
+_HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A slot as a worker gets it.
+
+    Attributes
+    ----------
+    study, title, slot, fingerprint, data_version : str
+        What the manifest says of it.
+    notebook, root, folder : Path
+        The notebook, the project, and the folder to fill.
+    values : dict
+        Value of every parameter.
+    declared : list of dict
+        name, value, unit, meaning, changed of every parameter, for readers.
+    timeout : float
+        Seconds for the whole notebook.
+    preload : tuple of str
+        Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
+    attempt, code, period, plan, minimum_cell
+        As in the ledger and in `Slot`, for the manifest.
+    """
+
+    study: str
+    title: str
+    slot: str
+    fingerprint: str
+    data_version: str
+    notebook: Path
+    root: Path
+    folder: Path
+    values: dict[str, Value]
+    declared: list[dict[str, Any]]
+    timeout: float
+    preload: tuple[str, ...] = ()
+    formats: tuple[str, ...] = FORMATS
+    attempt: str = ""
+    code: str = ""
+    period: str = ""
+    plan: str = ""
+    minimum_cell: int = MINIMUM_CELL
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a notebook said: the first line of its answer, payloads of its tables, rows of its numbers."""
+
+    headline: str
+    tables: list[dict[str, Any]]
+    quantities: list[dict[str, Any]]
+
+
+class _Failure(Exception):
+    """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""
+
+    def __init__(
+        self,
+        message: str,
+        notebook: Any = None,
+        cell: int | None = None,
+        traceback: str = "",
+        refused: bool = False,
+        passes: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
+        self.refused, self.passes = refused, passes
+
+
+def prepare_worker() -> None:
+    """Set up a worker: one thread for linear algebra, no history no start-up files of the user, no Ctrl-C."""
+    deaf_to_interrupts()
+    # A grammar that takes 1.6 s to load; it serves one format of JSON schemas that notebooks do not use.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    private = own_folder_for_life()
+    paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    os.environ.update(
+        IPYTHONDIR=str(Path(private, "ipython")),
+        JUPYTER_RUNTIME_DIR=str(private),
+        MPLBACKEND="agg",
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
+        PYTHONHASHSEED="0",
+        PYTHONPATH=os.pathsep.join(os.path.abspath(p) for p in paths),
+        PYTHONUTF8="1",
+        **{READS: str(Path(private, "reads.txt"))},
+    )
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Run a notebook and fill the job's folder with its report, or with the page that says why there is none.
+
+    Returns
+    -------
+    dict
+        The manifest that was written; its `status` is "done" or "failed".
+    """
+    import nbformat
+
+    started = time.monotonic()
+    notebook = nbformat.read(job.notebook, as_version=4)
+    failure = None
+    try:
+        notebook = _execute(notebook, job)
+        said = gather(notebook)
+    except _Failure as error:
+        failure, notebook = error, error.notebook or notebook
+    except WorkbenchError as error:
+        failure = _Failure(str(error))
+    manifest = _manifest(job, time.monotonic() - started)
+    _clean(notebook, job.root)
+    if failure is None:
+        manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
+        try:
+            _write_report(job, notebook, said, manifest)
+        except WorkbenchError as error:
+            failure = _Failure(str(error))
+    if failure is not None:
+        for half_done in job.folder.iterdir():
+            half_done.unlink()
+        manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
+        manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
+        _write_failure(job, notebook, failure, manifest)
+    write_json(job.folder / "manifest.json", manifest)
+    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+        file, name = leaked[0]
+        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        return write_failed(job, message, time.monotonic() - started)
+    return manifest
+
+
+def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
+    """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest.
+
+    Where that cannot be written either (the disk is full), there is no manifest in the folder.
+    """
+    import nbformat
+
+    manifest = _manifest(job, seconds)
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
+    try:
+        for left in job.folder.iterdir():
+            left.unlink()
+        _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
+        write_json(job.folder / "manifest.json", manifest)
+    except OSError:
+        (job.folder / "manifest.json").unlink(missing_ok=True)
+        manifest["error_kind"] = TRANSIENT
+    return manifest
+
+
+def gather(notebook: Mapping[str, Any]) -> Said:
+    """Gather what an executed notebook said.
+
+    Raises
+    ------
+    WorkbenchError
+        If two tables or two numbers share a name, or a picture has no caption and description.
+    """
+    headline: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for data, ours in _displayed(notebook):
+        kind = ours.get("kind")
+        if kind == "answer":
+            headline += "".join(data["text/plain"]).splitlines()
+        elif kind == "table":
+            _add(found, data[tables.MIME], "table")
+        elif kind == "quantities":
+            for row in data[page.QUANTITIES]:
+                _add(numbers, row, "number")
+        elif kind != "figure" and any(mime.startswith("image/") for mime in data):
+            raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
+    return Said("".join(headline[:1]), list(found.values()), list(numbers.values()))
+
+
+def without_paths(text: str, root: Path) -> str:
+    """Take the paths of this machine out of a message or a traceback."""
+    here = {str(root): ".", str(root.resolve()): ".", str(PACKAGE): "workbench", str(PACKAGE.parent): "src"}
+    prefixes = {sys.prefix: "…", sys.base_prefix: "…", os.path.expanduser("~"): "~", tempfile.gettempdir(): "…"}
+    text = re.sub(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py", "cell", text)
+    for path, short in sorted((here | prefixes).items(), key=lambda p: -len(p[0])):
+        if len(path) > 1:
+            text = re.sub(re.escape(path) + r"(?=[/\\'\"\s:,)]|$)", short, text)
+    return text
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON readable by people and by every reader: real characters, no NaN."""
+    path.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _displayed(notebook: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                yield output["data"], output.get("metadata", {}).get("workbench", {})
+
+
+def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) -> None:
+    if one["name"] in found:
+        raise WorkbenchError(f"two {what}s of the notebook are named '{one['name']}'. Give each a name of its own.")
+    found[one["name"]] = copy.deepcopy(dict(one))
+
+
+def _execute(notebook: Any, job: Job) -> Any:
+    """Execute a notebook with the run's parameters behind its own, and give it back with its outputs."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.engines import NBClientEngine
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import raise_for_execution_errors
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    os.environ["WORKBENCH_HOME"] = str(job.root)
+    os.environ[lists.OUTPUT] = str(job.folder)
+    os.environ[MINIMUM] = str(job.minimum_cell)
+    Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
+    notebook = _with_parameters(notebook, job.values)
+    deadline = time.monotonic() + job.timeout
+    try:
+        with contextlib.chdir(job.root):
+            NBClientEngine.execute_notebook(  # of papermill the engine alone, which saves nothing between cells
+                notebook,
+                "python3",
+                progress_bar=False,
+                start_timeout=60,
+                kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
+                timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
+                shutdown_kernel="immediate",
+            )
+        raise_for_execution_errors(notebook, None)
+    except PapermillExecutionError as error:
+        raise _failed_cell(_without_marks(notebook), error) from None
+    except CellTimeoutError:
+        message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
+        raise _interrupted(notebook, message) from None
+    except DeadKernelError:
+        message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
+        raise _interrupted(notebook, message) from None
+    return notebook
+
+
+def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
+    import nbformat
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata["papermill"] = type(notebook.metadata)()
+    place = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+    if place:
+        given = nbformat.v4.new_code_cell(as_code(values), metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(place[0] + 1, given)
+    return notebook
+
+
+def _without_marks(notebook: Any) -> Any:
+    """Take away the notes on the error that papermill puts between the cells."""
+    notebook.cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
+    return notebook
+
+
+@functools.cache
+def _nursery(studies: tuple[str, ...]) -> Nursery:
+    return Nursery(studies)
+
+
+def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+    if not studies:
+        return None
+    if not _nursery(studies).lives:
+        _nursery.cache_clear()
+    return _nursery(studies)
+
+
+def _failed_cell(notebook: Any, error: Any) -> _Failure:
+    ours = getattr(errors, error.ename, None)
+    if isinstance(ours, type) and issubclass(ours, WorkbenchError):
+        return _Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
+    message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
+    passes = error.ename in _PASSING
+    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
+
+
+def _interrupted(notebook: Any, message: str) -> _Failure:
+    """Say what stopped a notebook from outside, in the last cell that was begun."""
+    begun = [i for i, c in enumerate(notebook.cells) if c.metadata.get("papermill", {}).get("start_time")]
+    return _Failure(message, notebook, begun[-1] if begun else None, passes=True)
+
+
+def _clean(notebook: Any, root: Path) -> None:
+    """Strip what is of this machine or of this minute, in place."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    kept = {k: notebook.metadata[k] for k in ("language", "language_info", "title") if k in notebook.metadata}
+    notebook.metadata = type(notebook.metadata)({"kernelspec": kernel, **kept})
+    for cell in notebook.cells:
+        for stamp in ("papermill", "execution", "ExecuteTime"):
+            cell.metadata.pop(stamp, None)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = without_paths(output.text, root)
+            elif output.output_type == "error":
+                output.evalue = without_paths(output.evalue, root)
+                output.traceback = [without_paths(page.plain(line), root) for line in output.traceback]
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    """Give the version of the data and, where that has digests, those of the tables that were read of it alone."""
+    source = str(job.values.get("source", ""))
+    try:
+        lines = {
+            tuple(line.split("\t")) for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines()
+        }
+    except OSError:
+        lines = set()
+    digests = table_digests(source, job.data_version, job.root)
+    tables = {name: digests.get(name) for _, _, name in lines}
+    whole = tables and all(tables.values()) and {line[:2] for line in lines} == {(source, job.data_version)}
+    return {"version": job.data_version} | ({"tables": tables} if whole else {})
+
+
+def _manifest(job: Job, seconds: float) -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"workbench": workbench.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _VERSIONED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "study": job.study,
+        "title": job.title,
+        "slot": job.slot,
+        "parameters": job.declared,
+        "data_version": job.data_version,
+        "fingerprint": job.fingerprint,
+        "code": job.code,
+        "inputs": _inputs(job),
+        "period": job.period,
+        "plan": job.plan,
+        "attempt": job.attempt,
+        "minimum_cell": job.minimum_cell,
+        "formats": list(job.formats),
+        "versions": versions,
+        "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds")}
+    return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
+
+
+def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, Any]) -> None:
+    import nbformat
+
+    nbformat.write(notebook, job.folder / "report.ipynb")
+    write_json(job.folder / "results.json", said.quantities)
+    lines = [
+        ("study", job.study, job.title),
+        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
+        ("data version", job.data_version, ""),
+        ("finished", manifest["finished"], f"{manifest['seconds']} s"),
+        *((name, version, "version") for name, version in manifest["versions"].items()),
+        ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
+    ]
+    links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
+    if "pdf" in job.formats:
+        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
+        links.insert(0, {"href": "report.pdf", "text": "PDF"})
+    if "xlsx" in job.formats:
+        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
+        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
+    made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
+    (job.folder / "index.html").write_text(made, encoding="utf-8")
+
+
+def _write_failure(job: Job, notebook: Any, failure: _Failure, manifest: Mapping[str, Any]) -> None:
+    import nbformat
+
+    nbformat.write(notebook, job.folder / "failed.ipynb")
+    shown = {"message": manifest["error"], "cell": None, "section": "", "source": "", "traceback": ""}
+    if failure.cell is not None and failure.cell < len(notebook.cells):
+        before = notebook.cells[: failure.cell + 1]
+        headings = [h for c in before if c.cell_type == "markdown" for h in _HEADING.findall(c.source)]
+        ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
+        shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
+    shown["traceback"] = without_paths(failure.traceback, job.root)
+    kept = (job.root / "reports" / "site" / job.study / job.slot / "index.html").is_file()
+    links = [{"href": "failed.ipynb", "text": "Notebook as far as it came"}]
+    made = page.failure_page(title=job.title, facts=_facts(manifest), links=links, failure=shown, kept=kept)
+    (job.folder / "failure.html").write_text(made, encoding="utf-8")

@@ -1,0 +1,115 @@
+"""Beyond one machine: Dask workers make the reports; this process keeps the ledger, its claims and the publishing.
+
+The workers' machines see the project's folder under the same path, and have the same environment. Each report is made
+in a process of its own below a Dask worker, by a plain kernel. Dask gives the work of a worker that dies to another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.reports.runs.execute import Job, run_job, write_failed
+from workbench.reports.runs.ledger import TRANSIENT
+from workbench.reports.runs.slots import read_manifest
+
+_WITHOUT_WORKERS, _POLL = 30.0, 0.2
+
+
+class Cluster:
+    """The workers of a Dask scheduler, used like `workers.Workers`."""
+
+    def __init__(self, address: str, *, patience: float) -> None:
+        try:
+            from distributed import Client
+
+            for handler in logging.getLogger("distributed").handlers:
+                handler.setLevel(logging.CRITICAL)  # what matters is said below, in a sentence
+            self._client = Client(address, timeout=10, set_as_default=False)
+        except ImportError:
+            raise WorkbenchError("--dask needs the package distributed. Install it: pip install distributed") from None
+        except (OSError, TimeoutError, ValueError) as error:
+            raise WorkbenchError(f"no Dask scheduler answers at '{address}': {error}. Start: dask scheduler") from None
+        self._address, self._patience = address, patience
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close(timeout=2)
+
+    def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Run jobs, each asked for when a thread of a worker is free; give each with its manifest as it ends."""
+        coming: Iterator[Job | None] | None = iter(jobs)
+        busy: dict[Any, tuple[Job, float]] = {}
+        seen = time.monotonic()
+        while coming or busy:
+            lanes = self._lanes()
+            seen = time.monotonic() if lanes else seen
+            if time.monotonic() - seen > _WITHOUT_WORKERS:
+                raise WorkbenchError(f"'{self._address}' has no worker. Start some: dask worker {self._address}")
+            job: Any = next(coming, self) if coming and len(busy) < lanes else None
+            if job is self:
+                coming = None
+            elif job is not None:
+                key = f"report-{job.attempt}"
+                busy[self._client.submit(work, job, self._patience, key=key, pure=False)] = (job, time.monotonic())
+            ended = [future for future in busy if future.done()]
+            for future in ended:
+                job, since = busy.pop(future)
+                yield job, self._result(future, job, time.monotonic() - since)
+            if job is None and not ended:
+                time.sleep(_POLL)
+
+    def _lanes(self) -> int:
+        try:
+            if self._client.status == "running":
+                return sum(self._client.nthreads().values())
+        except (OSError, TimeoutError):
+            pass
+        raise WorkbenchError(
+            f"the Dask scheduler at '{self._address}' was lost; what was published stands. Start it, and run the same "
+            "command again: it goes on where it was."
+        )
+
+    def _result(self, future: Any, job: Job, seconds: float) -> dict[str, Any]:
+        if future.status == "cancelled":
+            self._lanes()
+        if (error := future.exception()) is None:
+            return future.result()
+        message = f"the report could not be made: {type(error).__name__}: {error}"
+        return write_failed(job, message, seconds, kind=TRANSIENT)
+
+
+def work(job: Job, patience: float) -> dict[str, Any]:
+    """Make a report in a process of its own, on the machine of a Dask worker; give its manifest."""
+    if not job.folder.is_dir():
+        raise WorkbenchError(f"this worker does not see {job.root}. Mount the project under the same path everywhere.")
+    for left in job.folder.iterdir():  # of a worker that died over it
+        left.unlink()
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        command = [sys.executable, "-m", "workbench.reports.runs.fanout"]
+        done = subprocess.run(command, input=pickle.dumps(job), env=env, timeout=patience)
+        why = f"with status {done.returncode}, most likely for want of memory"
+    except subprocess.TimeoutExpired:
+        why = f"by force after {patience:.0f} s"
+    return read_manifest(job.folder) or write_failed(job, f"its process ended {why}.", patience, kind=TRANSIENT)
+
+
+if __name__ == "__main__":
+    from workbench.reports.runs.workers import begin
+
+    begin(os.getppid())
+    try:
+        asked = pickle.loads(sys.stdin.buffer.read())
+    except (EOFError, pickle.UnpicklingError):  # who asked was ended over it
+        sys.exit(1)
+    run_job(asked)

@@ -1,0 +1,309 @@
+"""A notebook's parameters: declared once, in its own cell, and checked before anything runs.
+
+The cell tagged `parameters` holds one annotated assignment a line::
+
+    as_of: date = "2026-07-01"  # date: nothing that happened on or after this day is known
+    top: float = 0.2  # share: the part of the customers that is called the top
+
+Types are str, int, float, bool, date (as text "YYYY-MM-DD"), period (as text "2026-10", "2026Q4", "2026" or a day, and
+over), secret (a reference, see `secrets`) and Literal[...] for a choice.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import io
+import json
+import math
+import re
+import tokenize
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workbench.errors import WorkbenchError, named, nearest
+from workbench.reports.runs import periods
+from workbench.reports.runs.secrets import REFERENCE
+
+LONGEST_TEXT = 1000
+_TYPES: dict[str, Any] = {
+    "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
+}  # fmt: skip
+_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
+_EXPECTED = {
+    "str": "text of one line",
+    "int": "a whole number, such as 10",
+    "float": "a number, such as 0.25",
+    "bool": "true or false",
+    "date": "a date as YYYY-MM-DD, such as 2026-07-01",
+    "period": "a period, such as 2026-10",
+    "secret": "a reference to a secret, env:NAME or file:PATH; its value never goes into a command or a file",
+}
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as a notebook declares it.
+
+    Attributes
+    ----------
+    name, type : str
+        Name, and one of str, int, float, bool, date, period, secret.
+    default : str, int, float or bool
+        Value that holds when none is given; dates are text.
+    unit, meaning : str
+        From the comment ``# unit: meaning``.
+    choices : tuple
+        The legal values of a Literal; empty where any value of the type is legal.
+    """
+
+    name: str
+    type: str
+    default: Value
+    unit: str = ""
+    meaning: str = ""
+    choices: tuple[Value, ...] = ()
+
+    def parse(self, text: str) -> Value:
+        """Read a value from text by the declared type.
+
+        >>> Parameter("area", "str", "").parse("010")
+        '010'
+        >>> Parameter("top", "float", 0.2).parse("0.25")
+        0.25
+
+        Raises
+        ------
+        WorkbenchError
+            If the text is not of the type, or not one of the choices.
+        """
+        stripped = text.strip()
+        if self.type == "str":
+            value: Value | None = text
+        elif self.type == "bool":
+            value = _BOOLS.get(stripped.lower())
+        elif self.type == "int":
+            value = int(stripped) if re.fullmatch(r"[+-]?[0-9]{1,18}", stripped) else None
+        elif self.type == "float":
+            number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+            value = float(stripped) if re.fullmatch(number, stripped) else None
+        else:
+            value = stripped
+        return self.check(value, shown=text)
+
+    def check(self, value: Any, *, shown: object = None) -> Value:
+        """Give a value back if it is legal, else refuse it."""
+        shown = "text that is none" if self.type == "secret" else value if shown is None else shown
+        if not self._fits(value):
+            raise WorkbenchError(f"parameter '{self.name}' is {_short(shown)}, but must be {_EXPECTED[self.type]}.")
+        if self.type == "period":
+            try:
+                value = periods.parse(value, today=dt.date.today()).label
+            except WorkbenchError as error:
+                raise WorkbenchError(f"parameter '{self.name}': {error}") from None
+        if self.choices and value not in self.choices:
+            legal = named(self.choices)
+            raise WorkbenchError(
+                f"parameter '{self.name}' is {_short(shown)}.{nearest(str(value), map(str, self.choices))} "
+                f"It must be one of: {legal}."
+            )
+        return float(value) if self.type == "float" else value
+
+    def _fits(self, value: Any) -> bool:
+        if not isinstance(value, _TYPES[self.type]) or (isinstance(value, bool) and self.type != "bool"):
+            return False
+        if self.type == "float":
+            return math.isfinite(value)
+        if self.type == "date":
+            return _is_date(value)
+        if self.type == "secret" and value and not REFERENCE.fullmatch(value):
+            return False
+        if self.type in ("str", "secret"):
+            return len(value) <= LONGEST_TEXT and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
+        return True
+
+
+def read_source(notebook: str | bytes) -> list[dict[str, Any]]:
+    """Give the cells of a notebook's JSON with `kind`, `source` and `tags`, without the notebook machinery.
+
+    Raises
+    ------
+    WorkbenchError
+        If the text is not a notebook of format 4.
+    """
+    try:
+        cells = json.loads(notebook)["cells"]
+        return [
+            {
+                "kind": cell["cell_type"],
+                "source": "".join(cell["source"]),
+                "tags": list(cell.get("metadata", {}).get("tags", [])),
+            }
+            for cell in cells
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkbenchError("this is not a notebook of format 4. Save it again from JupyterLab.") from error
+
+
+def declared(cells: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
+    """Read the declared parameters from the cell tagged `parameters`; none if there is no such cell.
+
+    Raises
+    ------
+    WorkbenchError
+        If a line is not ``name: type = default``, has an unknown type, or its default does not fit.
+    """
+    tagged = [cell["source"] for cell in cells if "parameters" in cell["tags"]]
+    if len(tagged) > 1:
+        raise WorkbenchError("two cells are tagged 'parameters'. Put all parameters in one.")
+    return _parse_cell(tagged[0]) if tagged else ()
+
+
+def resolve(parameters: Iterable[Parameter], given: Mapping[str, Any], *, study: str) -> dict[str, Value]:
+    """Give every parameter its value: the given one, checked, or the default.
+
+    Text is read by the declared type, whatever it looks like; other values must be of the type already.
+
+    Raises
+    ------
+    WorkbenchError
+        If a name is unknown (the nearest is suggested) or a value is ill-typed.
+    """
+    by_name = {p.name: p for p in parameters}
+    for name in given:
+        if name not in by_name:
+            raise WorkbenchError(
+                f"study '{study}' has no parameter {_short(name)}.{nearest(name, by_name)} It has: {named(by_name)}."
+            )
+    values = {}
+    for name, parameter in by_name.items():
+        value = given.get(name, parameter.default)
+        try:
+            values[name] = parameter.parse(value) if isinstance(value, str) else parameter.check(value)
+        except WorkbenchError as error:
+            raise type(error)(f"study '{study}': {error}") from None
+    return values
+
+
+def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
+    """Split ``name=value`` texts as the command line gives them.
+
+    >>> split_assignments(["area=010", "note=a=b"])
+    {'area': '010', 'note': 'a=b'}
+    """
+    given: dict[str, str] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise WorkbenchError(f"parameter {_short(text)} is not of the form name=value, such as seed=1.")
+        if name in given:
+            raise WorkbenchError(f"parameter '{name}' is given twice. Give one value.")
+        given[name] = value
+    return given
+
+
+def as_code(values: Mapping[str, Value]) -> str:
+    """Write values as the Python cell that is put behind the notebook's own; Chinese stays readable.
+
+    >>> print(as_code({"province": "北京", "area": "010", "seed": 1}))
+    # Parameters of this run
+    province = "北京"
+    area = "010"
+    seed = 1
+    """
+    return "\n".join(["# Parameters of this run", *(f"{name} = {_literal(v)}" for name, v in values.items())])
+
+
+def _literal(value: Value) -> str:
+    if not isinstance(value, str):
+        return repr(value)
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in ("Cf", "Zl", "Zp", "Cs", "Co", "Cn") else c for c in quoted
+    )
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _short(value: object) -> str:
+    text = "".join(c if c.isprintable() else "·" for c in str(value))
+    return f"'{text[:60]}…' ({len(text):,} characters)" if len(text) > 60 else f"'{text}'"
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_cell(source: str) -> tuple[Parameter, ...]:
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        raise WorkbenchError(f"the parameters cell, line {error.lineno}, is not Python: {error.msg}.") from error
+    comments = _comments(source)
+    parameters = [
+        _parameter(s, comments.get(s.end_lineno or s.lineno, ""))
+        for s in statements
+        if not isinstance(s, (ast.Import, ast.ImportFrom))
+    ]
+    names = [p.name for p in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            raise WorkbenchError(f"the parameters cell declares '{name}' twice. Keep one.")
+    return tuple(parameters)
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
+
+
+def _parameter(statement: ast.stmt, comment: str) -> Parameter:
+    where = f"the parameters cell, line {statement.lineno},"
+    if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value):
+        raise WorkbenchError(
+            f"{where} is '{ast.unparse(statement)[:60]}'. Write: name: type = default  # unit: meaning"
+        )
+    name = statement.target.id
+    try:
+        default = ast.literal_eval(statement.value)
+    except ValueError:
+        raise WorkbenchError(f"{where} gives '{name}' a default that is computed. Write a plain value.") from None
+    kind, choices = _type(statement.annotation, f"{where} gives '{name}'")
+    unit, colon, meaning = comment.partition(":")
+    if not colon:
+        unit, meaning = "", comment
+    parameter = Parameter(name, kind, default, unit.strip(), meaning.strip(), choices)
+    try:
+        return replace(parameter, default=parameter.check(default))
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{where} has a default that does not fit: {error}") from None
+
+
+def _type(annotation: ast.expr, where: str) -> tuple[str, tuple[Value, ...]]:
+    text = ast.unparse(annotation)
+    if text in _TYPES:
+        return text, ()
+    if match := re.fullmatch(r"(?:typing\.)?Literal\[(.+)\]", text, flags=re.DOTALL):
+        try:
+            choices = tuple(ast.literal_eval(f"[{match[1]}]"))
+        except ValueError:
+            choices = ()
+        kinds = {type(c).__name__ for c in choices}
+        if len(kinds) == 1 and kinds <= {"str", "int"}:
+            return kinds.pop(), choices
+    legal = "str, int, float, bool, date, period, secret or Literal[...] of texts or whole numbers"
+    raise WorkbenchError(f"{where} the type '{text}'. Types are {legal}.")

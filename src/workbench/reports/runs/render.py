@@ -1,0 +1,464 @@
+"""Render studies: what is due runs in worker processes, and each report is published whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.reports.page import lists
+from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger, locked
+from workbench.reports.runs.periods import Period
+from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
+
+if TYPE_CHECKING:
+    from workbench.reports.runs.execute import Job
+
+TIMEOUT = 1800.0
+_GRACE = 90.0
+_PREVIOUS, _DUE = ".previous", ".index.due"
+_GOOD = ("index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb")
+
+
+@dataclass(frozen=True)
+class SlotReport:
+    """What became of a slot.
+
+    Attributes
+    ----------
+    study, slot : str
+        Name of the study and of its folder.
+    status : str
+        "done", "failed", "refused" where the caller can mend it, "unchanged" where nothing was to be done, or "running"
+        where another process does it and was not waited for.
+    message : str
+        The headline, or why it failed.
+    seconds : float
+        Wall time of the run.
+    folder : Path
+        Where the report is.
+    """
+
+    study: str
+    slot: str
+    status: str
+    message: str
+    seconds: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    slots : tuple of SlotReport
+        In the order they were asked for.
+    seconds : float
+        Wall time.
+    index : Path
+        The page that lists all reports.
+    """
+
+    slots: tuple[SlotReport, ...]
+    seconds: float
+    index: Path
+
+    @property
+    def failed(self) -> tuple[SlotReport, ...]:
+        """The slots that have no report now, refused ones too."""
+        return tuple(s for s in self.slots if s.status in ("failed", "refused"))
+
+    @property
+    def refused(self) -> tuple[SlotReport, ...]:
+        """The slots that failed for a cause that the caller can mend, such as a province that does not exist."""
+        return tuple(s for s in self.slots if s.status == "refused")
+
+
+def run(
+    studies: Iterable[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    root: Path,
+    period: Period | None = None,
+    **options: Any,
+) -> RunReport:
+    """Render studies of a project and publish their reports.
+
+    Parameters
+    ----------
+    studies : iterable of str
+        Names of studies; all of the project if empty.
+    parameters : mapping, optional
+        Values by name, as text (read by the declared type) or typed.
+    root : Path
+        The project.
+    period : Period, optional
+        What the reports speak of: it sets `as_of`, and parameters of the type period.
+    **options
+        As for `run_slots`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a study or parameter is unknown or ill-typed; nothing has run then. A notebook that fails raises
+        nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
+    """
+    root = root.resolve()
+    return run_slots(find_slots(studies, parameters or {}, root, period=period), root=root, **options)
+
+
+def run_slots(
+    slots: Iterable[Slot],
+    *,
+    root: Path,
+    jobs: int | None = None,
+    timeout: float = TIMEOUT,
+    force: bool = False,
+    only_failed: bool = False,
+    retries: int = 0,
+    again: bool = True,
+    wait: bool = True,
+    kernel: str = "auto",
+    dask: str = "",
+    progress: bool = True,
+) -> RunReport:
+    """Run what is due of some slots, each claimed in the ledger, and publish the reports.
+
+    Parameters
+    ----------
+    slots : iterable of Slot
+    root : Path
+        The project.
+    jobs : int, optional
+        Worker processes; one per processor if None.
+    timeout : float
+        Seconds for a whole notebook.
+    force : bool
+        Run also what is published with the same inputs and code, or failed with them for a cause that stays.
+    only_failed : bool
+        Leave out what did not fail the last time.
+    retries : int
+        How often a slot that fails for a cause that may pass (kernel or worker lost, time-out) is run again, with
+        growing pauses.
+    again : bool
+        Try anew what has used up its retries before; a schedule says False.
+    wait : bool
+        Wait for slots that another process is running, and take them over if it dies.
+    kernel : str
+        "plain" starts a new one for each notebook; "forked" forks them from a process that has the libraries loaded
+        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once.
+    dask : str
+        Address of a Dask scheduler whose workers make the reports, with plain kernels; `jobs` does not count then.
+    progress : bool
+        Show a line per slot, and a bar on a terminal, on standard error.
+    """
+    began, slots = time.monotonic(), list(slots)
+    index = root / "reports" / "site" / "index.html"
+    with Ledger(root) as ledger:
+        _mend(root)
+        ledger.recover()
+        if only_failed:
+            states = {(r["study"], r["slot"]): r["state"] for r in ledger.rows()}
+            slots = [slot for slot in slots if states.get(slot.key) in ("failed", "refused")]
+        done = [] if force else [slot for slot in slots if is_done(slot, root)]
+        ledger.agree(done)
+        made = {slot.key: _unchanged(slot, root) for slot in done}
+        due = [slot for slot in slots if slot.key not in made]
+        preload = _preload(due, "plain" if dask else kernel)
+        if due:
+            ledger.enqueue(due)
+            with _bar(len(due), progress) as tell:
+                grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
+                made |= grid.run(root, jobs or _processors(), timeout, preload, dask)
+        if done and not index.is_file():
+            _site_is_due(root)
+        _write_site(root)
+    return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)
+
+
+class _Grid:
+    """Slots on their way: claimed as lanes become free, published as they end, again where the cause may pass."""
+
+    def __init__(
+        self, ledger: Ledger, slots: list[Slot], tell: Any, *, retries: int, force: bool, again: bool, wait: bool
+    ):
+        self._ledger, self._tell, self._retries = ledger, tell, retries
+        self._force, self._again, self._wait = force, again, wait
+        self._waiting = list(slots)
+        self._running: dict[str, tuple[Slot, Claim]] = {}
+        self._tried: set[tuple[str, str]] = set()
+        self._not_before: dict[tuple[str, str], float] = {}
+        self._made: dict[tuple[str, str], SlotReport] = {}
+
+    def run(
+        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str
+    ) -> dict[tuple[str, str], SlotReport]:
+        """Run all; on any way out no worker, no claim and no temporary folder stays."""
+        from workbench.reports.runs.fanout import Cluster
+        from workbench.reports.runs.workers import Workers
+
+        lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
+        many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
+        try:
+            with _aside(root) as aside, self._ledger.beating(), many as workers:
+                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload))
+                for job, manifest in workers.run(work):
+                    self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
+        finally:
+            self._ledger.release(claim for _, claim in self._running.values())
+            _write_site(root)
+        return self._made
+
+    def _jobs(self, make: Any) -> Iterator[Job | None]:
+        """Give a job whenever one can be claimed, None while there is one only later."""
+        while self._waiting or self._running:
+            yield next((make(*pair) for pair in self._claimed()), None)
+
+    def _claimed(self) -> Iterator[tuple[Slot, Claim]]:
+        for slot in list(self._waiting):
+            if time.monotonic() < self._not_before.get(slot.key, 0):
+                continue
+            first = slot.key not in self._tried
+            claim = self._ledger.claim(
+                slot, retries=self._retries, force=self._force and first, again=self._again and first
+            )
+            if claim.verdict in ("later", "running") and (self._wait or not first):
+                self._not_before[slot.key] = time.monotonic() + min(max(claim.wait, 0.5), 5)
+                continue
+            self._waiting.remove(slot)
+            if claim.verdict == "claimed":
+                self._tried.add(slot.key)
+                self._running[claim.token] = (slot, claim)
+                yield slot, claim
+            else:
+                assert claim.row is not None, "a slot that is not claimed has a row"
+                self._report(slot, claim.row, claim.verdict)
+
+    def _end(self, slot: Slot, claim: Claim, made: Path, manifest: dict[str, Any], root: Path) -> None:
+        def place() -> None:
+            if not (made / "manifest.json").is_file():
+                return
+            if slot.name == "default" or slot.plan or not manifest.get("refused"):
+                _site_is_due(root)
+                if manifest["status"] != "done":
+                    keep_good(slot.folder(root), made, manifest)
+                publish(made, slot.folder(root))
+
+        try:
+            with _publishing(root):
+                mine = self._ledger.finish(claim, manifest, place)
+        except OSError as error:
+            why = f"the report could not be published: {error.strerror or error}. Make room, or mend the permissions."
+            mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
+        with suppress(OSError):  # it stays marked as due, and is written at the end
+            _write_site(root, every=2.0)
+        row = self._ledger.known_row(slot.key)
+        if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
+            self._waiting.append(slot)
+        else:
+            self._report(slot, row, row["state"])
+
+    def _report(self, slot: Slot, row: sqlite3.Row, verdict: str) -> None:
+        status = row["state"] if verdict in ("known", "later") else verdict
+        said = row["error"] or row["headline"]
+        if verdict == "known":
+            said = f"{said} (as before: nothing has changed; --force runs it again)"
+        if verdict == "running":
+            said = f"process {row['pid']} on {row['host'].split()[0]} is running it"
+        folder = self._ledger.root / row["outputs"]
+        self._made[slot.key] = SlotReport(slot.study.name, slot.name, status, said, row["seconds"] or 0.0, folder)
+        self._tell(self._made[slot.key])
+
+
+def publish(made: Path, place: Path) -> None:
+    """Move a whole folder to its place; the one that was there goes only when the new one stands.
+
+    A folder that an interrupted run left aside is put back first.
+    """
+    aside = place.with_name(f".{place.name}{_PREVIOUS}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(aside, place)
+    if place.exists():
+        os.rename(place, aside)
+    os.rename(made, place)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
+    """Take the last good version of a slot over into the folder of its failed run, marked as such."""
+    from workbench.reports.page.html import with_notice
+    from workbench.reports.runs.execute import write_json
+
+    if not (place / "index.html").is_file():
+        return
+    before = read_manifest(place)
+    good = before if before.get("status") == "done" else before.get("last_good", {})
+    for path in [*(place / name for name in _GOOD), *place.glob(lists.PATTERN), *place.glob(lists.MODELS)]:
+        if path.is_file():
+            shutil.copy2(path, made / path.name)
+    mark = (
+        f"This is the last good version, of {str(good.get('finished', 'an earlier run'))[:16]}. "
+        f"The run of {manifest['finished'][:16]} failed."
+    )
+    path = made / "index.html"
+    path.write_text(with_notice(path.read_text("utf-8"), mark), encoding="utf-8")
+    write_json(made / "manifest.json", manifest | {"last_good": good})
+
+
+def _put_back(aside: Path, place: Path) -> None:
+    if aside.exists():
+        shutil.rmtree(aside) if place.exists() else os.rename(aside, place)
+
+
+def _mend(root: Path) -> None:
+    """Put back what publications that were killed between their two renames left aside."""
+    site = root / "reports" / "site"
+    if any(site.glob(f"*/.*{_PREVIOUS}")):
+        with _publishing(root):
+            for aside in site.glob(f"*/.*{_PREVIOUS}"):
+                _put_back(aside, aside.with_name(aside.name[1 : -len(_PREVIOUS)]))
+
+
+def _site_is_due(root: Path) -> None:
+    """Note, so that no crash forgets it, that the index is older than the reports."""
+    mark = root / "reports" / "site" / _DUE
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def _write_site(root: Path, *, every: float = 0.0) -> None:
+    """Write the index if it is due, at most once in some seconds."""
+    index, mark = (root / "reports" / "site" / name for name in ("index.html", _DUE))
+    if not mark.exists() or (every and index.is_file() and time.time() - index.stat().st_mtime < every):
+        return
+    from workbench.reports.runs.site import write_site
+
+    with _publishing(root):
+        write_site(root)
+        mark.unlink(missing_ok=True)
+
+
+@contextmanager
+def _aside(root: Path) -> Iterator[Path]:
+    """Give an empty folder for one run; take away what runs that were killed left behind."""
+    runs = root / "reports" / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with locked(runs):
+        for left in runs.iterdir():
+            try:
+                with locked(left, wait=False):
+                    shutil.rmtree(left, ignore_errors=True)
+            except (BlockingIOError, NotADirectoryError):
+                continue
+        aside = Path(tempfile.mkdtemp(dir=runs))
+        held = os.open(aside, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.close(held)
+
+
+@contextmanager
+def _publishing(root: Path) -> Iterator[None]:
+    """Let one run at a time change what is published."""
+    site = root / "reports" / "site"
+    site.mkdir(parents=True, exist_ok=True)
+    with locked(site):
+        yield
+
+
+def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
+    """Name the studies whose libraries workers keep loaded; none where kernels are to be plain."""
+    from workbench.reports.runs.kernels import FORKS
+
+    studies = tuple(dict.fromkeys(slot.study.name for slot in due))
+    if kernel == "forked" and not FORKS:
+        raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
+    return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
+
+
+def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...]) -> Job:
+    from workbench.reports.runs.execute import Job
+
+    folder = aside / claim.token
+    folder.mkdir()
+    declared = [
+        {
+            "name": p.name,
+            "type": p.type,
+            "value": slot.parameters[p.name],
+            "unit": p.unit,
+            "meaning": p.meaning,
+            "changed": slot.parameters[p.name] != p.default,
+        }
+        for p in slot.study.parameters
+    ]
+    return Job(
+        study=slot.study.name,
+        title=slot.study.title,
+        slot=slot.name,
+        fingerprint=slot.fingerprint,
+        data_version=slot.data_version,
+        notebook=slot.study.path,
+        root=root,
+        folder=folder,
+        values=slot.parameters,
+        declared=declared,
+        timeout=timeout,
+        preload=preload,
+        formats=slot.formats,
+        attempt=claim.token,
+        code=slot.code,
+        period=slot.period,
+        plan=slot.plan,
+        minimum_cell=slot.minimum_cell,
+    )
+
+
+class _bar:
+    """A line per finished slot, and on a terminal a bar below them."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        from tqdm import tqdm
+
+        quiet = not (shown and sys.stderr.isatty())
+        self._shown, self._bar = shown, tqdm(total=total, unit="report", disable=quiet, leave=False)
+
+    def __enter__(self):
+        self._bar.refresh()
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _tell(self, made: SlotReport) -> None:
+        if self._shown and made.status != "unchanged":
+            word = {"failed": "FAILED: ", "done": ""}.get(made.status, f"{made.status}: ")
+            said = word + ("done" if made.status == "done" else made.message)
+            where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
+            self._bar.write(f"{where}: {said} ({made.seconds:.1f} s)", file=sys.stderr)
+        self._bar.update()
+
+
+def _unchanged(slot: Slot, root: Path) -> SlotReport:
+    manifest = read_manifest(slot.folder(root))
+    said, seconds = manifest.get("headline", ""), manifest.get("seconds", 0.0)
+    return SlotReport(slot.study.name, slot.name, "unchanged", said, seconds, slot.folder(root))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

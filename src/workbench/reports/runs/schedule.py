@@ -1,0 +1,291 @@
+"""When is what due? One idempotent command computes it from plans and ledger; any clock can be the heartbeat.
+
+A plan falls due at the times of its cron expression, for the period that was last complete then. `tick` runs every
+period that fell due since the plan was last dealt with, each once, however many times were missed; slots that are done
+with the same inputs stay, failed ones are retried as the plan allows. A plan is dealt with when all its slots ended.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+import time
+import zoneinfo
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError, unknown
+from workbench.reports.runs.ledger import Ledger, locked
+from workbench.reports.runs.periods import Period
+from workbench.reports.runs.plans import Plan, load_plan, plan_names
+from workbench.reports.runs.stops import STOPS, starting
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
+
+    from workbench.reports.runs.slots import Slot
+
+HEARTBEAT = 30
+_WINDOWS = tuple(dt.timedelta(hours=h) for h in (1, 25, 24 * 32, 24 * 367, 24 * 366 * 5))
+_TABLE = "CREATE TABLE IF NOT EXISTS schedule (plan TEXT PRIMARY KEY, dealt_with REAL NOT NULL) STRICT"
+FORMATS = ("cron", "systemd", "k8s", "airflow", "dolphinscheduler")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A plan that is due.
+
+    Attributes
+    ----------
+    plan : Plan
+    fired : datetime
+        The last time of its cron expression.
+    periods : tuple of Period or None
+        What it is due for, oldest first; None where the plan has no periods.
+    """
+
+    plan: Plan
+    fired: dt.datetime
+    periods: tuple[Period | None, ...]
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What a tick did for a plan: how its slots ended, hooks that were called, and whether it is dealt with."""
+
+    plan: str
+    periods: tuple[str, ...]
+    states: dict[str, int]
+    hooks: int
+    dealt_with: bool
+    error: str = ""
+
+    def line(self) -> str:
+        """Say it in a line."""
+        if self.error:
+            return f"{self.plan}: {self.error}"
+        ended = ", ".join(f"{n} {state}" for state, n in self.states.items()) or "no slot"
+        rest = "" if self.dealt_with else "; goes on at the next tick"
+        called = f"; {self.hooks} hook{'s' * (self.hooks > 1)} called" if self.hooks else ""
+        return f"{self.plan} [{', '.join(self.periods) or 'no period'}]: {ended}{called}{rest}"
+
+
+def find_due(plan: Plan, since: dt.datetime | None, now: dt.datetime) -> Due | None:
+    """Compute what a plan is due for.
+
+    Parameters
+    ----------
+    plan : Plan
+    since : datetime or None
+        The fire time that was last dealt with; None if the plan never was: then only its last one counts.
+    now : datetime
+        With time zone.
+
+    Returns
+    -------
+    Due or None
+        None if the plan has no cron expression, or no time of it lies after `since`.
+    """
+    if not plan.cron:
+        return None
+    trigger = plan.trigger()
+    fired = _last_fire(trigger, now)
+    if fired is None or (since is not None and fired <= since):
+        return None
+    last = plan.period_of(now=fired)
+    if last is None or since is None:
+        return Due(plan, fired, (last,))
+    periods, zone = [last], zoneinfo.ZoneInfo(plan.timezone)
+    one, known = last.previous(), plan.period_of(now=since)
+    while known is not None and one.start > known.start:
+        if _falls_due(trigger, one, zone):
+            periods.append(one)
+        one = one.previous()
+    return Due(plan, fired, tuple(reversed(periods)))
+
+
+def tick(
+    names: Iterable[str] = (),
+    *,
+    root: Path,
+    now: dt.datetime | None = None,
+    run: Callable[[Plan, list[Slot], Path], Any] | None = None,
+) -> list[Ticked]:
+    """Run what is due, and call the hooks of what ended; doing it twice does nothing more.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Plans; all of the project if empty.
+    root : Path
+        The project.
+    now : datetime, optional
+        With time zone; the clock's if None.
+    run : callable, optional
+        Runs the slots of a plan through the ledger; `render.run_slots` if None.
+
+    Returns
+    -------
+    list of Ticked
+        One for each plan that was due, or could not be read: the others run all the same. Empty also if another tick
+        of this project is at work: what it leaves is done by the next.
+    """
+    from workbench.reports.runs.hooks import call_hooks
+
+    now = now or dt.datetime.now(dt.UTC)
+    known = plan_names(root)
+    names = list(names) or known
+    for name in names:
+        if name not in known:
+            raise unknown("plan", name, known, "reports/plans")
+    turn = root / "reports" / "runs" / "tick"
+    turn.mkdir(parents=True, exist_ok=True)
+    made = []
+    try:
+        with locked(turn, wait=False):
+            for name in names:
+                try:
+                    plan = load_plan(name, root)
+                    due = find_due(plan, _dealt_with(root, name), now)
+                    if due is not None:
+                        made.append(_deal_with(due, root, run or _run, call_hooks))
+                except (WorkbenchError, OSError) as error:
+                    made.append(Ticked(name, (), {}, 0, False, str(error)))
+    except BlockingIOError:
+        return []
+    return made
+
+
+def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEAT) -> None:
+    """Tick until a KeyboardInterrupt: each tick in a process of its own, one at a time, missed ones made up by one.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Plans; all if empty.
+    root : Path
+        The project.
+    every : int
+        Seconds between ticks.
+    """
+    import subprocess
+
+    command = [sys.executable, "-m", "workbench", "schedule", "tick", "--quiet", *names]
+    at_work: subprocess.Popen[bytes] | None = None
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                with starting(*STOPS):  # the tick hears of a stop when it is ready to end in order
+                    at_work = subprocess.Popen(command, env=os.environ | {"WORKBENCH_HOME": str(root)})
+                at_work.wait()
+            except OSError as error:
+                print(f"workbench: no tick could be started: {error.strerror}; the next one may", file=sys.stderr)
+            time.sleep(every - (time.monotonic() - began) % every)
+    except KeyboardInterrupt:
+        if at_work is not None:
+            at_work.terminate()
+            at_work.wait()
+
+
+def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:
+    """Give name, next time, period then and last time dealt with of each plan that has a cron expression."""
+    now, rows = now or dt.datetime.now(dt.UTC), []
+    for plan in (load_plan(name, root) for name in plan_names(root)):
+        if plan.cron:
+            fires = next(_fires(plan.trigger(), now))
+            period, until = plan.period_of(now=fires), _dealt_with(root, plan.name)
+            until = until.astimezone(fires.tzinfo) if until else None
+            dealt = f"{until:%Y-%m-%d %H:%M %Z}" if until else "never"
+            rows.append([plan.name, f"{fires:%Y-%m-%d %H:%M %Z}", period.label if period else "", dealt])
+    return rows
+
+
+def snippet(format: str, *, root: Path, timezone: str = "UTC") -> str:
+    """Write what makes another clock the heartbeat: the same idempotent command every five minutes.
+
+    Parameters
+    ----------
+    format : str
+        One of `FORMATS`.
+    root : Path
+        The project.
+    timezone : str
+        For orchestrators that want one; the plans have their own.
+
+    Raises
+    ------
+    WorkbenchError
+        If the format is unknown.
+    """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    text = (Path(__file__).parent / "template" / f"heartbeat.{format}.txt").read_text("utf-8")
+    bin_ = Path(sys.executable).parent / "workbench"
+    for word, value in {"ROOT": str(root), "WORKBENCH": str(bin_), "TIMEZONE": timezone}.items():
+        text = text.replace(f"@{word}@", value)
+    return text
+
+
+def _deal_with(due: Due, root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]) -> Ticked:
+    states: dict[str, int] = {}
+    hooks, ended = 0, True
+    for period in due.periods:
+        slots = due.plan.slots(period, root)
+        run(due.plan, slots, root)
+        with Ledger(root) as ledger:
+            rows = [row for slot in slots if (row := ledger.row(slot.key)) is not None]
+            hooks += call_hooks(due.plan, rows, ledger)
+        ended &= len(rows) == len(slots)
+        for row in rows:
+            states[row["state"]] = states.get(row["state"], 0) + 1
+            ended &= row["state"] not in ("due", "running")
+            ended &= row["kind"] != "transient" or row["attempts"] > due.plan.retries
+    if ended:
+        with Ledger(root) as ledger, ledger.writing(_TABLE) as con:
+            con.execute("INSERT OR REPLACE INTO schedule VALUES (?, ?)", (due.plan.name, due.fired.timestamp()))
+    return Ticked(due.plan.name, tuple(p.label for p in due.periods if p), states, hooks, ended)
+
+
+def _dealt_with(root: Path, plan: str) -> dt.datetime | None:
+    with Ledger(root) as ledger, ledger.writing(_TABLE) as con:
+        row = con.execute("SELECT dealt_with FROM schedule WHERE plan = ?", (plan,)).fetchone()
+    return dt.datetime.fromtimestamp(row["dealt_with"], dt.UTC) if row else None
+
+
+def _run(plan: Plan, slots: list[Slot], root: Path) -> Any:
+    from workbench.reports.runs.render import run_slots
+
+    how: dict[str, Any] = {"jobs": plan.jobs or None, "timeout": plan.timeout, "retries": plan.retries}
+    return run_slots(slots, root=root, again=False, wait=False, progress=False, **how)
+
+
+def _last_fire(trigger: CronTrigger, now: dt.datetime) -> dt.datetime | None:
+    """Find the last time of a cron expression up to now: step through windows that grow until one holds a time."""
+    for window in _WINDOWS:
+        found = None
+        for fired in _fires(trigger, now - window):
+            if fired > now:
+                break
+            found = fired
+        if found is not None:
+            return found
+    return None
+
+
+def _fires(trigger: CronTrigger, start: dt.datetime) -> Iterator[dt.datetime]:
+    fired = trigger.get_next_fire_time(None, start)
+    while fired is not None:
+        yield fired
+        fired = trigger.get_next_fire_time(fired, fired)
+
+
+def _falls_due(trigger: CronTrigger, period: Period, zone: zoneinfo.ZoneInfo) -> bool:
+    """Say whether the plan fires while this period is the last complete one."""
+    start = dt.datetime.combine(period.end, dt.time(), zone)
+    over = dt.datetime.combine(period.next().end, dt.time(), zone)
+    fired = trigger.get_next_fire_time(None, start)
+    return fired is not None and fired < over

@@ -1,0 +1,112 @@
+"""The index of all reports: one page that works from a folder, searched without a server, newest period first."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from workbench.reports.runs.slots import data_changed, read_manifest
+
+TITLE = "Reports"
+FILES = (("tables.xlsx", "xlsx"), ("report.pdf", "PDF"), ("report.ipynb", "notebook"), ("results.json", "results"))
+_WIDE, _HIGH = 96, 22
+
+
+def write_site(root: Path) -> Path:
+    """Write `reports/site/index.html` from what is published, and give its path.
+
+    Parameters
+    ----------
+    root : Path
+        The project.
+    """
+    from workbench.reports.page.html import site_page
+
+    site = root / "reports" / "site"
+    site.mkdir(parents=True, exist_ok=True)
+    entries = [_entry(m.parent, site, root) for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
+    entries.sort(key=lambda e: (e["study"], e["group"], e["period"]))
+    reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
+    path = site / "index.html"
+    aside = site / ".index.html.new"
+    aside.write_text(site_page(title=TITLE, reports=reports), encoding="utf-8")
+    os.replace(aside, path)
+    return path
+
+
+def trend(values: list[float]) -> str:
+    """Draw values over periods as the points of a line, 96 by 22, the last one at the right end.
+
+    >>> trend([1.0, 3.0, 2.0])
+    '2.0,20.0 48.0,2.0 94.0,11.0'
+    """
+    low, high = min(values), max(values)
+    step = (_WIDE - 4) / max(len(values) - 1, 1)
+    rise = (_HIGH - 4) / (high - low) if high > low else 0.0
+    heights = [_HIGH - 2 - (v - low) * rise if rise else _HIGH / 2 for v in values]
+    return " ".join(f"{2 + i * step:.1f},{y:.1f}" for i, y in enumerate(heights))
+
+
+def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the newest entry of a study and its parameters with the earlier ones, and the trend of its first number."""
+    newest = entries[-1]
+    known = [(e["period"], e["number"]) for e in entries if e["number"]]
+    same = [(period, n) for period, n in known if n["name"] == known[-1][1]["name"]] if known else []
+    drawn: dict[str, Any] = {}
+    if len(same) > 1:
+        values = [float(n["value"]) for _, n in same]
+        first, last = (f"{same[i][0]} {values[i]:,.4g}" for i in (0, -1))
+        drawn = {
+            "points": trend(values),
+            "text": f"{same[0][1]['name']}: {first} → {last} {same[0][1]['unit']}".strip(),
+        }
+    return newest | {"earlier": entries[-2::-1], "trend": drawn}
+
+
+def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    here = quote(folder.relative_to(site).as_posix())
+    failed = manifest.get("status") != "done"
+    period = str(manifest.get("period", ""))
+    return {
+        "study": folder.parent.name,
+        "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
+        "period": period,
+        "title": manifest.get("title") or folder.parent.name,
+        "parameters": _parameters(manifest, folder),
+        "status": manifest.get("status", "unreadable"),
+        "stale": not failed and data_changed(manifest, root),
+        "headline": manifest.get("error" if failed else "headline", ""),
+        "data_version": manifest.get("data_version", ""),
+        "finished": str(manifest.get("finished", ""))[:16],
+        "seconds": manifest.get("seconds", ""),
+        "page": f"{here}/failure.html" if (folder / "failure.html").is_file() else f"{here}/index.html",
+        "files": _files(folder, here, failed),
+        "number": None if failed else _first_number(folder),
+    }
+
+
+def _files(folder: Path, here: str, failed: bool) -> list[dict[str, str]]:
+    good = [{"href": f"{here}/{name}", "text": text} for name, text in FILES if (folder / name).is_file()]
+    if failed and (folder / "index.html").is_file():
+        good.insert(0, {"href": f"{here}/index.html", "text": "last good version"})
+    return good
+
+
+def _parameters(manifest: dict[str, Any], folder: Path) -> str:
+    period = manifest.get("period", "")
+    said = [p for p in manifest.get("parameters", []) if p.get("changed") and not (period and p["name"] == "as_of")]
+    changed = [f"{p['name']} = {p['value']}" for p in said]
+    return ", ".join(changed) or ("as declared" if manifest else folder.name)
+
+
+def _first_number(folder: Path) -> dict[str, Any] | None:
+    try:
+        numbers = json.loads((folder / "results.json").read_text("utf-8"))
+        return numbers[0] if isinstance(numbers, list) and numbers and numbers[0].get("value") is not None else None
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,293 @@
+"""What there is to render: studies, and slots, a study with its parameters.
+
+Only the standard library is imported here: finding that nothing is to be done takes a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench.errors import WorkbenchError, unknown
+from workbench.reports.page.tables import MINIMUM_CELL
+from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
+from workbench.reports.runs.periods import Period
+
+PACKAGE = Path(workbench.__file__).resolve().parent
+FORMATS = ("xlsx", "pdf")
+"""What a report may have beside its page, its notebook and its numbers."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A notebook of the project.
+
+    Attributes
+    ----------
+    name : str
+        Name of the notebook's file without its ending.
+    path : Path
+        The file.
+    """
+
+    name: str
+    path: Path
+
+    @cached_property
+    def cells(self) -> list[dict[str, Any]]:
+        """Cells with kind, source and tags."""
+        try:
+            return read_source(self.path.read_bytes())
+        except (WorkbenchError, OSError) as error:
+            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters it declares."""
+        try:
+            return declared(self.cells)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    @cached_property
+    def title(self) -> str:
+        """Its first heading, else its name."""
+        for cell in self.cells:
+            if cell["kind"] == "markdown" and (found := re.search(r"^#+\s+(.+)$", cell["source"], flags=re.MULTILINE)):
+                return found[1].strip()
+        return self.name
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A study with a value for each of its parameters, for a period or for none: what is run, published and listed.
+
+    Attributes
+    ----------
+    study : Study
+        Its notebook.
+    parameters : dict
+        Value of every declared parameter.
+    name : str
+        Name of its folder: "default", or the period and the values that differ from the defaults.
+    fingerprint : str
+        Hash of all that its results depend on.
+    data_version : str
+        Version of the warehouse of its `source`; empty if it has none.
+    code : str
+        Hash of all that its results depend on but the data.
+    period, plan : str
+        Label of the period and name of the plan it belongs to; empty for none.
+    minimum_cell : int
+        Rows of tables that stand on fewer customers are suppressed.
+    formats : tuple of str
+        Of FORMATS, what is made beside page, notebook and numbers.
+    """
+
+    study: Study
+    parameters: dict[str, Value]
+    name: str
+    fingerprint: str
+    data_version: str
+    code: str = ""
+    period: str = ""
+    plan: str = ""
+    minimum_cell: int = MINIMUM_CELL
+    formats: tuple[str, ...] = FORMATS
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name of the study and of the folder: what tells slots apart."""
+        return self.study.name, self.name
+
+    def folder(self, root: Path) -> Path:
+        """Give the folder its report is published in."""
+        return root / "reports" / "site" / self.study.name / self.name
+
+
+def find_studies(root: Path) -> dict[str, Study]:
+    """Give the studies of a project by name: every notebook in `notebooks/`."""
+    return {p.stem: Study(p.stem, p) for p in sorted((root / "notebooks").glob("*.ipynb"))}
+
+
+def find_slots(
+    names: Iterable[str], given: Mapping[str, Any], root: Path, *, period: Period | None = None
+) -> list[Slot]:
+    """Make the slots that a run asks for, all parameters checked.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Studies; all of the project if empty.
+    given : mapping
+        Parameter values, as text or typed.
+    root : Path
+        The project.
+    period : Period, optional
+        What the reports speak of: see `make_slot`.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no such study, no study at all, or a parameter is unknown or ill-typed.
+    """
+    studies = find_studies(root)
+    if not studies:
+        raise WorkbenchError(f"no notebook in '{root / 'notebooks'}'. Put one there, named after its study.")
+    chosen = list(dict.fromkeys(names)) or list(studies)
+    for name in chosen:
+        if name not in studies:
+            raise unknown("study", name, studies)
+    if "source" in given:
+        check_source(str(given["source"]), root)
+    shared = shared_fingerprint(root)
+    return [make_slot(studies[name], given, root, shared, period=period) for name in chosen]
+
+
+def make_slot(
+    study: Study,
+    given: Mapping[str, Any],
+    root: Path,
+    shared: str,
+    *,
+    period: Period | None = None,
+    implied: Mapping[str, Any] | None = None,
+    plan: str = "",
+    minimum_cell: int = MINIMUM_CELL,
+    formats: tuple[str, ...] = FORMATS,
+) -> Slot:
+    """Make the slot of a study with parameters, all checked.
+
+    A period gives `as_of` its first day after, and every parameter of the type period its label, unless they are given.
+
+    Parameters
+    ----------
+    study, given, root, period, plan, minimum_cell, formats
+        As in `Slot` and `find_slots`.
+    shared : str
+        What `shared_fingerprint` gave.
+    implied : mapping, optional
+        What the period says of further parameters: such values are no part of the folder's name.
+    """
+    said = (_implied(study, period) if period else {}) | dict(implied or {})
+    implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
+    values = resolve(study.parameters, implied | dict(given), study=study.name)
+    changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
+    name = folder_name(changed) if changed or not period else ""
+    version = warehouse_version(str(values.get("source", "")), root)
+    known: list[Any] = [shared, study.cells, values, _models(values, root)]
+    if minimum_cell != MINIMUM_CELL or formats != FORMATS:
+        known += [minimum_cell, sorted(formats)]
+    code = _digest(known)
+    label = period.label if period else ""
+    name = ",".join(filter(None, (label, name)))
+    return Slot(study, values, name, _digest([code, version]), version, code, label, plan, minimum_cell, formats)
+
+
+def _implied(study: Study, period: Period) -> dict[str, Value]:
+    by_type: dict[str, Value] = {p.name: period.label for p in study.parameters if p.type == "period"}
+    return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
+
+
+def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
+    """Give the digests of the models that parameters name, and of no other: a new model outdates no report."""
+    files = {path.stem: path for path in (root / "data" / "models").glob("*.toml")}
+    named = sorted({value for value in values.values() if isinstance(value, str)} & set(files))
+    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in named}
+
+
+def _digest(known: Any) -> str:
+    return hashlib.sha256(json.dumps(known, ensure_ascii=True, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def check_source(source: str, root: Path) -> None:
+    """Refuse a source that has no mapping or no warehouse."""
+    known = sorted(path.stem for path in (root / "data" / "mappings").glob("*.toml"))
+    if source not in known:
+        raise unknown("source", source, known, "data/mappings")
+    if not warehouse_version(source, root):
+        raise WorkbenchError(f"no warehouse of '{source}'. Run: workbench data ingest {source}")
+
+
+def warehouse_version(source: str, root: Path) -> str:
+    """Give the version of a source's warehouse, empty where it was not ingested."""
+    if not re.fullmatch(r"[\w.-]+", source):
+        return ""
+    current = root / "data" / "warehouse" / source / "CURRENT"
+    names = current.read_text("utf-8", errors="replace").split() if current.is_file() else []
+    return names[0] if names else ""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a published slot; empty if there is none that can be read."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def is_done(slot: Slot, root: Path) -> bool:
+    """Say whether the slot is published with the inputs and the code of now."""
+    manifest = read_manifest(slot.folder(root))
+    if manifest.get("status") != "done":
+        return False
+    same = manifest.get("fingerprint") == slot.fingerprint
+    return same or (bool(slot.code) and manifest.get("code") == slot.code and not data_changed(manifest, root))
+
+
+def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
+    """Say whether the data that a run read are not those of now: another warehouse, and a table it read differs."""
+    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
+    version = warehouse_version(source, root)
+    if manifest.get("data_version", "") == version:
+        return False
+    read, now = manifest.get("inputs", {}).get("tables", {}), table_digests(source, version, root)
+    return not read or any(now.get(name) != digest for name, digest in read.items())
+
+
+def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
+    """Give the digest of each table of a warehouse's version; none where it has none."""
+    try:
+        return json.loads((root / "data" / "warehouse" / source / version / "tables.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def folder_name(values: Mapping[str, Value]) -> str:
+    """Name a folder after values, safely: no separator, no dot in front, no odd length.
+
+    >>> folder_name({})
+    'default'
+    >>> folder_name({"province": "北京", "area": "010"})
+    'province=北京,area=010'
+    >>> folder_name({"area": "../x"})
+    'area=x~33c92215'
+    """
+    if not values:
+        return "default"
+    whole = ",".join(f"{name}={value}" for name, value in values.items())
+    safe = re.sub(r"[^\w=,.+-]|(?<![0-9])\.|\.(?![0-9])", "", unicodedata.normalize("NFC", whole))[:60]
+    if safe == whole and len(whole.encode()) <= 180:
+        return safe
+    return f"{safe}~{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def shared_fingerprint(root: Path) -> str:
+    """Hash what all slots depend on: the package, the lock and the Python version."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".pyc", ".pyo")):
+        digest.update(f"\0{path.relative_to(PACKAGE).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    lock = root / "requirements.lock"
+    digest.update(lock.read_bytes() if lock.is_file() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""How far are we? The ledger as a table, with what runs now and how long it will take."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.reports.runs.ledger import STATES, Ledger
+from workbench.reports.runs.slots import Slot, is_done, read_manifest
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the ledger knows.
+
+    Attributes
+    ----------
+    lines : list of list of str
+        study, slot (period and parameters), state, attempts, finished, seconds, headline or error.
+    summary : str
+        How many are in each state and, while anything runs, the time left.
+    running : bool
+        Whether anything runs.
+    """
+
+    lines: list[list[str]]
+    summary: str
+    running: bool
+
+
+def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
+    """Read the state of some slots, or of all that the ledger knows.
+
+    Of slots that are given, one that is published with other inputs or code than those of now is "stale".
+    """
+    with Ledger(root) as ledger:
+        ledger.recover()
+        rows = {(r["study"], r["slot"]): r for r in ledger.rows()}
+        usual = ledger.usual_seconds()
+    chosen = {slot.key: slot for slot in slots} if slots is not None else dict.fromkeys(rows)
+    lines: list[Any] = []
+    states: Counter[str] = Counter()
+    for key, slot in chosen.items():
+        row = rows.get(key)
+        state = row["state"] if row else "due"
+        if slot is not None and state != "running" and row:
+            state = _now(slot, state, row, root)
+        states[state] += 1
+        lines.append([*key, state, *_told(row)])
+    left = _seconds_left([rows[k] for k in chosen if k in rows], usual) if states["running"] else None
+    said = ", ".join(f"{states[s]} {s}" for s in (*STATES, "stale") if states[s]) or "nothing was run yet"
+    return Status(lines, said + (f"; about {_span(left)} left" if left is not None else ""), bool(states["running"]))
+
+
+def _now(slot: Slot, state: str, row: sqlite3.Row, root: Path) -> str:
+    if is_done(slot, root):
+        return "done"
+    if row["fingerprint"] == slot.fingerprint and state != "done":
+        return state
+    return "stale" if read_manifest(slot.folder(root)).get("status") == "done" else "due"
+
+
+def _told(row: sqlite3.Row | None) -> list[str]:
+    if row is None:
+        return ["", "", "", ""]
+    running = row["state"] == "running"
+    ended = dt.datetime.fromtimestamp(row["finished"]).isoformat(" ", "minutes") if row["finished"] else ""
+    seconds = time.time() - row["started"] if running else row["seconds"]
+    said = f"process {row['pid']} on {row['host'].split()[0]}" if running else row["error"] or row["headline"]
+    return [str(row["attempts"] or ""), ended, "" if seconds is None else f"{seconds:.1f}", said]
+
+
+def _seconds_left(rows: list[sqlite3.Row], usual: dict[str, float]) -> float | None:
+    """Add up what is due and runs by the usual time of each study, over as many lanes as run; None if none is known."""
+    if not usual:
+        return None
+    other, now = sum(usual.values()) / len(usual), time.time()
+    running = [r for r in rows if r["state"] == "running"]
+    work = sum(usual.get(r["study"], other) for r in rows if r["state"] == "due")
+    work += sum(max(usual.get(r["study"], other) - (now - r["started"]), 0) for r in running)
+    return work / len(running)
+
+
+def _span(seconds: float) -> str:
+    """Write a span of time as people say it.
+
+    >>> _span(12), _span(170), _span(8000)
+    ('12 s', '3 min', '2.2 h')
+    """
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

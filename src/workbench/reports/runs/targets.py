@@ -1,0 +1,139 @@
+"""A new list, scored by a saved uplift model and drawn: one batch in memory (and 8 bytes a member), then one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError, require_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.studies.uplift import ScoredList
+
+BATCH = 100_000
+OURS = ("uplift", "chosen", "arm", "unlike")
+
+
+@dataclass(frozen=True)
+class WrittenList:
+    """The file, and what the model says of its members."""
+
+    path: Path
+    found: ScoredList
+
+
+def score_file(
+    model: Path | str,
+    listed: Path | str,
+    into: Path | str,
+    *,
+    member: str,
+    campaign: str,
+    key: bytes | str,
+    holdout: float = 0.1,
+    batch: int = BATCH,
+) -> WrittenList:
+    """Score a list of customers, draw the holdout among those worth a contact, and write Parquet in the list's order.
+
+    Columns of the file: the member, `uplift` (predicted effect of contact), `chosen` (worth a contact), `arm`
+    ("contact", "control" for the holdout, "" for the rest) and `unlike` (unlike the members the model was fitted on).
+    The holdout is drawn by a keyed hash of each member, so anybody with the key can draw it again, from any
+    order of the list.
+
+    Parameters
+    ----------
+    model : path
+        What `UpliftModel.save` wrote.
+    listed : path
+        Parquet or CSV (UTF-8, comma), one row a member, with the model's features.
+    into : path
+        The file to write; it appears when it is whole.
+    member : str
+        Column that identifies a member.
+    campaign : str
+        Name of the new campaign; a new name is a new draw.
+    key : bytes or str
+        At least 16 characters.
+    holdout : float
+        Share of the chosen, 0-1, that is held out; 0 for none.
+
+    Raises
+    ------
+    WorkbenchError
+        If a file cannot be read, a column is missing or of another kind, or members repeat or lack their identifier.
+    CannotAnswer
+        If the list is empty.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from workbench.methods.coding import text_hash
+    from workbench.studies.campaign_planning import hold_out
+    from workbench.studies.uplift import ListCounter, UpliftModel
+
+    loaded, into = UpliftModel.load(model), Path(into)
+    counter, seen = ListCounter(loaded), []
+    part, writer = into.with_name(f".{into.name}.{os.getpid()}"), None
+    try:
+        for frame in _batches(Path(listed), [member, *loaded.feature_names_in_], batch):
+            if frame[member].isna().any():
+                raise WorkbenchError(f"'{member}' is missing for {int(frame[member].isna().sum()):,} rows of the list.")
+            seen.append(text_hash(frame[member]))
+            score, chosen, unlike = counter.take(frame)
+            out = chosen & hold_out(frame[member], share=holdout, campaign=campaign, key=key)
+            counter.count(int((chosen & ~out).sum()), int(out.sum()))
+            arm = np.where(out, "control", np.where(chosen, "contact", ""))
+            table = pa.table(
+                {member: pa.array(frame[member].astype(str)), "uplift": score, "chosen": chosen, "arm": arm}
+                | {"unlike": unlike}
+            )
+            writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+            writer.write_table(table)
+        found = counter.result()
+        once = np.sort(np.concatenate(seen))
+        if (repeated := int((once[1:] == once[:-1]).sum())) > 0:
+            raise WorkbenchError(f"the list has {repeated:,} rows of '{member}' again: keep one row a member.")
+        assert writer is not None, "an empty list was refused"
+        writer.close()
+        os.replace(part, into)
+    finally:
+        if writer:
+            writer.close()
+        part.unlink(missing_ok=True)
+    return WrittenList(into, found)
+
+
+def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFrame]:
+    """Rows of a Parquet or CSV file, at most `batch` at a time."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    if member_twice := [c for c in OURS if c in columns]:
+        raise WorkbenchError(f"the list's '{member_twice[0]}' has the name of a column of the answer: rename it.")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            with pq.ParquetFile(path) as file:
+                require_columns(pd.DataFrame(columns=file.schema_arrow.names), columns, "the list")
+                for records in file.iter_batches(batch, columns=columns):
+                    yield records.to_pandas()
+        elif path.suffix.lower() == ".csv":
+            reading = pa.csv.ReadOptions(block_size=1 << 22)
+            nothing = pa.csv.ConvertOptions(strings_can_be_null=True)
+            with pa.csv.open_csv(path, read_options=reading, convert_options=nothing) as file:
+                require_columns(pd.DataFrame(columns=file.schema.names), columns, "the list")
+                for records in file:
+                    yield records.select(columns).to_pandas()
+        else:
+            raise WorkbenchError(f"'{path.name}' is neither .parquet nor .csv: save the list as one of them.")
+    except FileNotFoundError:
+        raise WorkbenchError(f"no list at {path}.") from None
+    except pa.ArrowInvalid as error:
+        raise WorkbenchError(f"'{path.name}' cannot be read: {error}.") from None

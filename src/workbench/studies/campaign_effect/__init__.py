@@ -1,0 +1,31 @@
+"""Which offer worked, did it reach people, and did it last?
+
+arms.py: several arms against control and each other. delivery.py: the effect on those who were reached. attrition.py:
+what missing outcomes leave open. contamination.py: other campaigns at the same time. windows.py: the effect over time,
+and what the campaign broke. lasting.py: who stays a customer, and whether contacts wear off.
+"""
+
+from workbench.studies.campaign_effect.arms import ArmEffects, arm_effects
+from workbench.studies.campaign_effect.attrition import AttritionBounds, attrition_bounds
+from workbench.studies.campaign_effect.contamination import Contamination, contamination
+from workbench.studies.campaign_effect.delivery import ComplierEffect, complier_effect
+from workbench.studies.campaign_effect.lasting import Fatigue, Staying, contact_fatigue, staying
+from workbench.studies.campaign_effect.windows import EffectWindows, Guard, effect_windows
+
+__all__ = [
+    "ArmEffects",
+    "AttritionBounds",
+    "ComplierEffect",
+    "Contamination",
+    "EffectWindows",
+    "Fatigue",
+    "Guard",
+    "Staying",
+    "arm_effects",
+    "attrition_bounds",
+    "complier_effect",
+    "contact_fatigue",
+    "contamination",
+    "effect_windows",
+    "staying",
+]

@@ -1,0 +1,218 @@
+"""Several arms: which did something, and is one better than another?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workbench.errors import WorkbenchError, named, unknown
+from workbench.figures import dot_and_interval
+from workbench.methods.experiment.effect import Estimate, estimate_effect
+from workbench.methods.experiment.members import CONTROL, require_members
+from workbench.methods.multiple import holm
+from workbench.result import Quantity, Result
+from workbench.studies.campaign_effect.windows import t_draws
+from workbench.words import amount, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class ArmEffects(Result):
+    """Effect of each arm against control, and of each arm against each other.
+
+    Attributes
+    ----------
+    effects : DataFrame
+        One row a comparison: arm, against, estimate, se, low, high (each by itself), low_joint, high_joint (all of the
+        family hold at once, by max-t), p, p_holm (within the family: arms against control, arms against each
+        other), members of both.
+    """
+
+    effects: pd.DataFrame
+    control: str
+    level: float
+    outcome: str
+    binary: bool
+    unit: str = ""
+    campaign: str = ""
+    doubts: tuple[str, ...] = ()
+
+    NAME, COUNTS, CHART = "arm_effects", "members", "Dots with intervals, a row a comparison"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "low_joint", "high_joint"], "{:.2f}")
+
+    def against_control(self, arm: str | None = None) -> pd.Series:
+        """Give the row of an arm against control; of the one with the largest effect if None."""
+        rows = self.effects[self.effects["against"] == self.control].set_index("arm", drop=False)
+        if arm is not None and arm not in rows.index:
+            raise unknown("arm", arm, rows.index)
+        return rows.loc[rows["estimate"].idxmax() if arm is None else arm]
+
+    def _said(self, row) -> str:
+        scale = 100 if self.binary else 1
+        gain = amount(row.estimate, binary=self.binary, unit=self.unit, signed=True)
+        return f"{gain} {span(scale * row.low_joint, scale * row.high_joint)}"
+
+    def headline(self) -> str:
+        """Say which arms changed the outcome after Holm, and whether the highest of them beats the others."""
+        if self.doubts:
+            return f"Not answerable: {self.doubts[0]}."
+        against = self.effects[self.effects["against"] == self.control]
+        clear = against[against["p_holm"] < 1 - self.level].sort_values("estimate", ascending=False)
+        if clear.empty:
+            return f"No evidence that any of the {len(against)} arms changed {self.outcome} (Holm)."
+        parts = [f"{row.arm} {self._said(row)}" for row in clear.itertuples()]
+        best = clear["arm"].iloc[0]
+        rivals = self.effects[(self.effects["against"] != self.control) & (self.effects["p_holm"] >= 1 - self.level)]
+        tied = sorted({*rivals.loc[rivals["arm"] == best, "against"], *rivals.loc[rivals["against"] == best, "arm"]})
+        ending = ""
+        if clear["estimate"].iloc[0] > 0:
+            ending = f" '{best}' is not told apart from {named(tied)}." if tied else f" '{best}' beats every other arm."
+        return (
+            f"{len(clear)} of {len(against)} arms changed {self.outcome} per member (Holm; intervals hold together): "
+            f"{'; '.join(parts)}.{ending}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the comparisons, those against control first."""
+        return self.effects.copy()
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Arms against control and each other, {self._unit} per member."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Effect of each arm on {self.outcome}, {self._unit} per member, intervals that hold together."
+
+    @property
+    def _unit(self) -> str:
+        return "share" if self.binary else self.unit or "units of the outcome"
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name each effect against control; none where the checks forbid the claim."""
+        if self.doubts:
+            return
+        unit = "share" if self.binary else self.unit or "1"
+        for row in self.effects[self.effects["against"] == self.control].itertuples():
+            where = label(self.campaign, outcome=self.outcome, arm=row.arm)
+            yield Quantity(f"effect{where}", row.estimate, unit, row.low, row.high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the comparisons with their joint intervals."""
+        table = self.effects[["estimate", "low_joint", "high_joint"]].set_axis(["estimate", "low", "high"], axis=1)
+        names = [f"{row.arm} − {row.against}" for row in self.effects.itertuples()]
+        unit = "percentage points" if self.binary else self.unit or "units of the outcome"
+        scaled = table * (100 if self.binary else 1)
+        return dot_and_interval(names, scaled, ax, label=f"effect on {self.outcome} per member ({unit})", zero=True)
+
+
+def arm_effects(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    arm: str,
+    control: str = CONTROL,
+    covariates: Sequence[str] = (),
+    clusters: str | None = None,
+    level: float = 0.95,
+    checks: Sequence = (),
+    unit: str = "",
+    campaign: str = "",
+) -> ArmEffects:
+    """Estimate the effect of each arm against control and against each other, with Holm's correction.
+
+    Each comparison is `average_effect` on the members of its two arms, so that a third arm cannot touch it.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; all arms.
+    outcome, covariates, clusters, level, unit, campaign
+        As in `average_effect`.
+    arm : str
+        Column of the arms' names.
+    control : str
+        The arm without contact.
+    checks : sequence of CampaignChecks
+        Of the arms against control; where one finds them not comparable, the headline refuses.
+
+    Raises
+    ------
+    WorkbenchError
+        If the column has a gap, one contact arm or none, or no control.
+    CannotAnswer
+        As `average_effect`.
+
+    References
+    ----------
+    Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"arm": ["control", "sms", "call"] * 3, "y": [1.0, 2, 3, 2, 3, 4, 3, 4, 5]})
+    >>> arm_effects(table, outcome="y", arm="arm").effects[["arm", "against", "estimate"]].to_numpy().tolist()
+    [['call', 'control', 2.0], ['sms', 'control', 1.0], ['call', 'sms', 1.0]]
+    """
+    require_members(members, [arm])
+    if members[arm].isna().any():
+        raise WorkbenchError(f"'{arm}' is missing for {int(members[arm].isna().sum())} of {len(members)} members.")
+    names = sorted(members[arm].unique().tolist(), key=str)
+    if control not in names or len(names) < 3:
+        raise WorkbenchError(
+            f"'{arm}' has the values {named(names[:8])}: '{control}' and two further arms or more are needed. For one "
+            "arm use average_effect; give another name of the control as control=."
+        )
+    contacted = [name for name in names if name != control]
+    pairs = [(name, control) for name in contacted], list(combinations(contacted, 2))
+    tables, found = [], []
+    for family in pairs:
+        for one, other in family:
+            pair = members[members[arm].isin([one, other])]
+            pair = pair.assign(**{arm: (pair[arm] == one).astype(int)})
+            found.append(
+                estimate_effect(pair, outcome=outcome, treatment=arm, covariates=covariates, clusters=clusters)
+            )
+        tables.append(_family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family)))
+    doubts = [reason for check in checks if not check.comparable for reason in check.reasons]
+    doubts += [reason for effect in found for reason in effect.doubts]
+    binary = all(effect.binary for effect in found)
+    table = pd.concat(tables, ignore_index=True)
+    return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(dict.fromkeys(doubts)))
+
+
+def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Covariance of the plain mean differences: comparisons that share an arm share its error.
+
+    An arm in which nothing varies is taken to vary like all members.
+    """
+    overall = members[outcome].var()
+    spread = members.groupby(arm)[outcome].agg(lambda y: (y.var() or overall) / len(y))
+    names = spread.index.to_numpy()
+    contrast = np.array([(names == one) * 1.0 - (names == other) for one, other in pairs])
+    return (contrast * spread.to_numpy()) @ contrast.T
+
+
+def _family(
+    pairs: Sequence[tuple[str, str]], found: Sequence[Estimate], level: float, covariance: np.ndarray
+) -> pd.DataFrame:
+    fewest, wrong = min(estimate.errors.df for estimate in found), 1 - level
+    if len(found) > 1 and (np.diag(covariance) > 0).all():
+        furthest = np.abs(t_draws(covariance, fewest, np.random.default_rng(0))).max(axis=1)
+        alone = 2 * stats.t.sf(np.quantile(furthest, level), fewest)
+        wrong = float(np.clip(alone, wrong / len(found), wrong))
+    rows = [estimate.result(level) for estimate in found]
+    columns = ["estimate", "se", "low", "high", "p_value"]
+    table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+    table.insert(0, "arm", [one for one, _ in pairs])
+    table.insert(1, "against", [other for _, other in pairs])
+    table = table.rename(columns={"p_value": "p"})
+    table[["low_joint", "high_joint"]] = [estimate.interval(1 - wrong)[:2] for estimate in found]
+    return table.assign(p_holm=holm(table["p"].to_numpy()), members=[row.n_treated + row.n_control for row in rows])

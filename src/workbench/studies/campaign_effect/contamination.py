@@ -1,0 +1,154 @@
+"""Other campaigns reached the same members meanwhile: one arm more than the other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench import columns
+from workbench.errors import WorkbenchError, require_columns
+from workbench.figures import dot_and_interval
+from workbench.methods.experiment.checks import ALARM
+from workbench.methods.experiment.effect import AverageEffect, average_effect
+from workbench.methods.experiment.members import arms, require_members
+from workbench.result import Quantity, Result
+from workbench.words import label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+EXPOSED = "contacted by others"
+
+
+@dataclass(frozen=True)
+class Contamination(Result):
+    """How many members other campaigns contacted in the window, by arm, and what that may do to the effect.
+
+    Attributes
+    ----------
+    exposed : AverageEffect or None
+        Share contacted by others: difference of the arms; None where nobody was, or everybody.
+    share_treated, share_control : float
+    effects : dict of str to AverageEffect
+        "all members", and "not contacted by others": the second compares only such members. It is a sensitivity, not an
+        effect of the lot, where contact itself changed who else was contacted.
+    """
+
+    exposed: AverageEffect | None
+    share_treated: float
+    share_control: float
+    effects: dict[str, AverageEffect]
+    campaign: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """False where other campaigns reached one arm more than the other (p < 0.001)."""
+        return self.exposed is None or self.exposed.p_value >= ALARM
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the difference is not this campaign's alone."""
+        if self.exposed is None or self.comparable:
+            return ()
+        shares = f"{self.share_treated:.1%} of the treated and {self.share_control:.1%} of the control"
+        return (f"other campaigns contacted {shares} in the window, p = {self.exposed.p_value:.1g}",)
+
+    def headline(self) -> str:
+        """Say whether other campaigns reached the arms alike."""
+        if not self.comparable:
+            return f"Contaminated: {self.reasons[0]}. The difference of the arms is that of all campaigns together."
+        shares = f"{self.share_treated:.1%} of the treated, {self.share_control:.1%} of the control"
+        if self.exposed is None:
+            return f"Other campaigns contacted nobody or everybody in the window ({shares})."
+        gap = span(100 * self.exposed.low, 100 * self.exposed.high)
+        found = "show no difference" if self.exposed.low <= 0 <= self.exposed.high else "may differ"
+        return f"Other campaigns {found} between the arms: {shares}, difference in points {gap}."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the share contacted by others and the effect with and without them."""
+        rows = {EXPOSED: self.exposed} if self.exposed else {}
+        rows |= {f"effect, {name}": found for name, found in self.effects.items()}
+        columns = ["estimate", "se", "low", "high", "n_treated", "n_control"]
+        return pd.DataFrame([[n, *(getattr(e, c) for c in columns)] for n, e in rows.items()], columns=["of", *columns])
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the difference of the shares contacted by others."""
+        if self.exposed:
+            found = self.exposed
+            yield Quantity(f"contamination{label(self.campaign)}", found.estimate, "share", found.low, found.high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the effect with and without the members that others contacted, or the difference of the shares."""
+        table = self.summary().iloc[1 if self.effects and self.exposed else 0 :]
+        return dot_and_interval(table["of"], table, ax, label="treated − control", zero=True)
+
+
+def contamination(
+    members: pd.DataFrame,
+    exposures: pd.DataFrame,
+    *,
+    member: str,
+    treatment: str,
+    on: str,
+    window: tuple[object, object],
+    outcome: str | None = None,
+    covariates: Sequence[str] = (),
+    clusters: str | None = None,
+    level: float = 0.95,
+    unit: str = "",
+    campaign: str = "",
+) -> Contamination:
+    """Compare how often other campaigns contacted the arms within the outcome window.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; both arms.
+    exposures : DataFrame
+        One row a contact by another campaign; this campaign's own contacts left out.
+    member : str
+        Column that identifies a member, in both tables.
+    treatment, outcome, covariates, clusters, level, unit, campaign
+        As in `average_effect`; without outcome only the contacts are compared.
+    on : str
+        Column of `exposures` with the date of the contact.
+    window : two dates
+        First day, and the day after the last.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing, members repeat, a date is missing, or the window is empty.
+    """
+    require_members(members, [member, treatment])
+    require_columns(exposures, [member, on], "exposures")
+    since, until = columns.day(window[0], "window[0]"), columns.day(window[1], "window[1]")
+    if not since < until:
+        raise WorkbenchError(f"the window from {since:%Y-%m-%d} to before {until:%Y-%m-%d} is empty.")
+    dates, placeholder = columns.days(exposures[on], on)
+    if members[member].duplicated().any() or members[member].isna().any():
+        raise WorkbenchError(f"members repeat or lack '{member}': keep one row a member, each with an identifier.")
+    if dates.isna().any():
+        raise WorkbenchError(
+            f"'{on}' is missing for {int(dates.isna().sum()):,} exposures ({int(placeholder.sum()):,} of them a "
+            "placeholder): a contact of an unknown day may lie in the window, so mend them first."
+        )
+    treated = arms(members, treatment)
+    inside = ((dates >= since) & (dates < until)).to_numpy()
+    listed, others = (columns.category(table[member], member) for table in (members, exposures))
+    reached = listed.isin(others[inside]).to_numpy()
+    how: dict[str, Any] = {"treatment": treatment, "clusters": clusters, "level": level, "campaign": campaign}
+    shares = float(reached[treated].mean()), float(reached[~treated].mean())
+    mixed = 0 < reached.sum() < len(reached)
+    marked = members.assign(**{EXPOSED: reached.astype(float)})
+    exposed = average_effect(marked, outcome=EXPOSED, **how) if mixed else None
+    effects = {}
+    if outcome is not None:
+        how |= {"outcome": outcome, "covariates": covariates, "unit": unit}
+        effects["all members"] = average_effect(members, **how)
+        if mixed:
+            effects["not contacted by others"] = average_effect(members[~reached], **how)
+    return Contamination(exposed, *shares, effects, campaign)

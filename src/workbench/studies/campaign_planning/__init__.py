@@ -1,0 +1,26 @@
+"""Which campaigns paid, is the running one working, and how large must the next one be?
+
+ledger.py: all campaigns side by side, freed of the luck of the best. monitor.py: intervals that hold at every look.
+design.py: holdout, smallest effect that is seen, and cost. assignment.py: the draw of the arms.
+"""
+
+from workbench.methods.experiment.assignment import Assignment, assign_arms, hold_out
+from workbench.methods.experiment.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
+from workbench.studies.campaign_planning.ledger import CampaignLedger, campaign_effects, campaign_ledger
+from workbench.studies.campaign_planning.monitor import Monitoring, monitor_campaign
+
+__all__ = [
+    "Assignment",
+    "CampaignLedger",
+    "CampaignPlan",
+    "Monitoring",
+    "Spread",
+    "assign_arms",
+    "campaign_effects",
+    "campaign_ledger",
+    "hold_out",
+    "monitor_campaign",
+    "past_spread",
+    "plan_campaign",
+    "required_size",
+]

@@ -1,0 +1,156 @@
+"""When was a contract under observation, and were its departures on record then?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import category, days
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
+
+Step = Literal["day", "month"]
+FEWEST_DEPARTURES = 5
+
+_BY_LUCK = 0.001
+_STRETCH = 30
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Contracts with what is known of them in steps (days or calendar months).
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a contract, index as given: started, begin (position of that), entry and exit (tenure at which it came
+        under and went out of observation), alive (at exit), here (on as_of), left, group, tenure (on as_of).
+    opened, closed : int
+        Positions of since and as_of on the scale of `begin`.
+    step : {"day", "month"}
+    set_aside : dict of str to int
+    """
+
+    table: pd.DataFrame
+    opened: int
+    closed: int
+    step: Step
+    set_aside: dict[str, int]
+
+
+def observe(customers, started, left, since, as_of, within, step) -> Observed:
+    """Steps of tenure at which each came under and went out of observation, and whether alive then."""
+    require_columns(customers, [started, left, *([within] if within else [])], "customers")
+    customers, aside = placeholders_aside(customers, started, "customers")
+    begin = days(customers[started], started)[0].dt.normalize()
+    refuse(int(begin.isna().sum()), len(customers), f"missing values in '{started}'", "customers")
+    end, unknown_day = days(customers[left], left)
+    never = unknown_day & (customers[left].astype(str).str[:4] > "2000").to_numpy()
+    refuse(int((unknown_day & ~never).sum()), len(customers), f"placeholders like 1900-01-01 in '{left}'", "customers")
+    end = end.dt.normalize()
+    refuse(int((end < begin).sum()), len(customers), f"'{left}' before '{started}'", "customers")
+    group = category(customers[within], within, missing="refuse") if within else "all"
+    opened = begin.min() if since is None else day_of(since, "since")
+    if not opened < as_of:
+        raise CannotAnswer(
+            f"nothing was observed from {opened:%Y-%m-%d} to before {as_of:%Y-%m-%d}. Choose a later as_of."
+        )
+    gone = end < as_of
+    step = step or _step_of(end[gone])
+    first, last = (_position(moment, step) for moment in (begin, end))
+    closed = int(_position(pd.Series([as_of]), step).iloc[0])
+    start = int(_position(pd.Series([opened]), step).iloc[0])
+    if step == "month" and since is not None and opened.day > 1:
+        start += 1  # departures of the month in which records began are known in part
+    part = gone & (last >= closed)  # left in the month of as_of, of which not all is known
+    early, late = last < start, begin >= as_of
+    table = pd.DataFrame(
+        {
+            "started": begin,
+            "begin": first,
+            "entry": np.maximum(start - first, 0),
+            "exit": (last + 1).where(gone, closed).clip(upper=closed) - first,
+            "alive": ~gone | part,
+            "here": ~gone,
+            "left": end,
+            "group": group,
+            "tenure": closed - first,
+        }
+    )
+    aside |= {"left before since": int(early.sum()), "began on or after as_of": int(late.sum())}
+    if part.any():
+        aside["left in the month of as_of, which is not whole: there until then"] = int((part & ~late).sum())
+    if never.any():
+        aside[f"'{left}' in 2099 or later, read as running"] = int(never.sum())
+    kept = table[~early & ~late].astype({"entry": int, "exit": int, "tenure": int, "begin": int})
+    return Observed(kept, start, closed, step, aside)
+
+
+def _step_of(left: pd.Series) -> Step:
+    """Tell whether departures are known by month: all on the first, or all on the last, day of one."""
+    whole = left.dt.is_month_start.all() or left.dt.is_month_end.all()
+    return "month" if whole and len(left) >= FEWEST_DEPARTURES else "day"
+
+
+def _position(moments: pd.Series, step: Step) -> pd.Series:
+    """Days, or calendar months, since the year 0 of the calendar that matters; only differences count."""
+    if step == "month":
+        return moments.dt.year * 12 + moments.dt.month
+    return (moments - pd.Timestamp("1900-01-01")).dt.days
+
+
+def require_records(part: pd.DataFrame, group: str) -> None:
+    """Refuse a time at the beginning or end of records in which no departure is on record and some must have been."""
+    gone = part[~part["alive"]]
+    if len(gone) < FEWEST_DEPARTURES:
+        return
+    last, where = gone["begin"] + gone["exit"] - 1, f" of group '{group}'" if group != "all" else ""
+    early = _unrecorded(part, part["entry"].clip(lower=int(last.min()) - part["begin"]), part["exit"])
+    if _by_luck(early, len(gone)) < _BY_LUCK:
+        first = f"{gone['left'].min():%Y-%m-%d}"
+        raise WorkbenchError(
+            f"the first departure on record{where} is of {first}, and about {early:,.0f} were to be expected before, "
+            f"since records are said to begin: they were not recorded then. Give since='{first}', or the day from "
+            "which they are."
+        )
+    late = _unrecorded(part, part["entry"], part["exit"].clip(upper=int(last.max()) + 1 - part["begin"]))
+    if _by_luck(late, len(gone)) < _BY_LUCK:
+        raise WorkbenchError(
+            f"the last departure on record{where} is of {gone['left'].max():%Y-%m-%d}, and about {late:,.0f} were to "
+            "be expected from then to as_of: they are not recorded to its end. Choose an earlier as_of."
+        )
+
+
+def _by_luck(expected: float, seen: int) -> float:
+    """Chance that of `seen` departures none lies in a time in which so many more were to be expected."""
+    return float((seen / (seen + expected)) ** seen)
+
+
+def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float:
+    """Departures to be expected outside a shorter observation (entry, leave), by the hazards within it.
+
+    The least by hazards of each step of tenure, on which a single departure may be all, and of stretches of 30, within
+    which contracts may all end on one day.
+    """
+    observed, reach = leave > entry, int(part["exit"].max())
+    stayed = part["alive"] | (leave < part["exit"])
+    within, left = life_table(entry[observed], leave[observed], stayed[observed], reach)
+    at_risk = life_table(part["entry"], part["exit"], part["alive"], reach)[0]
+    found = []
+    for length in (1, _STRETCH):
+        stretch = np.arange(reach) // length
+        gone, seen, all_of = (np.bincount(stretch, values) for values in (left, within, at_risk))
+        hazard = np.divide(gone, seen, out=np.zeros(len(gone)), where=seen > 0)
+        found.append(float(((all_of - seen) * hazard).sum()))
+    return min(found)
+
+
+def life_table(entry: pd.Series, leave: pd.Series, stayed: pd.Series, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many were at risk and left on each step of tenure, 1 to `reach`."""
+    entered = np.bincount(entry, minlength=reach + 1)
+    gone = np.bincount(leave, minlength=reach + 1)
+    at_risk = np.cumsum(entered)[:reach] - np.cumsum(gone)[:reach]
+    return at_risk, np.bincount(leave[~stayed], minlength=reach + 1)[1:]

@@ -1,0 +1,18 @@
+"""What did something change that was not randomised?
+
+`effect_on_treated`: contacted customers against others weighted to be like them (adjustment.py), and how strong a
+hidden cause would have to be (sensitivity.py). `difference_in_differences`: an offer to whole provinces, against those
+that had not got it (yet), with few clusters (fewclusters.py).
+"""
+
+from workbench.studies.observational.did import DidEffect, difference_in_differences
+from workbench.studies.observational.sensitivity import Sensitivity
+from workbench.studies.observational.treated import TreatedEffect, effect_on_treated
+
+__all__ = [
+    "DidEffect",
+    "Sensitivity",
+    "TreatedEffect",
+    "difference_in_differences",
+    "effect_on_treated",
+]

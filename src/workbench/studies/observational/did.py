@@ -1,0 +1,398 @@
+"""What did a rollout by province change, judged by the provinces that had not got it (yet)?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench import columns
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.figures import axes
+from workbench.methods.experiment.members import numbers
+from workbench.methods.resampling import Rng
+from workbench.result import Quantity, Result
+from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
+from workbench.words import figure, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Inference = Literal["wild bootstrap", "randomisation"]
+
+FEWEST_CLUSTERS = 4
+FEWEST_FOR_WILD = 5
+ALARM = 0.05
+
+
+@dataclass(frozen=True)
+class DidEffect(Result):
+    """Effect of a rollout per unit and period on the units that got it, since they got it.
+
+    Attributes
+    ----------
+    estimate, se, low, high, p_value : float
+        In units of the outcome; se is NaN under randomisation, ends are infinite where the test refuses no value.
+    by_period : DataFrame
+        One row a period relative to the start (0 = first treated): estimate, low, high (together they hold the
+        truth at `level`), units. Period -1 is the base and has none.
+    by_start : DataFrame
+        One row a start: units, their weight, and the mean effect since.
+    pretrend_p : float
+        Of the joint test that treated and control moved alike before; NaN where there is one period before only.
+    treated_clusters, control_clusters : int
+        Clusters that got it within the panel, and those that never did within it.
+    doubts : tuple of str
+        Reasons why this is not the rollout's effect; () where none was found.
+    set_aside : dict of str to int
+        What has no part in the estimate: units treated from the first period on, units that only served to compare,
+        periods in which nobody was left to compare with.
+    """
+
+    estimate: float
+    se: float
+    low: float
+    high: float
+    p_value: float
+    by_period: pd.DataFrame
+    by_start: pd.DataFrame
+    pretrend_p: float
+    treated_clusters: int
+    control_clusters: int
+    inference: Inference
+    level: float
+    outcome: str
+    unit_of_outcome: str = ""
+    campaign: str = ""
+    doubts: tuple[str, ...] = ()
+    set_aside: dict[str, int] = field(default_factory=dict)
+
+    NAME, CHART = "months", "Dots with intervals by period, before and since the start"
+    FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
+
+    def headline(self) -> str:
+        """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
+        unit = f" {self.unit_of_outcome}" if self.unit_of_outcome else ""
+        effect = f"{figure(self.estimate, signed=True)}{unit}"
+        if self.doubts:
+            return f"Not answerable: {self.doubts[0]}. The difference ({effect}) is not the rollout's effect."
+        effect += f" {span(self.low, self.high)}"
+        trend = (
+            "trends before could not be tested"
+            if math.isnan(self.pretrend_p)
+            else f"no difference in trends before was found, p = {self.pretrend_p:.2g}"
+        )
+        basis = f"{self.treated_clusters} treated and {self.control_clusters} other clusters; {trend}"
+        if self.set_aside:
+            basis += f"; set aside: {', '.join(f'{count} {what}' for what, count in self.set_aside.items())}"
+        if self.low <= 0 <= self.high:
+            return f"No evidence that the rollout changed {self.outcome}: {effect} ({basis})."
+        verb = "raised" if self.estimate > 0 else "lowered"
+        return f"The rollout {verb} {self.outcome} by {effect}, if both would have moved alike without it ({basis})."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the effect on average and by period since the start."""
+        average = pd.DataFrame(
+            {"period": ["average"], "estimate": [self.estimate], "low": [self.low], "high": [self.high]}
+        )
+        average["units"] = int(self.by_start["units"].sum())
+        return pd.concat([average, self.by_period.astype({"period": object})], ignore_index=True)
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return "Average effect, and by period from the start (negative: before it)."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        unit = self.unit_of_outcome or "units of the outcome"
+        return f"Effect on {self.outcome} by period from the start, {unit}, with {self.level:.0%} intervals."
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the effect and the test of the trends before; none where it is not the rollout's."""
+        if self.doubts or not np.isfinite([self.low, self.high]).all():
+            return
+        where = label(self.campaign, outcome=self.outcome)
+        yield Quantity(f"did{where}", self.estimate, self.unit_of_outcome or "1", self.low, self.high)
+        if np.isfinite(self.pretrend_p):
+            yield Quantity(f"did_pretrend_p{where}", self.pretrend_p, "1")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the difference by period since the start, with its band; before the start it should be none."""
+        ax = axes(ax)
+        table = self.by_period
+        ax.axhline(0, color="0.6", linewidth=1)
+        ax.axvline(-0.5, color="0.6", linewidth=1, linestyle=":")
+        for before, color in ((True, "0.5"), (False, "C0")):
+            rows = table[(table["period"] < 0) == before]
+            ax.vlines(rows["period"], rows["low"], rows["high"], color=color, linewidth=1.5)
+            ax.plot(rows["period"], rows["estimate"], "o", color=color, markersize=4)
+        ax.plot([-1], [0], "o", color="0.5", markersize=5, fillstyle="none")
+        ax.set_xlabel("periods since the rollout (−1 = base)")
+        ax.set_ylabel(
+            f"treated − control, {self.outcome}" + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
+        )
+        return ax
+
+
+def difference_in_differences(
+    panel: pd.DataFrame,
+    *,
+    unit: str,
+    period: str,
+    treated_from: str,
+    outcome: str,
+    weight: str | None = None,
+    clusters: str | None = None,
+    level: float = 0.95,
+    inference: Inference | None = None,
+    resamples: int = 1_999,
+    rng: Rng = 0,
+    unit_of_outcome: str = "",
+    campaign: str = "",
+) -> DidEffect:
+    """Estimate what a rollout changed in the units that got it, from those that had not got it yet.
+
+    Each start date is compared, period by period, with the units not yet treated, both as changes since the last period
+    before that start (group-time effects); these are averaged by weight. Regression with unit and period effects, which
+    compares late starters with early ones, is biased where effects grow, and is not used.
+
+    Parameters
+    ----------
+    panel : DataFrame
+        One row a unit and period, without gaps.
+    unit, period : str
+        Columns; periods are numbers, dates, or text that sorts in time ("2025-03"), and follow each other.
+    treated_from : str
+        Column with the first treated period of the unit, written as `period` is; missing (or infinite) for those that
+        never were treated. A period after the last stands for not within the panel. Earlier than the first is refused:
+        it may be a code for "never" as well as for "always"; units treated all along have the first period.
+    outcome : str
+        Numeric column, complete.
+    weight : str, optional
+        Column with the size of a unit (customers); its mean over the periods before anybody was treated counts.
+    clusters : str, optional
+        Column of the level at which the rollout was decided, where it is above the unit.
+    level : float
+        Coverage of the intervals, 0-1.
+    inference : {"wild bootstrap", "randomisation"}, optional
+        The first is the default with 5 clusters or more on each side; else starts are dealt anew over clusters.
+    resamples : int
+    rng : int, SeedSequence or Generator
+    unit_of_outcome, campaign : str
+        For the words and the quantities.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column or a cell of the panel is missing, a start varies within a unit or cluster, is no period, or lies
+        before the first.
+    CannotAnswer
+        If the outcome does not vary, fewer than 4 clusters are there, all of them start at once, or none has a period
+        before its start.
+
+    References
+    ----------
+    Callaway and Sant'Anna (2021), Journal of Econometrics 225. Cameron, Gelbach and Miller (2008), REStat 90.
+    Webb (2023), Canadian Journal of Economics 56. MacKinnon and Webb (2020), Journal of Econometrics 218.
+
+    Examples
+    --------
+    >>> rows = [(u, t, 3.0 * u + t + 5 * (u < 4) * t) for u in range(8) for t in (0, 1)]
+    >>> table = pd.DataFrame(rows, columns=["province", "month", "revenue"])
+    >>> table["start"] = table["province"].map(lambda u: 1.0 if u < 4 else None)
+    >>> columns = {"unit": "province", "period": "month", "treated_from": "start", "outcome": "revenue"}
+    >>> difference_in_differences(table, **columns).estimate
+    5.0
+    """
+    if not 0 < level < 1:
+        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+    data, set_aside = _panel(panel, unit, period, treated_from, outcome, weight, clusters)
+    cells = compare(data)
+    got = data.start < len(data.periods)
+    treated, control = (len(np.unique(data.cluster[kind])) for kind in (got, ~got))
+    if inference is None:
+        inference = "wild bootstrap" if min(treated, control) >= FEWEST_FOR_WILD else "randomisation"
+    elif inference not in INFERENCES:
+        raise unknown("inference", inference, INFERENCES)
+    test = INFERENCES[inference](data, cells, resamples, rng)
+    low, high, doubts = *test.interval(1 - level), []
+    bend = test.joint(cells.relative < -1)
+    if not test.varies:
+        bend = np.nan
+        doubts.append(
+            f"{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it"
+        )
+    elif bend < ALARM:
+        before = np.flatnonzero(cells.relative < -1)
+        worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
+        doubts.append(
+            f"treated and control moved apart already before the rollout, most between {worst} periods before it and "
+            f"the last (joint test p = {bend:.2g})"
+        )
+    if len(test.noise) < 1 / (1 - level):
+        doubts.append(
+            f"{treated} of {treated + control} clusters got it, which can be dealt in {len(test.noise)} ways only, "
+            f"so even the largest difference has p = {1 / len(test.noise):.2g}"
+        )
+    half = test.band(level)
+    by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
+    by_period["low"], by_period["high"] = by_period["estimate"] - half, by_period["estimate"] + half
+    by_period["units"] = [int(np.isin(data.start, cells.start[row > 0]).sum()) for row in cells.add[1:]]
+    return DidEffect(
+        estimate=float(test.estimates[0]),
+        se=test.se,
+        low=low,
+        high=high,
+        p_value=test.p(0.0),
+        by_period=by_period,
+        by_start=_by_start(data, cells, test.each),
+        pretrend_p=bend,
+        treated_clusters=treated,
+        control_clusters=control,
+        inference=inference,
+        level=level,
+        outcome=outcome,
+        unit_of_outcome=unit_of_outcome,
+        campaign=campaign,
+        doubts=tuple(doubts),
+        set_aside=set_aside,
+    )
+
+
+def _panel(
+    panel: pd.DataFrame,
+    unit: str,
+    period: str,
+    treated_from: str,
+    outcome: str,
+    weight: str | None,
+    clusters: str | None,
+) -> tuple[Panel, dict[str, int]]:
+    """Check the table and turn it into arrays, in an order of units that only numbers decide; count what is left out.
+
+    Units treated from the first period on have no base.
+    """
+    columns.require_table(panel, [c for c in (unit, period, treated_from, outcome, weight, clusters) if c], "panel")
+    when, begun = _times(panel, period, treated_from)
+    read = {"unit": columns.category(panel[unit], unit, missing="refuse"), "period": when, treated_from: begun}
+    if clusters:
+        read[clusters] = columns.category(panel[clusters], clusters, missing="refuse")
+    read["outcome of the panel"] = numbers(panel, outcome)
+    if weight:
+        read["weight of the panel"] = numbers(panel, weight, role="weight")
+    rows = pd.DataFrame({name: np.asarray(v) for name, v in read.items()}).set_index(["unit", "period"]).sort_index()
+    if rows.index.has_duplicates:
+        twice = rows.index[rows.index.duplicated()][0]
+        raise WorkbenchError(
+            f"panel lists a unit and period twice, for instance {named([twice[0], _said(twice[1])])}: "
+            "keep one row of each."
+        )
+    units, periods = rows.index.levels[0], rows.index.levels[1]
+    gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
+    if len(gaps):
+        raise WorkbenchError(
+            f"panel lacks {len(gaps)} of {len(units) * len(periods)} pairs of unit and period, for instance "
+            f"{named([gaps[0][0], _said(gaps[0][1])])}: add them, or leave those units out and say so."
+        )
+    for name in filter(None, (treated_from, clusters)):
+        varies = rows.groupby(level=0)[name].nunique(dropna=False)
+        if (varies > 1).any():
+            raise WorkbenchError(f"'{name}' varies within the unit '{varies.idxmax()}': give one value a unit.")
+    shape = len(units), len(periods)
+    y = rows["outcome of the panel"].to_numpy().reshape(shape)
+    if (y == y[0, 0]).all():
+        raise CannotAnswer(f"not answerable: '{outcome}' is the same in all units and periods.")
+    first = rows.groupby(level=0).nth(0)
+    start = _starts(first[treated_from], periods, treated_from)
+    based, last = start > 0, min(int(start.max()), len(periods))
+    if not based.any() or start[based].min() >= last:
+        raise CannotAnswer(
+            f"not answerable: no start in '{treated_from}' has both a period before it and units that were not yet "
+            "treated. Without a rollout that some got later or never, nothing shows what would have been."
+        )
+    cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
+    if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
+        raise CannotAnswer(
+            f"not answerable: {count} clusters, and fewer than {FEWEST_CLUSTERS} do not tell the rollout from chance. "
+            "Take a finer unit only if the rollout was decided there."
+        )
+    size = np.ones(len(units))
+    if weight:
+        size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)
+        if (size <= 0).any():
+            raise WorkbenchError(f"the weight '{weight}' is 0 or less for a unit: give its number of customers before.")
+    order = np.lexsort([*y.T[::-1], size, start])
+    order = order[based[order]]
+    compared_only = (start == last) & (last < len(periods))
+    set_aside = {
+        "units treated from the first period on": int((~based).sum()),
+        "units that came last and only served to compare": int(compared_only.sum()),
+        "periods with nobody left to compare with": len(periods) - last,
+    }
+    shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
+    size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]
+    data = Panel(y[order][:, :last], np.minimum(start[order], last), size, cluster, shown)
+    return data, {what: count for what, count in set_aside.items() if count}
+
+
+def _times(panel: pd.DataFrame, period: str, treated_from: str) -> tuple[pd.Series, pd.Series]:
+    """Periods and starts, read alike."""
+    when, column = columns.periods(panel[period], period), panel[treated_from]
+    if pd.api.types.is_float_dtype(column):
+        column = column.where(column != np.inf)  # never
+    if when.isna().any():
+        raise WorkbenchError(
+            f"'{period}' is missing, infinite or a placeholder in {int(when.isna().sum()):,} rows: give each its "
+            "period."
+        )
+    numeric = pd.api.types.is_float_dtype(when)
+    begun = columns.periods(column, treated_from) if column.notna().any() else when.where(when.isna())
+    if pd.api.types.is_float_dtype(begun) != numeric:
+        kinds = {True: "numbers", False: "dates"}
+        raise WorkbenchError(
+            f"'{period}' holds {kinds[numeric]} and '{treated_from}' {kinds[not numeric]}: write both alike."
+        )
+    lost = begun.isna().to_numpy() & column.notna().to_numpy()
+    if lost.any():
+        raise WorkbenchError(
+            f"'{treated_from}' holds a placeholder ('{column[lost].iloc[0]}') in {int(lost.sum()):,} rows: if it "
+            "stands for never, leave it missing; if the day is unknown, leave those units out."
+        )
+    return when, begun
+
+
+def _starts(first: pd.Series, periods: pd.Index, treated_from: str) -> np.ndarray:
+    """Position of each unit's first treated period; the number of periods where it never was, or later."""
+    start = np.full(len(first), len(periods))
+    for k, value in enumerate(first):
+        if pd.isna(value) or value > periods[-1]:
+            continue
+        if value < periods[0]:
+            same = int((first == value).sum())
+            raise WorkbenchError(
+                f"'{treated_from}' is {_said(value)} for {same} units, before the first period ({_said(periods[0])}). "
+                "If that stands for never, leave it missing; if they were treated all along, give the first period."
+            )
+        if value not in periods:
+            raise WorkbenchError(
+                f"'{treated_from}' holds {_said(value)}, which is no period of the panel: give the first treated "
+                "period, written as the periods are."
+            )
+        start[k] = periods.get_loc(value)
+    return start
+
+
+def _said(value: object) -> str:
+    return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else f"{value:g}"
+
+
+def _by_start(data: Panel, cells: Cells, each: np.ndarray) -> pd.DataFrame:
+    rows = []
+    for start in np.unique(cells.start):
+        own, since = data.start == start, (cells.start == start) & (cells.period >= start)
+        rows.append((data.periods[start], int(own.sum()), float(data.weight[own].sum()), float(each[since].mean())))
+    return pd.DataFrame(rows, columns=["start", "units", "weight", "estimate"])

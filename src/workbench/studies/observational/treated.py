@@ -1,0 +1,473 @@
+"""What did a campaign change for those it reached, when who was reached was not drawn by lot - if that can be said?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.means import cluster_codes
+from workbench.methods.experiment.members import arms, indicator_columns, numbers
+from workbench.methods.multiple import holm
+from workbench.methods.resampling import Rng, one_thread
+from workbench.result import Quantity, Result
+from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, who
+from workbench.studies.observational.sensitivity import (
+    Sensitivity,
+    confounding_odds,
+    e_value,
+    largest_bias,
+    robustness_value,
+)
+from workbench.words import figure, label, span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST_CONTROLS = 100
+LEAST_OVERLAP = 0.3
+NOTABLE = 0.1
+ALARM = 0.05
+BENCHMARKS = 5
+MORE = 4
+
+
+@dataclass(frozen=True)
+class TreatedEffect(Result):
+    """Effect of contact on the contacted who have their like among the others, as far as recorded covariates tell.
+
+    Attributes
+    ----------
+    estimate, se, low, high, p_value : float
+        In units of the outcome.
+    mean_treated, mean_without : float
+        What the contacted inside the overlap did, and would have done without contact.
+    relative : Interval
+        Effect as a share of `mean_without`; NaN where that is not above 0.
+    overlap_share : float
+        Share of the treated whose chance of contact is at most the limit: the effect is on these.
+    outside : str
+        Who the other treated are, in words; "" if there are none.
+    inside : Series of bool
+        By member: inside the overlap.
+    effective_controls : float
+        Number of equally weighted controls that would tell as much (Kish).
+    balance : DataFrame
+        One row a covariate or category: standardised difference `before` and `after` weighting, inside the overlap.
+    placebo : DataFrame
+        One row an outcome that contact cannot have changed: estimate, low, high, p (after Holm).
+    sensitivity : Sensitivity
+        What would have to be true for the effect to vanish.
+    doubts : tuple of str
+        Reasons why it is not answerable; () where none was found.
+    """
+
+    estimate: float
+    se: float
+    low: float
+    high: float
+    p_value: float
+    mean_treated: float
+    mean_without: float
+    relative: Interval
+    n_treated: int
+    n_control: int
+    overlap_share: float
+    outside: str
+    inside: pd.Series
+    effective_controls: float
+    balance: pd.DataFrame
+    placebo: pd.DataFrame
+    sensitivity: Sensitivity
+    level: float
+    outcome: str
+    binary: bool
+    unit: str = ""
+    campaign: str = ""
+    doubts: tuple[str, ...] = ()
+
+    NAME, PICTURE, CHART = "treated", "balance_after", "Hollow and full dots, a row a trait"
+    FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
+
+    def headline(self) -> str:
+        """Say the effect and on whom, under which assumption, or why it cannot be said."""
+        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
+        effect = f"{figure(scale * self.estimate, signed=True)}{unit} {span(scale * self.low, scale * self.high)}"
+        if self.doubts:
+            return f"Not answerable: {self.doubts[0]}. The adjusted difference in {self.outcome} is not the effect."
+        whom = (
+            "the contacted"
+            if self.overlap_share == 1
+            else f"the {min(self.overlap_share, 0.999):.1%} of the contacted with their like"
+        )
+        claim = (
+            f"No evidence that contact changed {self.outcome} of {whom}: {effect}"
+            if self.low <= 0 <= self.high
+            else f"Contact {'raised' if self.estimate > 0 else 'lowered'} {self.outcome} of {whom} by {effect}"
+        )
+        return f"{claim}, if members alike in all recorded covariates were contacted as by lot."
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the effect, the means and the placebos."""
+        nan = np.nan
+        rows = [
+            ("effect on the treated", self.estimate, self.low, self.high),
+            ("relative effect", self.relative.estimate, self.relative.low, self.relative.high),
+            ("mean of the treated", self.mean_treated, nan, nan),
+            ("mean without contact", self.mean_without, nan, nan),
+            ("share of the treated inside the overlap", self.overlap_share, nan, nan),
+            ("effective controls", self.effective_controls, nan, nan),
+            *((f"placebo {row.outcome}", row.estimate, row.low, row.high) for row in self.placebo.itertuples()),
+        ]
+        return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high"])
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        unit = "" if self.binary or not self.unit else f" ({self.unit})"
+        return (
+            f"Effect on {self.outcome} of the contacted per member{unit}, what it rests on, and the effects on what "
+            "contact cannot have changed."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return "Differences between contacted and others before the campaign, as they were and after weighting."
+
+    def before(self) -> str:
+        """Say what the placebos show: where no effect can be, none should be found."""
+        rows = self.placebo.itertuples()
+        found = "; ".join(f"{r.outcome} {figure(r.estimate, signed=True)} {span(r.low, r.high)}" for r in rows)
+        return f"Where no effect can be: {found or 'no placebo was given'}."
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the effect, the overlap and the effective controls; none where it is not answerable."""
+        if self.doubts:
+            return
+        where, unit = label(self.campaign, outcome=self.outcome), "share" if self.binary else self.unit or "1"
+        yield Quantity(f"effect_on_treated{where}", self.estimate, unit, self.low, self.high, rtol=1e-4)
+        yield Quantity(f"overlap_share{where}", self.overlap_share, "share", rtol=1e-3)
+        yield Quantity(f"effective_controls{where}", self.effective_controls, "members", rtol=1e-3)
+        yield from self.sensitivity.quantities()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the standardised differences before and after weighting, the largest before on top."""
+        ax = axes(ax)
+        table = self.balance.head(30).iloc[::-1]
+        rows = np.arange(len(table))
+        ax.axvspan(-NOTABLE, NOTABLE, color="0.92", zorder=0)
+        ax.axvline(0, color="0.6", linewidth=1)
+        ax.hlines(rows, table["before"], table["after"], color="0.8", linewidth=1)
+        ax.plot(table["before"], rows, "o", color="0.5", markersize=4, fillstyle="none", label="as contacted")
+        ax.plot(table["after"], rows, "o", color="C0", markersize=4, label="controls weighted")
+        ax.set_yticks(rows, table["covariate"])
+        ax.set_xlabel("treated − control before the campaign (standard deviations)")
+        ax.legend(frameon=False)
+        return ax
+
+
+def effect_on_treated(
+    members: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    covariates: Sequence[str],
+    placebo: str | Sequence[str] = (),
+    clusters: str | None = None,
+    most_likely: float = 0.9,
+    draws: int = 5,
+    folds: int = 5,
+    level: float = 0.95,
+    rng: Rng = 0,
+    unit: str = "",
+    campaign: str = "",
+) -> TreatedEffect:
+    """Estimate what contact changed for those contacted by rule or by choice, by controls weighted to be like them.
+
+    Doubly robust: right if either the chance of contact or the outcome without contact is modelled well. "Not
+    answerable" where the overlap holds fewer than 100 effective controls or 30% of the treated, a covariate stays
+    more than 0.1 standard deviations apart, the interplay of two stays unmodelled, or a placebo shows an effect.
+
+    Parameters
+    ----------
+    members : DataFrame
+        One row a member; contacted and not contacted.
+    outcome : str
+        Numeric column, complete.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    covariates : sequence of str
+        Everything known before assignment that may drive both contact and outcome; whatever the rule used above all.
+    placebo : str or sequence of str
+        Outcomes that contact cannot have changed: of a period before, or negative controls. Each is left out of the
+        covariates when its own effect is estimated, so its other causes must be among them.
+    clusters : str, optional
+        Column of the unit within which members are alike (household, shop).
+    most_likely : float
+        Members whose chance of contact is above this have no like among the controls: they are left out, and the
+        effect is that on the rest.
+    draws, folds : int
+        Models are fitted to the other folds; the median over this many deals into folds is given, its spread is part of
+        the interval. Where two standard errors of that median reach across a limit of the verdict, four times as many
+        are dealt; an answer that still hangs on the deal is refused.
+    level : float
+        Coverage of the intervals, 0-1.
+    rng : int, SeedSequence or Generator
+    unit, campaign : str
+        For the words and the quantities.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or not numeric, or covariates are empty.
+    CannotAnswer
+        If the outcome is the same for all, arms are too small, or nobody has their like in the other arm.
+
+    Warnings
+    --------
+    Nothing here sees a cause that is not recorded: read `.sensitivity` before acting.
+
+    References
+    ----------
+    Robins, Rotnitzky and Zhao (1994), JASA 89. Chernozhukov et al. (2018), Econometrics Journal 21. Crump, Hotz,
+    Imbens and Mitnik (2009), Biometrika 96. Cinelli and Hazlett (2020), JRSS B 82. VanderWeele and Ding (2017),
+    Annals of Internal Medicine 167. Zhao, Small and Bhattacharya (2019), JRSS B 81.
+    """
+    covariates, placebos = list(covariates), [placebo] if isinstance(placebo, str) else list(placebo)
+    if not covariates:
+        raise WorkbenchError("covariates is empty: without them nothing makes members comparable who were not drawn.")
+    if outcome in [*covariates, *placebos]:
+        raise WorkbenchError(f"the outcome '{outcome}' is also a covariate or placebo: it came after the contact.")
+    if not 0 < level < 1 or not 0.5 <= most_likely < 1:
+        raise WorkbenchError(
+            f"level ({level}) must lie between 0 and 1, most_likely ({most_likely}) between 0.5 and 1."
+        )
+    treated, y = arms(members, treatment), numbers(members, outcome)
+    if (y == y[0]).all():
+        raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
+    group = cluster_codes(members, clusters)
+    how: dict[str, Any] = {
+        "trees": True,
+        "group": group,
+        "draws": draws,
+        "folds": folds,
+        "most_likely": most_likely,
+        "rng": rng,
+    }
+    with one_thread():
+        found, tests = _fitted(members, covariates, y, treated, placebos, how)
+        if draws > 1 and _deals_decide(found, tests, treated, level):
+            how["draws"] = MORE * draws
+            found, tests = _fitted(members, covariates, y, treated, placebos, how)
+        balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
+        plain = {**how, "draws": 1, "trees": False}
+        sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in _strongest(balance) if covariates[1:]}
+        shorter = {name: adjusted(members, kept, y, treated, **plain) for name, kept in sets.items()}
+    return _answer(
+        members,
+        covariates,
+        y,
+        treated,
+        found,
+        tests,
+        balance,
+        shorter,
+        level=level,
+        outcome=outcome,
+        unit=unit,
+        campaign=campaign,
+        clusters=0 if group is None else int(group.max()) + 1,
+        most_likely=most_likely,
+    )
+
+
+def _fitted(
+    members: pd.DataFrame, covariates: list[str], y: np.ndarray, treated: np.ndarray, placebos: list[str], how: dict
+) -> tuple[Adjusted, dict[str, Adjusted]]:
+    """Adjust the outcome, and each placebo for all covariates but itself."""
+    tests = {}
+    for name in placebos:
+        rest = [c for c in covariates if c != name]
+        tests[name] = adjusted(members, rest, numbers(members, name, role="placebo"), treated, **how)
+    return adjusted(members, covariates, y, treated, **how), tests
+
+
+def _deals_decide(found: Adjusted, tests: dict[str, Adjusted], treated: np.ndarray, level: float) -> bool:
+    """Whether more deals into folds may lead across a limit: of a gate, a placebo's alarm, or the effect's sign."""
+    noise, middle = 2 * found.noise(), np.median(found.deals, axis=0)
+    gates = zip(middle[1:], noise[1:], (LEAST_OVERLAP, FEWEST_CONTROLS, NOTABLE), strict=True)
+    if any(abs(value - limit) <= wide for value, wide, limit in gates):
+        return True
+    alarms = [(found, (1 - level) / 2), *((test, ALARM / 2 / len(tests)) for test in tests.values())]
+    return any(
+        abs(abs(one.estimate) - stats.norm.isf(tail) * math.sqrt(one.variance)) <= 2 * one.noise()[0]
+        for one, tail in alarms
+    )
+
+
+def _balance(
+    columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: Adjusted
+) -> pd.DataFrame:
+    """Standardised differences inside the overlap, before and after weighting, the largest before first."""
+    rows = []
+    for trait, values in columns.items():
+        owner = max((c for c in covariates if trait == c or trait.startswith((f"{c}=", f"{c} "))), key=len)
+        rows.append((trait, owner, *gap(values, treated, found.inside, found.weight)))
+    table = pd.DataFrame(rows, columns=["covariate", "of", "before", "after"])
+    size = table["before"].abs().round(9)
+    return table.loc[table.assign(size=-size).sort_values(["size", "covariate"]).index].reset_index(drop=True)
+
+
+def _strongest(balance: pd.DataFrame) -> list[str]:
+    """Covariates in which the arms differed most, at most 5."""
+    return list(dict.fromkeys(balance["of"]))[:BENCHMARKS]
+
+
+def _answer(
+    members: pd.DataFrame,
+    covariates: list[str],
+    y: np.ndarray,
+    treated: np.ndarray,
+    found: Adjusted,
+    tests: dict[str, Adjusted],
+    balance: pd.DataFrame,
+    shorter: dict[str, Adjusted],
+    *,
+    level: float,
+    clusters: int,
+    most_likely: float,
+    outcome: str,
+    **words: str,
+) -> TreatedEffect:
+    effective = 1 / float((found.weight**2).sum())
+    overlap = float(found.inside[treated].mean())
+    df = (clusters or min(effective, (found.inside & treated).sum())) - 1
+    placebo = _placebos(tests, df, level)
+    outside = who(members, covariates, treated, treated & ~found.inside)
+    worst = balance.loc[balance["after"].abs().idxmax()]
+    wide, doubts = 2 * found.noise(), []
+    if round(overlap - wide[1], 2) < LEAST_OVERLAP:
+        doubts.append(
+            f"only {_give(overlap, wide[1], '.0%')} of the contacted have their like among the others (chance of "
+            f"contact at most {most_likely:.0%}), and {LEAST_OVERLAP:.0%} are needed; without: {outside}"
+        )
+    if round(effective - wide[2]) < FEWEST_CONTROLS:
+        doubts.append(
+            f"the controls that are like the contacted count as {_give(effective, wide[2], '.0f')}, and "
+            f"{FEWEST_CONTROLS} are needed"
+        )
+    if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
+        doubts.append(
+            f"weighted controls still differ from the contacted in '{worst['covariate']}' by "
+            f"{_give(abs(worst['after']), wide[3], '.2f')} standard deviations, and {NOTABLE} is the most"
+        )
+    doubts += [
+        f"contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that as a "
+        "column"
+        for pair in found.unmodelled
+    ]
+    for row in placebo[placebo["p"] < ALARM].itertuples():
+        doubts.append(
+            f"contact seems to have changed '{row.outcome}', which it cannot have ({figure(row.estimate, signed=True)} "
+            f"{span(row.low, row.high)}), so the arms differ in something unrecorded"
+        )
+    se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
+    low, high = found.estimate - t * se, found.estimate + t * se
+    base = found.mean_treated - found.estimate
+    relative = Interval(*(np.array([found.estimate, low, high]) / base if base > 0 and y.min() >= 0 else [np.nan] * 3))
+    return TreatedEffect(
+        estimate=found.estimate,
+        se=se,
+        low=low,
+        high=high,
+        p_value=float(2 * stats.t.sf(abs(found.estimate) / se, df)) if se > 0 else float(found.estimate == 0),
+        mean_treated=found.mean_treated,
+        mean_without=base,
+        relative=relative,
+        n_treated=int(treated.sum()),
+        n_control=int((~treated).sum()),
+        overlap_share=overlap,
+        outside=outside,
+        inside=pd.Series(found.inside, index=members.index, name="inside"),
+        effective_controls=effective,
+        balance=balance.drop(columns="of"),
+        placebo=placebo,
+        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
+        level=level,
+        outcome=outcome,
+        binary=bool(np.isin(y, (0.0, 1.0)).all()),
+        doubts=tuple(doubts),
+        **words,
+    )
+
+
+def _give(value: float, wide: float, digits: str) -> str:
+    """Write a number with what the deal into folds leaves open of it, where that shows."""
+    ends = [f"{end:{digits}}" for end in (max(value - wide, 0.0), value + wide)]
+    return (
+        f"{value:{digits}}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by how members are dealt into folds)"
+    )
+
+
+def _placebos(tests: dict[str, Adjusted], df: float, level: float) -> pd.DataFrame:
+    rows = []
+    for name, test in tests.items():
+        se = math.sqrt(test.variance)
+        half = float(stats.t.isf((1 - level) / 2, df)) * se
+        p = float(2 * stats.t.sf(abs(test.estimate) / se, df)) if se > 0 else float(test.estimate == 0)
+        rows.append((name, test.estimate, test.estimate - half, test.estimate + half, p))
+    table = pd.DataFrame(rows, columns=["outcome", "estimate", "low", "high", "p"])
+    if rows:
+        table["p"] = holm(table["p"].to_numpy())
+    return table
+
+
+def _sensitivity(
+    found: Adjusted,
+    shorter: dict[str, Adjusted],
+    low: float,
+    high: float,
+    relative: Interval,
+    outcome: str,
+    campaign: str,
+) -> Sensitivity:
+    """Measure the bias that an unrecorded trait can make, on the controls' residuals and weights."""
+    own = found.weight > 0
+    residual, weight = found.residual[own], found.weight[own]
+    scale = math.sqrt(_left(found) * own.sum() * (weight**2).sum())
+    near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    full, rows = shorter[""], []
+    for name, fit in shorter.items():
+        gains = _left(fit) / _left(full) - 1, (full.weight**2).sum() / (fit.weight**2).sum() - 1
+        shares = tuple(float(np.clip(gain, 0, 0.999)) for gain in gains)
+        rows += [(name, *shares, largest_bias(scale, *shares), fit.estimate)] if name else []
+    columns = ["covariate", "outcome_share", "selection_share", "bias", "estimate_without"]
+    benchmarks = pd.DataFrame(rows, columns=columns).sort_values(["bias", "covariate"], ascending=[False, True])
+    sign = math.copysign(1.0, found.estimate)
+    end = 1 + (relative.low if found.estimate > 0 else relative.high)
+    return Sensitivity(
+        estimate=found.estimate,
+        near=near,
+        robustness=robustness_value(abs(found.estimate), scale),
+        robustness_interval=robustness_value(near, scale),
+        odds=confounding_odds(residual, weight, found.estimate),
+        odds_interval=confounding_odds(residual, weight, sign * near),
+        e_value=e_value(1 + relative.estimate),
+        e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
+        benchmarks=benchmarks.reset_index(drop=True),
+        scale=scale,
+        outcome=outcome,
+        campaign=campaign,
+    )
+
+
+def _left(found: Adjusted) -> float:
+    """Mean square of the controls' residuals."""
+    return float((found.residual[found.weight > 0] ** 2).mean())

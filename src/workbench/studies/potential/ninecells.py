@@ -1,0 +1,213 @@
+"""What is to be done with whom? Nine cells of current by potential value, and how sure each customer's cell is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.figures import axes
+from workbench.methods.resampling import interval
+from workbench.result import COUNT, SHARE, Quantity, Result, Table
+from workbench.studies.potential.potential import Potential
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVELS = ("low", "middle", "high")
+_CELLS = {f"{now}/{later}": (now, later) for now in LEVELS for later in LEVELS}
+
+
+@dataclass(frozen=True, eq=False)
+class ValueGrid(Result):
+    """Customers in nine cells of current by potential value, each with a strategy, and how sure that is.
+
+    Attributes
+    ----------
+    customers : DataFrame
+        One row a customer: the customer's column, current_level, potential_level, strategy, certainty (share of
+        resamples that put the customer into this cell).
+    table : DataFrame
+        One row a cell, highest first: current, potential (levels), strategy, name_zh, action, customers with low and
+        high, share, current_value (sum of what was billed: a count, hence without interval), potential_value (sum),
+        uncertain (share of its customers). A cell's potential has no interval: its members are chosen by the same
+        months whose chance its sum holds, and no interval tried held that (`Potential.total` has one).
+    cuts : dict
+        Least value that is middle, and high, of each of the two.
+    sure : float
+    """
+
+    customers: pd.DataFrame
+    table: pd.DataFrame
+    cuts: dict[str, tuple[float, float]]
+    sure: float
+    currency: str = "yuan"
+
+    NAME, PICTURE, COUNTS, CHART = "cells", "nine_cells", "customers", "Nine tiles"
+    FORMATS = dict.fromkeys(["customers_low", "customers_high", "current_value", "potential_value"], COUNT) | {
+        "uncertain": SHARE
+    }
+
+    def headline(self) -> str:
+        """Say how many sit firmly in their cell, and what those high in both bring."""
+        certain, best = self.customers["certainty"], self.table.iloc[0]
+        shares = best[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
+        return (
+            f"{(certain > self.sure).mean():.0%} of {len(certain):,} customers sit in their cell with probability "
+            f"above {self.sure:g} (mean {certain.mean():.2f}). {best['customers']:,} ({best['share']:.0%}) are high in "
+            f"both: {shares.iloc[0]:.0%} of the current and {shares.iloc[1]:.0%} of the potential value."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the nine cells."""
+        return self.table
+
+    def as_table(self) -> Table:
+        """Give the nine cells: who, how much, and how sure."""
+        frame = self.table.drop(columns=["name_zh", "action"])
+        caption = f"The nine cells: who, how much ({self.currency} a year), and how sure."
+        return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS)
+
+    def strategies(self) -> Table:
+        """Give what to do in each cell."""
+        columns = ["current", "potential", "strategy", "name_zh", "action"]
+        return Table("strategies", self.table[columns], "What to do in each cell.")
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Current by potential value. {self.headline()}"
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Customers by cell, and the share that sits firmly."""
+        yield Quantity("cell_certain", float((self.customers["certainty"] > self.sure).mean()), "share")
+        for r in self.table.itertuples():
+            name = f"cell[current={r.current},potential={r.potential}]"
+            yield Quantity(name, float(r.customers), "customers", r.customers_low, r.customers_high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw nine tiles: strategy, customers, shares of both values; the darker, the more potential."""
+        ax = axes(ax)
+        shares = (
+            self.table[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
+        )
+        image = shares["potential_value"].to_numpy()[::-1].reshape(3, 3)
+        ax.imshow(image, cmap="Blues", vmin=0, vmax=1.3 * image.max(), origin="lower", aspect="auto")
+        for row, (now, later) in zip(self.table.itertuples(), shares.to_numpy(), strict=True):
+            x, y = LEVELS.index(row.potential), LEVELS.index(row.current)
+            style: dict[str, Any] = {
+                "color": "white" if later > 0.65 * image.max() else "black",
+                "ha": "center",
+                "va": "center",
+            }
+            ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", fontsize=11, **style)
+            lines = f"{now:.0%} of current value\n{later:.0%} of potential\n{row.uncertain:.0%} uncertain"
+            text = f"{row.customers:,} customers\n{lines}" if row.customers else "no customers"
+            ax.text(x, y - 0.1, text, fontsize=8, **style)
+        for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
+            low, high = self.cuts[name]
+            axis.set_ticks(range(3), [f"low\n< {low:,.1f}", "middle", f"high\n≥ {high:,.1f}"])
+            axis.set_label_text(f"{name} value ({self.currency} a year)")
+        ax.tick_params(length=0)
+        ax.grid(False)
+        return ax
+
+
+def value_grid(
+    potential: Potential,
+    *,
+    current_cuts: tuple[float, float] | None = None,
+    potential_cuts: tuple[float, float] | None = None,
+    strategies: str | Path | None = None,
+    sure: float = 0.8,
+) -> ValueGrid:
+    """Put customers into nine cells of current by potential value, and tell how many may belong elsewhere.
+
+    Parameters
+    ----------
+    current_cuts, potential_cuts : pair of float, optional
+        Least value of a year that is middle, and high; thirds of the customers where not given.
+    strategies : path, optional
+        TOML in the format of `value_strategies.toml` beside this module.
+    sure : float
+        Probability above which a customer counts as firmly in the cell.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If cuts do not rise, a cell has no strategy or two, or the values are too alike for thirds.
+    """
+    plan, given = _strategies(strategies), (current_cuts, potential_cuts)
+    values = potential.customers[["current", "potential"]].to_numpy().T
+    cuts = [cut_points(v, c, name) for v, c, name in zip(values, given, ("current", "potential"), strict=True)]
+    cell = _cell(values, cuts)
+    stays, sums = np.zeros(len(cell)), np.empty((len(potential.draws), 9))
+    for i, drawn in enumerate(potential.draws):
+        moved = [np.quantile(v, (1 / 3, 2 / 3)) if g is None else c for v, c, g in zip(drawn, cuts, given, strict=True)]
+        there = _cell(drawn, moved)
+        stays += there == cell
+        sums[i] = np.bincount(there, minlength=9)
+    certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
+    counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
+    low, high = interval(counts, sums, level=potential.level) if len(sums) else np.full((2, 9), np.nan)
+    columns = {"customers": counts, "customers_low": low, "customers_high": high, "current_value": current}
+    columns |= {"potential_value": more}
+    where = list(_CELLS.values())
+    names = pd.DataFrame([{"current": now, "potential": later, **plan[now, later]} for now, later in where])
+    table = names.join(pd.DataFrame(columns))
+    table.insert(6, "share", table["customers"] / len(cell))
+    table["uncertain"] = pd.Series(~(certainty > sure)).groupby(cell).mean().reindex(range(9))
+    found = potential.customers.iloc[:, :1].join(
+        names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True)
+    ).rename(columns={"current": "current_level", "potential": "potential_level"})  # fmt: skip
+    cut = {name: (float(a), float(b)) for name, (a, b) in zip(("current", "potential"), cuts, strict=True)}
+    return ValueGrid(
+        found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, sure, potential.currency
+    )
+
+
+def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str) -> np.ndarray:
+    """Where middle and high begin: as given, or thirds that leave nobody's level empty."""
+    cuts = np.quantile(values, (1 / 3, 2 / 3)) if given is None else np.asarray(given, dtype=float)
+    if given is not None and not (cuts.shape == (2,) and cuts[0] < cuts[1]):
+        raise WorkbenchError(f"{name}_cuts are two rising numbers, where middle and high begin; not {given}.")
+    if given is None and len({int(c) for c in (values[:, None] >= cuts).sum(axis=1)}) < 3:
+        raise CannotAnswer(
+            f"{len(values):,} customers have {len(np.unique(values)):,} different {name} values, too alike for thirds. "
+            f"Give {name}_cuts."
+        )
+    return cuts
+
+
+def _cell(values: np.ndarray, cuts: list[np.ndarray]) -> np.ndarray:
+    """Position among the nine, current first, low before high."""
+    now, later = ((v >= c[0]).astype(int) + (v >= c[1]) for v, c in zip(values, cuts, strict=True))
+    return 3 * now + later
+
+
+def _strategies(path: str | Path | None) -> dict[tuple[str, str], dict[str, str]]:
+    """Strategy by cell, proved to hold each of the nine once."""
+    file = resources.files(__package__).joinpath("value_strategies.toml") if path is None else Path(path)
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("strategy", [])
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"{file.name} can't be read as TOML: {error}.") from None
+    plan: dict[tuple[str, str], dict[str, str]] = {}
+    for entry in entries:
+        if set(entry) != {"name", "name_zh", "action", "cells"}:
+            raise WorkbenchError(f"{file.name}: a strategy has name, name_zh, action and cells; not {named(entry)}.")
+        for cell in entry["cells"]:
+            if cell not in _CELLS:
+                raise WorkbenchError(f"{file.name}: '{cell}' is no cell. There are: {named(_CELLS)}.")
+            if _CELLS[cell] in plan:
+                raise WorkbenchError(f"{file.name} has an overlap: two strategies hold '{cell}'. Take it out of one.")
+            plan[_CELLS[cell]] = {"strategy": entry["name"], "name_zh": entry["name_zh"], "action": entry["action"]}
+    if gap := [cell for cell, where in _CELLS.items() if where not in plan]:
+        raise WorkbenchError(f"{file.name} has a gap: no strategy holds {named(gap)}. Add what is missing.")
+    return plan

@@ -1,0 +1,187 @@
+"""Which customers of low value are worth raising, why, and does a contact pay?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes
+from workbench.methods.resampling import interval
+from workbench.result import SHARE, Quantity, Result, Table
+from workbench.studies.potential.ninecells import cut_points
+from workbench.studies.potential.potential import Potential
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GAP = "gap to peers"
+FEW = 10
+
+
+@dataclass(frozen=True, eq=False)
+class WorthRaising(Result):
+    """Customers of low current value whose like went on to bring more, with the reason, and how many to contact.
+
+    Attributes
+    ----------
+    customers : DataFrame
+        Best first: the customer's column, current, gain (of a year, as of like customers), low, high, lever (the
+        service, or "gap to peers", that makes most of it), reason, contact (whether it pays).
+    levers : DataFrame
+        One row a lever, and one for all: lever, customers, gain, low, high.
+    contacts : DataFrame
+        One row a cost of contact, the one asked for first: cost, contacts, net, low, high, break_even (what contact
+        must add, as a share, for these contacts to pay together).
+    lift, below : float
+        What contact adds, as a share; current value of a year under which a customer is low.
+    currency : str
+        Of all amounts.
+    """
+
+    customers: pd.DataFrame
+    levers: pd.DataFrame
+    contacts: pd.DataFrame
+    lift: float
+    below: float
+    currency: str
+
+    NAME, PICTURE, COUNTS, CHART = "levers", "raising", "customers", "Bars with intervals, a row a lever"
+
+    def headline(self) -> str:
+        """Say how many to contact, what is to be expected, and on which assumption."""
+        plan, n = self.contacts.iloc[0], int(self.contacts["contacts"].iloc[0])
+        text = (
+            f"Of {len(self.customers):,} customers below {self.below:,.0f} {self.currency} a year, {n:,} are worth a "
+            f"contact at {plan['cost']:g} {self.currency} if contact adds {self.lift:.0%} to what "
+            "like customers brought without it"
+        )
+        if not n:
+            return f"{text}: contact nobody."
+        return (
+            f"{text}: net {plan['net']:,.0f} {self.currency} ({plan['low']:,.0f} to {plan['high']:,.0f}). Below "
+            f"{plan['break_even']:.0%} they cost more than they bring; only a control group tells what contact adds."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the levers."""
+        return self.levers
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"What would raise them, and what it would bring ({self.currency} a year)."
+
+    def picture_caption(self) -> str:
+        """Say what the picture shows."""
+        return f"Expected gain. {self.headline()}"
+
+    def by_cost(self) -> Table:
+        """Give how many to contact at which cost."""
+        caption = f"How many to contact at which cost of a contact ({self.currency})."
+        formats = {"cost": "{:.2f}", "break_even": SHARE}
+        return Table("contacts", self.contacts.sort_values("cost"), caption, formats)
+
+    def to_contact(self) -> pd.DataFrame:
+        """List those for whom a contact pays, best first.
+
+        Raises
+        ------
+        CannotAnswer
+            If it pays for nobody.
+        """
+        chosen = self.customers.query("contact").drop(columns="contact")
+        if chosen.empty:
+            raise CannotAnswer("nobody is worth a contact at this cost, so there is no list.")
+        return chosen
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Contacts that pay, and their net."""
+        plan = self.contacts.iloc[0]
+        yield Quantity("raise_contacts", float(plan["contacts"]), "customers")
+        yield Quantity("raise_net", float(plan["net"]), self.currency, float(plan["low"]), float(plan["high"]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the gain by lever, with its interval and the customers behind it."""
+        ax = axes(ax)
+        rows = self.levers[(self.levers["lever"] != "all") & (self.levers["customers"] >= FEW)].iloc[::-1]
+        ax.barh(rows["lever"], rows["gain"], height=0.6, alpha=0.7)
+        ax.hlines(rows["lever"], rows["low"], rows["high"], color="0.2")
+        for row in rows.itertuples():
+            text = f"{row.customers:,} customers, {row.gain / row.customers:,.1f} each"
+            ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.set_xlim(0, 1.5 * rows["high"].max())
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.set_xlabel(f"expected gain ({self.currency} a year); levers of fewer than {FEW} customers left out")
+        return ax
+
+
+def worth_raising(
+    potential: Potential, *, contact_cost: float, lift: float, below: float | None = None, currency: str = "yuan"
+) -> WorthRaising:
+    """List customers of low current value by what their like went on to bring, with the reason in words.
+
+    Parameters
+    ----------
+    contact_cost : float
+    lift : float
+        What contact adds to what like customers brought without it, as a share of that: from a campaign with a control
+        group, or an assumption. It has no default, as no list can tell it.
+    below : float, optional
+        Current value of a year under which a customer is low; the lowest third where not given.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If cost or lift is not above 0, or nobody is low.
+    """
+    if not (contact_cost > 0 and lift > 0):
+        raise WorkbenchError(f"contact_cost and lift are above 0; not {contact_cost} and {lift}.")
+    known = potential.customers
+    below = float(cut_points(known["current"].to_numpy(), None, "current")[0] if below is None else below)
+    low = np.flatnonzero(known["current"] < below)
+    if not len(low):
+        raise CannotAnswer(f"no customer is below {below:,.2f} a year: nobody is low. Give another below=.")
+    table, draws = known.iloc[low].reset_index(drop=True), potential.draws[:, 1, low].astype(float)
+    parts = np.column_stack([potential.chance * potential.gain, known["potential"] - known["cross_sell"]])[low]
+    lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
+    gain = table["potential"].to_numpy()
+    ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
+    reasons = [_reason(row, potential, i, currency) for i, row in zip(low.tolist(), table.itertuples(), strict=True)]
+
+    def together(rows: np.ndarray) -> list[float]:
+        sums = (
+            interval(gain[rows].sum(), draws[:, rows].sum(axis=1), level=potential.level)
+            if len(draws)
+            else [[np.nan]] * 2
+        )
+        return [int(rows.sum()), float(gain[rows].sum()), float(sums[0][0]), float(sums[1][0])]
+
+    levers = pd.DataFrame([[k, *together((lever == k) | (k == "all"))] for k in ["all", *sorted(set(lever))]])
+    levers = levers.set_axis(["lever", "customers", "gain", "low", "high"], axis=1).sort_values(
+        "gain", ascending=False, kind="stable", ignore_index=True
+    )
+    contacts = []
+    for cost in contact_cost * np.array([1, 0.5, 2, 4]):
+        n, *sums = together(lift * gain > cost)
+        contacts.append([cost, n, *(lift * value - n * cost for value in sums), n * cost / sums[0] if n else np.nan])
+    table = table.iloc[:, :2].assign(gain=gain, low=ends[0], high=ends[1], lever=pd.array(lever, dtype="str"),
+        reason=pd.array(reasons, dtype="str"), contact=lift * gain > contact_cost)  # fmt: skip
+    table = table.sort_values(["gain", table.columns[0]], ascending=[False, True], ignore_index=True)
+    names = ["cost", "contacts", "net", "low", "high", "break_even"]
+    return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below, currency)
+
+
+def _reason(row, potential: Potential, i: int, currency: str) -> str:
+    """What is known of a customer and of his like, in words; no promise."""
+    text = f"pays {row.bill:,.0f} {currency} a month"
+    if row.peers_bill > row.bill:
+        text += f", a quarter of its peers ({row.peers}) {row.peers_bill:,.0f} or more"
+    k = int((potential.chance[i] * potential.gain[i]).argmax())
+    if chance := potential.chance[i, k]:
+        text += f"; {potential.services['service'].iloc[k]}: {chance:.1%} of like customers took it up within "
+        text += f"{potential.window} months, {potential.gain[i, k]:+,.0f} {currency} margin in its first year"
+    return text

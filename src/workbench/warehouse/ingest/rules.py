@@ -1,0 +1,253 @@
+"""Is this record what the schema says? The mapping and the rules of a table as one SQL statement.
+
+A record passes three layers: texts (missing values out, pseudonyms in), typed values, and rules. Reasons
+are made only for records that break one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Value
+from workbench.warehouse.schema import Column, Table
+from workbench.warehouse.sql import literal, quoted
+
+DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
+TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition in SQL that is true where the rule is broken, and how it is said."""
+
+    broken: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """The layers of SQL by which a file's texts become rows of a table, and the rules that they must keep.
+
+    Attributes
+    ----------
+    texts, translated, typed : tuple of str
+        Expressions with their names, layer by layer.
+    rules : tuple of Rule
+    columns : tuple of str
+        Expression of each column of the table, in its order.
+    unchecked : tuple of str
+        Relationships to tables that the mapping does not fill.
+    """
+
+    texts: tuple[str, ...]
+    translated: tuple[str, ...]
+    typed: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    columns: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+    def select(self, relation: str) -> str:
+        """The query that gives each record's line, typed columns and whether it is `bad`."""
+        bad = " OR ".join(f"coalesce({rule.broken}, false)" for rule in self.rules) or "false"
+        return f'SELECT "#line", {", ".join(self.columns)}, ({bad}) AS "#bad" FROM ({self._layers(relation)})'
+
+    def reasons(self, relation: str, record: str) -> str:
+        """The query that gives the line, all reasons, the record as JSON text and the columns of each record."""
+        cases = ", ".join(f"CASE WHEN {rule.broken} THEN {literal(rule.reason)} END" for rule in self.rules)
+        columns = ", ".join(self.columns)
+        return (
+            f'SELECT "#line", list_filter([{cases or "NULL"}]::VARCHAR[], lambda r: r IS NOT NULL) AS reasons, '
+            f"{record} AS record, {columns} FROM ({self._layers(relation)})"
+        )
+
+    def _layers(self, relation: str) -> str:
+        texts = f"SELECT *{_also(self.texts)} FROM {relation}"
+        translated = f"SELECT *{_also(self.translated)} FROM ({texts})"
+        return f"SELECT *{_also(self.typed)} FROM ({translated})"
+
+
+def _also(expressions: Iterable[str]) -> str:
+    return "".join(f", {expression}" for expression in expressions)
+
+
+def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
+    """Translate a block of the mapping into SQL.
+
+    Parameters
+    ----------
+    block : FileBlock
+    prefix : str
+        What stands before the number of a record that serves as identifier.
+    filled : dict
+        Where each table that the mapping fills stands, for relationships.
+    """
+    builder = _Builder(block, prefix, filled)
+    columns = tuple(builder.column(column) for column in block.table.columns)
+    return Check(
+        tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules), columns,
+        tuple(builder.unchecked),
+    )  # fmt: skip
+
+
+class _Builder:
+    """Collects the layers of a Check, column by column."""
+
+    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str]) -> None:
+        self.block, self.prefix, self.filled = block, prefix, filled
+        self.texts: list[str] = []
+        self.translated: list[str] = []
+        self.typed: list[str] = []
+        self.rules: list[Rule] = []
+        self.unchecked: list[str] = []
+
+    def column(self, column: Column) -> str:
+        """Add a column of the table to all layers, and give the expression that ends as its value."""
+        origin = self.block.columns.get(column.name)
+        if origin is None:
+            return f"NULL::{column.sql_type} AS {column.name}"
+        if isinstance(origin, Value):
+            self._value(origin, column, column.name)
+            return f'"v:{column.name}" AS {column.name}'
+        names = [f"{column.name}.{name}" for name in origin]
+        for name, value in zip(names, origin.values(), strict=True):
+            self._value(value, column, name)
+        entries = ", ".join(
+            f"{{'key': {literal(entry)}, 'value': {quoted('v:' + name)}}}"
+            for entry, name in zip(origin, names, strict=True)
+        )
+        if column.not_null:
+            nothing = " AND ".join(f"{quoted('t:' + name)} IS NULL" for name in names)
+            self.rules.append(Rule(nothing, f"{column.name} has no entry"))
+        return f"map_from_entries(list_filter([{entries}], lambda e: e.value IS NOT NULL)) AS {column.name}"
+
+    def _value(self, value: Value, column: Column, name: str) -> None:
+        t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
+        self.texts.append(f"{self._text(value, name)} AS {t}")
+        if value.values:
+            cases = " ".join(f"WHEN {literal(k)} THEN {literal(w)}" for k, w in value.values.items())
+            self.translated.append(f"CASE {t} {cases} END AS {u}")
+            self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
+        else:
+            self.translated.append(f"{t} AS {u}")
+        self.typed.append(f"{_cast(u, column, value)} AS {v}")
+        if column.type not in ("text", "texts"):
+            kind = {"numbers": "double"}.get(column.type, column.type)
+            self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
+        if column.not_null and not column.is_map:
+            self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
+        self._limits(column, name, v)
+
+    def _limits(self, column: Column, name: str, v: str) -> None:
+        if column.accepted_values:
+            accepted = ", ".join(literal(text) for text in column.accepted_values)
+            said = ", ".join(column.accepted_values)
+            self.rules.append(Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {said}"))
+        if column.in_range:
+            low, high = column.in_range
+            between = f"{v} BETWEEN {_bound(low)} AND {_bound(high)}"
+            self.rules.append(Rule(f"NOT {between}", f"{name} is not between {_said(low)} and {_said(high)}"))
+        if column.relationships:
+            parent, key = column.relationships
+            if parent in self.filled:
+                inside = f"SELECT {key} FROM {self.filled[parent]}"
+                self.rules.append(Rule(f"{v} NOT IN ({inside})", f"{name} does not stand in {parent}"))
+            else:
+                self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
+
+    def _text(self, value: Value, name: str) -> str:
+        if value.constant is not None:
+            return literal(value.constant)
+        if value.row_number:
+            return f'{literal(self.prefix)} || CAST("#record" AS VARCHAR)'
+        if value.pseudonym:
+            return quoted(f"#key:{name}")
+        if value.column is not None:
+            return _present(value.column, value.missing)
+        assert value.template is not None, "a value has exactly one origin"
+        parts, position = [], 0
+        for match in PLACEHOLDER.finditer(value.template):
+            parts += [literal(value.template[position : match.start()]), _present(match[1], value.missing)]
+            position = match.end()
+        return " || ".join([*parts, literal(value.template[position:])])
+
+
+_KINDS = {
+    "integer": "whole number",
+    "double": "number",
+    "boolean": "true, false, 1 or 0",
+    "date": "date",
+    "timestamp": "date and time",
+}
+
+
+def _present(source: str, missing: tuple[str, ...]) -> str:
+    text = quoted(source)
+    if len(missing) == 1:
+        return f"nullif({text}, {literal(missing[0])})"
+    return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, missing))}) THEN {text} END" if missing else text
+
+
+def _cast(u: str, column: Column, value: Value) -> str:
+    match column.type:
+        case "text" | "texts":
+            return u
+        case "double" | "numbers":
+            return _scaled(_number(u), value.scale)
+        case "integer" if value.scale:
+            number = _scaled(_number(u), value.scale)
+            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
+        case "integer":
+            return f"CASE WHEN {_number(u)} = TRY_CAST({u} AS BIGINT) THEN TRY_CAST({u} AS BIGINT) END"
+        case "boolean":
+            return f"CASE {u} WHEN 'true' THEN true WHEN 'false' THEN false WHEN '1' THEN true WHEN '0' THEN false END"
+        case "date" if value.format:
+            return f"CAST(try_strptime({u}, {literal(value.format)}) AS DATE)"
+        case "date":
+            return f"CASE WHEN regexp_full_match({u}, '{DATE_FORM}') THEN TRY_CAST({u} AS DATE) END"
+        case "timestamp" if value.format:
+            return f"try_strptime({u}, {literal(value.format)})"
+        case _:
+            # Most stand as DuckDB writes them itself; that is many times cheaper to see than any pattern.
+            cast = f"TRY_CAST({u} AS TIMESTAMP)"
+            usual = f"strlen({u}) = 19 AND CAST({cast} AS VARCHAR) = {u}"
+            spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
+            other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
+            return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
+
+
+def _number(u: str) -> str:
+    # DuckDB reads 1_000 as 1000 and takes nan and inf for numbers.
+    number = f"TRY_CAST({u} AS DOUBLE)"
+    return f"CASE WHEN isfinite({number}) AND NOT contains({u}, '_') THEN {number} END"
+
+
+def _scaled(number: str, scale: float | None) -> str:
+    if scale is None:
+        return number
+    inverse = round(1 / scale)
+    # 1110 fen / 100 is 11.1; 1110 * 0.01 is not.
+    if inverse > 1 and abs(inverse * scale - 1) < 1e-12:
+        return f"({number}) / {inverse}.0::DOUBLE"
+    return f"({number}) * {scale!r}::DOUBLE"
+
+
+def record_json(block: FileBlock) -> str:
+    """The SQL text of a record as JSON: the columns that the mapping uses, pseudonyms instead of clear text."""
+    hidden = {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
+    fields = ", ".join(f"{literal(s)}: {quoted(hidden.get(s, s))}" for s in block.sources())
+    return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
+
+
+def key_text(table: Table) -> str:
+    """The SQL text of a list that tells rows of a table apart."""
+    return f"[{', '.join(f'CAST({name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
+
+
+def _bound(value: float | date) -> str:
+    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else f"{float(value)!r}::DOUBLE"
+
+
+def _said(value: float | date) -> str:
+    return value.isoformat() if isinstance(value, date) else f"{value:.15g}"

@@ -1,0 +1,162 @@
+"""How do raw extracts become a warehouse? Read, check, account for every record, publish."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from workbench.errors import WorkbenchError
+from workbench.project import project_root
+from workbench.warehouse import schema
+from workbench.warehouse.account import Account
+from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.digests import write_digests
+from workbench.warehouse.features import STORED
+from workbench.warehouse.ingest.build import Build, RawFile
+from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
+from workbench.warehouse.ingest.read import raw_files
+from workbench.warehouse.pseudonyms import Pseudonyms, read_key
+from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
+
+# What a warehouse's content depends on, besides files, mapping and key.
+PROGRAM = (
+    "schema.toml",
+    "pseudonyms.py",
+    *(f"ingest/{name}.py" for name in ("mapping", "lines", "read", "rules", "build")),
+)
+PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
+
+
+def ingest(
+    source: str,
+    *,
+    raw: Path | str | None = None,
+    root: Path | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Account:
+    """Build a version of a source's warehouse out of its raw extracts, and put it in force.
+
+    Parameters
+    ----------
+    source : str
+        Name of the mapping `data/mappings/SOURCE.toml`.
+    raw : path, optional
+        Folder of the raw extracts, by default `data/raw/SOURCE`.
+    root : path, optional
+        Folder of the project, by default found from the working directory.
+    progress : callable, optional
+        Called with a line of text after each file.
+
+    Returns
+    -------
+    Account
+        Where every record went. Where nothing has changed, the account of the version in force.
+
+    Raises
+    ------
+    WorkbenchError
+        If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
+    """
+    root = Path(root) if root is not None else project_root()
+    mapping = read_mapping(mapping_file(source, root))
+    raw = Path(raw) if raw is not None else root / "data" / "raw" / source
+    found = raw_files(mapping, raw)
+    hidden = any(value.pseudonym for block in mapping.files for value in block.values())
+    pseudonyms = read_key(root) if hidden else None
+    folder = warehouse_folder(source, root)
+    with _disk(folder), one_writer(folder):
+        files = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        version = _version(mapping, files, pseudonyms)
+        before = versions_in_force(folder)
+        if version in before:
+            if version != before[0]:
+                put_in_force(folder, version)
+            with suppress(WorkbenchError):  # one that is damaged is built again
+                return open_warehouse(source, root=root).full_account(changed=False)
+        notes = _unread(mapping, files, raw) + _other_key(source, root, before, pseudonyms)
+        with building(folder, version) as place:
+            Build(mapping, files, pseudonyms, place, version, progress or _silent).run(notes)
+            _check_unchanged(files)
+            write_digests(place)
+            publish(place, version)
+    return open_warehouse(source, root=root).full_account()
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise WorkbenchError(
+            f"the ingest into {folder} stopped: {str(error).splitlines()[0]}. Is the disk full, or not to be written? "
+            "The version in force is as it was."
+        ) from error
+
+
+def raw_hash() -> Any:
+    """Start the hash by which the account knows a raw file."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, raw_hash).hexdigest()
+        state = os.fstat(stream.fileno())
+    return RawFile(block, path, path.relative_to(raw).as_posix(), digest, (state.st_size, state.st_mtime_ns))
+
+
+def _check_unchanged(files: list[RawFile]) -> None:
+    for file in files:
+        now = file.path.stat()
+        if (now.st_size, now.st_mtime_ns) != file.state:
+            raise WorkbenchError(
+                f"{file.path} was changed while it was read. Wait until its delivery is complete, then ingest again."
+            )
+
+
+def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None) -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    here = Path(__file__).parents[1]
+    for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
+        digest.update(hashlib.blake2b(part).digest())
+    for file in files:
+        digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
+    digest.update(f"{mapping.source}\n{pseudonyms.fingerprint if pseudonyms else ''}\n{schema.version()}".encode())
+    return digest.hexdigest()
+
+
+def _unread(mapping: Mapping, files: list[RawFile], raw: Path) -> list[str]:
+    known = {file.name for file in files}
+    names = [p.relative_to(raw).as_posix() for p in sorted(raw.rglob("*")) if p.is_file()] if raw.is_dir() else []
+    unread = [
+        name
+        for name in names
+        if name not in known and not any(fnmatch.fnmatchcase(name, pattern) for pattern in mapping.skip)
+    ]
+    if not unread:
+        return []
+    shown = ", ".join(unread[:10]) + (f" and {len(unread) - 10} more" if len(unread) > 10 else "")
+    return [f"files of the raw folder that no [[file]] block names: {shown}"]
+
+
+def _other_key(source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None) -> list[str]:
+    if not before or pseudonyms is None:
+        return []
+    try:
+        old = open_warehouse(source, root=root).key_fingerprint
+    except WorkbenchError:
+        return []
+    if old in ("", pseudonyms.fingerprint):
+        return []
+    return [f"the key has changed: pseudonyms differ from those of version {before[0]} and do not join with them"]

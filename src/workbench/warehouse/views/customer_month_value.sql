@@ -1,0 +1,31 @@
+-- What was each customer worth in each month?
+-- Grain: one row a customer and full month of life that is billed. Key: customer_id, month.
+-- Parameters: as_of (date, exclusive).
+-- Bills issued before as_of. A customer has a month if they had joined on its first day and had a line (or none on
+-- record) beyond its last; a month without a bill then counts 0.
+--
+-- customer_id []: Customer.
+-- month []: First day of the month.
+-- value [currency]: Net amount billed.
+WITH known AS (
+    SELECT customer_id, month, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount
+    FROM bill
+    WHERE issued_on < CAST($as_of AS DATE)
+    GROUP BY customer_id, month
+),
+life AS (
+    SELECT
+        customer_id,
+        CASE
+            WHEN COUNT(*) = COUNT(ended_on) FILTER (WHERE ended_on < CAST($as_of AS DATE)) THEN MAX(ended_on)
+        END AS left_on
+    FROM subscription
+    WHERE activated_on < CAST($as_of AS DATE)
+    GROUP BY customer_id
+)
+SELECT customer.customer_id, delivered.month, CAST(COALESCE(known.amount, 0) AS DOUBLE) AS value
+FROM customer
+INNER JOIN (SELECT DISTINCT month FROM known) AS delivered ON delivered.month >= customer.joined_on
+LEFT JOIN life ON life.customer_id = customer.customer_id
+LEFT JOIN known ON known.customer_id = customer.customer_id AND known.month = delivered.month
+WHERE life.left_on IS NULL OR life.left_on >= delivered.month + INTERVAL '1' MONTH

@@ -1,0 +1,100 @@
+"""The house as it is built: which room imports which, how large each is. `pytest -s tests/test_house.py` prints it."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+PACKAGE = SOURCE / "workbench"
+LARGEST_FILE, LARGEST_PACKAGE = 570, 44_500
+
+
+def room(module):
+    """Name the room of a module: the ground, a method, a study, a part of the reports, ...
+
+    >>> room("workbench.studies.uplift.curves"), room("workbench.columns"), room("workbench.methods.plspm.fit")
+    ('studies/uplift', 'ground', 'methods/plspm')
+    """
+    parts = module.split(".")[1:]
+    folder = PACKAGE.joinpath(*parts[:1])
+    if not parts or not folder.is_dir():
+        return "cli" if parts[:1] in (["cli"], ["__main__"]) else "ground"
+    inner = PACKAGE.joinpath(*parts[:2])
+    return "/".join(parts[:2]) if len(parts) > 1 and (inner / "__init__.py").is_file() else parts[0]
+
+
+def arrows():
+    """Count the imports between rooms, also those inside functions and for types alone."""
+    found = Counter()
+    for file in PACKAGE.rglob("*.py"):
+        module = ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench"):
+                inner = [f"{node.module}.{a.name}" for a in node.names]
+                names = [n if _is_module(n) else node.module for n in inner]
+            elif isinstance(node, ast.Import):
+                names = [a.name for a in node.names if a.name.startswith("workbench")]
+            for name in names:
+                if room(name) != room(module):
+                    found[room(module), room(name)] += 1
+    return found
+
+
+def _is_module(name):
+    path = SOURCE.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def lines():
+    """Count the lines of each room, code and data."""
+    found = Counter()
+    for file in PACKAGE.rglob("*"):
+        if file.suffix in (".py", ".sql", ".toml", ".html", ".css", ".js", ".typ") and "static" not in file.parts:
+            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+            found[room(module)] += len(file.read_text(encoding="utf-8").splitlines())
+    return found
+
+
+def test_rooms_import_in_one_direction():
+    """No study imports another, methods know no data, the ground knows no room, and nothing runs in circles."""
+    found = arrows()
+    print(f"\n{len(lines())} rooms, {sum(lines().values()):,} lines, {len(found)} arrows")
+    for name, count in sorted(lines().items()):
+        leans = ", ".join(sorted(to for start, to in found if start == name and to != "ground"))
+        print(f"{name:28}{count:7,}  {leans}")
+    for start, to in found:
+        if start.startswith("studies"):
+            assert to == "ground" or to.startswith("methods"), (start, to)
+        if start.startswith("methods"):
+            assert to == "ground" or to.startswith("methods"), (start, to)
+        assert start != "ground" or to == "methods" or (start, to) in LAZY, (start, to)
+    assert not circles(found)
+
+
+LAZY = {("ground", to) for to in ("warehouse", "warehouse/ingest", "studies/segmentation")}  # doors named as text
+
+
+def circles(found):
+    """Give the rooms that import each other, directly or around, the ground apart."""
+    reach = {start: {to for begin, to in found if begin == start} for start, _ in found}
+    grew = True
+    while grew:
+        grew = False
+        for seen in reach.values():
+            more = set().union(*(reach.get(to, set()) for to in seen)) - seen
+            seen |= more
+            grew |= bool(more)
+    return sorted(name for name, seen in reach.items() if name in seen and name != "ground")
+
+
+def test_a_circle_is_found():
+    assert circles({("a", "b"): 1, ("b", "c"): 1, ("c", "a"): 2, ("d", "a"): 1}) == ["a", "b", "c"]
+    assert circles({("a", "b"): 1, ("b", "c"): 1}) == []
+
+
+def test_files_and_the_package_keep_to_their_size():
+    """A file is read at one sitting."""
+    sizes = {f.relative_to(PACKAGE).as_posix(): len(f.read_text("utf-8").splitlines()) for f in PACKAGE.rglob("*.py")}
+    assert max(sizes.values()) <= LARGEST_FILE, max(sizes, key=sizes.get)
+    assert sum(lines().values()) <= LARGEST_PACKAGE

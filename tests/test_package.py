@@ -1,0 +1,84 @@
+"""`import workbench as wb` is enough for an analyst: doors, short views, Chinese in figures."""
+
+import dataclasses
+import importlib
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench import renamed
+from workbench.result import CannotAnswer, Refusal, Result, ask
+from workbench.studies.segmentation import concentration
+
+
+@pytest.mark.parametrize("door", wb.__all__)
+def test_every_door_opens(door):
+    """Each name of `wb` is what its room offers, with a docstring."""
+    assert getattr(wb, door).__doc__
+
+
+def test_an_unknown_door_names_the_others():
+    with pytest.raises(AttributeError, match=r"no attribute 'segments'.*segment"):
+        wb.segments  # noqa: B018
+
+
+def test_a_result_is_shown_by_its_sentence_and_ten_rows():
+    """A dataclass would print every row of every field."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Long(Result):
+        rows: pd.DataFrame
+
+        def headline(self):
+            return "Said."
+
+        def summary(self):
+            return self.rows
+
+        def plot(self, ax=None):
+            raise NotImplementedError
+
+    shown = repr(Long(pd.DataFrame({"x": np.arange(1_000) / 3})))
+    assert shown.startswith("Said.\n") and shown.endswith("… 1,000 rows") and len(shown.splitlines()) == 13
+    assert Long(pd.DataFrame({"x": ["<b>"]}))._repr_html_().count("&lt;b&gt;") == 1
+
+
+def test_figures_have_chinese_without_any_call():
+    """An analyst who has set nothing draws Chinese; whoever has set a font keeps it."""
+    with mpl.rc_context({"font.family": ["sans-serif"]}):
+        found = concentration(pd.Series(np.arange(1.0, 400.0)), rng=0)
+        found.plot()
+        assert mpl.rcParams["font.family"] == ["Noto Sans SC"]
+    with mpl.rc_context({"font.family": ["serif"]}):
+        found.plot()
+        assert mpl.rcParams["font.family"] == ["serif"]
+
+
+def test_a_refusal_stands_for_what_was_asked_and_for_what_rests_on_it():
+    def rank(of, *, by="x"):
+        raise CannotAnswer("not answerable: one operator")
+
+    refused = ask(rank, 1)
+    assert refused == Refusal("not answerable: one operator") and refused.headline() == "Not answerable: one operator"
+    assert ask(len, refused) is refused and ask(sorted, [2, 1], key=None) == [1, 2]
+    with pytest.raises(TypeError):
+        ask(rank)
+
+
+def test_modules_of_the_version_before_are_found_under_their_old_names():
+    """What they hold is what the module of today holds, and a warning names it; each of the table leads somewhere."""
+    for old, new in renamed.RENAMED.items():
+        importlib.import_module(f"workbench.{new}")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            importlib.reload(importlib.import_module(f"workbench.{old}"))
+        assert f"'workbench.{old}' is 'workbench.{new}' since version 0.2." in [str(w.message) for w in said]
+    with warnings.catch_warnings(action="ignore"):
+        trials = importlib.import_module("workbench.studies.trials.effect")
+        assert trials.average_effect is wb.effect
+        with pytest.raises(ModuleNotFoundError, match="nowhere"):
+            importlib.import_module("workbench.studies.trials.nowhere")

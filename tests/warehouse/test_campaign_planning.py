@@ -1,0 +1,33 @@
+"""A campaign is read only when its outcome window has closed."""
+
+import pytest
+
+from workbench.errors import CannotAnswer
+from workbench.warehouse import campaign_arms, open_warehouse
+
+
+def test_the_last_day_of_the_window_must_be_known(operator):
+    """The window ends on 2026-06-30: as of that day it is open, as of the next it is not."""
+    warehouse = open_warehouse("sample", root=operator)
+    with pytest.raises(CannotAnswer, match="runs until 2026-06-30"):
+        campaign_arms(warehouse, "data_upgrade", arm="treatment", as_of="2026-06-30")
+    arms = campaign_arms(warehouse, "data_upgrade", arm="treatment", as_of="2026-07-01")
+    assert set(arms.members["treatment"]) == {0, 1} and arms.members["customer_id"].is_unique
+
+
+def test_each_kind_of_campaign_has_its_study(operator):
+    """A campaign chosen by rule is refused where randomisation is needed, one of whole provinces always: with the study
+    that answers instead."""
+    warehouse = open_warehouse("sample", root=operator)
+    asked = {"arm": "treatment", "as_of": "2026-07-01"}
+    with pytest.raises(CannotAnswer, match="not randomised: the study 'observational' says"):
+        campaign_arms(warehouse, "retention_call", **asked, randomised=True)
+    with pytest.raises(CannotAnswer, match="whole provinces, not to members: the study 'rollout' says"):
+        campaign_arms(warehouse, "home_pilot", **asked)
+    arms = campaign_arms(warehouse, "retention_call", **asked)
+    means, members = arms.means(), arms.members
+    assert means["members"].to_dict() == {
+        "control": sum(members["treatment"] == 0),
+        "contact": sum(members["treatment"]),
+    }
+    assert means.loc["contact", "revenue"] == pytest.approx(members.loc[members["treatment"] == 1, "revenue"].mean())
