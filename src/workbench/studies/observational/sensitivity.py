@@ -132,7 +132,7 @@ class Sensitivity(Result):
         ax.set_ylim(0, min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)))
         ax.set_xlabel("share of the selection explained beyond the covariates (%)")
         ax.set_ylabel("share of the outcome explained (%)")
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="upper right")
         return ax
 
 
