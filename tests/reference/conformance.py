@@ -101,8 +101,8 @@ def campaigns() -> Iterator[Row | str]:
         yield (
             f"Folds are drawn by lot. Ours is the mean of {DRAWS} draws; the published figure is one draw, and a draw "
             "varies by a third of the Qini excess's standard error, with large trees by more: beside half a standard "
-            "error that is allowed. (Twelve draws of the default learner: mean .00733, spread .00022.) Which "
-            "settings the large trees had is not said. "
+            "error, all but the default learner are allowed that. (Twelve draws of it: mean .00733, spread .00022.) "
+            "Which settings the large trees had is not said. "
             "Published for T are linear models only, which are not ours."
         )
         yield from _hillstrom(pd.read_csv(HILLSTROM))

@@ -93,7 +93,7 @@ def test_error_matches_simulation():
 @pytest.mark.prove
 @pytest.mark.parametrize("kind", ["gamma", "zeros", "lognormal"])
 def test_intervals_cover(kind):
-    """Intervals of Gini, top shares and customers needed hold 93-97 %, that of the top 1 % to 99 (2,000 customers)."""
+    """95 % intervals of Gini, top shares and customers needed cover 93-97 % (1,000 samples of 2,000 customers)."""
     draw = {
         "gamma": lambda rng, n: rng.gamma(0.8, 50, n),
         "zeros": lambda rng, n: rng.gamma(1.5, 30, n) * (rng.random(n) > 0.2),
@@ -107,8 +107,7 @@ def test_intervals_cover(kind):
         table = concentration(draw(rng, 2_000), resamples=400, rng=seed).table
         hits += (table["low"] <= truth) & (truth <= table["high"])
     slack = 3 * np.sqrt(0.95 * 0.05 / samples)
-    most = np.where(table["quantity"] == "share_of_top[0.01]", 0.99, 0.97 + slack / 3)  # twenty customers
-    assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= most).all(), hits / samples
+    assert (hits / samples >= 0.93 - slack / 3).all() and (hits / samples <= 0.97 + slack / 3).all(), hits / samples
 
 
 @pytest.mark.parametrize(("sd", "heavy"), [(0.6, False), (1.2, True)])
