@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import re
 import warnings
 
 import matplotlib as mpl
@@ -19,6 +20,10 @@ from workbench.studies.segmentation import concentration
 def test_every_door_opens(door):
     """Each name of `wb` is what its room offers, with a docstring."""
     assert getattr(wb, door).__doc__
+
+
+def test_the_docstring_names_doors_that_there_are():
+    assert set(re.findall(r"wb\.([a-z]\w*)", wb.__doc__)) <= set(wb.__all__)
 
 
 def test_an_unknown_door_names_the_others():

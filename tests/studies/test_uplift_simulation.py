@@ -132,7 +132,8 @@ def _require(found: pd.Series, runs: int) -> None:
     bands = [name for name in found.index if " at " in name and name.endswith("%")]
     assert len(bands) == 4 * len(DEPTHS)
     for name in ("effect", "effect, adjusted", "Qini excess", "AUTOC", "net at chosen share", *bands):
-        assert np.isnan(found[name]) or abs(found[name] - 0.95) <= allowed, (name, found[name])
+        silent = name.endswith("at 10%") and np.isnan(found[name])  # a tenth of the list may hold too few buyers
+        assert silent or abs(found[name] - 0.95) <= allowed, (name, found[name])
     assert found["best share"] >= 0.95 - allowed
     assert found["random score wins"] <= 0.05 + allowed
 
