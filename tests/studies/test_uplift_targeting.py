@@ -61,6 +61,8 @@ def test_targets_are_named_where_targeting_pays():
     assert listed["s"].is_monotonic_decreasing and listed["s"].min() > 1 - found.best_share - 0.05
     assert (listed["arm"] == "control").mean() == pytest.approx(0.1, abs=0.001)
     assert found.three_numbers().frame["value"].tolist() == [found.net, found.advantage.estimate, found.break_even]
+    assert found.three_numbers().frame["unit"].iloc[-1] == "y per member"
+    assert found.three_numbers("yuan").frame["unit"].tolist() == ["yuan per customer"] * 2 + ["yuan per member"]
     none = targeting(campaign(lambda s: 0 * s), campaign="spring", **MONEY, **HOW)
     with pytest.raises(CannotAnswer, match="as the verdict is 'harms'"):
         none.next_list(table, **asked)

@@ -121,9 +121,9 @@ class Targeting(Result):
             "the curve is the budget."
         )
 
-    def three_numbers(self) -> Table:
-        """Give what those read who read nothing else."""
-        units = [f"{self.currency} per customer"] * 2 + [f"{self.outcome} per member"]
+    def three_numbers(self, unit: str = "") -> Table:
+        """Give what those read who read nothing else; `unit` is that of the outcome."""
+        units = [f"{self.currency} per customer"] * 2 + [f"{unit or self.outcome} per member"]
         return Table(
             "three_numbers",
             self.summary().iloc[[1, 3, 4]].assign(unit=units),
