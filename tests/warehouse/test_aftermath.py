@@ -13,6 +13,7 @@ from workbench.warehouse import (
     closed_campaigns,
     exposures,
     open_warehouse,
+    other_contacts,
     province_panel,
 )
 
@@ -151,3 +152,16 @@ def test_closed_campaigns_are_those_drawn_by_lot_and_over(warehouse):
     assert "data_upgrade" in set(closed_campaigns(warehouse, outcome="revenue")["campaign_id"])
     with pytest.raises(CannotAnswer, match="has the outcome 'joy'"):
         closed_campaigns(warehouse, outcome="joy")
+
+
+def test_other_contacts_are_those_that_other_campaigns_delivered(warehouse):
+    """As pandas takes them: delivered, of another campaign, on the day of assignment or the campaign's first."""
+    members, campaigns = warehouse.table("campaign_member"), warehouse.table("campaign").set_index("campaign_id")
+    mine = members[members["contacted"].eq(True) & (members["campaign_id"] != "bundle_offers")]
+    day = pd.to_datetime(mine["assigned_on"]).fillna(pd.to_datetime(mine["campaign_id"].map(campaigns["starts_on"])))
+    found = other_contacts(warehouse, "bundle_offers")
+    taken = pd.Series(
+        pd.to_datetime(found["day"]).to_numpy(), pd.MultiIndex.from_frame(found[["campaign_id", "customer_id"]])
+    )
+    wanted = pd.Series(day.to_numpy(), pd.MultiIndex.from_frame(mine[["campaign_id", "customer_id"]]))
+    assert len(taken) == len(wanted) > 0 and (taken.sort_index() == wanted.sort_index()).all()
