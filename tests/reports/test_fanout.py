@@ -80,7 +80,7 @@ def test_a_lost_scheduler_is_one_clear_error_and_the_next_run_goes_on(cluster, u
     until(lambda: list(root.glob("reports/site/s/*/manifest.json")))
     scheduler.kill()
     said = process.communicate()[1]
-    assert process.returncode == 2 and "was lost; what was published stands" in said and "Traceback" not in said
+    assert "was lost; what was published stands" in said and "Traceback" not in said and process.returncode == 2, said
     states, _ = _states(root)
     assert set(states) == {"due", "done"}
     again = run()

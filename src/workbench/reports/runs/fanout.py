@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -43,7 +44,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close(timeout=2)
+        with suppress(Exception):  # a client that is still looking for its scheduler cannot always be closed
+            self._client.close(timeout=2)
 
     def run(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Run jobs, each asked for when a thread of a worker is free; give each with its manifest as it ends."""
@@ -59,8 +61,9 @@ class Cluster:
             if job is self:
                 coming = None
             elif job is not None:
-                key = f"report-{job.attempt}"
-                busy[self._client.submit(work, job, self._patience, key=key, pure=False)] = (job, time.monotonic())
+                with self._connected():
+                    future = self._client.submit(work, job, self._patience, key=f"report-{job.attempt}", pure=False)
+                busy[future] = (job, time.monotonic())
             ended = [future for future in busy if future.done()]
             for future in ended:
                 job, since = busy.pop(future)
@@ -68,22 +71,28 @@ class Cluster:
             if job is None and not ended:
                 time.sleep(_POLL)
 
-    def _lanes(self) -> int:
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Whatever a client raises of itself comes of a lost connection: what a report raises is given, not raised."""
         try:
             if self._client.status == "running":
-                return sum(self._client.nthreads().values())
-        except (OSError, TimeoutError):
+                yield
+                return
+        except Exception:
             pass
         raise WorkbenchError(
             f"the Dask scheduler at '{self._address}' was lost; what was published stands. Start it, and run the same "
             "command again: it goes on where it was."
         )
 
+    def _lanes(self) -> int:
+        with self._connected():
+            return sum(self._client.nthreads().values())
+
     def _result(self, future: Any, job: Job, seconds: float) -> dict[str, Any]:
-        if future.status == "cancelled":
-            self._lanes()
-        if (error := future.exception()) is None:
-            return future.result()
+        with self._connected():
+            if (error := future.exception()) is None:
+                return future.result()
         message = f"the report could not be made: {type(error).__name__}: {error}"
         return write_failed(job, message, seconds, kind=TRANSIENT)
 
