@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from workbench import cli
+from workbench import cli, cli_data
 from workbench.project import project_root
 from workbench.reports.runs import slots
 from workbench.studies.uplift import Trees, fit_uplift
@@ -261,7 +261,7 @@ def test_describe_is_the_dictionary(call):
 
 def test_a_warehouse_is_stale_when_what_it_is_made_from_is_newer(root):
     """Missing, up to date, and older than an extract or the mapping."""
-    assert cli._is_stale("sample", root)
+    assert cli_data._is_stale("sample", root)
     current = root / "data/warehouse/sample/CURRENT"
     raw = root / "data/raw/sample/bills.csv"
     for path in (raw, current):
@@ -269,9 +269,9 @@ def test_a_warehouse_is_stale_when_what_it_is_made_from_is_newer(root):
         path.write_text("x")
     later = current.stat().st_mtime + 3600 * 24 * 365 * 50
     os.utime(current, (later, later))
-    assert not cli._is_stale("sample", root)
+    assert not cli_data._is_stale("sample", root)
     os.utime(raw, (later + 1, later + 1))
-    assert cli._is_stale("sample", root)
+    assert cli_data._is_stale("sample", root)
 
 
 def test_python_m_workbench_is_the_command():

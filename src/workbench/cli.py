@@ -6,33 +6,18 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from workbench import __version__
-from workbench.errors import WorkbenchError, unknown
+from workbench.cli_data import Commands, data, ensure_sample, print_table
+from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.reports.handoff import commands
 from workbench.reports.runs.stops import stoppable
-
-SAMPLE = "sample"
-
-
-class Commands(click.Group):
-    """A group that answers a mistyped command with the nearest one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], self.list_commands(ctx))
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -114,7 +99,7 @@ def report(jobs: int | None, timeout: float) -> int:
     What is up to date is not done again. Ends with where to look.
     """
     root = project_root()
-    _ensure_sample(root)
+    ensure_sample(root)
     return _run(_slots((), {}, "", "", root)[0], root, jobs=jobs, timeout=timeout)
 
 
@@ -172,7 +157,7 @@ def list_(plan: str, period: str) -> None:
         return
     for study in find_studies(project_root()).values():
         click.echo(f"{study.name}: {study.title}")
-        _table(
+        print_table(
             ["parameter", "type", "default", "unit", "meaning"],
             ([p.name, _type(p), str(p.default), p.unit, p.meaning] for p in study.parameters),
             indent=2,
@@ -245,70 +230,6 @@ def score(model: Path, listed: Path, into: Path | None, campaign: str, member: s
 
 
 @workbench.group(cls=Commands)
-def data() -> None:
-    """Make, ingest, check and describe data."""
-
-
-@data.command()
-@click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to.  [default: data/raw/sample of the project]")
-def sample(customers: int, seed: int, folder: Path | None) -> None:
-    """Write the raw extracts of a fictional operator."""
-    _write_sample(folder or project_root() / "data" / "raw" / SAMPLE, customers, seed)
-
-
-@data.command()
-@click.argument("source", default=SAMPLE)
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
-def ingest(source: str, raw: Path | None) -> int:
-    """Read the extracts of SOURCE into a warehouse.
-
-    They make a new version, which is put in force when it is whole.
-    data/mappings/SOURCE.toml says how. Every raw line is accepted or quarantined with its reasons.
-    """
-    return _ingest(source, raw, project_root())
-
-
-@data.command()
-def ensure() -> None:
-    """Make sample and warehouse if missing or old.
-
-    What `workbench report` does first: the sample operator is written if there is none, and ingested if its
-    warehouse is missing or older than its files.
-    """
-    _ensure_sample(project_root())
-
-
-@data.command()
-@click.argument("source", default=SAMPLE)
-def check(source: str) -> int:
-    """Show where every raw line of SOURCE went.
-
-    Per file: raw lines = accepted + quarantined, and the most frequent reasons.
-    """
-    from workbench.warehouse import open_warehouse
-
-    return _show_account(open_warehouse(source, root=project_root()).full_account(changed=False))
-
-
-@data.command()
-@click.argument("table", required=False)
-def describe(table: str | None) -> None:
-    """Describe the tables, or the columns of TABLE."""
-    from workbench.warehouse import schema
-
-    if table is None:
-        _table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
-        return
-    found = schema.table(table)
-    click.echo(f"{found.name}: {found.meaning}")
-    click.echo(f"A row is identified by: {', '.join(found.key)}.")
-    rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
-    _table(["column", "type", "unit", "rules", "meaning"], rows)
-
-
-@workbench.group(cls=Commands)
 def schedule() -> None:
     """Run plans when they are due."""
 
@@ -352,7 +273,7 @@ def show(form: str) -> None:
     from workbench.reports.runs.schedule import snippet, upcoming
 
     root = project_root()
-    _table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
+    print_table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
     click.echo()
     click.echo(snippet(form, root=root), nl=False)
 
@@ -380,7 +301,7 @@ def _show_status(slots: Iterable[Any] | None, root: Path) -> bool:
 
     seen = read_status(root, slots)
     head = ["study", "slot", "state", "attempts", "finished", "seconds", "headline or error"]
-    _table(head, ([*line[:-1], _clipped(line[-1])] for line in seen.lines))
+    print_table(head, ([*line[:-1], _clipped(line[-1])] for line in seen.lines))
     click.echo(seen.summary)
     return seen.running
 
@@ -410,102 +331,8 @@ def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
     return 2 if made.refused else 1 if made.failed else 0
 
 
-def _ensure_sample(root: Path) -> None:
-    """Make like `make`: what is missing, or older than what it is made from, is made."""
-    from workbench.reports.runs.slots import warehouse_version
-
-    raw = root / "data" / "raw" / SAMPLE
-    if not raw.is_dir():
-        _write_sample(raw, 20_000, 0)
-    version = root / "data" / "warehouse" / SAMPLE / warehouse_version(SAMPLE, root)
-    if _is_stale(SAMPLE, root) or not (version / "warehouse.duckdb").is_file():
-        if _ingest(SAMPLE, None, root):
-            raise WorkbenchError("the account of the sample operator does not balance. See workbench data check.")
-        (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()
-
-
-def _is_stale(source: str, root: Path) -> bool:
-    from workbench.reports.runs.slots import PACKAGE
-
-    current = root / "data" / "warehouse" / source / "CURRENT"
-    if not current.is_file():
-        return True
-    made_from = [
-        root / "data" / "mappings" / f"{source}.toml",
-        PACKAGE / "warehouse" / "schema.toml",
-        *(p for p in (root / "data" / "raw" / source).rglob("*") if p.is_file()),
-    ]
-    made = current.stat().st_mtime
-    return any(p.stat().st_mtime > made for p in made_from if p.is_file())
-
-
-def _write_sample(folder: Path, customers: int, seed: int) -> None:
-    from workbench.sample import write_sample
-
-    with _progress("sample operator") as advance:
-        made = write_sample(folder, customers=customers, seed=seed, progress=advance)
-    rows, bad = int(made.files["rows"].sum()), int(made.files["bad_rows"].sum())
-    click.echo(
-        f"sample operator: {len(made.files)} files, {rows:,} lines ({bad:,} bad on purpose), {made.seconds:.1f} s"
-    )
-
-
-def _ingest(source: str, raw: Path | None, root: Path) -> int:
-    from workbench.warehouse.ingest import ingest
-
-    return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
-
-
-def _show_account(account: Any) -> int:
-    click.echo("\n".join(account.lines()))
-    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
-    return 0 if account.balanced else 1
-
-
-class _progress:
-    """A bar on a terminal, nothing elsewhere; called with a label, what is done and what there is to do."""
-
-    def __init__(self, label: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=label, disable=not sys.stderr.isatty(), leave=False, unit_scale=True)
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _advance(self, label: str, done: int, total: int) -> None:
-        self._bar.set_description(label, refresh=False)
-        self._bar.total = total
-        self._bar.n = done
-        self._bar.refresh()
-
-
 def _type(parameter: Any) -> str:
     return " | ".join(map(str, parameter.choices)) or parameter.type
-
-
-def _rules(column: Any) -> str:
-    rules = [name for name in ("not_null", "unique") if getattr(column, name)]
-    if column.accepted_values:
-        rules.append("one of " + ", ".join(column.accepted_values))
-    if column.in_range:
-        rules.append(f"{column.in_range[0]} to {column.in_range[1]}")
-    if column.relationships:
-        rules.append("in " + ".".join(column.relationships))
-    return "; ".join(rules)
-
-
-def _table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:
-    from workbench.reports.page.tables import width
-
-    grid = [head, *rows]
-    widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
-    for row in grid:
-        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
-        click.echo((" " * indent + "  ".join(cells)).rstrip())
 
 
 def _many(count: int, noun: str) -> str:
@@ -517,5 +344,6 @@ def _nearby(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
+workbench.add_command(data)
 workbench.add_command(commands.handoff)
 workbench.add_command(commands.diff)

@@ -23,6 +23,7 @@ from workbench.warehouse import open_warehouse, schema
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.lines import csv_batches
 from workbench.warehouse.ingest.mapping import FileBlock, Value
+from workbench.warehouse.texts import UNSEEN
 from workbench.warehouse.versions import one_writer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +138,7 @@ def test_first_of_equal_keys_stays_and_orphans_follow_their_parent(tmp_path):
     }
     assert reasons(root, "payment") == {3: ["customer_id does not stand in customer"]}
     payment = open_warehouse("shop", root=root).table("payment").iloc[0]
-    assert payment["payment_id"] == "pay-1#1" and payment["amount"] == 11.1
+    assert payment["payment_id"] == "pay-1.csv#1" and payment["amount"] == 11.1
 
 
 def test_lines_that_cannot_be_cut_are_kept_with_their_reason(tmp_path):
@@ -151,14 +152,14 @@ def test_lines_that_cannot_be_cut_are_kept_with_their_reason(tmp_path):
         account = ingest("shop", root=root)
         assert account.balanced and account.frame["raw"].tolist() == [10]
         assert reasons(root, "product") == {
-            3: ["a quote is not closed on its line"],
-            4: ["the line has 2 fields instead of 3"],
-            5: ["the line has 4 fields instead of 3"],
+            3: ["a quote is not closed"],
+            4: ["the record has 2 fields instead of 3"],
+            5: ["the record has 4 fields instead of 3"],
             6: ["the line is empty"],
             7: ["a quote stands inside a value"],
-            8: ["the line has a NUL byte"],
-            9: ["the line has a lone carriage return"],
-            10: ["the line has more than 1 MB"],
+            8: ["the record has a NUL byte"],
+            9: ["the record has a lone carriage return"],
+            10: ["the record has more than 1 MB"],
         }
         assert open_warehouse("shop", root=root).table("product")["name"].tolist() == ['x, "y"', "last"]
 
@@ -447,32 +448,42 @@ def messy_block(encoding: str) -> FileBlock:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=CHARS, encoding=st.sampled_from(["utf-8", "gb18030"]), block=st.sampled_from([1, 7, 1 << 20]))
 @example(text="\ufeff,,", encoding="utf-8", block=1)
-def test_any_mess_is_cut_into_as_many_records_as_lines(tmp_path, monkeypatch, text, encoding, block):
-    """Whatever the size of the blocks: records = lines, each line once, cut as the csv module cuts it."""
-    monkeypatch.setattr("workbench.warehouse.ingest.lines.BLOCK", block)
+@example(text='a,"x\r\ny",1\nb,"open,1\nc,z,1\nd,"e\nf",1', encoding="utf-8", block=7)
+def test_any_mess_is_cut_into_records_of_whole_lines(tmp_path, monkeypatch, text, encoding, block):
+    """Whatever the size of the blocks: each line belongs to one record, cut as the csv module cuts it."""
+    monkeypatch.setattr("workbench.warehouse.ingest.decode.BLOCK", block)
     file = tmp_path / "p.csv"
     file.write_bytes(f"id,name,fee\n{text}".encode(encoding))
     batches = list(csv_batches(file, messy_block(encoding), lambda names: None))
     lines = text.split("\n")[: None if text and not text.endswith("\n") else -1]
-    assert sum(batch.records for batch in batches) == len(lines)
+    assert sum(batch.lines for batch in batches) == len(lines)
     good = {row["#line"]: row for batch in batches for row in batch.columns.to_pylist()}
-    bad = {m.line for batch in batches for m in batch.malformed}
-    assert good.keys() | bad == set(range(2, len(lines) + 2)) and not good.keys() & bad
-    for line, row in good.items():
-        cells = next(csv.reader([lines[line - 2].removesuffix("\r")], strict=True))
-        assert [row["id"], row["name"], row["fee"]] == [cell.strip(" ") for cell in cells]
+    bad = {m.line: m.record for batch in batches for m in batch.malformed}
+    begins = sorted(good.keys() | bad)
+    assert not good.keys() & bad.keys() and begins[:1] == [2][: len(lines)]
+    assert len(begins) == sum(batch.records for batch in batches)
+    for number, (line, behind) in enumerate(zip(begins, [*begins[1:], len(lines) + 2], strict=False), 1):
+        assert (good[line]["#record"] if line in good else bad[line]) == number
+        if line in bad:
+            assert behind == line + 1
+            continue
+        row, joined = good[line], [f"{one}\n" for one in lines[line - 2 : behind - 2]]
+        (cells,) = csv.reader([*joined[:-1], joined[-1].removesuffix("\n").removesuffix("\r")], strict=True)
+        assert [row["id"], row["name"], row["fee"]] == [cell.strip(UNSEEN) for cell in cells]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=CHARS, encoding=st.sampled_from(["utf-8", "gb18030", "auto"]))
 def test_any_mess_balances(tmp_path, text, encoding):
-    """Whatever stands in the file, each line that ends is accepted or quarantined, never lost or doubled."""
+    """Whatever stands in the file, each record is accepted or quarantined, and each line belongs to one."""
     mapping = PRODUCT.replace("[file.c", f'encoding = "{encoding}"\n[file.c')
     content = f"id,name,fee\ngood,x,1\n{text}"
     project(tmp_path, mapping, {"p.csv": content.encode("utf-8" if encoding == "auto" else encoding)})
     account = ingest("shop", root=tmp_path)
-    records = 1 + text.count("\n") + (not text.endswith("\n") and text != "")
-    assert account.balanced and account.frame["raw"].tolist() == [records]
+    lines = 1 + text.count("\n") + (not text.endswith("\n") and text != "")
+    assert account.balanced and account.frame["lines"].tolist() == [lines]
+    records = account.frame["raw"][0]
+    assert lines - text.count('"') / 2 * text.count("\n") <= records <= lines
     warehouse = open_warehouse("shop", root=tmp_path)
     assert len(warehouse.table("product")) + len(warehouse.quarantine("product")) == records
 

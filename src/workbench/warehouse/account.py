@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,7 +18,9 @@ class Account:
     ----------
     source, version : str
     frame : DataFrame
-        One row a file and table: file, table, raw, accepted, quarantined (records).
+        One row a file and table: file, table, raw, accepted, quarantined (records); of the quarantined set_aside
+        (totals, and rows that a later one replaces) and followed (a parent was refused); lines (on which the records
+        stand), most_refused (the share that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
     notes : tuple of str
@@ -38,6 +41,36 @@ class Account:
         """Whether each file's records are all accepted or quarantined."""
         return bool((self.frame["raw"] == self.frame["accepted"] + self.frame["quarantined"]).all())
 
+    def excess(self) -> list[str]:
+        """Name each file of which more records were refused than its mapping allows; one record always may be."""
+        frame = self.frame.assign(refused=_refused(self.frame))
+        over = frame[frame["refused"] > (frame["most_refused"] * frame["raw"]).clip(lower=1)]
+        return [
+            f"{row.file}: {row.refused:,} of {row.raw:,} records are refused for {row.table}, where the mapping allows "
+            f"{row.most_refused:.0%} (most_refused)"
+            for row in over.itertuples()
+        ]
+
+    def refusals(self, tables: Iterable[str]) -> str:
+        """Say which share of what was delivered for some tables was refused, and why most often; "" if none was.
+
+        Totals and replaced rows are no loss and do not count; what only follows a refused parent is counted apart.
+        """
+        parts = []
+        for table in sorted(set(tables)):
+            of = self.frame[self.frame["table"] == table]
+            refused, followed, raw = int(_refused(of).sum()), int(of["followed"].sum()), int(of["raw"].sum())
+            if not refused + followed:
+                continue
+            said = f"{table}: {refused:,} of {raw:,} records ({_percent(refused / raw)})"
+            why = self.reasons[self.reasons["table"] == table]
+            if refused and len(why):
+                said += f", most often because {why['reason'].iloc[0]}"
+            if followed:
+                said += f"; {followed:,} more because what they belong to was refused"
+            parts.append(said)
+        return f"Not in this report, because it was refused when the data came in: {'. '.join(parts)}." if parts else ""
+
     def lines(self, *, most: int = 10) -> list[str]:
         """Print the account: one line a file, the total, the `most` frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
@@ -51,10 +84,27 @@ class Account:
         if len(shown):
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
             lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]
+        for column, what in (
+            ("set_aside", "of these are totals, or rows that a later one replaces: no loss"),
+            ("followed", "of these belong to a record that was refused itself"),
+        ):
+            if number := int(self.frame[column].sum()):
+                lines.append(f"    {number:>10,}  {what}")
+        spread = self.frame[self.frame["lines"] != self.frame["raw"]]
+        lines += [f"  note: {r.file} has {r.raw:,} records on {r.lines:,} lines" for r in spread.itertuples()]
         return lines + [f"  note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+def _refused(frame: pd.DataFrame) -> pd.Series:
+    """Records that were refused for a reason of their own."""
+    return frame["quarantined"] - frame["set_aside"] - frame["followed"]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "under 0.1%"
 
 
 def _width(text: str) -> int:

@@ -188,8 +188,11 @@ class Warehouse:
                 raise WorkbenchError(f"the query failed: {error}") from None
 
     def account(self) -> pd.DataFrame:
-        """Give what became of each file's records: file, table, raw, accepted, quarantined."""
-        return self.query('SELECT file, "table", raw, accepted, quarantined FROM account ORDER BY "#file"')
+        """Give what became of each file's records, with the columns of `Account.frame`."""
+        return self.query(
+            'SELECT file, "table", raw, accepted, quarantined, set_aside, followed, lines, most_refused '
+            'FROM account ORDER BY "#file"'
+        )
 
     def files(self) -> pd.DataFrame:
         """Give the files of the raw folder that were read: file, records, digest; what the mapping holds is in none."""
@@ -206,6 +209,30 @@ class Warehouse:
             'GROUP BY ALL ORDER BY records DESC, "table", reason'
         )
         return Account(self.source, self.version, self.account(), reasons, self.notes, changed)
+
+    def refused(self, table: str | None = None, file: str | None = None) -> pd.DataFrame:
+        """Give the records in quarantine, of one table or raw file or all.
+
+        Returns
+        -------
+        DataFrame
+            file, digest (of its content), line, table, reasons (a list), record (JSON text).
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such table or file; the nearest is suggested.
+        """
+        if table is not None:
+            schema.table(table)
+        if file is not None and file not in (known := self.files()["file"].tolist()):
+            raise unknown("file", file, known, f"what '{self.source}' delivered")
+        return self.query(
+            'SELECT file, digest, line, "table", reasons, record FROM quarantine LEFT JOIN '
+            "(SELECT file, any_value(digest) AS digest FROM account GROUP BY file) USING (file) "
+            'WHERE "table" = coalesce(?, "table") AND file = coalesce(?, file) ORDER BY file, line',
+            [table, file],
+        )
 
     def quarantine(self, table: str) -> pd.DataFrame:
         """Give a table's records in quarantine: file, line, reasons (a list), record (JSON text)."""

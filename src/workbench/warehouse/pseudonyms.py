@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.texts import one_form
 
 VARIABLE = "WORKBENCH_KEY"
 SHORTEST = 16
@@ -32,17 +34,32 @@ class Pseudonyms:
         """Eight characters that tell two keys apart and do not give the key away."""
         return hashlib.blake2b(b"fingerprint of the key", key=self.key, digest_size=4).hexdigest()
 
-    def of(self, texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
-        """Give the pseudonym (20 hexadecimal digits) of each text; missing where it is missing."""
+    def of(self, texts: pa.ChunkedArray, missing: tuple[str, ...], kind: str | None = None) -> pa.ChunkedArray:
+        """Give the pseudonym (20 hexadecimal digits) of each text; missing where it is missing.
+
+        Parameters
+        ----------
+        texts : pyarrow.ChunkedArray of strings
+        missing : tuple of str
+        kind : {'phone', 'card', 'name', None}
+            What the texts are; all forms of one text (`texts.one_form`) have one pseudonym.
+        """
         encoded = pc.dictionary_encode(texts.combine_chunks())
         clear = encoded.dictionary.cast(pa.binary()).to_pylist()
         nothing = {None, *(text.encode() for text in missing)}
         keyed = hashlib.blake2b(key=self.key, digest_size=10)
-        hidden = [None if text in nothing else _finished(keyed.copy(), text) for text in clear]
+        hidden = [None if text in nothing else _hidden(keyed.copy(), text, kind) for text in clear]
         return pa.chunked_array([pa.array(hidden, pa.string()).take(encoded.indices)])
 
 
-def _finished(digest: hashlib.blake2b, text: bytes) -> str:
+_USUAL = re.compile(rb"[02-79A-Z][0-9A-Z]*|[18][0-9]{10}").fullmatch  # what stands in its one form already
+
+
+def _hidden(digest: hashlib.blake2b, text: bytes, kind: str | None) -> str | None:
+    if not _USUAL(text):
+        text = one_form(text.decode("utf-8", "surrogateescape"), kind).encode("utf-8", "surrogateescape")
+    if not text:
+        return None
     digest.update(text)
     return digest.hexdigest()
 

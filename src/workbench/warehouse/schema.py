@@ -42,6 +42,8 @@ class Column:
         Both ends included.
     relationships : (table, column) or None
         Where each value must stand, too.
+    holds : {'phone', 'name', None}
+        What clear text a pseudonym stands for.
     """
 
     name: str
@@ -53,6 +55,12 @@ class Column:
     accepted_values: tuple[str, ...] = ()
     in_range: tuple[float | date, float | date] | None = None
     relationships: tuple[str, str] | None = None
+    holds: str | None = None
+
+    @property
+    def is_identifier(self) -> bool:
+        """Whether it tells customers, lines and the like apart."""
+        return self.name.endswith(("_id", "_key"))
 
     @property
     def sql_type(self) -> str:

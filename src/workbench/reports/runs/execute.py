@@ -379,6 +379,22 @@ def _inputs(job: Job) -> dict[str, Any]:
     return {"version": job.data_version} | ({"tables": tables} if whole else {})
 
 
+def _refusals(job: Job) -> str:
+    """Say which share of the records of the tables that were read was refused."""
+    from workbench.warehouse import open_warehouse
+
+    read: dict[str, set[str]] = {}
+    with contextlib.suppress(OSError):
+        for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
+            source, _, table = line.split("\t")
+            read.setdefault(source, set()).add(table)
+    said = []
+    for source, names in sorted(read.items()):
+        with contextlib.suppress(WorkbenchError):  # a source that is gone since
+            said.append(open_warehouse(source, root=job.root).full_account().refusals(names))
+    return " ".join(filter(None, said))
+
+
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -397,6 +413,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "code": job.code,
         "inputs": _inputs(job),
+        "refusals": _refusals(job),
         "period": job.period,
         "plan": job.plan,
         "attempt": job.attempt,
@@ -409,7 +426,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds")}
+    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "refusals")}
     return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
 
 
@@ -422,6 +439,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         ("study", job.study, job.title),
         *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
         ("data version", job.data_version, ""),
+        *([("refused data", manifest["refusals"], "")] if manifest["refusals"] else []),
         ("finished", manifest["finished"], f"{manifest['seconds']} s"),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
@@ -430,6 +448,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
     if "pdf" in job.formats:
         said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
         facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+        facts += [manifest["refusals"]] if manifest["refusals"] else []
         pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
         links.insert(0, {"href": "report.pdf", "text": "PDF"})
     if "xlsx" in job.formats:

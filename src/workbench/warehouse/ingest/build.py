@@ -18,10 +18,12 @@ from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
-from workbench.warehouse.ingest.read import Batch, batches, first_record
-from workbench.warehouse.ingest.rules import Check, build, key_text, record_json
+from workbench.warehouse.ingest.read import Batch, batches
+from workbench.warehouse.ingest.repairs import Repairs, without
+from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.sql import literal
+from workbench.warehouse.texts import one_width
 
 MEMORY = "2GB"
 BY_MONTH = "detail_record"
@@ -45,9 +47,11 @@ class _Entry:
     number: int
     file: str
     table: str
+    most_refused: float = 0.0
     raw: int = 0
     accepted: int = 0
     quarantined: int = 0
+    lines: int = 0
 
 
 class Build:
@@ -61,9 +65,10 @@ class Build:
         place: Path,
         version: str,
         progress: Callable[[str], None],
+        repairs: Repairs,
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
-        self.place, self.version, self.progress = place, version, progress
+        self.place, self.version, self.progress, self.repairs = place, version, progress, repairs
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
@@ -104,17 +109,19 @@ class Build:
         self.con.execute(f"ATTACH {literal(str(self.place / 'stage.duckdb'))} AS stage")
         self.con.execute(
             "CREATE TABLE stage.quarantine "
-            '("#file" INTEGER, "#line" BIGINT, "table" VARCHAR, reasons VARCHAR[], record VARCHAR, key VARCHAR[])'
+            '("#file" INTEGER, "#line" BIGINT, "table" VARCHAR, reasons VARCHAR[], record VARCHAR, key VARCHAR[], '
+            "follows BOOLEAN)"
         )
 
     def _fill(self, table: schema.Table) -> None:
         if table.name != BY_MONTH:
             columns = ", ".join(f"{c.name} {c.sql_type}" for c in table.columns)
-            self.con.execute(f'CREATE TABLE stage.{table.name} ("#file" INTEGER, "#line" BIGINT, {columns})')
+            staged = f'"#file" INTEGER, "#line" BIGINT, "#order" VARCHAR, {columns}'
+            self.con.execute(f"CREATE TABLE stage.{table.name} ({staged})")
         sources = [file for file in self.files if file.block.table == table]
-        entries = [(self._entry(file.name, table), file) for file in sources]
+        entries = [(self._entry(file.name, table, file.block.most_refused), file) for file in sources]
         for entry, file in entries:
-            self._read(entry, file.block, file.path)
+            self._read(entry, file)
         if table.name in self.mapping.rows:
             self._rows(table)
         if table.name != BY_MONTH:
@@ -127,15 +134,28 @@ class Build:
         if not any(entry.accepted for entry in self.entries if entry.table == table.name):
             raise WorkbenchError(self._empty(table))
 
-    def _entry(self, name: str, table: schema.Table) -> _Entry:
-        self.entries.append(_Entry(len(self.entries), name, table.name))
+    def _entry(self, name: str, table: schema.Table, most_refused: float = 0.0) -> _Entry:
+        self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
         return self.entries[-1]
 
-    def _read(self, entry: _Entry, block: FileBlock, path: Path) -> None:
-        check = build(block, f"{path.name.split('.')[0]}#" if block.is_glob else "", self.filled)
+    def _check(self, file: RawFile) -> Check:
+        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled)
+
+    def _read(self, entry: _Entry, file: RawFile) -> None:
+        check = self._check(file)
         self.unchecked |= dict.fromkeys(check.unchecked)
-        for batch in batches(path, block):
-            self._take(entry, block, check, batch, first_record(block))
+        for batch, hidden in self._batches(file):
+            self._take(entry, file.block, check, batch, hidden=hidden)
+
+    def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
+        """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
+        lines, numbers = self.repairs.lines(file.name), dict[int, int]()
+        for batch in batches(file.path, file.block):
+            batch, gone = without(batch, lines)
+            numbers |= gone
+            yield batch, False
+        if repaired := self.repairs.batch(file.name, file.block, numbers):
+            yield repaired, True
 
     def _rows(self, table: schema.Table) -> None:
         """Take the rows that the mapping itself holds; a bad one is the mapping's fault."""
@@ -144,9 +164,10 @@ class Build:
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
-        batch = Batch(pa.table({**texts, "#line": pa.array(range(1, len(rows) + 1), pa.int64())}), (), len(rows))
+        numbers = pa.array(range(1, len(rows) + 1), pa.int64())
+        batch = Batch(pa.table({**texts, "#line": numbers, "#record": numbers}), (), len(rows), len(rows))
         entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
-        self._take(entry, block, check, batch, 1)
+        self._take(entry, block, check, batch)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
         ).fetchall()
@@ -156,10 +177,10 @@ class Build:
                 f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
             )
 
-    def _take(self, entry: _Entry, block: FileBlock, check: Check, batch: Batch, first: int) -> None:
+    def _take(self, entry: _Entry, block: FileBlock, check: Check, batch: Batch, *, hidden: bool = False) -> None:
         """Send each record of a batch to its table or to quarantine."""
-        entry.raw += batch.records
-        columns = self._with_pseudonyms(block, batch.columns, first)
+        entry.raw, entry.lines = entry.raw + batch.records, entry.lines + batch.lines
+        columns = self._with_keys(block, batch.columns, hidden=hidden)
         with self._registered("batch", columns):
             checked = self.con.sql(check.select("batch")).to_arrow_table()
         bad = checked.column("#bad")
@@ -171,13 +192,17 @@ class Build:
             withheld = any(value.pseudonym for value in block.values())
             self._quarantine_malformed(entry, batch, withheld)
 
-    def _with_pseudonyms(self, block: FileBlock, columns: pa.Table, first: int) -> pa.Table:
-        columns = columns.append_column("#record", pc.subtract(columns.column("#line"), first - 1))
+    def _with_keys(self, block: FileBlock, columns: pa.Table, *, hidden: bool) -> pa.Table:
+        """Identifiers in one form, and the pseudonyms of clear texts, unless they are `hidden` already."""
+        for name in block.identifiers() - {value.column for value in block.values() if value.pseudonym}:
+            at = columns.schema.get_field_index(name)
+            columns = columns.set_column(at, name, one_width(columns.column(name)))
         for name, value in block.columns.items():
             if isinstance(value, Value) and value.pseudonym:
                 assert self.pseudonyms is not None, "a mapping with pseudonyms is ingested with a key"
-                hidden = self.pseudonyms.of(columns.column(value.column), value.missing)
-                columns = columns.append_column(f"#key:{name}", hidden)
+                clear = columns.column(value.column)
+                keyed = _or_nothing(clear) if hidden else self.pseudonyms.of(clear, value.missing, value.kind)
+                columns = columns.append_column(f"#key:{name}", keyed)
         return columns
 
     def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
@@ -186,7 +211,7 @@ class Build:
             return self._write_months(good.select(names))
         with self._registered("good", good):
             return self._number(
-                f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", {", ".join(names)} FROM good'
+                f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", "#order", {", ".join(names)} FROM good'
             )
 
     def _write_months(self, good: pa.Table) -> int:
@@ -214,7 +239,8 @@ class Build:
         with self._registered("batch", rows):
             self.con.execute(
                 f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
-                f"record, {key_text(block.table)} FROM ({check.reasons('batch', record_json(block))})"
+                f"record, {key_text(block.table)}, {check.follows('stage.quarantine')} "
+                f"FROM ({check.reasons('batch', record_json(block))})"
             )
 
     def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
@@ -226,12 +252,13 @@ class Build:
         with self._registered("malformed", lines):
             self.con.execute(
                 f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
-                "to_json(record), NULL FROM malformed"
+                "to_json(record), NULL, false FROM malformed"
             )
 
     def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let each key stand once, and move the table from the stage into the warehouse."""
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {_repeats(table)}")
+        last = any(file.block.keep == "last" for _, file in entries)
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {_repeats(table, last=last)}")
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
         self.con.execute(
             f"CREATE TABLE {table.name} AS SELECT {names} FROM stage.{table.name} ANTI JOIN repeats "
@@ -247,16 +274,17 @@ class Build:
         for entry, file in entries:
             repeats = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {entry.number}').to_arrow_table()
             if repeats.num_rows:
-                self._read_repeats(entry, file, repeats.column("#line"), f"the key ({key}) stands in an earlier row")
+                why = REPLACED if last else f"the key ({key}) stands in an earlier row"
+                self._read_repeats(entry, file, repeats.column("#line"), why)
                 entry.accepted -= repeats.num_rows
         self.con.execute(f"DROP TABLE stage.{table.name}")
         self.filled[table.name] = table.name
 
     def _read_repeats(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray, reason: str) -> None:
-        check = build(file.block, f"{file.path.name.split('.')[0]}#" if file.block.is_glob else "", self.filled)
-        for batch in batches(file.path, file.block):
+        check = self._check(file)
+        for batch, hidden in self._batches(file):
             if (rows := _at(batch.columns, lines)).num_rows:
-                rows = self._with_pseudonyms(file.block, rows, first_record(file.block))
+                rows = self._with_keys(file.block, rows, hidden=hidden)
                 self._quarantine(entry, file.block, check, rows, f"[{literal(reason)}]")
 
     def _close_months(self) -> None:
@@ -298,11 +326,29 @@ class Build:
             if table.name not in self.filled and table.name != BY_MONTH:
                 con.execute(table.ddl())
         digests = {file.name: file.digest for file in self.files}
-        con.execute('CREATE TABLE account ("#file" INTEGER, file VARCHAR, "table" VARCHAR, raw BIGINT, '
-                    "accepted BIGINT, quarantined BIGINT, digest VARCHAR)")  # fmt: skip
+        aside = ", ".join(literal(reason) for reason in SET_ASIDE)
+        con.execute(
+            f"""CREATE TEMP TABLE apart AS SELECT "#file",
+            count(*) FILTER (list_has_any(reasons, [{aside}])) AS set_aside,
+            count(*) FILTER (follows AND NOT list_has_any(reasons, [{aside}])) AS followed
+            FROM stage.quarantine GROUP BY ALL"""
+        )
+        con.execute(
+            'CREATE TEMP TABLE entry ("#file" INTEGER, file VARCHAR, "table" VARCHAR, raw BIGINT, accepted BIGINT, '
+            "quarantined BIGINT, lines BIGINT, most_refused DOUBLE, digest VARCHAR)"
+        )
         con.executemany(
-            "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [[e.number, e.file, e.table, e.raw, e.accepted, e.quarantined, digests.get(e.file)] for e in self.entries],
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                [e.number, e.file, e.table, e.raw, e.accepted, e.quarantined, e.lines, e.most_refused,
+                 digests.get(e.file)]
+                for e in self.entries
+            ],
+        )  # fmt: skip
+        con.execute(
+            """CREATE TABLE account AS SELECT "#file", file, "table", raw, accepted, quarantined,
+            coalesce(set_aside, 0) AS set_aside, coalesce(followed, 0) AS followed, lines, most_refused, digest
+            FROM entry LEFT JOIN apart USING ("#file") ORDER BY "#file" """
         )
         con.execute(
             'CREATE TABLE quarantine AS SELECT file, "#line" AS line, q."table", reasons, record '
@@ -340,18 +386,28 @@ def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
     return rows.filter(pc.is_in(rows.column("#line"), lines.combine_chunks()))
 
 
+def _or_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
 def _few_values() -> list[str]:
     """Columns of the detail records whose values repeat enough for a dictionary."""
     columns = schema.table(BY_MONTH).columns
     return [c.name for c in columns if c.type == "text" and not c.name.endswith("_key")]
 
 
-def _repeats(table: schema.Table) -> str:
-    """The rows of a staged table whose key stands in an earlier row (by file, then line)."""
+def _repeats(table: schema.Table, *, last: bool) -> str:
+    """The rows of a staged table whose key stands in an earlier row (by file, then line).
+
+    Where the last row of a key is kept: in a later one, by the order that the mapping names, then by file and line.
+    """
+    order = '"#file", "#line"'
+    if last:
+        order = 'TRY_CAST("#order" AS DOUBLE) DESC NULLS LAST, "#order" DESC NULLS LAST, "#file" DESC, "#line" DESC'
     key, stage = ", ".join(table.key), f"stage.{table.name}"
     same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM d.{name}" for name in table.key)
     several = f"SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1"
-    place = f'PARTITION BY {", ".join(f"t.{name}" for name in table.key)} ORDER BY "#file", "#line"'
+    place = f"PARTITION BY {', '.join(f't.{name}' for name in table.key)} ORDER BY {order}"
     return (
         f'SELECT "#file", "#line" FROM (SELECT "#file", "#line", row_number() OVER ({place}) AS n '
         f"FROM {stage} t SEMI JOIN ({several}) d ON {same}) WHERE n > 1"

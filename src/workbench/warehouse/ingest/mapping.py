@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
@@ -15,13 +15,24 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, named, nearest, unknown
 from workbench.warehouse import schema
+from workbench.warehouse.texts import KINDS
 
 FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet"}
-ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "auto")
+ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
+PERCENT = "12.5%"
+NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
+EXCEL = "excel"
 MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "file", "rows")
-CSV_KEYS = ("encoding", "delimiter", "quote", "header", "names")
-FILE_KEYS = ("path", "table", "format", *CSV_KEYS, "sheet", "missing", "ignore", "columns")
-VALUE_KEYS = ("from", "constant", "template", "row_number", "values", "format", "scale", "missing", "pseudonym")
+CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
+FILE_KEYS = (
+    "path", "table", "format", *CSV_KEYS, "sheet", "skip_rows", "totals", "missing", "ignore", "optional", "keep",
+    "order", "most_refused", "columns",
+)  # fmt: skip
+VALUE_KEYS = (
+    "from", "constant", "template", "row_number", "values", "format", "number", "scale", "missing", "pseudonym",
+)  # fmt: skip
+MOST_REFUSED = 0.05
+TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -39,13 +50,17 @@ class Value:
     values : dict of str or None
         Translation; a text that it does not know goes to quarantine.
     format : str or None
-        How dates are written, as in strptime.
+        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days.
+    number : str or None
+        How numbers are written, as one of NUMBERS.
     scale : float or None
         Factor to the canonical unit.
     missing : tuple of str
         Texts that mean "no value"; the empty text always does.
     pseudonym : bool or None
         Whether the clear text is replaced by its keyed pseudonym; None where the mapping is silent.
+    kind : {'phone', 'card', 'name', None}
+        What the clear text is, so that all its forms have one pseudonym.
     """
 
     column: str | None = None
@@ -54,9 +69,11 @@ class Value:
     row_number: bool = False
     values: dict[str, str] | None = None
     format: str | None = None
+    number: str | None = None
     scale: float | None = None
     missing: tuple[str, ...] = ("",)
     pseudonym: bool | None = None
+    kind: str | None = None
 
     def sources(self) -> tuple[str, ...]:
         """The columns of the file that it needs."""
@@ -67,7 +84,10 @@ class Value:
 
 @dataclass(frozen=True)
 class FileBlock:
-    """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns."""
+    """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns.
+
+    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused.
+    """
 
     path: str
     table: schema.Table
@@ -76,9 +96,16 @@ class FileBlock:
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
     names: tuple[str, ...] | None = None
     sheet: str | int = 0
+    skip_rows: int = 0
+    totals: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    keep: str = "first"
+    order: str | None = None
+    most_refused: float = MOST_REFUSED
 
     @property
     def is_glob(self) -> bool:
@@ -92,7 +119,25 @@ class FileBlock:
 
     def sources(self) -> tuple[str, ...]:
         """The file's columns that are used, each once, in order of use."""
-        return tuple(dict.fromkeys(source for value in self.values() for source in value.sources()))
+        used = [source for value in self.values() for source in value.sources()]
+        return tuple(dict.fromkeys([*used, self.order] if self.order is not None else used))
+
+    def texts(self) -> frozenset[str]:
+        """The file's columns that are read as texts, identifiers among them: no number may stand for them."""
+        return self._feeding(lambda column: column.type == "text")
+
+    def identifiers(self) -> frozenset[str]:
+        """The file's columns that tell customers, lines and the like apart."""
+        return self._feeding(lambda column: column.is_identifier)
+
+    def _feeding(self, wanted: Callable[[schema.Column], bool]) -> frozenset[str]:
+        columns = [(self.table.column(name), value) for name, value in self.columns.items()]
+        return frozenset(
+            source
+            for column, value in columns
+            if isinstance(value, Value) and wanted(column)
+            for source in value.sources()
+        )
 
 
 @dataclass(frozen=True)
@@ -135,6 +180,11 @@ def read_mapping(file: Path) -> Mapping:
     blocks = _list(raw, "file", dict, where)
     files = tuple(_file_block(block, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1))
     rows = _rows(_list(raw, "rows", dict, where), where)
+    for block in files:
+        if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
+            raise WorkbenchError(
+                f"{where}: {block.path} and {other[0].path} keep different rows of {block.table.name}."
+            )
     if not files and not rows:
         raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
     texts = {key: _text(raw, key, where, default) for key, default in _TOP_LEVEL}
@@ -161,11 +211,30 @@ def _file_block(raw: dict, where: str) -> FileBlock:
         raise WorkbenchError(f'{where} maps no column. Add [file.columns] with canonical = "column of the file".')
     block = FileBlock(
         path, table, format, _columns(columns, table, missing, where),
-        sheet=raw.get("sheet", 0), ignore=_texts(raw, "ignore", where, ()), **_dialect(raw, where),
+        sheet=raw.get("sheet", 0), ignore=_texts(raw, "ignore", where, ()),
+        optional=_texts(raw, "optional", where, ()), totals=_texts(raw, "totals", where, ()),
+        **_rows_kept(raw, table, format, where), **_dialect(raw, where),
     )  # fmt: skip
     if both := set(block.ignore) & set(block.sources()):
         raise WorkbenchError(f"{where}: {named(sorted(both))} is both mapped and ignored. Remove one.")
     return block
+
+
+def _rows_kept(raw: dict, table: schema.Table, format: str, where: str) -> dict[str, Any]:
+    """Which rows are read, which of several with one key stays, and how many may be refused."""
+    skipped, most = raw.get("skip_rows", 0), raw.get("most_refused", MOST_REFUSED)
+    if isinstance(skipped, bool) or not isinstance(skipped, int) or skipped < 0 or (skipped and format == "parquet"):
+        raise WorkbenchError(f"{where}: skip_rows is the number of rows above the names (CSV, Excel), not {skipped!r}.")
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
+        raise WorkbenchError(f"{where}: most_refused is a share of the file's records, from 0 to 1, not {most!r}.")
+    keep, order = _text(raw, "keep", where, "first"), _text(raw, "order", where, None)
+    if keep not in ("first", "last"):
+        raise unknown("keep", keep, ("first", "last"), where)
+    if keep == "last" and not table.key:
+        raise WorkbenchError(f"{where}: the rows of {table.name} have no key, so none replaces another. Remove keep.")
+    if order is not None and keep == "first":
+        raise WorkbenchError(f'{where}: order says which row of a key is the last; it needs keep = "last".')
+    return {"skip_rows": skipped, "most_refused": float(most), "keep": keep, "order": order}
 
 
 def _format_of(path: str) -> str:
@@ -178,11 +247,19 @@ def _dialect(raw: dict, where: str) -> dict[str, Any]:
     if encoding not in ENCODINGS:
         raise unknown("encoding", encoding, ENCODINGS, where)
     delimiter, quote = _text(raw, "delimiter", where, ","), _text(raw, "quote", where, '"')
+    escape = _text(raw, "escape", where, "")
     forbidden = ("\n", "\r", "\0")
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in forbidden or delimiter == quote:
-        raise WorkbenchError(f"{where}: delimiter must be one ASCII character other than the quote, not {delimiter!r}.")
+    several = len(delimiter) > 1 and (len(delimiter) > 4 or any(sign in delimiter for sign in ('"', quote, *forbidden)))
+    if not delimiter or not delimiter.isascii() or delimiter in (*forbidden, quote) or several:
+        raise WorkbenchError(
+            f"{where}: delimiter must be one to four ASCII characters other than the quote, not {delimiter!r}."
+        )
     if quote and (len(quote) != 1 or not quote.isascii() or quote in forbidden):
         raise WorkbenchError(f'{where}: quote must be one ASCII character, or "" for none, not {quote!r}.')
+    if escape and (len(escape) != 1 or not escape.isascii() or escape in (*forbidden, quote) or escape in delimiter):
+        raise WorkbenchError(
+            f"{where}: escape must be one ASCII character other than quote and delimiter, not {escape!r}."
+        )
     header, names = raw.get("header", "names" not in raw), _texts(raw, "names", where, ())
     if (header is not True and header is not False) or header == bool(names):
         raise WorkbenchError(
@@ -190,7 +267,9 @@ def _dialect(raw: dict, where: str) -> dict[str, Any]:
         )
     if len(set(names)) < len(names):
         raise WorkbenchError(f"{where}: names holds a name twice. Make them unique.")
-    return {"encoding": encoding, "delimiter": delimiter, "quote": quote, "names": names or None}
+    return {
+        "encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None,
+    }  # fmt: skip
 
 
 def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict[str, Value | dict[str, Value]]:
@@ -239,15 +318,23 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     scale = raw.get("scale")
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not scale):
         raise WorkbenchError(f"{where}: scale must be a number other than 0, not {scale!r}.")
-    for key, types in (("scale", ("integer", "double", "numbers")), ("format", ("date", "timestamp"))):
+    counted, dated = ("integer", "double", "numbers"), ("date", "timestamp")
+    for key, types in (("scale", counted), ("number", counted), ("format", dated)):
         if key in raw and column.type not in types:
             raise WorkbenchError(f"{where} is a {column.type}; {key} is for {named(types)}. Remove it.")
+    if (number := _text(raw, "number", where, None)) not in (None, *NUMBERS):
+        raise unknown("number", number, NUMBERS, where)
+    kind = raw.get("pseudonym")
+    if isinstance(kind, str) and kind not in KINDS:
+        raise unknown("pseudonym", kind, KINDS, where)
+    raw = raw | {"pseudonym": True} if isinstance(kind, str) else raw
     value = Value(
         column=_text(raw, "from", where, None), constant=_plain(raw["constant"], where) if "constant" in raw else None,
         template=_text(raw, "template", where, None), row_number=_flag(raw, "row_number", where) is True,
         values={k: _plain(v, where) for k, v in values.items()} if values else None,
-        format=_text(raw, "format", where, None), scale=scale,
+        format=_text(raw, "format", where, None), number=number, scale=scale,
         missing=_missing(raw, where, missing), pseudonym=_flag(raw, "pseudonym", where),
+        kind=kind if isinstance(kind, str) else column.holds,
     )  # fmt: skip
     _check_pseudonym(value, column, where)
     if value.template is not None and not value.sources():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+from typing import Any
 
 import fastexcel
 import numpy as np
@@ -12,41 +14,79 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
-from workbench.warehouse.ingest.lines import Batch, Malformed, csv_batches, trimmed
+from workbench.warehouse.ingest.lines import Batch, Malformed, Names, csv_batches, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping
+from workbench.warehouse.texts import UNSEEN, trimmed
 
 ROWS = 200_000
 SAFE_DIGITS = 15
 
 
-def raw_files(mapping: Mapping, folder: Path) -> list[tuple[FileBlock, list[Path]]]:
-    """Find the files of each block, in the order of their names.
+def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, list[Path]]], list[str]]:
+    """Find the files of each block, in the order of their names, and what is to be said of files passed over.
 
     Raises
     ------
     WorkbenchError
-        If the raw folder or the file of a block is missing.
+        If the raw folder or the file of a block is missing, or two patterns take one file for the same table.
     """
     if mapping.files and not folder.is_dir():
         raise WorkbenchError(
             f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
         )
-    found = []
+    found, notes = [], []
     for block in mapping.files:
         paths = sorted(p for p in folder.glob(block.path) if p.is_file()) if block.is_glob else [folder / block.path]
+        if block.is_glob:
+            others = [path for path in paths if _is_no_delivery(path)]
+            notes += [
+                f"{readable(path.relative_to(folder))} is passed over: {_is_no_delivery(path)}" for path in others
+            ]
+            paths = [path for path in paths if path not in others]
         if not paths or not paths[0].is_file():
-            has = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+            has = sorted(readable(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
             raise WorkbenchError(
                 f"{folder} lacks {block.path}, which fills {block.table.name}.{nearest(block.path, has)} "
                 "Put the file there, or mend path in the mapping."
             )
         found.append((block, paths))
-    return found
+    _check_taken_once(found, folder)
+    return found, list(dict.fromkeys(notes))
 
 
-def first_record(block: FileBlock) -> int:
-    """Line number of a file's first record (Excel and CSV: after the line of names)."""
-    return 1 if block.format == "parquet" or block.names is not None else 2
+def readable(path: PurePath) -> str:
+    """A path as people read it, with '/'; a name that is not UTF-8 was given in GBK by Windows, most likely."""
+    name = os.fsencode(path.as_posix())
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return name.decode("gb18030", "replace")
+
+
+def _is_no_delivery(path: Path) -> str:
+    """Why a file that a pattern takes is none that somebody delivered; "" if it is one."""
+    if path.name.startswith("~$"):
+        return "it is the lock of a workbook that somebody has open"
+    if path.name.startswith(".") or "__MACOSX" in path.parts:
+        return "it is a hidden file of the system"
+    if path.name.lower() in ("thumbs.db", "desktop.ini"):
+        return "it is a file of the system"
+    if path.suffix.lower() in (".tmp", ".part", ".crdownload", ".filepart"):
+        return "it is not whole yet"
+    return "" if path.stat().st_size else "it has 0 bytes"
+
+
+def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
+    """Refuse a file that two patterns take for one table; a mapping that wants it names it twice by the same path."""
+    taken: dict[tuple[Path, str], FileBlock] = {}
+    for block, paths in found:
+        for path in paths:
+            other = taken.setdefault((path, block.table.name), block)
+            if other is not block and (other.path != block.path or other.columns == block.columns):
+                raise WorkbenchError(
+                    f"{other.path} and {block.path} both take {readable(path.relative_to(folder))} for "
+                    f"{block.table.name}: its rows would count twice. Mend one path in the mapping."
+                )
 
 
 def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
@@ -73,7 +113,7 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
 def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise WorkbenchError(f"{path} has two columns {named(twice)}. Rename one in the file.")
-    lacking = [name for name in block.sources() if name not in names]
+    lacking = [name for name in block.sources() if name not in names and name not in block.optional]
     if lacking:
         raise WorkbenchError(
             f"{path} lacks the column {named(lacking)} of the mapping.{nearest(lacking[0], names)} "
@@ -84,29 +124,37 @@ def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
         raise WorkbenchError(
             f"{path} has columns that the mapping does not use: {named(unused)}. Map them, or list them under ignore."
         )
-    if gone := [name for name in block.ignore if name not in names]:
+    if gone := [name for name in block.ignore if name not in names and name not in block.optional]:
         raise WorkbenchError(
             f"{path} lacks {named(gone)}, listed under ignore.{nearest(gone[0], names)} Remove it there."
         )
 
 
-def _parquet(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
+def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             check_names(tuple(file.schema_arrow.names))
-            for name in block.sources():
+            wanted = [name for name in block.sources() if name in file.schema_arrow.names]
+            for name in wanted:
                 _check_type(file.schema_arrow.field(name).type, name, path)
-            done = 0
-            for batch in file.iter_batches(ROWS, columns=list(block.sources())):
-                texts = pa.table({n: _texts(batch.column(n)) for n in block.sources()})
-                lines = pa.array(np.arange(done + 1, done + batch.num_rows + 1))
+            done, texts = 0, block.texts()
+            for batch in file.iter_batches(ROWS, columns=wanted):
+                cells = {n: _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "") for n in wanted}
+                yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
                 done += batch.num_rows
-                yield Batch(texts.append_column("#line", lines), (), batch.num_rows)
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
         raise WorkbenchError(
             f"{path} can't be read as Parquet: {str(error).rstrip('.')}. Have it delivered again."
         ) from None
+
+
+def _numbered(
+    cells: pa.Table, rows: np.ndarray, first: int, malformed: tuple[Malformed, ...] = (), more: int = 0
+) -> Batch:
+    """A batch of rows that stand each on a line of its own, `rows` counted from 0 below the first."""
+    cells = cells.append_column("#line", pa.array(rows + first)).append_column("#record", pa.array(rows + 1))
+    return Batch(cells, malformed, len(rows) + more, len(rows) + more)
 
 
 def _check_type(type: pa.DataType, name: str, path: Path) -> None:
@@ -116,19 +164,39 @@ def _check_type(type: pa.DataType, name: str, path: Path) -> None:
         raise WorkbenchError(f"{path}: '{name}' holds {type}, which is neither text, number, date nor time.")
 
 
-def _texts(column: pa.Array) -> pa.Array:
-    """The cells as texts without spaces around them; a number, date or time has none."""
+def _texts(column: pa.Array, identifier: str = "") -> pa.Array:
+    """The cells as texts without spaces around them; a number, date or time has none.
+
+    An `identifier` (named so in errors) is a text: a whole number stands for it as its digits, if it has all of them.
+    """
     if pa.types.is_dictionary(column.type):
-        return _texts(column.dictionary).take(column.indices)
+        return _texts(column.dictionary, identifier).take(column.indices)
     if pa.types.is_timestamp(column.type) and not pc.any(pc.not_equal(pc.subsecond(column), 0)).as_py():
         column = column.cast(pa.timestamp("s"))
+    if identifier and pa.types.is_floating(column.type):
+        return _digits(column, identifier)
     texts = column.cast(pa.string())
-    return texts if pa.types.is_primitive(column.type) else pc.utf8_trim(texts, " ")
+    if identifier and pa.types.is_decimal(column.type):
+        texts = pc.replace_substring_regex(texts, r"\.0+$|(\.\d*?[1-9])0+$", r"\1")
+    return texts if pa.types.is_primitive(column.type) else pc.utf8_trim(texts, UNSEEN)
 
 
-def _excel(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
+def _digits(column: pa.Array, identifier: str) -> pa.Array:
+    """Identifiers of which somebody made floating numbers: exact up to a size, beyond it the last digits are lost."""
+    most = 2.0 ** {16: 11, 32: 24, 64: 53}[column.type.bit_width]
+    column = pc.if_else(pc.is_nan(column), None, column).cast(pa.float64())
+    if pc.any(pc.greater_equal(pc.abs(column), most)).as_py():
+        raise WorkbenchError(
+            f"{identifier} has identifiers as floating numbers of more than {most:.0f}, of which the last digits are "
+            "lost already. Write the column as text where it is exported, and export it again."
+        )
+    whole = pc.equal(pc.floor(column), column)
+    return pc.if_else(whole, pc.floor(column).cast(pa.int64()).cast(pa.string()), column.cast(pa.string()))
+
+
+def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
-        book = fastexcel.read_excel(path)
+        book = fastexcel.read_excel(path.read_bytes())
     except fastexcel.FastExcelError as error:
         raise WorkbenchError(f"{path} can't be read as Excel: {str(error).splitlines()[0]}. Save it again.") from None
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
@@ -136,20 +204,33 @@ def _excel(path: Path, block: FileBlock, check_names) -> Iterator[Batch]:
         raise WorkbenchError(f"{path} has no sheet '{block.sheet}'.{nearest(block.sheet, has)} It has: {named(has)}.")
     if isinstance(block.sheet, int) and not 0 <= block.sheet < len(book.sheet_names):
         raise WorkbenchError(f"{path} has {len(book.sheet_names)} sheets, numbered from 0; {block.sheet} is none.")
-    loaded = book.load_sheet(block.sheet, dtypes="string", skip_whitespace_tail_rows=True)
+    loaded = book.load_sheet(block.sheet, **_ALL_ROWS, dtypes="string", skip_whitespace_tail_rows=True)
     cells, errors = loaded.to_arrow_with_errors()
-    if not cells.num_columns:
+    blank = _blank_rows(cells) if cells.num_columns else range(cells.num_rows)
+    filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
+    if not len(filled):
         raise WorkbenchError(f"{path}, sheet {block.sheet!r}, is empty. Name another under sheet, or deliver it again.")
+    head = int(filled[0])
+    names = [str(cells.column(i)[head].as_py() or f"column {i + 1}") for i in range(cells.num_columns)]
+    cells = cells.slice(head + 1).rename_columns([" ".join(name.split()) for name in names])
     check_names(tuple(cells.schema.names))
-    for name in block.sources():
-        _check_digits(book, block, name, cells.column(name), path)
+    wanted = [name for name in block.sources() if name in cells.schema.names]
+    for name in wanted:
+        place = cells.schema.names.index(name)
+        _check_digits(book, block, head + 1, place, cells.column(place), f"{path}: '{name}'")
     reasons = dict.fromkeys(_blank_rows(cells), "the line is empty")
-    reasons |= {e.offset_position[0]: f"a cell has an error: {e.detail}" for e in (errors.errors if errors else ())}
+    for cell in errors.errors if errors else ():
+        reasons[cell.offset_position[0] - head - 1] = f"a cell has an error: {cell.detail}"
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = trimmed(pa.table({name: cells.column(name) for name in block.sources()}).take(good))
-    columns = columns.append_column("#line", pa.array([row + 2 for row in good], pa.int64()))
-    malformed = tuple(Malformed(row + 2, reason, "") for row, reason in sorted(reasons.items()))
-    yield Batch(columns, malformed, cells.num_rows)
+    columns = with_optional(trimmed(pa.table({name: cells.column(name) for name in wanted}).take(good)), block)
+    first = head + 2
+    malformed = tuple(
+        Malformed(row + first, row + 1, reason, "") for row, reason in sorted(reasons.items()) if row >= 0
+    )
+    yield _numbered(columns, np.array(good, np.int64), first, malformed, len(malformed))
+
+
+_ALL_ROWS: dict[str, Any] = {"header_row": None, "skip_rows": 0}  # those above the first that is filled, too
 
 
 def _blank_rows(cells: pa.RecordBatch) -> list[int]:
@@ -159,16 +240,18 @@ def _blank_rows(cells: pa.RecordBatch) -> list[int]:
     return pc.indices_nonzero(blank).to_pylist()
 
 
-def _check_digits(book: fastexcel.ExcelReader, block: FileBlock, name: str, texts: pa.Array, path: Path) -> None:
+def _check_digits(
+    book: fastexcel.ExcelReader, block: FileBlock, above: int, column: int, texts: pa.Array, name: str
+) -> None:
     """Refuse identifiers that stand as numbers and have more digits than a number of Excel keeps."""
     long = pc.match_substring_regex(texts, rf"^\d{{{SAFE_DIGITS + 1},}}$").fill_null(False)
     if not pc.any(long).as_py():
         return
     # Read as true/false, a cell with a number is true, and a cell with text is nothing.
-    numbers = book.load_sheet(block.sheet, use_columns=[name], dtypes="boolean", eager=True).column(name)
-    rows = pc.indices_nonzero(pc.and_(long, pc.is_valid(numbers.slice(0, len(texts))))).to_pylist()
+    numbers = book.load_sheet(block.sheet, **_ALL_ROWS, use_columns=[column], dtypes="boolean", eager=True).column(0)
+    rows = pc.indices_nonzero(pc.and_(long, pc.is_valid(numbers.slice(above, len(texts))))).to_pylist()
     if rows:
         raise WorkbenchError(
-            f"{path}: '{name}' has numbers of more than {SAFE_DIGITS} digits (row {rows[0] + 2}), of which Excel has "
+            f"{name} has numbers of more than {SAFE_DIGITS} digits (row {rows[0] + above + 1}), of which Excel has "
             "already lost the last. Format the column as text where it is exported, and export it again."
         )

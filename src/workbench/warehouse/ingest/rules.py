@@ -6,24 +6,36 @@ are made only for records that break one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Value
+from workbench.warehouse.ingest.mapping import EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
 from workbench.warehouse.schema import Column, Table
 from workbench.warehouse.sql import literal, quoted
 
 DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
+NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
+TOTAL = "the row is a total"
+REPLACED = "a later row of the same key replaces it"
+SET_ASIDE = (TOTAL, REPLACED)  # rows that are no loss
+EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition in SQL that is true where the rule is broken, and how it is said."""
+    """A condition in SQL that is true where the rule is broken, and how it is said.
+
+    `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad.
+    """
 
     broken: str
     reason: str
+    column: str = ""
+    parent: str = ""
+    explains: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,8 @@ class Check:
         Expression of each column of the table, in its order.
     unchecked : tuple of str
         Relationships to tables that the mapping does not fill.
+    order : str
+        Expression by which the last of several rows with one key is found.
     """
 
     texts: tuple[str, ...]
@@ -47,11 +61,28 @@ class Check:
     rules: tuple[Rule, ...]
     columns: tuple[str, ...]
     unchecked: tuple[str, ...]
+    order: str = "NULL"
 
     def select(self, relation: str) -> str:
-        """The query that gives each record's line, typed columns and whether it is `bad`."""
-        bad = " OR ".join(f"coalesce({rule.broken}, false)" for rule in self.rules) or "false"
-        return f'SELECT "#line", {", ".join(self.columns)}, ({bad}) AS "#bad" FROM ({self._layers(relation)})'
+        """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
+        broken = [f"coalesce({rule.broken}, false)" for rule in self.rules if not rule.explains]
+        return (
+            f'SELECT "#line", {", ".join(self.columns)}, {self.order} AS "#order", ({" OR ".join(broken) or "false"}) '
+            f'AS "#bad" FROM ({self._layers(relation)})'
+        )
+
+    def follows(self, quarantine: str) -> str:
+        """The condition that a record is refused for nothing but parents that stand in the quarantine themselves."""
+        orphans = [rule for rule in self.rules if rule.parent]
+        if not orphans:
+            return "false"
+        known = ", ".join(literal(rule.reason) for rule in orphans)
+        stands = " OR ".join(
+            f'{rule.column} IN (SELECT key[1] FROM {quarantine} WHERE "table" = {literal(rule.parent)} '
+            "AND key IS NOT NULL)"
+            for rule in orphans
+        )
+        return f"(list_has_all([{known}], reasons) AND coalesce({stands}, false))"
 
     def reasons(self, relation: str, record: str) -> str:
         """The query that gives the line, all reasons, the record as JSON text and the columns of each record."""
@@ -85,9 +116,10 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
     """
     builder = _Builder(block, prefix, filled)
     columns = tuple(builder.column(column) for column in block.table.columns)
+    builder.totals()
     return Check(
         tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules), columns,
-        tuple(builder.unchecked),
+        tuple(builder.unchecked), quoted(block.order) if block.order is not None else "NULL",
     )  # fmt: skip
 
 
@@ -122,6 +154,13 @@ class _Builder:
             self.rules.append(Rule(nothing, f"{column.name} has no entry"))
         return f"map_from_entries(list_filter([{entries}], lambda e: e.value IS NOT NULL)) AS {column.name}"
 
+    def totals(self) -> None:
+        """Tell a line of totals from a record: where the mapping names it, or where it could not be one anyway."""
+        told = ", ".join(literal(text) for text in self.block.totals or TOTALS)
+        cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources()]
+        if cells:
+            self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
+
     def _value(self, value: Value, column: Column, name: str) -> None:
         t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
         self.texts.append(f"{self._text(value, name)} AS {t}")
@@ -135,6 +174,10 @@ class _Builder:
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
             self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
+        if column.is_identifier and value.column is not None:
+            r = quoted(value.column)
+            numeric = f"(contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
+            self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         if column.not_null and not column.is_map:
             self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
         self._limits(column, name, v)
@@ -152,7 +195,8 @@ class _Builder:
             parent, key = column.relationships
             if parent in self.filled:
                 inside = f"SELECT {key} FROM {self.filled[parent]}"
-                self.rules.append(Rule(f"{v} NOT IN ({inside})", f"{name} does not stand in {parent}"))
+                why = f"{name} does not stand in {parent}"
+                self.rules.append(Rule(f"{v} NOT IN ({inside})", why, column.name, parent))
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
@@ -194,20 +238,20 @@ def _cast(u: str, column: Column, value: Value) -> str:
         case "text" | "texts":
             return u
         case "double" | "numbers":
-            return _scaled(_number(u), value.scale)
-        case "integer" if value.scale:
-            number = _scaled(_number(u), value.scale)
+            return _scaled(_written(u, value.number), value.scale)
+        case "integer" if value.scale or value.number:
+            number = _scaled(_written(u, value.number), value.scale)
             return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
         case "integer":
             return f"CASE WHEN {_number(u)} = TRY_CAST({u} AS BIGINT) THEN TRY_CAST({u} AS BIGINT) END"
         case "boolean":
             return f"CASE {u} WHEN 'true' THEN true WHEN 'false' THEN false WHEN '1' THEN true WHEN '0' THEN false END"
         case "date" if value.format:
-            return f"CAST(try_strptime({u}, {literal(value.format)}) AS DATE)"
+            return f"CAST({_parsed(u, value.format)} AS DATE)"
         case "date":
             return f"CASE WHEN regexp_full_match({u}, '{DATE_FORM}') THEN TRY_CAST({u} AS DATE) END"
         case "timestamp" if value.format:
-            return f"try_strptime({u}, {literal(value.format)})"
+            return _parsed(u, value.format)
         case _:
             # Most stand as DuckDB writes them itself; that is many times cheaper to see than any pattern.
             cast = f"TRY_CAST({u} AS TIMESTAMP)"
@@ -215,6 +259,38 @@ def _cast(u: str, column: Column, value: Value) -> str:
             spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
             other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
             return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
+
+
+def _parsed(u: str, format: str) -> str:
+    """A date or time in the declared form."""
+    if format == EXCEL:
+        days, (low, high) = _number(u), EXCEL_DAYS
+        at = f"TIMESTAMP '1899-12-30' + to_microseconds(CAST(round({days} * 86400) * 1000000 AS BIGINT))"
+        return f"CASE WHEN {days} BETWEEN {low} AND {high} THEN {at} END"
+    if "%p" in format:
+        u = f"replace(replace({u}, '上午', 'AM'), '下午', 'PM')"
+    parsed = f"try_strptime({u}, {literal(format)})"
+    if not ADJACENT.search(format):
+        return parsed
+    return f"CASE WHEN strftime({parsed}, {literal(format)}) = {u} THEN {parsed} END"  # 2026061 is no day
+
+
+ADJACENT = re.compile("%[YymdHIMSj]%[YymdHIMSj]")
+
+
+def _written(u: str, form: str | None) -> str:
+    """A number as people write it, in the declared form; without one, as programs write it."""
+    if form is None:
+        return _number(u)
+    plain = f"replace(translate({u}, '０１２３４５６７８９．，（）－＋％￥', '0123456789.,()-+%¥'), ' ', '')"
+    bare = f"regexp_replace(regexp_replace({plain}, '^([-+(]?)(¥|\\$|€|£|RMB|CNY)', '\\1'), '(元|圆)([)]?)$', '\\2')"
+    group, point = (form[1], "," if form.endswith(",00") else ".") if form != PERCENT else (",", ".")
+    digits = rf"([0-9]{{1,3}}([{group}][0-9]{{3}})+|[0-9]+)([{point}][0-9]+)?"
+    whole = f"[-+]?{digits}" + (r"%" if form == PERCENT else rf"|[(]{digits}[)]|{digits}-")
+    number = f"TRY_CAST(replace(replace(regexp_extract({bare}, '{digits}'), '{group}', ''), '{point}', '.') AS DOUBLE)"
+    sign = f"CASE WHEN {bare} LIKE '-%' OR {bare} LIKE '(%' OR {bare} LIKE '%-' THEN -1 ELSE 1 END"
+    per = " / 100" if form == PERCENT else ""
+    return f"CASE WHEN regexp_full_match({bare}, '{whole}') THEN {number} * {sign}{per} END"
 
 
 def _number(u: str) -> str:

@@ -21,7 +21,8 @@ from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
-from workbench.warehouse.ingest.read import raw_files
+from workbench.warehouse.ingest.read import raw_files, readable
+from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
@@ -29,7 +30,8 @@ from workbench.warehouse.versions import building, one_writer, publish, put_in_f
 PROGRAM = (
     "schema.toml",
     "pseudonyms.py",
-    *(f"ingest/{name}.py" for name in ("mapping", "lines", "read", "rules", "build")),
+    "texts.py",
+    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "read", "repairs", "rules", "build")),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
@@ -67,22 +69,25 @@ def ingest(
     root = Path(root) if root is not None else project_root()
     mapping = read_mapping(mapping_file(source, root))
     raw = Path(raw) if raw is not None else root / "data" / "raw" / source
-    found = raw_files(mapping, raw)
+    found, passed = raw_files(mapping, raw)
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
     pseudonyms = read_key(root) if hidden else None
     folder = warehouse_folder(source, root)
     with _disk(folder), one_writer(folder):
-        files = [_raw_file(block, path, raw) for block, paths in found for path in paths]
-        version = _version(mapping, files, pseudonyms)
+        files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
+        repairs = Repairs(source, root)
+        repairs.check({file.name: file.digest for file in files})
+        version = _version(mapping, files, pseudonyms, repairs.digest)
         before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
                 put_in_force(folder, version)
             with suppress(WorkbenchError):  # one that is damaged is built again
                 return open_warehouse(source, root=root).full_account(changed=False)
-        notes = _unread(mapping, files, raw) + _other_key(source, root, before, pseudonyms)
+        passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
+        notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
-            Build(mapping, files, pseudonyms, place, version, progress or _silent).run(notes)
+            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs).run(notes)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -113,7 +118,18 @@ def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, raw_hash).hexdigest()
         state = os.fstat(stream.fileno())
-    return RawFile(block, path, path.relative_to(raw).as_posix(), digest, (state.st_size, state.st_mtime_ns))
+    return RawFile(block, path, readable(path.relative_to(raw)), digest, (state.st_size, state.st_mtime_ns))
+
+
+def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
+    """Read a delivery once that came under two names; the first by name is read."""
+    kept: dict[tuple[int, str], RawFile] = {}
+    notes = []
+    for file in files:
+        first = kept.setdefault((id(file.block), file.digest), file)
+        if first is not file:
+            notes.append(f"{file.name} has the same content as {first.name} and is not read again")
+    return list(kept.values()), notes
 
 
 def _check_unchanged(files: list[RawFile]) -> None:
@@ -125,24 +141,27 @@ def _check_unchanged(files: list[RawFile]) -> None:
             )
 
 
-def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None) -> str:
+def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
     here = Path(__file__).parents[1]
     for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
         digest.update(hashlib.blake2b(part).digest())
     for file in files:
         digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
+    digest.update(repairs.encode())
     digest.update(f"{mapping.source}\n{pseudonyms.fingerprint if pseudonyms else ''}\n{schema.version()}".encode())
     return digest.hexdigest()
 
 
-def _unread(mapping: Mapping, files: list[RawFile], raw: Path) -> list[str]:
-    known = {file.name for file in files}
-    names = [p.relative_to(raw).as_posix() for p in sorted(raw.rglob("*")) if p.is_file()] if raw.is_dir() else []
+def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) -> list[str]:
+    """Files of the raw folder that no block takes, so that a forgotten delivery is seen."""
+    others = [path for path in sorted(raw.rglob("*")) if path.is_file() and path not in taken] if raw.is_dir() else []
+    names = [readable(path.relative_to(raw)) for path in others]
     unread = [
         name
         for name in names
-        if name not in known and not any(fnmatch.fnmatchcase(name, pattern) for pattern in mapping.skip)
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in mapping.skip)
+        and not any(note.startswith(f"{name} is passed over") for note in passed)
     ]
     if not unread:
         return []

@@ -1,0 +1,242 @@
+"""The `workbench data` commands: make, ingest, check and describe data, and mend what was refused."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.errors import WorkbenchError, unknown
+from workbench.project import project_root
+
+SAMPLE = "sample"
+
+
+class Commands(click.Group):
+    """A group that answers a mistyped command with the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands)
+def data() -> None:
+    """Make, ingest, check and describe data."""
+
+
+@data.command()
+@click.option("--customers", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to.  [default: data/raw/sample of the project]")
+def sample(customers: int, seed: int, folder: Path | None) -> None:
+    """Write the raw extracts of a fictional operator."""
+    _write_sample(folder or project_root() / "data" / "raw" / SAMPLE, customers, seed)
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
+def ingest(source: str, raw: Path | None) -> int:
+    """Read the extracts of SOURCE into a warehouse.
+
+    They make a new version, which is put in force when it is whole.
+    data/mappings/SOURCE.toml says how. Every raw line is accepted or quarantined with its reasons.
+    """
+    return _ingest(source, raw, project_root())
+
+
+@data.command()
+def ensure() -> None:
+    """Make sample and warehouse if missing or old.
+
+    What `workbench report` does first: the sample operator is written if there is none, and ingested if its
+    warehouse is missing or older than its files.
+    """
+    ensure_sample(project_root())
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+def check(source: str) -> int:
+    """Show where every raw line of SOURCE went.
+
+    Per file: raw lines = accepted + quarantined, and the most frequent reasons.
+    """
+    from workbench.warehouse import open_warehouse
+
+    return _show_account(open_warehouse(source, root=project_root()).full_account(changed=False))
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+@click.option("--table", help="Of this table alone.")
+@click.option("--file", help="Of this raw file alone.")
+@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Write them as CSV, to be mended.")
+@click.option("--take-back", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Mended CSV; ingests.")
+@click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="How many to show.")
+def quarantine(
+    source: str, table: str | None, file: str | None, export: Path | None, take_back: Path | None, rows: int
+) -> int:
+    """Show, export and take back refused records of SOURCE.
+
+    The mended file is copied to data/repairs/SOURCE; its rows stand in the place of the lines they come from, from
+    the next ingest on. Take the copy away, and they are refused again.
+    """
+    root = project_root()
+    if take_back is not None:
+        return _take_back(source, take_back, root)
+    from workbench.warehouse import open_warehouse
+
+    aside = open_warehouse(source, root=root).refused(table, file)
+    if export is not None:
+        from workbench.warehouse.ingest.repairs import write_quarantine
+
+        number = write_quarantine(aside, export)
+        click.echo(f"{number:,} of {len(aside):,} records written to {export}. Mend them, then: --take-back {export}")
+        return 0
+    for row in aside.head(rows).itertuples():
+        click.echo(f"{row.file}, line {row.line}, {row.table}: {'; '.join(row.reasons)}")
+    click.echo(f"{len(aside):,} records in quarantine" + (f", {rows:,} of them shown" if len(aside) > rows else ""))
+    return 0
+
+
+@data.command()
+@click.argument("table", required=False)
+def describe(table: str | None) -> None:
+    """Describe the tables, or the columns of TABLE."""
+    from workbench.warehouse import schema
+
+    if table is None:
+        print_table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
+        return
+    found = schema.table(table)
+    click.echo(f"{found.name}: {found.meaning}")
+    click.echo(f"A row is identified by: {', '.join(found.key)}.")
+    rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
+    print_table(["column", "type", "unit", "rules", "meaning"], rows)
+
+
+def ensure_sample(root: Path) -> None:
+    """Make like `make`: what is missing, or older than what it is made from, is made."""
+    from workbench.reports.runs.slots import warehouse_version
+
+    raw = root / "data" / "raw" / SAMPLE
+    if not raw.is_dir():
+        _write_sample(raw, 20_000, 0)
+    version = root / "data" / "warehouse" / SAMPLE / warehouse_version(SAMPLE, root)
+    if _is_stale(SAMPLE, root) or not (version / "warehouse.duckdb").is_file():
+        if _ingest(SAMPLE, None, root):
+            raise WorkbenchError("the account of the sample operator is not in order. See workbench data check.")
+        (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()
+
+
+def _is_stale(source: str, root: Path) -> bool:
+    from workbench.reports.runs.slots import PACKAGE
+
+    current = root / "data" / "warehouse" / source / "CURRENT"
+    if not current.is_file():
+        return True
+    made_from = [
+        root / "data" / "mappings" / f"{source}.toml",
+        PACKAGE / "warehouse" / "schema.toml",
+        *(p for p in (root / "data" / "raw" / source).rglob("*") if p.is_file()),
+    ]
+    made = current.stat().st_mtime
+    return any(p.stat().st_mtime > made for p in made_from if p.is_file())
+
+
+def _write_sample(folder: Path, customers: int, seed: int) -> None:
+    from workbench.sample import write_sample
+
+    with _progress("sample operator") as advance:
+        made = write_sample(folder, customers=customers, seed=seed, progress=advance)
+    rows, bad = int(made.files["rows"].sum()), int(made.files["bad_rows"].sum())
+    click.echo(
+        f"sample operator: {len(made.files)} files, {rows:,} lines ({bad:,} bad on purpose), {made.seconds:.1f} s"
+    )
+
+
+def _ingest(source: str, raw: Path | None, root: Path) -> int:
+    from workbench.warehouse.ingest import ingest
+
+    return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
+
+
+def _take_back(source: str, mended: Path, root: Path) -> int:
+    from workbench.warehouse.ingest.repairs import Repairs, repairs_folder
+
+    place = repairs_folder(source, root) / mended.name
+    if place.exists() and not place.samefile(mended):
+        raise WorkbenchError(f"{place} stands already. Give {mended} another name, or take that one away.")
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = not place.exists()
+    if new:
+        shutil.copyfile(mended, place)
+    try:
+        Repairs(source, root)
+        return _ingest(source, None, root)
+    except WorkbenchError:
+        if new:
+            place.unlink()
+        raise
+
+
+def _show_account(account: Any) -> int:
+    click.echo("\n".join(account.lines()))
+    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
+    for said in account.excess():
+        click.echo(f"TOO MUCH IS REFUSED: {said}. See: workbench data quarantine {account.source}", err=True)
+    return 1 if account.excess() or not account.balanced else 0
+
+
+class _progress:
+    """A bar on a terminal, nothing elsewhere; called with a label, what is done and what there is to do."""
+
+    def __init__(self, label: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=label, disable=not sys.stderr.isatty(), leave=False, unit_scale=True)
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _advance(self, label: str, done: int, total: int) -> None:
+        self._bar.set_description(label, refresh=False)
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.refresh()
+
+
+def _rules(column: Any) -> str:
+    rules = [name for name in ("not_null", "unique") if getattr(column, name)]
+    if column.accepted_values:
+        rules.append("one of " + ", ".join(column.accepted_values))
+    if column.in_range:
+        rules.append(f"{column.in_range[0]} to {column.in_range[1]}")
+    if column.relationships:
+        rules.append("in " + ".".join(column.relationships))
+    return "; ".join(rules)
+
+
+def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:
+    from workbench.reports.page.tables import width
+
+    grid = [head, *rows]
+    widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
+    for row in grid:
+        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
+        click.echo((" " * indent + "  ".join(cells)).rstrip())

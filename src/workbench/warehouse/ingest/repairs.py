@@ -1,0 +1,145 @@
+"""How does a refused record come back? Exported, mended by hand, and laid in the place of the line it came from.
+
+A repair is a CSV file in `data/repairs/SOURCE`: the columns of the raw file that the mapping uses, and before them
+`#file`, `#delivery` (the digest of its content), `#line` and `#reasons`. What was hidden stays hidden: its pseudonym
+stands for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.errors import WorkbenchError, named
+from workbench.warehouse.ingest.lines import Batch
+from workbench.warehouse.ingest.mapping import FileBlock
+from workbench.warehouse.texts import trimmed
+
+FILE, DELIVERY, LINE, REASONS = PLACE = ("#file", "#delivery", "#line", "#reasons")
+
+
+def repairs_folder(source: str, root: Path) -> Path:
+    """The folder of a source's repairs."""
+    return root / "data" / "repairs" / source
+
+
+def write_quarantine(aside: pd.DataFrame, path: Path) -> int:
+    """Write refused records as a CSV file that people mend, and that `take_back` reads; give their number.
+
+    Parameters
+    ----------
+    aside : DataFrame
+        file, digest, line, reasons, record, as `Warehouse.refused` gives them. A record that could not be cut into
+        fields has one cell, and can't be mended here; it is left out.
+
+    Raises
+    ------
+    WorkbenchError
+        If the records come from files with different columns: export one file at a time.
+    """
+    records = [json.loads(text) for text in aside["record"]]
+    rows = [
+        {
+            **dict(zip(PLACE, (row.file, row.digest, row.line, "; ".join(row.reasons)), strict=True)),
+            **{name: text or "" for name, text in record.items()},
+        }
+        for row, record in zip(aside.itertuples(), records, strict=True)
+        if isinstance(record, dict)
+    ]
+    if len({tuple(row) for row in rows}) > 1:
+        files = named(sorted({row[FILE] for row in rows}))
+        raise WorkbenchError(f"the records have different columns, by their file: {files}. Choose one: --file NAME")
+    with open(path, "w", encoding="utf-8-sig", newline="", opener=_for_me_alone) as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else PLACE)
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def _for_me_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class Repairs:
+    """The repairs of a source, by raw file."""
+
+    def __init__(self, source: str, root: Path) -> None:
+        folder = repairs_folder(source, root)
+        self._folder = folder
+        self.files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+        self._rows: dict[str, dict[int, dict[str, str]]] = {}
+        self._deliveries: set[tuple[str, str]] = set()
+        digest = hashlib.blake2b(digest_size=16)
+        for path in self.files:
+            digest.update(path.read_bytes())
+            for row in _rows(path):
+                file, delivery, line = (row.pop(name) for name in (FILE, DELIVERY, LINE))
+                self._deliveries.add((file, delivery))
+                self._rows.setdefault(file, {})[int(line)] = row
+        self.digest = digest.hexdigest() if self.files else ""
+
+    def check(self, delivered: Mapping[str, str]) -> None:
+        """Refuse repairs of files that are not delivered, or not as they were; `delivered` has digests by name."""
+        if other := sorted(file for file, digest in self._deliveries if delivered.get(file, digest) != digest):
+            raise WorkbenchError(
+                f"{named([path.name for path in self.files])}: the rows were mended of another delivery of "
+                f"{named(other)}. Take the repair out of {self._folder}, ingest, and export anew what is still refused."
+            )
+        if unknown := sorted(set(self._rows) - set(delivered)):
+            places = named([path.name for path in self.files])
+            raise WorkbenchError(f"{places}: {named(unknown)} is not delivered. Put it back, or take its rows out.")
+
+    def lines(self, file: str) -> pa.Array:
+        """Lines of a raw file that are repaired."""
+        return pa.array(sorted(self._rows.get(file, {})), pa.int64())
+
+    def batch(self, file: str, block: FileBlock, numbers: dict[int, int]) -> Batch | None:
+        """The repaired records of a raw file; `numbers` gives the number of the record on each line."""
+        rows = self._rows.get(file, {})
+        if not rows:
+            return None
+        if lacking := sorted(set(rows) - set(numbers)):
+            raise WorkbenchError(f"the repairs name line {lacking[0]} of {file}, where no record begins. Mend #line.")
+        sources = block.sources()
+        if other := [line for line, row in rows.items() if set(row) != set(sources)]:
+            raise WorkbenchError(f"the repair of line {other[0]} of {file} has other columns than {named(sources)}.")
+        cells = pa.table({name: pa.array([row[name] for row in rows.values()], pa.string()) for name in sources})
+        columns = trimmed(cells).append_column("#line", pa.array(list(rows), pa.int64()))
+        columns = columns.append_column("#record", pa.array([numbers[line] for line in rows], pa.int64()))
+        return Batch(columns, (), 0, 0)
+
+
+def without(batch: Batch, lines: pa.Array) -> tuple[Batch, dict[int, int]]:
+    """A batch without the records on some lines, and the number of each record that was there."""
+    if not len(lines):
+        return batch, {}
+    held = pc.is_in(batch.columns.column("#line"), lines)
+    gone = batch.columns.filter(held)
+    numbers = dict(zip(gone.column("#line").to_pylist(), gone.column("#record").to_pylist(), strict=True))
+    wanted = set(lines.to_pylist())
+    numbers |= {m.line: m.record for m in batch.malformed if m.line in wanted}
+    malformed = tuple(m for m in batch.malformed if m.line not in wanted)
+    return Batch(batch.columns.filter(pc.invert(held)), malformed, batch.records, batch.lines), numbers
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if lacking := [name for name in (FILE, DELIVERY, LINE) if name not in (reader.fieldnames or ())]:
+                raise WorkbenchError(f"{path} lacks {named(lacking)}. Make it by: workbench data quarantine --export")
+            for row in reader:
+                row.pop(REASONS, None)
+                if None in row or None in row.values() or not row[LINE].strip().isdigit():
+                    raise WorkbenchError(f"{path}, line {reader.line_num}, has too few or too many cells. Mend it.")
+                yield row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"{path} can't be read as CSV in UTF-8: {error}. Save it so.") from None
