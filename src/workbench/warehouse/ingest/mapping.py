@@ -22,7 +22,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
-MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "file", "rows")
+MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "file", "rows")
 CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
 FILE_KEYS = (
     "path", "table", "format", *CSV_KEYS, "sheet", "skip_rows", "totals", "missing", "ignore", "optional", "keep",
@@ -178,7 +178,8 @@ def read_mapping(file: Path) -> Mapping:
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
     blocks = _list(raw, "file", dict, where)
-    files = tuple(_file_block(block, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1))
+    most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
+    files = tuple(_file_block(most | block, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1))
     rows = _rows(_list(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
