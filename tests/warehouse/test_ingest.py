@@ -458,7 +458,7 @@ def test_any_mess_is_cut_into_records_of_whole_lines(tmp_path, monkeypatch, text
     lines = text.split("\n")[: None if text and not text.endswith("\n") else -1]
     assert sum(batch.lines for batch in batches) == len(lines)
     good = {row["#line"]: row for batch in batches for row in batch.columns.to_pylist()}
-    bad = {m.line: m.record for batch in batches for m in batch.malformed}
+    bad = {row["line"]: row["record"] for batch in batches for row in batch.malformed.to_pylist()}
     begins = sorted(good.keys() | bad)
     assert not good.keys() & bad.keys() and begins[:1] == [2][: len(lines)]
     assert len(begins) == sum(batch.records for batch in batches)

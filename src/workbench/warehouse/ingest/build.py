@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
+from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.read import Batch, batches
 from workbench.warehouse.ingest.repairs import Repairs, without
@@ -165,7 +166,9 @@ class Build:
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
         numbers = pa.array(range(1, len(rows) + 1), pa.int64())
-        batch = Batch(pa.table({**texts, "#line": numbers, "#record": numbers}), (), len(rows), len(rows))
+        batch = Batch(
+            pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
+        )
         entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
         self._take(entry, block, check, batch)
         bad = self.con.execute(
@@ -188,7 +191,7 @@ class Build:
         entry.accepted += self._write(entry, block.table, checked.filter(pc.invert(bad)) if len(lines) else checked)
         if len(lines):
             self._quarantine(entry, block, check, _at(columns, lines), "reasons")
-        if batch.malformed:
+        if batch.malformed.num_rows:
             withheld = any(value.pseudonym for value in block.values())
             self._quarantine_malformed(entry, batch, withheld)
 
@@ -244,15 +247,11 @@ class Build:
             )
 
     def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
-        lines = pa.table({
-            "line": pa.array([m.line for m in batch.malformed], pa.int64()),
-            "reason": [m.reason for m in batch.malformed],
-            "record": ["(withheld: may hold a clear number or name)" if withheld else m.text for m in batch.malformed],
-        })  # fmt: skip
-        with self._registered("malformed", lines):
+        text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
+        with self._registered("malformed", batch.malformed):
             self.con.execute(
                 f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
-                "to_json(record), NULL, false FROM malformed"
+                f"to_json({text}), NULL, false FROM malformed"
             )
 
     def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:

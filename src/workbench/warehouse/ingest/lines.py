@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from workbench.errors import WorkbenchError
@@ -31,14 +32,7 @@ UNIT = b"\x1f"
 Names = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Malformed:
-    """A record that can't be cut into fields: its line in the file and its number (both from 1), why, and its text."""
-
-    line: int
-    record: int
-    reason: str
-    text: str
+MALFORMED = pa.schema([("line", pa.int64()), ("record", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,9 @@ class Batch:
     columns : pyarrow.Table
         Texts without spaces around them, one column for each source column that the mapping uses, ``#line`` (where
         the record begins) and ``#record`` (its number in the file, from 1).
-    malformed : tuple of Malformed
+    malformed : pyarrow.Table
+        Records that can't be cut into fields, with the columns of MALFORMED: line and number of the record in the
+        file (from 1), why, and its text.
     records : int
         Records in the file's stretch, counted by line ends; columns and malformed together have as many.
     lines : int
@@ -58,7 +54,7 @@ class Batch:
     """
 
     columns: pa.Table
-    malformed: tuple[Malformed, ...]
+    malformed: pa.Table
     records: int
     lines: int
 
@@ -151,17 +147,22 @@ def _batch(stretch: Stretch, record: int, names: Names, block: FileBlock, last: 
     cut = _cut(stretch, len(names), block, last)
     first = stretch.line + cut.lines
     numbers = np.arange(record, record + len(cut.ends))
-    data, bad = stretch.data[: cut.end], np.flatnonzero(cut.reasons)
-    malformed = tuple(
-        Malformed(
-            int(first[i]), int(numbers[i]),
-            stretch.unfit.get(int(first[i])) or _reason(int(cut.reasons[i]), len(names)),
-            _shown(data[cut.starts[i] : cut.ends[i]]),
+    data, bad = stretch.data[: cut.end], cut.reasons != 0
+    malformed = MALFORMED.empty_table()
+    if bad.any():
+        chars, sizes = np.frombuffer(data, np.uint8), cut.ends - cut.starts + 1
+        why = [_reason(int(code), len(names)) for code in range(int(cut.reasons.max()) + 1)]
+        reasons = np.array(why, object)[cut.reasons[bad]]
+        unfit = (
+            [(i, stretch.unfit[line]) for i, line in enumerate(first[bad].tolist()) if line in stretch.unfit]
+            if stretch.unfit
+            else []
         )
-        for i in bad
-    )  # fmt: skip
-    if len(bad):
-        data = np.frombuffer(data, np.uint8)[np.repeat(cut.reasons == 0, cut.ends - cut.starts + 1)].tobytes()
+        for i, reason in unfit:
+            reasons[i] = reason
+        texts = _shown(chars[np.repeat(bad, sizes)].tobytes(), sizes[bad])
+        malformed = pa.table([first[bad], numbers[bad], reasons, texts], schema=MALFORMED)
+        data = chars[np.repeat(~bad, sizes)].tobytes()
     good = cut.reasons == 0
     columns = _parse(data, names, block, int(good.sum()), cut.joined)
     columns = columns.append_column("#line", pa.array(first[good], pa.int64()))
@@ -170,8 +171,12 @@ def _batch(stretch: Stretch, record: int, names: Names, block: FileBlock, last: 
     return Batch(columns, malformed, len(cut.ends), cut.count), rest
 
 
-def _shown(line: bytes) -> str:
-    return line[:10_000].decode("utf-8", "ignore").rstrip("\r").replace("\0", "␀")
+def _shown(data: bytes, sizes: np.ndarray) -> pa.Array:
+    """The text of each piece, as far as people want to see it."""
+    offsets = pa.py_buffer(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+    texts = pa.LargeStringArray.from_buffers(len(sizes), offsets, pa.py_buffer(data))
+    texts = pc.utf8_rtrim(pc.utf8_slice_codeunits(texts, 0, 10_000), "\r\n")
+    return pc.replace_substring(texts, "\0", "␀").cast(pa.string())
 
 
 EMPTY, LONG, NULS, RETURNS, UNCLOSED, STRAY, ESCAPED, UNFIT, FIELDS = range(1, 10)

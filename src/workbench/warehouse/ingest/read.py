@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
-from workbench.warehouse.ingest.lines import Batch, Malformed, Names, csv_batches, with_optional
+from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping
 from workbench.warehouse.texts import UNSEEN, trimmed
 
 ROWS = 200_000
 SAFE_DIGITS = 15
+LARGEST_WORKBOOK = 2_000_000_000
 
 
 def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, list[Path]]], list[str]]:
@@ -50,6 +52,7 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
                 "Put the file there, or mend path in the mapping."
             )
         found.append((block, paths))
+    _check_inside(found, folder)
     _check_taken_once(found, folder)
     return found, list(dict.fromkeys(notes))
 
@@ -74,6 +77,17 @@ def _is_no_delivery(path: Path) -> str:
     if path.suffix.lower() in (".tmp", ".part", ".crdownload", ".filepart"):
         return "it is not whole yet"
     return "" if path.stat().st_size else "it has 0 bytes"
+
+
+def _check_inside(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
+    """Refuse a link out of the raw folder: whoever lays one there must not have other files read."""
+    inside = folder.resolve()
+    for path in (path for _, paths in found for path in paths):
+        if not path.resolve().is_relative_to(inside):
+            raise WorkbenchError(
+                f"{readable(path.relative_to(folder))} is a link out of {folder}. Put the file itself there, or name "
+                "its folder: --raw FOLDER"
+            )
 
 
 def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
@@ -149,12 +163,12 @@ def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object
         ) from None
 
 
-def _numbered(
-    cells: pa.Table, rows: np.ndarray, first: int, malformed: tuple[Malformed, ...] = (), more: int = 0
-) -> Batch:
+def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table | None = None) -> Batch:
     """A batch of rows that stand each on a line of its own, `rows` counted from 0 below the first."""
     cells = cells.append_column("#line", pa.array(rows + first)).append_column("#record", pa.array(rows + 1))
-    return Batch(cells, malformed, len(rows) + more, len(rows) + more)
+    malformed = MALFORMED.empty_table() if malformed is None else malformed
+    records = cells.num_rows + malformed.num_rows
+    return Batch(cells, malformed, records, records)
 
 
 def _check_type(type: pa.DataType, name: str, path: Path) -> None:
@@ -195,6 +209,7 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+    _check_size(path)
     try:
         book = fastexcel.read_excel(path.read_bytes())
     except fastexcel.FastExcelError as error:
@@ -224,10 +239,24 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     good = [row for row in range(cells.num_rows) if row not in reasons]
     columns = with_optional(trimmed(pa.table({name: cells.column(name) for name in wanted}).take(good)), block)
     first = head + 2
-    malformed = tuple(
-        Malformed(row + first, row + 1, reason, "") for row, reason in sorted(reasons.items()) if row >= 0
-    )
-    yield _numbered(columns, np.array(good, np.int64), first, malformed, len(malformed))
+    bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
+    why = [reasons[int(row)] for row in bad]
+    malformed = pa.table([bad + first, bad + 1, why, [""] * len(bad)], schema=MALFORMED)
+    yield _numbered(columns, np.array(good, np.int64), first, malformed)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a workbook that unpacks to more than the memory that reading it may take."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+    except (zipfile.BadZipFile, OSError):  # no .xlsx; what it is, the reader says
+        return
+    if size > LARGEST_WORKBOOK:
+        raise WorkbenchError(
+            f"{path} would unpack to {size / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
+            "delivered as CSV or Parquet."
+        )
 
 
 _ALL_ROWS: dict[str, Any] = {"header_row": None, "skip_rows": 0}  # those above the first that is filled, too

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError, named
-from workbench.warehouse.ingest.lines import Batch
+from workbench.warehouse.ingest.lines import MALFORMED, Batch
 from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import trimmed
 
@@ -114,7 +114,7 @@ class Repairs:
         cells = pa.table({name: pa.array([row[name] for row in rows.values()], pa.string()) for name in sources})
         columns = trimmed(cells).append_column("#line", pa.array(list(rows), pa.int64()))
         columns = columns.append_column("#record", pa.array([numbers[line] for line in rows], pa.int64()))
-        return Batch(columns, (), 0, 0)
+        return Batch(columns, MALFORMED.empty_table(), 0, 0)
 
 
 def without(batch: Batch, lines: pa.Array) -> tuple[Batch, dict[int, int]]:
@@ -124,10 +124,11 @@ def without(batch: Batch, lines: pa.Array) -> tuple[Batch, dict[int, int]]:
     held = pc.is_in(batch.columns.column("#line"), lines)
     gone = batch.columns.filter(held)
     numbers = dict(zip(gone.column("#line").to_pylist(), gone.column("#record").to_pylist(), strict=True))
-    wanted = set(lines.to_pylist())
-    numbers |= {m.line: m.record for m in batch.malformed if m.line in wanted}
-    malformed = tuple(m for m in batch.malformed if m.line not in wanted)
-    return Batch(batch.columns.filter(pc.invert(held)), malformed, batch.records, batch.lines), numbers
+    cut = pc.is_in(batch.malformed.column("line"), lines)
+    gone = batch.malformed.filter(cut)
+    numbers |= dict(zip(gone.column("line").to_pylist(), gone.column("record").to_pylist(), strict=True))
+    kept, malformed = batch.columns.filter(pc.invert(held)), batch.malformed.filter(pc.invert(cut))
+    return Batch(kept, malformed, batch.records, batch.lines), numbers
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
