@@ -18,13 +18,20 @@ class CannotAnswer(WorkbenchError):
     """The data cannot support the answer that was asked for; the message says why."""
 
 
+MOST_NAMED = 40
+
+
 def named(names: Iterable[object]) -> str:
-    """Quote names for a message.
+    """Quote names for a message; of very many the first.
 
     >>> named(["arm", "revenue"])
     "'arm', 'revenue'"
+    >>> named(range(3_000))[-26:]
+    " '38', '39' and 2,960 more"
     """
-    return ", ".join(f"'{name}'" for name in names) or "nothing"
+    names = list(names)
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return (", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + more) or "nothing"
 
 
 def listed(values: Iterable[object], last: str = "and") -> str:

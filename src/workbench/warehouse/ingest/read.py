@@ -237,7 +237,7 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     for cell in errors.errors if errors else ():
         reasons[cell.offset_position[0] - head - 1] = f"a cell has an error: {cell.detail}"
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = with_optional(trimmed(pa.table({name: cells.column(name) for name in wanted}).take(good)), block)
+    columns = with_optional(trimmed(pa.table({name: cells.column(name) for name in wanted}).take(pa.array(good, pa.int64()))), block)
     first = head + 2
     bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
     why = [reasons[int(row)] for row in bad]
