@@ -16,7 +16,7 @@ from workbench.reports.runs.plans import load_plan
 from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data/README.md"])
 SAYS = {"Markdown", "answer", "record", "show", "show_list", "show_model"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
@@ -43,11 +43,35 @@ def test_commands_that_only_tell_answer(words, monkeypatch):
     assert result.exception is None and result.output
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(document):
-    """Every relative link of a document leads to a file of the project."""
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    """Every relative link of a document, and every picture, is a file of the project; its part is a heading there."""
+    for target, part in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
+        file = document.parent / target if target else document
+        assert file.exists(), f"{document.name} links to {target}"
+        assert not part or part in anchors(file), f"{document.name} links to {target}#{part}"
+
+
+def anchors(document):
+    """Name the headings of a document as links name them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ROOMS = sorted(f.parent for f in ROOT.glob("src/workbench/*/*/__init__.py") if f.parts[-3] in ("methods", "studies"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_room_of_estimators_has_its_chapter(room):
+    """A chapter of the room's name is in the contents, and it or one that it leans on names each public function."""
+    book = ROOT / "docs/methods"
+    chapter = (book / f"{room.name}.md").read_text(encoding="utf-8")
+    assert f"({room.name}.md)" in (book / "README.md").read_text(encoding="utf-8")
+    leans = "".join((book / name).read_text(encoding="utf-8") for name in re.findall(r"\]\((\w+\.md)", chapter))
+    tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    public = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names if a.name.islower()}
+    missing = {name for name in public if not re.search(rf"\b{name}\b", chapter + leans)}
+    assert not missing, missing
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)

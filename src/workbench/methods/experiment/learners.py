@@ -115,7 +115,7 @@ def predict_uplift(
     features : sequence of str
         Columns known before assignment; numbers and texts, missing values as they are.
     learner : {"x", "s", "t", "dr", "r"}
-        How outcome models become an effect; see docs/methods.md.
+        How outcome models become an effect; see docs/methods/experiment.md.
     folds : int, optional
         5 for "cross", 10 for "sequential"; for "cross" 4 where each arm has 25,000 members with another than the
         commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
