@@ -52,6 +52,39 @@ def test_links_lead_somewhere(document):
         assert not part or part in anchors(file), f"{document.name} links to {target}#{part}"
 
 
+def pinned(notebook):
+    """Give the sentences that a notebook's answer is held to."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    (cell,) = (c for c in cells if "nbval-check-output" in c["metadata"].get("tags", []))
+    return "".join(cell["outputs"][0]["data"]["text/plain"]).splitlines()
+
+
+def test_the_readme_quotes_what_a_report_says():
+    """The answer on its first screen is a sentence of the notebook whose picture stands above it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((alt, picture, notebook),) = re.findall(r"\[!\[([^\]]+)\]\((\S+)\)\]\((\S+)\)", text)
+    quoted = re.findall(r"^> (.+)$", text, re.M)
+    assert quoted and set(quoted) <= set(pinned(ROOT / notebook))
+    assert len(alt) > 60 and (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+    assert text.index("```sh") < 1_500, "the first screen ends before the two commands"
+
+
+@pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
+def test_answers_write_intervals_alike(notebook):
+    """An interval is written (8.7 to 14.1), after its estimate; brackets and ± are not used."""
+    text = "\n".join(pinned(notebook))
+    number = r"[−+-]?[\d.,]+%?"
+    assert not re.search(rf"\[{number}, {number}\]|±|interval {number} to", text), text
+
+
+def test_intervals_are_written_in_one_place():
+    """Code says an interval by `words.span` or `words.between`, not by a format of its own."""
+    by_hand = re.compile(r"[\[(]\{[^{}]*\blow\b(?!\": )[^{}]*\}(,| to) ?[{\"']|interval \{[^{}]*\blow\b")
+    for file in (ROOT / "src/workbench").rglob("*.py"):
+        found = by_hand.search(file.read_text(encoding="utf-8"))
+        assert file.name == "words.py" or not found, (file, found)
+
+
 def anchors(document):
     """Name the headings of a document as links name them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.M)
@@ -93,9 +126,9 @@ def test_notebooks_are_thin_and_in_order(notebook):
         text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
         assert not re.search(r"\b(formats|alt)=|\* ?shown|show_(table|figure)\(|\bSELECT\b", text), text
         assert len(text.splitlines()) <= (20 if "parameters" in tags else 8), text
-    pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
-    assert len(pinned) == 1 and pinned[0]["outputs"]
-    assert all(not c["outputs"] for c in code if c not in pinned)
+    answers = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
+    assert len(answers) == 1 and answers[0]["outputs"]
+    assert all(not c["outputs"] for c in code if c not in answers)
     rooms = set(re.findall(r"workbench\.studies(?:\.| import )(\w+)", "\n".join("".join(c["source"]) for c in code)))
     assert len(rooms) == 1 or notebook.stem in rooms
 
