@@ -151,7 +151,7 @@ def test_a_rule_without_overlap_is_refused_and_said_in_words():
         said = effect_on_treated(table, **HOW, draws=1).headline()
     except CannotAnswer as refusal:
         said = str(refusal)
-    assert "like among the others" in said and "bill over" in said and "ot answerable" in said
+    assert "of the contacted have comparable controls" in said and "bill over" in said and "ot answerable" in said
 
 
 def test_a_hidden_cause_is_betrayed_by_the_placebo():

@@ -245,5 +245,5 @@ def _said(number: Fields | None) -> str:
         return "–"
     if "shown" in number or not isinstance(number["value"], float):
         return str(number.get("shown", number["value"]))
-    ends = [number.get("low"), number.get("high")]
-    return f"{number['value']:.9g}" + ("" if None in ends else f" {between(*ends, '.6g')}")
+    low, high = number.get("low"), number.get("high")
+    return f"{number['value']:.9g}" + ("" if low is None or high is None else f" {between(low, high, '.6g')}")

@@ -67,11 +67,10 @@ class Potential(Result):
         """Say the potential, where it comes from, and how many propensities rest on a model."""
         total, low, high = self.total
         now, cross = self.customers[["current", "cross_sell"]].sum()
-        closed, *ends = self.closing
-        shut = (
-            f"Those below their peers closed {closed:.1%} {between(*ends, '.1%')} of the gap in {self.window} months."
-        )
-        if ends[0] == ends[1]:
+        closed, least, most = self.closing
+        ends = between(least, most, ".1%")
+        shut = f"Those below their peers closed {closed:.1%} {ends} of the gap in {self.window} months."
+        if least == most:
             shut = f"Of the gap to their peers {closed:.1%} is counted, without an interval."
         few = self.services[self.services["learner"] == NOT_ANSWERABLE]
         few_said = "".join(

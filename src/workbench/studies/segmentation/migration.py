@@ -95,7 +95,7 @@ class Migration(Result):
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
-        low, high = share_interval(stayed, was)
+        low, high = map(float, share_interval(stayed, was))
         inner = self.summary().query("origin != destination and origin != @ENTERED and destination != @LEFT")
         most = ""
         for row in inner.nlargest(1, "customers").itertuples():
