@@ -33,7 +33,7 @@ Work = Callable[[], object]
 
 
 def draw(members: int) -> Data:
-    """Draw a campaign by lot: 20 features, a money outcome, and the true effect."""
+    """Draw a randomised campaign: 20 features, a money outcome, and the true effect."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(members, len(FEATURES)))
     t = rng.permutation(np.arange(members) % 2)

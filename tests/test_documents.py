@@ -16,7 +16,7 @@ from workbench.reports.runs.plans import load_plan
 from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data/README.md"])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data/README.md"])
 SAYS = {"Markdown", "answer", "record", "show", "show_list", "show_model"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
@@ -43,11 +43,68 @@ def test_commands_that_only_tell_answer(words, monkeypatch):
     assert result.exception is None and result.output
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(document):
-    """Every relative link of a document leads to a file of the project."""
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    """Every relative link of a document, and every picture, is a file of the project; its part is a heading there."""
+    for target, part in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
+        file = document.parent / target if target else document
+        assert file.exists(), f"{document.name} links to {target}"
+        assert not part or part in anchors(file), f"{document.name} links to {target}#{part}"
+
+
+def pinned(notebook):
+    """Give the sentences that a notebook's answer is held to."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    (cell,) = (c for c in cells if "nbval-check-output" in c["metadata"].get("tags", []))
+    return "".join(cell["outputs"][0]["data"]["text/plain"]).splitlines()
+
+
+def test_the_readme_quotes_what_a_report_says():
+    """The answer on its first screen is a sentence of the notebook whose picture stands above it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((notebook, picture, alt),) = re.findall(r'<a href="(\S+)"><img src="(\S+)" width="\d+" alt="([^"]+)"></a>', text)
+    quoted = re.findall(r"^> (.+)$", text, re.M)
+    assert quoted and set(quoted) <= set(pinned(ROOT / notebook))
+    assert len(alt) > 60 and (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+    assert text.index("```sh") < 1_500, "the first screen ends before the two commands"
+
+
+@pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
+def test_answers_write_intervals_alike(notebook):
+    """An interval is written (8.7 to 14.1), after its estimate; brackets and ± are not used."""
+    text = "\n".join(pinned(notebook))
+    number = r"[−+-]?[\d.,]+%?"
+    assert not re.search(rf"\[{number}, {number}\]|±|interval {number} to", text), text
+
+
+def test_intervals_are_written_in_one_place():
+    """Code says an interval by `words.span` or `words.between`, not by a format of its own."""
+    by_hand = re.compile(r"[\[(]\{[^{}]*\blow\b(?!\": )[^{}]*\}(,| to) ?[{\"']|interval \{[^{}]*\blow\b")
+    for file in (ROOT / "src/workbench").rglob("*.py"):
+        found = by_hand.search(file.read_text(encoding="utf-8"))
+        assert file.name == "words.py" or not found, (file, found)
+
+
+def anchors(document):
+    """Name the headings of a document as links name them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ROOMS = sorted(f.parent for f in ROOT.glob("src/workbench/*/*/__init__.py") if f.parts[-3] in ("methods", "studies"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_room_of_estimators_has_its_chapter(room):
+    """A chapter of the room's name is in the contents, and it or one that it leans on names each public function."""
+    book = ROOT / "docs/methods"
+    chapter = (book / f"{room.name}.md").read_text(encoding="utf-8")
+    assert f"({room.name}.md)" in (book / "README.md").read_text(encoding="utf-8")
+    leans = "".join((book / name).read_text(encoding="utf-8") for name in re.findall(r"\]\((\w+\.md)", chapter))
+    tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    public = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names if a.name.islower()}
+    missing = {name for name in public if not re.search(rf"\b{name}\b", chapter + leans)}
+    assert not missing, missing
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
@@ -69,9 +126,9 @@ def test_notebooks_are_thin_and_in_order(notebook):
         text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
         assert not re.search(r"\b(formats|alt)=|\* ?shown|show_(table|figure)\(|\bSELECT\b", text), text
         assert len(text.splitlines()) <= (20 if "parameters" in tags else 8), text
-    pinned = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
-    assert len(pinned) == 1 and pinned[0]["outputs"]
-    assert all(not c["outputs"] for c in code if c not in pinned)
+    answers = [c for c in code if "nbval-check-output" in c["metadata"].get("tags", [])]
+    assert len(answers) == 1 and answers[0]["outputs"]
+    assert all(not c["outputs"] for c in code if c not in answers)
     rooms = set(re.findall(r"workbench\.studies(?:\.| import )(\w+)", "\n".join("".join(c["source"]) for c in code)))
     assert len(rooms) == 1 or notebook.stem in rooms
 

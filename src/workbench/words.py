@@ -1,19 +1,21 @@
-"""How numbers of a campaign are said: points for 0/1 outcomes, three figures for the rest."""
+"""How numbers and intervals are said. One notation of an interval: 11.4 (8.7 to 14.1)."""
 
 from __future__ import annotations
 
 import math
 
+NO_INTERVAL = "(no interval)"
+
 
 def figure(value: float, *, signed: bool = False) -> str:
     """Round to three figures, never in powers of ten.
 
-    >>> figure(0.4244), figure(12345.6), figure(0.0, signed=True), figure(-2.0, signed=True)
+    >>> figure(0.4244), figure(12345.6), figure(-1e-12, signed=True), figure(-2.0, signed=True)
     ('0.424', '12,346', '0', '−2.00')
     """
     if math.isnan(value):
         return "unknown"
-    if value == 0:
+    if round(value, 8) == 0:
         return "0"
     digits = min(max(0, 2 - math.floor(math.log10(abs(value)))), 8)
     text = f"{abs(value):,.{digits}f}"
@@ -24,14 +26,25 @@ def span(low: float, high: float) -> str:
     """Say an interval, its ends rounded alike.
 
     >>> span(-0.0312, 1.25)
-    '[−0.03, 1.25]'
+    '(−0.03 to 1.25)'
     """
-    if math.isnan(low) or math.isnan(high):
-        return "[not defined]"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NO_INTERVAL
     largest = max(abs(low), abs(high))
     digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
     ends = [f"{round(end, digits) + 0.0:,.{digits}f}".replace("-", "−") for end in (low, high)]
-    return f"[{ends[0]}, {ends[1]}]"
+    return f"({ends[0]} to {ends[1]})"
+
+
+def between(low: float, high: float, form: str = ".1f", *, level: float | None = None) -> str:
+    """Say an interval in the digits of its estimate, and its level where no other words do.
+
+    >>> between(8.7, 14.149), between(0.019, 0.0594, ".1%", level=0.95), between(math.nan, 1.0)
+    ('(8.7 to 14.1)', '(1.9% to 5.9%; 95% interval)', '(no interval)')
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NO_INTERVAL
+    return f"({low:{form}} to {high:{form}}{'' if level is None else f'; {level:.0%} interval'})"
 
 
 def direction(low: float, high: float) -> int:

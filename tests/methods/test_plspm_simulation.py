@@ -49,7 +49,7 @@ def true_paths() -> dict[tuple[str, str], float]:
 
 
 def survey(n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw n respondents of one population, dealt to two operators."""
+    """Draw n respondents of one population, split between two operators."""
     factor = rng.multivariate_normal(np.zeros(len(NAMES)), factor_correlations(), n)
     noise = rng.normal(size=(n, len(NAMES) * ITEMS))
     items = LOADING * np.repeat(factor, ITEMS, axis=1) + np.sqrt(1 - LOADING**2) * noise

@@ -9,7 +9,7 @@ from workbench.studies.uplift import check_campaign, sample_ratio
 
 
 def campaign(members: int, seed: int) -> pd.DataFrame:
-    """Arms drawn by lot, with a skewed number, a text with gaps and an outcome."""
+    """Randomised arms, with a skewed number, a text with gaps and an outcome."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({"id": np.arange(members), "t": rng.permutation(np.arange(members) % 2)})
     table["bill"] = rng.lognormal(size=members)
@@ -27,7 +27,7 @@ def test_difference_by_hand():
 
 
 def test_the_joint_test_holds_its_size():
-    """In 300 campaigns drawn by lot, 5% fall below p = 0.05, within three standard errors."""
+    """In 300 randomised campaigns, 5% fall below p = 0.05, within three standard errors."""
     p = [check_campaign(campaign(300, s), treatment="t", covariates=["bill", "town"]).balance_p for s in range(300)]
     assert abs(np.mean(np.array(p) < 0.05) - 0.05) < 3 * np.sqrt(0.05 * 0.95 / 300)
 
@@ -50,7 +50,7 @@ def test_sample_ratio_and_missing_outcomes_are_reasons():
 
 
 def test_a_clean_campaign_is_comparable():
-    """Drawn by lot with the planned share: comparable, with the largest difference said and drawn."""
+    """Randomised with the planned share: comparable, with the largest difference said and drawn."""
     found = check_campaign(
         campaign(2_000, 1), treatment="t", covariates=["bill", "town"], expected_share=0.5, member="id"
     )

@@ -99,10 +99,10 @@ def campaigns() -> Iterator[Row | str]:
     if HILLSTROM.exists():
         yield "Hillstrom's experiment (64,000 customers) from the public data sets beside the project; women's e-mail."
         yield (
-            f"Folds are drawn by lot. Ours is the mean of {DRAWS} draws; the published figure is one draw, and a draw "
-            "varies by a third of the Qini excess's standard error, with large trees by more: beside half a standard "
-            "error, all but the default learner are allowed that. (Twelve draws of it: mean .00733, spread .00022.) "
-            "Which settings the large trees had is not said. "
+            f"Folds are drawn at random. Ours is the mean of {DRAWS} draws; the published figure is one draw, and a "
+            "draw varies by a third of the Qini excess's standard error, with large trees by more: beside half a "
+            "standard error, all but the default learner are allowed that. (Twelve draws of it: mean .00733, spread "
+            ".00022.) Which settings the large trees had is not said. "
             "Published for T are linear models only, which are not ours."
         )
         yield from _hillstrom(pd.read_csv(HILLSTROM))

@@ -639,7 +639,7 @@ CASES = [
         lambda t, n: experiment.average_effect(t["members"], **_how(n), covariates=n.all("x", "town"), method="aipw"),
         members,
         _one,
-        skip={"arms swapped": "each arm's folds are dealt anew: the difference is that of a seed"},
+        skip={"arms swapped": "each arm's folds are drawn anew: the difference is that of a seed"},
     ),
     Case(
         "experiment.average_effect (share)",

@@ -1,4 +1,4 @@
-"""Two reports side by side: what changed, whether by more than noise, and what may have caused it."""
+"""Two reports side by side: what changed, whether significantly, and what may have caused it."""
 
 import json
 
@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook, output_from_msg
 
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
-from workbench.reports.handoff.compare import Reading, compare, noise, read_report
+from workbench.reports.handoff.compare import Reading, compare, read_report, significance
 from workbench.reports.page import tables
 
 
@@ -64,32 +64,34 @@ def test_numbers_of_one_side_are_missing_or_new():
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (_number(5, 3, 7), _number(7.8, 5.8, 9.8), "within its noise"),  # 2.8 < sqrt(8) = 2.83
-        (_number(5, 3, 7), _number(7.9, 5.9, 9.9), "larger than its noise"),
-        (_number(7.9, 5.9, 9.9), _number(5, 3, 7), "larger than its noise"),
-        (_number(5, 0, 6), _number(6.5, 5.5, 20), "larger than its noise"),  # 1.5 > sqrt(2): the arms that face
+        (_number(5, 3, 7), _number(7.8, 5.8, 9.8), "not significant"),  # 2.8 < sqrt(8) = 2.83
+        (_number(5, 3, 7), _number(7.9, 5.9, 9.9), "significant"),
+        (_number(7.9, 5.9, 9.9), _number(5, 3, 7), "significant"),
+        (_number(5, 0, 6), _number(6.5, 5.5, 20), "significant"),  # 1.5 > sqrt(2): the arms that face
         (_number(5), _number(9, 8, 10), "no interval"),
     ],
 )
-def test_noise_is_judged_by_the_facing_arms(before, after, said):
+def test_significance_is_judged_by_the_facing_arms(before, after, said):
     """For symmetric intervals this is the standard error of the difference of independent estimates."""
-    assert noise(before, after) == said
+    assert significance(before, after) == said
 
 
 @given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0.1, 100), st.floats(0.1, 100), st.floats(-1e3, 1e3))
-def test_noise_does_not_depend_on_side_or_sign(a, b, arm, other, shift):
+def test_significance_does_not_depend_on_side_or_sign(a, b, arm, other, shift):
     """Before and after, and up and down, are alike."""
     one, two = _number(a, a - arm, a + arm), _number(b, b - other, b + other)
     flip = [_number(-n["value"], -n["high"], -n["low"]) for n in (one, two)]
-    assert noise(one, two) == noise(two, one) == noise(*flip)
+    assert significance(one, two) == significance(two, one) == significance(*flip)
 
 
-def test_a_change_by_chance_is_rarely_called_louder_than_noise():
+def test_a_change_by_chance_is_rarely_called_significant():
     """Of independent runs with no change 5 in 100 are, as the level of the intervals says."""
     import numpy as np
 
     means = np.random.default_rng(5).normal(0, 1, (4000, 2))
-    loud = sum(noise(*(_number(m, m - 1.96, m + 1.96) for m in pair)).startswith("larger") for pair in means)
+    loud = sum(
+        significance(*(_number(m, m - 1.96, m + 1.96) for m in pair)).startswith("significant") for pair in means
+    )
     assert abs(loud / 4000 - 0.05) < 4 * (0.05 * 0.95 / 4000) ** 0.5
 
 
@@ -182,8 +184,8 @@ def test_the_command_says_what_changed(tmp_path):
     assert call(a, a).return_value == 0
     result = call(a, b, "--page", str(tmp_path / "d.html"))
     assert result.return_value == 1
-    assert "numbers: 1 differs (1 by more than noise)" in result.output
-    assert f"differs  x{evil}: 5 (4 to 6) → 8 (7 to 9) yuan, larger than its noise" in result.output
+    assert "numbers: 1 differs (1 significant)" in result.output
+    assert f"differs  x{evil}: 5 (4 to 6) → 8 (7 to 9) yuan, significant" in result.output
     assert f"cause?   data: 5.0{evil} → 8.0{evil}" in result.output
     page = (tmp_path / "d.html").read_text("utf-8")
     assert "<script" not in page and "&lt;script" in page

@@ -328,7 +328,7 @@ def test_segments_show_in_what_customers_do(sample, records):
     assert 0.002 < truth["is_fraud"].mean() < 0.005
 
 
-def test_campaigns_drawn_by_lot_show_their_true_effects(members):
+def test_randomised_campaigns_show_their_true_effects(members):
     """The difference of the arms is the mean true effect within four standard errors, for both outcomes."""
     for campaign in ("data_upgrade", "sms_greeting"):
         table = members[members["campaign_id"] == campaign]

@@ -14,7 +14,7 @@ WINDOW = ("2026-04-01", "2026-07-01")
 
 
 def campaign(members: int = 1_500, seed: int = 0) -> pd.DataFrame:
-    """Three arms by lot; calls add 1 to a count of purchases, e-mails nothing."""
+    """Three randomised arms; calls add 1 to a count of purchases, e-mails nothing."""
     rng = np.random.default_rng(seed)
     arm = rng.permutation(np.resize(["control", "e-mail", "call"], members))
     table = pd.DataFrame({"id": np.arange(members), "arm": arm, "t": (arm == "call").astype(int)})

@@ -72,7 +72,7 @@ def test_guards_say_harm_safety_and_ignorance():
     row = found.guards.iloc[0]
     assert row["cost"] == pytest.approx(300 * row["effect"]) and row["cost_low"] < 30 < row["cost_high"]
     narrow = effect_windows(table, outcomes={30: "y30"}, treatment="t", guards={"calm": Guard(0.001)})
-    assert narrow.guards["verdict"].tolist() == ["not shown"] and "calm: not shown." in narrow.headline()
+    assert narrow.guards["verdict"].tolist() == ["not shown"] and "calm: not shown," in narrow.headline()
     assert len(list(found.quantities())) == 3
 
 
@@ -109,7 +109,7 @@ def test_staying_by_hand():
 
 
 def tired(rng: np.random.Generator, fatigue: float, n=4_000) -> pd.DataFrame:
-    """Offers drawn by appetite, contacts among them by lot; each takes `fatigue` from the effect of 5."""
+    """Offers drawn by appetite, contacts among them at random; each takes `fatigue` from the effect of 5."""
     appetite = rng.standard_normal(n)
     offers = rng.binomial(3, 1 / (1 + np.exp(-appetite)))
     dose, treated = rng.binomial(offers, 0.5), (rng.random(n) < 0.5).astype(int)
@@ -122,19 +122,21 @@ def test_fatigue_is_found_where_chance_gave_the_dose():
     table = tired(np.random.default_rng(5), 2.0)
     how = {"outcome": "y", "treatment": "t", "dose": "dose"}
     found = contact_fatigue(table, strata="offers", covariates=["age"], **how)
-    assert found.by_lot and found.trend.low < -2 < found.trend.high < 0 and "wears the effect down" in found.headline()
+    assert (
+        found.randomised and found.trend.low < -2 < found.trend.high < 0 and "wears the effect down" in found.headline()
+    )
     assert found.doses["members"].sum() == len(table) and found.plot().get_xlabel() == "earlier contacts"
     loose = contact_fatigue(table, **how)
     assert loose.headline().startswith("No claim of fatigue, an association only") and not list(loose.quantities())
     table["all"] = 1
     chosen = contact_fatigue(table, strata="all", covariates=["age"], **how)
-    assert not chosen.by_lot and "hangs together with what was known before" in chosen.reason
+    assert not chosen.randomised and "depends on what was known before" in chosen.reason
     with pytest.raises(CannotAnswer, match="0 members have another than the commonest 'dose'"):
         contact_fatigue(table.assign(dose=1), **how)
 
 
 def test_the_sample_operator_is_recovered(operator):
-    """Voucher: brought forward. Call: opt-outs and complaints are harm. Fatigue by lot; nobody left for an offer."""
+    """Voucher: brought forward. Call: opt-outs and complaints are harm. Fatigue randomised; nobody left."""
     warehouse = open_warehouse("sample", root=operator)
     cut = campaign_windows(warehouse, "bundle_offers")
     members = cut.members.merge(exposures(warehouse, "bundle_offers"), on="customer_id")
@@ -159,7 +161,7 @@ def test_the_sample_operator_is_recovered(operator):
         called, outcome="revenue_90", treatment="treatment", dose="contacts_before", strata="offers_before",
         covariates=["revenue_before"],
     )  # fmt: skip
-    assert tiring.by_lot
+    assert tiring.randomised
 
 
 @pytest.mark.prove

@@ -14,7 +14,7 @@ from workbench.studies.campaign_effect.delivery import complier_effect
 from workbench.studies.uplift import average_effect
 
 
-def lot(members: int, share: float, rng: np.random.Generator, size: int = 1) -> np.ndarray:
+def draw_arms(members: int, share: float, rng: np.random.Generator, size: int = 1) -> np.ndarray:
     """1 for the contacted, drawn in clusters of `size`."""
     drawn = rng.permutation(np.arange(members // size) < round(share * members / size))
     return np.repeat(drawn.astype(int), size)
@@ -58,7 +58,7 @@ def power_and_coverage(kind: str, runs: int) -> pd.Series:
     plan = plan_campaign(spread=past, members=members, holdouts=[1 - share], wanted=1.0)
     effect = float(plan.table["detectable"].iloc[0])
     for _ in range(runs):
-        treated = lot(members, share, rng, 5 if kind == "shops" else 1)
+        treated = draw_arms(members, share, rng, 5 if kind == "shops" else 1)
         table = raised(kind, crowd(kind, members, rng), treated, effect, rng).assign(t=treated)
         result = average_effect(table, outcome="y", treatment="t", **how)
         found.append({"power": result.p_value < 0.05, "coverage": result.low <= effect <= result.high})
@@ -72,7 +72,7 @@ def complier_coverage(kind: str, runs: int, reach: float) -> pd.Series:
     rng, found = np.random.default_rng([4, len(kind)]), []
     how = {"clusters": "shop"} if kind == "shops" else {"covariates": ["x"]} if kind == "money" else {}
     for _ in range(runs):
-        treated = lot(members, share, rng, 5 if kind == "shops" else 1)
+        treated = draw_arms(members, share, rng, 5 if kind == "shops" else 1)
         table = crowd(kind, members, rng)
         got = (rng.random(members) < np.clip(reach + 0.05 * table["x"], 0, 1)).to_numpy() & (treated == 1)
         got |= rng.random(members) < 0.1
@@ -105,7 +105,7 @@ def bounds_coverage(runs: int, worst: bool) -> pd.Series:
     """Share of campaigns in which the interval holds an effect of 1; `worst`: it lies at the upper of Lee's bounds."""
     rng, found = np.random.default_rng(7), []
     for _ in range(runs):
-        treated = lot(2_000, 0.5, rng)
+        treated = draw_arms(2_000, 0.5, rng)
         y, u = rng.gamma(2, 1, 2_000) + treated, rng.random(2_000)
         extra = (u >= 0.8) & (u < 0.9)  # seen only if treated
         y = np.where(extra & worst, -10 + 0.1 * y, y)

@@ -41,7 +41,7 @@ def test_two_by_two_by_hand():
     table = pd.DataFrame(rows, columns=["province", "month", "revenue", "customers", "start"])
     found = difference_in_differences(table, **HOW, weight="customers")
     assert found.estimate == pytest.approx(5.0)
-    assert found.inference == "randomisation" and "can be dealt in 6 ways only" in found.headline()
+    assert found.inference == "randomisation" and "has only 6 permutations" in found.headline()
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,13 @@ def _holds(provinces: int, starts: list[int], seed: int, **how) -> bool:
     return found.low <= 1 <= found.high
 
 
-def test_one_province_of_many_is_tested_by_dealing():
+def test_one_province_of_many_is_tested_by_permutation():
     """A large effect in one province of 31 has p = 1/31; one of 15 cannot be told from chance."""
     found = difference_in_differences(rollout(31, [4], 2, effect=20.0), **HOW)
     assert found.inference == "randomisation" and found.p_value == pytest.approx(1 / 31)
     assert found.low < 20 < found.high and "raised" in found.headline()
     few = difference_in_differences(rollout(15, [4], 2, effect=20.0), **HOW)
-    assert "can be dealt in 15 ways only" in few.headline() and not list(few.quantities())
+    assert "has only 15 permutations" in few.headline() and not list(few.quantities())
 
 
 def test_diverging_trends_are_refused_and_named():
@@ -202,7 +202,7 @@ def test_three_voices_and_row_order():
     """The effect is said with its condition, tabulated by period, named; the order of the rows changes nothing."""
     table = rollout(20, [5] * 8, 4, effect=3.0)
     found = difference_in_differences(table, **HOW, campaign="5G")
-    assert "raised revenue" in found.headline() and "if both would have moved alike" in found.headline()
+    assert "raised revenue" in found.headline() and "assuming parallel trends" in found.headline()
     assert found.summary()["period"].tolist() == ["average", -5, -4, -3, -2, 0, 1, 2]
     assert next(iter(found.quantities())).name == "did[campaign=5G,outcome=revenue]"
     again = difference_in_differences(table.sample(frac=1, random_state=1), **HOW)

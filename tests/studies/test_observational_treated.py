@@ -1,4 +1,4 @@
-"""The effect on the treated without a lot: by hand, against a reference program and the truth, and what is refused."""
+"""The effect on the treated, not randomised: by hand, against a reference program and the truth, and refused."""
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ def test_selection_is_undone_and_named():
     truth, arm = table["tau"][table["t"] & found.inside].mean(), table["t"]
     assert abs(table["y"][arm].mean() - table["y"][~arm].mean() - truth) > 5 * found.se
     assert abs(found.estimate - truth) < 3 * found.se
-    assert not found.doubts and "contacted as by lot" in found.headline()
+    assert not found.doubts and "as good as random among members alike" in found.headline()
     assert found.balance["before"].abs().max() > 0.3 > 0.1 > found.balance["after"].abs().max()
     assert found.placebo["low"][0] < 0 < found.placebo["high"][0]
     assert "would have to explain" in found.sensitivity.headline()
@@ -151,7 +151,7 @@ def test_a_rule_without_overlap_is_refused_and_said_in_words():
         said = effect_on_treated(table, **HOW, draws=1).headline()
     except CannotAnswer as refusal:
         said = str(refusal)
-    assert "like among the others" in said and "bill over" in said and "ot answerable" in said
+    assert "of the contacted have comparable controls" in said and "bill over" in said and "ot answerable" in said
 
 
 def test_a_hidden_cause_is_betrayed_by_the_placebo():

@@ -117,11 +117,11 @@ def test_quantities_have_documented_names(index):
 
 
 def test_a_clear_gap_is_told_from_noise(index):
-    """C leads in mobile by one scale point (11 index points): larger than noise; in fixed nobody leads."""
+    """C leads in mobile by one scale point (11 index points): significant; in fixed nobody leads."""
     gaps = operator_gaps(index)
     table = gaps.table.set_index(["service", "operator", "against"])
-    assert table.loc[("mobile", "A", "C"), "larger_than_noise"]
-    assert not table.xs("fixed")["larger_than_noise"].any()
+    assert table.loc[("mobile", "A", "C"), "significant"]
+    assert not table.xs("fixed")["significant"].any()
     assert abs(table.loc[("mobile", "A", "C"), "gap"] + 100 / 9) < 4 * table.loc[("mobile", "A", "C"), "se"]
     assert gaps.headline().startswith("2 of 6 gaps") and "the largest of them C above" in gaps.headline()
     assert any(q.name == "gap[service=mobile,operator=A,against=C,construct=Satisfaction]" for q in gaps.quantities())
@@ -137,7 +137,7 @@ def test_holm_by_hand():
 def test_equal_operators_differ_by_noise_only():
     """Without a difference the sentence says so."""
     gaps = operator_gaps(satisfaction_index(survey(seed=2), MODEL, **FAST))
-    assert gaps.headline().startswith("None of the 6 gaps in Satisfaction is larger than noise")
+    assert gaps.headline().startswith("None of the 6 gaps in Satisfaction is significant")
 
 
 def test_one_index_of_the_whole_survey():

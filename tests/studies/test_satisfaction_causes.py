@@ -175,7 +175,7 @@ def test_thin_strata_are_pooled_and_named(waves):
 def test_a_movement_within_noise_is_called_so(waves):
     """The same population twice: no movement, and what this survey could have seen is said."""
     found = wave_change(pd.concat([survey(seed=5), survey(seed=6, wave="2026")]), MODEL, by=(), **FAST)
-    assert "no larger than noise" in found.headline() and "80% power" in found.headline()
+    assert "not significant" in found.headline() and "80% power" in found.headline()
     row = found.table.iloc[0]
     assert row["detectable"] == pytest.approx((1.959964 + 0.841621) * row["se"])
 

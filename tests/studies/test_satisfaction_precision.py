@@ -110,7 +110,7 @@ def test_thin_cells_borrow_more(index):
         assert order["shrinkage"].is_monotonic_increasing
     assert ((rows["shrunk_high"] - rows["shrunk_low"]) < 1.1 * (rows["high"] - rows["low"])).mean() > 0.9
     assert (rows["thin"] == (rows["shrinkage"] < 0.5)).all()
-    assert "beyond noise" in found.headline()
+    assert "beyond sampling error" in found.headline()
     assert any(q.name == "index_shrunken[operator=A,province=0,construct=Satisfaction]" for q in found.quantities())
 
 
@@ -171,7 +171,7 @@ def test_ranks_of_operators(operators):
     assert table.loc[["A", "C"], ["rank_low", "rank_high"]].to_numpy().tolist() == [[2, 3], [2, 3]]
     assert table.filter(like="probability_").sum(axis=1).to_numpy() == pytest.approx(1)
     assert found.headline() == (
-        "B is first in Satisfaction in 100% of resamples; its place is certain (95%), the order of the others is noise."
+        "B is first in Satisfaction in 100% of resamples; its lead is significant at 95%; the others cannot be ranked."
     )
 
 

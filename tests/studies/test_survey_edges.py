@@ -82,7 +82,7 @@ def test_ranks_and_gaps_beside_cells_that_do_not_vary(index):
     assert ranks.headline().startswith("A, B share the first place in Satisfaction")
     gaps = operator_gaps(index).table.set_index(["operator", "against"])
     assert gaps["p_holm"].notna().all() and gaps.loc[("A", "B"), "p"] == 1 and gaps.loc[("A", "B"), "high"] > 1
-    assert gaps.loc[[("A", "C"), ("A", "D"), ("B", "C"), ("B", "D")], "larger_than_noise"].all()
+    assert gaps.loc[[("A", "C"), ("A", "D"), ("B", "C"), ("B", "D")], "significant"].all()
     # A's bound and C's own interval, square-and-add
     rows = index.table[index.table["construct"] == "Satisfaction"].set_index("operator")
     down = np.hypot(100 - rows.loc["A", "low"], rows.loc["C", "high"] - rows.loc["C", "index"])

@@ -53,7 +53,7 @@ def test_events_are_judged_by_both_arms_together():
 
 
 def test_a_group_of_shares_has_the_score_interval_and_no_width_of_0():
-    """20 treated who did not buy and 3 of 20 control members who did: not "-100 points [-100, -100]"."""
+    """20 treated who did not buy and 3 of 20 control members who did: not "-100 points (-100 to -100)"."""
     rng = np.random.default_rng(0)
     first = pd.DataFrame({"s": 1.0, "t": np.arange(400) % 2, "y": (rng.random(400) < 0.2) * 1.0})
     last = pd.DataFrame({"s": 0.0, "t": [1] * 20 + [0] * 3, "y": [0.0] * 20 + [1.0] * 3})

@@ -67,7 +67,7 @@ def test_difference_equals_an_independent_formula(womens):
 
 
 def test_relative_lift_and_adjustment(womens):
-    """Visits rise by 42.6% [35.6, 50.0]; adjustment buys 3% of the variance; AIPW agrees within a tenth of an error."""
+    """Visits rise by 42.6% (35.6 to 50.0); adjustment buys 3% of the variance; AIPW agrees to a tenth of an error."""
     found = effect(womens, "visit").relative
     assert [round(100 * v, 1) for v in (found.estimate, found.low, found.high)] == [42.6, 35.6, 50.0]
     assert 1 - effect(womens, "visit", "lin").variance_ratio == pytest.approx(0.03, abs=0.005)

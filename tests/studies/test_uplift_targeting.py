@@ -47,7 +47,7 @@ def test_verdicts(effect, verdict):
     """Each kind of campaign gets its verdict, and the words carry the money."""
     found = targeting(campaign(effect), campaign="spring", **MONEY, **HOW)
     assert found.verdict == verdict
-    assert "yuan per customer [" in found.headline()
+    assert "yuan per customer (" in found.headline()
     assert next(iter(found.quantities())).name == "best_share[campaign=spring]"
 
 

@@ -99,7 +99,7 @@ def test_exposures_are_the_contacts_that_chance_gave(warehouse, truth):
     found = exposures(warehouse, "bundle_offers").set_index("customer_id")
     dose = truth.drop_duplicates("customer_id").set_index("customer_id")["dose"]
     both = found.join(dose, how="inner")
-    assert (both["contacts_before"] <= both["offers_before"]).all() and found["by_lot"].all()
+    assert (both["contacts_before"] <= both["offers_before"]).all() and found["randomised"].all()
     assert (both["contacts_before"] == both["dose"]).mean() > 0.995  # the rest stands in the quarantine
     one = found.loc[found["offers_before"] == 1, "contacts_before"]
     assert abs(one.mean() - 0.475) < 4 * np.sqrt(0.25 / len(one))
@@ -144,8 +144,8 @@ def test_the_pilot_shows_in_the_provinces(warehouse):
         province_panel(warehouse, "data_upgrade")
 
 
-def test_closed_campaigns_are_those_drawn_by_lot_and_over(warehouse):
-    """Eighteen campaigns drawn by lot; those still running on the day, and those chosen by rule, are left out."""
+def test_closed_campaigns_are_randomised_and_over(warehouse):
+    """Eighteen randomised campaigns; those still running on the day, and those chosen by rule, are left out."""
     table = closed_campaigns(warehouse, outcome="revenue", covariate="arpu_before", as_of="2026-01-01")
     assert table["campaign_id"].nunique() == 17 and set(table["treatment"]) == {0, 1}
     assert table["arpu_before"].notna().all()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
+from workbench.words import between
 
 
 def listed(by: Sequence[str] | None) -> list[str]:
@@ -153,6 +154,4 @@ def said(row: pd.Series, column: str = "estimate", digits: str = ".1f") -> str:
     >>> said(pd.Series({"estimate": 3.14, "low": 2.5, "high": 4.0})), said({"estimate": 3.14, "low": np.nan, "high": 4})
     ('3.1 (2.5 to 4.0)', '3.1 (no interval)')
     """
-    if not (np.isfinite(row["low"]) and np.isfinite(row["high"])):
-        return f"{row[column]:{digits}} (no interval)"
-    return f"{row[column]:{digits}} ({row['low']:{digits}} to {row['high']:{digits}})"
+    return f"{row[column]:{digits}} {between(row['low'], row['high'], digits)}"

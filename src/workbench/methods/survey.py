@@ -135,7 +135,7 @@ def _unmet(skewness: np.ndarray, units: np.ndarray, differing: np.ndarray) -> np
 
     In proportion to the squared skewness of the answers up to 1, and to what the cell has less than 60 units; none
     where half of the cell gives one answer: there that share bounds the others. Calibrated by simulation
-    (docs/methods.md).
+    (docs/methods/survey.md).
     """
     small = np.maximum(0, 1 - units / SMALL)
     return np.where(differing >= 0.5, 0.5 * np.minimum(1, units * skewness**2) * small, 0.0)

@@ -1,7 +1,7 @@
-"""Which campaigns ran, and what did they change? Two drawn by lot, one chosen by risk; effects known for each member.
+"""Which campaigns ran, and what did they change? Two randomised, one chosen by risk; effects known for each member.
 
-`data_upgrade` (by lot, half and half) sells a larger package: it lifts the spending of young heavy users of data
-and annoys many others. `sms_greeting` (by lot, 80/20) changes nothing. `retention_call` goes to customers at risk,
+`data_upgrade` (randomised, half and half) sells a larger package: it lifts the spending of young heavy users of data
+and annoys many others. `sms_greeting` (randomised, 80/20) changes nothing. `retention_call` goes to customers at risk,
 who renew less and spend less whatever is done: the plain difference of its arms has the wrong sign.
 """
 
@@ -118,9 +118,9 @@ def play(known: Known, rng: np.random.Generator) -> Played:
 
 def write_campaigns(extracts: Extracts, operator: Operator, past: list[tuple]) -> None:
     """Write the campaigns, with the rows of those that ran before."""
-    channels, lots = ("outbound_call", "sms", "outbound_call"), ("randomised", "randomised", "selected")
+    channels, assignments = ("outbound_call", "sms", "outbound_call"), ("randomised", "randomised", "selected")
     days, said = (_DAY, END - 1), operator.campaigns
-    rows = zip(IDS, said["names"], channels, lots, said["contact_costs"], said["incentive_costs"], strict=True)
+    rows = zip(IDS, said["names"], channels, assignments, said["contact_costs"], said["incentive_costs"], strict=True)
     current = [(*row[:4], *days, *row[4:], 0.45, None) for row in rows]
     names = "campaign_id name channel assignment starts_on ends_on contact_cost incentive_cost margin provinces".split()
     columns = dict(zip(names, zip(*current, *past, strict=True), strict=True))

@@ -1,9 +1,10 @@
 """Which campaigns ran a year ago? Four arms with contacts that fail, a pilot in whole provinces, and many small ones.
 
-`bundle_offers` (by lot, four arms, 180 days): a voucher that brings purchases forward, a data pack for heavy users, and
-a call that pays, reaches two in three, and makes some complain or opt out. Each earlier contact of 90 days takes a
-share of the effect. No arm changes who leaves. `home_pilot` ran in whole provinces, without a lot. The small ones (by
-lot, 60 days) changed nothing, but for five. All effects end before July 2025, so that a year's bills know nothing.
+`bundle_offers` (randomised, four arms, 180 days): a voucher that brings purchases forward, a data pack for heavy users,
+and a call that pays, reaches two in three, and makes some complain or opt out. Each earlier contact of 90 days takes a
+share of the effect. No arm changes who leaves. `home_pilot` ran in whole provinces, not randomised. The small ones
+(randomised, 60 days) changed nothing, but for five. All effects end before July 2025, so that a year's bills know
+nothing.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ def _province_rate(source: Operator) -> np.ndarray:
 def invite(people: Population, counts: np.ndarray, wave: str, frame: Frame, rng: np.random.Generator) -> Invitations:
     """Invite in each cell until `counts` (c,) have answered; customers are drawn at random and asked once a wave.
 
-    A customer can be asked on a day of the fieldwork (January and February) on which he is one. Whether he answers
-    depends on channel, service and province, not on what he would say.
+    A customer can be asked on a day of the fieldwork (January and February) on which they are one. Whether they answer
+    depends on channel, service and province, not on what they would say.
     """
     cell = np.repeat(np.arange(len(counts)), counts)
     channel = rng.choice(3, len(cell), p=_CHANNEL_SHARE)

@@ -28,7 +28,7 @@ RESPONDENTS = 8_400
 NO_ANSWER = 99
 """Read as missing by the mapping, as an empty cell is: two texts for one value, so that it is typed here."""
 HAZARD_CORRELATION = -0.7
-"""Between a customer's satisfaction (latent construct) and the normal score of his hazard of leaving."""
+"""Between a customer's satisfaction (latent construct) and the normal score of their hazard of leaving."""
 BEHAVIOUR_DAYS = 120
 _GAPS = 0.006
 _BREAKS = (

@@ -118,7 +118,7 @@ def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
 def closed_campaigns(
     warehouse: Warehouse, *, outcome: str, covariate: str = "", as_of: date | str | None = None
 ) -> pd.DataFrame:
-    """Give the members of all campaigns drawn by lot whose window closed before `as_of`, for a ledger.
+    """Give the members of all randomised campaigns whose window closed before `as_of`, for a ledger.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def closed_campaigns(
     day = as_date(as_of or warehouse.as_of)
     found = view(warehouse, "closed_campaign_member", outcome=outcome, covariate=covariate, as_of=day)
     if found.empty:
-        raise CannotAnswer(f"no campaign drawn by lot that closed before {day} has the outcome '{outcome}'.")
+        raise CannotAnswer(f"no randomised campaign that closed before {day} has the outcome '{outcome}'.")
     return found.rename(columns={"outcome": outcome, "known": covariate}).drop(columns="", errors="ignore")
 
 

@@ -18,6 +18,7 @@ from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 from workbench.methods.resampling import Rng
 from workbench.result import COUNT, Quantity, Result, Table
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,10 +167,10 @@ class Btyd(Result):
         ahead = round(float(self.customers["seen"].max()))
         active, total = self.active(), self.total(ahead)
         once = int((self.customers["repeats"] == 0).sum())
-        ends = f" ({active[1]:,.0f} to {active[2]:,.0f})" if self._enough else ""
+        ends = f" {between(*active[1:], ',.0f')}" if self._enough else ""
         text = (
             f"Of {len(self.customers):,} customers, {active[0]:,.0f}{ends} are still active by {self._process.label}; "
-            f"{total[0]:,.0f} purchases ({total[1]:,.0f} to {total[2]:,.0f}) "
+            f"{total[0]:,.0f} purchases {between(*total[1:], ',.0f')} "
             f"are to be expected in the next {ahead} {self.unit}s."
         )
         if not self._enough:
@@ -302,7 +303,7 @@ class Holdout(Result):
         holds = row["low"] <= row["actual"] <= row["high"]
         return (
             f"In the {self.periods:.4g} {self.unit}s held out, customers bought {row['actual']:,.0f} times; "
-            f"{self.label} expected {row['expected']:,.0f} ({row['low']:,.0f} to {row['high']:,.0f}): "
+            f"{self.label} expected {row['expected']:,.0f} {between(row['low'], row['high'], ',.0f')}: "
             + (
                 "within what it allows."
                 if holds

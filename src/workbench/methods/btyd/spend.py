@@ -16,6 +16,7 @@ from workbench.figures import axes
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.methods.btyd.purchases import FEWEST_REPEATERS, histories, left_out
 from workbench.result import Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +62,8 @@ class GammaGamma(Result):
         if not np.isfinite(self.correlation):
             related = "all came equally often, so nothing tells whether amount and frequency are related"
         return (
-            f"A purchase brings {mean:.2f} {self.currency} ({low:.2f} to {high:.2f}) on average over customers, from "
-            f"{(self.customers['repeats'] > 0).sum():,} who bought again; {related}." + left_out(self.set_aside)
+            f"A purchase brings {mean:.2f} {self.currency} {between(low, high, '.2f')} on average over customers, "
+            f"from {(self.customers['repeats'] > 0).sum():,} who bought again; {related}." + left_out(self.set_aside)
         )
 
     def summary(self) -> pd.DataFrame:

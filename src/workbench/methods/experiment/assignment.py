@@ -1,4 +1,4 @@
-"""Who goes into which arm? By lot, stratified, and the same again for whoever has the key."""
+"""Who goes into which arm? At random, stratified, and the same again for whoever has the key."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Assignment(Result):
         parts = [f"{arm} {int(row.members):,} ({row.share:.2%})" for arm, row in sizes.iterrows()]
         unit = f" by '{self.clusters}'" if self.clusters else ""
         strata = f" in {len(self.counts):,} strata" if len(self.counts) > 1 else ""
-        return f"Drawn by lot{unit}{strata} for '{self.campaign}': {', '.join(parts)}; key {self.fingerprint}."
+        return f"Randomised{unit}{strata} for '{self.campaign}': {', '.join(parts)}; key {self.fingerprint}."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the arms: members, share, planned share, units drawn, largest difference from control."""
@@ -141,8 +141,8 @@ def assign_arms(
     listed = pd.DataFrame({"unit": columns.category(members[unit], unit), "stratum": _stratum(members, strata)})
     units = listed.drop_duplicates(ignore_index=True)
     _require_strata(units, unit)
-    units["lot"] = [_digest(secret, campaign, text) for text in units["unit"]]
-    units = units.sort_values(["stratum", "lot", "unit"], ignore_index=True)
+    units["order"] = [_digest(secret, campaign, text) for text in units["unit"]]
+    units = units.sort_values(["stratum", "order", "unit"], ignore_index=True)
     names = list(shares)
     sizes = units.groupby("stratum", sort=True).size()
     start = int.from_bytes(_digest(secret, campaign, "", "rounding"), "big")
@@ -185,7 +185,7 @@ def hold_out(ids: pd.Series, *, share: float, campaign: str, key: bytes | str) -
 
 
 def rounded(sizes: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Whole numbers near size times share, shape (strata, arms), whose rows sum to the sizes, by lot.
+    """Whole numbers near size times share, shape (strata, arms), whose rows sum to the sizes, at random.
 
     Each is its quota rounded up or down, each column sum too, and each expectation equals its quota: round a cycle of
     fractions the same amount is added and taken in turn, more or less by chances that leave the mean alone, until one

@@ -150,7 +150,7 @@ def check_campaign(
     """Compare the arms in what was known before the campaign, and refuse the causal claim where they differ.
 
     The arms count as different where the joint test of balance, the sample ratio or the missing
-    outcomes give p < 0.001: a campaign drawn by lot fails one of them about once in a thousand times.
+    outcomes give p < 0.001: a randomised campaign fails one of them about once in a thousand times.
 
     Parameters
     ----------

@@ -115,18 +115,18 @@ def predict_uplift(
     features : sequence of str
         Columns known before assignment; numbers and texts, missing values as they are.
     learner : {"x", "s", "t", "dr", "r"}
-        How outcome models become an effect; see docs/methods.md.
+        How outcome models become an effect; see docs/methods/experiment.md.
     folds : int, optional
         5 for "cross", 10 for "sequential"; for "cross" 4 where each arm has 25,000 members with another than the
         commonest outcome, 2 from 200,000. For faint effects among very many members `folds=5, trees=Trees()` stay more
         precise, and slower.
     repeats : int, optional
-        For "cross": how many deals into folds are averaged, 1 by default. More make the deal decide less, for a list to
-        act on; never judge by them: averaged scores know each other's noise even more than those of one deal.
+        For "cross": how many splits into folds are averaged, 1 by default. With more the split matters less, for a list
+        to act on; never judge by them: averaged scores share errors even more than those of one split.
     validation : {"cross", "sequential"}
         Which folds a member's model is fitted to. "cross": all others, the best prediction for every member, to act on.
         "sequential": only those before the member's own, to judge by: the first fold gets no prediction (NaN). The
-        scores of crossed folds know each other's noise, and on a campaign without any differences intervals made
+        scores of crossed folds share errors, and on a campaign without any differences intervals made
         from them find some in about one case of ten; with sequential folds in three or four of a hundred.
     rng : int, SeedSequence or Generator
         Draws the folds, within arms. Neither the order of rows and columns, nor names, dtypes, units or constant
@@ -147,7 +147,7 @@ def predict_uplift(
     Warnings
     --------
     Prediction is not yet profit, nor is a low score evidence of harm: assess with `uplift_curve`,
-    `effect_groups` and `targeting` before anyone is contacted. On a campaign whose arms were not drawn by lot the
+    `effect_groups` and `targeting` before anyone is contacted. On a campaign that was not randomised the
     predictions mix the effect with the selection.
 
     References
@@ -274,7 +274,7 @@ def fitted_effects(
 
 
 def draw_folds(arm: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
-    """Deal rows (in canonical order) into folds by lot, each arm for itself.
+    """Split rows (in canonical order) into random folds, each arm for itself.
 
     Raises
     ------
@@ -369,7 +369,7 @@ def doubly_robust(
     """Give each row's doubly robust outcome with and without contact; rows in canonical order.
 
     The mean of the first less the mean of the second is the average effect. The propensity is the share of
-    treated, as in a campaign drawn by lot; outcome models are fitted to the other folds.
+    treated, as in a randomised campaign; outcome models are fitted to the other folds.
     """
     share, models = treated.mean(), outcome_models(x, y, treated, categorical, trees, folds=folds, rng=rng)
     pairs = zip(models, (treated, ~treated), (share, 1 - share), strict=True)

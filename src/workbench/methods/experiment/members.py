@@ -76,7 +76,7 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
 
 
 CROSSED = (
-    "the score comes from crossed folds, which know each other's noise and find differences too often; "
+    "the score comes from crossed folds, whose errors are not independent, so differences are found too often; "
     'judge by predictions with validation="sequential"'
 )
 

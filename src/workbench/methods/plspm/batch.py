@@ -160,7 +160,7 @@ def solve(
     """Iterate outer and inner estimation until no outer weight moves by `tolerance`.
 
     The sign of a construct is a convention. Alone, a fit takes the sign that most loadings have; a fit that repeats
-    another (a resample, a group, a fold) must take the sign of that one, or a tie of loadings deals it at random.
+    another (a resample, a group, a fold) must take the sign of that one, or a tie of loadings decides it at random.
 
     Parameters
     ----------

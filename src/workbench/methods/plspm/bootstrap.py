@@ -29,6 +29,7 @@ from workbench.methods.resampling import (
     standard_error,
 )
 from workbench.result import Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ class PlsBootstrap(Result):
         failed = f" {self.failed:,} of {len(self.replicates):,} resamples did not converge." if self.failed else ""
         return (
             f"The strongest path is {top['name']}: {top['estimate']:.2f} "
-            f"({self.level:.0%} interval {top['low']:.2f} to {top['high']:.2f}); the intervals of {zero} of "
+            f"{between(top['low'], top['high'], '.2f', level=self.level)}; the intervals of {zero} of "
             f"{len(paths)} paths include zero.{failed}"
         )
 

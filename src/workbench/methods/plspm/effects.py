@@ -19,6 +19,7 @@ from workbench.figures import dot_and_interval
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,7 +139,7 @@ def _kind(row: dict[str, Any]) -> str:
 
 def _said(row: dict[str, Any]) -> str:
     via = "all chains" if row["via"] == "all" else row["via"]
-    number = f"{row['indirect']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    number = f"{row['indirect']:.2f} {between(row['low'], row['high'], '.2f')}"
     way = f"{row['source']} → {row['target']} through {via}: {number}"
     return {
         "none": f"{way}; no mediation is seen, the interval includes zero.",

@@ -1,7 +1,7 @@
 """Do groups mean the same by a construct, and do their paths differ? Permutation tests for any number of groups.
 
-If groups do not differ, their labels are arbitrary: dealing them anew shows how far apart groups lie by chance. A
-group is a row of weights, 1 for its members, so that all deals are one batch.
+If groups do not differ, their labels are arbitrary: permuting them shows how far apart groups lie by chance. A
+group is a row of weights, 1 for its members, so that all permutations are one batch.
 
 References
 ----------
@@ -46,14 +46,14 @@ class MeasurementInvariance(Result):
     ----------
     table : DataFrame
         One row a pair and construct: first, second, construct. Step 2: c (correlation of the scores that the two
-        groups' weights make of the same answers), c_lowest (exceeded by `level` of the deals), c_p, c_p_holm (over all
-        rows). Step 3:
+        groups' weights make of the same answers), c_lowest (exceeded by `level` of the permutations), c_p, c_p_holm
+        (over all rows). Step 3:
         mean_difference (first - second, in standard deviations of the pair) with mean_null_low and _high (where
-        `level` of the deals lie) and mean_p; log_variance_ratio, likewise. invariance: "none" where c_p_holm refuses
-        step 2, "partial" where only step 2 holds (paths can be compared), "full".
+        `level` of the permutations lie) and mean_p; log_variance_ratio, likewise. invariance: "none" where c_p_holm
+        refuses step 2, "partial" where only step 2 holds (paths can be compared), "full".
     level : float
     permutations, failed : int
-        Deals a pair; deals in which a group did not converge (they count nowhere).
+        Permutations a pair; those in which a group did not converge (they count nowhere).
     """
 
     table: pd.DataFrame
@@ -79,7 +79,8 @@ class MeasurementInvariance(Result):
             same = int((self.table["invariance"] == "full").sum())
             return (
                 f"Groups mean the same by every construct, so paths and indices can be compared; {same} of "
-                f"{len(self.table)} composites also have equal means and variances ({self.permutations:,} deals)."
+                f"{len(self.table)} composites also have equal means and variances "
+                f"({self.permutations:,} permutations)."
             )
         worst = broken.loc[broken["c"].idxmin()]
         return (
@@ -96,7 +97,7 @@ class MeasurementInvariance(Result):
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
         names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
-        label = f"difference of means (sd); lines: {self.level:.0%} of the deals"
+        label = f"difference of means (sd); lines: {self.level:.0%} of the permutations"
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
 
 
@@ -108,7 +109,7 @@ class GroupDifferences(Result):
     ----------
     table : DataFrame
         One row a pair and quantity: quantity, name, first, second, difference, null_low, null_high (where `level` of
-        the deals lie), p (two-sided), p_holm (over all rows of pairs). With three groups or more also rows with
+        the permutations lie), p (two-sided), p_holm (over all rows of pairs). With three groups or more also rows with
         first = "all": difference is the range over all groups.
     groups : DataFrame
         Paths and R2 of each group: quantity, name, one column a group.
@@ -123,7 +124,7 @@ class GroupDifferences(Result):
     failed: int
 
     def headline(self) -> str:
-        """Say how many differences chance does not explain, and the largest."""
+        """Say how many differences are significant, and the largest."""
         tests = int((self.table["first"] != "all").sum())
         if too_few_permutations(self.permutations, tests, self.level):
             return _no_power(self.permutations, tests, self.level)
@@ -131,12 +132,12 @@ class GroupDifferences(Result):
         clear = pairs[pairs["p_holm"] < 1 - self.level]
         if clear.empty:
             return (
-                f"None of {len(pairs)} differences of paths between groups is larger than chance (Holm's correction, "
-                f"{self.permutations:,} deals)."
+                f"None of {len(pairs)} differences of paths between groups is significant (Holm's correction, "
+                f"{self.permutations:,} permutations)."
             )
         top = clear.loc[clear["difference"].abs().idxmax()]
         return (
-            f"{len(clear)} of {len(pairs)} differences of paths between groups are larger than chance; the largest: "
+            f"{len(clear)} of {len(pairs)} differences of paths between groups are significant; the largest: "
             f"{top['name']} is {abs(top['difference']):.2f} {'higher' if top['difference'] > 0 else 'lower'} in "
             f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm)."
         )
@@ -150,7 +151,7 @@ class GroupDifferences(Result):
         rows = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         rows = rows.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
         names = rows["name"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
-        label = f"difference of paths; lines: {self.level:.0%} of the deals"
+        label = f"difference of paths; lines: {self.level:.0%} of the permutations"
         return dot_and_interval(names, rows, ax, label=label, zero=True)
 
 
@@ -179,7 +180,7 @@ def measurement_invariance(
     group : str
         Column with the groups' names; every pair is tested.
     permutations : int
-        Deals of the labels within each pair.
+        Permutations of the labels within each pair.
     level : float
     rng : int or Generator
 
@@ -193,7 +194,7 @@ def measurement_invariance(
     for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
         part, code = study.part([a, b])
         pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance, along=study.along)
-        found = study.deal(part, code, permutations, seed)
+        found = study.permute(part, code, permutations, seed)
         failed += found.failed
         frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
     table = pd.concat(frames, ignore_index=True)
@@ -218,7 +219,7 @@ def compare_groups(
     tolerance: float = 1e-7,
     rng: Rng = 0,
 ) -> GroupDifferences:
-    """Test paths and R2 for differences between groups, by dealing the labels anew.
+    """Test paths and R2 for differences between groups, by permuting the labels.
 
     Parameters
     ----------
@@ -238,7 +239,7 @@ def compare_groups(
     labels = pd.DataFrame([study.plan.labels[i] for i in kept], columns=["quantity", "name"])
     frames, failed, groups = [], 0, labels
     for members, seed in zip(tests, seeds(rng, len(tests)), strict=True):
-        found = study.deal(*study.part(members), permutations, seed)
+        found = study.permute(*study.part(members), permutations, seed)
         values = found.values[:, :, kept]
         failed += found.failed
         two = len(members) == 2
@@ -270,8 +271,8 @@ def _no_power(permutations: int, tests: int, level: float) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Deals:
-    """Fits of G groups in the true deal (first) and every random one: leading axes (1 + permutations, G)."""
+class _Permuted:
+    """Fits of G groups as they are (first) and in every permutation: leading axes (1 + permutations, G)."""
 
     values: np.ndarray
     weight: np.ndarray
@@ -333,13 +334,15 @@ class _Study:
         one = pd.DataFrame(index=range(1))
         return replace(self.answers, **cut, cell=np.zeros(len(code), int), cells=one), code
 
-    def deal(self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence) -> _Deals:
-        """Fit every group in every deal of the labels."""
+    def permute(
+        self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence
+    ) -> _Permuted:
+        """Fit every group in every permutation of the labels."""
         groups = int(code.max()) + 1
         values, weights, means, covariances = [], [], [], []
         failed = 0
         with one_thread():
-            for rows in _dealt(code, groups, permutations, np.random.default_rng(seed)):
+            for rows in _permuted(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
                 solution = solve(
                     self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
@@ -361,19 +364,19 @@ class _Study:
                 + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
             )
         value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
-        return _Deals(value, weight, mean, covariance, failed)
+        return _Permuted(value, weight, mean, covariance, failed)
 
 
-def _dealt(code: np.ndarray, groups: int, permutations: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Blocks of rows, `groups` of them a deal: 1 for members; the true deal comes first."""
-    deals = max(1, BLOCK // groups)
-    for start in range(0, 1 + permutations, deals):
-        count = min(deals, 1 + permutations - start)
+def _permuted(code: np.ndarray, groups: int, permutations: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Blocks of rows, `groups` of them a permutation: 1 for members; the labels as they are come first."""
+    at_once = max(1, BLOCK // groups)
+    for start in range(0, 1 + permutations, at_once):
+        count = min(at_once, 1 + permutations - start)
         labels = [code if start + d == 0 else generator.permutation(code) for d in range(count)]
         yield (np.array(labels)[:, None, :] == np.arange(groups)[:, None]).reshape(-1, len(code)).astype(np.float32)
 
 
-def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Deals, level: float) -> pd.DataFrame:
+def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level: float) -> pd.DataFrame:
     """Steps 2 and 3 for one pair."""
     plan = study.plan
 
@@ -405,13 +408,13 @@ def _pooled_sd(part: Answers) -> np.ndarray:
 
 
 def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> dict[str, np.ndarray]:
-    """The true deal's value (first row), where `level` of all deals lie, and the share at least as far from 0."""
+    """The value as the labels are (first row), where `level` of all permutations lie, the share as far from 0."""
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     p = _share(np.abs(values) >= np.abs(values[0]) - 1e-12, values)
     return {name: values[0], f"{null}low": low, f"{null}high": high, f"{name}_p": p}
 
 
 def _share(hit: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Share of deals (the true one counts) among those that converged."""
+    """Share of permutations (the true labels count) among those that converged."""
     share: np.ndarray = hit.sum(axis=0) / (~np.isnan(values)).sum(axis=0)
     return share

@@ -21,6 +21,7 @@ from workbench.figures import dot_and_interval
 from workbench.methods.plspm.batch import Plan, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,11 +72,11 @@ class Moderation(Result):
     def _said(self, rows: pd.DataFrame) -> str:
         change, size, low, _, high = (row for _, row in rows.iterrows())
         effect = f"the effect of {change['source']} on {change['target']}"
-        number = f"{change['estimate']:+.2f} per standard deviation ({change['low']:+.2f} to {change['high']:+.2f})"
+        number = f"{change['estimate']:+.2f} per standard deviation {between(change['low'], change['high'], '+.2f')}"
         if change["low"] <= 0 <= change["high"]:
             return f"No dependence of {effect} on {change['moderator']} is seen: {number} includes zero."
         grows = "grows" if change["estimate"] > 0 else "falls"
-        ends = ", ".join(f"{r['estimate']:.2f} ({r['low']:.2f} to {r['high']:.2f})" for r in (low, high))
+        ends = ", ".join(f"{r['estimate']:.2f} {between(r['low'], r['high'], '.2f')}" for r in (low, high))
         return (
             f"{effect[0].upper()}{effect[1:]} {grows} with {change['moderator']}: {number}, f² {size['estimate']:.3f}; "
             f"one standard deviation below and above its mean it is {ends}."

@@ -117,7 +117,7 @@ def predict_pls(
     tolerance: float = 1e-7,
     rng: Rng = 0,
 ) -> PlsPrediction:
-    """Predict every respondent's items by models fitted without him, again and again (PLSpredict, CVPAT).
+    """Predict every respondent's items by models fitted without them, again and again (PLSpredict, CVPAT).
 
     An item is predicted from the scores of the constructs with a path to its own ("direct antecedents"). Losses are
     averaged over repetitions for each respondent, and over items in a construct; respondents are the units of the

@@ -77,7 +77,7 @@ def diff(before: str, after: str, page: Path | None) -> int:
     found = pairs(before, after)
     for name, comparison in found.items():
         changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
-        changes.sort(key=lambda c: c.noise != LOUD)
+        changes.sort(key=lambda c: c.significance != LOUD)
         lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes[:_MOST]]
         lines += [f"  … and {len(changes) - _MOST:,} more, which --page FILE shows"] * (len(changes) > _MOST)
         causes = [f"  cause?   {cause}" for cause in comparison.causes if changes]

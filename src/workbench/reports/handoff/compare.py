@@ -16,9 +16,10 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.reports.page import tables
+from workbench.words import between
 
 SAME, WITHIN, DIFFERS, MISSING, NEW = "same", "within tolerance", "differs", "missing", "new"
-LOUD, QUIET = "larger than its noise", "within its noise"
+LOUD, QUIET = "significant", "not significant"
 RTOL = 1e-6
 _NUMBER = re.compile(r"[\d,]*\d(?:\.(\d+))?")
 Fields = Mapping[str, Any]
@@ -39,14 +40,14 @@ class Reading:
 class Change:
     """A number, or a cell named `table · row · column`, on both sides; None where it is not there.
 
-    `noise` says of a number that differs whether it does by more than chance, as far as its intervals tell.
+    `significance` says of a number that differs whether it does by more than chance, as far as its intervals tell.
     """
 
     name: str
     status: str
     before: Fields | None
     after: Fields | None
-    noise: str = ""
+    significance: str = ""
 
     @property
     def good(self) -> bool:
@@ -54,10 +55,10 @@ class Change:
         return self.status in (SAME, WITHIN)
 
     def said(self) -> str:
-        """Say it in a line: both sides, the unit, the noise."""
+        """Say it in a line: both sides, the unit, whether the change is significant."""
         unit = (self.before or self.after or {}).get("unit", "1")
-        noise = f", {self.noise}" if self.noise else ""
-        return f"{_said(self.before)} → {_said(self.after)}{'' if unit == '1' else f' {unit}'}{noise}"
+        judged = f", {self.significance}" if self.significance else ""
+        return f"{_said(self.before)} → {_said(self.after)}{'' if unit == '1' else f' {unit}'}{judged}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Comparison:
         """Say it in a sentence."""
         count = Counter(c.status for c in self.numbers)
         said = ", ".join(f"{count[s]:,} {s}" for s in (SAME, WITHIN, DIFFERS, MISSING, NEW) if count[s]) or "none"
-        loud = f" ({sum(c.noise == LOUD for c in self.numbers):,} by more than noise)" if count[DIFFERS] else ""
+        loud = f" ({sum(c.significance == LOUD for c in self.numbers):,} significant)" if count[DIFFERS] else ""
         off = sum(not c.good for c in self.cells)
         return f"numbers: {said}{loud}; cells of tables and answer: {off:,} of {self.compared:,} differ"
 
@@ -124,16 +125,16 @@ def compare(before: Reading, after: Reading) -> Comparison:
     return Comparison(numbers, tuple(cells), compared, tuple(_causes(before, after)))
 
 
-def noise(before: Fields, after: Fields) -> str:
-    """Say whether a change is larger than the noise of two independent estimates.
+def significance(before: Fields, after: Fields) -> str:
+    """Say whether the change between two independent estimates is significant.
 
     The interval of the difference is made of the arms of the two intervals that face each other (Zou and Donner 2008),
     so that intervals need not be symmetric.
 
-    >>> noise({"value": 5, "low": 3, "high": 7}, {"value": 8, "low": 6, "high": 10})
-    'larger than its noise'
-    >>> noise({"value": 5, "low": 3, "high": 7}, {"value": 7, "low": 5, "high": 9})
-    'within its noise'
+    >>> significance({"value": 5, "low": 3, "high": 7}, {"value": 8, "low": 6, "high": 10})
+    'significant'
+    >>> significance({"value": 5, "low": 3, "high": 7}, {"value": 7, "low": 5, "high": 9})
+    'not significant'
     """
     lower, upper = sorted((before, after), key=lambda n: n["value"])
     if lower.get("high") is None or upper.get("low") is None:
@@ -163,7 +164,7 @@ def _number(name: str, old: Fields | None, new: Fields | None) -> Change:
     size = max(abs(old["value"]), *(abs(old[f] - old["value"]) for f in fields if old[f] is not None))
     rtol = min(float(old["rtol"]), float(new["rtol"]))
     if old["unit"] != new["unit"] or not all(_close(old[f], new[f], rtol, size) for f in fields):
-        return Change(name, DIFFERS, old, new, noise(old, new))
+        return Change(name, DIFFERS, old, new, significance(old, new))
     return Change(name, SAME if all(old[f] == new[f] for f in fields) else WITHIN, old, new)
 
 
@@ -244,5 +245,5 @@ def _said(number: Fields | None) -> str:
         return "–"
     if "shown" in number or not isinstance(number["value"], float):
         return str(number.get("shown", number["value"]))
-    ends = [number.get("low"), number.get("high")]
-    return f"{number['value']:.9g}" + ("" if None in ends else f" ({ends[0]:.6g} to {ends[1]:.6g})")
+    low, high = number.get("low"), number.get("high")
+    return f"{number['value']:.9g}" + ("" if low is None or high is None else f" {between(low, high, '.6g')}")

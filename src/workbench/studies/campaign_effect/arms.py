@@ -74,9 +74,13 @@ class ArmEffects(Result):
         tied = sorted({*rivals.loc[rivals["arm"] == best, "against"], *rivals.loc[rivals["against"] == best, "arm"]})
         ending = ""
         if clear["estimate"].iloc[0] > 0:
-            ending = f" '{best}' is not told apart from {named(tied)}." if tied else f" '{best}' beats every other arm."
+            ending = (
+                f" '{best}' does not differ significantly from {named(tied)}."
+                if tied
+                else f" '{best}' beats every other arm."
+            )
         return (
-            f"{len(clear)} of {len(against)} arms changed {self.outcome} per member (Holm; intervals hold together): "
+            f"{len(clear)} of {len(against)} arms changed {self.outcome} per member (Holm; simultaneous intervals): "
             f"{'; '.join(parts)}.{ending}"
         )
 
@@ -90,7 +94,7 @@ class ArmEffects(Result):
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""
-        return f"Effect of each arm on {self.outcome}, {self._unit} per member, intervals that hold together."
+        return f"Effect of each arm on {self.outcome}, {self._unit} per member, with simultaneous intervals."
 
     @property
     def _unit(self) -> str:

@@ -34,7 +34,7 @@ class Contamination(Result):
     share_treated, share_control : float
     effects : dict of str to AverageEffect
         "all members", and "not contacted by others": the second compares only such members. It is a sensitivity, not an
-        effect of the lot, where contact itself changed who else was contacted.
+        effect of randomisation, where contact itself changed who else was contacted.
     """
 
     exposed: AverageEffect | None

@@ -69,7 +69,7 @@ class ComplierEffect(Result):
         """What must be true, in a sentence."""
         defiers = "" if self.one_sided else " no member gets the contact only because of being in control,"
         return (
-            f"Assumed: arms drawn by lot,{defiers} and assignment changes {self.by_assignment.outcome} through the "
+            f"Assumed: arms randomised,{defiers} and assignment changes {self.by_assignment.outcome} through the "
             "delivered contact alone."
         )
 
@@ -87,7 +87,7 @@ class ComplierEffect(Result):
             return f"Not answerable: {why}, so the effect of a delivered contact on {effect.outcome} has no bounds."
         who = "those reached" if self.one_sided else "those reached because of their arm"
         ends, value = self._ends(self.low, self.high), self._amount(self.estimate)
-        found = f"{value} {ends} on {who} ({share}); of being assigned {self._amount(effect.estimate)}"
+        found = f"{value} {ends} on {who} ({share}); by assignment {self._amount(effect.estimate)}"
         weak = f" Weak: F = {self.first_stage_f:.1f}, only the interval counts." if self.first_stage_f < WEAK else ""
         ends = self._ends(effect.low, effect.high)
         scale = 100 if effect.binary else 1
@@ -152,7 +152,7 @@ def complier_effect(
     """Estimate what a delivered contact changed, where not every assigned contact was delivered.
 
     Comparing the reached with the others would compare people who answer the phone with people who do not. The ratio of
-    two effects of the lot does not: on the outcome, over on delivery (Wald; two-stage least squares).
+    two effects of assignment does not: on the outcome, over on delivery (Wald; two-stage least squares).
 
     Parameters
     ----------

@@ -54,12 +54,13 @@ class Staying(Result):
 
     def headline(self) -> str:
         """Say how many more stay, and for how long."""
-        shown = "" if direction(100 * self.kept.low, 100 * self.kept.high) else ", which is no shown difference"
+        shown = "" if direction(100 * self.kept.low, 100 * self.kept.high) else ", not significant"
         return (
-            f"After {self.horizon} days {figure(100 * self.kept.estimate, signed=True)} points "
-            f"{span(100 * self.kept.low, 100 * self.kept.high)} more of the treated than of the control are still "
-            f"customers{shown}; within them a member stays {figure(self.days_gained.estimate, signed=True)} days "
-            f"{span(self.days_gained.low, self.days_gained.high)} longer."
+            f"Treated less control, still customers after {self.horizon} days: "
+            f"{figure(100 * self.kept.estimate, signed=True)} points "
+            f"{span(100 * self.kept.low, 100 * self.kept.high)}{shown}; mean days as a customer until then: "
+            f"{figure(self.days_gained.estimate, signed=True)} "
+            f"{span(self.days_gained.low, self.days_gained.high)}."
         )
 
     def summary(self) -> pd.DataFrame:
@@ -197,7 +198,7 @@ class Fatigue(Result):
         One row a dose: dose (earlier contacts; the last row takes all above), members, effect, se, low, high.
     trend : Interval
         Change of the effect with each earlier contact.
-    by_lot : bool
+    randomised : bool
         Whether chance decided the dose (within `strata`), so that the trend is what contacts did.
     reason : str
         Why not, or why the trend has no interval; "" where neither.
@@ -205,7 +206,7 @@ class Fatigue(Result):
 
     doses: pd.DataFrame
     trend: Interval
-    by_lot: bool
+    randomised: bool
     reason: str
     outcome: str
     level: float
@@ -221,11 +222,11 @@ class Fatigue(Result):
         change += span(self.trend.low, self.trend.high)
         if np.isnan(self.trend.low):
             return f"Not answerable: {self.reason}."
-        if not self.by_lot:
+        if not self.randomised:
             return f"No claim of fatigue, an association only, since {self.reason}: {change} with each earlier contact."
         verdict = {
             -1: "wears the effect down",
-            0: "does not change the effect by what can be shown",
+            0: "does not change the effect significantly",
             1: "raises the effect",
         }[direction(self.trend.low, self.trend.high)]
         return f"Each earlier contact {verdict}: {change} on {self.outcome} per member."
@@ -236,7 +237,7 @@ class Fatigue(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the trend, where chance decided the dose."""
-        if self.by_lot and not np.isnan(self.trend.low):
+        if self.randomised and not np.isnan(self.trend.low):
             name = f"fatigue{label(self.campaign, outcome=self.outcome)}"
             yield Quantity(name, self.trend.estimate, self.unit or "1", self.trend.low, self.trend.high)
 
@@ -315,7 +316,7 @@ def contact_fatigue(
     reason = "nothing says that chance decided who had been contacted"
     if strata is not None:
         p = _dose_p(amount, own, x) if x.shape[1] else 1.0
-        reason = "" if p >= ALARM else f"who had been contacted hangs together with what was known before (p = {p:.1g})"
+        reason = "" if p >= ALARM else f"who had been contacted depends on what was known before (p = {p:.1g})"
     trend = Interval(estimate, estimate - half, estimate + half)
     few = _too_few(y, treated, amount)
     if few:

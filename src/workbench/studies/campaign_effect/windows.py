@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -90,10 +90,10 @@ class EffectWindows(Result):
         """Say what lasts, whether it was only brought forward, and what was harmed."""
         first, last = self.windows.iloc[0], self.windows.iloc[-1]
         unit = f" {self.unit}" if self.unit else ""
-        guards = "".join(f" {row.guard}: {row.verdict}." for row in self.guards.itertuples())
+        guards = "".join(map(_guarded, self.guards.itertuples()))
         if self.doubts:
             return f"Not answerable: {self.doubts[0]}.{guards}"
-        text = f"After {int(last['days'])} days the campaign made {_said(last, unit)} per member"
+        text = f"After {int(last['days'])} days the effect is {_said(last, unit)} per member"
         if len(self.windows) > 1:
             text += f", after {int(first['days'])} days {_said(first, unit)}"
             fall = (
@@ -113,7 +113,7 @@ class EffectWindows(Result):
 
     def caption(self) -> str:
         """Say what the table shows."""
-        return "Effect by window, and guards with the rise that would be borne."
+        return "Effect by window, and guard outcomes with the largest acceptable rise."
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""
@@ -163,7 +163,7 @@ def effect_windows(
     treatment : str
         Column of 0/1, booleans, or names of two arms of which one is "control".
     covariates : sequence of str
-        Known before assignment; adjusted for (Lin). The outcome's own past takes most of the noise away.
+        Known before assignment; adjusted for (Lin). The outcome's own past takes most of the variance away.
     guards : mapping of str to Guard, optional
         Columns of which more is worse (opted_out, complaints, churned), each with its margin.
     level : float
@@ -335,6 +335,16 @@ def _bounds(y: np.ndarray, found: Estimate | None, treated: np.ndarray, level: f
     low, high, p = share_difference(*counts, level=level)
     p = p / 2 if effect > 0 else 1 - p / 2
     return effect, (0.0 if found is None else se), *map(float, (lower, upper, p, low, high))
+
+
+def _guarded(row: Any) -> str:
+    """Say a guard's verdict with the bound it rests on."""
+    if row.verdict == "cannot be told":
+        return f" {row.guard}: {row.verdict}."
+    worse = row.verdict in ("harm", "worse, but within the margin")
+    bound = f"at least {figure(row.lower)}" if worse else f"at most {figure(row.upper)}"
+    effect = f"{figure(row.effect, signed=True)} per member ({bound}; margin {row.margin:g})"
+    return f" {row.guard}: {row.verdict}, {effect}."
 
 
 def _said(row: pd.Series, unit: str) -> str:

@@ -1,6 +1,6 @@
 """Which campaigns paid, is the running one working, and how large must the next one be?
 
-ledger.py: all campaigns side by side, freed of the luck of the best. monitor.py: intervals that hold at every look.
+ledger.py: all campaigns side by side, corrected for lucky winners. monitor.py: intervals that hold at every look.
 design.py: holdout, smallest effect that is seen, and cost. assignment.py: the draw of the arms.
 """
 

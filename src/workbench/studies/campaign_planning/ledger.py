@@ -1,4 +1,4 @@
-"""Which of our campaigns truly paid? All of them side by side, the lucky ones shrunken towards the rest."""
+"""Which of our campaigns truly paid? All of them side by side, corrected for lucky winners (shrinkage)."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class CampaignLedger(Result):
         unit = f" {self.unit}" if self.unit else ""
         best = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
         text = (
-            f"{len(self.discovered)} of {len(self.campaigns)} campaigns paid (false discoveries held at "
-            f"{DISCOVERY:.0%}); the best as measured, {best['campaign']}, showed "
-            f"{figure(best['effect'], signed=True)}{unit} a member, "
-            f"of which {figure(best['shrunken'], signed=True)} {span(best['low'], best['high'])} is to be expected "
-            "again, since it was picked for being highest."
+            f"{len(self.discovered)} of {len(self.campaigns)} campaigns paid (false discovery rate "
+            f"{DISCOVERY:.0%}); the highest measured effect is that of {best['campaign']}, "
+            f"{figure(best['effect'], signed=True)}{unit} a member; a repeat can expect "
+            f"{figure(best['shrunken'], signed=True)} {span(best['low'], best['high'])}, corrected for having been "
+            "picked as the highest."
         )
         if self.set_aside:
             first = next(iter(self.set_aside))
@@ -86,7 +86,7 @@ class CampaignLedger(Result):
             text += f" (for instance {first}: {self.set_aside[first]})."
         if self.drift is None:
             return text
-        how = "is changing" if direction(self.drift.low, self.drift.high) else "can't be told from standing still"
+        how = "is changing" if direction(self.drift.low, self.drift.high) else "shows no significant trend"
         return f"{text} The effect {how}: {figure(self.drift.estimate, signed=True)}{unit} a year " + (
             f"{span(self.drift.low, self.drift.high)}."
         )

@@ -18,6 +18,7 @@ from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result
 from workbench.studies.lifetime_value.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ class LifetimeValue(Result):
     def headline(self) -> str:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        ends = f" ({row['low']:,.0f} to {row['high']:,.0f})" if np.isfinite(row["low"]) else ""
+        ends = f" {between(row['low'], row['high'], ',.0f')}" if np.isfinite(row["low"]) else ""
         text = (
             f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} {self.currency}{ends} over "
             f"{self.horizon} months at {self.discount:.1%} a year, {row['per_contract']:,.2f} each; they run for "

@@ -29,7 +29,7 @@ class Adjusted:
     """An estimate and what it rests on; arrays have one entry a member, weights are of controls and sum to 1.
 
     unmodelled : pairs of covariates whose interplay still drives both contact and outcome in members not fitted to.
-    deals : array, shape (draws, 4), of each deal into folds: estimate, share of the treated inside the overlap,
+    splits : array, shape (draws, 4), of each split into folds: estimate, share of the treated inside the overlap,
     effective controls, largest standardised difference after weighting.
     """
 
@@ -40,13 +40,13 @@ class Adjusted:
     weight: np.ndarray
     residual: np.ndarray
     unmodelled: tuple[str, ...] = ()
-    deals: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
+    splits: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
 
     def noise(self) -> np.ndarray:
-        """Standard error of the median over the deals of each of their four numbers; 0 of a single deal."""
-        if len(self.deals) < 2:
+        """Standard error of the median over the splits of each of their four numbers; 0 of a single split."""
+        if len(self.splits) < 2:
             return np.zeros(4)
-        return 1.2533 * self.deals.std(axis=0, ddof=1) / np.sqrt(len(self.deals))
+        return 1.2533 * self.splits.std(axis=0, ddof=1) / np.sqrt(len(self.splits))
 
 
 def adjusted(
@@ -64,7 +64,7 @@ def adjusted(
 ) -> Adjusted:
     """Cross-fit both models `draws` times; estimate inside the overlap that their median chance of contact draws.
 
-    With `trees`, each model takes them beside its splines unless the deal shows that they predict worse.
+    With `trees`, each model takes them beside its splines unless the split shows that they predict worse.
     """
     known = features_of(members, covariates, y, treated.astype(np.int64))
     order, categorical = known.order, known.categorical
@@ -74,12 +74,12 @@ def adjusted(
     x, y, treated = known.codes[order], y[order], treated[order]
     group = None if group is None else by_members(group, known.content)[order]
     smooth = _smooth(values)
-    deals = [_deal(treated, group, folds, seed) for seed in seeds(rng, draws)]
+    drawn = [_split(treated, group, folds, seed) for seed in seeds(rng, draws)]
     for _ in range(PASSES):
-        alone = [_cross_fit(x, smooth, y, treated, categorical, fold, (False, False))[0] for fold in deals]
+        alone = [_cross_fit(x, smooth, y, treated, categorical, fold, (False, False))[0] for fold in drawn]
         contact, outcome = _pairs(values, np.median(alone, axis=0), y, treated)
         smooth = np.column_stack([smooth, *contact.values(), *outcome.values()])
-    both = [_cross_fit(x, smooth, y, treated, categorical, fold, (trees, trees)) for fold in deals]
+    both = [_cross_fit(x, smooth, y, treated, categorical, fold, (trees, trees)) for fold in drawn]
     taken = [fits + grown * np.array(_better(fits, grown, y, treated))[:, None] for fits, grown in both]
     chances, expected = np.array(taken).transpose(1, 0, 2)
     middle = np.median(chances, axis=0), np.median(expected, axis=0)
@@ -90,7 +90,7 @@ def adjusted(
     inside = chance <= most_likely
     if min((inside & treated).sum(), (inside & ~treated).sum()) < 2:
         raise CannotAnswer(
-            f"not answerable: nobody contacted has their like among the others. Contact follows a rule: "
+            f"not answerable: no contacted member has comparable controls. Contact follows a rule: "
             f"{who(members, covariates, treated[back], (~inside & treated)[back])}."
         )
     rows, seen = [], []
@@ -124,7 +124,7 @@ def _arranged(
     return [names[k] for k in place], [kept[names[k]][order] for k in place]
 
 
-def _deal(treated: np.ndarray, group: np.ndarray | None, folds: int, seed: np.random.SeedSequence) -> np.ndarray:
+def _split(treated: np.ndarray, group: np.ndarray | None, folds: int, seed: np.random.SeedSequence) -> np.ndarray:
     """Fold of each row; clusters stay together."""
     if group is None:
         return draw_folds(treated, folds, seed)

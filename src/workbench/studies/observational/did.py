@@ -84,7 +84,7 @@ class DidEffect(Result):
         trend = (
             "trends before could not be tested"
             if math.isnan(self.pretrend_p)
-            else f"no difference in trends before was found, p = {self.pretrend_p:.2g}"
+            else f"trends before do not differ significantly, p = {self.pretrend_p:.2g}"
         )
         basis = f"{self.treated_clusters} treated and {self.control_clusters} other clusters; {trend}"
         if self.set_aside:
@@ -92,7 +92,7 @@ class DidEffect(Result):
         if self.low <= 0 <= self.high:
             return f"No evidence that the rollout changed {self.outcome}: {effect} ({basis})."
         verb = "raised" if self.estimate > 0 else "lowered"
-        return f"The rollout {verb} {self.outcome} by {effect}, if both would have moved alike without it ({basis})."
+        return f"The rollout {verb} {self.outcome} by {effect}, assuming parallel trends ({basis})."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect on average and by period since the start."""
@@ -179,7 +179,7 @@ def difference_in_differences(
     level : float
         Coverage of the intervals, 0-1.
     inference : {"wild bootstrap", "randomisation"}, optional
-        The first is the default with 5 clusters or more on each side; else starts are dealt anew over clusters.
+        The first is the default with 5 clusters or more on each side; else starts are permuted over clusters.
     resamples : int
     rng : int, SeedSequence or Generator
     unit_of_outcome, campaign : str
@@ -235,7 +235,7 @@ def difference_in_differences(
         )
     if len(test.noise) < 1 / (1 - level):
         doubts.append(
-            f"{treated} of {treated + control} clusters got it, which can be dealt in {len(test.noise)} ways only, "
+            f"{treated} of {treated + control} clusters got it, which has only {len(test.noise)} permutations, "
             f"so even the largest difference has p = {1 / len(test.noise):.2g}"
         )
     half = test.band(level)

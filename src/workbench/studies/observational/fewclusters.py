@@ -79,9 +79,9 @@ class Draws:
     estimates : array, shape (1 + relative periods,)
         The average, then each relative period.
     noise : array, shape (b, 1 + relative periods)
-        Draws of the estimates where nothing but noise is left.
+        Draws of the estimates where there is no effect.
     se : float
-        Standard error of the average; NaN where deals of the starts tell, not an error.
+        Standard error of the average; NaN where permutations of the starts tell, not an error.
     """
 
     noise: np.ndarray
@@ -177,7 +177,7 @@ class _Wild(Draws):
 
 
 class _Randomised(Draws):
-    """Starts dealt anew over clusters: exact if which clusters came when was as good as drawn by lot."""
+    """Starts permuted over clusters: exact if which clusters came when was as good as random."""
 
     def __init__(self, data: Panel, cells: Cells, resamples: int, rng: Rng):
         super().__init__(data, cells)
@@ -186,8 +186,8 @@ class _Randomised(Draws):
             raise WorkbenchError("starts differ within a cluster: with so few clusters, clusters= must be who decided.")
         changes = [_changes(y, cells) for y in (data.y - self.estimates[0] * data.treated, data.treated.astype(float))]
         drawn = []
-        for deal in _deals(data.start[first], resamples, rng):
-            own, other = _shares(data, deal[data.cluster], cells)
+        for starts in _permutations(data.start[first], resamples, rng):
+            own, other = _shares(data, starts[data.cluster], cells)
             drawn.append([cells.add @ ((own - other) * change).sum(axis=1) for change in changes])
         self.noise, shift = np.array(drawn).transpose(1, 0, 2)
         self._shift = shift[:, 0]
@@ -214,8 +214,8 @@ def _cluster_draws(clusters: int, resamples: int, rng: Rng) -> np.ndarray:
     return signs * generator.choice(WEBB, signs.shape) if clusters <= FEW else signs
 
 
-def _deals(starts: np.ndarray, resamples: int, rng: Rng) -> Iterator[np.ndarray]:
-    """All ways to deal the starts over clusters where there are no more than `resamples`, else that many drawn."""
+def _permutations(starts: np.ndarray, resamples: int, rng: Rng) -> Iterator[np.ndarray]:
+    """All permutations of the starts over clusters where there are no more than `resamples`, else that many drawn."""
     kinds, counts = np.unique(starts, return_counts=True)
     ways = math.factorial(len(starts)) // math.prod(math.factorial(int(k)) for k in counts)
     if ways <= resamples:
@@ -227,11 +227,11 @@ def _deals(starts: np.ndarray, resamples: int, rng: Rng) -> Iterator[np.ndarray]
         yield generator.permutation(starts)
 
 
-def _arrangements(deal: np.ndarray, free: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> Iterator[np.ndarray]:
+def _arrangements(starts: np.ndarray, free: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> Iterator[np.ndarray]:
     if len(kinds) == 1:
-        yield deal
+        yield starts
         return
     for chosen in combinations(free, int(counts[0])):
-        next_deal = deal.copy()
-        next_deal[list(chosen)] = kinds[0]
-        yield from _arrangements(next_deal, np.setdiff1d(free, chosen), kinds[1:], counts[1:])
+        following = starts.copy()
+        following[list(chosen)] = kinds[0]
+        yield from _arrangements(following, np.setdiff1d(free, chosen), kinds[1:], counts[1:])

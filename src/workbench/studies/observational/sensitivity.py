@@ -1,4 +1,4 @@
-"""What would have to be true for an effect found without a lot to vanish?"""
+"""What would have to be true for an effect found without randomisation to vanish?"""
 
 from __future__ import annotations
 

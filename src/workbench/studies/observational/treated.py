@@ -1,4 +1,4 @@
-"""What did a campaign change for those it reached, when who was reached was not drawn by lot - if that can be said?"""
+"""What did a campaign change for those it reached, when contact was not randomised, if that can be said?"""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MORE = 4
 
 @dataclass(frozen=True)
 class TreatedEffect(Result):
-    """Effect of contact on the contacted who have their like among the others, as far as recorded covariates tell.
+    """Effect of contact on the contacted who have comparable controls, as far as recorded covariates tell.
 
     Attributes
     ----------
@@ -106,14 +106,14 @@ class TreatedEffect(Result):
         whom = (
             "the contacted"
             if self.overlap_share == 1
-            else f"the {min(self.overlap_share, 0.999):.1%} of the contacted with their like"
+            else f"the {min(self.overlap_share, 0.999):.1%} of the contacted with comparable controls"
         )
         claim = (
             f"No evidence that contact changed {self.outcome} of {whom}: {effect}"
             if self.low <= 0 <= self.high
             else f"Contact {'raised' if self.estimate > 0 else 'lowered'} {self.outcome} of {whom} by {effect}"
         )
-        return f"{claim}, if members alike in all recorded covariates were contacted as by lot."
+        return f"{claim}, if contact was as good as random among members alike in all recorded covariates."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""
@@ -145,7 +145,7 @@ class TreatedEffect(Result):
         """Say what the placebos show: where no effect can be, none should be found."""
         rows = self.placebo.itertuples()
         found = "; ".join(f"{r.outcome} {figure(r.estimate, signed=True)} {span(r.low, r.high)}" for r in rows)
-        return f"Where no effect can be: {found or 'no placebo was given'}."
+        return f"Placebos, where no effect can be: {found or 'no placebo was given'}."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect, the overlap and the effective controls; none where it is not answerable."""
@@ -211,12 +211,12 @@ def effect_on_treated(
     clusters : str, optional
         Column of the unit within which members are alike (household, shop).
     most_likely : float
-        Members whose chance of contact is above this have no like among the controls: they are left out, and the
+        Members whose chance of contact is above this have no comparable controls: they are left out, and the
         effect is that on the rest.
     draws, folds : int
-        Models are fitted to the other folds; the median over this many deals into folds is given, its spread is part of
-        the interval. Where two standard errors of that median reach across a limit of the verdict, four times as many
-        are dealt; an answer that still hangs on the deal is refused.
+        Models are fitted to the other folds; the median over this many splits into folds is given, its spread is part
+        of the interval. Where two standard errors of that median reach across a limit of the verdict, four times as
+        many are drawn; an answer that still depends on the split is refused.
     level : float
         Coverage of the intervals, 0-1.
     rng : int, SeedSequence or Generator
@@ -228,7 +228,7 @@ def effect_on_treated(
     WorkbenchError
         If a column is missing or not numeric, or covariates are empty.
     CannotAnswer
-        If the outcome is the same for all, arms are too small, or nobody has their like in the other arm.
+        If the outcome is the same for all, arms are too small, or no contacted member has comparable controls.
 
     Warnings
     --------
@@ -263,7 +263,7 @@ def effect_on_treated(
     }
     with one_thread():
         found, tests = _fitted(members, covariates, y, treated, placebos, how)
-        if draws > 1 and _deals_decide(found, tests, treated, level):
+        if draws > 1 and _splits_decide(found, tests, treated, level):
             how["draws"] = MORE * draws
             found, tests = _fitted(members, covariates, y, treated, placebos, how)
         balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
@@ -299,9 +299,9 @@ def _fitted(
     return adjusted(members, covariates, y, treated, **how), tests
 
 
-def _deals_decide(found: Adjusted, tests: dict[str, Adjusted], treated: np.ndarray, level: float) -> bool:
-    """Whether more deals into folds may lead across a limit: of a gate, a placebo's alarm, or the effect's sign."""
-    noise, middle = 2 * found.noise(), np.median(found.deals, axis=0)
+def _splits_decide(found: Adjusted, tests: dict[str, Adjusted], treated: np.ndarray, level: float) -> bool:
+    """Whether more splits into folds may lead across a limit: of a gate, a placebo's alarm, or the effect's sign."""
+    noise, middle = 2 * found.noise(), np.median(found.splits, axis=0)
     gates = zip(middle[1:], noise[1:], (LEAST_OVERLAP, FEWEST_CONTROLS, NOTABLE), strict=True)
     if any(abs(value - limit) <= wide for value, wide, limit in gates):
         return True
@@ -355,7 +355,7 @@ def _answer(
     wide, doubts = 2 * found.noise(), []
     if round(overlap - wide[1], 2) < LEAST_OVERLAP:
         doubts.append(
-            f"only {_give(overlap, wide[1], '.0%')} of the contacted have their like among the others (chance of "
+            f"only {_give(overlap, wide[1], '.0%')} of the contacted have comparable controls (chance of "
             f"contact at most {most_likely:.0%}), and {LEAST_OVERLAP:.0%} are needed; without: {outside}"
         )
     if round(effective - wide[2]) < FEWEST_CONTROLS:
@@ -409,10 +409,10 @@ def _answer(
 
 
 def _give(value: float, wide: float, digits: str) -> str:
-    """Write a number with what the deal into folds leaves open of it, where that shows."""
+    """Write a number with what the split into folds leaves open of it, where that shows."""
     ends = [f"{end:{digits}}" for end in (max(value - wide, 0.0), value + wide)]
     return (
-        f"{value:{digits}}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by how members are dealt into folds)"
+        f"{value:{digits}}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by how members are split into folds)"
     )
 
 

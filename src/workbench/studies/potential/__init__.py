@@ -1,4 +1,4 @@
-"""What is each customer worth, what could he bring, and whom is it worth raising?"""
+"""What is each customer worth, what could they bring, and whom is it worth raising?"""
 
 from workbench.studies.potential.ninecells import ValueGrid, value_grid
 from workbench.studies.potential.potential import Potential, potential_value

@@ -1,4 +1,4 @@
-"""What is each customer worth today, and what more did customers like him go on to bring?"""
+"""What is each customer worth today, and what more did customers like them go on to bring?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from workbench.figures import dot_and_interval
 from workbench.methods.resampling import Rng, canonical_order, interval, seeds
 from workbench.result import COUNT, Quantity, Result, Table
 from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,11 @@ class Potential(Result):
         """Say the potential, where it comes from, and how many propensities rest on a model."""
         total, low, high = self.total
         now, cross = self.customers[["current", "cross_sell"]].sum()
-        shut = "{:.1%} ({:.1%} to {:.1%})".format(*self.closing)
+        closed, least, most = self.closing
+        ends = between(least, most, ".1%")
+        shut = f"Those below their peers closed {closed:.1%} {ends} of the gap in {self.window} months."
+        if least == most:
+            shut = f"Of the gap to their peers {closed:.1%} is counted, without an interval."
         few = self.services[self.services["learner"] == NOT_ANSWERABLE]
         few_said = "".join(
             f" N{row.why[1:]}; it would bring {row.low:,.0f} to {row.high:,.0f} and is in no potential."
@@ -75,10 +80,9 @@ class Potential(Result):
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
             f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
-            f"({low:,.0f} to {high:,.0f}) more, {cross / max(total, 1e-9):.0%} of it from services they "
-            f"lack. Those below their peers closed {shut} of the gap in {self.window} months. "
-            f"{learned} of {len(self.services) - len(few)} propensities rest on a model, the others on rates."
-            f"{few_said}"
+            f"{between(low, high, ',.0f')} more, {cross / max(total, 1e-9):.0%} of it from services they "
+            f"lack. {shut} {learned} of {len(self.services) - len(few)} propensities rest on a model, the others on "
+            f"rates.{few_said}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -252,7 +256,7 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
     enough = (~np.isnan(money)).sum(axis=1) >= FEWEST_MONTHS
     if not enough.any():
         raise CannotAnswer(
-            f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value him by."
+            f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value them by."
         )
     table = table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
     known = {c: table[c] if kind(table[c], c) == "number" else table[c].astype(str) for c in columns[1:]}

@@ -131,7 +131,7 @@ def _crossed(fit: Callable, x, y, group, rng: Rng) -> tuple[np.ndarray, list]:
 def _today(chosen: str, line: np.ndarray, models: list, x0, y, g0, x1, g1) -> tuple[np.ndarray, Callable]:
     """Today's probabilities, put on the line that unseen customers drew, and how a resample of the past changes them.
 
-    Noise of a logit raises the mean of a rare probability: half its variance is taken off, so that draws centre.
+    The error of a logit raises the mean of a rare probability: half its variance is taken off, so that draws centre.
     """
     if chosen == RATE:
         rate = y.mean() if len(y) else 0.0

@@ -15,6 +15,7 @@ from workbench.methods.resampling import interval
 from workbench.result import SHARE, Quantity, Result, Table
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ class WorthRaising(Result):
         if not n:
             return f"{text}: contact nobody."
         return (
-            f"{text}: net {plan['net']:,.0f} {self.currency} ({plan['low']:,.0f} to {plan['high']:,.0f}). Below "
+            f"{text}: net {plan['net']:,.0f} {self.currency} {between(plan['low'], plan['high'], ',.0f')}. Below "
             f"{plan['break_even']:.0%} they cost more than they bring; only a control group tells what contact adds."
         )
 
@@ -122,7 +123,7 @@ class WorthRaising(Result):
 def worth_raising(
     potential: Potential, *, contact_cost: float, lift: float, below: float | None = None, currency: str = "yuan"
 ) -> WorthRaising:
-    """List customers of low current value by what their like went on to bring, with the reason in words.
+    """List customers of low current value by what similar customers went on to bring, with the reason in words.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def worth_raising(
 
 
 def _reason(row, potential: Potential, i: int, currency: str) -> str:
-    """What is known of a customer and of his like, in words; no promise."""
+    """What is known of a customer and of customers like them, in words; no promise."""
     text = f"pays {row.bill:,.0f} {currency} a month"
     if row.peers_bill > row.bill:
         text += f", a quarter of its peers ({row.peers}) {row.peers_bill:,.0f} or more"

@@ -2,10 +2,11 @@
 
 index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py:
 whether a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins. gaps.py:
-differences between operators against noise. ranks.py: the ranks that noise leaves possible, and whether operators' own
-weights would change them. items.py: which items a gap comes from. change.py: why the index moved between waves.
-drivers.py: the paths that lead to satisfaction, and where a point is easiest to gain. competitors.py: the same beside
-the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need of a resample.
+differences between operators, and which are significant. ranks.py: the ranks that remain possible, and whether
+operators' own weights would change them. items.py: which items a gap comes from. change.py: why the index moved
+between waves. drivers.py: the paths that lead to satisfaction, and where a point is easiest to gain. competitors.py:
+the same beside the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need
+of a resample.
 """
 
 from workbench.methods.plspm import Construct, PathModel, path_diagram

@@ -24,6 +24,7 @@ from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +45,8 @@ class WaveChange(Result):
     ----------
     table : DataFrame
         One row a cell: the columns of `by`, before, after (points), change, se, low, high, p (two-sided, below
-        1 - level if the interval holds no zero), p_holm (over the cells), larger_than_noise, detectable (points: the
-        smallest movement that would have been called larger than noise with a power of 80 %, beside as many others),
+        1 - level if the interval holds no zero), p_holm (over the cells), significant, detectable (points: the
+        smallest movement that would have been called significant with a power of 80 %, beside as many others),
         weights, answers, mix (points, each with `_low` and `_high`; they add up to change), n_before, n_after.
     pooled : DataFrame
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
@@ -75,28 +76,27 @@ class WaveChange(Result):
         return list(self.table.columns[: self.table.columns.get_loc("before")])
 
     def headline(self) -> str:
-        """Say whether the movement is larger than noise, what it is made of, and what could have been seen."""
-        clear, count = self.table[self.table["larger_than_noise"]], len(self.table)
+        """Say whether the movement is significant, what it is made of, and what could have been seen."""
+        clear, count = self.table[self.table["significant"]], len(self.table)
         rows = clear if len(clear) else self.table
         top = rows.loc[rows["change"].abs().idxmax()]
         where = f" for {cell_name(top[c] for c in self.by)}" if self.by else ""
-        noise = "larger" if len(clear) else "no larger"
         if count > 1:
             lead = f"{len(clear) or 'None'} of {count} movements in {self.construct} from {self.waves[0]} to "
-            lead += f"{self.waves[1]} {'are' if len(clear) > 1 else 'is'} larger than noise (Holm); the largest"
+            lead += f"{self.waves[1]} {'are' if len(clear) > 1 else 'is'} significant (Holm); the largest"
             lead += f"{' of them' if len(clear) > 1 else ''}{where}: {top['before']:.1f} to {top['after']:.1f}"
         else:
             lead = (
                 f"{self.construct} moved{where} from {top['before']:.1f} in {self.waves[0]} to {top['after']:.1f} in "
             )
-            lead += f"{self.waves[1]}, {noise} than noise"
-        interval = f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}"
-        interval = interval if np.isfinite(top["low"]) else "no interval: all of a wave are of one cluster"
+            lead += f"{self.waves[1]}, {'' if len(clear) else 'not '}significant"
+        ends = between(top["low"], top["high"], "+.2f", level=self.level)
+        ends = ends if np.isfinite(top["low"]) else "(no interval: all of a wave are of one cluster)"
         parts = ", ".join(f"{part} {top[part]:+.2f}" for part in PARTS)
         out = f" {len(self.left_out)} cells are too small in a wave to compare." if len(self.left_out) else ""
         failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
         return (
-            f"{lead}, {top['change']:+.2f} points ({interval}), "
+            f"{lead}, {top['change']:+.2f} points {ends}, "
             f"of which {parts}. The smallest movement this sample would have detected there ({POWER:.0%} power) is "
             f"{top['detectable']:.1f} points.{out}{failed}"
         )
@@ -240,7 +240,7 @@ def wave_change(
     low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
     error, hidden, wider = _errors(means, level, change)
     table = kept[by].assign(before=before[0], after=after[0], change=change[0], low=low, high=high).assign(
-        p=p, p_holm=holm(p), larger_than_noise=holm(p) < 1 - level,
+        p=p, p_holm=holm(p), significant=holm(p) < 1 - level,
         detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
     )  # fmt: skip
     table.insert(table.columns.get_loc("low"), "se", error)

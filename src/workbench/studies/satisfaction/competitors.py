@@ -18,6 +18,7 @@ from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ class CompetitorMap(Result):
         index per point of the driver's), performance (own index), competitor (its index), gap (own less
         competitor's, points), each with `_low` and `_high`; se and p of the gap, p_holm (over all rows),
         probability_important (share of resamples in which importance is above the drivers' mean), place
-        ("important, behind: catch up"; *level* where the gap is not larger than noise).
+        ("important, behind: catch up"; *level* where the gap is not significant).
     own : str
     of : str
         The part of the market; empty for all.
@@ -62,13 +63,13 @@ class CompetitorMap(Result):
         rows = behind if len(behind) else ahead
         rule = f"(Holm over {len(table)}, {1 - self.level:.0%})"
         if not len(rows):
-            return f"Where it matters for {self.target}{where}, no gap of {self.own} is larger than noise {rule}."
+            return f"Where it matters for {self.target}{where}, no gap of {self.own} is significant {rule}."
         worth = (rows["importance"] * rows["gap"]).abs()
         top, more = rows.loc[worth.idxmax()], f", the largest of {len(rows)} such gaps" if len(rows) > 1 else ""
         low, high = sorted(np.sign(top["gap"]) * top[["gap_low", "gap_high"]].to_numpy(float))
         return (
             f"{self.own} is {'behind' if top['gap'] < 0 else 'ahead of'} {top['against']}{where} on {top['construct']} "
-            f"by {abs(top['gap']):.1f} points ({self.level:.0%} interval {low:.1f} to {high:.1f}){more}: a point there "
+            f"by {abs(top['gap']):.1f} points {between(low, high, level=self.level)}{more}: a point there "
             f"is worth {top['importance']:.2f} points of {self.target} {rule}."
         )
 

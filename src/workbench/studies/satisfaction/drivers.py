@@ -19,6 +19,7 @@ from workbench.methods.plspm.batch import Scheme
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,12 +66,11 @@ class PathEffects(Result):
         r2 = table[(table["quantity"] == "r2") & (table["name"] == target)].iloc[0]
         source = str(top["name"]).split("->")[0]
         doubts = len(self.verdicts)
-        known = np.isfinite(r2["low"]) and np.isfinite(r2["high"])
-        span = f"{r2['low']:.0%} to {r2['high']:.0%}" if known else "no interval"
         return (
-            f"{target} is explained best: {r2['estimate']:.0%} of its variance ({span}), "
-            f"most directly by {source} (path {top['estimate']:.2f}, {self.bootstrap.level:.0%} interval "
-            f"{top['low']:.2f} to {top['high']:.2f}). {doubts or 'No'} doubts about the measurement."
+            f"{target} is explained best: {r2['estimate']:.0%} of its variance "
+            f"{between(r2['low'], r2['high'], '.0%')}, most directly by {source}: path {top['estimate']:.2f} "
+            f"{between(top['low'], top['high'], '.2f', level=self.bootstrap.level)}. "
+            f"{doubts or 'No'} doubts about the measurement."
         )
 
     def summary(self) -> pd.DataFrame:
@@ -141,7 +141,7 @@ class ImportancePerformance(Result):
         sure = "" if top["probability_first"] >= self.level else " The order is not certain."
         return (
             f"To raise {self.target}, start with {top['construct']}: one point more brings {top['importance']:.2f} "
-            f"points ({self.level:.0%} interval {top['importance_low']:.2f} to {top['importance_high']:.2f}) and it "
+            f"points {between(top['importance_low'], top['importance_high'], '.2f', level=self.level)} and it "
             f"stands at {top['performance']:.1f}; it comes first in {top['probability_first']:.0%} of the resamples. "
             f"Order: {order}.{sure}"
         )

@@ -1,4 +1,4 @@
-"""Is one operator better than another, or is it noise? Gaps of the index, pair by pair."""
+"""Is one operator better than another, or is it chance? Gaps of the index, pair by pair."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from workbench.methods.resampling import standard_error
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class OperatorGaps(Result):
-    """Differences between operators within each service, against noise.
+    """Differences between operators within each service, and which are significant.
 
     Attributes
     ----------
     table : DataFrame
         One row a pair: the other columns of the index's cells, operator, against, gap (points, operator minus
         against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm and p_bh (over all
-        rows: no false finding, or few of the findings false, but for 1 - level), larger_than_noise (by p_holm),
+        rows: no false finding, or few of the findings false, but for 1 - level), significant (by p_holm),
         comparable (False where the construct does not mean the same to both; p is then not claimed).
     construct : str
     level : float
@@ -52,7 +53,7 @@ class OperatorGaps(Result):
         return list(self.table.columns[: self.table.columns.get_loc("operator")])
 
     def headline(self) -> str:
-        """Say how many gaps are larger than noise, and the largest of those (else the largest of all)."""
+        """Say how many gaps are significant, and the largest of those (else the largest of all)."""
         table = self.table[self.table["comparable"]]
         broken = self.table[~self.table["comparable"]]
         pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
@@ -63,20 +64,18 @@ class OperatorGaps(Result):
         return self._claimed(table) + (gate if len(broken) else "")
 
     def _claimed(self, table: pd.DataFrame) -> str:
-        clear = table[table["larger_than_noise"]]
+        clear = table[table["significant"]]
         count, all_of = len(clear), len(table)
         rule = f"(Holm over {all_of}, {1 - self.level:.0%})" if all_of > 1 else f"({1 - self.level:.0%})"
         if not count:
             none = "The gap" if all_of == 1 else f"None of the {all_of} gaps"
             return (
-                f"{none} in {self.construct} is {'no ' if all_of == 1 else ''}larger than noise {rule}; "
+                f"{none} in {self.construct} is {'not ' if all_of == 1 else ''}significant {rule}; "
                 f"{'' if all_of == 1 else 'the largest '}measured: {self._said(table)}."
             )
         verb = "is" if count == 1 else "are"
         lead = "" if count == 1 else "the largest of them "
-        return (
-            f"{count} of {all_of} gaps in {self.construct} {verb} larger than noise {rule}: {lead}{self._said(clear)}."
-        )
+        return f"{count} of {all_of} gaps in {self.construct} {verb} significant {rule}: {lead}{self._said(clear)}."
 
     def _said(self, rows: pd.DataFrame) -> str:
         known = rows.dropna(subset=["low"])
@@ -86,11 +85,10 @@ class OperatorGaps(Result):
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
         where = f" in {cell_name(top[self.others])}" if self.others else ""
-        ends = f"{self.level:.0%} interval {low:.1f} to {high:.1f}" if np.isfinite(low) else "no interval"
-        return f"{first} above {second}{where} by {gap:.1f} points ({ends})"
+        return f"{first} above {second}{where} by {gap:.1f} points {between(low, high, level=self.level)}"
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
+        """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, significant, comparable."""
         return self.table
 
     def caption(self) -> str:
@@ -170,7 +168,7 @@ def operator_gaps(
     p = np.where(comparable, p, np.nan)
     adjusted, told = np.full((2, len(p)), np.nan), ~np.isnan(p)
     adjusted[:, told] = holm(p[told]), benjamini_hochberg(p[told])
-    table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], larger_than_noise=adjusted[0] < 1 - level)
+    table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], significant=adjusted[0] < 1 - level)
     return OperatorGaps(table.assign(comparable=comparable), construct, level)
 
 

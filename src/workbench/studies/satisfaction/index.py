@@ -42,7 +42,7 @@ class SatisfactionIndex(Result):
         One row a cell and construct: the columns of `by`, construct, index, se, low, high (points), n
         (respondents), n_effective (n / deff) and deff: the variance over the resamples, over that of n respondents
         drawn at random and counted alike (the weighted variance of their scores in the cell / (n - 1)). It holds what
-        weights, raking, clusters, missing answers and the estimated yardstick cost. Kish's where the index is not
+        weights, raking, clusters, missing answers and the estimated outer weights cost. Kish's where the index is not
         defined. No se where all of a cell answered alike.
     suppressed : DataFrame
         Cells below `minimum` respondents: the columns of `by` and n. They count in the pooled weights only.
@@ -191,7 +191,7 @@ def satisfaction_index(
     """Compute the index 0-100 of every construct in every cell, with its uncertainty.
 
     The outer weights come from one fit to all respondents, so that cells differ by their answers and not by
-    the yardstick. Respondents (or whole clusters) are resampled within strata, and the weights are fitted again each
+    their weights. Respondents (or whole clusters) are resampled within strata, and the weights are fitted again each
     time. The interval has the error over the resamples, corrected for the size of the cell, and the skewness and the
     degrees of freedom of the cell's scores.
 

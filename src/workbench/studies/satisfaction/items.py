@@ -21,6 +21,7 @@ from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ class ItemGaps(Result):
         weights = f" Of the whole, {whole['weights']:+.1f} is due to outer weights that differ." if self.own else ""
         return (
             f"{cell} is {abs(whole['gap']):.1f} points {'above' if sign > 0 else 'below'} {whole['against']} in "
-            f"{self.construct}; of these, {sign * top['gap']:.1f} ({self.level:.0%} interval {low:.1f} to {high:.1f}) "
+            f"{self.construct}; of these, {sign * top['gap']:.1f} {between(low, high, level=self.level)} "
             f"come from {top['item']}{rest}.{weights}"
         )
 

@@ -117,13 +117,13 @@ class ShrunkenIndex(Result):
     }
 
     def headline(self) -> str:
-        """Say how far cells differ beyond noise, and which are thin."""
+        """Say how far cells differ beyond sampling error, and which are thin."""
         rows = self._shown()
         thin = rows[rows["thin"]].sort_values("shrinkage", kind="stable")
         parent = f"the same {', '.join(self.toward)}" if self.toward else "the survey"
         lead = (
             f"Cells of {parent} differ in {self.construct} by {self.between[self.construct]:.1f} points (standard "
-            "deviation) beyond noise;"
+            "deviation) beyond sampling error;"
         )
         if thin.empty:
             return f"{lead} none of {len(rows)} is thin: each estimate is at least half its own data."

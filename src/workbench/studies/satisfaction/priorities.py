@@ -17,6 +17,7 @@ from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +70,7 @@ class ItemPriorities(Result):
         return (
             f"To raise {self.target}{f' of {self.of}' if self.of else ''}, start with {row['label']} "
             f"({row['construct']}): one point more on its scale brings {row['importance']:.2f} points "
-            f"({self.level:.0%} interval {row['importance_low']:.2f} to {row['importance_high']:.2f}), "
+            f"{between(row['importance_low'], row['importance_high'], '.2f', level=self.level)}, "
             f"{row[what]:.3g} {unit}; it is among the {group} in {row['probability_top']:.0%} of the resamples. "
             f"{certain}"
         )
@@ -139,7 +140,7 @@ class Improvement(Result):
         then = ", ".join(f"{r['name']} by {r['change']:+.2f}" for r in items.to_dict("records"))
         return (
             f"Changing the answers{f' of {self.of}' if self.of else ''} to {asked} goes with {index['change']:+.2f} "
-            f"points of {self.target} ({self.level:.0%} interval {index['low']:+.2f} to {index['high']:+.2f})"
+            f"points of {self.target} {between(index['low'], index['high'], '+.2f', level=self.level)}"
             f"{f' and, on their scales, {then}' if then else ''}. This is a regression effect: it follows only if the "
             "paths are causes."
         )

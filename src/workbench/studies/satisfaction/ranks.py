@@ -1,4 +1,4 @@
-"""Who is first, and would another yardstick change it? Ranks of operators, and their index by their own weights."""
+"""Who is first, and would other weights change it? Ranks of operators, and their index by their own weights."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from workbench.studies.satisfaction.index import (
     satisfaction_index,
 )
 from workbench.studies.satisfaction.weighting import Margins
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +69,8 @@ class OperatorRanks(Result):
         if len(services) > SAID:
             sure = sum(int(rows["rank_high"].iloc[0] == 1) for _, rows in services)
             return (
-                f"The first place in {self.construct} is certain ({self.level:.0%}) in {sure} of {len(services)} "
-                f"groups of {', '.join(self.others)}; elsewhere who is first is within noise."
+                f"The lead in {self.construct} is significant at {self.level:.0%} in {sure} of {len(services)} "
+                f"groups of {', '.join(self.others)}; elsewhere it cannot be told who is first."
             )
         return " ".join(self._said(cell_name(where), rows) for where, rows in services)
 
@@ -83,18 +84,18 @@ class OperatorRanks(Result):
                 f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
             )
             rest = rows.iloc[len(level) :]
-            return f"{lead}{self._order(rest, 'which of them is first is within noise', 'noise')}"
-        place = "certain" if top["rank_high"] == 1 else "within noise"
-        return f"{lead}{self._order(rest, f'its place is {place}', place)}"
+            return f"{lead}{self._order(rest, 'which of them is first cannot be told')}"
+        sure = "" if top["rank_high"] == 1 else "not "
+        return f"{lead}{self._order(rest, f'its lead is {sure}significant')}"
 
-    def _order(self, rest: pd.DataFrame, place: str, of: str) -> str:
+    def _order(self, rest: pd.DataFrame, place: str) -> str:
+        place = f"; {place} at {self.level:.0%}"
         if len(rest) < 2:
-            return f"; {place} ({self.level:.0%})."
-        tied = (rest["rank_high"] - rest["rank_low"] > 0).to_numpy()
-        apart = rest["rank_high"].min() < rest["rank_low"].max()
-        order = "some of the others cannot be told apart" if apart else "the order of the others is noise"
-        sure = "so is the order of the others" if of == "certain" else "the order of the others is certain"
-        return f"; {place} ({self.level:.0%}), {order if tied.any() else sure}."
+            return f"{place}."
+        if not (rest["rank_high"] - rest["rank_low"] > 0).any():
+            return f"{place}; the order of the others is significant."
+        some = "some of " if rest["rank_high"].min() < rest["rank_low"].max() else ""
+        return f"{place}; {some}the others cannot be ranked."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate operators by service with their possible ranks."""
@@ -102,7 +103,7 @@ class OperatorRanks(Result):
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""
-        return f"Ranks in {self.construct} that noise leaves possible ({self.level:.0%}), and shares of the resamples."
+        return f"Ranks in {self.construct} that remain possible ({self.level:.0%}), and shares of the resamples."
 
     def picture_caption(self) -> str:
         """Say what to see in the picture."""
@@ -162,7 +163,7 @@ class OwnWeights(Result):
     without: tuple[object, ...] = ()
 
     def headline(self) -> str:
-        """Say how much the yardstick matters, and whether it changes who is ahead."""
+        """Say how much the weights matter, and whether it changes who is ahead."""
         rows = self._shown().dropna(subset=["difference"])
         alone = ", ".join(map(str, self.without))
         alone = f" No weights of their own (answers hardly vary): {alone}." if alone else ""
@@ -180,9 +181,9 @@ class OwnWeights(Result):
         order = f"changes in {'; '.join(swapped)}" if swapped else "stays the same"
         return (
             f"By its own customers' weights the {self.construct} index of an operator moves by at most "
-            f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f}, "
-            f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
-            f"are larger than noise, and the order of the operators {order}.{alone}"
+            f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f} "
+            f"{between(top['low'], top['high'], '+.2f', level=self.level)}); {clear} of {len(rows)} differences "
+            f"are significant, and the order of the operators {order}.{alone}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -203,7 +204,7 @@ class OwnWeights(Result):
 def operator_ranks(
     index: SatisfactionIndex, *, construct: str | None = None, operator: str = "operator", level: float | None = None
 ) -> OperatorRanks:
-    """Rank the operators within each service, with the ranks that noise leaves possible.
+    """Rank the operators within each service, with the ranks that sampling error leaves possible.
 
     rank_low and rank_high come from intervals of all gaps of the service at once, as wide as the largest standardised
     error of a gap is in `level` of the resamples: an operator ranks behind those that are surely better.
@@ -302,8 +303,8 @@ def own_weights(
 ) -> OwnWeights:
     """Compute the index of each operator by weights fitted to its own customers, beside the pooled one.
 
-    The pooled index measures all with one yardstick; own weights count what each operator's customers find important.
-    Both come from the same resamples, so the interval is that of the difference.
+    The pooled index measures all with the same weights; own weights count what each operator's customers find
+    important. Both come from the same resamples, so the interval is that of the difference.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many clusters? As much evidence as it takes for the answer not to hang on a seed, or the word that it does."""
+"""How many clusters? Repeated until the answer does not depend on a seed, or until it is said that it does."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ def choose(
 
     The largest that surely passes stands. Larger ones that do not surely fail get more resamples, up to 40; what is
     open then stays so, and is said. Of these and the one that stands, those that pass by their means are compared by
-    what the method itself maximises, freed of the number of clusters: it hangs on the fit alone, not on resamples.
+    what the method itself maximises, corrected for the number of clusters: it depends on the fit alone, not on
+    resamples.
     """
     while True:
         state = {k: trial.standing(min_share) for k, trial in trials.items()}

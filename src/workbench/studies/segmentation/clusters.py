@@ -19,6 +19,7 @@ from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.rules import Method, Rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +120,7 @@ class Segments(Result):
         text = (
             f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}): "
             f"{profile.name[0]}; the least stable, cluster {least.cluster}, is found again in resamples with a Jaccard "
-            f"similarity of {least.jaccard:.2f} ({least.low:.2f} to {least.high:.2f}): {least.verdict}."
+            f"similarity of {least.jaccard:.2f} {between(least.low, least.high, '.2f')}: {least.verdict}."
         )
         if self.undecided:
             text += f" The data do not decide between {listed(self.undecided)} clusters."

@@ -15,6 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,8 +99,9 @@ class Concentration(Result):
                 f"Gini {self.gini.estimate:.3f}. No interval: {why}."
             )
         return (
-            f"The top 20% of customers bring {top.estimate:.2%} of revenue ({self.level:.0%} interval {top.low:.1%} to "
-            f"{top.high:.1%}); {needed}; Gini {self.gini.estimate:.3f} ({self.gini.low:.3f} to {self.gini.high:.3f})."
+            f"The top 20% of customers bring {top.estimate:.2%} of revenue "
+            f"{between(top.low, top.high, '.1%', level=self.level)}; {needed}; Gini {self.gini.estimate:.3f} "
+            f"{between(self.gini.low, self.gini.high, '.3f')}."
         )
 
     def summary(self) -> pd.DataFrame:

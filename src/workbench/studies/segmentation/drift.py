@@ -16,6 +16,7 @@ from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +62,10 @@ class Drift(Result):
         moved = self.clusters.loc[self.clusters["change"].abs().idxmax()]
         return (
             f"Since {self.since}: {self.verdict} ({_ADVICE[self.verdict]}). Moved most: {worst.of.replace('_', ' ')}, "
-            f"stability index {worst.psi:.3f} ({worst.low:.3f} to {worst.high:.3f}; chance alone stays under "
-            f"{worst.noise:.3f}). Cluster {moved.cluster} ({moved['name']}) went from {moved.share_then:.1%} to "
-            f"{moved.share_now:.1%} of the customers ({100 * moved.low:+.1f} to {100 * moved.high:+.1f} points)."
+            f"stability index {worst.psi:.3f} {between(worst.low, worst.high, '.3f')}; by chance alone it stays under "
+            f"{worst.noise:.3f}. Cluster {moved.cluster} ({moved['name']}) went from {moved.share_then:.1%} to "
+            f"{moved.share_now:.1%} of the customers: {100 * moved.change:+.1f} points "
+            f"{between(100 * moved.low, 100 * moved.high, '+.1f')}."
         )
 
     def summary(self) -> pd.DataFrame:

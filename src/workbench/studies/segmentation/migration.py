@@ -20,6 +20,7 @@ from workbench.methods.resampling import Rng, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ class Migration(Result):
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
-        low, high = share_interval(stayed, was)
+        low, high = map(float, share_interval(stayed, was))
         inner = self.summary().query("origin != destination and origin != @ENTERED and destination != @LEFT")
         most = ""
         for row in inner.nlargest(1, "customers").itertuples():
@@ -106,7 +107,7 @@ class Migration(Result):
         if not was:
             return f"Nobody was there at {self.before}; {_said(entered)} entered by {self.after}."
         return (
-            f"Of {was:,} customers of {self.before}, {stayed / was:.1%} ({low:.1%} to {high:.1%}) were in the same "
+            f"Of {was:,} customers of {self.before}, {stayed / was:.1%} {between(low, high, '.1%')} were in the same "
             f"segment on {self.after}{most}; {_said(entered)} entered and {_said(left)} left; {steady}."
         )
 

@@ -72,7 +72,7 @@ class Rfm(Result):
             f"{_words(best.name)} and bring {best.monetary_share:.1%} of the amount"
         )
         if len(concern):
-            names = " or ".join(_words(name) for name in concern.index)
+            names = " or ".join(f"'{_words(name)}'" for name in concern.index)
             few = concern.customers.sum() < FEW
             text += (
                 f"; fewer than {FEW} are {names}"

@@ -17,6 +17,7 @@ from workbench.figures import axes
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,8 +83,8 @@ class KeyAccounts(Result):
         return (
             f"{first['accounts'].sum():,} of {len(self.accounts):,} accounts are graded {first['grade'].iloc[0]} to "
             f"{first['grade'].iloc[-1]} and bring {first['value_share'].sum():.0%} of {self.value.replace('_', ' ')}; "
-            f"weights changed by up to {self.change:.0%} move {mean:.1%} ({low:.1%} to {high:.1%}) of the grades, and "
-            f"could move {self.can_change:.0%}" + (f"; graded on the rest: {', '.join(gaps)}." if gaps else ".")
+            f"weights changed by up to {self.change:.0%} move {mean:.1%} {between(low, high, '.1%')} of the grades, "
+            f"and could move {self.can_change:.0%}" + (f"; graded on the rest: {', '.join(gaps)}." if gaps else ".")
         )
 
     def summary(self) -> pd.DataFrame:

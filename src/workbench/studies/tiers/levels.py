@@ -15,6 +15,7 @@ from workbench.errors import CannotAnswer, named, require_columns
 from workbench.figures import axes
 from workbench.result import Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +114,7 @@ class Tiers(Result):
             + ", ".join(parts)
         )
         if share == share:
-            text += f"; the stay rules avoid {share:.0%} ({low:.0%} to {high:.0%}) of the moves between tiers"
+            text += f"; the stay rules avoid {share:.0%} {between(low, high, '.0%')} of the moves between tiers"
         out = ", ".join(f"{reason} {count:,}" for reason, count in self.exclusions.items())
         text += f"; excluded: {out}" if out else ""
         return text + (f"; no data on: {', '.join(self.unchecked)}." if self.unchecked else ".")

@@ -17,6 +17,7 @@ from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +87,7 @@ class CostToServe(Result):
     def headline(self) -> str:
         """Say what share of the margin service takes at the top and at the end, and what that rests on."""
         rows = self.table[self.table["measure"] == "cost_share"].iloc[[0, -1]].itertuples()
-        parts = [f"{r.estimate:.1%} ({r.low:.1%} to {r.high:.1%}) of the margin of {r.tier}" for r in rows]
+        parts = [f"{r.estimate:.1%} {between(r.low, r.high, '.1%')} of the margin of {r.tier}" for r in rows]
         basis = f"an assumption for {self.assumed:.0%} of the cost, not measured" if self.assumed else "as given"
         return f"Service takes {' and '.join(parts)} customers ({self.level:.0%} intervals); unit costs are {basis}."
 
@@ -185,13 +186,18 @@ class PromisesKept(Result):
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
         worst, told = self.table.loc[self.table["kept"].idxmin()], self.table.dropna(subset="difference")
         better, worse = (told["difference_low"] > 0).sum(), (told["difference_high"] < 0).sum()
-        verdict = f"better in {better} and worse in {worse}" if better + worse else "no differentiation is shown"
+        verdict = (
+            f"significantly better in {better} and worse in {worse}"
+            if better + worse
+            else "no difference is significant"
+        )
         few = int(self.table["n"].between(1, self.minimum - 1).sum())
         unchecked = ", ".join(self.unchecked["promise"])
         return (
-            f"Kept least: {worst.promise} {worst.promised:g} for {worst.tier}, {worst.kept:.0%} ({worst.low:.0%} to "
-            f"{worst.high:.0%}) of {worst.n:,} cases; by the same limits as the last tier, {len(told)} comparisons: "
-            f"{verdict}" + (f"; cells with fewer than {self.minimum} cases: {few}" if few else "")
+            f"Kept least: {worst.promise} {worst.promised:g} for {worst.tier}, {worst.kept:.0%} "
+            f"{between(worst.low, worst.high, '.0%')} of {worst.n:,} cases; by the same limits as the last tier, "
+            f"{len(told)} comparisons: {verdict}"
+            + (f"; cells with fewer than {self.minimum} cases: {few}" if few else "")
             + (f"; not checkable here: {unchecked}." if unchecked else ".")
         )  # fmt: skip
 

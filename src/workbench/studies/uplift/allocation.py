@@ -162,10 +162,10 @@ def allocate_offers(
     worth = margin * np.column_stack(values) - cost
     if not np.isfinite(worth).all():
         raise WorkbenchError("effects holds missing or infinite values: drop those members first.")
-    lot = np.argsort(text_hash(effects.index.to_series()), kind="stable")
-    price, bound = prices(worth[lot], limits)
+    order = np.argsort(text_hash(effects.index.to_series()), kind="stable")
+    price, bound = prices(worth[order], limits)
     chosen = np.empty(len(worth), dtype=np.int64)
-    chosen[lot] = admitted(worth[lot], price, limits)
+    chosen[order] = admitted(worth[order], price, limits)
     given = [chosen == j for j in range(len(offers))]
     counts = np.array([int(rows.sum()) for rows in given])
     net = [float(worth[rows, j].sum()) for j, rows in enumerate(given)]

@@ -174,7 +174,7 @@ def uplift_curve(
         One row a member; both arms of a randomised campaign.
     score : str or Series
         Column, or values by row label; high = contact first. It must come from models that did not see the
-        member and do not know each other's noise: those of `predict_uplift(validation="sequential")`. A Series of
+        member, with independent errors: those of `predict_uplift(validation="sequential")`. A Series of
         crossed predictions gets no verdict; a column cannot say how it was made.
     outcome, treatment : str
         Columns.

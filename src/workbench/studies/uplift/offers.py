@@ -53,7 +53,7 @@ class OfferValue(Result):
     ----------
     net, single, advantage : Interval
         Money per customer of the list against contacting nobody: of the choice; of the best single offer to as many as
-        the limits allow, drawn by lot; and the difference. The single offer, too, is chosen beforehand.
+        the limits allow, drawn at random; and the difference. The single offer, too, is chosen beforehand.
     best_single : str
     parts : DataFrame
         One row a judged part of the list: members, single (offer), share contacted, and the price of each limit.
@@ -199,11 +199,11 @@ def value_offers(
     currency: str = "yuan",
     campaign: str = "",
 ) -> OfferValue:
-    """Judge `allocate_offers` on a campaign whose arms were drawn by lot, by members who had no part in the choice.
+    """Judge `allocate_offers` on a randomised campaign, by members who had no part in the choice.
 
-    The list is dealt into five parts. In each but the first, offers are allocated by models of the parts before it
-    (within the part's share of budget and capacity), and the outcomes of those who happened to get, or not to get, what
-    was chosen for them are weighted by the arms' shares (doubly robust).
+    The list is split at random into five parts. In each but the first, offers are allocated by models of the parts
+    before it (within the part's share of budget and capacity), and the outcomes of those who happened to get, or not to
+    get, what was chosen for them are weighted by the arms' shares (doubly robust).
 
     Parameters
     ----------

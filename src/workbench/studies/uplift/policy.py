@@ -98,10 +98,10 @@ class Assessed:
 
 
 def assessed(rows: Rows, score: np.ndarray, costs: Costs, rng: Rng) -> Assessed:
-    """Judge on each part of the list, drawn by lot, the cut that the parts before it chose; the first only chooses.
+    """Judge on each random part of the list the cut that the parts before it chose; the first only chooses.
 
-    Parts that chose for one another would share their luck and make the interval too short: looking only back, the
-    errors of the parts are uncorrelated.
+    Parts that chose for one another would have correlated errors, and the interval would be too short: looking only
+    back, the errors of the parts are uncorrelated.
     """
     order = np.lexsort([rows.redeemed, rows.y, score, rows.treated])
     part = np.empty(len(score), dtype=np.int64)
@@ -198,7 +198,7 @@ class Judge:
         treated, unknown = self.rows.treated[group], Interval(float(value), np.nan, np.nan)
         events = counts(self.outcome.events[group], treated)
         members = counts(np.ones(len(group), dtype=bool), treated)
-        if self.outcome.amounts:  # who is in the group hangs on the outcomes judged: count both arms, not their split
+        if self.outcome.amounts:  # who is in the group depends on the outcomes judged: count both arms, not their split
             enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} members"
             why += f" have another '{self.name}' than the commonest, and {FEWEST_AMOUNTS} are needed"
         else:

@@ -365,7 +365,7 @@ def _doubts(rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignCh
     if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
         gap = (one.mean() - zero.mean()) / score.std()
         doubts.append(
-            f"the arms differ in the score by {abs(gap):.2f} standard deviations, so they were not drawn by lot"
+            f"the arms differ in the score by {abs(gap):.2f} standard deviations, so they were not randomised"
         )
     return doubts
 

@@ -19,6 +19,7 @@ from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -257,8 +258,8 @@ def satisfaction_outcome(
 
 
 def _moves(row: pd.Series, what: str) -> str:
-    shown = "" if row["low"] > 0 or row["high"] < 0 else ", not told from none"
-    return f"{row['estimate']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}) {what}{shown}"
+    shown = "" if row["low"] > 0 or row["high"] < 0 else ", not significant"
+    return f"{row['estimate']:+.1f} {between(row['low'], row['high'], '+.1f')} {what}{shown}"
 
 
 def _refuse_few(y: np.ndarray) -> None:

@@ -54,7 +54,7 @@ class ImprovementRequests(Result):
     def headline(self) -> str:
         """Say how many ask, and the commonest requests."""
         first = self.table.sort_values("share", ascending=False, kind="stable").head(3)
-        words = (f"{cell_name(r[[*self.by, 'request']])} ({said(r, 'share')} %)" for _, r in first.iterrows())
+        words = (f"{cell_name(r[[*self.by, 'request']])} {said(r, 'share')} %" for _, r in first.iterrows())
         hidden = f" {self.hidden} requests of fewer than {self.minimum} respondents are not shown."
         return (
             f"{self.asking:.0f} % of respondents ask for an improvement; the commonest: {', '.join(words)} "

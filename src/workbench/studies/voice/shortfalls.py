@@ -100,8 +100,8 @@ class ServiceShortfalls(Result):
         clear = told[(told["high"] < 0) | (told["low"] > 0)]
         if len(told):
             rows = [f"{r['standard']}: {said(r, 'difference')} points" for _, r in clear.iterrows()]
-            text += f". Satisfaction of those who met a miss differs from that of the others for {len(clear)} of "
-            text += f"{len(told)} standards{': ' if rows else ''}{'; '.join(rows)}"
+            text += ". Satisfaction of those with a missed case differs significantly from that of the others for "
+            text += f"{len(clear)} of {len(told)} standards{': ' if rows else ''}{'; '.join(rows)}"
         if len(told) < len(self.satisfaction):
             text += f". For {len(self.satisfaction) - len(told)} it cannot be told: on one side all scores are the same"
         return f"{text} ({self.level:.0%} intervals)."

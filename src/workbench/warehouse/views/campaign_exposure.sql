@@ -1,14 +1,14 @@
 -- What else reached each member of a campaign, before and after their assignment?
 -- Grain: one row a member. Key: customer_id. Parameters: campaign (text), days (integer).
 -- Reads the partial assigned_member. Counted are other campaigns whose day of assignment lies at most `days` days from
--- the member's own. Given offers_before, contacts_before is random where by_lot is true.
+-- the member's own. Given offers_before, contacts_before is random where randomised is true.
 --
 -- customer_id []: Member.
 -- offers_before [campaigns]: Other campaigns before whose lists held the member, in any arm.
 -- contacts_before [campaigns]: Of these, those that reached them.
 -- offers_during [campaigns]: Other campaigns on the day of assignment or later whose lists held the member.
 -- contacts_during [campaigns]: Of these, those that reached them.
--- by_lot []: Whether chance alone decided which of the offers before reached them.
+-- randomised []: Whether chance alone decided which of the offers before reached them.
 WITH other AS (
     SELECT
         own.customer_id, assigned_member.assignment,
@@ -27,7 +27,7 @@ SELECT
     COUNT(*) FILTER (WHERE other.earlier = 1 AND other.reached = 1) AS contacts_before,
     COUNT(*) FILTER (WHERE other.earlier = 0) AS offers_during,
     COUNT(*) FILTER (WHERE other.earlier = 0 AND other.reached = 1) AS contacts_during,
-    COUNT(*) FILTER (WHERE other.earlier = 1 AND other.assignment <> 'randomised') = 0 AS by_lot
+    COUNT(*) FILTER (WHERE other.earlier = 1 AND other.assignment <> 'randomised') = 0 AS randomised
 FROM assigned_member
 LEFT JOIN other ON other.customer_id = assigned_member.customer_id
 WHERE assigned_member.campaign_id = $campaign
