@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 KINDS = ("phone", "card", "name")
 _BLANK = ("Zs", "Zl", "Zp", "Cf")
 # White space and the signs that nobody sees (zero width, direction, byte order mark, soft hyphen).
-UNSEEN = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85" + "".join(
+UNSEEN = "\t\n\v\f\r\x85" + "".join(
     sign for sign in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(sign) in _BLANK
 )
-_LEADS = tuple({sign.encode()[:2] for sign in UNSEEN if not sign.isascii()})
-_ASCII_EDGES = np.zeros(256, bool)
-_ASCII_EDGES[[9, 11, 12, 32]] = True
+_LONG = np.array(sorted(int.from_bytes(sign.encode()[:3].ljust(3, b"\0")) for sign in UNSEEN if not sign.isascii()))
+_MAY_BE = np.zeros(256, bool)  # bytes with which white space or an unseen sign may begin
+_MAY_BE[[*(ord(sign) for sign in "\t\v\f "), *(sign.encode()[0] for sign in UNSEEN if not sign.isascii())]] = True
 
 
 def trimmed(texts: pa.Table) -> pa.Table:
@@ -36,14 +36,17 @@ def may_be_padded(data: bytes, signs: str) -> bool:
     signs : str
         The signs (ASCII) between which values stand.
     """
-    if not data.isascii() and any(lead in data for lead in _LEADS):
-        return True
     chars = np.frombuffer(data, np.uint8)
-    spaces = np.flatnonzero(_ASCII_EDGES[chars])
+    found = np.flatnonzero(_MAY_BE[chars])
+    spaces = found[chars[found] < 0x80]
     edge = np.zeros(256, bool)
-    edge[[10, 13, 9, *signs.encode()]] = True
-    after = chars[np.minimum(spaces + 1, len(chars) - 1)]
-    return bool(spaces.size and (edge[chars[spaces - 1]] | edge[after]).any())
+    edge[[*b"\n\r\t", *signs.encode()]] = True
+    last = len(chars) - 1
+    if spaces.size and (edge[chars[spaces - 1]] | edge[chars[np.minimum(spaces + 1, last)]]).any():
+        return True
+    others = found[chars[found] >= 0x80]
+    lead, second, third = (chars[np.minimum(others + i, last)].astype(np.int64) for i in range(3))
+    return bool(np.isin(lead << 16 | second << 8 | np.where(lead < 0xE0, 0, third), _LONG).any())
 
 
 def one_width(texts: pa.ChunkedArray) -> pa.ChunkedArray:

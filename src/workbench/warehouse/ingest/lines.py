@@ -389,7 +389,7 @@ def _parse(data: bytes, names: Names, block: FileBlock, records: int, joined: bo
         ),
     )  # fmt: skip
     assert table.num_rows == records, f"{table.num_rows} records parsed out of {records} whole ones"
-    table = trimmed(table) if may_be_padded(data, _delimiter(block) + block.quote) else table
+    table = trimmed(table) if joined or may_be_padded(data, _delimiter(block) + block.quote) else table
     return with_optional(table, block)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -210,17 +211,16 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     _check_size(path)
-    try:
+    with _damage_named(path):
         book = fastexcel.read_excel(path.read_bytes())
-    except fastexcel.FastExcelError as error:
-        raise WorkbenchError(f"{path} can't be read as Excel: {str(error).splitlines()[0]}. Save it again.") from None
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
         has = book.sheet_names
         raise WorkbenchError(f"{path} has no sheet '{block.sheet}'.{nearest(block.sheet, has)} It has: {named(has)}.")
     if isinstance(block.sheet, int) and not 0 <= block.sheet < len(book.sheet_names):
         raise WorkbenchError(f"{path} has {len(book.sheet_names)} sheets, numbered from 0; {block.sheet} is none.")
-    loaded = book.load_sheet(block.sheet, **_ALL_ROWS, dtypes="string", skip_whitespace_tail_rows=True)
-    cells, errors = loaded.to_arrow_with_errors()
+    with _damage_named(path):
+        loaded = book.load_sheet(block.sheet, **_ALL_ROWS, dtypes="string", skip_whitespace_tail_rows=True)
+        cells, errors = loaded.to_arrow_with_errors()
     blank = _blank_rows(cells) if cells.num_columns else range(cells.num_rows)
     filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
     if not len(filled):
@@ -237,12 +237,23 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     for cell in errors.errors if errors else ():
         reasons[cell.offset_position[0] - head - 1] = f"a cell has an error: {cell.detail}"
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = with_optional(trimmed(pa.table({name: cells.column(name) for name in wanted}).take(pa.array(good, pa.int64()))), block)
+    columns = with_optional(
+        trimmed(pa.table({name: cells.column(name) for name in wanted}).take(pa.array(good, pa.int64()))), block
+    )
     first = head + 2
     bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
     why = [reasons[int(row)] for row in bad]
     malformed = pa.table([bad + first, bad + 1, why, [""] * len(bad)], schema=MALFORMED)
     yield _numbered(columns, np.array(good, np.int64), first, malformed)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except fastexcel.FastExcelError as error:
+        said = str(error).splitlines()[0].rstrip(".")
+        raise WorkbenchError(f"{path} can't be read as Excel: {said}. Save it again.") from None
 
 
 def _check_size(path: Path) -> None:
