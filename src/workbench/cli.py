@@ -14,6 +14,7 @@ import click
 
 from workbench import __version__
 from workbench.errors import WorkbenchError, unknown
+from workbench.locks import require_locks
 from workbench.project import project_root
 from workbench.reports.handoff import commands
 from workbench.reports.runs.stops import stoppable
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        require_locks()
         with stoppable():
             status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
             sys.stdout.flush()

@@ -10,14 +10,14 @@ data/warehouse/SOURCE/
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.locks import locked
 
 BUILDING = ".building-"
 KEPT = 2
@@ -42,18 +42,17 @@ def one_writer(folder: Path) -> Iterator[None]:
         If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as lock:
+    lock = folder / ".lock"
+    lock.touch()
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(lock, wait=False))
         except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = lock.read_text("utf-8").strip() or "unknown"
             raise WorkbenchError(
                 f"another ingest (process {holder}) is writing {folder}. Wait until it has finished, then try again."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        lock.write_text(str(os.getpid()), "utf-8")
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.locks import hold, locked
 from workbench.reports.page import lists
-from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger, locked
+from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.periods import Period
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
 
@@ -356,15 +356,11 @@ def _aside(root: Path) -> Iterator[Path]:
     runs = root / "reports" / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     with locked(runs):
-        for left in runs.iterdir():
-            try:
-                with locked(left, wait=False):
-                    shutil.rmtree(left, ignore_errors=True)
-            except (BlockingIOError, NotADirectoryError):
-                continue
+        for left in (p for p in runs.iterdir() if p.is_dir()):
+            with suppress(BlockingIOError), locked(left, wait=False):
+                shutil.rmtree(left, ignore_errors=True)
         aside = Path(tempfile.mkdtemp(dir=runs))
-        held = os.open(aside, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        held = hold(aside)
     try:
         yield aside
     finally:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.reports.runs.ledger import Ledger, locked
+from workbench.locks import locked
+from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.periods import Period
 from workbench.reports.runs.plans import Plan, load_plan, plan_names
 from workbench.reports.runs.stops import STOPS, starting
