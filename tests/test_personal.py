@@ -41,7 +41,8 @@ def test_the_check_character_is_that_of_the_standard():
 )
 def test_what_is_no_card(number, why):
     assert not is_card(number), why
-    assert not is_card(number[:17] + check_digit(number[:17])) if len(number) == 18 and number.isascii() else True
+    if len(number) == 18 and number.isascii():
+        assert not is_card(number[:17] + check_digit(number[:17])), "a right check character alone makes no card"
 
 
 def test_customer_numbers_of_18_digits_are_written_and_cards_are_not(tmp_path):
@@ -56,9 +57,7 @@ def test_customer_numbers_of_18_digits_are_written_and_cards_are_not(tmp_path):
         lists.write_list(pd.DataFrame({"customer_id": numbers}), tmp_path, **said)
 
 
-@pytest.mark.parametrize(
-    "text", ["755200001000000001", "11010519491231002X", "1391234567", "460001234567890", "a@b.cn"]
-)
+@pytest.mark.parametrize("text", ["755200001000000001", "11010519491231002X", "139123456", "460001234567890", "a@b.cn"])
 def test_lists_and_bundles_judge_a_number_alike(text, tmp_path):
     """The same numbers are refused by both, the same pass both."""
     said = {"name": "t", "definition": "d", "as_of": "2026-07-01"}

@@ -1,4 +1,4 @@
-"""What looks personal? Numbers of telephones and identity cards and mail addresses, told from an operator's own numbers.
+"""What looks personal? Numbers of telephones and identity cards and mail addresses, not an operator's own numbers.
 
 One place for all who look: lists of customers, and what leaves the house.
 """
