@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from workbench.reports.runs import execute
 from workbench.reports.runs.render import publish, run
 
 EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
@@ -221,6 +222,34 @@ def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
     assert "last good version" not in (folder / "index.html").read_text("utf-8")
     assert not (folder / "failure.html").exists()
     assert not list(folder.parent.glob(".*"))
+
+
+def test_a_notebook_that_ends_before_its_end_is_no_report(tmp_path):
+    """sys.exit() with whatever status, in the middle or in the last cell; a comment or a skipped cell is no cell unrun."""
+    say, never = SAY + "answer('First half.')", "raise ValueError('never reached')"
+    _notebook(tmp_path, "bare", "# Half", say, "import sys\nsys.exit()", never)
+    _notebook(tmp_path, "zero", "# Half", say, "raise SystemExit(0)")
+    _notebook(tmp_path, "three", "# Half", say, "raise SystemExit(3)", never)
+    _notebook(tmp_path, "whole", "# Whole", say, "# nothing but a comment", " ", "raise ValueError('left out')")
+    path = tmp_path / "notebooks" / "whole.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata["tags"] = ["skip-execution"]
+    nbformat.write(notebook, path)
+    ended = {slot.study: slot for slot in run(root=tmp_path, progress=False).slots}
+    assert {name: slot.status for name, slot in ended.items()} == {
+        "bare": "failed", "zero": "failed", "three": "failed", "whole": "done"
+    }  # fmt: skip
+    for name in ("bare", "zero", "three"):
+        assert ended[name].message == "the cell ends the notebook (SystemExit), so nothing below it ran."
+        assert "in cell 2" in (ended[name].folder / "failure.html").read_text("utf-8")
+
+
+def test_a_cell_that_was_never_begun_is_a_failure():
+    """Whatever ended the execution, and even if nothing raised."""
+    notebook = new_notebook(cells=[new_code_cell("1", execution_count=1), new_code_cell("2")])
+    with pytest.raises(execute._Failure, match="never begun") as error:
+        execute._require_all_begun(notebook)
+    assert error.value.cell == 1
 
 
 def test_a_notebook_has_a_limit_as_a_whole(tmp_path):

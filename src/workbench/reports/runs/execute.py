@@ -74,6 +74,8 @@ class Job:
         Seconds for the whole notebook.
     preload : tuple of str
         Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    forked : bool
+        Fail where kernels cannot be forked, and don't fall back on plain ones.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
     attempt, code, period, plan, minimum_cell
@@ -92,6 +94,7 @@ class Job:
     declared: list[dict[str, Any]]
     timeout: float
     preload: tuple[str, ...] = ()
+    forked: bool = False
     formats: tuple[str, ...] = FORMATS
     attempt: str = ""
     code: str = ""
@@ -283,11 +286,13 @@ def _execute(notebook: Any, job: Job) -> Any:
                 "python3",
                 progress_bar=False,
                 start_timeout=60,
-                kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
+                kernel_manager_class=kernel_manager(_living_nursery(job.preload, required=job.forked)),
                 timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
                 shutdown_kernel="immediate",
             )
+        _refuse_exit(notebook)
         raise_for_execution_errors(notebook, None)
+        _require_all_begun(notebook)
     except PapermillExecutionError as error:
         raise _failed_cell(_without_marks(notebook), error) from None
     except CellTimeoutError:
@@ -297,6 +302,21 @@ def _execute(notebook: Any, job: Job) -> Any:
         message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
         raise _interrupted(notebook, message) from None
     return notebook
+
+
+def _refuse_exit(notebook: Any) -> None:
+    """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for the end of the notebook."""
+    for i, cell in enumerate(notebook.cells):
+        if any(o.output_type == "error" and o.ename == "SystemExit" for o in cell.get("outputs", [])):
+            raise _Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)
+
+
+def _require_all_begun(notebook: Any) -> None:
+    """Fail where a cell has code and was never begun, unless it is tagged skip-execution."""
+    for i, cell in enumerate(notebook.cells):
+        skipped = cell.cell_type != "code" or "skip-execution" in cell.metadata.get("tags", [])
+        if not skipped and cell.source.strip() and cell.execution_count is None:
+            raise _Failure("the cell was never begun, so the report would lack it.", notebook, i)
 
 
 def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
@@ -320,17 +340,26 @@ def _without_marks(notebook: Any) -> Any:
 
 
 @functools.cache
-def _nursery(studies: tuple[str, ...]) -> Nursery:
-    return Nursery(studies)
+def _nursery(studies: tuple[str, ...], required: bool) -> Nursery | None:
+    try:
+        return Nursery(studies)
+    except WorkbenchError:
+        if required:
+            raise
+        return None
 
 
-def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
-    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+def _living_nursery(studies: tuple[str, ...], *, required: bool) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain.
+
+    Where it cannot be forked, as when something starts a thread in every process, kernels are plain unless it is
+    `required`.
+    """
     if not studies:
         return None
-    if not _nursery(studies).lives:
+    if (known := _nursery(studies, required)) is not None and not known.lives:
         _nursery.cache_clear()
-    return _nursery(studies)
+    return _nursery(studies, required)
 
 
 def _failed_cell(notebook: Any, error: Any) -> _Failure:

@@ -158,7 +158,8 @@ def run_slots(
         Wait for slots that another process is running, and take them over if it dies.
     kernel : str
         "plain" starts a new one for each notebook; "forked" forks them from a process that has the libraries loaded
-        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once.
+        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once and it can be
+        done.
     dask : str
         Address of a Dask scheduler whose workers make the reports, with plain kernels; `jobs` does not count then.
     progress : bool
@@ -181,7 +182,7 @@ def run_slots(
             ledger.enqueue(due)
             with _bar(len(due), progress) as tell:
                 grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
-                made |= grid.run(root, jobs or _processors(), timeout, preload, dask)
+                made |= grid.run(root, jobs or _processors(), timeout, preload, dask, kernel == "forked")
         if done and not index.is_file():
             _site_is_due(root)
         _write_site(root)
@@ -203,7 +204,7 @@ class _Grid:
         self._made: dict[tuple[str, str], SlotReport] = {}
 
     def run(
-        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str
+        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str, forked: bool
     ) -> dict[tuple[str, str], SlotReport]:
         """Run all; on any way out no worker, no claim and no temporary folder stays."""
         from workbench.reports.runs.fanout import Cluster
@@ -213,7 +214,7 @@ class _Grid:
         many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
             with _aside(root) as aside, self._ledger.beating(), many as workers:
-                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload))
+                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload, forked))
                 for job, manifest in workers.run(work):
                     self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
         finally:
@@ -387,7 +388,9 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
-def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...]) -> Job:
+def _job(
+    slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...], forked: bool
+) -> Job:
     from workbench.reports.runs.execute import Job
 
     folder = aside / claim.token
@@ -416,6 +419,7 @@ def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, prel
         declared=declared,
         timeout=timeout,
         preload=preload,
+        forked=forked,
         formats=slot.formats,
         attempt=claim.token,
         code=slot.code,
