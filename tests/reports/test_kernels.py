@@ -105,7 +105,7 @@ def test_a_preloaded_process_that_dies_is_replaced(tmp_path):
 
 
 def test_where_every_process_has_a_thread_kernels_are_plain(tmp_path, monkeypatch):
-    """As an agent of the operator's monitoring does it, by sitecustomize; who asks for forked kernels is told why not."""
+    """As an agent of the operator's monitoring does it, by sitecustomize; who asks for forked kernels is told."""
     side = tmp_path / "side"
     side.mkdir()
     start = "import threading, time\nthreading.Thread(target=time.sleep, args=(9999,), daemon=True).start()\n"

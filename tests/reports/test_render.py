@@ -225,7 +225,7 @@ def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
 
 
 def test_a_notebook_that_ends_before_its_end_is_no_report(tmp_path):
-    """sys.exit() with whatever status, in the middle or in the last cell; a comment or a skipped cell is no cell unrun."""
+    """sys.exit() with whatever status, in the middle or in the last cell; a comment or a skipped cell may stay."""
     say, never = SAY + "answer('First half.')", "raise ValueError('never reached')"
     _notebook(tmp_path, "bare", "# Half", say, "import sys\nsys.exit()", never)
     _notebook(tmp_path, "zero", "# Half", say, "raise SystemExit(0)")

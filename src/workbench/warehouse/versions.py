@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.locks import locked
+from workbench.project import PINNED
 
 BUILDING = ".building-"
 KEPT = 2
@@ -30,6 +31,24 @@ def versions_in_force(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     return [name for name in names if (folder / name / "warehouse.duckdb").is_file()]
+
+
+def version_to_read(folder: Path) -> str:
+    """Name of the version that is read: the one in force, or in a run the one that it began with; "" for none.
+
+    Raises
+    ------
+    WorkbenchError
+        If the version that the run began with is gone.
+    """
+    pinned = Path(os.environ.get(PINNED) or os.devnull)
+    if pinned.parent.resolve() != folder.resolve():
+        return next(iter(versions_in_force(folder)), "")
+    if not (folder / pinned.name / "warehouse.duckdb").is_file():
+        raise WorkbenchError(
+            f"version {pinned.name} of {folder} is gone: newer ones took its place before the run began. Run it again."
+        )
+    return pinned.name
 
 
 @contextmanager
@@ -94,7 +113,8 @@ def put_in_force(folder: Path, version: str) -> None:
     _sync(folder)
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept and not old.name.startswith(BUILDING):
-            shutil.rmtree(old)
+            with suppress(BlockingIOError), locked(old, wait=False):  # a run reads it: the next version removes it
+                shutil.rmtree(old)
 
 
 def _sync(path: Path) -> None:

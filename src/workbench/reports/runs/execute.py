@@ -24,7 +24,7 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.project import READS
+from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, pdf, sheets, tables
 from workbench.reports.page.notebook import MINIMUM
@@ -34,7 +34,7 @@ from workbench.reports.runs.kernels import Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
+from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
 from workbench.reports.runs.stops import deaf_to_interrupts
 
 _THREADS = (
@@ -276,6 +276,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
+    os.environ[PINNED] = str(version_folder(str(job.values.get("source", "")), job.data_version, job.root) or "")
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     notebook = _with_parameters(notebook, job.values)
     deadline = time.monotonic() + job.timeout
@@ -305,7 +306,7 @@ def _execute(notebook: Any, job: Job) -> Any:
 
 
 def _refuse_exit(notebook: Any) -> None:
-    """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for the end of the notebook."""
+    """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for success."""
     for i, cell in enumerate(notebook.cells):
         if any(o.output_type == "error" and o.ename == "SystemExit" for o in cell.get("outputs", [])):
             raise _Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)

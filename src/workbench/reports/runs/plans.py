@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, listed, unknown
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
 from workbench.reports.runs.hooks import check_hooks
@@ -294,7 +294,32 @@ def _trigger(cron: str, zone: str) -> CronTrigger:
         ) from None
     if due is None:
         raise WorkbenchError(f"cron '{cron}' never comes: there is no such day. Write for instance 0 6 1 * *.")
+    if without := _months_without(fields, trigger, zone):
+        last = " ".join([*fields[:2], "last", *cron.split()[3:]])
+        raise WorkbenchError(
+            f"cron '{cron}' would pass over {listed(without)}: there is no such day in some years. For the last day of "
+            f"every month write last: {last}"
+        )
     return trigger
+
+
+def _months_without(fields: list[str], trigger: CronTrigger, zone: str) -> list[str]:
+    """Name the months that a cron expression is meant for and does not come in, in a year without a 29 February.
+
+    None where it comes in none of its months: who writes 29 February alone means leap years.
+    """
+    from apscheduler.triggers.cron import CronTrigger
+
+    every = CronTrigger.from_crontab(" ".join([*fields[:2], "*", *fields[3:]]), timezone=zone)
+    firsts = [dt.datetime(2027, month, 1, tzinfo=zoneinfo.ZoneInfo(zone)) for month in range(1, 13)]
+
+    def comes(how: CronTrigger, first: dt.datetime) -> bool:
+        fired = how.get_next_fire_time(None, first)
+        return fired is not None and (fired.year, fired.month) == (first.year, first.month)
+
+    meant = [first for first in firsts if comes(every, first)]
+    without = [f"{first:%B}" for first in meant if not comes(trigger, first)]
+    return without if len(without) < len(meant) else []
 
 
 def _week(part: str) -> str:

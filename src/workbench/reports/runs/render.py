@@ -9,17 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
 from workbench.reports.page import lists
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.periods import Period
-from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest, version_folder
 
 if TYPE_CHECKING:
     from workbench.reports.runs.execute import Job
@@ -213,7 +213,7 @@ class _Grid:
         lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
         many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
-            with _aside(root) as aside, self._ledger.beating(), many as workers:
+            with _aside(root) as aside, _held(self._waiting, root), self._ledger.beating(), many as workers:
                 work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload, forked))
                 for job, manifest in workers.run(work):
                     self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
@@ -370,6 +370,17 @@ def _aside(root: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def _held(slots: Iterable[Slot], root: Path) -> Iterator[None]:
+    """Keep the versions of the warehouses that slots read from being removed, however many newer ones come."""
+    read = {version_folder(str(s.parameters.get("source", "")), s.data_version, root) for s in slots} - {None}
+    with ExitStack() as held:
+        for place in read:
+            with suppress(FileNotFoundError):  # the kernel says so
+                held.enter_context(locked(cast("Path", place), shared=True))
+        yield
+
+
+@contextmanager
 def _publishing(root: Path) -> Iterator[None]:
     """Let one run at a time change what is published."""
     site = root / "reports" / "site"
@@ -393,8 +404,9 @@ def _job(
 ) -> Job:
     from workbench.reports.runs.execute import Job
 
-    folder = aside / claim.token
+    folder, notebook = aside / claim.token, aside / f"{claim.token}.ipynb"
     folder.mkdir()
+    notebook.write_bytes(slot.study.content)
     declared = [
         {
             "name": p.name,
@@ -412,7 +424,7 @@ def _job(
         slot=slot.name,
         fingerprint=slot.fingerprint,
         data_version=slot.data_version,
-        notebook=slot.study.path,
+        notebook=notebook,
         root=root,
         folder=folder,
         values=slot.parameters,

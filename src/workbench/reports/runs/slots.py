@@ -43,10 +43,15 @@ class Study:
     path: Path
 
     @cached_property
+    def content(self) -> bytes:
+        """The file as it was when it was first asked for: what is checked is what runs."""
+        return self.path.read_bytes()
+
+    @cached_property
     def cells(self) -> list[dict[str, Any]]:
         """Cells with kind, source and tags."""
         try:
-            return read_source(self.path.read_bytes())
+            return read_source(self.content)
         except (WorkbenchError, OSError) as error:
             raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
 
@@ -227,6 +232,11 @@ def warehouse_version(source: str, root: Path) -> str:
     return names[0] if names else ""
 
 
+def version_folder(source: str, version: str, root: Path) -> Path | None:
+    """Give the folder of a warehouse's version; None where there is no version."""
+    return root / "data" / "warehouse" / source / version if version else None
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a published slot; empty if there is none that can be read."""
     try:
@@ -258,7 +268,8 @@ def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
 def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
     """Give the digest of each table of a warehouse's version; none where it has none."""
     try:
-        return json.loads((root / "data" / "warehouse" / source / version / "tables.json").read_text("utf-8"))
+        folder = version_folder(source, version, root)
+        return json.loads((folder / "tables.json").read_text("utf-8")) if folder else {}
     except (OSError, ValueError):
         return {}
 
