@@ -328,7 +328,8 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
 
     made = tick(plans, root=project_root())
     for one in made:
-        click.echo(_relative(one.line()), err=bool(one.error))
+        if one.states or one.error or not quiet:
+            click.echo(_relative(one.line()), err=bool(one.error))
     if not made and not quiet:
         click.echo("nothing is due")
     return 2 if any(one.error for one in made) else 0
@@ -372,7 +373,8 @@ def _slots(
     from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
-    slots = found.slots(found.period_of(period), root, studies=studies, given=given)
+    of = found.period_of(period, until=found.known_until(root, given))
+    slots = found.slots(of, root, studies=studies, given=given)
     return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
 
 
@@ -453,9 +455,12 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
 
 
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
+    from workbench.reports.runs.render import refresh_site
     from workbench.warehouse.ingest import ingest
 
-    return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
+    account = ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True))
+    refresh_site(root)
+    return _show_account(account)
 
 
 def _show_account(account: Any) -> int:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
 from workbench.locks import locked
-from workbench.reports.runs.slots import Slot, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, inputs_changed, is_done, read_manifest
 
 SCHEMA = 1
 LEASE, BEAT = 120.0, 10.0
@@ -389,6 +389,12 @@ def outcome(manifest: Mapping[str, Any]) -> tuple[str, str]:
     if manifest.get("status") == "done":
         return "done", ""
     return "refused" if manifest.get("refused") else "failed", manifest.get("error_kind") or DETERMINISTIC
+
+
+def is_outdated(row: sqlite3.Row, root: Path) -> bool:
+    """Say whether an attempt that ended read other data than those of now."""
+    inputs, source = json.loads(row["inputs"]), str(json.loads(row["parameters"]).get("source", ""))
+    return "version" in inputs and inputs_changed(source, inputs, root)
 
 
 def canonical(value: Any) -> str:

@@ -23,6 +23,7 @@ from workbench.reports.runs.slots import (
     Study,
     check_source,
     find_studies,
+    known_until,
     make_slot,
     shared_fingerprint,
 )
@@ -46,6 +47,10 @@ class Task:
     study: Study
     grid: dict[str, tuple[Any, ...]]
     from_period: dict[str, str]
+
+    def sources(self) -> tuple[Any, ...]:
+        """Sources of its slots; none where it reads no warehouse."""
+        return self.grid.get("source") or tuple(p.default for p in self.study.parameters if p.name == "source")
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ class Plan:
     retries: int = 2
     hooks: dict[str, Any] = field(default_factory=dict)
 
-    def period_of(self, text: str = "", *, now: dt.datetime | None = None) -> periods.Period | None:
-        """Read one of its periods; the last complete one, by its own clock, if none is named.
+    def period_of(
+        self, text: str = "", *, now: dt.datetime | None = None, until: dt.date | None = None
+    ) -> periods.Period | None:
+        """Read one of its periods; if none is named, the last that is over, by its own clock and on the day `until`.
 
         Raises
         ------
@@ -97,7 +104,12 @@ class Plan:
         today = (now or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone)).date()
         if text:
             return periods.parse(text, today=today, kind=self.period)
-        return periods.last_complete(today, self.period)
+        return periods.last_complete(min(today, until or today), self.period)
+
+    def known_until(self, root: Path, given: Mapping[str, Any] | None = None) -> dt.date | None:
+        """Give the day before which all is known of each of its sources; None without a warehouse."""
+        sources = {str((given or {}).get("source", source)) for task in self.tasks for source in task.sources()}
+        return min(filter(None, (known_until(source, root) for source in sources)), default=None)
 
     def slots(
         self,
@@ -121,7 +133,7 @@ class Plan:
         Raises
         ------
         WorkbenchError
-            If a name or value is unknown.
+            If a name or value is unknown, or the data do not cover the period.
         """
         has = list(dict.fromkeys(task.study.name for task in self.tasks))
         studies = list(studies)

@@ -332,6 +332,13 @@ def _mend(root: Path) -> None:
                 _put_back(aside, aside.with_name(aside.name[1 : -len(_PREVIOUS)]))
 
 
+def refresh_site(root: Path) -> None:
+    """Write the index, if there is one, as after new data, of which some reports are not."""
+    if (root / "reports" / "site" / "index.html").is_file():
+        _site_is_due(root)
+        _write_site(root)
+
+
 def _site_is_due(root: Path) -> None:
     """Note, so that no crash forgets it, that the index is older than the reports."""
     mark = root / "reports" / "site" / _DUE
