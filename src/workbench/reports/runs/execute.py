@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -432,6 +432,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "attempt": job.attempt,
         "minimum_cell": job.minimum_cell,
         "formats": list(job.formats),
+        "lacking": {},
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
@@ -439,11 +440,27 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds")}
+    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "lacking")}
     return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
 
 
-def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, Any]) -> None:
+def _costs(write: Callable[[Path], None], path: Path) -> str:
+    """Write one of a report's formats; where it cannot be written say why: that costs the format, not the report.
+
+    What the machine refuses (disk, memory) costs the report, which is made again.
+    """
+    try:
+        write(path)
+        return ""
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        causes = {error, error.__cause__, error.__context__}
+        if any(isinstance(e, (OSError, MemoryError)) and not isinstance(e, FileNotFoundError) for e in causes):
+            raise
+        return str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
+
+
+def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any]) -> None:
     import nbformat
 
     nbformat.write(notebook, job.folder / "report.ipynb")
@@ -457,14 +474,18 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
     links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
-    if "pdf" in job.formats:
-        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
-        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
-        links.insert(0, {"href": "report.pdf", "text": "PDF"})
-    if "xlsx" in job.formats:
-        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
-        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
+    said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+    facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+    writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
+        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
+        "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),
+    }
+    for form, (name, text, write) in writers.items():
+        if form in job.formats:
+            if why := _costs(write, job.folder / name):
+                manifest["lacking"][form] = without_paths(why, job.root)
+            else:
+                links.insert(0, {"href": name, "text": text})
     made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
     (job.folder / "index.html").write_text(made, encoding="utf-8")
 
