@@ -49,13 +49,13 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def deliver(root, version, as_of, **tables):
+def deliver(root, version, as_of, source="t", **tables):
     """Put a version in force: the day it reaches, and a digest for each table."""
-    place = root / "data/warehouse/t" / version
+    place = root / "data/warehouse" / source / version
     place.mkdir(parents=True)
     (place / "as_of").write_text(as_of)
     (place / "tables.json").write_text(json.dumps(tables))
-    (root / "data/warehouse/t/CURRENT").write_text(version)
+    (place.parent / "CURRENT").write_text(version)
 
 
 def runner(fails=lambda study, version: False):
@@ -192,6 +192,24 @@ def test_no_slot_is_made_beyond_the_data(root):
     assert find_slots(["both"], {"of": "2024-06", "as_of": "2024-07-01"}, root)
     (root / "data/warehouse/t/CURRENT").unlink()
     assert find_slots(["paid"], {}, root, period=parse("2024-10")), "without a warehouse the study says so itself"
+
+
+def test_another_source_is_spoken_of_as_of_the_day_it_reaches(root):
+    """The declared day is that of the declared source: one that ends before it gives its own, one that goes on not."""
+    for source, as_of in (("t", "2024-07-01"), ("early", "2008-03-21"), ("late", "2024-08-01")):
+        deliver(root, f"{source}1", as_of, source=source)
+        (root / f"data/mappings/{source}.toml").touch()
+    days = {}
+    for source in ("t", "early", "late"):
+        (slot,) = find_slots(["paid"], {"source": source}, root)
+        days[slot.name] = slot.parameters["as_of"]
+    assert days == {"default": "2024-01-01", "source=early": "2008-03-21", "source=late": "2024-01-01"}
+    (said,) = find_slots(["paid"], {"source": "early", "as_of": "2008-03-21"}, root)
+    assert said == find_slots(["paid"], {"source": "early"}, root)[0], "said or not, it is the same report"
+    (before,) = find_slots(["paid"], {"source": "early", "as_of": "2007-01-01"}, root)
+    assert before.name == "source=early,as_of=2007-01-01"
+    with pytest.raises(NotCovered, match=r"as_of = 2008-04-01 is not covered: the data of 'early' end with 2008-03-20"):
+        find_slots(["paid"], {"source": "early", "as_of": "2008-04-01"}, root)
 
 
 def test_a_plan_speaks_of_the_last_period_that_is_over_and_covered(root):

@@ -178,6 +178,7 @@ def make_slot(
     """Make the slot of a study with parameters, all checked.
 
     A period gives `as_of` its first day after, and every parameter of the type period its label, unless they are given.
+    Without one, another source than the declared one gives `as_of` the day that its data reach, if that is earlier.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def make_slot(
     NotCovered
         If the period, or an `as_of` or period that is not as declared, ends after what the warehouse knows.
     """
-    said = (_implied(study, period) if period else {}) | dict(implied or {})
+    said = (_implied(study, period) if period else _within(study, given, root)) | dict(implied or {})
     implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
     values = resolve(study.parameters, implied | dict(given), study=study.name)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
@@ -213,6 +214,16 @@ def make_slot(
 def _implied(study: Study, period: Period) -> dict[str, Value]:
     by_type: dict[str, Value] = {p.name: period.label for p in study.parameters if p.type == "period"}
     return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
+
+
+def _within(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, Value]:
+    """Give the `as_of` of a source that was asked for, if its data end before the declared one."""
+    declared = {(p.name, p.type): p.default for p in study.parameters}
+    source, as_of = given.get("source"), declared.get(("as_of", "date"))
+    if as_of is None or source is None or source == declared.get(("source", "str")):
+        return {}
+    until = known_until(str(source), root)
+    return {"as_of": until.isoformat()} if until and until.isoformat() < str(as_of) else {}
 
 
 def _require_covered(
