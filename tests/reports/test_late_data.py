@@ -206,6 +206,7 @@ def test_another_source_is_spoken_of_as_of_the_day_it_reaches(root):
     assert days == {"default": "2024-01-01", "source=early": "2008-03-21", "source=late": "2024-01-01"}
     (said,) = find_slots(["paid"], {"source": "early", "as_of": "2008-03-21"}, root)
     assert said == find_slots(["paid"], {"source": "early"}, root)[0], "said or not, it is the same report"
+    assert said == find_slots(["paid"], {"source": "early", "as_of": "2024-01-01"}, root)[0], "as a form sends it"
     (before,) = find_slots(["paid"], {"source": "early", "as_of": "2007-01-01"}, root)
     assert before.name == "source=early,as_of=2007-01-01"
     with pytest.raises(NotCovered, match=r"as_of = 2008-04-01 is not covered: the data of 'early' end with 2008-03-20"):

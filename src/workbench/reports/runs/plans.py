@@ -50,7 +50,7 @@ class Task:
 
     def sources(self) -> tuple[Any, ...]:
         """Sources of its slots; none where it reads no warehouse."""
-        return self.grid.get("source") or tuple(p.default for p in self.study.parameters if p.name == "source")
+        return self.grid.get("source") or tuple(filter(None, [self.study.default("source")]))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,10 @@ class Study:
         except WorkbenchError as error:
             raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
 
+    def default(self, name: str) -> Value | None:
+        """Give the declared value of a parameter; None where it has no such parameter."""
+        return next((p.default for p in self.parameters if p.name == name), None)
+
     @cached_property
     def title(self) -> str:
         """Its first heading, else its name."""
@@ -194,7 +198,9 @@ def make_slot(
     NotCovered
         If the period, or an `as_of` or period that is not as declared, ends after what the warehouse knows.
     """
-    said = (_implied(study, period) if period else _within(study, given, root)) | dict(implied or {})
+    within = {} if period else _within(study, given, root)
+    given = {k: v for k, v in given.items() if k not in within or v != study.default(k)}  # declared is not asked for
+    said = (_implied(study, period) if period else within) | dict(implied or {})
     implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
     values = resolve(study.parameters, implied | dict(given), study=study.name)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
@@ -218,9 +224,11 @@ def _implied(study: Study, period: Period) -> dict[str, Value]:
 
 def _within(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, Value]:
     """Give the `as_of` of a source that was asked for, if its data end before the declared one."""
-    declared = {(p.name, p.type): p.default for p in study.parameters}
-    source, as_of = given.get("source"), declared.get(("as_of", "date"))
-    if as_of is None or source is None or source == declared.get(("source", "str")):
+    source, as_of = given.get("source"), study.default("as_of")
+    if ("as_of", "date") not in ((p.name, p.type) for p in study.parameters) or source in (
+        None,
+        study.default("source"),
+    ):
         return {}
     until = known_until(str(source), root)
     return {"as_of": until.isoformat()} if until and until.isoformat() < str(as_of) else {}
