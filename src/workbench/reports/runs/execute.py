@@ -300,7 +300,9 @@ def _execute(notebook: Any, job: Job) -> Any:
         message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
         raise _interrupted(notebook, message) from None
     except DeadKernelError:
-        message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
+        message = (
+            "the kernel died: the notebook ended it (exit, quit), or memory ran out: try a smaller input or --jobs 1."
+        )
         raise _interrupted(notebook, message) from None
     return notebook
 
