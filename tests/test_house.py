@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 570, 45_900
+LARGEST_FILE, LARGEST_PACKAGE = 570, 46_200
 
 
 def room(module):

@@ -15,6 +15,7 @@ import click
 from workbench import __version__
 from workbench.cli_data import Commands, data, ensure_sample, print_table
 from workbench.errors import WorkbenchError
+from workbench.locks import require_locks
 from workbench.project import project_root
 from workbench.reports.handoff import commands
 from workbench.reports.runs.stops import stoppable
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        require_locks()
         with stoppable():
             status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
             sys.stdout.flush()
@@ -247,7 +249,8 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
 
     made = tick(plans, root=project_root())
     for one in made:
-        click.echo(_relative(one.line()), err=bool(one.error))
+        if one.states or one.error or not quiet:
+            click.echo(_relative(one.line()), err=bool(one.error))
     if not made and not quiet:
         click.echo("nothing is due")
     return 2 if any(one.error for one in made) else 0
@@ -291,7 +294,8 @@ def _slots(
     from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
-    slots = found.slots(found.period_of(period), root, studies=studies, given=given)
+    of = found.period_of(period, until=found.known_until(root, given))
+    slots = found.slots(of, root, studies=studies, given=given)
     return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
 
 

@@ -168,9 +168,12 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
 
 
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
+    from workbench.reports.runs.render import refresh_site
     from workbench.warehouse.ingest import ingest
 
-    return _show_account(ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True)))
+    account = ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True))
+    refresh_site(root)
+    return _show_account(account)
 
 
 def _take_back(source: str, mended: Path, root: Path) -> int:

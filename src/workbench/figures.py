@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def use_theme() -> None:
 
     Colours are those of Okabe and Ito, the background is white in every mode, and the font is Noto Sans SC
     as shipped with the environment, so that Chinese is drawn alike on every machine. A character the font
-    lacks is an error, never an empty box.
+    lacks is an error, or named where the figure is shown, never an empty box alone.
     """
     import matplotlib as mpl
     from cycler import cycler
@@ -97,6 +98,17 @@ def dot_and_interval(
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_xlabel(label)
     return ax
+
+
+def character_names(characters: Iterable[str], most: int = 3) -> str:
+    """Name characters that a font lacks, in order, the first of them.
+
+    >>> character_names("🎉")
+    'U+1F389 party popper'
+    """
+    named = sorted(characters)
+    shown = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in named[:most])
+    return shown + (f" and {len(named) - most} more" if len(named) > most else "")
 
 
 def font_file() -> Path:

@@ -10,6 +10,9 @@ from workbench.errors import WorkbenchError, unknown
 READS = "WORKBENCH_READS"
 """The environment variable that names the file in which a run wants the tables listed that were read."""
 
+PINNED = "WORKBENCH_PINNED"
+"""The environment variable that names the folder of the version that a run reads, whatever is ingested meanwhile."""
+
 
 def project_root() -> Path:
     """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.

@@ -16,7 +16,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.runs.ledger import Ledger, locked
+from workbench.locks import locked
+from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.schedule import tick
 from workbench.reports.runs.slots import read_manifest
 

@@ -104,6 +104,20 @@ def test_a_preloaded_process_that_dies_is_replaced(tmp_path):
     assert made["after"]["status"] == "done", json.dumps(made["after"])
 
 
+def test_where_every_process_has_a_thread_kernels_are_plain(tmp_path, monkeypatch):
+    """As an agent of the operator's monitoring does it, by sitecustomize; who asks for forked kernels is told."""
+    side = tmp_path / "side"
+    side.mkdir()
+    start = "import threading, time\nthreading.Thread(target=time.sleep, args=(9999,), daemon=True).start()\n"
+    (side / "sitecustomize.py").write_text(start)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(side), os.environ.get("PYTHONPATH", "")])))
+    count = "assert 'sitecustomize' in __import__('sys').modules"
+    auto, forked = _job(tmp_path, "auto", count), replace(_job(tmp_path, "forked", count), forked=True)
+    made = _made([auto, forked, replace(auto, study="again")])
+    assert (made["auto"]["status"], made["again"]["status"]) == ("done", "done"), made
+    assert "can't be forked. Use --kernel plain." in made["forked"]["error"]
+
+
 def test_a_report_that_shows_a_secret_is_not_kept(tmp_path, monkeypatch):
     """The slot fails, and neither page nor notebook holds the value; one that only uses it is published."""
     monkeypatch.setenv("WB_TEST_SECRET", "correct horse battery")

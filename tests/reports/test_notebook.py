@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 
 import matplotlib as mpl
 import pandas as pd
@@ -25,8 +26,6 @@ def said(monkeypatch):
 @pytest.fixture
 def theme():
     """The theme, put back afterwards."""
-    import warnings
-
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.use("agg")
         notebook.use_theme()
@@ -88,13 +87,17 @@ def test_a_figure_is_a_sharp_picture_with_words(said, theme):
     assert plt.get_fignums() == []
 
 
-def test_a_character_without_a_glyph_is_refused(said, theme):
-    """Never an empty box: the refusal names figure and character."""
+def test_a_character_without_a_glyph_is_a_box_that_the_caption_names(said, theme):
+    """A campaign called 618大促🎉 costs its sign, not the report; other warnings are heard as before."""
     _, ax = plt.subplots()
-    ax.set_xlabel("\N{GRINNING FACE}")
-    with pytest.raises(WorkbenchError, match=r"figure 'f': Glyph 128512 .*GRINNING FACE"):
-        notebook.show_figure(ax, name="f", caption="c", alt="a")
-    assert said == []
+    ax.set_xlabel("618大促🎉 \N{GRINNING FACE}")
+    notebook.show_figure(ax, name="f", caption="It falls.", alt="a")
+    named = "U+1F389 party popper, U+1F600 grinning face"
+    assert said[-2][1]["caption"] == f"It falls. Drawn as boxes, for the font lacks them: {named}."
+    _, ax = plt.subplots()
+    ax.figure.draw = lambda renderer, draw=ax.figure.draw: (warnings.warn("heard", stacklevel=1), draw(renderer))[1]
+    with pytest.warns(UserWarning, match="heard"):
+        notebook.show_figure(ax, name="g", caption="c", alt="a")
 
 
 @pytest.mark.parametrize("missing", ["name", "caption", "alt"])

@@ -2,13 +2,14 @@
 
 import base64
 import io
+import re
 
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workbench.errors import WorkbenchError
-from workbench.reports.page import tables
+from workbench.reports.page import pdf, tables
 from workbench.reports.page.pdf import write_pdf
 
 HOSTILE = '#panic("x") $x$ *b* <l> @r \\ `c` [x] "q" // /* =1+1 \u202eabc'
@@ -52,3 +53,54 @@ def test_a_missing_glyph_fails(tmp_path):
     with pytest.raises(WorkbenchError, match=r"U\+1F600 grinning face"):
         write_pdf(tmp_path / "a.pdf", _notebook("\N{GRINNING FACE}"), title="t", facts=[])
     assert not list(tmp_path.iterdir())
+
+
+SENTENCE = "Customers who have complained twice within thirty days and were not called back in time."
+PROVINCES = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑龙江 上海 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东".split()
+PROVINCES += "广西 海南 重庆 四川 贵州 云南 西藏 陕西 甘肃 青海 宁夏 新疆".split()
+
+
+@pytest.mark.parametrize(
+    ("frame", "parts"),
+    [
+        (pd.DataFrame({"a": ["x"], "n": [1.5]}), 1),
+        (pd.DataFrame({"operator": ["甲", "乙"]} | {p: [71.234, 72.5] for p in PROVINCES}), 2),
+        (pd.DataFrame({"segment": ["A"], "definition": [SENTENCE], "what_to_do": [SENTENCE], "customers": [10]}), 1),
+        (pd.DataFrame({"label": ["x"], **{f"text{i}": [SENTENCE] for i in range(9)}}), 2),
+        (pd.DataFrame({f"a_long_name_of_column_{i}": [i * 1234567.891] for i in range(14)}), 2),
+        (pd.DataFrame({"c": ["x"], "address": ["http://example.org/" + "a" * 500], "n": [3]}), 1),
+        (pd.DataFrame({"a": [1e300], "b": [2e300]}), 1),
+        (pd.DataFrame({f"c{i}": [1e15 + i] for i in range(60)}), 15),
+    ],
+)
+def test_no_cell_of_a_table_runs_into_its_neighbour(frame, parts):
+    """By the font's own widths: the columns of each block fit on a line, and no word is wider than its column."""
+    made = list(pdf._table(tables.payload(frame, name="t", caption="Shown")))
+    assert len(made) == parts
+    for block in made:
+        size, needed = block["size"], 0.0
+        for k, column in enumerate(block["columns"]):
+            cells = [column["name"], *(row[k] for row in block["rows"])]
+            pieces = [p for c in cells[1:] for p in re.split("[\\s\u200b]", c)]
+            whole = max(map(pdf._ems, cells)) * size + pdf._AROUND
+            unbroken = max(map(pdf._ems, [*pieces, *column["name"].split()])) * size + pdf._AROUND
+            assert not column["points"] or unbroken <= column["points"] + 0.01, column
+            needed += column["points"] or whole
+        assert needed <= 174 / 25.4 * 72, "A4 less its margins"
+    first, names = str(frame.columns[0]).replace("_", " "), [c.replace("_", " ") for c in frame.columns]
+    assert {block["columns"][0]["name"] for block in made} == {first}
+    assert [first, *(c["name"] for block in made for c in block["columns"][1:])] == names
+    captions = [f"Shown (part {i} of {parts}, by columns)" for i in range(1, parts + 1)] if parts > 1 else ["Shown"]
+    assert [block["caption"] for block in made] == captions
+
+
+def test_a_table_of_thousands_of_columns_is_cut_with_a_note(tmp_path):
+    """All are in the sheet; a table of markdown is broken as one of data is."""
+    frame = pd.DataFrame({f"c{i}": [1.5] for i in range(3000)})
+    made = list(pdf._table(tables.payload(frame, name="t", caption="Wide.")))
+    assert sum(len(block["columns"]) - 1 for block in made) + 1 == pdf.WIDEST
+    assert made[0]["caption"].startswith("Wide. The first 120 of 3,000 columns; all are in the sheet 't'.")
+    line = "|" + "|".join(f"column {i}" for i in range(30)) + "|\n"
+    line += f"|{'-|' * 30}\n{line}"
+    assert len(list(pdf._markdown(line))) == 3
+    write_pdf(tmp_path / "a.pdf", new_notebook(cells=[new_markdown_cell(line)]), title="t", facts=[])

@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from workbench.reports.runs import execute
 from workbench.reports.runs.render import publish, run
 
 EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
@@ -221,6 +222,67 @@ def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
     assert "last good version" not in (folder / "index.html").read_text("utf-8")
     assert not (folder / "failure.html").exists()
     assert not list(folder.parent.glob(".*"))
+
+
+def test_a_notebook_that_ends_before_its_end_is_no_report(tmp_path):
+    """sys.exit() with whatever status, in the middle or in the last cell; a comment or a skipped cell may stay."""
+    say, never = SAY + "answer('First half.')", "raise ValueError('never reached')"
+    _notebook(tmp_path, "bare", "# Half", say, "import sys\nsys.exit()", never)
+    _notebook(tmp_path, "zero", "# Half", say, "raise SystemExit(0)")
+    _notebook(tmp_path, "three", "# Half", say, "raise SystemExit(3)", never)
+    _notebook(tmp_path, "whole", "# Whole", say, "# nothing but a comment", " ", "raise ValueError('left out')")
+    path = tmp_path / "notebooks" / "whole.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata["tags"] = ["skip-execution"]
+    nbformat.write(notebook, path)
+    ended = {slot.study: slot for slot in run(root=tmp_path, progress=False).slots}
+    assert {name: slot.status for name, slot in ended.items()} == {
+        "bare": "failed", "zero": "failed", "three": "failed", "whole": "done"
+    }  # fmt: skip
+    for name in ("bare", "zero", "three"):
+        assert ended[name].message == "the cell ends the notebook (SystemExit), so nothing below it ran."
+        assert "in cell 2" in (ended[name].folder / "failure.html").read_text("utf-8")
+
+
+def test_a_format_that_cannot_be_written_costs_itself(tmp_path):
+    """An emoji has no place on paper: page, numbers and workbook stand, and say so; nothing is to be done again."""
+    frame = "frame = pd.DataFrame({'campaign': ['618大促🎉'], 'members': [100]})\n"
+    shown = "show_table(frame, name='t', caption='Campaigns', counts='members')\nanswer('One campaign.')"
+    draw = "_, ax = plt.subplots()\nax.set_xlabel('618大促🎉')\nshow_figure(ax, name='f', caption='All.', alt='x')"
+    _notebook(tmp_path, "emoji", "# Emoji", SETUP + frame, shown, draw)
+    (made,) = run(root=tmp_path, progress=False).slots
+    lacking = json.loads((made.folder / "manifest.json").read_text("utf-8"))["lacking"]
+    assert made.status == "done" and list(lacking) == ["pdf"] and "U+1F389 party popper" in lacking["pdf"]
+    assert not (made.folder / "report.pdf").exists() and (made.folder / "tables.xlsx").exists()
+    page = (made.folder / "index.html").read_text("utf-8")
+    assert "Without PDF: the font of the PDF lacks 1 of the report" in page and "618大促🎉" in page
+    assert "All. Drawn as boxes, for the font lacks them: U+1F389 party popper." in page
+    assert 'href="report.pdf"' not in page and 'href="tables.xlsx"' in page
+    assert run(root=tmp_path, progress=False).slots[0].status == "unchanged"
+
+
+def test_what_the_machine_refuses_costs_the_report(tmp_path):
+    """A full disk is no reason to publish less: the run fails, and is made again."""
+
+    def full(path):
+        path.write_text("half")
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("could not close the file") from error
+
+    with pytest.raises(RuntimeError):
+        execute._costs(full, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+    assert execute._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
+
+
+def test_a_cell_that_was_never_begun_is_a_failure():
+    """Whatever ended the execution, and even if nothing raised."""
+    notebook = new_notebook(cells=[new_code_cell("1", execution_count=1), new_code_cell("2")])
+    with pytest.raises(execute._Failure, match="never begun") as error:
+        execute._require_all_begun(notebook)
+    assert error.value.cell == 1
 
 
 def test_a_notebook_has_a_limit_as_a_whole(tmp_path):

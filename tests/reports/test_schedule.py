@@ -97,6 +97,7 @@ def test_many_missed_minutes_are_one_catch_up():
         ("0 6 1 * *", "Asia/Shanghai", "2026-10-31 21:59", "2026-09-30 22:00"),
         ("0 0 29 2 *", "UTC", "2026-11-22 00:00", "2024-02-29 00:00"),
         ("30 2 * * *", "Europe/Berlin", "2026-03-29 12:00", "2026-03-29 01:30"),
+        ("30 * * * *", "Europe/Berlin", "2026-10-25 03:45", "2026-10-25 03:30"),  # APScheduler 3.11.0 never ends here
         ("0 6 * * 0", "UTC", "2026-11-22 12:00", "2026-11-22 06:00"),
     ],
 )
@@ -104,6 +105,37 @@ def test_the_last_time_follows_calendar_zone_and_summer_time(cron, zone, now, fi
     """By hand: the first of a month in China begins on the last of the month before in UTC; leap years; Sundays."""
     due = find_due(Plan("p", "p", (), cron=cron, timezone=zone), None, _moment(now))
     assert due.fired.astimezone(dt.UTC) == _moment(fired)
+
+
+@pytest.mark.parametrize(
+    ("cron", "without"),
+    [
+        ("0 6 31 * *", "February, April, June, September and November"),
+        ("0 6 30 * *", "February"),
+        ("0 6 29 * *", "February"),
+        ("0 6 29-31 * *", "February"),
+        ("0 6 31 3,6,9,12 *", "June and September"),
+    ],
+)
+def test_a_day_that_some_months_lack_is_refused(cron, without):
+    """Counted on a calendar; the message has the expression that comes in every month."""
+    with pytest.raises(WorkbenchError, match=f"pass over {without}: ") as error:
+        find_due(Plan("p", "p", (), period="month", cron=cron), None, NOW)
+    way_out = str(error.value).rpartition("write last: ")[2]
+    plan = Plan("p", "p", (), period="month", cron=way_out)
+    since = find_due(plan, None, _moment("2026-12-31 12:00")).fired
+    due = find_due(plan, since, _moment("2027-12-31 12:00"))
+    named = [p.label for p in due.periods]
+    months = range(3, 13, 3) if "3,6" in cron else range(1, 13)
+    assert named == [f"{2027 - (m == 1)}-{m - 1 or 12:02}" for m in months]
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 6 28 * *", "0 6 1,31 * *", "0 6 */10 * *", "0 0 29 2 *", "0 6 31 1,12 *", "0 6 last * *", "0 6 * * 1"]
+)
+def test_a_day_that_every_month_has_is_taken(cron):
+    """Also one that adds to another, one that only leap years have, and one of the long months alone."""
+    assert find_due(Plan("p", "p", (), period="month", cron=cron), None, NOW) is not None
 
 
 def test_a_quarterly_cron_makes_no_months_in_between():

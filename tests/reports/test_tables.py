@@ -128,3 +128,12 @@ def test_a_small_probability_is_never_zero():
     frame = pd.DataFrame({"p_holm": [1e-7, 0.02, 0.0], "effect": [1e-7, 0.02, 0.0]})
     made = tables.payload(frame, name="t", caption="c", formats=dict.fromkeys(frame, "{:.3f}"))
     assert tables.shown(made) == [["<0.001", "0.000"], ["0.020", "0.020"], ["0.000", "0.000"]]
+
+
+def test_a_sheet_refuses_what_it_cannot_hold(tmp_path):
+    """The writer of sheets would leave out columns beyond 16,384 in silence."""
+    column = {"kind": "integer", "format": "{:d}"}
+    table = {"name": "t", "caption": "c", "counts": None, "suppressed": []}
+    table |= {"columns": [column | {"name": f"c{i}"} for i in range(16_385)], "rows": [[1] * 16_385]}
+    with pytest.raises(WorkbenchError, match=r"table 't' has 1 rows and 16,385 columns; a sheet holds .* 16,384"):
+        write_sheets(tmp_path / "t.xlsx", [table], [])

@@ -73,7 +73,8 @@ class LedgerExecution(ExecutionManager):
 
     def _hand_over(self, made: SlotReport) -> None:
         for kind in self.model.output_formats or ():
-            shutil.copyfile(made.folder / FILES[kind], self.staging_paths[kind])
+            if (made.folder / FILES[kind]).is_file():  # else the page says why not
+                shutil.copyfile(made.folder / FILES[kind], self.staging_paths[kind])
 
     def on_complete(self) -> None:
         """Put the headline beside the job."""

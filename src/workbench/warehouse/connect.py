@@ -26,7 +26,7 @@ from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED
 from workbench.warehouse.sql import literal, quoted
-from workbench.warehouse.versions import versions_in_force
+from workbench.warehouse.versions import version_to_read
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
@@ -49,7 +49,7 @@ def warehouse_folder(source: str, root: Path) -> Path:
 
 
 def open_warehouse(source: str = "sample", *, root: Path | str | None = None) -> Warehouse:
-    """Open the version in force of a source's warehouse, for reading.
+    """Open the version in force of a source's warehouse, for reading; within a run the one that the run began with.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     mapping_file(source, root)
     folder = warehouse_folder(source, root)
     command = f"Run: workbench data ingest {source}"
-    in_force = versions_in_force(folder)
-    if not in_force:
+    version = version_to_read(folder)
+    if not version:
         raise WorkbenchError(f"no warehouse of '{source}' in {folder}. {command}")
-    place = folder / in_force[0]
+    place = folder / version
     try:
         with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
             facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
@@ -82,7 +82,7 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     if kept != accepted or not FACTS <= set(facts):
         raise WorkbenchError(f"{place} is damaged: {kept:,} of {accepted:,} detail records are there. {command}")
     return Warehouse(
-        source, in_force[0], facts["title"], facts["operator"], facts["currency"],
+        source, version, facts["title"], facts["operator"], facts["currency"],
         date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,
     )  # fmt: skip
 

@@ -10,14 +10,15 @@ data/warehouse/SOURCE/
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.locks import locked
+from workbench.project import PINNED
 
 BUILDING = ".building-"
 KEPT = 2
@@ -32,6 +33,24 @@ def versions_in_force(folder: Path) -> list[str]:
     return [name for name in names if (folder / name / "warehouse.duckdb").is_file()]
 
 
+def version_to_read(folder: Path) -> str:
+    """Name of the version that is read: the one in force, or in a run the one that it began with; "" for none.
+
+    Raises
+    ------
+    WorkbenchError
+        If the version that the run began with is gone.
+    """
+    pinned = Path(os.environ.get(PINNED) or os.devnull)
+    if pinned.parent.resolve() != folder.resolve():
+        return next(iter(versions_in_force(folder)), "")
+    if not (folder / pinned.name / "warehouse.duckdb").is_file():
+        raise WorkbenchError(
+            f"version {pinned.name} of {folder} is gone: newer ones took its place before the run began. Run it again."
+        )
+    return pinned.name
+
+
 @contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
     """Hold the folder for one writer; a lock dies with its process.
@@ -42,18 +61,17 @@ def one_writer(folder: Path) -> Iterator[None]:
         If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as lock:
+    lock = folder / ".lock"
+    lock.touch()
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(lock, wait=False))
         except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = lock.read_text("utf-8").strip() or "unknown"
             raise WorkbenchError(
                 f"another ingest (process {holder}) is writing {folder}. Wait until it has finished, then try again."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        lock.write_text(str(os.getpid()), "utf-8")
         yield
 
 
@@ -95,7 +113,8 @@ def put_in_force(folder: Path, version: str) -> None:
     _sync(folder)
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept and not old.name.startswith(BUILDING):
-            shutil.rmtree(old)
+            with suppress(BlockingIOError), locked(old, wait=False):  # a run reads it: the next version removes it
+                shutil.rmtree(old)
 
 
 def _sync(path: Path) -> None:

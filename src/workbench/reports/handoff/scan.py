@@ -16,18 +16,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from workbench.errors import WorkbenchError
+from workbench.personal import AFTER, BEFORE, personal
 from workbench.reports.handoff.sealed import unpacked
 from workbench.reports.page import tables
 from workbench.reports.runs.secrets import leaks
 
-# Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
-_BEFORE, _AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
 _KINDS = {
-    "a telephone number": _BEFORE + r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}" + _AFTER,
-    "an IMSI": _BEFORE + r"460\d{12}" + _AFTER,
-    "an identity card": _BEFORE + r"[1-9]\d{5}(?:18|19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d{4}[\dXx]" + _AFTER,
-    "an e-mail address": r"(?<=[\w.%+-])@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
-    "the pseudonym of a customer": _BEFORE + r"[0-9a-f]{20}" + _AFTER,
+    "the pseudonym of a customer": BEFORE + r"[0-9a-f]{20}" + AFTER,
     "a path of a machine": r"(?<!\w)/(?:home|Users)/\w|(?<!\w)/(?:root|tmp|var/folders)/|\b[A-Z]:\\+Users\\|\bfile://",
 }
 _CUSTOMER = re.compile(
@@ -65,17 +60,9 @@ def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapp
 
 
 def _personal(text: str, shown: bool) -> list[str]:
-    kinds = []
-    for kind, pattern in _KINDS.items():
-        found = (match[0] for match in re.finditer(pattern, text))
-        if any(kind != "an identity card" or _valid(match) for match in found):
-            kinds.append(f"what looks like {kind}")
-    return kinds + ["identifiers of single customers"] * bool(shown and _CUSTOMER.search(text))
-
-
-def _valid(card: str) -> bool:
-    """Check the last character of an identity-card number (ISO 7064, MOD 11-2)."""
-    return "10X98765432"[sum(int(d) * 2 ** (17 - i) for i, d in enumerate(card[:17])) % 11] == card[17].upper()
+    kinds = personal(text) + [kind for kind, pattern in _KINDS.items() if re.search(pattern, text)]
+    looks = [f"what looks like {kind}" for kind in kinds]
+    return looks + ["identifiers of single customers"] * bool(shown and _CUSTOMER.search(text))
 
 
 def _places(name: str, content: bytes) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,8 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     title : str
         Title of the page; the notebook's first heading is not repeated.
     facts : mapping
-        study, parameters (name, value, unit, meaning), data_version, finished, seconds, workbench.
+        study, parameters (name, value, unit, meaning), data_version, finished, seconds, workbench; `lacking`, why a
+        format could not be written, by its name.
     links : list of dict
         href and text of the files beside the page.
     """

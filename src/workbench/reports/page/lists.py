@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.personal import personal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,6 @@ PATTERN = "*.list.*"
 MODELS = "*.model.json"
 LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-_PERSONAL = re.compile(r"(?:\+?86)?1[3-9]\d{9}|\d{17}[\dXx]|[^@\s]+@[^@\s]+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
     ------
     WorkbenchError
         If a text is missing, the name cannot name a file, the list is empty, a column has the name of one of ours, or a
-        column holds what looks like a telephone, identity-card or e-mail address.
+        column holds what looks like a telephone number, an IMSI, an identity card or an e-mail address.
     """
     if not re.fullmatch(r"[\w-]{1,60}", name):
         raise WorkbenchError(f"list '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
@@ -122,11 +122,11 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
         values = frame[column].dropna()
         if pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
             continue
-        found = values.astype(str).str.fullmatch(_PERSONAL)
-        if found.any():
+        found = values.astype(str).map(lambda text: next(iter(personal(text, whole=True)), None)).dropna()
+        if len(found):
             raise WorkbenchError(
-                f"column '{column}' of list '{name}' holds what looks like a telephone number, an identity card or an "
-                f"e-mail address ({int(found.sum()):,} rows). Lists carry pseudonyms: leave the column out."
+                f"column '{column}' of list '{name}' holds what looks like {found.iloc[0]} ({len(found):,} rows). "
+                "Lists carry pseudonyms: leave the column out, or give it a pseudonym in the mapping."
             )
 
 

@@ -11,12 +11,13 @@ import io
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.figures import use_theme
+from workbench.figures import character_names, use_theme
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -41,6 +42,7 @@ _SCALE = 2
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
 _ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
 _ADDRESS = re.compile(r"(?i)(?<=www)\.|:(?=//)")
+_LACKS = re.compile(r"Glyph (\d+) .*missing")
 _RULE = re.compile(r"^([ \t]*)([-=])(?![ \t]+[^\s-])", re.MULTILINE)
 
 
@@ -228,10 +230,12 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
     Raises
     ------
     WorkbenchError
-        If a text is empty, or the font lacks a character of the figure.
+        If a text is empty.
     """
     _require_words("figure", name=name, caption=caption, alt=alt)
-    png, width, height = _picture(ax_or_figure, name)
+    png, width, height, lacking = _picture(ax_or_figure)
+    if lacking:
+        caption = f"{caption.rstrip()} Drawn as boxes, for the font lacks them: {character_names(lacking)}."
     size = {"width": width, "height": height}
     _display(
         {"image/png": png, "text/plain": f"[{alt}]"},
@@ -320,8 +324,8 @@ def _as_entities(text: str) -> str:
     return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
 
 
-def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
-    """Draw to PNG; give it in base64 with its width and height in CSS pixels."""
+def _picture(ax_or_figure: Axes | Figure) -> tuple[str, int, int, set[str]]:
+    """Draw to PNG; give it in base64, its width and height in CSS pixels, and the characters that the font lacks."""
     import base64
 
     from matplotlib import pyplot as plt
@@ -329,17 +333,19 @@ def _picture(ax_or_figure: Axes | Figure, name: str) -> tuple[str, int, int]:
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
     try:
-        drawn = _drawn(figure)
-    except UserWarning as warning:
-        raise WorkbenchError(
-            f"figure '{name}': {str(warning).rstrip('.')}. Leave the character out, or use one the font has."
-        ) from None
+        with warnings.catch_warnings(record=True) as said:
+            warnings.filterwarnings("always", message=_LACKS.pattern)
+            drawn = _drawn(figure)
     finally:
         plt.close(figure)
+    lacks = [_LACKS.match(str(warning.message)) for warning in said]
+    for warning in (w for w, lack in zip(said, lacks, strict=True) if not lack):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    lacking = {chr(int(lack[1])) for lack in lacks if lack}
     small, picture = io.BytesIO(), _few_colours(drawn)
     picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
     size = round(picture.width / _SCALE), round(picture.height / _SCALE)
-    return base64.b64encode(small.getvalue()).decode("ascii"), *size
+    return base64.b64encode(small.getvalue()).decode("ascii"), *size, lacking
 
 
 def _drawn(figure: Figure) -> Image.Image:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -14,12 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.figures import font_file
+from workbench.figures import character_names, font_file
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
-_LINE, _SHORT = 90, 20  # characters on a line of a table, and of a column that is never broken
+# In points: a line on A4 between its margins, what surrounds a cell, and the sizes of a table's text.
+_LINE, _AROUND, _SIZES = 488.0, 8.0, (8.0, 7.2, 6.3)
+_COLUMN, _PIECE = 8.0, 24  # ems that a column of texts has at least, characters after which a word is broken
+_UNBROKEN, _BREAK = re.compile(rf"[!-~]{{{_PIECE + 1},}}"), "\u200b"
+WIDEST = 120
+"""More columns of a table are not set: they are in its sheet."""
 _INLINE = {
     "strong": "strong",
     "emphasis": "emphasis",
@@ -87,7 +94,7 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if kind == "answer":
         yield {"kind": "answer", "sentences": text.splitlines()}
     elif kind == "table":
-        yield _table(data[tables.MIME])
+        yield from _table(data[tables.MIME])
     elif kind == "figure":
         png = list(base64.b64decode("".join(data["image/png"])))
         yield {"kind": "figure", "png": png} | {field: ours[field] for field in ("caption", "alt", "width")}
@@ -100,17 +107,75 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"kind": "text", "text": plain(text)}
 
 
-def _table(table: Mapping[str, Any]) -> dict[str, Any]:
-    rows = tables.shown(table)[:LONGEST_TABLE]
-    names = [column["name"].replace("_", " ") for column in table["columns"]]
-    widths = [max(map(tables.width, cells)) for cells in zip(names, *rows, strict=True)]
-    full = sum(widths) > _LINE
-    columns = [
-        {"name": name, "number": column["kind"] in ("number", "integer"), "wide": full and width > _SHORT}
-        for name, column, width in zip(names, table["columns"], widths, strict=True)
-    ]
+def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    shown = table["columns"][:WIDEST]
+    rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
+    names = [column["name"].replace("_", " ") for column in shown]
     caption = tables.caption(table, LONGEST_TABLE)
-    return {"kind": "table", "caption": caption, "columns": columns, "rows": rows}
+    if len(table["columns"]) > WIDEST:
+        caption += f" The first {WIDEST} of {len(table['columns']):,} columns; all are in the sheet '{table['name']}'."
+    yield from _fitted(caption, names, [column["kind"] in ("number", "integer") for column in shown], rows)
+
+
+def _fitted(caption: str, names: list[str], numbers: list[bool], rows: list[list[str]]) -> Iterator[dict[str, Any]]:
+    """Give a table as it fits on the page: in smaller type, else in blocks of columns, each with the first of them."""
+    names, rows = [_breakable(name) for name in names], [[_breakable(cell) for cell in row] for row in rows]
+    columns = list(zip(names, *rows, strict=True))
+    whole = [max(_ems(line) for cell in cells for line in cell.split("\n")) for cells in columns]
+    least = [
+        max(*map(_piece, cells), 0.0 if number else min(ems, _COLUMN))
+        for cells, number, ems in zip(columns, numbers, whole, strict=True)
+    ]
+    size, parts = _parted(least)
+    for i, part in enumerate(parts, 1):
+        widths = _widths([whole[k] for k in part], [least[k] for k in part], size)
+        yield {
+            "kind": "table",
+            "caption": caption if len(parts) == 1 else f"{caption} (part {i} of {len(parts)}, by columns)".strip(),
+            "size": size,
+            "columns": [
+                {"name": names[k], "number": numbers[k], "points": w} for k, w in zip(part, widths, strict=True)
+            ],
+            "rows": [[row[k] for k in part] for row in rows],
+        }
+
+
+def _parted(least: list[float]) -> tuple[float, list[list[int]]]:
+    """Give the size of type and the columns of each block: one block in the largest type that many columns allow."""
+    usual = 2 if len(least) > 9 else 1 if len(least) > 6 else 0
+    for size in _SIZES[usual:]:
+        if sum(ems * size + _AROUND for ems in least) <= _LINE:
+            return size, [list(range(len(least)))]
+    size, parts = _SIZES[1], [[0]]
+    for k in range(1, len(least)):
+        if sum(least[j] * size + _AROUND for j in [*parts[-1], k]) > _LINE and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(k)
+    return size, parts
+
+
+def _widths(whole: list[float], least: list[float], size: float) -> list[float]:
+    """Give the width of each column in points: 0 where all can be as wide as they are, else what there is, shared."""
+    if sum(ems * size + _AROUND for ems in whole) <= _LINE:
+        return [0.0] * len(whole)
+    spare = _LINE - sum(ems * size + _AROUND for ems in least)
+    share = spare / (sum(whole) - sum(least))
+    return [round(low * size + _AROUND + share * (ems - low), 2) for ems, low in zip(whole, least, strict=True)]
+
+
+def _breakable(text: str) -> str:
+    """Let what has no space be broken too, every so many characters."""
+    return _UNBROKEN.sub(lambda run: _BREAK.join(textwrap.wrap(run[0], _PIECE)), text)
+
+
+def _piece(text: str) -> float:
+    """Give the ems of the longest piece of a text that is not broken: a word, or one Chinese character."""
+    return max(map(_ems, re.findall(r"[^\s\u200b\u2e80-\uffff]+|[\u2e80-\uffff]", text)), default=0.0)
+
+
+def _ems(text: str) -> float:
+    """Give the width of a text in ems of the font."""
+    return sum(_advances().get(character, 1.0) for character in text if character != _BREAK)
 
 
 def _markdown(source: str) -> Iterator[dict[str, Any]]:
@@ -142,8 +207,7 @@ def _token(token: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         head, *body = inner
         names = [_text(cell) for cell in head["children"]]
         rows = [[_text(cell) for cell in row["children"]] for part in body for row in part["children"]]
-        columns = [{"name": name, "number": False, "wide": False} for name in names]
-        yield {"kind": "table", "caption": "", "columns": columns, "rows": rows}
+        yield from _fitted("", names, [False] * len(names), rows)
     elif kind != "blank_line":
         yield {"kind": "text", "text": token.get("raw", "")}
 
@@ -170,7 +234,7 @@ def _text(token: Mapping[str, Any]) -> str:
 def _printable(said: Any) -> Any:
     """Leave out what has no shape on paper: marks of direction, controls."""
     if isinstance(said, str):
-        return "".join(c for c in said if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+        return "".join(c for c in said if c in f"\n\t{_BREAK}" or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     if isinstance(said, dict):
         return {key: _printable(value) for key, value in said.items()}
     if isinstance(said, list) and not (said and isinstance(said[0], int)):
@@ -179,18 +243,19 @@ def _printable(said: Any) -> Any:
 
 
 def _check_glyphs(said: str) -> None:
-    lacking = sorted({c for c in set(said) if not c.isspace()} - _glyphs())
+    lacking = sorted({c for c in set(said) if not c.isspace()} - _advances().keys() - {_BREAK})
     if lacking:
-        named = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in lacking[:3])
         raise WorkbenchError(
-            f"the font of the PDF lacks {len(lacking)} of the report's characters: {named}. Replace them in the data "
-            "or the parameters, or leave pdf out of the formats."
+            f"the font of the PDF lacks {len(lacking)} of the report's characters: {character_names(lacking)}. Replace "
+            "them in the data or the parameters, or leave pdf out of the formats."
         )
 
 
 @cache
-def _glyphs() -> frozenset[str]:
+def _advances() -> dict[str, float]:
+    """Width of each character that the font has, in ems."""
     from fontTools.ttLib import TTFont
 
     with TTFont(font_file(), lazy=True) as font:
-        return frozenset(map(chr, font.getBestCmap()))
+        widths, em = font["hmtx"].metrics, font["head"].unitsPerEm
+        return {chr(code): widths[name][0] / em for code, name in font.getBestCmap().items()}

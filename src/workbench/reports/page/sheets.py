@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import WorkbenchError
 from workbench.reports.page import tables
 
 _LONGEST_CELL = 32_767
+_ROWS, _COLUMNS = 1_048_576, 16_384
 _OPTIONS = {
     "constant_memory": True,
     "strings_to_formulas": False,
@@ -33,6 +35,11 @@ def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[t
         Payloads of the tables, a sheet each.
     run : iterable of (str, value, str)
         Name, value and note of what the sheet "run" says.
+
+    Raises
+    ------
+    WorkbenchError
+        If a table has more rows or columns than a sheet holds.
     """
     import xlsxwriter
 
@@ -83,6 +90,11 @@ def number_format(format_: str) -> str:
 
 def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> None:
     columns, suppressed = table["columns"], set(table["suppressed"])
+    if len(columns) > _COLUMNS or len(table["rows"]) + 3 > _ROWS:
+        raise WorkbenchError(
+            f"table '{table['name']}' has {len(table['rows']):,} rows and {len(columns):,} columns; a sheet holds "
+            f"{_ROWS - 3:,} and {_COLUMNS:,}. Show less of it."
+        )
     formats, grid = [], tables.shown(table)[:200]
     for i, column in enumerate(columns):
         code = _DATES.get(column["kind"]) or number_format(column["format"])

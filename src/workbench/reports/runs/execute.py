@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.project import READS
+from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, pdf, sheets, tables
 from workbench.reports.page.notebook import MINIMUM
@@ -34,7 +34,7 @@ from workbench.reports.runs.kernels import Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
+from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
 from workbench.reports.runs.stops import deaf_to_interrupts
 
 _THREADS = (
@@ -74,6 +74,8 @@ class Job:
         Seconds for the whole notebook.
     preload : tuple of str
         Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
+    forked : bool
+        Fail where kernels cannot be forked, and don't fall back on plain ones.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
     attempt, code, period, plan, minimum_cell
@@ -92,6 +94,7 @@ class Job:
     declared: list[dict[str, Any]]
     timeout: float
     preload: tuple[str, ...] = ()
+    forked: bool = False
     formats: tuple[str, ...] = FORMATS
     attempt: str = ""
     code: str = ""
@@ -273,6 +276,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
+    os.environ[PINNED] = str(version_folder(str(job.values.get("source", "")), job.data_version, job.root) or "")
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     notebook = _with_parameters(notebook, job.values)
     deadline = time.monotonic() + job.timeout
@@ -283,20 +287,39 @@ def _execute(notebook: Any, job: Job) -> Any:
                 "python3",
                 progress_bar=False,
                 start_timeout=60,
-                kernel_manager_class=kernel_manager(_living_nursery(job.preload)),
+                kernel_manager_class=kernel_manager(_living_nursery(job.preload, required=job.forked)),
                 timeout_func=lambda cell: max(deadline - time.monotonic(), 0.01),
                 shutdown_kernel="immediate",
             )
+        _refuse_exit(notebook)
         raise_for_execution_errors(notebook, None)
+        _require_all_begun(notebook)
     except PapermillExecutionError as error:
         raise _failed_cell(_without_marks(notebook), error) from None
     except CellTimeoutError:
         message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
         raise _interrupted(notebook, message) from None
     except DeadKernelError:
-        message = "the kernel died, most likely for want of memory. Try a smaller input or --jobs 1."
+        message = (
+            "the kernel died: the notebook ended it (exit, quit), or memory ran out: try a smaller input or --jobs 1."
+        )
         raise _interrupted(notebook, message) from None
     return notebook
+
+
+def _refuse_exit(notebook: Any) -> None:
+    """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for success."""
+    for i, cell in enumerate(notebook.cells):
+        if any(o.output_type == "error" and o.ename == "SystemExit" for o in cell.get("outputs", [])):
+            raise _Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)
+
+
+def _require_all_begun(notebook: Any) -> None:
+    """Fail where a cell has code and was never begun, unless it is tagged skip-execution."""
+    for i, cell in enumerate(notebook.cells):
+        skipped = cell.cell_type != "code" or "skip-execution" in cell.metadata.get("tags", [])
+        if not skipped and cell.source.strip() and cell.execution_count is None:
+            raise _Failure("the cell was never begun, so the report would lack it.", notebook, i)
 
 
 def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
@@ -320,17 +343,26 @@ def _without_marks(notebook: Any) -> Any:
 
 
 @functools.cache
-def _nursery(studies: tuple[str, ...]) -> Nursery:
-    return Nursery(studies)
+def _nursery(studies: tuple[str, ...], required: bool) -> Nursery | None:
+    try:
+        return Nursery(studies)
+    except WorkbenchError:
+        if required:
+            raise
+        return None
 
 
-def _living_nursery(studies: tuple[str, ...]) -> Nursery | None:
-    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain."""
+def _living_nursery(studies: tuple[str, ...], *, required: bool) -> Nursery | None:
+    """Give the worker's preloaded process for these studies, a new one if it died; none where kernels are plain.
+
+    Where it cannot be forked, as when something starts a thread in every process, kernels are plain unless it is
+    `required`.
+    """
     if not studies:
         return None
-    if not _nursery(studies).lives:
+    if (known := _nursery(studies, required)) is not None and not known.lives:
         _nursery.cache_clear()
-    return _nursery(studies)
+    return _nursery(studies, required)
 
 
 def _failed_cell(notebook: Any, error: Any) -> _Failure:
@@ -419,6 +451,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "attempt": job.attempt,
         "minimum_cell": job.minimum_cell,
         "formats": list(job.formats),
+        "lacking": {},
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
@@ -426,11 +459,27 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "refusals")}
+    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "lacking", "refusals")}
     return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
 
 
-def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, Any]) -> None:
+def _costs(write: Callable[[Path], None], path: Path) -> str:
+    """Write one of a report's formats; where it cannot be written say why: that costs the format, not the report.
+
+    What the machine refuses (disk, memory) costs the report, which is made again.
+    """
+    try:
+        write(path)
+        return ""
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        causes = {error, error.__cause__, error.__context__}
+        if any(isinstance(e, (OSError, MemoryError)) and not isinstance(e, FileNotFoundError) for e in causes):
+            raise
+        return str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
+
+
+def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any]) -> None:
     import nbformat
 
     nbformat.write(notebook, job.folder / "report.ipynb")
@@ -445,15 +494,19 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: Mapping[str, An
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
     links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
-    if "pdf" in job.formats:
-        said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
-        facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-        facts += [manifest["refusals"]] if manifest["refusals"] else []
-        pdf.write_pdf(job.folder / "report.pdf", notebook, title=job.title, facts=facts)
-        links.insert(0, {"href": "report.pdf", "text": "PDF"})
-    if "xlsx" in job.formats:
-        sheets.write_sheets(job.folder / "tables.xlsx", said.tables, lines)
-        links.insert(0, {"href": "tables.xlsx", "text": "Tables (xlsx)"})
+    said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
+    facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
+    facts += [manifest["refusals"]] if manifest["refusals"] else []
+    writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
+        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
+        "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),
+    }
+    for form, (name, text, write) in writers.items():
+        if form in job.formats:
+            if why := _costs(write, job.folder / name):
+                manifest["lacking"][form] = without_paths(why, job.root)
+            else:
+                links.insert(0, {"href": name, "text": text})
     made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
     (job.folder / "index.html").write_text(made, encoding="utf-8")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from workbench.reports.runs.ledger import hold, locked
+from workbench.locks import hold, locked
 
 PREFIX = "wbk-"
 

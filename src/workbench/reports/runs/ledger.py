@@ -7,7 +7,6 @@ token of its attempt; what dies before runs again. A ledger that is missing is m
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
-from workbench.reports.runs.slots import Slot, is_done, read_manifest
+from workbench.locks import locked
+from workbench.reports.runs.slots import Slot, inputs_changed, is_done, read_manifest
 
 SCHEMA = 1
 LEASE, BEAT = 120.0, 10.0
@@ -391,30 +391,15 @@ def outcome(manifest: Mapping[str, Any]) -> tuple[str, str]:
     return "refused" if manifest.get("refused") else "failed", manifest.get("error_kind") or DETERMINISTIC
 
 
+def is_outdated(row: sqlite3.Row, root: Path) -> bool:
+    """Say whether an attempt that ended read other data than those of now."""
+    inputs, source = json.loads(row["inputs"]), str(json.loads(row["parameters"]).get("source", ""))
+    return "version" in inputs and inputs_changed(source, inputs, root)
+
+
 def canonical(value: Any) -> str:
     """Write a value as JSON that is the same for equal values."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-@contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a folder; the lock dies with its process."""
-    handle = hold(folder, wait=wait)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def hold(folder: Path, *, wait: bool = True) -> int:
-    """Hold a folder until the handle that is given is closed, or the process ends."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
 
 
 def _said(manifest: Mapping[str, Any]) -> tuple[str, str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, listed, unknown
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
 from workbench.reports.runs.hooks import check_hooks
@@ -23,6 +23,7 @@ from workbench.reports.runs.slots import (
     Study,
     check_source,
     find_studies,
+    known_until,
     make_slot,
     shared_fingerprint,
 )
@@ -46,6 +47,10 @@ class Task:
     study: Study
     grid: dict[str, tuple[Any, ...]]
     from_period: dict[str, str]
+
+    def sources(self) -> tuple[Any, ...]:
+        """Sources of its slots; none where it reads no warehouse."""
+        return self.grid.get("source") or tuple(filter(None, [self.study.default("source")]))
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ class Plan:
     retries: int = 2
     hooks: dict[str, Any] = field(default_factory=dict)
 
-    def period_of(self, text: str = "", *, now: dt.datetime | None = None) -> periods.Period | None:
-        """Read one of its periods; the last complete one, by its own clock, if none is named.
+    def period_of(
+        self, text: str = "", *, now: dt.datetime | None = None, until: dt.date | None = None
+    ) -> periods.Period | None:
+        """Read one of its periods; if none is named, the last that is over, by its own clock and on the day `until`.
 
         Raises
         ------
@@ -97,7 +104,12 @@ class Plan:
         today = (now or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone)).date()
         if text:
             return periods.parse(text, today=today, kind=self.period)
-        return periods.last_complete(today, self.period)
+        return periods.last_complete(min(today, until or today), self.period)
+
+    def known_until(self, root: Path, given: Mapping[str, Any] | None = None) -> dt.date | None:
+        """Give the day before which all is known of each of its sources; None without a warehouse."""
+        sources = {str((given or {}).get("source", source)) for task in self.tasks for source in task.sources()}
+        return min(filter(None, (known_until(source, root) for source in sources)), default=None)
 
     def slots(
         self,
@@ -121,7 +133,7 @@ class Plan:
         Raises
         ------
         WorkbenchError
-            If a name or value is unknown.
+            If a name or value is unknown, or the data do not cover the period.
         """
         has = list(dict.fromkeys(task.study.name for task in self.tasks))
         studies = list(studies)
@@ -294,7 +306,32 @@ def _trigger(cron: str, zone: str) -> CronTrigger:
         ) from None
     if due is None:
         raise WorkbenchError(f"cron '{cron}' never comes: there is no such day. Write for instance 0 6 1 * *.")
+    if without := _months_without(fields, trigger, zone):
+        last = " ".join([*fields[:2], "last", *cron.split()[3:]])
+        raise WorkbenchError(
+            f"cron '{cron}' would pass over {listed(without)}: there is no such day in some years. For the last day of "
+            f"every month write last: {last}"
+        )
     return trigger
+
+
+def _months_without(fields: list[str], trigger: CronTrigger, zone: str) -> list[str]:
+    """Name the months that a cron expression is meant for and does not come in, in a year without a 29 February.
+
+    None where it comes in none of its months: who writes 29 February alone means leap years.
+    """
+    from apscheduler.triggers.cron import CronTrigger
+
+    every = CronTrigger.from_crontab(" ".join([*fields[:2], "*", *fields[3:]]), timezone=zone)
+    firsts = [dt.datetime(2027, month, 1, tzinfo=zoneinfo.ZoneInfo(zone)) for month in range(1, 13)]
+
+    def comes(how: CronTrigger, first: dt.datetime) -> bool:
+        fired = how.get_next_fire_time(None, first)
+        return fired is not None and (fired.year, fired.month) == (first.year, first.month)
+
+    meant = [first for first in firsts if comes(every, first)]
+    without = [f"{first:%B}" for first in meant if not comes(trigger, first)]
+    return without if len(without) < len(meant) else []
 
 
 def _week(part: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -10,16 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
+from workbench.locks import hold, locked
 from workbench.reports.page import lists
-from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger, locked
+from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.periods import Period
-from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest, version_folder
 
 if TYPE_CHECKING:
     from workbench.reports.runs.execute import Job
@@ -158,7 +158,8 @@ def run_slots(
         Wait for slots that another process is running, and take them over if it dies.
     kernel : str
         "plain" starts a new one for each notebook; "forked" forks them from a process that has the libraries loaded
-        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once.
+        (Linux; same outputs, a fraction of the time); "auto" forks where a study is run more than once and it can be
+        done.
     dask : str
         Address of a Dask scheduler whose workers make the reports, with plain kernels; `jobs` does not count then.
     progress : bool
@@ -181,7 +182,7 @@ def run_slots(
             ledger.enqueue(due)
             with _bar(len(due), progress) as tell:
                 grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
-                made |= grid.run(root, jobs or _processors(), timeout, preload, dask)
+                made |= grid.run(root, jobs or _processors(), timeout, preload, dask, kernel == "forked")
         if done and not index.is_file():
             _site_is_due(root)
         _write_site(root)
@@ -203,7 +204,7 @@ class _Grid:
         self._made: dict[tuple[str, str], SlotReport] = {}
 
     def run(
-        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str
+        self, root: Path, jobs: int, timeout: float, preload: tuple[str, ...], dask: str, forked: bool
     ) -> dict[tuple[str, str], SlotReport]:
         """Run all; on any way out no worker, no claim and no temporary folder stays."""
         from workbench.reports.runs.fanout import Cluster
@@ -212,8 +213,8 @@ class _Grid:
         lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
         many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
-            with _aside(root) as aside, self._ledger.beating(), many as workers:
-                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload))
+            with _aside(root) as aside, _held(self._waiting, root), self._ledger.beating(), many as workers:
+                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload, forked))
                 for job, manifest in workers.run(work):
                     self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
         finally:
@@ -331,6 +332,13 @@ def _mend(root: Path) -> None:
                 _put_back(aside, aside.with_name(aside.name[1 : -len(_PREVIOUS)]))
 
 
+def refresh_site(root: Path) -> None:
+    """Write the index, if there is one, as after new data, of which some reports are not."""
+    if (root / "reports" / "site" / "index.html").is_file():
+        _site_is_due(root)
+        _write_site(root)
+
+
 def _site_is_due(root: Path) -> None:
     """Note, so that no crash forgets it, that the index is older than the reports."""
     mark = root / "reports" / "site" / _DUE
@@ -356,20 +364,27 @@ def _aside(root: Path) -> Iterator[Path]:
     runs = root / "reports" / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     with locked(runs):
-        for left in runs.iterdir():
-            try:
-                with locked(left, wait=False):
-                    shutil.rmtree(left, ignore_errors=True)
-            except (BlockingIOError, NotADirectoryError):
-                continue
+        for left in (p for p in runs.iterdir() if p.is_dir()):
+            with suppress(BlockingIOError), locked(left, wait=False):
+                shutil.rmtree(left, ignore_errors=True)
         aside = Path(tempfile.mkdtemp(dir=runs))
-        held = os.open(aside, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        held = hold(aside)
     try:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         os.close(held)
+
+
+@contextmanager
+def _held(slots: Iterable[Slot], root: Path) -> Iterator[None]:
+    """Keep the versions of the warehouses that slots read from being removed, however many newer ones come."""
+    read = {version_folder(str(s.parameters.get("source", "")), s.data_version, root) for s in slots} - {None}
+    with ExitStack() as held:
+        for place in read:
+            with suppress(FileNotFoundError):  # the kernel says so
+                held.enter_context(locked(cast("Path", place), shared=True))
+        yield
 
 
 @contextmanager
@@ -391,11 +406,14 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
-def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...]) -> Job:
+def _job(
+    slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...], forked: bool
+) -> Job:
     from workbench.reports.runs.execute import Job
 
-    folder = aside / claim.token
+    folder, notebook = aside / claim.token, aside / f"{claim.token}.ipynb"
     folder.mkdir()
+    notebook.write_bytes(slot.study.content)
     declared = [
         {
             "name": p.name,
@@ -413,13 +431,14 @@ def _job(slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, prel
         slot=slot.name,
         fingerprint=slot.fingerprint,
         data_version=slot.data_version,
-        notebook=slot.study.path,
+        notebook=notebook,
         root=root,
         folder=folder,
         values=slot.parameters,
         declared=declared,
         timeout=timeout,
         preload=preload,
+        forked=forked,
         formats=slot.formats,
         attempt=claim.token,
         code=slot.code,

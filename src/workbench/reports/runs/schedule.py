@@ -2,25 +2,30 @@
 
 A plan falls due at the times of its cron expression, for the period that was last complete then. `tick` runs every
 period that fell due since the plan was last dealt with, each once, however many times were missed; slots that are done
-with the same inputs stay, failed ones are retried as the plan allows. A plan is dealt with when all its slots ended.
+with the same inputs stay, failed ones are retried as the plan allows. A plan is dealt with when all its slots ended; a
+period that the data do not cover yet waits for them. Late data make due again what failed, and the newest period.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import os
+import sqlite3
 import sys
 import time
 import zoneinfo
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.reports.runs.ledger import Ledger, locked
-from workbench.reports.runs.periods import Period
+from workbench.locks import locked
+from workbench.reports.runs.ledger import Ledger, is_outdated
+from workbench.reports.runs.periods import Period, parse
 from workbench.reports.runs.plans import Plan, load_plan, plan_names
+from workbench.reports.runs.slots import NotCovered
 from workbench.reports.runs.stops import STOPS, starting
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Ticked:
-    """What a tick did for a plan: how its slots ended, hooks that were called, and whether it is dealt with."""
+    """What a tick did for a plan: how its slots ended, hooks called, whether it is dealt with, what it waits for."""
 
     plan: str
     periods: tuple[str, ...]
@@ -62,13 +67,15 @@ class Ticked:
     hooks: int
     dealt_with: bool
     error: str = ""
+    waits: str = ""
 
     def line(self) -> str:
         """Say it in a line."""
         if self.error:
             return f"{self.plan}: {self.error}"
         ended = ", ".join(f"{n} {state}" for state, n in self.states.items()) or "no slot"
-        rest = "" if self.dealt_with else "; goes on at the next tick"
+        goes_on = f"; waits for data: {self.waits}" if self.waits else "; goes on at the next tick"
+        rest = "" if self.dealt_with else goes_on
         called = f"; {self.hooks} hook{'s' * (self.hooks > 1)} called" if self.hooks else ""
         return f"{self.plan} [{', '.join(self.periods) or 'no period'}]: {ended}{called}{rest}"
 
@@ -148,10 +155,11 @@ def tick(
         with locked(turn, wait=False):
             for name in names:
                 try:
-                    plan = load_plan(name, root)
-                    due = find_due(plan, _dealt_with(root, name), now)
-                    if due is not None:
-                        made.append(_deal_with(due, root, run or _run, call_hooks))
+                    plan, since = load_plan(name, root), _dealt_with(root, name)
+                    if (due := find_due(plan, since, now)) is not None:
+                        made.append(_deal_with(due, since, root, run or _run, call_hooks))
+                    elif since is not None and (late := _late(plan, root)):
+                        made.append(_make_again(plan, late, root, run or _run, call_hooks))
                 except (WorkbenchError, OSError) as error:
                     made.append(Ticked(name, (), {}, 0, False, str(error)))
     except BlockingIOError:
@@ -230,24 +238,63 @@ def snippet(format: str, *, root: Path, timezone: str = "UTC") -> str:
     return text
 
 
-def _deal_with(due: Due, root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]) -> Ticked:
-    states: dict[str, int] = {}
-    hooks, ended = 0, True
+def _deal_with(
+    due: Due, since: dt.datetime | None, root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
+) -> Ticked:
+    states: Counter[str] = Counter()
+    hooks, ended, waits, until = 0, True, "", due.fired
     for period in due.periods:
-        slots = due.plan.slots(period, root)
-        run(due.plan, slots, root)
-        with Ledger(root) as ledger:
-            rows = [row for slot in slots if (row := ledger.row(slot.key)) is not None]
-            hooks += call_hooks(due.plan, rows, ledger)
-        ended &= len(rows) == len(slots)
-        for row in rows:
-            states[row["state"]] = states.get(row["state"], 0) + 1
-            ended &= row["state"] not in ("due", "running")
-            ended &= row["kind"] != "transient" or row["attempts"] > due.plan.retries
+        try:
+            slots = due.plan.slots(period, root)
+        except NotCovered as error:  # nor are those that follow
+            ended, waits = False, str(error)
+            break
+        rows, called = _ended(due.plan, slots, root, run, call_hooks)
+        hooks += called
+        states.update(row["state"] for row in rows)
+        ended &= len(rows) == len(slots) and not any(_goes_on(row, due.plan) for row in rows)
+    if waits and since is None and (before := _last_fire(due.plan.trigger(), due.fired - dt.timedelta(seconds=1))):
+        ended, until = True, before  # what waits is then caught up, even when the next period has fallen due
     if ended:
         with Ledger(root) as ledger, ledger.writing(_TABLE) as con:
-            con.execute("INSERT OR REPLACE INTO schedule VALUES (?, ?)", (due.plan.name, due.fired.timestamp()))
-    return Ticked(due.plan.name, tuple(p.label for p in due.periods if p), states, hooks, ended)
+            con.execute("INSERT OR REPLACE INTO schedule VALUES (?, ?)", (due.plan.name, until.timestamp()))
+    labels = tuple(p.label for p in due.periods if p)
+    return Ticked(due.plan.name, labels, dict(states), hooks, ended and not waits, waits=waits)
+
+
+def _late(plan: Plan, root: Path) -> list[Slot]:
+    """Give the slots whose data have changed since they ended: what failed, and what is done of the newest period."""
+    with Ledger(root) as ledger:
+        rows = [r for r in ledger.rows() if r["plan"] == plan.name and r["state"] != "running"]
+    rows = [r for r in rows if (parse(r["period"]).kind if r["period"] else "") == plan.period]
+    newest = max((r["period"] for r in rows), default="")
+    changed = [r for r in rows if (r["state"] != "done" or (newest and r["period"] == newest)) and is_outdated(r, root)]
+    keys = {(r["study"], r["slot"]) for r in changed}
+    spoken = [parse(label) if label else None for label in sorted({r["period"] for r in changed})]
+    return [slot for period in spoken for slot in plan.slots(period, root) if slot.key in keys]
+
+
+def _make_again(
+    plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
+) -> Ticked:
+    rows, hooks = _ended(plan, slots, root, run, call_hooks)
+    labels = tuple(dict.fromkeys(slot.period for slot in slots if slot.period))
+    return Ticked(plan.name, labels, dict(Counter(row["state"] for row in rows)), hooks, True)
+
+
+def _ended(
+    plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
+) -> tuple[list[sqlite3.Row], int]:
+    """Run slots and call the hooks; give their rows and the number of calls."""
+    run(plan, slots, root)
+    with Ledger(root) as ledger:
+        rows = [row for slot in slots if (row := ledger.row(slot.key)) is not None]
+        return rows, call_hooks(plan, rows, ledger)
+
+
+def _goes_on(row: sqlite3.Row, plan: Plan) -> bool:
+    """Say whether a slot has not ended: it was left undone, or is to be retried."""
+    return row["state"] in ("due", "running") or (row["kind"] == "transient" and row["attempts"] <= plan.retries)
 
 
 def _dealt_with(root: Path, plan: str) -> dt.datetime | None:

@@ -5,6 +5,7 @@ Only the standard library is imported here: finding that nothing is to be done t
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import platform
@@ -12,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
-from workbench.reports.runs.periods import Period
+from workbench.reports.runs.periods import Period, last_complete, parse
 
 PACKAGE = Path(workbench.__file__).resolve().parent
 FORMATS = ("xlsx", "pdf")
 """What a report may have beside its page, its notebook and its numbers."""
+
+
+class NotCovered(WorkbenchError):
+    """A report is asked for of days that the data do not reach."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,15 @@ class Study:
     path: Path
 
     @cached_property
+    def content(self) -> bytes:
+        """The file as it was when it was first asked for: what is checked is what runs."""
+        return self.path.read_bytes()
+
+    @cached_property
     def cells(self) -> list[dict[str, Any]]:
         """Cells with kind, source and tags."""
         try:
-            return read_source(self.path.read_bytes())
+            return read_source(self.content)
         except (WorkbenchError, OSError) as error:
             raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
 
@@ -57,6 +67,10 @@ class Study:
             return declared(self.cells)
         except WorkbenchError as error:
             raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    def default(self, name: str) -> Value | None:
+        """Give the declared value of a parameter; None where it has no such parameter."""
+        return next((p.default for p in self.parameters if p.name == name), None)
 
     @cached_property
     def title(self) -> str:
@@ -168,6 +182,7 @@ def make_slot(
     """Make the slot of a study with parameters, all checked.
 
     A period gives `as_of` its first day after, and every parameter of the type period its label, unless they are given.
+    Without one, another source than the declared one gives `as_of` the day that its data reach, if that is earlier.
 
     Parameters
     ----------
@@ -177,13 +192,22 @@ def make_slot(
         What `shared_fingerprint` gave.
     implied : mapping, optional
         What the period says of further parameters: such values are no part of the folder's name.
+
+    Raises
+    ------
+    NotCovered
+        If the period, or an `as_of` or period that is not as declared, ends after what the warehouse knows.
     """
-    said = (_implied(study, period) if period else {}) | dict(implied or {})
+    within = {} if period else _within(study, given, root)
+    given = {k: v for k, v in given.items() if k not in within or v != study.default(k)}  # declared is not asked for
+    said = (_implied(study, period) if period else within) | dict(implied or {})
     implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
     values = resolve(study.parameters, implied | dict(given), study=study.name)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
     name = folder_name(changed) if changed or not period else ""
-    version = warehouse_version(str(values.get("source", "")), root)
+    source = str(values.get("source", ""))
+    _require_covered(study, changed, period, source, root)
+    version = warehouse_version(source, root)
     known: list[Any] = [shared, study.cells, values, _models(values, root)]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
@@ -196,6 +220,53 @@ def make_slot(
 def _implied(study: Study, period: Period) -> dict[str, Value]:
     by_type: dict[str, Value] = {p.name: period.label for p in study.parameters if p.type == "period"}
     return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
+
+
+def _within(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, Value]:
+    """Give the `as_of` of a source that was asked for, if its data end before the declared one."""
+    source, as_of = given.get("source"), study.default("as_of")
+    if ("as_of", "date") not in ((p.name, p.type) for p in study.parameters) or source in (
+        None,
+        study.default("source"),
+    ):
+        return {}
+    until = known_until(str(source), root)
+    return {"as_of": until.isoformat()} if until and until.isoformat() < str(as_of) else {}
+
+
+def _require_covered(
+    study: Study, changed: Mapping[str, Value], period: Period | None, source: str, root: Path
+) -> None:
+    """Refuse a period, and an `as_of` or a parameter of the type period that is not as declared, beyond the data."""
+    ends = {f"period '{period.label}'": period.end} if period else {}
+    for p in study.parameters:
+        if p.name in changed and p.type == "period":
+            ends[f"period '{changed[p.name]}'"] = parse(str(changed[p.name])).end
+        elif p.name in changed and (p.name, p.type) == ("as_of", "date"):
+            ends[f"as_of = {changed[p.name]}"] = dt.date.fromisoformat(str(changed[p.name]))
+    if not ends or (until := known_until(source, root)) is None:
+        return
+    what, end = max(ends.items(), key=lambda item: item[1])
+    if end > until:
+        kind = period.kind if period else "month"
+        raise NotCovered(
+            f"study '{study.name}': {what} is not covered: the data of '{source}' end with {until - dt.timedelta(1)} "
+            f"(as_of = {until}). The last {kind} that they cover is {last_complete(until, kind).label}: ask for that, "
+            f"or ingest what came later, with as_of of data/mappings/{source}.toml set to the day it reaches."
+        )
+
+
+def known_until(source: str, root: Path) -> dt.date | None:
+    """Give the day before which all is known of a source (its `as_of` as ingested); None without a warehouse."""
+    version = warehouse_version(source, root)
+    return _known_until(source, version, root) if version else None
+
+
+@cache
+def _known_until(source: str, _version: str, root: Path) -> dt.date:
+    from workbench.warehouse import open_warehouse
+
+    return open_warehouse(source, root=root).as_of
 
 
 def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
@@ -227,6 +298,11 @@ def warehouse_version(source: str, root: Path) -> str:
     return names[0] if names else ""
 
 
+def version_folder(source: str, version: str, root: Path) -> Path | None:
+    """Give the folder of a warehouse's version; None where there is no version."""
+    return root / "data" / "warehouse" / source / version if version else None
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a published slot; empty if there is none that can be read."""
     try:
@@ -246,19 +322,25 @@ def is_done(slot: Slot, root: Path) -> bool:
 
 
 def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
-    """Say whether the data that a run read are not those of now: another warehouse, and a table it read differs."""
+    """Say whether the data that a run read are not those of now."""
     source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
+    return inputs_changed(source, {"version": manifest.get("data_version", "")} | manifest.get("inputs", {}), root)
+
+
+def inputs_changed(source: str, inputs: Mapping[str, Any], root: Path) -> bool:
+    """Say whether a warehouse is another than that of a run's `inputs`, and a table that it read differs."""
     version = warehouse_version(source, root)
-    if manifest.get("data_version", "") == version:
+    if inputs["version"] == version:
         return False
-    read, now = manifest.get("inputs", {}).get("tables", {}), table_digests(source, version, root)
+    read, now = inputs.get("tables", {}), table_digests(source, version, root)
     return not read or any(now.get(name) != digest for name, digest in read.items())
 
 
 def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
     """Give the digest of each table of a warehouse's version; none where it has none."""
     try:
-        return json.loads((root / "data" / "warehouse" / source / version / "tables.json").read_text("utf-8"))
+        folder = version_folder(source, version, root)
+        return json.loads((folder / "tables.json").read_text("utf-8")) if folder else {}
     except (OSError, ValueError):
         return {}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.reports.runs.ledger import STATES, Ledger
+from workbench.reports.runs.ledger import STATES, Ledger, is_outdated
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
 
 
@@ -37,7 +37,7 @@ class Status:
 def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
     """Read the state of some slots, or of all that the ledger knows.
 
-    Of slots that are given, one that is published with other inputs or code than those of now is "stale".
+    One that is published with other data than those of now is "stale"; of slots that are given, with other code too.
     """
     with Ledger(root) as ledger:
         ledger.recover()
@@ -51,6 +51,8 @@ def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
         state = row["state"] if row else "due"
         if slot is not None and state != "running" and row:
             state = _now(slot, state, row, root)
+        elif row and state == "done" and is_outdated(row, root):
+            state = "stale"
         states[state] += 1
         lines.append([*key, state, *_told(row)])
     left = _seconds_left([rows[k] for k in chosen if k in rows], usual) if states["running"] else None
