@@ -21,7 +21,7 @@ from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.read import Batch, batches
 from workbench.warehouse.ingest.repairs import Repairs, without
-from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json
+from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json, refused_keys
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import one_width
@@ -242,7 +242,7 @@ class Build:
         with self._registered("batch", rows):
             self.con.execute(
                 f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
-                f"record, {key_text(block.table)}, {check.follows('stage.quarantine')} "
+                f"record, {key_text(block.table)}, {check.follows()} "
                 f"FROM ({check.reasons('batch', record_json(block))})"
             )
 
@@ -276,6 +276,11 @@ class Build:
                 why = REPLACED if last else f"the key ({key}) stands in an earlier row"
                 self._read_repeats(entry, file, repeats.column("#line"), why)
                 entry.accepted -= repeats.num_rows
+        self.con.execute(
+            f"CREATE TEMP TABLE {refused_keys(table.name)} AS SELECT DISTINCT key[1] AS key FROM stage.quarantine "
+            'WHERE "table" = ? AND key IS NOT NULL',
+            [table.name],
+        )
         self.con.execute(f"DROP TABLE stage.{table.name}")
         self.filled[table.name] = table.name
 

@@ -160,7 +160,7 @@ def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
         raise WorkbenchError(
-            f"{path} can't be read as Parquet: {str(error).rstrip('.')}. Have it delivered again."
+            f"{path} can't be read as Parquet: {' '.join(str(error).split()).rstrip('.')}. Have it delivered again."
         ) from None
 
 

@@ -71,17 +71,13 @@ class Check:
             f'AS "#bad" FROM ({self._layers(relation)})'
         )
 
-    def follows(self, quarantine: str) -> str:
-        """The condition that a record is refused for nothing but parents that stand in the quarantine themselves."""
+    def follows(self) -> str:
+        """The condition that a record is refused for nothing but parents that were refused themselves."""
         orphans = [rule for rule in self.rules if rule.parent]
         if not orphans:
             return "false"
         known = ", ".join(literal(rule.reason) for rule in orphans)
-        stands = " OR ".join(
-            f'{rule.column} IN (SELECT key[1] FROM {quarantine} WHERE "table" = {literal(rule.parent)} '
-            "AND key IS NOT NULL)"
-            for rule in orphans
-        )
+        stands = " OR ".join(f"{rule.column} IN (SELECT key FROM {refused_keys(rule.parent)})" for rule in orphans)
         return f"(list_has_all([{known}], reasons) AND coalesce({stands}, false))"
 
     def reasons(self, relation: str, record: str) -> str:
@@ -176,7 +172,9 @@ class _Builder:
             self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
         if column.is_identifier and value.column is not None:
             r = quoted(value.column)
-            numeric = f"(contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
+            numeric = (
+                f"{r} < ':' AND (contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
+            )
             self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         if column.not_null and not column.is_map:
             self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
@@ -307,6 +305,11 @@ def _scaled(number: str, scale: float | None) -> str:
     if inverse > 1 and abs(inverse * scale - 1) < 1e-12:
         return f"({number}) / {inverse}.0::DOUBLE"
     return f"({number}) * {scale!r}::DOUBLE"
+
+
+def refused_keys(table: str) -> str:
+    """Name the relation of the keys (one column) that were refused for a table."""
+    return quoted(f"refused {table}")
 
 
 def record_json(block: FileBlock) -> str:
