@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workbench.reports.runs.ledger import Ledger
 
 pytest.importorskip("distributed", reason="skipped: distributed is not installed")
+pytestmark = pytest.mark.prove  # processes of four kinds take half a minute
 
 CELLS = [
     new_code_cell("n: int = 0  # number: which one", metadata={"tags": ["parameters"]}),
