@@ -51,25 +51,29 @@ class Account:
             for row in over.itertuples()
         ]
 
-    def refusals(self, tables: Iterable[str]) -> str:
-        """Say which share of what was delivered for some tables was refused, and why most often; "" if none was.
+    def refusals(self, tables: Iterable[str]) -> list[str]:
+        """Say which share of what was delivered for some tables was refused; then, table by table, why most often.
 
         Totals and replaced rows are no loss and do not count; what only follows a refused parent is counted apart.
+        Nothing is said where nothing was refused.
         """
-        parts = []
-        for table in sorted(set(tables)):
-            of = self.frame[self.frame["table"] == table]
-            refused, followed, raw = int(_refused(of).sum()), int(of["followed"].sum()), int(of["raw"].sum())
-            if not refused + followed:
-                continue
-            said = f"{table}: {refused:,} of {raw:,} records ({_percent(refused / raw)})"
-            why = self.reasons[self.reasons["table"] == table]
-            if refused and len(why):
-                said += f", most often because {why['reason'].iloc[0]}"
-            if followed:
-                said += f"; {followed:,} more because what they belong to was refused"
-            parts.append(said)
-        return f"Not in this report, because it was refused when the data came in: {'. '.join(parts)}." if parts else ""
+        frame = self.frame[self.frame["table"].isin(set(tables))]
+        of = frame.assign(refused=_refused(frame)).groupby("table")[["raw", "refused", "followed"]].sum()
+        raw, of = int(of["raw"].sum()), of[of["refused"] + of["followed"] > 0]
+        if of.empty:
+            return []
+        shares = (of["refused"] + of["followed"]) / of["raw"]
+        worst = str(shares.idxmax())
+        said = [
+            f"{_percent((of['refused'] + of['followed']).sum() / raw)} of the {raw:,} records behind this report were "
+            f"refused when the data came in; of {worst} {_percent(shares[worst])}."
+        ]
+        for table, row in of.iterrows():
+            why = self.reasons.loc[self.reasons["table"] == table, "reason"]
+            most = f", most often because {why.iloc[0]}" if row["refused"] and len(why) else ""
+            more = f"; {row['followed']:,} more because what they belong to was refused" if row["followed"] else ""
+            said.append(f"{table}: {row['refused']:,} of {row['raw']:,} records{most}{more}.")
+        return said
 
     def lines(self, *, most: int = 10) -> list[str]:
         """Print the account: one line a file, the total, the `most` frequent reasons, and the notes."""

@@ -411,7 +411,7 @@ def _inputs(job: Job) -> dict[str, Any]:
     return {"version": job.data_version} | ({"tables": tables} if whole else {})
 
 
-def _refusals(job: Job) -> str:
+def _refusals(job: Job) -> list[str]:
     """Say which share of the records of the tables that were read was refused."""
     from workbench.warehouse import open_warehouse
 
@@ -420,11 +420,11 @@ def _refusals(job: Job) -> str:
         for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
             source, _, table = line.split("\t")
             read.setdefault(source, set()).add(table)
-    said = []
+    said: list[str] = []
     for source, names in sorted(read.items()):
         with contextlib.suppress(WorkbenchError):  # a source that is gone since
-            said.append(open_warehouse(source, root=job.root).full_account().refusals(names))
-    return " ".join(filter(None, said))
+            said += open_warehouse(source, root=job.root).full_account().refusals(names)
+    return said
 
 
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
@@ -488,7 +488,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
         ("study", job.study, job.title),
         *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
         ("data version", job.data_version, ""),
-        *([("refused data", manifest["refusals"], "")] if manifest["refusals"] else []),
+        *(("refused data", sentence, "") for sentence in manifest["refusals"]),
         ("finished", manifest["finished"], f"{manifest['seconds']} s"),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
@@ -496,7 +496,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
     links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
     said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
     facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-    facts += [manifest["refusals"]] if manifest["refusals"] else []
+    facts += manifest["refusals"][:1]
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
         "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
         "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),
