@@ -58,7 +58,7 @@ def test_a_model_that_explains_predicts():
     assert "better than the items' means" in strong.headline() and (strong.items["q2"] > 0.1).all()
     assert strong.power in ("high", "medium")
     nothing = predict_pls(survey(0.1, seed=2), MODEL, repetitions=2)
-    assert "neither better nor worse than the items' means" in nothing.headline()
+    assert "neither significantly better nor worse than the items' means" in nothing.headline()
     assert (nothing.items["q2"] < 0.05).all()
     assert len(strong.plot().get_yticks()) == len(strong.table) == 4
 

@@ -44,6 +44,9 @@ class Moderation(Result):
     table: pd.DataFrame
     level: float
 
+    NAME, CHART = "moderation", "Dots with intervals, a row a level of the moderator"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
+
     def headline(self) -> str:
         """Say for each interaction whether the effect depends on the moderator, and how."""
         return " ".join(
@@ -53,6 +56,17 @@ class Moderation(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate interactions, effect sizes and slopes."""
         return self.table
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
+            f"with {self.level:.0%} intervals."
+        )
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""
@@ -73,7 +87,7 @@ class Moderation(Result):
         effect = f"the effect of {change['source']} on {change['target']}"
         number = f"{change['estimate']:+.2f} per standard deviation ({change['low']:+.2f} to {change['high']:+.2f})"
         if change["low"] <= 0 <= change["high"]:
-            return f"No dependence of {effect} on {change['moderator']} is seen: {number} includes zero."
+            return f"{effect[0].upper()}{effect[1:]} does not significantly depend on {change['moderator']}: {number}."
         grows = "grows" if change["estimate"] > 0 else "falls"
         ends = ", ".join(f"{r['estimate']:.2f} ({r['low']:.2f} to {r['high']:.2f})" for r in (low, high))
         return (
