@@ -148,9 +148,26 @@ class Result(ABC):
     def summary(self) -> pd.DataFrame:
         """Tabulate the estimates, one a row, with `low` and `high`."""
 
-    @abstractmethod
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the result into `ax` (the current one if None) and give it back."""
+        """Draw the result into `ax` (the current one if None) and give it back.
+
+        Each row's estimate, the number before `low`, as a dot with its interval; results that a report draws have a
+        picture of their own.
+
+        Raises
+        ------
+        CannotAnswer
+            If the table has no interval.
+        """
+        from workbench.figures import dot_and_interval
+
+        rows = self.summary()
+        numbers = [c for c in rows.select_dtypes("number").loc[:, :"low"].columns if c != "se"] if "low" in rows else []
+        if len(numbers) < 2:
+            raise CannotAnswer("this result has no picture: its table has no intervals. Read .summary().")
+        names = rows[rows.columns.difference(rows.select_dtypes("number").columns, sort=False)].astype(str)
+        table = rows[["low", "high"]].assign(estimate=rows[numbers[-2]])
+        return dot_and_interval(names.agg(" · ".join, axis=1), table, ax, label=numbers[-2].replace("_", " "))
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""

@@ -105,7 +105,6 @@ def test_batches_do_not_matter(model):
     pd.testing.assert_frame_equal(whole, parts)
     assert one == seven and "worth a contact" in one.headline() and len(one.summary()) == 5
     assert {q.name for q in one.quantities()} == {"list_share", "list_net"}
-    assert one.plot().get_xlabel()
 
 
 def test_strangers_are_counted_and_too_many_refuse_the_money(model):

@@ -103,10 +103,10 @@ def campaign_windows(
     return CampaignWindows(wide, closed, tuple(missing))
 
 
-def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.DataFrame:
-    """Give what else reached a campaign's members, `days` around their assignment: the view `campaign_exposure`."""
+def exposures(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
+    """Give what else reached a campaign's members, 90 days around their assignment: the view `campaign_exposure`."""
     warehouse._check("campaign", "campaign_id", campaign)
-    return view(warehouse, "campaign_exposure", campaign=campaign, days=days)
+    return view(warehouse, "campaign_exposure", campaign=campaign, days=90)
 
 
 def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:

@@ -314,20 +314,6 @@ class Holdout(Result):
         """Tabulate actual and expected purchases by the repeats before."""
         return self.table
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw purchases a customer by repeats before: expected with its interval, actual as rings."""
-        ax = axes(ax)
-        rows = self.table.iloc[1:].query("customers > 0")
-        at = np.arange(len(rows))
-        ax.vlines(at, rows["low"] / rows["customers"], rows["high"] / rows["customers"], color="C0")
-        ax.plot(at, rows["expected"] / rows["customers"], "o", color="C0", markersize=4, label=self.label)
-        ax.plot(at, rows["actual"] / rows["customers"], "o", color="black", fillstyle="none", label="actual")
-        ax.set_xticks(at, rows["repeats_before"])
-        ax.set_xlabel("repeat purchases before")
-        ax.set_ylabel(f"purchases a customer in {self.periods:.4g} {self.unit}s")
-        ax.legend(frameon=False)
-        return ax
-
 
 def fit_btyd(
     purchases: pd.DataFrame,

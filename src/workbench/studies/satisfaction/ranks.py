@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes, dot_and_interval
+from workbench.figures import axes
 from workbench.methods.cells import cell_name, listed, plain
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
@@ -189,20 +189,11 @@ class OwnWeights(Result):
         """Tabulate both indices and their difference."""
         return self.table
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the difference of every cell with its interval."""
-        rows = self._shown().rename(columns={"difference": "estimate"})
-        labels = [cell_name(row) for row in rows[list(self.by)].to_numpy()]
-        label = f"{self.construct} index, own minus pooled weights (points)"
-        return dot_and_interval(labels, rows, ax, label=label, zero=True, digits="+.2f")
-
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
 
 
-def operator_ranks(
-    index: SatisfactionIndex, *, construct: str | None = None, operator: str = "operator", level: float | None = None
-) -> OperatorRanks:
+def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> OperatorRanks:
     """Rank the operators within each service, with the ranks that noise leaves possible.
 
     rank_low and rank_high come from intervals of all gaps of the service at once, as wide as the largest standardised
@@ -210,7 +201,7 @@ def operator_ranks(
 
     Parameters
     ----------
-    index, construct, operator, level
+    index, operator
         As for `operator_gaps`.
 
     Raises
@@ -227,8 +218,8 @@ def operator_ranks(
     Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
     and academic achievement across countries, Review of Economic Studies 91(1).
     """
-    level = index.level if level is None else level
-    construct, estimate, replicates = of_construct(index, construct)
+    level = index.level
+    construct, estimate, replicates = of_construct(index, index.construct)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
     hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])

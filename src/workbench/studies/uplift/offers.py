@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.learners import (
@@ -37,9 +35,6 @@ from workbench.studies.uplift.allocation import (
 )
 from workbench.studies.uplift.policy import mean_interval
 from workbench.words import figure, label, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PARTS = 5
 FEWEST_IN_ARM = 100
@@ -110,16 +105,6 @@ class OfferValue(Result):
             yield Quantity(
                 f"{name}{label(self.campaign)}", found.estimate, self.currency, found.low, found.high, rtol=1e-3
             )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the three with their intervals."""
-        ax = axes(ax)
-        table = self.summary().iloc[::-1]
-        error = np.array([table["value"] - table["low"], table["high"] - table["value"]])
-        ax.axvline(0, color="0.6", linewidth=1)
-        ax.errorbar(table["value"], table["net of"], xerr=error, fmt="o", capsize=0)
-        ax.set_xlabel(f"net per customer of the list ({self.currency})")
-        return ax
 
 
 def predict_offers(
