@@ -91,6 +91,9 @@ def test_models_find_each_offer_and_the_value_is_judged():
     effects = predict_offers(table, outcome="y", arm="arm", features=["u", "v"], trees=FEW)
     for j, offer in enumerate(effects):
         assert np.corrcoef(effects[offer], tau[:, j])[0, 1] > 0.7
+    nobody = table.replace({"arm": {"control": "nobody"}})
+    same = predict_offers(nobody, outcome="y", arm="arm", features=["u", "v"], trees=FEW, control="nobody")
+    assert np.isclose(same, effects).mean() > 0.99  # few ties are dealt into other folds
     found = value_offers(table, features=["u", "v"], **HOW, budget=1_500, capacity={"call": 1_000}, trees=FEW)
     assert found.net.low > 0 and found.advantage.low > 0 and "more than" in found.headline()
     again = value_offers(

@@ -147,12 +147,12 @@ def weights_of(table: pd.DataFrame, weight: str | None) -> np.ndarray:
     return np.ones(len(table)) if weight is None else columns.weights_of(table[weight], weight)
 
 
-def said(row: pd.Series, column: str = "estimate", digits: str = ".1f") -> str:
+def said(row: pd.Series, column: str = "estimate") -> str:
     """Say an estimate with its interval, or that it has none.
 
     >>> said(pd.Series({"estimate": 3.14, "low": 2.5, "high": 4.0})), said({"estimate": 3.14, "low": np.nan, "high": 4})
     ('3.1 (2.5 to 4.0)', '3.1 (no interval)')
     """
     if not (np.isfinite(row["low"]) and np.isfinite(row["high"])):
-        return f"{row[column]:{digits}} (no interval)"
-    return f"{row[column]:{digits}} ({row['low']:{digits}} to {row['high']:{digits}})"
+        return f"{row[column]:.1f} (no interval)"
+    return f"{row[column]:.1f} ({row['low']:.1f} to {row['high']:.1f})"

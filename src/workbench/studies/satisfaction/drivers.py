@@ -15,7 +15,6 @@ from workbench.figures import axes
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
-from workbench.methods.plspm.batch import Scheme
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
@@ -184,7 +183,6 @@ def path_effects(
     *,
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     interval: IntervalMethod = "percentile",
     level: float = 0.95,
@@ -194,7 +192,7 @@ def path_effects(
 
     Parameters
     ----------
-    survey, model, weight, scheme, resamples, level, rng
+    survey, model, weight, resamples, level, rng
         As for `satisfaction_index`.
     by : sequence of str
         Columns whose combinations are the strata of the resampling; none to draw from all alike.
@@ -207,7 +205,7 @@ def path_effects(
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     bootstrap = bootstrap_pls(
         survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
-        scheme=scheme, rng=rng,
+        rng=rng,
     )  # fmt: skip
     return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
 

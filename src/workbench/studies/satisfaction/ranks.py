@@ -16,7 +16,7 @@ from workbench.figures import axes
 from workbench.methods.cells import cell_name, listed, plain
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
-from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import Rng, interval, standard_error
@@ -283,12 +283,10 @@ def own_weights(
     strata: Sequence[str] = (),
     clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
     margins: Margins | None = None,
-    cap: float | None = None,
     rng: Rng = 0,
 ) -> OwnWeights:
     """Compute the index of each operator by weights fitted to its own customers, beside the pooled one.
@@ -300,7 +298,7 @@ def own_weights(
     ----------
     operator : str
         Column of `by` that names the operator.
-    survey, model, by, weight, strata, clusters, construct, scheme, resamples, level, minimum, margins, cap, rng
+    survey, model, by, weight, strata, clusters, construct, resamples, level, minimum, margins, rng
         As for `satisfaction_index`.
 
     Raises
@@ -320,12 +318,12 @@ def own_weights(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
-        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct, scheme=scheme,
-        resamples=resamples, level=level, minimum=minimum, margins=margins, cap=cap, rng=rng,
+        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct,
+        resamples=resamples, level=level, minimum=minimum, margins=margins, rng=rng,
     )  # fmt: skip
     strata, clusters = listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
-    panel, plan = Panel.of(survey, model, weight, by, margins, cap, strata, clusters), Plan(model)
+    panel, plan = Panel.of(survey, model, weight, by, margins, None, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
     signs = index.fit.weights.to_numpy()
     without: dict[object, str] = {}
@@ -334,7 +332,7 @@ def own_weights(
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
             fits[name] = fit_answers(
-                _cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE, along=signs
+                _cut(panel.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
             )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in panel.rows(resamples, rng))

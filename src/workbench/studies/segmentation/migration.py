@@ -16,7 +16,7 @@ from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
 from workbench.methods.intervals import share as share_interval
-from workbench.methods.resampling import Rng, seeds
+from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
@@ -149,7 +149,6 @@ def migration(
     revenue: str | None = None,
     order: Sequence[str] | None = None,
     currency: str = "currency",
-    rng: Rng = 0,
 ) -> Migration:
     """Count who moved between segments.
 
@@ -210,7 +209,7 @@ def migration(
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
     first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
-    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng), currency)
+    return Migration(flows, names, first, last, counts, _stationary_p(counts), currency)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -233,10 +232,10 @@ def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataF
     return history, names
 
 
-def _stationary_p(counts: np.ndarray, rng: Rng) -> float:
+def _stationary_p(counts: np.ndarray) -> float:
     draws = 999
     observed, drawn = 0.0, np.zeros(draws)
-    for row, seed in zip(counts.transpose(1, 0, 2), seeds(rng, counts.shape[1]), strict=True):
+    for row, seed in zip(counts.transpose(1, 0, 2), seeds(0, counts.shape[1]), strict=True):
         table = row[row.sum(axis=1) > 0][:, row.sum(axis=0) > 0]
         if min(table.shape) > 1:
             of, into = table.sum(axis=1), table.sum(axis=0)

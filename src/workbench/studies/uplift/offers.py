@@ -13,9 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unkn
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.learners import (
-    Learner,
     Trees,
-    Validation,
     by_content,
     crossed_effects,
     draw_folds,
@@ -114,10 +112,8 @@ def predict_offers(
     arm: str,
     features: Sequence[str],
     control: str = CONTROL,
-    learner: Learner = "x",
     folds: int | None = None,
     repeats: int | None = None,
-    validation: Validation = "cross",
     rng: Rng = 0,
     trees: Trees | None = None,
 ) -> pd.DataFrame:
@@ -136,14 +132,14 @@ def predict_offers(
     Returns
     -------
     DataFrame, index of `members`, one column an offer
-        In units of the outcome; NaN for the first fold of validation="sequential".
+        In units of the outcome.
     """
     codes, offers = _arms(members, arm, control)
     y = numbers(members, outcome)
     known = features_of(members, features, y, by_content(y, codes)[codes])
-    effects = crossed_effects(known, y, codes, learner, validation, folds, repeats, trees, rng)
+    effects = crossed_effects(known, y, codes, "x", "cross", folds, repeats, trees, rng)
     found = pd.DataFrame(effects, index=members.index, columns=offers)
-    found.attrs["validation"] = validation
+    found.attrs["validation"] = "cross"
     return found
 
 
@@ -177,7 +173,6 @@ def value_offers(
     budget: float | None = None,
     capacity: Mapping[str, float] | None = None,
     channels: Mapping[str, str] | None = None,
-    learner: Learner = "x",
     trees: Trees | None = None,
     level: float = 0.95,
     rng: Rng = 0,
@@ -192,7 +187,7 @@ def value_offers(
 
     Parameters
     ----------
-    members, outcome, arm, control, learner, trees
+    members, outcome, arm, control, trees
         As for `predict_offers`.
     features : sequence of str, or effects : DataFrame
         Columns for the models; or effects predicted without this campaign, one column an offer.
@@ -234,7 +229,7 @@ def value_offers(
         shown = members.assign(**{f"effect of {offer}": x[:, j] for j, offer in enumerate(offers)})
         order = arrange([], [], y, by_content(y, codes)[codes], shown).rows
     data = _Campaign(x[order], y[order], codes[order], paid[order], categorical, cost, margin)
-    models = (learner, trees or Trees()) if effects is None else None
+    models = trees or Trees() if effects is None else None
     fold, parts = draw_folds(by_content(data.y, data.codes)[data.codes], PARTS, rng), []
     with one_thread():
         for k in range(1, PARTS):
@@ -289,10 +284,9 @@ def _judge(data, before, held, models, offers, budget, capacity, channels) -> _J
     if models is None:
         base, effect = np.full(len(held), y[codes == 0].mean()), data.x[held]
     else:
-        learner, trees = models
         x, none = data.x[before], codes == 0
-        base = trees.fit(x[none], y[none], data.categorical)(data.x[held])
-        found = fitted_effects(x, y, codes, data.categorical, learner, trees)
+        base = models.fit(x[none], y[none], data.categorical)(data.x[held])
+        found = fitted_effects(x, y, codes, data.categorical, "x", models)
         effect = np.column_stack([model(data.x[held]) for model in found])
     limits = limits_of(offers, data.cost + paid, budget, capacity, channels)
     worth = data.margin * effect - data.cost - paid
