@@ -15,9 +15,9 @@ from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import check_resampling, resample
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result
@@ -180,7 +180,6 @@ def satisfaction_index(
     strata: Sequence[str] = (),
     clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
@@ -247,7 +246,7 @@ def satisfaction_index(
     refuse_mixed_waves(survey, by)
     panel = Panel.of(survey, model, weight, by, margins, cap, strata, clusters)
     answers = panel.counted
-    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=TOLERANCE)
+    fit = fit_answers(answers, model, scheme="path", tolerance=TOLERANCE)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
     shown = size >= minimum
