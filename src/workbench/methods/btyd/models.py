@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -207,6 +208,16 @@ class Btyd(Result):
         frame = pd.DataFrame(rows, columns=["of", "estimate", "low", "high"])
         caption = f"What is to be expected in the {periods:,.0f} {self.unit}s after {self.until:%Y-%m-%d}."
         return Table("ahead", frame, caption, dict.fromkeys(["estimate", "low", "high"], COUNT))
+
+    def by_chance(self, periods: float) -> Table:
+        """Give how many customers are how likely still there, and what they will buy in the next `periods` units."""
+        ends = np.linspace(0, 1, 6)
+        band = np.searchsorted(ends[1:-1], self.p_alive()["p_alive"])
+        expected = np.bincount(band, self.expected(periods)["expected"], 5)
+        words = [f"{a:.0%} to {b:.0%}" for a, b in pairwise(ends)]
+        frame = pd.DataFrame({"still there": words, "customers": np.bincount(band, minlength=5), "expected": expected})
+        said = f"Customers by their chance of being one still, and purchases expected in {periods:,.0f} {self.unit}s."
+        return Table("chances", frame, said, {"expected": COUNT}, "customers")
 
     def quantities(self) -> Iterable[Quantity]:
         """The parameters and the number still active."""
