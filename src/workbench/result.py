@@ -132,6 +132,10 @@ class Result(ABC):
         Formats of its columns that `default_format` does not give.
     CHART : str
         What kind of picture it is, for those who cannot see it.
+    CAPTION, PICTURE_CAPTION : str
+        What table and picture show, with their units, where no number is said; else `caption` and `picture_caption`.
+    table : DataFrame
+        The estimates, one a row, with `low` and `high`; a result that holds others says which in `summary`.
     """
 
     NAME: ClassVar[str] = ""
@@ -139,14 +143,17 @@ class Result(ABC):
     COUNTS: ClassVar[str | None] = None
     FORMATS: ClassVar[Mapping[str, str]] = {}
     CHART: ClassVar[str] = ""
+    CAPTION: ClassVar[str] = ""
+    PICTURE_CAPTION: ClassVar[str] = ""
+    table: pd.DataFrame
 
     @abstractmethod
     def headline(self) -> str:
         """Say the result in one sentence, its numbers computed."""
 
-    @abstractmethod
     def summary(self) -> pd.DataFrame:
         """Tabulate the estimates, one a row, with `low` and `high`."""
+        return self.table
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the result into `ax` (the current one if None) and give it back.
@@ -171,11 +178,11 @@ class Result(ABC):
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""
-        return self.headline()
+        return self.CAPTION or self.headline()
 
     def picture_caption(self) -> str:
         """Say what to see in the picture, with its units."""
-        return self.headline()
+        return self.PICTURE_CAPTION or self.headline()
 
     def as_table(self) -> Table:
         """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""

@@ -321,10 +321,6 @@ class Holdout(Result):
             )
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate actual and expected purchases by the repeats before."""
-        return self.table
-
 
 def fit_btyd(
     purchases: pd.DataFrame,

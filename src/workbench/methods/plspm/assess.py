@@ -44,6 +44,7 @@ class ModelQuality(Result):
     FORMATS = dict.fromkeys(
         [f"{w}{end}" for w in ("alpha", "rho_a", "rho_c", "ave") for end in ("", "_low", "_high")], "{:.2f}"
     )
+    CAPTION = "How well each construct is measured; the last column says what to make of it."
 
     def headline(self) -> str:
         """Say how many doubts there are, which constructs cannot be told apart, and how well the model fits."""
@@ -60,10 +61,6 @@ class ModelQuality(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate reliability and validity by construct."""
         return reliability_table(self.bootstrap)
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return "How well each construct is measured; the last column says what to make of it."
 
     def picture_caption(self) -> str:
         """Say what to see in the picture."""

@@ -68,6 +68,9 @@ class ConsistentPls(Result):
 
     NAME, CHART = "consistent", "Dots with intervals, a row a path; rings: uncorrected"
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "uncorrected"], "{:.3f}")
+    PICTURE_CAPTION = (
+        "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
+    )
 
     def headline(self) -> str:
         """Say the strongest corrected path, and whether the correction can be trusted."""
@@ -89,10 +92,6 @@ class ConsistentPls(Result):
     def caption(self) -> str:
         """Say what the table shows."""
         return f"Paths and R² without the items' measurement error, with {self.level:.0%} intervals, and uncorrected."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""

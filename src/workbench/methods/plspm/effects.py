@@ -43,6 +43,7 @@ class Mediation(Result):
 
     NAME, CHART = "mediation", "Dots with intervals, a row a pair of constructs"
     FORMATS = dict.fromkeys(["indirect", "se", "low", "high", "direct", "direct_low", "direct_high"], "{:.3f}")
+    PICTURE_CAPTION = "How much of a construct reaches another through those between them; off zero: significant."
 
     def headline(self) -> str:
         """Say how many of the indirect effects are surely there, and which is largest."""
@@ -58,10 +59,6 @@ class Mediation(Result):
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Indirect effects (standardised), chain by chain, with {self.level:.0%} intervals; beside, the direct."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "How much of a construct reaches another through those between them; off zero: significant."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what all chains between two constructs carry together, with intervals."""

@@ -63,6 +63,11 @@ class MeasurementInvariance(Result):
 
     NAME, CHART = "invariance", "Dots with the range that chance allows, a row a construct and pair"
     FORMATS = dict.fromkeys(["c", "c_lowest"], "{:.5f}") | {"c_p_holm": "{:.3f}"}
+    CAPTION = (
+        "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
+        "differences of means (standard deviations) and of variances (log ratio)."
+    )
+    PICTURE_CAPTION = "Differences of means: a dot off its line is a difference that permutation does not explain."
 
     def headline(self) -> str:
         """Say whether the groups may be compared."""
@@ -93,25 +98,10 @@ class MeasurementInvariance(Result):
             "compare their paths."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate steps 2 and 3 for every pair and construct."""
-        return self.table
-
     def as_table(self) -> Table:
         """Give the table as a page shows it: without the ranges that permutations give, which are drawn."""
         shown = super().as_table()
         return replace(shown, frame=shown.frame.loc[:, ~shown.frame.columns.str.contains("null")])
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return (
-            "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
-            "differences of means (standard deviations) and of variances (log ratio)."
-        )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Differences of means: a dot off its line is a difference that permutation does not explain."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the mean differences against where chance puts them."""
@@ -148,6 +138,7 @@ class GroupDifferences(Result):
 
     NAME, CHART = "groups", "Dots with the range that chance allows, a row a path and pair"
     FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
+    PICTURE_CAPTION = "Differences of paths: a dot off its line is a difference that permutation does not explain."
 
     def headline(self) -> str:
         """Say how many differences chance does not explain, and the largest."""
@@ -169,20 +160,12 @@ class GroupDifferences(Result):
             f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm).{out}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the differences with their p."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows."""
         return (
             "Differences of paths and R² between groups, where "
             f"{self.level:.0%} of the permutations lie, and p with Holm's correction; all: the range over all groups."
         )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Differences of paths: a dot off its line is a difference that permutation does not explain."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""

@@ -46,6 +46,7 @@ class Moderation(Result):
 
     NAME, CHART = "moderation", "Dots with intervals, a row a level of the moderator"
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
+    PICTURE_CAPTION = "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
 
     def headline(self) -> str:
         """Say for each interaction whether the effect depends on the moderator, and how."""
@@ -53,20 +54,12 @@ class Moderation(Result):
             self._said(rows) for _, rows in self.table.groupby(["source", "moderator", "target"], sort=False)
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate interactions, effect sizes and slopes."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return (
             "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
             f"with {self.level:.0%} intervals."
         )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""

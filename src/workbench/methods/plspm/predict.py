@@ -63,6 +63,7 @@ class PlsPrediction(Result):
 
     NAME, CHART = "prediction", "Dots with intervals, a row a construct and rival"
     FORMATS = dict.fromkeys(["loss", "loss_rival", "difference", "se", "low", "high"], "{:.4f}")
+    PICTURE_CAPTION = "Error of the model less that of a rival: left of zero the model predicts better."
 
     @property
     def _ahead(self) -> pd.Series:
@@ -90,20 +91,12 @@ class PlsPrediction(Result):
             "predictive power."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the differences in loss by construct, with intervals."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return (
             "Mean squared errors (points²) of the model and its rivals, and their difference with "
             f"{self.level:.0%} intervals: negative is better (CVPAT)."
         )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Error of the model less that of a rival: left of zero the model predicts better."
 
     def by_item(self) -> Table:
         """Give the errors item by item (PLSpredict)."""

@@ -49,6 +49,9 @@ class AttritionBounds(Result):
     campaign: str = ""
 
     NAME, CHART = "bounds", "Thick lines from the lowest to the highest effect, thin lines their intervals"
+    PICTURE_CAPTION = (
+        "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
+    )
 
     def headline(self) -> str:
         """Say between which values the effect lies."""
@@ -73,10 +76,6 @@ class AttritionBounds(Result):
             f"Lowest and highest effect on {self.outcome} that the missing outcomes leave open "
             f"({self.unit or 'units of the outcome'} per member), with the {self.level:.0%} interval of the effect."
         )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both of Lee's bounds, each with the interval of the effect."""

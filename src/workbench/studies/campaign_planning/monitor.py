@@ -59,6 +59,9 @@ class Monitoring(Result):
     campaign: str = ""
 
     NAME, CHART = "running", "A line with a band over the days, and a narrower pair of dotted lines"
+    PICTURE_CAPTION = (
+        "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
+    )
 
     def headline(self) -> str:
         """Say whether to stop or go on, and why."""
@@ -88,10 +91,6 @@ class Monitoring(Result):
             f"Effect on {self.outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
             "interval that holds on all days at once, and one (naive) that holds on a single day."
         )
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the days."""

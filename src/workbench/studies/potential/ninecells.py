@@ -65,10 +65,6 @@ class ValueGrid(Result):
             f"both: {shares.iloc[0]:.0%} of the current and {shares.iloc[1]:.0%} of the potential value."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the nine cells."""
-        return self.table
-
     def as_table(self) -> Table:
         """Give the nine cells: who, how much, and how sure."""
         frame = self.table.drop(columns=["name_zh", "action"])

@@ -68,6 +68,10 @@ class WaveChange(Result):
 
     NAME, CHART = "change", "Dots with intervals, a row a cell"
     FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
+    CAPTION = (
+        "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest"
+        " movement that this sample would have shown (points)."
+    )
 
     @property
     def by(self) -> list[str]:
@@ -104,13 +108,6 @@ class WaveChange(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""
         return self.table[[*self.by, *SHOWN]]
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return (
-            "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest "
-            "movement that this sample would have shown (points)."
-        )
 
     def picture_caption(self) -> str:
         """Say what to see in the picture."""

@@ -42,6 +42,7 @@ class PathEffects(Result):
     seed: int | np.random.SeedSequence
 
     NAME, CHART = "model", "Path diagram"
+    PICTURE_CAPTION = "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def fit(self) -> PlsFit:
@@ -90,10 +91,6 @@ class PathEffects(Result):
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Paths, total effects and R² of the model, with {self.bootstrap.level:.0%} intervals."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -144,10 +141,6 @@ class ImportancePerformance(Result):
             f"stands at {top['performance']:.1f}; it comes first in {top['probability_first']:.0%} of the resamples. "
             f"Order: {order}.{sure}"
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the drivers in order of priority."""
-        return self.table
 
     def picture_caption(self) -> str:
         """Say what to see in the picture."""

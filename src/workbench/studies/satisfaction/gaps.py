@@ -89,10 +89,6 @@ class OperatorGaps(Result):
         ends = f"{self.level:.0%} interval {low:.1f} to {high:.1f}" if np.isfinite(low) else "no interval"
         return f"{first} above {second}{where} by {gap:.1f} points ({ends})"
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, larger_than_noise, comparable."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Differences in the {self.construct} index, points."

@@ -90,6 +90,10 @@ class SatisfactionIndex(Result):
 
     NAME, COUNTS, CHART = "index", "n", "Dots with intervals, a row a cell"
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
+    CAPTION = (
+        "Index of every construct, 0-100 points, with standard error, interval, effective sample size and "
+        "design effect."
+    )
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -119,17 +123,6 @@ class SatisfactionIndex(Result):
             f"The {self.construct} index runs from {said(bottom, 'index')} for {cell_name(bottom[list(self.by)])} "
             f"to {said(top, 'index')} for {cell_name(top[list(self.by)])} "
             f"({self.level:.0%} intervals).{hidden}{failed}"
-        )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate cell, construct, index, se, low, high, n, n_effective, deff."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return (
-            "Index of every construct, 0-100 points, with standard error, interval, effective sample size and design "
-            "effect."
         )
 
     def picture_caption(self) -> str:

@@ -63,10 +63,6 @@ class ItemGaps(Result):
             f"come from {top['item']}{rest}."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate pairs and items: gap, se, low, high."""
-        return self.table
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the items' parts of the largest gap and their sum."""
         rows = self._largest()

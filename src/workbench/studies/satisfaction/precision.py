@@ -57,10 +57,6 @@ class IndexPrecision(Result):
             f"{POWER:.0%} of surveys from {gap.min():.1f} points in the best cell, from {gap.max():.1f} in the worst."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate width, rule and sample size by cell and construct."""
-        return self.table
-
     def quantities(self) -> Iterable[Quantity]:
         """Name the share of cells that meet the rule."""
         yield Quantity(f"precise_share[construct={self.construct}]", float(self._shown()["meets"].mean()), "share")
@@ -116,10 +112,6 @@ class ShrunkenIndex(Result):
             f"{lead} {len(thin)} of {len(rows)} are thin and borrow more than half of their estimate from their "
             f"parent: {names}{more}."
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate own and shrunken index by cell and construct."""
-        return self.table
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""

@@ -144,10 +144,6 @@ class Improvement(Result):
             "paths are causes."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate what changes: quantity, name, change, se, low, high."""
-        return self.table
-
     def quantities(self) -> Iterable[Quantity]:
         """Name every change."""
         key = "+".join(f"{row['item']}:{row['asked']:+g}" for row in self.changes.to_dict("records"))

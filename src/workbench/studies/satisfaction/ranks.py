@@ -56,6 +56,7 @@ class OperatorRanks(Result):
     level: float
 
     NAME, CHART, FORMATS = "ranks", "Stacked bars, a row an operator", {"index": "{:.1f}"}
+    PICTURE_CAPTION = "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
 
     @property
     def others(self) -> list[str]:
@@ -96,17 +97,9 @@ class OperatorRanks(Result):
         sure = "so is the order of the others" if of == "certain" else "the order of the others is certain"
         return f"; {place} ({self.level:.0%}), {order if tied.any() else sure}."
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate operators by service with their possible ranks."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Ranks in {self.construct} that noise leaves possible ({self.level:.0%}), and shares of the resamples."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -184,10 +177,6 @@ class OwnWeights(Result):
             f"{self.level:.0%} interval {top['low']:+.2f} to {top['high']:+.2f}); {clear} of {len(rows)} differences "
             f"are larger than noise, and the order of the operators {order}.{alone}"
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate both indices and their difference."""
-        return self.table
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]

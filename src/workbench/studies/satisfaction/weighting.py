@@ -71,10 +71,6 @@ class Raking(Result):
             + (f" Rounded margins were scaled to one total: {', '.join(self.scaled)}." if self.scaled else "")
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the categories: respondents, shares of population and survey before and after."""
-        return self.table
-
     def quantities(self) -> Iterable[Quantity]:
         """Name the design effects."""
         yield Quantity("design_effect[weights=design]", self.deff_before, "1")

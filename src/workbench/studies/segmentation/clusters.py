@@ -73,6 +73,8 @@ class Segments(Result):
 
     NAME, COUNTS, CHART = "clusters", "customers", "Heat map of a row a cluster and a column a feature"
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
+    CAPTION = "Clusters, and the Jaccard similarity of each with its nearest in resamples."
+    PICTURE_CAPTION = "Clusters: deviation of each feature from all customers, in standard deviations."
 
     @property
     def k(self) -> int:
@@ -130,14 +132,6 @@ class Segments(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate size, stability and verdict of each cluster."""
         return self.profile()[["cluster", "customers", "share"]].merge(self.stability(), on="cluster")
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Clusters, and the Jaccard similarity of each with its nearest in resamples."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Clusters: deviation of each feature from all customers, in standard deviations."
 
     def panels(self) -> Picture:
         """Give the deviations, a panel a cluster, as a page shows them."""

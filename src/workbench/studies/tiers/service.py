@@ -180,6 +180,7 @@ class PromisesKept(Result):
     FORMATS = {"promised": "{:g}"} | dict.fromkeys(
         ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
     )
+    CAPTION = "Promised and given, and the difference from the last tier."
 
     def headline(self) -> str:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
@@ -194,14 +195,6 @@ class PromisesKept(Result):
             f"{verdict}" + (f"; cells with fewer than {FEWEST} cases: {few}" if few else "")
             + (f"; not checkable here: {unchecked}." if unchecked else ".")
         )  # fmt: skip
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate promise, tier, share kept and the difference from the last tier."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Promised and given, and the difference from the last tier."
 
     def not_checked(self) -> Table:
         """Give the promises that these data cannot check as a page shows them."""

@@ -65,10 +65,6 @@ class NonResponse(Result):
             f"for {high['group']}. Raking to these columns repairs what they explain, nothing else."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the rates of response."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Invited, answered and rate of response, group by group, with {self.level:.0%} intervals."

@@ -64,10 +64,6 @@ class ImprovementRequests(Result):
             f"({self.level:.0%} intervals, shares of all respondents).{hidden if self.hidden else ''}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate cell, request, share, low, high, n, and the score of those who ask."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         score = " and their mean score" if "score" in self.table else ""

@@ -85,6 +85,7 @@ class ServiceShortfalls(Result):
 
     NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
+    CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def headline(self) -> str:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
@@ -100,14 +101,6 @@ class ServiceShortfalls(Result):
         if len(told) < len(self.satisfaction):
             text += f". For {len(self.satisfaction) - len(told)} it cannot be told: on one side all scores are the same"
         return f"{text} ({self.level:.0%} intervals)."
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate standard, cell, missed, low, high, n, customers, pending, unjudged."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share, and every difference in satisfaction."""
