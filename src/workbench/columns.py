@@ -265,7 +265,7 @@ def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) ->
     return values
 
 
-def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
+def flag(column: pd.Series, name: str) -> np.ndarray:
     """Give a flag as booleans, shape (n,): True/False or 1/0 of any dtype, never missing, never text.
 
     Raises
@@ -281,22 +281,20 @@ def flag(column: pd.Series, name: str, *, what: str = "flag") -> np.ndarray:
     ...
     workbench.errors.WorkbenchError: the flag 'held' holds text ('Y'): give True/False or 1/0 (column == 'Y').
     """
-    given: np.ndarray = _flags(column, name, what) == 1
+    given: np.ndarray = _flags(column, name) == 1
     return given
 
 
-def _flags(column: pd.Series, name: str, what: str = "flag", missing: Missing = "refuse") -> np.ndarray:
+def _flags(column: pd.Series, name: str, missing: Missing = "refuse") -> np.ndarray:
     """Give 1, 0 and NaN, shape (n,)."""
     values = column.dropna()
     if len(values) and isinstance(values.iloc[0], str):
         first = values.iloc[0]
-        raise WorkbenchError(
-            f"the {what} '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}')."
-        )
-    found = number(column, name, what=what, missing=missing)
+        raise WorkbenchError(f"the flag '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}').")
+    found = number(column, name, what="flag", missing=missing)
     other = ~np.isin(found, (0.0, 1.0)) & ~np.isnan(found)
     if other.any():
-        raise WorkbenchError(f"the {what} '{name}' holds {found[other].min():g}: give True/False or 1/0.")
+        raise WorkbenchError(f"the flag '{name}' holds {found[other].min():g}: give True/False or 1/0.")
     return found
 
 

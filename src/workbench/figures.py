@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -84,9 +85,15 @@ def dot_and_interval(
     zero: bool = False,
     digits: str = ".2f",
 ) -> Axes:
-    """Draw one row a name: estimate as a dot with its value, `low` to `high` as a line; first on top."""
-    ax = axes(ax)
-    names = list(names)
+    """Draw one row a name: estimate as a dot with its value, `low` to `high` as a line; first on top.
+
+    A figure of these axes alone grows with the rows, so that their names stay apart.
+    """
+    ax, names = axes(ax), list(names)
+    digits = re.sub(r"^\+?", r"\g<0>z", digits)  # z: no -0.00
+    figure = ax.get_figure(root=True)
+    if figure is not None and len(figure.axes) == 1:
+        figure.set_figheight(max(figure.get_figheight(), 0.2 * len(names) + 0.6))
     rows = np.arange(len(names))[::-1]
     ax.hlines(rows, table["low"], table["high"], color="C0", linewidth=1.5)
     ax.plot(table["estimate"], rows, "o", color="C0", markersize=4)

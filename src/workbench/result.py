@@ -132,6 +132,10 @@ class Result(ABC):
         Formats of its columns that `default_format` does not give.
     CHART : str
         What kind of picture it is, for those who cannot see it.
+    CAPTION, PICTURE_CAPTION : str
+        What table and picture show, with their units, where no number is said; else `caption` and `picture_caption`.
+    table : DataFrame
+        The estimates, one a row, with `low` and `high`; a result that holds others says which in `summary`.
     """
 
     NAME: ClassVar[str] = ""
@@ -139,26 +143,46 @@ class Result(ABC):
     COUNTS: ClassVar[str | None] = None
     FORMATS: ClassVar[Mapping[str, str]] = {}
     CHART: ClassVar[str] = ""
+    CAPTION: ClassVar[str] = ""
+    PICTURE_CAPTION: ClassVar[str] = ""
+    table: pd.DataFrame
 
     @abstractmethod
     def headline(self) -> str:
         """Say the result in one sentence, its numbers computed."""
 
-    @abstractmethod
     def summary(self) -> pd.DataFrame:
         """Tabulate the estimates, one a row, with `low` and `high`."""
+        return self.table
 
-    @abstractmethod
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the result into `ax` (the current one if None) and give it back."""
+        """Draw the result into `ax` (the current one if None) and give it back.
+
+        Each row's estimate, the number before `low`, as a dot with its interval; results that a report draws have a
+        picture of their own.
+
+        Raises
+        ------
+        CannotAnswer
+            If the table has no interval.
+        """
+        from workbench.figures import dot_and_interval
+
+        rows = self.summary()
+        numbers = [c for c in rows.select_dtypes("number").loc[:, :"low"].columns if c != "se"] if "low" in rows else []
+        if len(numbers) < 2:
+            raise CannotAnswer("this result has no picture: its table has no intervals. Read .summary().")
+        names = rows[rows.columns.difference(rows.select_dtypes("number").columns, sort=False)].astype(str)
+        table = rows[["low", "high"]].assign(estimate=rows[numbers[-2]])
+        return dot_and_interval(names.agg(" · ".join, axis=1), table, ax, label=numbers[-2].replace("_", " "))
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""
-        return self.headline()
+        return self.CAPTION or self.headline()
 
     def picture_caption(self) -> str:
         """Say what to see in the picture, with its units."""
-        return self.headline()
+        return self.PICTURE_CAPTION or self.headline()
 
     def as_table(self) -> Table:
         """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""

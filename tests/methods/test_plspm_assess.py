@@ -15,6 +15,7 @@ from workbench.methods.plspm import (
     formative_table,
     fornell_larcker,
     htmt_table,
+    model_quality,
     reliability_table,
     srmr,
     structural_table,
@@ -124,6 +125,18 @@ def test_reliability_and_htmt_have_intervals(mobi, ecsi):
     assert len(pairs) == 21 and pairs.loc[("Quality", "Satisfaction"), "distinct"] == "no"
     assert pairs.loc[("Satisfaction", "Loyalty"), "distinct"] == "unsure"
     assert pairs.loc[("Image", "Value"), "distinct"] == "yes"
+
+
+def test_a_model_is_judged_as_a_whole(mobi, ecsi):
+    """The sentence counts what the tables say; tables of what the model lacks are left away."""
+    boot = bootstrap_pls(mobi, ecsi, resamples=100, interval="percentile")
+    found = model_quality(boot)
+    pairs, error = htmt_table(boot), srmr(boot.fit)["estimated"]
+    assert f"{(pairs['distinct'] == 'yes').sum()} of 21 pairs of constructs are distinct" in found.headline()
+    assert f"SRMR {error:.3f}" in found.headline() and found.headline().startswith(f"{len(boot.verdicts)} doubts")
+    pd.testing.assert_frame_equal(found.summary(), reliability_table(boot))
+    assert [table.name for table in found.tables()] == ["htmt", "fornell_larcker", "cross_loadings", "structure"]
+    assert len(found.plot().get_yticks()) == 21
 
 
 def test_item_vif_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import CannotAnswer
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.plspm import Construct, PathModel, bootstrap_pls, mediation
 
 TRIANGLE = PathModel([Construct(c, [c.lower()]) for c in "ABC"], {"B": ["A"], "C": ["A", "B"]})
@@ -51,8 +51,10 @@ def test_indirect_and_direct_make_the_total():
     assert rows["via"].tolist() == ["B", "C", "B, C", "all"]
     assert rows["indirect"].iloc[:3].sum() == pytest.approx(rows["indirect"].iloc[3])
     assert rows["indirect"].iloc[3] + boot.fit.paths["A", "D"] == pytest.approx(boot.fit.total_effects["A", "D"])
-    assert "indirect effects differ from zero" in found.headline()
-    assert len(found.plot().get_yticks()) == len(found.table)
+    assert "indirect effects are significant" in found.headline()
+    assert len(found.plot().get_yticks()) == len({*zip(found.table["source"], found.table["target"], strict=True)})
+    to_c = mediation(boot, target="C")
+    pd.testing.assert_frame_equal(to_c.table, found.table[found.table["target"] == "C"].reset_index(drop=True))
 
 
 def test_a_model_without_chains_is_refused():
@@ -61,3 +63,7 @@ def test_a_model_without_chains_is_refused():
     boot = bootstrap_pls(triangle(0.5, 0.5, 0), model, resamples=20, interval="percentile")
     with pytest.raises(CannotAnswer, match="no chain of two paths"):
         mediation(boot)
+    with pytest.raises(CannotAnswer, match="no chain of two paths to 'B'"):
+        mediation(boot, target="B")
+    with pytest.raises(WorkbenchError, match="no construct 'Z' in the model"):
+        mediation(boot, target="Z")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.plspm import Construct, PathModel, compare_groups, fit_pls, measurement_invariance
 
 MODEL = PathModel([Construct(c, [f"{c}{i}" for i in range(3)], low=-20, high=20) for c in "AB"], {"B": ["A"]})
@@ -49,6 +49,42 @@ def test_invariance_in_three_steps():
     broken = measurement_invariance(survey([0.5, 0.5], odd=-0.8), MODEL, **options)
     row = broken.table.set_index("construct").loc["A"]
     assert row["invariance"] == "none" and row["c"] < row["c_lowest"] and "not invariant" in broken.headline()
+
+
+@pytest.mark.parametrize("scheme", ["factorial", "centroid"])
+def test_groups_are_fitted_as_asked(scheme):
+    """With scheme, missing answers and tolerance as given, differences are those of two fits so made."""
+    chain = PathModel([Construct(c, [f"{c}{i}" for i in range(2)], low=-20, high=20) for c in "ABC"],
+        {"B": ["A"], "C": ["A", "B"]})  # fmt: skip
+    table = survey([0.6, 0.2]).rename(columns={"A2": "C0", "B2": "C1"})
+    table.loc[::9, "A0"] = np.nan
+    how = {"scheme": scheme, "missing": "listwise", "tolerance": 1e-10}
+    found = compare_groups(table, chain, group="operator", permutations=20, **how).table.set_index("name")
+    one, two = (fit_pls(part, chain, **how) for _, part in table.groupby("operator"))
+    for source, target in chain.edges:
+        gap = one.paths[source, target] - two.paths[source, target]
+        assert found.loc[f"{source}->{target}", "difference"] == pytest.approx(gap, abs=1e-8)
+    micom = measurement_invariance(table, chain, group="operator", permutations=20, **how).table.set_index("construct")
+    z = table.dropna()[["A0", "A1"]]
+    scores = [((z - z.mean()) / z.std(ddof=0)) @ fit.weights["A"] for fit in (one, two)]
+    assert micom.loc["A", "c"] == pytest.approx(np.corrcoef(*scores)[0, 1], abs=1e-8)
+
+
+def test_what_means_something_else_is_not_compared():
+    """A means something else to the third group: of three pairs one is left, of two groups nothing."""
+    options = {"group": "operator", "permutations": 199}
+    table = survey([0.5, 0.5, 0.5], odd=-0.8)
+    same = measurement_invariance(table, MODEL, **options)
+    found = compare_groups(table, MODEL, invariance=same, **options)
+    assert found.table[["first", "second"]].to_numpy().tolist() == [["X", "Y"]] * 2
+    assert found.left_out == 6 and "6 are left out" in found.headline()
+    everything = compare_groups(table, MODEL, **options).table
+    assert (everything["p"][:2] == found.table["p"]).all() and len(everything) == 8
+    two = table[table["operator"] != "Y"]
+    with pytest.raises(WorkbenchError, match="says nothing of X and Y"):
+        compare_groups(table, MODEL, invariance=measurement_invariance(two, MODEL, **options), **options)
+    with pytest.raises(CannotAnswer, match="no path lies between constructs that mean the same"):
+        compare_groups(two, MODEL, invariance=measurement_invariance(two, MODEL, **options), **options)
 
 
 def test_compositional_invariance_by_hand():

@@ -52,13 +52,27 @@ def test_two_folds_by_hand():
     assert row["se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(80))
 
 
+def test_folds_are_fitted_as_asked():
+    """A gap leaves the respondent out (listwise); another scheme gives other weights, hence other errors."""
+    table = survey(0.6, n=80)
+    table.loc[3, "A0"] = np.nan
+    options = {"folds": 4, "repetitions": 1}
+    listwise = predict_pls(table, MODEL, missing="listwise", **options)
+    pd.testing.assert_frame_equal(listwise.items, predict_pls(table.drop(index=3), MODEL, **options).items)
+    chain = PathModel([Construct(c, [f"{c}{i}" for i in range(2)], low=-20, high=20) for c in "ABC"],
+        {"B": ["A"], "C": ["A", "B"]})  # fmt: skip
+    three = survey(0.6, n=80).rename(columns={"A2": "C0", "B2": "C1"})
+    path, centroid = (predict_pls(three, chain, scheme=s, **options).items["rmse"] for s in ("path", "centroid"))
+    assert (path != centroid).any() and np.allclose(path, centroid, rtol=0.02)
+
+
 def test_a_model_that_explains_predicts():
     """With a strong path the model beats the means; with a path near zero it does not, and says so."""
     strong = predict_pls(survey(0.7), MODEL, repetitions=2)
     assert "better than the items' means" in strong.headline() and (strong.items["q2"] > 0.1).all()
     assert strong.power in ("high", "medium")
     nothing = predict_pls(survey(0.1, seed=2), MODEL, repetitions=2)
-    assert "neither better nor worse than the items' means" in nothing.headline()
+    assert "neither significantly better nor worse than the items' means" in nothing.headline()
     assert (nothing.items["q2"] < 0.05).all()
     assert len(strong.plot().get_yticks()) == len(strong.table) == 4
 

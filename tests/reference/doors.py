@@ -870,6 +870,7 @@ CASES = [
         estimates=lambda r: (r.paths, r.loadings, r.index),
     ),
     Case("plspm.bootstrap_pls", _boot, survey),
+    Case("plspm.model_quality", lambda t, n: plspm.model_quality(_boot(t, n)), survey),
     Case("plspm.mediation", lambda t, n: plspm.mediation(_boot(t, n)), survey),
     Case("plspm.consistent_pls", lambda t, n: plspm.consistent_pls(_boot(t, n)), survey),
     Case(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from workbench.errors import WorkbenchError
 from workbench.reports.page import notebook
-from workbench.result import Quantity
+from workbench.result import Quantity, Refusal, Table
 
 
 @pytest.fixture
@@ -47,6 +47,13 @@ def test_a_table_carries_its_payload(said):
     notebook.show_table(pd.DataFrame({"a": [1]}), name="t", caption="A.")
     data, _ = said[0]
     assert set(data) == {"text/plain", "text/html", "application/vnd.workbench.table+json"}
+
+
+def test_one_refusal_is_said_once(said):
+    """Two parts that the data refuse for one reason say it once; another reason is another sentence."""
+    table = Table("t", pd.DataFrame({"a": [1]}), "A.")
+    notebook.show(Refusal("too few"), table, Refusal("too few"), Refusal("too many"), None)
+    assert [data["text/plain"].split("\n")[0] for data, _ in said] == ["Too few", "A.", "Too many"]
 
 
 def test_numbers_are_recorded_by_name(said):

@@ -39,6 +39,21 @@ def test_each_comparison_is_that_of_its_two_arms():
     assert found.loc[("call", "e-mail"), "estimate"] == pytest.approx(difference)
 
 
+def test_another_name_of_the_control_households_and_failed_checks():
+    """The control may have another name; households widen as in `average_effect`; a failed check refuses all arms."""
+    table = campaign().assign(house=lambda d: d["id"] // 2)
+    found = arm_effects(table, outcome="y", arm="arm", clusters="house").effects.set_index(["arm", "against"])
+    pair = table[table["arm"] != "e-mail"]
+    alone = average_effect(pair, outcome="y", treatment="t", clusters="house")
+    assert found.loc[("call", "control"), "se"] == alone.se
+    nobody = arm_effects(table.replace({"arm": {"control": "nobody"}}), outcome="y", arm="arm", control="nobody")
+    plain = arm_effects(table, outcome="y", arm="arm")
+    assert nobody.effects["estimate"].tolist() == plain.effects["estimate"].tolist()
+    failed = check_campaign(pair[(pair["t"] == 0) | (pair["x"] > 0)], treatment="t", covariates=["x"])
+    refused = arm_effects(table, outcome="y", arm="arm", checks=[failed])
+    assert not failed.comparable and refused.headline().startswith("Not answerable")
+
+
 def test_joint_intervals_reach_as_far_as_dunnett_and_tukey():
     """With four equal arms the critical values are Dunnett's 2.349 and Tukey's 3.314 / √2, for many members."""
     table = pd.DataFrame({"arm": np.repeat(["control", "a", "b", "c"], 2_000), "y": np.tile([0.0, 1, 2, 5], 2_000)})
@@ -122,8 +137,12 @@ def test_other_campaigns_in_one_arm_are_found():
     )
     refused = average_effect(table, outcome="y", treatment="t", checks=found)
     assert refused.headline().startswith("Not answerable: other campaigns")
-    assert len(found.summary()) == 3 and len(found.plot().get_yticks()) == 2
+    assert len(found.summary()) == 3 == len(found.plot().get_yticks())
     assert [q.name for q in found.quantities()] == ["contamination[campaign=may]"]
+    housed = table.assign(house=table["id"] // 2)
+    clustered = contamination(housed, many, clusters="house", **how)
+    wider = average_effect(housed, outcome="y", treatment="t", clusters="house")
+    assert clustered.effects["all members"].se == wider.se
     alike = contamination(table, pd.DataFrame({"id": table["id"][::5], "day": dates[0]}), **how)
     assert alike.comparable and "no difference between the arms" in alike.headline()
     with pytest.raises(WorkbenchError, match="is empty"):

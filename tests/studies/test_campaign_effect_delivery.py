@@ -51,7 +51,6 @@ def test_covariates_sharpen_and_the_truth_is_found():
     assert abs(adjusted.estimate - 3) < 3 * adjusted.se and adjusted.se < 0.6 * plain.se
     assert adjusted.low < 3 < adjusted.high
     assert [q.name for q in adjusted.quantities()] == ["complier_effect[outcome=y]", "complier_share"]
-    assert len(adjusted.plot().get_yticks()) == 2
 
 
 def test_full_delivery_is_the_effect_of_assignment():
@@ -69,7 +68,7 @@ def test_weak_delivery_has_no_bounds_and_says_so():
     found = complier_effect(table, **HOW)
     assert found.first_stage_f < 3.8 and (found.low, found.high, found.outside) == (-np.inf, np.inf, False)
     assert found.headline().startswith("Not answerable: assignment changed delivery")
-    assert list(found.quantities()) == [] and len(found.plot().get_yticks()) == 1
+    assert list(found.quantities()) == []
 
 
 def test_ratio_set_by_hand():

@@ -91,6 +91,12 @@ def test_history_teaches_adjustment_and_clusters():
     assert found.design_effect == pytest.approx(1 + 9 * found.icc)
     table = history().assign(half=lambda d: np.where(d["x"] > 0, "high", "low"))
     assert past_spread(table, outcome="y", covariates=["half"]).r2 == pytest.approx(0.5 * 2 / np.pi, abs=0.03)
+    drawn, adjusted = (
+        plan_campaign(table, outcome="y", contact_cost=1.2, **{by: ["half"]}) for by in ("strata", "covariates")
+    )
+    pd.testing.assert_frame_equal(drawn.table, adjusted.table)
+    strict = plan_campaign(table, outcome="y", contact_cost=1.2, covariates=["half"], level=0.99).table["detectable"]
+    assert (strict > adjusted.table["detectable"]).all()
 
 
 def test_interval_of_the_detectable_effect_covers():

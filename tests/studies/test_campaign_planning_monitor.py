@@ -40,6 +40,9 @@ def test_each_day_shows_the_difference_so_far():
     assert row["naive_high"] - row["estimate"] == pytest.approx(1.959964 * error, rel=1e-6)
     factor = boundary(np.array([float(known.size().sum())]), len(table), 0.95)[0]
     assert row["high"] - row["estimate"] == pytest.approx(factor * error)
+    early = monitor_campaign(table, outcome="y", treatment="t", known_on="known", planned=200).days.iloc[10]
+    factor = boundary(np.array([float(known.size().sum())]), 200, 0.95)[0]
+    assert early["high"] - early["estimate"] == pytest.approx(factor * error)
 
 
 @pytest.mark.parametrize(

@@ -198,11 +198,15 @@ def test_answers_in_three_voices():
     assert "take mbg_nbd" in fit.headline() and f"{fit.active()[0]:,.0f}" in fit.headline()
     assert (fit.p_alive()["p_alive"][fit.customers["repeats"] == 0] == 1).all()
     assert {q.name for q in fit.quantities()} >= {"btyd[model=bg_nbd,parameter=alpha]", "btyd_active[model=bg_nbd]"}
-    for result in (fit, fit.holdout(table, until="2025-12-30")):
-        assert len(result.summary())
-        figure, ax = plt.subplots()
-        assert result.plot(ax) is ax and "week" in ax.get_xlabel() + ax.get_ylabel()
-        plt.close(figure)
+    held, chances = fit.holdout(table, until="2025-12-30"), fit.by_chance(10).frame
+    assert chances["customers"].sum() == len(fit.customers)
+    assert chances["expected"].sum() == pytest.approx(fit.total(10)[0])
+    sure = (fit.p_alive()["p_alive"] > 0.8).sum()
+    assert chances["customers"].iloc[-1] == sure and chances["still there"].iloc[-1] == "80% to 100%"
+    assert len(fit.summary()) and held.plot().get_xlabel() == "expected"
+    _, ax = plt.subplots()
+    assert fit.plot(ax) is ax and "week" in ax.get_xlabel() + ax.get_ylabel()
+    plt.close("all")
 
 
 def visits(repeats=40, **columns):

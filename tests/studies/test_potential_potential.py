@@ -221,7 +221,10 @@ def test_strategies_are_proved(valued, tmp_path):
         with pytest.raises(WorkbenchError, match=words):
             value_grid(valued[0], strategies=tmp_path / "plan.toml")
     (tmp_path / "plan.toml").write_text(text.format(", ".join(cells)), encoding="utf-8")
-    grid = value_grid(valued[0], strategies=tmp_path / "plan.toml", current_cuts=(100.0, 200.0))
+    grid = value_grid(
+        valued[0], strategies=tmp_path / "plan.toml", current_cuts=(100.0, 200.0), potential_cuts=(5.0, 10.0)
+    )
+    assert grid.cuts["potential"] == (5.0, 10.0)
     assert grid.cuts["current"] == (100.0, 200.0) and set(grid.table["strategy"]) == {"a"}
     with pytest.raises(WorkbenchError, match="two rising numbers"):
         value_grid(valued[0], current_cuts=(2.0, 1.0))

@@ -96,20 +96,6 @@ def test_items_add_up_to_every_gap(index):
     assert np.allclose(whole[["gap", "se", "low", "high"]], gaps[["gap", "se", "low", "high"]], atol=1e-9)
 
 
-def test_own_weights_split_into_answers_and_weights(index):
-    """With each side's own weights, answers and weights add up to the difference of two separate studies."""
-    table = survey(lift=1.0)
-    found = gap_to_items(index, first=B, second=A, survey=table).table.set_index("item")
-    each = [
-        satisfaction_index(table[(table["operator"] == name) & (table["service"] == "mobile")], MODEL, by=(), **FAST)
-        for name in ("B", "A")
-    ]
-    gap = each[0].fit.index["Satisfaction"] - each[1].fit.index["Satisfaction"]
-    assert abs(found.loc["all", "gap"] - gap) < 1e-10
-    assert np.abs(found["answers"] + found["weights"] - found["gap"]).max() < 1e-12
-    assert abs(found["gap"].drop("all").sum() - found.loc["all", "gap"]) < 1e-12
-
-
 def test_parts_of_a_change_add_up(waves):
     """In every cell weights + answers + mix = change, and both ends are the indices of the waves themselves."""
     found = wave_change(waves, MODEL, **FAST).table

@@ -211,10 +211,12 @@ def test_three_voices(index, operators):
 
     mine = own_weights(survey(0), MODEL, by=("operator",), weight=None, resamples=50)
     results = (index_precision(index), shrunken_index(index, toward="operator"), operator_ranks(operators), mine)
-    for result in (*results, operator_ranks(index), shrunken_index(index, toward=())):
+    for ranks in (results[2], operator_ranks(index)):
         figure, ax = plt.subplots()
-        assert result.plot(ax) is ax
+        assert ranks.plot(ax) is ax
         figure.canvas.draw()
+        plt.close(figure)
+    for result in (*results, operator_ranks(index), shrunken_index(index, toward=())):
         assert result.headline().endswith(".") and len(result.summary())
         assert all(np.isfinite(q.value) for q in result.quantities())
 

@@ -218,9 +218,12 @@ def test_three_voices():
     import matplotlib.pyplot as plt
 
     invited = pd.DataFrame({"g": np.resize(["a", "b", "c"], 90), "yes": np.resize([True, False, False, True], 90)})
-    for result in (rake(TWO, SHARES), nonresponse(invited, by="g", answered="yes")):
-        _, ax = plt.subplots()
-        assert result.plot(ax) is ax
+    raked, silent = rake(TWO, SHARES), nonresponse(invited, by="g", answered="yes")
+    with pytest.raises(CannotAnswer, match="has no picture: its table has no intervals"):
+        raked.plot()
+    assert silent.plot().get_xlabel() == "rate" and len(silent.plot().get_yticks()) == len(silent.summary())
+    plt.close("all")
+    for result in (raked, silent):
         assert result.headline().endswith(".") and len(result.summary()) and list(result.quantities())
 
 

@@ -193,9 +193,9 @@ def test_of_open_numbers_the_best_supported_is_taken(bic, index, k):
     trials |= {6: judged(6, (0.9, 0.05), (0.82, 0.06)), 7: judged(7, (0.84, 0.08), (0.79, 0.08))}
     table = pd.DataFrame({"k": list(trials), "smallest_share": 0.1, "silhouette": 0.4, "davies_bouldin": 1.0})
     table = table.assign(calinski_harabasz=index, bic=bic)
-    found, undecided = choose(trials, table, {size: np.full(9, 0.4) for size in trials}, 0.02)
+    found, undecided = choose(trials, table, {size: np.full(9, 0.4) for size in trials})
     assert found == k and undecided == (4, 5, 6, 7)
-    said = in_words(found, undecided, trials, table, 0.02)
+    said = in_words(found, undecided, trials, table)
     assert "The data do not decide against 4 (least Jaccard" in said and ") or 7 (" in said
     assert f"{k} clusters: of 4, 5, 6 and 7 the one that" in said and "though not beyond chance" in said
 
@@ -205,9 +205,9 @@ def test_what_surely_passes_stands_where_larger_numbers_are_no_better():
     trials = {6: judged(6, (0.98, 0.01), (0.9, 0.1)), 7: judged(7, (0.96, 0.07), (0.835, 0.16))}
     table = pd.DataFrame({"k": list(trials), "smallest_share": 0.1, "silhouette": 0.4, "davies_bouldin": 1.0})
     table = table.assign(calinski_harabasz=[6393.0, 6165.0], bic=np.nan)
-    found = choose(trials, table, {size: np.full(9, 0.4) for size in trials}, 0.02)
+    found = choose(trials, table, {size: np.full(9, 0.4) for size in trials})
     assert found == (6, (6, 7))
-    assert "the most of 6 to 7 where surely every cluster is found again" in in_words(*found, trials, table, 0.02)
+    assert "the most of 6 to 7 where surely every cluster is found again" in in_words(*found, trials, table)
 
 
 @pytest.mark.prove

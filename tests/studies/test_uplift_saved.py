@@ -105,7 +105,8 @@ def test_batches_do_not_matter(model):
     pd.testing.assert_frame_equal(whole, parts)
     assert one == seven and "worth a contact" in one.headline() and len(one.summary()) == 5
     assert {q.name for q in one.quantities()} == {"list_share", "list_net"}
-    assert one.plot().get_xlabel()
+    narrow = score_list(model, [new], level=0.8)[1].net
+    assert one.net.low < narrow.low < narrow.estimate < narrow.high < one.net.high
 
 
 def test_strangers_are_counted_and_too_many_refuse_the_money(model):

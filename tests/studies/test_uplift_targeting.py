@@ -139,7 +139,6 @@ def test_targets_in_words():
     assert found.groups["members"].sum() == 3_000
     assert found.groups["targets"].sum() == pytest.approx(750, abs=1)
     assert "above all: bill over" in found.headline()
-    found.plot()
     assert describe_targets(table, score="s", features=["bill"], share=1).groups["who"].tolist() == ["everybody"]
 
 

@@ -81,7 +81,9 @@ def test_thin_cells_are_named_and_gaps_are_those_of_the_estimates():
         found.gaps("NPS")
     gaps = found.gaps("effort").iloc[0]
     assert (gaps["operator"], gaps["against"], gaps["gap"]) == ("A", "B", pytest.approx(5 - 7))
+    brands = voice_scores(SURVEY.rename(columns={"operator": "brand"}), MEASURES, by="brand", minimum=2)
     table = voice_scores(SURVEY, MEASURES, by="operator", minimum=2)
+    pd.testing.assert_frame_equal(brands.gaps("NPS", operator="brand"), table.gaps("NPS"))
     row, (one, two) = table.gaps("NPS").iloc[0], (table.table.query("measure == 'NPS'").itertuples())
     assert row["low"] == pytest.approx(row["gap"] - np.hypot(one.estimate - one.low, two.high - two.estimate))
     assert max(one.high - one.low, two.high - two.low) < row["high"] - row["low"]

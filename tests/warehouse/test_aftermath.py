@@ -9,6 +9,7 @@ import pytest
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse import (
     campaign_arms,
+    campaign_series,
     campaign_windows,
     closed_campaigns,
     exposures,
@@ -152,6 +153,18 @@ def test_closed_campaigns_are_randomised_and_over(warehouse):
     assert "data_upgrade" in set(closed_campaigns(warehouse, outcome="revenue")["campaign_id"])
     with pytest.raises(CannotAnswer, match="has the outcome 'joy'"):
         closed_campaigns(warehouse, outcome="joy")
+
+
+def test_a_series_is_of_one_channel_and_one_length(warehouse):
+    """Of eight campaigns by call seven ran for two months: their members, each with the day its window closed."""
+    members = closed_campaigns(warehouse, outcome="revenue")
+    series = campaign_series(warehouse, members, channel="outbound_call")
+    facts = warehouse.table("campaign").set_index("campaign_id")
+    assert set(series["campaign_id"]) == {f"small_{n:02d}" for n in (2, 4, 7, 8, 11, 13, 14)}
+    assert (series["ends_on"] == series["campaign_id"].map(facts["ends_on"])).all()
+    assert len(series) == members["campaign_id"].isin(series["campaign_id"]).sum()
+    with pytest.raises(CannotAnswer, match=r"channel 'fax'\. They ran on: 'outbound_call', 'sms'"):
+        campaign_series(warehouse, members, channel="fax")
 
 
 def test_other_contacts_are_those_that_other_campaigns_delivered(warehouse):

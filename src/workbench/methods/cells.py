@@ -148,10 +148,10 @@ def weights_of(table: pd.DataFrame, weight: str | None) -> np.ndarray:
     return np.ones(len(table)) if weight is None else columns.weights_of(table[weight], weight)
 
 
-def said(row: pd.Series, column: str = "estimate", digits: str = ".1f") -> str:
+def said(row: pd.Series, column: str = "estimate") -> str:
     """Say an estimate with its interval, or that it has none.
 
     >>> said(pd.Series({"estimate": 3.14, "low": 2.5, "high": 4.0})), said({"estimate": 3.14, "low": np.nan, "high": 4})
     ('3.1 (2.5 to 4.0)', '3.1 (no interval)')
     """
-    return f"{row[column]:{digits}} {between(row['low'], row['high'], digits)}"
+    return f"{row[column]:.1f} {between(row['low'], row['high'], '.1f')}"

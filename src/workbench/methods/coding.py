@@ -124,8 +124,8 @@ def as_codes(slots: np.ndarray) -> np.ndarray:
     return np.where(slots > 0, slots - 1.0, np.nan)
 
 
-def class_edges(values: np.ndarray, most: int = MOST_CODES) -> np.ndarray:
-    """Cut numbers into at most `most` classes of about equal size, between the values that part them.
+def class_edges(values: np.ndarray) -> np.ndarray:
+    """Cut numbers into at most `MOST_CODES` classes of about equal size, between the values that part them.
 
     Only the ranks decide: any increasing change of the numbers gives the same classes.
 
@@ -136,8 +136,8 @@ def class_edges(values: np.ndarray, most: int = MOST_CODES) -> np.ndarray:
     """
     ranked = np.sort(values[~np.isnan(values)])
     last = np.flatnonzero(ranked[1:] > ranked[:-1])  # position of the last of each distinct value but the greatest
-    if len(last) >= most:
-        wanted = np.ceil(np.arange(1, most) / most * len(ranked)).astype(np.int64) - 1
+    if len(last) >= MOST_CODES:
+        wanted = np.ceil(np.arange(1, MOST_CODES) / MOST_CODES * len(ranked)).astype(np.int64) - 1
         place = np.searchsorted(last, wanted)
         last = last[np.unique(place[place < len(last)])]
     below, above = ranked[last], ranked[last + 1]

@@ -34,8 +34,3 @@ def timestamps(seconds: np.ndarray, unit: str = "s") -> pa.Array:
     mask = seconds >= NEVER * 86_400
     values = (seconds + _EPOCH * 86_400) * scale
     return pa.array(values, type=pa.timestamp(unit), mask=mask if mask.any() else None)
-
-
-def month_of(days: np.ndarray) -> np.ndarray:
-    """Position of the month in which a day lies."""
-    return np.searchsorted(MONTH_START, days, side="right") - 1

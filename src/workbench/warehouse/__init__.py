@@ -3,6 +3,7 @@
 from workbench.warehouse.account import Account
 from workbench.warehouse.aftermath import (
     CampaignWindows,
+    campaign_series,
     campaign_windows,
     closed_campaigns,
     exposures,
@@ -28,6 +29,7 @@ __all__ = [
     "Warehouse",
     "business_accounts",
     "campaign_arms",
+    "campaign_series",
     "campaign_windows",
     "closed_campaigns",
     "contract_margins",

@@ -75,8 +75,8 @@ class Account:
             said.append(f"{table}: {row['refused']:,} of {row['raw']:,} records{most}{more}.")
         return said
 
-    def lines(self, *, most: int = 10) -> list[str]:
-        """Print the account: one line a file, the total, the `most` frequent reasons, and the notes."""
+    def lines(self) -> list[str]:
+        """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
         rows = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False), ("total", "", *total)]
         width = max(_width(row[0]) for row in rows)
@@ -84,7 +84,7 @@ class Account:
         lines = [f"{self.source}: version {self.version} {said}"]
         lines.append(f"  {_left('file', width)}  {'table':16}{'records':>12}{'accepted':>12}{'quarantined':>13}")
         lines += [f"  {_left(f, width)}  {t:16}{raw:>12,}{good:>12,}{bad:>13,}" for f, t, raw, good, bad in rows]
-        shown = self.reasons.head(most)
+        shown = self.reasons.head(10)
         if len(shown):
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
             lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, spans
 from workbench.warehouse.views import view
@@ -103,10 +103,10 @@ def campaign_windows(
     return CampaignWindows(wide, closed, tuple(missing))
 
 
-def exposures(warehouse: Warehouse, campaign: str, *, days: int = 90) -> pd.DataFrame:
-    """Give what else reached a campaign's members, `days` around their assignment: the view `campaign_exposure`."""
+def exposures(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
+    """Give what else reached a campaign's members, 90 days around their assignment: the view `campaign_exposure`."""
     warehouse._check("campaign", "campaign_id", campaign)
-    return view(warehouse, "campaign_exposure", campaign=campaign, days=days)
+    return view(warehouse, "campaign_exposure", campaign=campaign, days=90)
 
 
 def other_contacts(warehouse: Warehouse, campaign: str) -> pd.DataFrame:
@@ -135,6 +135,38 @@ def closed_campaigns(
     if found.empty:
         raise CannotAnswer(f"no randomised campaign that closed before {day} has the outcome '{outcome}'.")
     return found.rename(columns={"outcome": outcome, "known": covariate}).drop(columns="", errors="ignore")
+
+
+def campaign_series(warehouse: Warehouse, members: pd.DataFrame, *, channel: str) -> pd.DataFrame:
+    """Give those members whose campaigns ran on one channel with windows of one length, as one running series.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    members : DataFrame
+        As `closed_campaigns` gives them.
+    channel : str
+        Channel of the campaigns.
+
+    Returns
+    -------
+    DataFrame
+        As `members`, of the channel's campaigns with the commonest length in months; with ends_on, the day on which
+        their window closed.
+
+    Raises
+    ------
+    CannotAnswer
+        If no campaign of the members ran on that channel.
+    """
+    facts = warehouse.table("campaign")
+    facts = facts[facts["campaign_id"].isin(members["campaign_id"])]
+    if channel not in set(facts["channel"]):
+        known = sorted(facts["channel"].dropna().unique())
+        raise CannotAnswer(f"no campaign that closed ran on channel '{channel}'. They ran on: {named(known)}.")
+    facts = facts[facts["channel"] == channel]
+    months = ((facts["ends_on"] - facts["starts_on"]).dt.days / 30.4).round()
+    return members.merge(facts.loc[months == months.mode()[0], ["campaign_id", "ends_on"]], on="campaign_id")
 
 
 def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person") -> pd.DataFrame:

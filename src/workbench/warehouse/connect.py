@@ -241,25 +241,25 @@ class Warehouse:
             'SELECT file, line, reasons, record FROM quarantine WHERE "table" = ? ORDER BY file, line', [table]
         )
 
-    def survey(self, wave: str = "", *, province: str = "", service: str = "") -> pd.DataFrame:
+    def survey(self, wave: str = "", *, province: str = "") -> pd.DataFrame:
         """Give the interviews of a wave, with a column for each item; NaN is a missing answer.
 
         Parameters
         ----------
         wave : str
             A wave's name, "latest" for the last in order of name, or "" for all.
-        province, service : str
-            Take only these respondents; "" for all.
+        province : str
+            Take only its respondents; "" for all.
 
         Raises
         ------
         WorkbenchError
-            If there is no survey, or no such wave, province or service in it.
+            If there is no survey, or no such wave or province in it.
         """
         waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
         if not waves:
             raise WorkbenchError(f"the warehouse of '{self.source}' holds no survey. Map one, and ingest again.")
-        chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province, "service": service}
+        chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province}
         chosen = {column: value for column, value in chosen.items() if value}
         for column, value in chosen.items():
             self._check("survey_response", column, value)

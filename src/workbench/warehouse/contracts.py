@@ -11,9 +11,11 @@ from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date
 from workbench.warehouse.views import view
 
+MONTHS = 3
+
 
 def contract_margins(
-    warehouse: Warehouse, as_of: date | str, *, margin: float = 1.0, months: int = 3, province: str = ""
+    warehouse: Warehouse, as_of: date | str, *, margin: float = 1.0, province: str = ""
 ) -> pd.DataFrame:
     """Give every line that began before a day, and the margin a month of those that run on it.
 
@@ -24,7 +26,6 @@ def contract_margins(
         Exclusive: nothing of this day or later is known.
     margin : float
         Share of what is billed, 0-1.
-    months : int
     province : str
         Take only its customers; "" for all.
 
@@ -36,16 +37,16 @@ def contract_margins(
     Raises
     ------
     WorkbenchError
-        If `margin` is no share or `months` is below 1.
+        If `margin` is no share.
     CannotAnswer
-        If no line runs, or no bill is known of those months.
+        If no line runs, or no bill is known of the three months before.
     """
-    if not 0 <= margin <= 1 or months < 1:
-        raise WorkbenchError(f"margin={margin} is a share from 0 to 1, months={months} a number from 1.")
+    if not 0 <= margin <= 1:
+        raise WorkbenchError(f"margin={margin} is a share from 0 to 1.")
     day = as_date(as_of)
     if province:
         warehouse._check("customer", "province", province)
-    lines = view(warehouse, "line_margin", as_of=day, margin=margin, months=months, province=province)
+    lines = view(warehouse, "line_margin", as_of=day, margin=margin, months=MONTHS, province=province)
     if not lines["running"].any():
-        raise CannotAnswer(f"as of {day} no line runs, or no bill of the {months} months before is known.")
+        raise CannotAnswer(f"as of {day} no line runs, or no bill of the {MONTHS} months before is known.")
     return lines

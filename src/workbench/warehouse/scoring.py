@@ -51,7 +51,6 @@ def score(
     into: Path | str,
     parameters: Sequence | Mapping = (),
     key: str = "customer_id",
-    name: str = "score",
     batch: int = BATCH,
     progress: Callable[[str], None] | None = None,
 ) -> Scored:
@@ -74,8 +73,8 @@ def score(
         must not depend on the other rows.
     into : path
         The file; its folder exists.
-    key, name : str
-        Column that tells rows apart; column of a score that has no names of its own.
+    key : str
+        Column that tells rows apart. A score that has no names of its own is `score`.
     batch : int
         Rows at a time.
     progress : callable, optional
@@ -93,7 +92,7 @@ def score(
         for records in _records(con, query, parameters, batch):
             if key not in records.schema.names:
                 raise WorkbenchError(f"the query lacks the key '{key}'. It gives: {', '.join(records.schema.names)}.")
-            found = _scores(predict, model, records, key, name)
+            found = _scores(predict, model, records, key)
             write(found)
             rows += found.num_rows
             if progress and rows // batch % _TELL == 0:
@@ -150,13 +149,13 @@ def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
     raise WorkbenchError(f"a model has assign, predict_proba or predict, or is a function; not {type(model).__name__}.")
 
 
-def _scores(predict: Callable, model: Any, records: pa.RecordBatch, key: str, name: str) -> pa.Table:
+def _scores(predict: Callable, model: Any, records: pa.RecordBatch, key: str) -> pa.Table:
     """Key and scores of one batch."""
     taken = list(getattr(model, "feature_names_in_", [c for c in records.schema.names if c != key]))
     if missing := [c for c in taken if c not in records.schema.names]:
         raise WorkbenchError(f"the query lacks {', '.join(map(repr, missing))}, which the model was fitted on.")
     found = predict(records.select(taken).to_pandas())
-    columns = {c: found[c] for c in found} if isinstance(found, pd.DataFrame) else {name: found}
+    columns = {c: found[c] for c in found} if isinstance(found, pd.DataFrame) else {"score": found}
     columns = {str(c): np.asarray(values) for c, values in columns.items()}
     if key in columns or any(values.shape != (records.num_rows,) for values in columns.values()):
         shapes = ", ".join(f"'{c}' {values.shape}" for c, values in columns.items())

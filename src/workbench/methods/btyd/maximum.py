@@ -52,11 +52,11 @@ class Maximum:
         rest = pd.DataFrame(more or {}, index=["estimate", "low", "high"]).T
         return (pd.concat([self.params, rest]) if more else self.params).rename_axis("quantity").reset_index()
 
-    def quantities(self, name: str, units: dict[str, str] | None = None) -> Iterable[Quantity]:
+    def quantities(self, name: str) -> Iterable[Quantity]:
         """The parameters as quantities, `name` with the parameter put in."""
         for parameter, row in self.params.iterrows():
             estimate, low, high = map(float, row)
-            yield Quantity(name.format(parameter), estimate, (units or {}).get(parameter, "1"), low, high, rtol=1e-4)
+            yield Quantity(name.format(parameter), estimate, "1", low, high, rtol=1e-4)
 
 
 def maximise(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -209,6 +210,16 @@ class Btyd(Result):
         caption = f"What is to be expected in the {periods:,.0f} {self.unit}s after {self.until:%Y-%m-%d}."
         return Table("ahead", frame, caption, dict.fromkeys(["estimate", "low", "high"], COUNT))
 
+    def by_chance(self, periods: float) -> Table:
+        """Give how many customers are how likely still there, and what they will buy in the next `periods` units."""
+        ends = np.linspace(0, 1, 6)
+        band = np.searchsorted(ends[1:-1], self.p_alive()["p_alive"])
+        expected = np.bincount(band, self.expected(periods)["expected"], 5)
+        words = [f"{a:.0%} to {b:.0%}" for a, b in pairwise(ends)]
+        frame = pd.DataFrame({"still there": words, "customers": np.bincount(band, minlength=5), "expected": expected})
+        said = f"Customers by their chance of being one still, and purchases expected in {periods:,.0f} {self.unit}s."
+        return Table("chances", frame, said, {"expected": COUNT}, "customers")
+
     def quantities(self) -> Iterable[Quantity]:
         """The parameters and the number still active."""
         units = {"active": "customers", "alpha": self.unit} | (
@@ -310,24 +321,6 @@ class Holdout(Result):
                 else f"{row['expected'] / row['actual'] - 1:+.1%}, more than chance explains."
             )
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate actual and expected purchases by the repeats before."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw purchases a customer by repeats before: expected with its interval, actual as rings."""
-        ax = axes(ax)
-        rows = self.table.iloc[1:].query("customers > 0")
-        at = np.arange(len(rows))
-        ax.vlines(at, rows["low"] / rows["customers"], rows["high"] / rows["customers"], color="C0")
-        ax.plot(at, rows["expected"] / rows["customers"], "o", color="C0", markersize=4, label=self.label)
-        ax.plot(at, rows["actual"] / rows["customers"], "o", color="black", fillstyle="none", label="actual")
-        ax.set_xticks(at, rows["repeats_before"])
-        ax.set_xlabel("repeat purchases before")
-        ax.set_ylabel(f"purchases a customer in {self.periods:.4g} {self.unit}s")
-        ax.legend(frameon=False)
-        return ax
 
 
 def fit_btyd(

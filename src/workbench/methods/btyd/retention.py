@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +59,6 @@ class Sbg(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Both parameters."""
         return self.fit.quantities("sbg[parameter={}]")
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the share leaving by period, observed and by the model."""
-        ax = axes(ax)
-        period = self.table["period"]
-        ax.plot(period, 100 * self.table["left"] / self.table["at_risk"], "o", color="black", markersize=3)
-        ax.plot(period, 100 * self.leaving(period), color="C0")
-        ax.set_xlabel("period of the contract")
-        ax.set_ylabel("leaving, of those still there (%)")
-        ax.set_ylim(bottom=0)
-        return ax
 
 
 def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, level: float = 0.95) -> Sbg:

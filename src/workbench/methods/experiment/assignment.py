@@ -6,20 +6,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named
-from workbench.figures import axes
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SHORTEST = 16
 ALL = "all"
@@ -67,18 +62,6 @@ class Assignment(Result):
         table["drawn"] = self.counts.sum()
         table["largest_difference"] = {arm: found.largest_difference for arm, found in self.checks.items()} or np.nan
         return table.loc[self.counts.columns].rename_axis("arm").reset_index()
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the share of each arm in each stratum beside the plan."""
-        ax = axes(ax)
-        drawn = self.counts.div(self.counts.sum(axis=1), axis=0)
-        for k, arm in enumerate(drawn):
-            ax.axvline(100 * self.shares[arm], color=f"C{k}", linewidth=1, alpha=0.5)
-            ax.plot(100 * drawn[arm], np.arange(len(drawn)), "o", color=f"C{k}", markersize=4, label=arm)
-        ax.set_yticks(np.arange(len(drawn)), drawn.index)
-        ax.set_xlabel("share of the arm in the stratum (%); lines: planned")
-        ax.legend(frameon=False)
-        return ax
 
 
 def assign_arms(

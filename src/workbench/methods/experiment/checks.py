@@ -57,6 +57,7 @@ class CampaignChecks(Result):
     campaign: str = ""
 
     NAME, CHART = "balance", "Dots, a row a trait"
+    PICTURE_CAPTION = "Standardised differences between the arms before the campaign."
 
     def allow(self, found: R) -> R:
         """Give what rests on the difference of the arms.
@@ -89,10 +90,6 @@ class CampaignChecks(Result):
         """Tabulate the covariates, the largest difference first."""
         order = self.balance["difference"].abs().sort_values(ascending=False, kind="stable").index
         return self.balance.loc[order].reset_index(drop=True)
-
-    def picture_caption(self) -> str:
-        """Say what the picture shows."""
-        return "Standardised differences between the arms before the campaign."
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the largest difference and the sizes of the arms."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,14 +13,10 @@ from sklearn.tree._tree import Tree
 
 from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
-from workbench.figures import axes
 from workbench.methods.coding import arrange, class_edges, cut
 from workbench.methods.experiment.members import categories, is_text, require_members, scores
 from workbench.result import Result
 from workbench.words import figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class TargetGroup(Result):
     share: float
     campaign: str = ""
 
-    NAME, COUNTS, CHART = "targets", "members", "Bars, a row a group"
+    NAME, COUNTS = "targets", "members"
     FORMATS = MappingProxyType({"target_share": "{:.0%}"})
 
     def headline(self) -> str:
@@ -62,16 +57,6 @@ class TargetGroup(Result):
         """Tabulate the groups."""
         return self.groups.copy()
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the share of targets in each group."""
-        ax = axes(ax)
-        table = self.groups.iloc[::-1]
-        bars = ax.barh(table["who"], 100 * table["target_share"])
-        ax.bar_label(bars, [f"{row.targets:,} of {row.members:,}" for row in table.itertuples()], padding=3)
-        ax.set_xlim(0, 130)
-        ax.set_xlabel("share of the group that is contacted (%)")
-        return ax
-
 
 def describe_targets(
     members: pd.DataFrame,
@@ -79,10 +64,9 @@ def describe_targets(
     score: str | pd.Series,
     features: Sequence[str],
     share: float,
-    depth: int = 3,
     campaign: str = "",
 ) -> TargetGroup:
-    """Say in words who the members with the best scores are, by a tree of at most `depth` questions."""
+    """Say in words who the members with the best scores are, by a tree of at most three questions."""
     if not 0 <= share <= 1:
         raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
     columns_of.require_table(members, features, "members")
@@ -91,10 +75,10 @@ def describe_targets(
         nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
         return TargetGroup(nobody, share, campaign)
     target = ranked >= np.quantile(ranked, 1 - share, method="higher")
-    return TargetGroup(_branches(members, features, target, depth), share, campaign)
+    return TargetGroup(_branches(members, features, target), share, campaign)
 
 
-def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray, depth: int) -> pd.DataFrame:
+def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray) -> pd.DataFrame:
     """Tabulate the leaves of a tree that tells targets from others, in words."""
     matrix, questions = _questions(members, features)
     slots = [cut(values, class_edges(values)) for values in matrix.T]
@@ -106,9 +90,7 @@ def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray
     matrix, questions = matrix[:, place or [0]], [questions[k] for k in place or [0]]
     order = np.lexsort([*matrix.T, target])
     smallest = max(1, min(len(target) // 50, 1_000))
-    tree = DecisionTreeClassifier(
-        max_depth=depth, min_samples_leaf=smallest, min_impurity_decrease=1e-4, random_state=0
-    )
+    tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=smallest, min_impurity_decrease=1e-4, random_state=0)
     tree.fit(matrix[order], target[order])
     leaf, words = tree.apply(matrix), _paths(tree.tree_, questions)
     rows = [

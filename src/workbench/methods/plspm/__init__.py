@@ -1,10 +1,12 @@
 """Path models by partial least squares: specify, fit, resample, assess. Knows nothing of telecoms."""
 
 from workbench.methods.plspm.assess import (
+    ModelQuality,
     cross_loadings,
     formative_table,
     fornell_larcker,
     htmt_table,
+    model_quality,
     reliability_table,
     srmr,
     structural_table,
@@ -31,6 +33,7 @@ __all__ = [
     "HigherOrder",
     "MeasurementInvariance",
     "Mediation",
+    "ModelQuality",
     "Moderation",
     "PathModel",
     "PlsBootstrap",
@@ -46,6 +49,7 @@ __all__ = [
     "htmt_table",
     "measurement_invariance",
     "mediation",
+    "model_quality",
     "moderation",
     "path_diagram",
     "predict_pls",

@@ -10,13 +10,109 @@ Fornell & Larcker (1981), JMR 18. Cohen (1988), Statistical Power Analysis (f2).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
+from workbench.figures import dot_and_interval
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fit import PlsFit
 from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, inflation, item_inflation
+from workbench.result import Result, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GOOD = 0.08
+
+
+@dataclass(frozen=True, eq=False)
+class ModelQuality(Result):
+    """Whether the constructs are measured well and told apart, and how well the model fits.
+
+    Attributes
+    ----------
+    bootstrap : PlsBootstrap
+    """
+
+    bootstrap: PlsBootstrap
+
+    NAME, PICTURE, CHART = "measurement", "distinct", "Dots with intervals, a row a pair of constructs"
+    FORMATS = dict.fromkeys(
+        [f"{w}{end}" for w in ("alpha", "rho_a", "rho_c", "ave") for end in ("", "_low", "_high")], "{:.2f}"
+    )
+    CAPTION = "How well each construct is measured; the last column says what to make of it."
+
+    def headline(self) -> str:
+        """Say how many doubts there are, which constructs cannot be told apart, and how well the model fits."""
+        pairs, doubts = htmt_table(self.bootstrap), self.bootstrap.verdicts
+        distinct = int((pairs["distinct"] == "yes").sum())
+        error = srmr(self.bootstrap.fit)["estimated"]
+        first = f" The first: {doubts[0]}" if doubts else ""
+        return (
+            f"{len(doubts) or 'No'} doubts about the measurement; {distinct} of {len(pairs)} pairs of constructs are "
+            f"distinct (HTMT+ below {DISTINCT:g}). The model reproduces the items' correlations "
+            f"{'well' if error < GOOD else 'badly'}: SRMR {error:.3f}, good below {GOOD:g}.{first}"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate reliability and validity by construct."""
+        return reliability_table(self.bootstrap)
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return f"HTMT+ of every pair of constructs: intervals that reach {DISTINCT:g} leave open whether they are two."
+
+    def tables(self) -> tuple[Table, ...]:
+        """Give what else an examiner asks for: HTMT+, Fornell-Larcker, cross-loadings, structure, formative weights."""
+        fit = self.bootstrap.fit
+        found = {
+            "htmt": (htmt_table(self.bootstrap), "HTMT+ of every pair of constructs, with intervals."),
+            "fornell_larcker": (
+                fornell_larcker(fit),
+                "Correlations of the scores; diagonal (root of AVE) largest: distinct.",
+            ),
+            "cross_loadings": (
+                cross_loadings(fit),
+                "Correlations of items with constructs; its own should be largest.",
+            ),
+            "structure": (
+                structural_table(fit),
+                "Every path with the VIF of its source (good below 5) and effect size f².",
+            ),
+            "formative": (
+                formative_table(self.bootstrap),
+                "Weights of items that form constructs; VIF is good below 3.",
+            ),
+        }
+        return tuple(
+            Table(name, frame, said, dict.fromkeys(frame.select_dtypes("float"), "{:.3f}"))
+            for name, (frame, said) in found.items()
+            if len(frame)
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw HTMT+ with its intervals, and the limit."""
+        rows = htmt_table(self.bootstrap)
+        ax = dot_and_interval(
+            rows["first"] + " – " + rows["second"], rows.assign(estimate=rows["htmt"]), ax, label="HTMT+"
+        )
+        ax.axvline(DISTINCT, color="tab:red", linewidth=0.8)
+        return ax
+
+
+def model_quality(boot: PlsBootstrap) -> ModelQuality:
+    """Judge whether a path model can be relied on: measurement, distinctness and fit.
+
+    Parameters
+    ----------
+    boot : PlsBootstrap
+        Its intervals (method and level) are used.
+    """
+    return ModelQuality(boot)
 
 
 def reliability_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:

@@ -138,10 +138,6 @@ class PlsBootstrap(Result):
             f"{len(paths)} paths include zero.{failed}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate every quantity: quantity, name, estimate, se, low, high."""
-        return self.table
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the path coefficients with their intervals."""
         paths = self.table[self.table["quantity"] == "path"]

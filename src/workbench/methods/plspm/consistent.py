@@ -47,7 +47,7 @@ class ConsistentPls(Result):
     ----------
     table : DataFrame
         quantity ("path", "r2", "correlation", "loading", and "weight" of what forms a construct of mode B), name,
-        estimate, se, low, high; the last three are NaN if there were no resamples.
+        estimate, se, low, high (NaN if there were no resamples), uncorrected.
     paths : Series by (source, target)
     r2 : Series by construct
     loadings : Series by (construct, item)
@@ -66,24 +66,39 @@ class ConsistentPls(Result):
     verdicts: tuple[str, ...]
     level: float
 
+    NAME, CHART = "consistent", "Dots with intervals, a row a path; rings: uncorrected"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "uncorrected"], "{:.3f}")
+    PICTURE_CAPTION = (
+        "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
+    )
+
     def headline(self) -> str:
         """Say the strongest corrected path, and whether the correction can be trusted."""
         doubt = " " + " ".join(self.verdicts) if self.verdicts else ""
         if self.paths.isna().all():
             return f"No path can be corrected for the items' error.{doubt}"
         source, target = self.paths.abs().idxmax()
+        row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
+        ends = f" ({row['low']:.2f} to {row['high']:.2f})" if np.isfinite(row["low"]) else ""
         return (
-            f"Corrected for the items' error, {source}→{target} is strongest: {self.paths[source, target]:.2f}.{doubt}"
+            f"Corrected for the items' measurement error, the strongest path is {source} → {target}: "
+            f"{row['estimate']:.2f}{ends}, {row['uncorrected']:.2f} uncorrected.{doubt}"
         )
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate every corrected quantity."""
-        return self.table
+        """Tabulate corrected paths and R2, the uncorrected beside."""
+        return self.table[self.table["quantity"].isin(["path", "r2"])].reset_index(drop=True)
+
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return f"Paths and R² without the items' measurement error, with {self.level:.0%} intervals, and uncorrected."
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the corrected paths with their intervals."""
+        """Draw the corrected paths with their intervals, the uncorrected as rings."""
         rows = self.table[self.table["quantity"] == "path"]
-        return dot_and_interval(rows["name"], rows, ax, label="path coefficient, corrected", zero=True)
+        ax = dot_and_interval(rows["name"], rows, ax, label="path coefficient, corrected", zero=True)
+        ax.plot(rows["uncorrected"], np.arange(len(rows))[::-1], "o", mfc="none", color="0.4", markersize=6)
+        return ax
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the corrected paths."""
@@ -146,6 +161,7 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     else:
         lost = 0
         table = table.assign(estimate=estimate, **dict.fromkeys(["se", "low", "high"], np.nan))
+    table["uncorrected"] = fit.estimates.loc[names].to_numpy()
     of = {what: rows["estimate"].to_numpy() for what, rows in table.groupby("quantity")}
     targets = [name for name in model.names if name in model.paths]
     r2 = pd.Series(of["r2"], index=pd.Index(targets, name="construct"))

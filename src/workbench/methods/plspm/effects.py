@@ -42,21 +42,31 @@ class Mediation(Result):
     table: pd.DataFrame
     level: float
 
+    NAME, CHART = "mediation", "Dots with intervals, a row a pair of constructs"
+    FORMATS = dict.fromkeys(["indirect", "se", "low", "high", "direct", "direct_low", "direct_high"], "{:.3f}")
+    PICTURE_CAPTION = "How much of a construct reaches another through those between them; off zero: significant."
+
     def headline(self) -> str:
         """Say how many of the indirect effects are surely there, and which is largest."""
         chains = self.table[self.table["via"] != "all"]
         sure = (chains["low"] > 0) | (chains["high"] < 0)
         top = chains.loc[chains["indirect"].abs().idxmax()]
-        return f"{int(sure.sum())} of {len(chains)} indirect effects differ from zero. The largest: {top['said']}"
+        return f"{int(sure.sum())} of {len(chains)} indirect effects are significant. The largest: {top['said']}"
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the indirect effects with the direct ones beside them."""
-        return self.table
+        return self.table.drop(columns="said")
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return f"Indirect effects (standardised), chain by chain, with {self.level:.0%} intervals; beside, the direct."
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the indirect effects with their intervals."""
-        labels = self.table["source"] + "→" + self.table["target"] + " via " + self.table["via"]
-        rows = self.table.rename(columns={"indirect": "estimate"})
+        """Draw what all chains between two constructs carry together, with intervals."""
+        ends = self.table.groupby(["source", "target"])["via"]
+        rows = self.table[(ends.transform("size") == 1) | (self.table["via"] == "all")]
+        labels = rows["source"] + "→" + rows["target"] + " via " + rows["via"]
+        rows = rows.rename(columns={"indirect": "estimate"})
         return dot_and_interval(labels, rows, ax, label="indirect effect", zero=True)
 
 
@@ -76,26 +86,31 @@ def chains_of(model: PathModel) -> list[tuple[str, ...]]:
     return sorted(found, key=lambda chain: (place[chain[0]], place[chain[-1]], len(chain), [place[c] for c in chain]))
 
 
-def mediation(boot: PlsBootstrap) -> Mediation:
+def mediation(boot: PlsBootstrap, *, target: str | None = None) -> Mediation:
     """Judge every indirect effect of the model, chain by chain and in sum.
 
     Parameters
     ----------
     boot : PlsBootstrap
         Its intervals (method and level) are used; an effect is there where its interval excludes zero.
+    target : str, optional
+        The construct that is acted on; every one by default.
 
     Raises
     ------
+    WorkbenchError
+        If the model has no such construct.
     CannotAnswer
-        If the model has no chain of two paths.
+        If the model has no chain of two paths (to the target).
 
     Warning
     -------
     Chains are products of regression coefficients: they are causal only if every path is.
     """
-    chains = chains_of(boot.fit.model)
+    chains = [chain for chain in chains_of(boot.fit.model) if target in (None, chain[-1])]
     if not chains:
-        raise CannotAnswer("the model has no chain of two paths, so nothing can be mediated.")
+        to = f" to '{boot.fit.model.construct(target).name}'" if target else ""
+        raise CannotAnswer(f"the model has no chain of two paths{to}, so nothing can be mediated.")
     at = {name: i for i, (quantity, name) in enumerate(boot.labels) if quantity == "path"}
     edges = [[at[f"{a}->{b}"] for a, b in pairwise(chain)] for chain in chains]
     ends = [(chain[0], chain[-1]) for chain in chains]

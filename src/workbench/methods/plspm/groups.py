@@ -1,7 +1,7 @@
 """Do groups mean the same by a construct, and do their paths differ? Permutation tests for any number of groups.
 
-If groups do not differ, their labels are arbitrary: permuting them shows how far apart groups lie by chance. A
-group is a row of weights, 1 for its members, so that all permutations are one batch.
+If groups do not differ, their labels are arbitrary: permuting them shows how far apart groups lie by chance. A group is
+a row of weights, 1 for its members, so that all permutations are one batch.
 
 References
 ----------
@@ -27,7 +27,7 @@ from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
-from workbench.result import Result
+from workbench.result import Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,14 @@ class MeasurementInvariance(Result):
     permutations: int
     failed: int
 
+    NAME, CHART = "invariance", "Dots with the range that chance allows, a row a construct and pair"
+    FORMATS = dict.fromkeys(["c", "c_lowest"], "{:.5f}") | {"c_p_holm": "{:.3f}"}
+    CAPTION = (
+        "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
+        "differences of means (standard deviations) and of variances (log ratio)."
+    )
+    PICTURE_CAPTION = "Differences of means: a dot off its line is a difference that permutation does not explain."
+
     def headline(self) -> str:
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
@@ -78,20 +86,22 @@ class MeasurementInvariance(Result):
         if broken.empty:
             same = int((self.table["invariance"] == "full").sum())
             return (
-                f"Groups mean the same by every construct, so paths and indices can be compared; {same} of "
-                f"{len(self.table)} composites also have equal means and variances "
-                f"({self.permutations:,} permutations)."
+                "The groups mean the same by every construct (MICOM), so paths and indices can be compared; in "
+                f"{same} of {len(self.table)} comparisons means and variances are also equal ({self.permutations:,} "
+                "permutations)."
             )
         worst = broken.loc[broken["c"].idxmin()]
         return (
-            f"{len(broken)} of {len(self.table)} composites are not invariant, first of all {worst['construct']} "
-            f"between {worst['first']} and {worst['second']} (c = {worst['c']:.4f}, by chance above "
-            f"{worst['c_lowest']:.4f} for one test of {len(self.table)}): do not compare their paths."
+            f"Groups do not mean the same in {len(broken)} of {len(self.table)} comparisons (not invariant, MICOM), "
+            f"first of all by {worst['construct']} between {worst['first']} and {worst['second']} (c = "
+            f"{worst['c']:.4f}, by chance above {worst['c_lowest']:.4f} for one test of {len(self.table)}): do not "
+            "compare their paths."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate steps 2 and 3 for every pair and construct."""
-        return self.table
+    def as_table(self) -> Table:
+        """Give the table as a page shows it: without the ranges that permutations give, which are drawn."""
+        shown = super().as_table()
+        return replace(shown, frame=shown.frame.loc[:, ~shown.frame.columns.str.contains("null")])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the mean differences against where chance puts them."""
@@ -115,6 +125,8 @@ class GroupDifferences(Result):
         Paths and R2 of each group: quantity, name, one column a group.
     level : float
     permutations, failed : int
+    left_out : int
+        Differences that are not in the table, because a construct does not mean the same to the groups.
     """
 
     table: pd.DataFrame
@@ -122,6 +134,11 @@ class GroupDifferences(Result):
     level: float
     permutations: int
     failed: int
+    left_out: int = 0
+
+    NAME, CHART = "groups", "Dots with the range that chance allows, a row a path and pair"
+    FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
+    PICTURE_CAPTION = "Differences of paths: a dot off its line is a difference that permutation does not explain."
 
     def headline(self) -> str:
         """Say how many differences are significant, and the largest."""
@@ -130,21 +147,25 @@ class GroupDifferences(Result):
             return _no_power(self.permutations, tests, self.level)
         pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         clear = pairs[pairs["p_holm"] < 1 - self.level]
+        out = f" {self.left_out} are left out: a construct does not mean the same there." if self.left_out else ""
         if clear.empty:
             return (
                 f"None of {len(pairs)} differences of paths between groups is significant (Holm's correction, "
-                f"{self.permutations:,} permutations)."
+                f"{self.permutations:,} permutations).{out}"
             )
         top = clear.loc[clear["difference"].abs().idxmax()]
         return (
             f"{len(clear)} of {len(pairs)} differences of paths between groups are significant; the largest: "
             f"{top['name']} is {abs(top['difference']):.2f} {'higher' if top['difference'] > 0 else 'lower'} in "
-            f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm)."
+            f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm).{out}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the differences with their p."""
-        return self.table
+    def caption(self) -> str:
+        """Say what the table shows."""
+        return (
+            "Differences of paths and R² between groups, where "
+            f"{self.level:.0%} of the permutations lie, and p with Holm's correction; all: the range over all groups."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""
@@ -211,6 +232,7 @@ def compare_groups(
     model: PathModel,
     *,
     group: str,
+    invariance: MeasurementInvariance | None = None,
     permutations: int = 1000,
     level: float = 0.95,
     weights: Weights = None,
@@ -224,13 +246,15 @@ def compare_groups(
     Parameters
     ----------
     survey, model, group, permutations, level, weights, scheme, missing, tolerance, rng
-        As for `measurement_invariance`, which should be asked first: paths of composites that mean different things
-        cannot be compared.
+        As for `measurement_invariance`, which should be asked first.
+    invariance : MeasurementInvariance, optional
+        What it said of the same groups: paths from, to and R2 of constructs that do not mean the same to two groups are
+        left out.
 
     Raises
     ------
     WorkbenchError, CannotAnswer
-        As `measurement_invariance`.
+        As `measurement_invariance`; or if nothing is left to compare, or a pair was not tested for invariance.
     """
     study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
     everyone = list(range(len(study.names)))
@@ -249,9 +273,33 @@ def compare_groups(
         for place, member in enumerate(members):
             groups = groups.assign(**{str(study.names[member]): values[0, place]})
     table = pd.concat(frames, ignore_index=True).rename(columns={"difference_p": "p"})
+    same = np.array([_same(row, invariance, model) for row in table.to_dict("records")])
+    if not same.any():
+        raise CannotAnswer(
+            "not answerable: no path lies between constructs that mean the same to two groups. Compare answers item "
+            "by item instead."
+        )
+    table, out = table[same].reset_index(drop=True), int((~same).sum())
     pairs = (table["first"] != "all").to_numpy()
     table.loc[pairs, "p_holm"] = holm(table.loc[pairs, "p"].to_numpy())
-    return GroupDifferences(table, groups, level, permutations, failed)
+    return GroupDifferences(table, groups, level, permutations, failed, out)
+
+
+def _same(row: dict[str, object], invariance: MeasurementInvariance | None, model: PathModel) -> bool:
+    """Whether all constructs of a path or R2 mean the same to both groups (to all of them, for their range)."""
+    if invariance is None:
+        return True
+    rows = invariance.table
+    if row["first"] != "all":
+        rows = rows[(rows["first"] == row["first"]) & (rows["second"] == row["second"])]
+        if rows.empty:
+            raise WorkbenchError(
+                f"invariance= says nothing of {row['first']} and {row['second']}. Test the same survey with "
+                "measurement_invariance(survey, model, group=…), by the same column."
+            )
+    name = str(row["name"])
+    constructs = name.split("->") if row["quantity"] == "path" else [name, *model.paths[name]]
+    return not ((rows["invariance"] == "none") & rows["construct"].isin(constructs)).any()
 
 
 def too_few_permutations(permutations: int, tests: int, level: float) -> bool:

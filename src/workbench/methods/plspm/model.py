@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -311,6 +311,15 @@ class PathModel:
                     f"'{product}' leads to '{target}', but '{factor}' does not: its own effect would be taken for the "
                     f"interaction's. Add '{factor}' to the sources of '{target}'."
                 )
+
+    def with_path(self, source: str, target: str) -> PathModel:
+        """Give the same model with one path more; the source may be an interaction. Itself where it has the path.
+
+        >>> model = PathModel([Construct(c, [c.lower()]) for c in "ABC"], {"C": ["A", "B"]})
+        >>> model.with_path("A*B", "C").paths["C"]
+        ('A', 'B', 'A*B')
+        """
+        return replace(self, paths={**self.paths, target: tuple(dict.fromkeys((*self.paths.get(target, ()), source)))})
 
     @property
     def names(self) -> tuple[str, ...]:

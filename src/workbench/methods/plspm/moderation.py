@@ -45,15 +45,22 @@ class Moderation(Result):
     table: pd.DataFrame
     level: float
 
+    NAME, CHART = "moderation", "Dots with intervals, a row a level of the moderator"
+    FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
+    PICTURE_CAPTION = "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
+
     def headline(self) -> str:
         """Say for each interaction whether the effect depends on the moderator, and how."""
         return " ".join(
             self._said(rows) for _, rows in self.table.groupby(["source", "moderator", "target"], sort=False)
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate interactions, effect sizes and slopes."""
-        return self.table
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
+            f"with {self.level:.0%} intervals."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""
@@ -74,7 +81,7 @@ class Moderation(Result):
         effect = f"the effect of {change['source']} on {change['target']}"
         number = f"{change['estimate']:+.2f} per standard deviation {between(change['low'], change['high'], '+.2f')}"
         if change["low"] <= 0 <= change["high"]:
-            return f"No dependence of {effect} on {change['moderator']} is seen: {number} includes zero."
+            return f"{effect[0].upper()}{effect[1:]} does not significantly depend on {change['moderator']}: {number}."
         grows = "grows" if change["estimate"] > 0 else "falls"
         ends = ", ".join(f"{r['estimate']:.2f} {between(r['low'], r['high'], '.2f')}" for r in (low, high))
         return (

@@ -26,7 +26,7 @@ from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlat
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,10 @@ class PlsPrediction(Result):
     folds: int
     repetitions: int
 
+    NAME, CHART = "prediction", "Dots with intervals, a row a construct and rival"
+    FORMATS = dict.fromkeys(["loss", "loss_rival", "difference", "se", "low", "high"], "{:.4f}")
+    PICTURE_CAPTION = "Error of the model less that of a rival: left of zero the model predicts better."
+
     @property
     def _ahead(self) -> pd.Series:
         """Items whose error is below that of the regression by more than rounding."""
@@ -82,14 +86,22 @@ class PlsPrediction(Result):
         said = {name: _judged(rows.loc[name], 1 - self.level, rival) for name, rival in rivals.items()}
         better = int(self._ahead.sum())
         return (
-            f"Predicting respondents held out, the model is {said['mean']} and {said['linear']} "
-            f"(CVPAT); it beats the regression on {better} of {len(self.items)} items: "
-            f"{self.power} predictive power."
+            f"For respondents it has not seen the model predicts {said['mean']} and {said['linear']} (CVPAT); "
+            f"its error is smaller than the regression's on {better} of {len(self.items)} items: {self.power} "
+            "predictive power."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the differences in loss by construct, with intervals."""
-        return self.table
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            "Mean squared errors (points²) of the model and its rivals, and their difference with "
+            f"{self.level:.0%} intervals: negative is better (CVPAT)."
+        )
+
+    def by_item(self) -> Table:
+        """Give the errors item by item (PLSpredict)."""
+        said = "Errors item by item, in points of its scale; q2 above 0: better than the item's mean (PLSpredict)."
+        return Table("prediction_items", self.items, said, dict.fromkeys(self.items.columns[2:], "{:.3f}"))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences in loss; left of zero the model predicts better."""
@@ -261,5 +273,5 @@ def _judged(row: pd.Series, alpha: float, rival: str) -> str:
     if np.isnan(row["p"]):
         return f"the same as {rival}"
     if row["p"] >= alpha:
-        return f"neither better nor worse than {rival} beyond chance"
+        return f"neither significantly better nor worse than {rival}"
     return f"{'better' if row['difference'] < 0 else 'worse'} than {rival}"

@@ -103,14 +103,14 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
     Parameters
     ----------
     *things : Result, Table, Picture, Refusal or None
-        A table or picture alone is shown as such, a refusal as its sentence, None not at all.
+        A table or picture alone is shown as such, a refusal as its sentence (once), None not at all.
 
     Raises
     ------
     WorkbenchError
         If something else is given, or a text is missing.
     """
-    for one in things:
+    for place, one in enumerate(things):
         if isinstance(one, Result):
             show(one.as_picture(), one.as_table())
         elif isinstance(one, Table):
@@ -122,6 +122,8 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
         elif isinstance(one, Picture):
             show_figure(one.draw(), name=one.name, caption=one.caption, alt=one.alt)
         elif isinstance(one, Refusal):
+            if one in things[:place]:
+                continue
             said = Markdown(one.headline())
             _display({"text/plain": repr(said), "text/markdown": said._repr_markdown_()}, {})
         elif one is not None:

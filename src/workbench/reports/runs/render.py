@@ -18,7 +18,6 @@ from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
 from workbench.reports.page import lists
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
-from workbench.reports.runs.periods import Period
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest, version_folder
 
 if TYPE_CHECKING:
@@ -91,7 +90,6 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     *,
     root: Path,
-    period: Period | None = None,
     **options: Any,
 ) -> RunReport:
     """Render studies of a project and publish their reports.
@@ -104,8 +102,6 @@ def run(
         Values by name, as text (read by the declared type) or typed.
     root : Path
         The project.
-    period : Period, optional
-        What the reports speak of: it sets `as_of`, and parameters of the type period.
     **options
         As for `run_slots`.
 
@@ -116,7 +112,7 @@ def run(
         nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
     """
     root = root.resolve()
-    return run_slots(find_slots(studies, parameters or {}, root, period=period), root=root, **options)
+    return run_slots(find_slots(studies, parameters or {}, root), root=root, **options)
 
 
 def run_slots(

@@ -212,7 +212,7 @@ def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:
     return rows
 
 
-def snippet(format: str, *, root: Path, timezone: str = "UTC") -> str:
+def snippet(format: str, *, root: Path) -> str:
     """Write what makes another clock the heartbeat: the same idempotent command every five minutes.
 
     Parameters
@@ -221,8 +221,6 @@ def snippet(format: str, *, root: Path, timezone: str = "UTC") -> str:
         One of `FORMATS`.
     root : Path
         The project.
-    timezone : str
-        For orchestrators that want one; the plans have their own.
 
     Raises
     ------
@@ -233,7 +231,7 @@ def snippet(format: str, *, root: Path, timezone: str = "UTC") -> str:
         raise unknown("format", format, FORMATS)
     text = (Path(__file__).parent / "template" / f"heartbeat.{format}.txt").read_text("utf-8")
     bin_ = Path(sys.executable).parent / "workbench"
-    for word, value in {"ROOT": str(root), "WORKBENCH": str(bin_), "TIMEZONE": timezone}.items():
+    for word, value in {"ROOT": str(root), "WORKBENCH": str(bin_)}.items():
         text = text.replace(f"@{word}@", value)
     return text
 

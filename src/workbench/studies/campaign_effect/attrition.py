@@ -48,6 +48,11 @@ class AttritionBounds(Result):
     unit: str = ""
     campaign: str = ""
 
+    NAME, CHART = "bounds", "Thick lines from the lowest to the highest effect, thin lines their intervals"
+    PICTURE_CAPTION = (
+        "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
+    )
+
     def headline(self) -> str:
         """Say between which values the effect lies."""
         lee = self.bounds.loc["lee"]
@@ -64,6 +69,13 @@ class AttritionBounds(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the bounds with the interval of the effect."""
         return self.bounds.rename_axis("kind").reset_index()
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        return (
+            f"Lowest and highest effect on {self.outcome} that the missing outcomes leave open "
+            f"({self.unit or 'units of the outcome'} per member), with the {self.level:.0%} interval of the effect."
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both of Lee's bounds, each with the interval of the effect."""

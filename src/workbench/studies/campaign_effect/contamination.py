@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
 from workbench.methods.experiment.checks import ALARM
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.members import arms, require_members
 from workbench.result import Quantity, Result
 from workbench.words import label, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 EXPOSED = "contacted by others"
 
@@ -79,11 +75,6 @@ class Contamination(Result):
         if self.exposed:
             found = self.exposed
             yield Quantity(f"contamination{label(self.campaign)}", found.estimate, "share", found.low, found.high)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the effect with and without the members that others contacted, or the difference of the shares."""
-        table = self.summary().iloc[1 if self.effects and self.exposed else 0 :]
-        return dot_and_interval(table["of"], table, ax, label="treated − control", zero=True)
 
 
 def contamination(

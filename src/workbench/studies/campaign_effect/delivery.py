@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,12 @@ from scipy import stats
 
 from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import dot_and_interval
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.means import ratio_set
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
 from workbench.words import amount, direction, label, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 WEAK = 10.0
 
@@ -124,14 +120,6 @@ class ComplierEffect(Result):
         yield Quantity(f"complier_effect{where}", self.estimate, unit, self.low, self.high)
         found = self.delivery
         yield Quantity(f"complier_share{label(effect.campaign)}", found.estimate, "share", found.low, found.high)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the effects of assignment and of delivery; without bounds, of assignment alone."""
-        table = self.summary().iloc[[0, 2] if self._bounded() else [0]]
-        effect = self.by_assignment
-        scaled = table[["estimate", "low", "high"]] * (100 if effect.binary else 1)
-        unit = "percentage points" if effect.binary else effect.unit or "units of the outcome"
-        return dot_and_interval(table["effect"], scaled, ax, label=f"effect on {effect.outcome} ({unit})", zero=True)
 
 
 def complier_effect(

@@ -241,19 +241,6 @@ class Fatigue(Result):
             name = f"fatigue{label(self.campaign, outcome=self.outcome)}"
             yield Quantity(name, self.trend.estimate, self.unit or "1", self.trend.low, self.trend.high)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the effect by dose."""
-        ax = axes(ax)
-        effect = self.doses["effect"]
-        ax.axhline(0, color="0.6", linewidth=1)
-        ax.errorbar(
-            self.doses["dose"], effect, [effect - self.doses["low"], self.doses["high"] - effect], fmt="o", capsize=3
-        )
-        ax.set_xticks(self.doses["dose"])
-        ax.set_xlabel("earlier contacts")
-        ax.set_ylabel(f"effect on {self.outcome} per member ({self.unit or 'units of the outcome'})")
-        return ax
-
 
 def contact_fatigue(
     members: pd.DataFrame,

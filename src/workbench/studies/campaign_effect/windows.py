@@ -80,6 +80,7 @@ class EffectWindows(Result):
 
     NAME, CHART = "windows", "Dots with intervals over days, joined by a line"
     FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
+    CAPTION = "Effect by window, and guards with the rise that would be borne."
 
     @property
     def broken(self) -> list[str]:
@@ -110,10 +111,6 @@ class EffectWindows(Result):
         return pd.concat(
             [windows, guards.set_axis(["effect of", "effect", "se", "low", "high", "margin", "verdict"], axis=1)]
         )
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return "Effect by window, and guard outcomes with the largest acceptable rise."
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""

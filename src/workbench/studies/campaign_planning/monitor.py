@@ -58,19 +58,38 @@ class Monitoring(Result):
     unit: str = ""
     campaign: str = ""
 
+    NAME, CHART = "running", "A line with a band over the days, and a narrower pair of dotted lines"
+    PICTURE_CAPTION = (
+        "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
+    )
+
     def headline(self) -> str:
         """Say whether to stop or go on, and why."""
         last = self.days.iloc[-1]
-        unit = f" {self.unit}" if self.unit else ""
-        said = f"{figure(last['estimate'], signed=True)}{unit} {span(last['low'], last['high'])}"
         known = (
             f"{int(last['treated'] + last['control']):,} of {int(last['treated'] + last['control']) + self.waiting:,}"
         )
-        since = "" if self.first_stop is None else f" since {self.first_stop:%Y-%m-%d}"
+        since = ""
+        if self.first_stop is not None:
+            then = self.days.set_index("day").loc[self.first_stop]
+            since = f" since {self.first_stop:%Y-%m-%d}, when it was {self._said(then)}"
         words = self.decision[0].upper() + self.decision[1:]
         return (
-            f"{words}{since}: the effect on {self.outcome} is {said} per member on {last['day']:%Y-%m-%d}, with "
-            f"{known} outcomes known; the interval holds on all {len(self.days)} days at once."
+            f"{words}{since}: the effect on {self.outcome} is {self._said(last)} per member on "
+            f"{last['day']:%Y-%m-%d}, with {known} outcomes known; the interval holds on all {len(self.days)} days at "
+            "once."
+        )
+
+    def _said(self, day: pd.Series) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{figure(day['estimate'], signed=True)}{unit} {span(day['low'], day['high'])}"
+
+    def caption(self) -> str:
+        """Say what the table shows, with its units."""
+        unit = self.unit or "units of the outcome"
+        return (
+            f"Effect on {self.outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
+            "interval that holds on all days at once, and one (naive) that holds on a single day."
         )
 
     def summary(self) -> pd.DataFrame:

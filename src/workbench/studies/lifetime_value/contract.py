@@ -103,10 +103,6 @@ class LifetimeValue(Result):
             text += f" Departures before the first day of records ({early:,}) are left out."
         return text
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate contracts, expected months and value by tenure."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows."""
         return (

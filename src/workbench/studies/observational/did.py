@@ -73,6 +73,7 @@ class DidEffect(Result):
 
     NAME, CHART = "months", "Dots with intervals by period, before and since the start"
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
+    CAPTION = "Average effect, and by period from the start (negative: before it)."
 
     def headline(self) -> str:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
@@ -101,10 +102,6 @@ class DidEffect(Result):
         )
         average["units"] = int(self.by_start["units"].sum())
         return pd.concat([average, self.by_period.astype({"period": object})], ignore_index=True)
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return "Average effect, and by period from the start (negative: before it)."
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""

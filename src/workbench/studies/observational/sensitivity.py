@@ -58,6 +58,7 @@ class Sensitivity(Result):
 
     NAME, CHART = "sensitivity", "Two falling curves, and dots for what was recorded"
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
+    CAPTION = "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
 
     def headline(self) -> str:
         """Say what would have to be true for the effect to vanish, against the strongest recorded covariate."""
@@ -90,10 +91,6 @@ class Sensitivity(Result):
             ("E-value (risk ratio)", self.e_value, self.e_value_interval),
         ]
         return pd.DataFrame(rows, columns=["strength needed", "value", "low"]).assign(high=np.nan)
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""

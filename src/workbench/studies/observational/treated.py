@@ -96,6 +96,7 @@ class TreatedEffect(Result):
 
     NAME, PICTURE, CHART = "treated", "balance_after", "Hollow and full dots, a row a trait"
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
+    PICTURE_CAPTION = "Differences between contacted and others before the campaign, as they were and after weighting."
 
     def headline(self) -> str:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""
@@ -136,10 +137,6 @@ class TreatedEffect(Result):
             f"Effect on {self.outcome} of the contacted per member{unit}, what it rests on, and the effects on what "
             "contact cannot have changed."
         )
-
-    def picture_caption(self) -> str:
-        """Say what the picture shows."""
-        return "Differences between contacted and others before the campaign, as they were and after weighting."
 
     def before(self) -> str:
         """Say what the placebos show: where no effect can be, none should be found."""

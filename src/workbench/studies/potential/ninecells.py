@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVELS = ("low", "middle", "high")
+SURE = 0.8
+"""Probability above which a customer counts as firmly in the cell."""
 _CELLS = {f"{now}/{later}": (now, later) for now in LEVELS for later in LEVELS}
 
 
@@ -41,13 +43,11 @@ class ValueGrid(Result):
         months whose chance its sum holds, and no interval tried held that (`Potential.total` has one).
     cuts : dict
         Least value that is middle, and high, of each of the two.
-    sure : float
     """
 
     customers: pd.DataFrame
     table: pd.DataFrame
     cuts: dict[str, tuple[float, float]]
-    sure: float
     currency: str = "yuan"
 
     NAME, PICTURE, COUNTS, CHART = "cells", "nine_cells", "customers", "Nine tiles"
@@ -60,14 +60,10 @@ class ValueGrid(Result):
         certain, best = self.customers["certainty"], self.table.iloc[0]
         shares = best[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
         return (
-            f"{(certain > self.sure).mean():.0%} of {len(certain):,} customers sit in their cell with probability "
-            f"above {self.sure:g} (mean {certain.mean():.2f}). {best['customers']:,} ({best['share']:.0%}) are high in "
+            f"{(certain > SURE).mean():.0%} of {len(certain):,} customers sit in their cell with probability "
+            f"above {SURE:g} (mean {certain.mean():.2f}). {best['customers']:,} ({best['share']:.0%}) are high in "
             f"both: {shares.iloc[0]:.0%} of the current and {shares.iloc[1]:.0%} of the potential value."
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the nine cells."""
-        return self.table
 
     def as_table(self) -> Table:
         """Give the nine cells: who, how much, and how sure."""
@@ -86,7 +82,7 @@ class ValueGrid(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Customers by cell, and the share that sits firmly."""
-        yield Quantity("cell_certain", float((self.customers["certainty"] > self.sure).mean()), "share")
+        yield Quantity("cell_certain", float((self.customers["certainty"] > SURE).mean()), "share")
         for r in self.table.itertuples():
             name = f"cell[current={r.current},potential={r.potential}]"
             yield Quantity(name, float(r.customers), "customers", r.customers_low, r.customers_high)
@@ -125,7 +121,6 @@ def value_grid(
     current_cuts: tuple[float, float] | None = None,
     potential_cuts: tuple[float, float] | None = None,
     strategies: str | Path | None = None,
-    sure: float = 0.8,
 ) -> ValueGrid:
     """Put customers into nine cells of current by potential value, and tell how many may belong elsewhere.
 
@@ -135,8 +130,6 @@ def value_grid(
         Least value of a year that is middle, and high; thirds of the customers where not given.
     strategies : path, optional
         TOML in the format of `value_strategies.toml` beside this module.
-    sure : float
-        Probability above which a customer counts as firmly in the cell.
 
     Raises
     ------
@@ -162,14 +155,12 @@ def value_grid(
     names = pd.DataFrame([{"current": now, "potential": later, **plan[now, later]} for now, later in where])
     table = names.join(pd.DataFrame(columns))
     table.insert(6, "share", table["customers"] / len(cell))
-    table["uncertain"] = pd.Series(~(certainty > sure)).groupby(cell).mean().reindex(range(9))
+    table["uncertain"] = pd.Series(~(certainty > SURE)).groupby(cell).mean().reindex(range(9))
     found = potential.customers.iloc[:, :1].join(
         names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True)
     ).rename(columns={"current": "current_level", "potential": "potential_level"})  # fmt: skip
     cut = {name: (float(a), float(b)) for name, (a, b) in zip(("current", "potential"), cuts, strict=True)}
-    return ValueGrid(
-        found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, sure, potential.currency
-    )
+    return ValueGrid(found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, potential.currency)
 
 
 def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str) -> np.ndarray:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
 from workbench.methods.resampling import Rng, canonical_order, interval, seeds
 from workbench.result import COUNT, Quantity, Result, Table
 from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
 from workbench.words import between
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST_MONTHS = 4
 """A customer with fewer months on record is too new to be valued."""
@@ -61,7 +56,7 @@ class Potential(Result):
     level: float
     currency: str = "yuan"
 
-    NAME, CHART = "services", "Dots with intervals, a row a service"
+    NAME = "services"
 
     def headline(self) -> str:
         """Say the potential, where it comes from, and how many propensities rest on a model."""
@@ -108,26 +103,12 @@ class Potential(Result):
             formats,
         )
 
-    def picture_caption(self) -> str:
-        """Say what the picture shows."""
-        return f"Margin that each service is expected to bring, {self.currency} in a first year, with intervals."
-
     def quantities(self) -> Iterable[Quantity]:
         """Potential of all, the gap's closing, and the margin to expect by service."""
         for name, unit, row in (("potential", self.currency, self.total), ("gap_closed", "share", self.closing)):
             yield Quantity(name, row[0], unit, *row[1:])
         for row in self.services.dropna(subset=["value"]).itertuples():
             yield Quantity(f"cross_sell[service={row.service}]", row.value, self.currency, row.low, row.high)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the margin that each service is expected to bring, with its interval."""
-        rows = (
-            self.services.dropna(subset=["value"])
-            .rename(columns={"value": "estimate"})
-            .sort_values("estimate", ascending=False)
-        )
-        label = f"expected margin of take-ups within {self.window} months ({self.currency}, first year)"
-        return dot_and_interval(rows["service"], rows, ax, label=label, digits=",.0f")
 
 
 def potential_value(

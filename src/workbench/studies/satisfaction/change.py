@@ -17,9 +17,9 @@ from workbench.methods.cells import cell_name, codes_of, distinct, in_time, list
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
@@ -69,6 +69,10 @@ class WaveChange(Result):
 
     NAME, CHART = "change", "Dots with intervals, a row a cell"
     FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
+    CAPTION = (
+        "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest"
+        " movement that this sample would have shown (points)."
+    )
 
     @property
     def by(self) -> list[str]:
@@ -104,13 +108,6 @@ class WaveChange(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""
         return self.table[[*self.by, *SHOWN]]
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return (
-            "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest "
-            "movement that this sample would have shown (points)."
-        )
 
     def picture_caption(self) -> str:
         """Say what to see in the picture."""
@@ -150,7 +147,6 @@ def wave_change(
     wave: str = "wave",
     weight: str | None = "weight",
     construct: str = "Satisfaction",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
@@ -178,7 +174,7 @@ def wave_change(
         Columns whose combinations were drawn as a whole (within strata).
     wave : str
         Column of the wave; the first in time is *before*.
-    weight, construct, scheme, resamples, level, minimum, rng
+    weight, construct, resamples, level, minimum, rng
         As for `satisfaction_index`. Resamples are drawn in each wave independently.
 
     Raises
@@ -214,7 +210,7 @@ def wave_change(
         )
     items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
     sides = [
-        _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, check_scheme(scheme), resamples, seed)
+        _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, resamples, seed)
         for w, seed in zip(waves, seeds(rng, 2), strict=True)
     ]
     for side, _ in sides:
@@ -297,14 +293,14 @@ def _pooled(survey: pd.DataFrame, by, mix, wave) -> tuple[pd.DataFrame, pd.DataF
     return survey.assign(**{STRATUM: code.to_numpy()[number]}), thin
 
 
-def _side(survey, model, by, design, weight, scheme, resamples, seed) -> tuple[Draws, Design]:
+def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, Design]:
     """Fit one wave, and resample it within its strata (the cells if not given)."""
     strata, clusters = design
     within = survey[[*dict.fromkeys([*strata, *clusters])]]
     answers = read_answers(
         survey, model, weights=weight, by=[*by, STRATUM], within=within if len(within.columns) else None
     )
-    fit = fit_answers(answers, model, scheme=scheme, tolerance=1e-7)
+    fit = fit_answers(answers, model, scheme="path", tolerance=1e-7)
     refuse_unconverged(fit)
     asked = survey.iloc[answers.position]
     cluster = codes_of(asked, clusters, "clusters")

@@ -73,10 +73,6 @@ class CompetitorMap(Result):
             f"is worth {top['importance']:.2f} points of {self.target} {rule}."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate competitors and drivers."""
-        return self.table
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
         ax = axes(ax)

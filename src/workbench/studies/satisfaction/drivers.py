@@ -15,7 +15,6 @@ from workbench.figures import axes
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
-from workbench.methods.plspm.batch import Scheme
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
@@ -44,6 +43,7 @@ class PathEffects(Result):
     seed: int | np.random.SeedSequence
 
     NAME, CHART = "model", "Path diagram"
+    PICTURE_CAPTION = "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def fit(self) -> PlsFit:
@@ -91,10 +91,6 @@ class PathEffects(Result):
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Paths, total effects and R² of the model, with {self.bootstrap.level:.0%} intervals."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -146,10 +142,6 @@ class ImportancePerformance(Result):
             f"Order: {order}.{sure}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the drivers in order of priority."""
-        return self.table
-
     def picture_caption(self) -> str:
         """Say what to see in the picture."""
         return f"Importance (points of {self.target} for one point more) and performance (index) of each driver."
@@ -184,7 +176,6 @@ def path_effects(
     *,
     by: Sequence[str] = ("operator", "service"),
     weight: str | None = "weight",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     interval: IntervalMethod = "percentile",
     level: float = 0.95,
@@ -194,7 +185,7 @@ def path_effects(
 
     Parameters
     ----------
-    survey, model, weight, scheme, resamples, level, rng
+    survey, model, weight, resamples, level, rng
         As for `satisfaction_index`.
     by : sequence of str
         Columns whose combinations are the strata of the resampling; none to draw from all alike.
@@ -207,7 +198,7 @@ def path_effects(
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     bootstrap = bootstrap_pls(
         survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
-        scheme=scheme, rng=rng,
+        rng=rng,
     )  # fmt: skip
     return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
 

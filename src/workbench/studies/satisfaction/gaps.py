@@ -87,10 +87,6 @@ class OperatorGaps(Result):
         where = f" in {cell_name(top[self.others])}" if self.others else ""
         return f"{first} above {second}{where} by {gap:.1f} points {between(low, high, level=self.level)}"
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the pairs: gap, se, low, high, p, p_holm, p_bh, significant, comparable."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Differences in the {self.construct} index, points."
@@ -120,9 +116,7 @@ class OperatorGaps(Result):
 def operator_gaps(
     index: SatisfactionIndex,
     *,
-    construct: str | None = None,
     operator: str = "operator",
-    level: float | None = None,
     invariance: MeasurementInvariance | None = None,
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
@@ -135,12 +129,8 @@ def operator_gaps(
     Parameters
     ----------
     index : SatisfactionIndex
-    construct : str, optional
-        The index's own if not given.
     operator : str
         Column of the cells that names the operator.
-    level : float, optional
-        Coverage of each interval and 1 - family-wise error of the Holm-adjusted test; the index's own if not given.
     invariance : MeasurementInvariance, optional
         What `measurement_invariance` (group = the operator's column) found: where a construct lacks compositional
         invariance (step 2), no p is given for the pair.
@@ -148,12 +138,12 @@ def operator_gaps(
     Raises
     ------
     WorkbenchError
-        If the index has no such column or construct, or a pair was not tested for invariance.
+        If the index has no such column, or a pair was not tested for invariance.
     CannotAnswer
         If no service has two operators, or the construct's index is not defined.
     """
-    level = index.level if level is None else level
-    construct, *_ = of_construct(index, construct)
+    construct, level = index.construct, index.level
+    of_construct(index, construct)
     others, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     first, second = (np.array(side) for side in zip(*pairs, strict=True))

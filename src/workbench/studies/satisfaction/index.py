@@ -15,9 +15,9 @@ from workbench.figures import dot_and_interval
 from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import check_resampling, resample
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result
@@ -90,6 +90,10 @@ class SatisfactionIndex(Result):
 
     NAME, COUNTS, CHART = "index", "n", "Dots with intervals, a row a cell"
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
+    CAPTION = (
+        "Index of every construct, 0-100 points, with standard error, interval, effective sample size and "
+        "design effect."
+    )
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -119,17 +123,6 @@ class SatisfactionIndex(Result):
             f"The {self.construct} index runs from {said(bottom, 'index')} for {cell_name(bottom[list(self.by)])} "
             f"to {said(top, 'index')} for {cell_name(top[list(self.by)])} "
             f"({self.level:.0%} intervals).{hidden}{failed}"
-        )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate cell, construct, index, se, low, high, n, n_effective, deff."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return (
-            "Index of every construct, 0-100 points, with standard error, interval, effective sample size and design "
-            "effect."
         )
 
     def picture_caption(self) -> str:
@@ -180,7 +173,6 @@ def satisfaction_index(
     strata: Sequence[str] = (),
     clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
@@ -247,7 +239,7 @@ def satisfaction_index(
     refuse_mixed_waves(survey, by)
     panel = Panel.of(survey, model, weight, by, margins, cap, strata, clusters)
     answers = panel.counted
-    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=TOLERANCE)
+    fit = fit_answers(answers, model, scheme="path", tolerance=TOLERANCE)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
     shown = size >= minimum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,11 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name, plain
-from workbench.methods.plspm.answers import read_answers
+from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
-from workbench.methods.resampling import Rng, seeds, standard_error
+from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import draw, refuse_undefined, with_ends
+from workbench.studies.satisfaction.draws import refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
 from workbench.words import between
@@ -38,17 +36,14 @@ class ItemGaps(Result):
     ----------
     table : DataFrame
         One row a pair and item, then one for their sum (item "all"): the columns of the cells, against, item,
-        gap (points), se, low, high; with own weights also answers and weights, each with `_low` and `_high`.
+        gap (points), se, low, high.
     construct : str
     level : float
-    own : bool
-        Whether each side has outer weights of its own.
     """
 
     table: pd.DataFrame
     construct: str
     level: float
-    own: bool
 
     NAME, CHART = "gap_items", "Dots with intervals, a row an item"
     FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
@@ -63,16 +58,11 @@ class ItemGaps(Result):
         low, high = sorted((sign * top["low"], sign * top["high"]))
         rest = "".join(f", {sign * r['gap']:.1f} from {r['item']}" for r in parts.iloc[1:].to_dict("records"))
         cell = cell_name(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1])
-        weights = f" Of the whole, {whole['weights']:+.1f} is due to outer weights that differ." if self.own else ""
         return (
             f"{cell} is {abs(whole['gap']):.1f} points {'above' if sign > 0 else 'below'} {whole['against']} in "
             f"{self.construct}; of these, {sign * top['gap']:.1f} {between(low, high, level=self.level)} "
-            f"come from {top['item']}{rest}.{weights}"
+            f"come from {top['item']}{rest}."
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate pairs and items: gap, se, low, high."""
-        return self.table
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the items' parts of the largest gap and their sum."""
@@ -101,15 +91,10 @@ def gap_to_items(
     second: Cell | None = None,
     construct: str | None = None,
     operator: str = "operator",
-    survey: pd.DataFrame | None = None,
-    weight: str | None = "weight",
-    rng: Rng = 0,
 ) -> ItemGaps:
     """Split gaps between cells to the items of a construct, adding up exactly.
 
-    With the index's common outer weights an item's part is its share in the index times the difference of its
-    means. With weights of each side's own (`survey=`), the part is the sum of *answers* (mean share times
-    difference of means) and *weights* (difference of shares times how far the item's mean is above the index).
+    With the index's common outer weights an item's part is its share in the index times the difference of its means.
 
     Parameters
     ----------
@@ -119,10 +104,6 @@ def gap_to_items(
         combination of the other columns if not given.
     construct : str, optional
         The index's own if not given.
-    survey : DataFrame, optional
-        The survey of the index, to fit each side to its own respondents.
-    weight, rng
-        As for `satisfaction_index`; used with `survey` only.
 
     Raises
     ------
@@ -136,42 +117,14 @@ def gap_to_items(
     low, high = model.construct(construct).ends()
     items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
     a, b = _pairs(index, first, second, operator)
-    if survey is None:
-        refuse_undefined(index.fit, [construct])
-        share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (
-            high - low
-        )
-        share = share / share.sum(axis=-1, keepdims=True)
-        means = np.concatenate([index.item_mean[None], index.item_means])[:, :, items]
-        points = 100 * (means - low) / (high - low)
-        answers, weights = split((share, points[:, a]), (share, points[:, b]))
-    else:
-        cells = np.unique([*a, *b])
-        sides = [
-            _own(index, survey, cell, construct, weight, seed)
-            for cell, seed in zip(cells, seeds(rng, len(cells)), strict=True)
-        ]
-        share, points = (np.stack([side[:, items] for side in part], axis=1) for part in zip(*sides, strict=True))
-        a_at, b_at = np.searchsorted(cells, a), np.searchsorted(cells, b)
-        answers, weights = split((share[:, a_at], points[:, a_at]), (share[:, b_at], points[:, b_at]))
-        share = share[:, a_at]
+    refuse_undefined(index.fit, [construct])
+    share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (high - low)
+    share = share / share.sum(axis=-1, keepdims=True)
+    points = 100 * (np.concatenate([index.item_mean[None], index.item_means])[:, :, items] - low) / (high - low)
+    parts = share * (points[:, a] - points[:, b])
     reach = np.hypot(*(index.item_reach[side][:, items] for side in (a, b)))
     hidden = np.column_stack([share[0] * reach, np.zeros(len(a))]).ravel()
-    return _tabulated(index, (a, b), operator, construct, answers, weights, hidden, survey is not None)
-
-
-def split(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Split sum(share x points) of one side less the other's into points and shares of each item (last axis).
-
-    >>> share = np.array([0.5, 0.5])
-    >>> answers, weights = split((share, np.array([80.0, 60])), (share, np.array([70.0, 60])))
-    >>> answers.tolist(), weights.tolist()
-    ([5.0, 0.0], [0.0, -0.0])
-    """
-    (share, points), (other_share, other) = first, second
-    middle = ((share * points).sum(axis=-1) + (other_share * other).sum(axis=-1)) / 2
-    answers = (share + other_share) / 2 * (points - other)
-    return answers, (share - other_share) * ((points + other) / 2 - middle[..., None])
+    return _tabulated(index, (a, b), operator, construct, parts, hidden)
 
 
 def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarray, np.ndarray]:
@@ -196,20 +149,7 @@ def _place(index: SatisfactionIndex, cell: Cell) -> int:
     return int(match[0])
 
 
-def _own(index: SatisfactionIndex, survey, cell: int, construct, weight, seed) -> tuple[np.ndarray, np.ndarray]:
-    """Shares and item means 0-100 of one cell, from a fit to its respondents alone; shapes (1 + resamples, items)."""
-    require_columns(survey, index.by, "survey")
-    survey, wanted = plain(survey, index.by), index.cells.iloc[cell]
-    part = survey[(survey[list(index.by)] == wanted).all(axis=1)]
-    answers = replace(read_answers(part, index.fit.model, weights=weight), unshown=index.fit.unshown)
-    fit = fit_answers(answers, index.fit.model, scheme=index.fit.scheme, tolerance=1e-7)
-    refuse_unconverged(fit)
-    refuse_undefined(fit, [construct])
-    drawn = draw(answers, fit, resamples=len(index.item_means), rng=seed)
-    return drawn.share, drawn.points[:, 0]
-
-
-def _tabulated(index, pairs, operator, construct, answers, weights, hidden, own) -> ItemGaps:
+def _tabulated(index, pairs, operator, construct, parts, hidden) -> ItemGaps:
     first, second = pairs
     names = [*index.fit.model.construct(construct).items, SUM]
     order = sorted(index.by, key=lambda column: column == operator)
@@ -224,15 +164,13 @@ def _tabulated(index, pairs, operator, construct, answers, weights, hidden, own)
     def flat(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, rows.sum(axis=-1, keepdims=True)], axis=-1).reshape(len(rows), -1)
 
-    gap, df = flat(answers + weights), np.array([m.df for m in index.of(construct)])
+    gap, df = flat(parts), np.array([m.df for m in index.of(construct)])
     df = np.repeat(np.maximum(np.minimum(df[first], df[second]), 1), len(names))
-    width = {"df": df, "hidden": hidden, "resampled": np.sqrt(1 + 1 / df) if own else 1.0}
-    table = with_ends(table, index.level, gap=gap, **width).rename(columns={"gap_low": "low", "gap_high": "high"})
+    table = with_ends(table, index.level, gap=gap, df=df, hidden=hidden).rename(
+        columns={"gap_low": "low", "gap_high": "high"}
+    )
     error = np.hypot(standard_error(gap[1:]), hidden)
     table.insert(table.columns.get_loc("low"), "se", np.where(error > 0, error, np.nan))
-    if own:
-        table = with_ends(table, index.level, answers=flat(answers), weights=flat(weights), **width)
-    else:
-        _, *whole = gaps_between(index, construct, first, second, index.level)
-        table.loc[table["item"] == SUM, ["se", "low", "high"]] = np.column_stack(whole[:3])
-    return ItemGaps(table, construct, index.level, own)
+    _, *whole = gaps_between(index, construct, first, second, index.level)
+    table.loc[table["item"] == SUM, ["se", "low", "high"]] = np.column_stack(whole[:3])
+    return ItemGaps(table, construct, index.level)

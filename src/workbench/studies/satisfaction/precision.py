@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import axes
 from workbench.methods.cells import cell_name, listed
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.index import SatisfactionIndex
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 POWER = 0.8
 THIN = 0.5
@@ -62,22 +57,6 @@ class IndexPrecision(Result):
             f"{POWER:.0%} of surveys from {gap.min():.1f} points in the best cell, from {gap.max():.1f} in the worst."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate width, rule and sample size by cell and construct."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the width of every interval of `construct` by respondents, against the limit."""
-        ax = axes(ax)
-        rows = self._shown()
-        for meets, colour in ((True, "C0"), (False, "C3")):
-            part = rows[rows["meets"] == meets]
-            ax.plot(part["n"], part["width"], "o", color=colour, markersize=4)
-        ax.axhline(self.limit, color="0.6", linewidth=0.8)
-        ax.set_xlabel("respondents")
-        ax.set_ylabel(f"width of the {self.construct} interval (points)")
-        return ax
-
     def quantities(self) -> Iterable[Quantity]:
         """Name the share of cells that meet the rule."""
         yield Quantity(f"precise_share[construct={self.construct}]", float(self._shown()["meets"].mean()), "share")
@@ -111,7 +90,7 @@ class ShrunkenIndex(Result):
     construct: str
     level: float
 
-    NAME, COUNTS, CHART = "provinces", "n", "A dot a cell: own index across, shrunken up"
+    NAME, COUNTS = "provinces", "n"
     FORMATS = dict.fromkeys(["index", "low", "high", "shrunk", "shrunk_low", "shrunk_high"], "{:.1f}") | {
         "shrinkage": "{:.0%}"
     }
@@ -134,10 +113,6 @@ class ShrunkenIndex(Result):
             f"parent: {names}{more}."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate own and shrunken index by cell and construct."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         toward = ", ".join(self.toward) or "survey"
@@ -152,17 +127,6 @@ class ShrunkenIndex(Result):
         rows = rows[(rows[list(part)] == pd.Series(part, dtype=object)).all(axis=1)].drop(columns=[*part, "construct"])
         whose = f"{', '.join(map(str, part.values()))}: " if part else ""
         return replace(super().as_table(), frame=rows, caption=f"{whose}{self.caption()}")
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the shrunken index of `construct` with its interval over the cell's own; the line: nothing borrowed."""
-        ax = axes(ax)
-        rows = self._shown()
-        ax.vlines(rows["index"], rows["shrunk_low"], rows["shrunk_high"], color="C0", linewidth=1, alpha=0.5)
-        ax.plot(rows["index"], rows["shrunk"], "o", color="C0", markersize=4)
-        ax.axline((rows["index"].mean(),) * 2, slope=1, color="0.6", linewidth=0.8)
-        ax.set_xlabel(f"{self.construct} index by own data (points)")
-        ax.set_ylabel(f"shrunken, with {self.level:.0%} interval (points)")
-        return ax
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every shrunken index."""
@@ -209,9 +173,7 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
     return IndexPrecision(rows.reset_index(drop=True), index.by, index.construct, limit, index.level)
 
 
-def shrunken_index(
-    index: SatisfactionIndex, *, toward: Sequence[str] = ("operator", "service"), level: float | None = None
-) -> ShrunkenIndex:
+def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operator", "service")) -> ShrunkenIndex:
     """Draw each cell's index towards the mean of its parent, by as much as its own data is uncertain.
 
     The model of Fay and Herriot: a cell's true index is its parent's mean plus what is particular to it, of one
@@ -225,8 +187,6 @@ def shrunken_index(
         Its `minimum` decides which cells there are: lower it to have thin ones.
     toward : sequence of str
         Some of the cells' columns: their combinations are the parents; none for one parent.
-    level : float, optional
-        Coverage of the intervals over the cells; the index's own if not given.
 
     Raises
     ------
@@ -245,7 +205,7 @@ def shrunken_index(
     Fay & Herriot (1979), JASA 74. Prasad & Rao (1990), JASA 85. Li & Lahiri (2010), An adjusted maximum likelihood
     method for solving small area estimation problems, Journal of Multivariate Analysis 101(4).
     """
-    toward, level = listed(toward), index.level if level is None else level
+    toward, level = listed(toward), index.level
     require_columns(index.cells, toward, "index", hint="toward= names some of the columns of its cells.")
     _refuse_undefined(index)
     if set(toward) == set(index.by):

@@ -145,15 +145,6 @@ class Improvement(Result):
             "paths are causes."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate what changes: quantity, name, change, se, low, high."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the changes of the indices with their intervals."""
-        rows = self.table[self.table["quantity"] == "index"].rename(columns={"change": "estimate"})
-        return dot_and_interval(rows["name"], rows, ax, label="change of the index (points)", zero=True, digits="+.2f")
-
     def quantities(self) -> Iterable[Quantity]:
         """Name every change."""
         key = "+".join(f"{row['item']}:{row['asked']:+g}" for row in self.changes.to_dict("records"))

@@ -12,11 +12,11 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes, dot_and_interval
+from workbench.figures import axes
 from workbench.methods.cells import cell_name, listed, plain
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
-from workbench.methods.plspm.batch import Plan, Scheme, index_points
+from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import Rng, interval, standard_error
@@ -57,6 +57,7 @@ class OperatorRanks(Result):
     level: float
 
     NAME, CHART, FORMATS = "ranks", "Stacked bars, a row an operator", {"index": "{:.1f}"}
+    PICTURE_CAPTION = "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
 
     @property
     def others(self) -> list[str]:
@@ -97,17 +98,9 @@ class OperatorRanks(Result):
         some = "some of " if rest["rank_high"].min() < rest["rank_low"].max() else ""
         return f"{place}; {some}the others cannot be ranked."
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate operators by service with their possible ranks."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Ranks in {self.construct} that remain possible ({self.level:.0%}), and shares of the resamples."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -186,24 +179,11 @@ class OwnWeights(Result):
             f"are significant, and the order of the operators {order}.{alone}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate both indices and their difference."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the difference of every cell with its interval."""
-        rows = self._shown().rename(columns={"difference": "estimate"})
-        labels = [cell_name(row) for row in rows[list(self.by)].to_numpy()]
-        label = f"{self.construct} index, own minus pooled weights (points)"
-        return dot_and_interval(labels, rows, ax, label=label, zero=True, digits="+.2f")
-
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
 
 
-def operator_ranks(
-    index: SatisfactionIndex, *, construct: str | None = None, operator: str = "operator", level: float | None = None
-) -> OperatorRanks:
+def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> OperatorRanks:
     """Rank the operators within each service, with the ranks that sampling error leaves possible.
 
     rank_low and rank_high come from intervals of all gaps of the service at once, as wide as the largest standardised
@@ -211,7 +191,7 @@ def operator_ranks(
 
     Parameters
     ----------
-    index, construct, operator, level
+    index, operator
         As for `operator_gaps`.
 
     Raises
@@ -228,8 +208,8 @@ def operator_ranks(
     Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
     and academic achievement across countries, Review of Economic Studies 91(1).
     """
-    level = index.level if level is None else level
-    construct, estimate, replicates = of_construct(index, construct)
+    level = index.level
+    construct, estimate, replicates = of_construct(index, index.construct)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
     hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])
@@ -293,12 +273,10 @@ def own_weights(
     strata: Sequence[str] = (),
     clusters: Sequence[str] = (),
     construct: str = "Satisfaction",
-    scheme: Scheme = "path",
     resamples: int = 1000,
     level: float = 0.95,
     minimum: int = 30,
     margins: Margins | None = None,
-    cap: float | None = None,
     rng: Rng = 0,
 ) -> OwnWeights:
     """Compute the index of each operator by weights fitted to its own customers, beside the pooled one.
@@ -310,7 +288,7 @@ def own_weights(
     ----------
     operator : str
         Column of `by` that names the operator.
-    survey, model, by, weight, strata, clusters, construct, scheme, resamples, level, minimum, margins, cap, rng
+    survey, model, by, weight, strata, clusters, construct, resamples, level, minimum, margins, rng
         As for `satisfaction_index`.
 
     Raises
@@ -330,12 +308,12 @@ def own_weights(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
-        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct, scheme=scheme,
-        resamples=resamples, level=level, minimum=minimum, margins=margins, cap=cap, rng=rng,
+        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct,
+        resamples=resamples, level=level, minimum=minimum, margins=margins, rng=rng,
     )  # fmt: skip
     strata, clusters = listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
-    panel, plan = Panel.of(survey, model, weight, by, margins, cap, strata, clusters), Plan(model)
+    panel, plan = Panel.of(survey, model, weight, by, margins, None, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
     signs = index.fit.weights.to_numpy()
     without: dict[object, str] = {}
@@ -344,7 +322,7 @@ def own_weights(
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
             fits[name] = fit_answers(
-                _cut(panel.counted, inside), model, scheme=scheme, tolerance=TOLERANCE, along=signs
+                _cut(panel.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
             )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in panel.rows(resamples, rng))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,8 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import dot_and_interval
 from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Margins = Mapping[str | tuple[str, ...], pd.Series]
 SETTLED = 1e-9
@@ -75,17 +70,6 @@ class Raking(Result):
             f"{self.deff_before:.2f} to {self.deff_after:.2f}.{capped}"
             + (f" Rounded margins were scaled to one total: {', '.join(self.scaled)}." if self.scaled else "")
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the categories: respondents, shares of population and survey before and after."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw where each share stood (dot), and the way to the population's (line)."""
-        ends = np.sort(self.table[["before", "population"]].to_numpy(), axis=1)
-        rows = self.table.assign(estimate=self.table["before"], low=ends[:, 0], high=ends[:, 1])
-        names = self.table["margin"] + " " + self.table["category"].astype(str)
-        return dot_and_interval(names, rows, ax, label="share of the survey; line: to that of the population")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the design effects."""

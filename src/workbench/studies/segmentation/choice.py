@@ -23,6 +23,7 @@ from workbench.studies.segmentation.stability import (
 )
 
 RESAMPLES, SPLITS = 10, 5
+MIN_SHARE = 0.02
 _MORE = 5
 _NEARLY = 0.15
 _ROWS = {"kmeans": 10_000, "gmm": 5_000}
@@ -91,14 +92,14 @@ class Trial:
         """Jaccard similarities of the least stable cluster."""
         return self.jaccard[:, self.jaccard.mean(axis=0).argmin()]
 
-    def standing(self, min_share: float) -> int:
+    def standing(self) -> int:
         """Whether it passes: 1 yes, -1 no, 0 not yet known."""
-        return min(self.found_again, self.predicted, 1 if self.smallest_share >= min_share else -1)
+        return min(self.found_again, self.predicted, 1 if self.smallest_share >= MIN_SHARE else -1)
 
-    def likely(self, min_share: float) -> bool:
+    def likely(self) -> bool:
         """Whether it passes by the means of its repetitions, surely or not."""
         means = self.jaccard.mean(axis=0).min() > HIGHLY_STABLE and self.strength.mean() >= STRONG
-        return bool(means and self.smallest_share >= min_share)
+        return bool(means and self.smallest_share >= MIN_SHARE)
 
     @property
     def found_again(self) -> int:
@@ -143,7 +144,7 @@ def criteria(trials: Mapping[int, Trial], rng: np.random.SeedSequence) -> tuple[
 
 
 def choose(
-    trials: Mapping[int, Trial], table: pd.DataFrame, silhouettes: Mapping[int, np.ndarray], min_share: float
+    trials: Mapping[int, Trial], table: pd.DataFrame, silhouettes: Mapping[int, np.ndarray]
 ) -> tuple[int, tuple[int, ...]]:
     """Take a number of clusters; give it with the numbers between which the data do not decide (none, or two or more).
 
@@ -153,7 +154,7 @@ def choose(
     resamples.
     """
     while True:
-        state = {k: trial.standing(min_share) for k, trial in trials.items()}
+        state = {k: trial.standing() for k, trial in trials.items()}
         passed, near = _apart(table, silhouettes, [k for k, s in state.items() if s == 1])
         best = max(passed, default=0)
         doubt = [k for k, s in state.items() if s == 0 and k > best]
@@ -166,7 +167,7 @@ def choose(
             trials[k].grow(*trials[k].wanted)
     table["jaccard_least"] = [float(trials[k].least.mean()) for k in table["k"]]
     table["prediction_strength"] = [float(trials[k].strength.mean()) for k in table["k"]]
-    likely = [k for k in doubt if trials[k].likely(min_share)] + [k for k, gap in near.items() if k > best and gap >= 0]
+    likely = [k for k in doubt if trials[k].likely()] + [k for k, gap in near.items() if k > best and gap >= 0]
     doubt = sorted({*doubt, *(k for k in near if k > best)})
     if best:
         return _favoured(table, [best, *likely]), (best, *doubt) if doubt else ()
@@ -207,11 +208,11 @@ def _tied(trials: Mapping[int, Trial]) -> list[int]:
     return [k for k, (mean, of) in least.items() if mean >= top - 3 * np.hypot(error, of)]
 
 
-def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame, min_share: float) -> str:
+def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame) -> str:
     """Say why there are so many clusters, and what other criteria would say."""
     row = table.set_index("k").loc[k]
     range_ = f"of {table['k'].min()} to {table['k'].max()}"
-    passes = trials[k].standing(min_share) == 1
+    passes = trials[k].standing() == 1
     mixture = row.bic == row.bic
     best_by = "has the best BIC" if mixture else "separates best for its number (Calinski-Harabasz)"
     if passes and not (doubt and k > doubt[0]):
@@ -219,18 +220,18 @@ def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table:
         parted = "the likelihood pays for it" if mixture else "lies nearly as far apart as any"
         why = (
             f"the most {range_} where {surely}every cluster is found again (least Jaccard {row.jaccard_least:.2f}, "
-            f"above {HIGHLY_STABLE}), holds {100 * min_share:g}% of the customers (least {row.smallest_share:.1%}) and "
+            f"above {HIGHLY_STABLE}), holds {100 * MIN_SHARE:g}% of the customers (least {row.smallest_share:.1%}) and "
             f"{parted}, and one half of the customers predicts who is together in the other (strength "
             f"{row.prediction_strength:.2f}, at least {STRONG})"
         )
-    elif trials[k].likely(min_share):
+    elif trials[k].likely():
         among = f"of {listed(doubt)} the one that {best_by}" if doubt else f"the only number {range_}"
         unsure = "whether it lies nearly as far apart as any is open" if passes else "not beyond chance"
         why = (
             f"{among} among those that pass in the mean of the resamples (least Jaccard {row.jaccard_least:.3f}, limit "
             f"{HIGHLY_STABLE}; strength {row.prediction_strength:.3f}, limit {STRONG}), though {unsure}"
         )
-    elif trials[k].standing(min_share) == 0:
+    elif trials[k].standing() == 0:
         among = f"of {listed(doubt)}, which may pass, the one that {best_by}" if doubt else "the only one that may pass"
         why = (
             f"no number {range_} gives clusters that are found again, large enough and predicted: this is {among} "

@@ -74,6 +74,8 @@ class Segments(Result):
 
     NAME, COUNTS, CHART = "clusters", "customers", "Heat map of a row a cluster and a column a feature"
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
+    CAPTION = "Clusters, and the Jaccard similarity of each with its nearest in resamples."
+    PICTURE_CAPTION = "Clusters: deviation of each feature from all customers, in standard deviations."
 
     @property
     def k(self) -> int:
@@ -131,14 +133,6 @@ class Segments(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate size, stability and verdict of each cluster."""
         return self.profile()[["cluster", "customers", "share"]].merge(self.stability(), on="cluster")
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Clusters, and the Jaccard similarity of each with its nearest in resamples."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Clusters: deviation of each feature from all customers, in standard deviations."
 
     def panels(self) -> Picture:
         """Give the deviations, a panel a cluster, as a page shows them."""
@@ -200,7 +194,6 @@ def fit_segments(
     clip: float | None = None,
     missing: Missing = "refuse",
     candidates: Sequence[int] = range(2, 9),
-    min_share: float = 0.02,
     starts: int = 10,
     resamples: int = 50,
     rng: Rng = 0,
@@ -213,7 +206,7 @@ def fit_segments(
         One row a customer (the index identifies them), numeric features only.
     k : "auto" or int
         "auto" takes the largest of `candidates` whose clusters are all found again in resamples (mean Jaccard above
-        0.85), all hold at least `min_share` of the customers (and 10 on average), whose prediction strength is at least
+        0.85), all hold at least 2% of the customers (and 10 on average), whose prediction strength is at least
         0.8, and whose silhouette is within 0.15 of the best of those (of mixtures: whose BIC beats that of fewer);
         where there is none, the one with the best least stable cluster. What lies near a limit gets more resamples, up
         to 40. What is open even then is named in the headline ("do not decide between 4, 5 and 6"), and of the numbers
@@ -234,7 +227,7 @@ def fit_segments(
         Hold scaled values within +-clip, against single extreme customers.
     missing : {"refuse", "median"}
         Refuse missing values with their count a column, or put the median.
-    candidates, min_share
+    candidates
         For k="auto".
     starts, resamples : int
         Seeded runs of which the best counts, of the fit (which goes on, up to five times as many, until its best has
@@ -286,8 +279,8 @@ def fit_segments(
         for trial in trials.values():
             trial.begin() if k == "auto" else trial.grow(resamples, SPLITS)
         table, silhouettes = criteria(trials, judge)
-        best, doubt = choose(trials, table, silhouettes, min_share) if k == "auto" else (k, ())
-        choice = in_words(best, doubt, trials, table, min_share) if k == "auto" else f"{k} clusters, as was asked."
+        best, doubt = choose(trials, table, silhouettes) if k == "auto" else (k, ())
+        choice = in_words(best, doubt, trials, table) if k == "auto" else f"{k} clusters, as was asked."
         table["chosen"] = table["k"] == best
         rule = trials[best].rule
         label = rule.label(x)

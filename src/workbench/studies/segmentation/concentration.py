@@ -76,6 +76,7 @@ class Concentration(Result):
 
     NAME, CHART = "concentration", "Lorenz curve, best customers first"
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
+    CAPTION = "Share of the revenue that the best customers bring."
 
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
@@ -108,10 +109,6 @@ class Concentration(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%, in words."""
         return self.table.assign(quantity=[_in_words(name) for name in self.table["quantity"]])
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Share of the revenue that the best customers bring."
 
     def as_picture(self) -> Picture:
         """Give the curve as a page shows it."""

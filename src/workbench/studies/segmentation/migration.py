@@ -16,7 +16,7 @@ from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
 from workbench.methods.intervals import share as share_interval
-from workbench.methods.resampling import Rng, interval, seeds
+from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
@@ -63,33 +63,6 @@ class Migration(Result):
         for origin, destination, customers, value in cells:
             wide.loc[origin, destination] = value if customers >= minimum else np.nan
         return wide.rename_axis(index="origin", columns="destination")
-
-    def steady_state(self, *, draws: int = 1_000, rng: Rng = 0) -> pd.DataFrame:
-        """Tabulate the mix of segments that would result if customers went on moving as between all dates so far.
-
-        Those who leave are replaced by customers who enter where customers entered so far. Assumes that the next move
-        depends on the present segment alone. `low` and `high` come from multinomial draws of the moves. Refused where
-        two dates cannot show that moves are alike, where they differ, where a segment had fewer than 10 customers to
-        move, and where there is no single such mix.
-        """
-        pooled = self.counts.sum(axis=0)
-        few = [name for name, row in zip(self.segments, pooled, strict=False) if row.sum() < FEW]
-        mix = _long_run(pooled)
-        for wrong, why in (
-            (np.isnan(self.stationary_p), "two dates cannot show that moves are alike; it takes three"),
-            (self.stationary_p < _SIGNIFICANT, f"the moves differ between dates (p = {self.stationary_p:.2g})"),
-            (bool(few), f"fewer than {FEW} customers ever moved from {named(few)}"),
-            (np.isnan(mix).any(), "customers leave and nobody enters, or groups of segments do not mix"),
-        ):
-            if wrong:
-                raise CannotAnswer(f"no steady state: {why}. Read the flows of each period instead.")
-        generators = map(np.random.default_rng, seeds(rng, len(pooled)))
-        drawn = [g.multinomial(sum(n), n / max(sum(n), 1), draws) for g, n in zip(generators, pooled, strict=True)]
-        replicates = [_long_run(counts) for counts in np.stack(drawn, axis=1)]
-        low, high = interval(mix, np.array(replicates))
-        now = self.counts[-1][:, :-1].sum(axis=0)
-        shares = {"share_now": now / now.sum(), "share": mix, "low": low, "high": high}
-        return pd.DataFrame({"segment": self.segments, **shares})
 
     def headline(self) -> str:
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
@@ -177,7 +150,6 @@ def migration(
     revenue: str | None = None,
     order: Sequence[str] | None = None,
     currency: str = "currency",
-    rng: Rng = 0,
 ) -> Migration:
     """Count who moved between segments.
 
@@ -238,7 +210,7 @@ def migration(
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
     first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
-    return Migration(flows, names, first, last, counts, _stationary_p(counts, rng), currency)
+    return Migration(flows, names, first, last, counts, _stationary_p(counts), currency)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -261,9 +233,10 @@ def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataF
     return history, names
 
 
-def _stationary_p(counts: np.ndarray, rng: Rng, draws: int = 999) -> float:
+def _stationary_p(counts: np.ndarray) -> float:
+    draws = 999
     observed, drawn = 0.0, np.zeros(draws)
-    for row, seed in zip(counts.transpose(1, 0, 2), seeds(rng, counts.shape[1]), strict=True):
+    for row, seed in zip(counts.transpose(1, 0, 2), seeds(0, counts.shape[1]), strict=True):
         table = row[row.sum(axis=1) > 0][:, row.sum(axis=0) > 0]
         if min(table.shape) > 1:
             of, into = table.sum(axis=1), table.sum(axis=0)
@@ -272,17 +245,6 @@ def _stationary_p(counts: np.ndarray, rng: Rng, draws: int = 999) -> float:
             observed += (table**2 / expected).sum()
             drawn += (tables**2 / expected).sum(axis=(1, 2))
     return float((1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + draws)) if len(counts) > 1 else np.nan
-
-
-def _long_run(counts: np.ndarray) -> np.ndarray:
-    """The mix that repeats itself, those who leave replaced by those who enter; NaN where there is not just one."""
-    of, entry = counts[:-1].sum(axis=1, keepdims=True), counts[-1, :-1]
-    share = counts[:-1] / np.maximum(of, 1)
-    moves = share[:, :-1] + np.outer(share[:, -1], entry / max(entry.sum(), 1))
-    system = np.vstack([moves.T - np.eye(len(moves)), np.ones(len(moves))])
-    if not np.allclose(moves.sum(axis=1), 1) or np.linalg.matrix_rank(system, tol=1e-9) < len(moves):
-        return np.full(len(moves), np.nan)
-    return np.linalg.lstsq(system, np.r_[np.zeros(len(moves)), 1.0], rcond=None)[0]
 
 
 def _said(number: int) -> str:

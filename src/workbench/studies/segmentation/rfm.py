@@ -61,6 +61,7 @@ class Rfm(Result):
     currency: str = "currency"
 
     NAME, COUNTS, CHART = "rfm", "customers", "Heat map: recency score up, frequency score across"
+    PICTURE_CAPTION = "Customers by recency and frequency score."
 
     def headline(self) -> str:
         """Say who carries the revenue and who slips away."""
@@ -122,10 +123,6 @@ class Rfm(Result):
             "frequency",
         ]
         return rows[[*order, "action"]].reset_index(drop=True)
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Customers by recency and frequency score."
 
     def as_table(self) -> Table:
         """Give the named segments as a page shows them."""

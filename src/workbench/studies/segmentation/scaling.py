@@ -16,6 +16,8 @@ from workbench.errors import WorkbenchError, named, require_columns, unknown
 Scale = Literal["standard", "robust", "none"]
 Missing = Literal["refuse", "median"]
 Group = str | Sequence[str]
+ZERO = 0.1
+"""Of an even part, added to every share before its logarithm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,6 @@ def fit_scale(
     scale: Scale = "standard",
     clip: float | None = None,
     missing: Missing = "refuse",
-    zero: float = 0.1,
 ) -> FeatureScale:
     """Learn how to make features comparable; the arguments are those of `fit_segments`.
 
@@ -133,7 +134,7 @@ def fit_scale(
             f"features has constant columns that cannot tell customers apart: {named(features.columns)}. Give others."
         )
     log, groups = [c for c in log if c in columns], tuple(g for g in groups if g[0] in columns)
-    how = FeatureScale(columns, tuple(log), groups, zero, scale, clip, None, np.zeros(1), np.ones(1))
+    how = FeatureScale(columns, tuple(log), groups, ZERO, scale, clip, None, np.zeros(1), np.ones(1))
     if missing == "median":
         raw = pd.DataFrame({c: number(features[c], c, what="feature", missing="keep") for c in columns})
         how = replace(how, fill=raw.median().to_numpy(dtype=float))

@@ -51,11 +51,11 @@ def early_warnings(
     return table
 
 
-def silent_services(used: pd.DataFrame, *, customer: str = "customer_id", days: float = 30) -> pd.DataFrame:
+def silent_services(used: pd.DataFrame, *, customer: str = "customer_id") -> pd.DataFrame:
     """Count by service who has stopped using it while another goes on: the first sign of a second line elsewhere.
 
     `used` has one row a service and customer: service, recency_days (missing: not used), as `service_use` gives. One
-    row a service: customers (who used it), silent (no use for more than `days`, but of another service since), share.
+    row a service: customers (who used it), silent (no use for more than 30 days, but of another service since), share.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def silent_services(used: pd.DataFrame, *, customer: str = "customer_id", days: 
     """
     require_columns(used, [customer, "service", "recency_days"], "used")
     used = with_numbers(used, ["recency_days"], "used")
+    days = 30
     last = used.groupby(customer)["recency_days"].transform("min")
     marked = used.assign(customers=used["recency_days"].notna(), silent=used["recency_days"].gt(days) & last.le(days))
     table = marked.groupby("service", as_index=False)[["customers", "silent"]].sum()

@@ -74,6 +74,7 @@ class KeyAccounts(Result):
 
     NAME, COUNTS, CHART = "accounts", "accounts", "Letters down, digits across, the darker the more of the value"
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
+    CAPTION = "Grades of key accounts."
 
     def headline(self) -> str:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
@@ -86,14 +87,6 @@ class KeyAccounts(Result):
             f"weights changed by up to {self.change:.0%} move {mean:.1%} {between(low, high, '.1%')} of the grades, "
             f"and could move {self.can_change:.0%}" + (f"; graded on the rest: {', '.join(gaps)}." if gaps else ".")
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the grades: counts of the whole list, hence without an interval."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Grades of key accounts."
 
     def upper(self) -> pd.DataFrame:
         """Give the accounts of the upper letter, best first."""

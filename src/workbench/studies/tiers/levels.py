@@ -327,8 +327,9 @@ def _avoided(with_rules: np.ndarray, without: np.ndarray) -> tuple[float, float,
     return float(1 - ratio), float(1 - ratio - half), float(min(1 - ratio + half, 1))
 
 
-def _undone(path: np.ndarray, moved: np.ndarray, within: int = 3) -> float:
-    """Share of moves after which the earlier tier comes back within so many periods, of those seen so long."""
+def _undone(path: np.ndarray, moved: np.ndarray) -> float:
+    """Share of moves after which the earlier tier comes back within three periods, of those seen so long."""
+    within = 3
     seen = moved[:, : max(moved.shape[1] - within, 0)]
     width = seen.shape[1]
     back = [path[:, 1 + lag : 1 + lag + width] == path[:, :width] for lag in range(1, within + 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("revenue", "margin", "cost", "net", "cost_share")
 YEAR = 365
+FEWEST = 30
 
 
 def unit_costs(path: str | Path | None = None) -> pd.DataFrame:
@@ -168,19 +169,19 @@ class PromisesKept(Result):
 
     `table`, one row a promise and tier: promised, n (cases judged), customers, kept (share), low, high; last_kept (the
     last tier's by the same limit), difference of the two, difference_low, difference_high (they hold together). Missing
-    with fewer than `minimum` cases or where nothing is promised. `unchecked`: promise and reason why these data cannot
+    with fewer than 30 cases or where nothing is promised. `unchecked`: promise and reason why these data cannot
     tell.
     """
 
     table: pd.DataFrame
     unchecked: pd.DataFrame
     level: float
-    minimum: int
 
     NAME, COUNTS, CHART = "promises", "customers", "Dots with intervals, a row a promise and tier"
     FORMATS = {"promised": "{:g}"} | dict.fromkeys(
         ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
     )
+    CAPTION = "Promised and given, and the difference from the last tier."
 
     def headline(self) -> str:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
@@ -191,27 +192,15 @@ class PromisesKept(Result):
             if better + worse
             else "no difference is significant"
         )
-        few = int(self.table["n"].between(1, self.minimum - 1).sum())
+        few = int(self.table["n"].between(1, FEWEST - 1).sum())
         unchecked = ", ".join(self.unchecked["promise"])
         return (
             f"Kept least: {worst.promise} {worst.promised:g} for {worst.tier}, {worst.kept:.0%} "
             f"{between(worst.low, worst.high, '.0%')} of {worst.n:,} cases; by the same limits as the last tier, "
             f"{len(told)} comparisons: {verdict}"
-            + (f"; cells with fewer than {self.minimum} cases: {few}" if few else "")
+            + (f"; cells with fewer than {FEWEST} cases: {few}" if few else "")
             + (f"; not checkable here: {unchecked}." if unchecked else ".")
         )  # fmt: skip
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate promise, tier, share kept and the difference from the last tier."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Promised and given, and the difference from the last tier."
-
-    def as_table(self) -> Table:
-        """Give the table as a page shows it: `minimum` is of cases, not of the customers whom a row stands on."""
-        return replace(super().as_table(), minimum=None)
 
     def not_checked(self) -> Table:
         """Give the promises that these data cannot check as a page shows them."""
@@ -234,12 +223,12 @@ class PromisesKept(Result):
 
 def promises_kept(
     customers: pd.DataFrame, *, customer: str, tier: str, standard: ServiceStandard | None = None,
-    level: float = 0.95, minimum: int = 30,
+    level: float = 0.95,
 ) -> PromisesKept:  # fmt: skip
     """Hold the service that each tier got against what it is promised, and against what the last tier got.
 
     `customers` has one row for each who held its tier throughout the window, with the columns that the warehouse's
-    servicing gives for `standard.limits()`; visits count for those known for 365 days. A share takes `minimum` cases;
+    servicing gives for `standard.limits()`; visits count for those known for 365 days. A share takes 30 cases;
     refused where no promise has as many in any tier.
     """
     standard = service_standard() if standard is None else standard
@@ -261,14 +250,14 @@ def promises_kept(
             (kept, n), last = (_judged(which, promise, limit) for which in (part, parts[-1]))
             row = {"promise": promise["says"], "tier": name, "promised": limit}
             row |= {"n": int(n.sum()), "customers": int((n > 0).sum())}
-            rows.append((row, _share(kept, n, minimum), _share(*last, minimum) if name != names[-1] else (np.nan, 0.0)))
+            rows.append((row, _share(kept, n), _share(*last) if name != names[-1] else (np.nan, 0.0)))
     compared = sum(own[1] > 0 and last[1] > 0 for _, own, last in rows)
     level_all = 1 - (1 - level) / max(compared, 1)
     found = pd.DataFrame([row | _told(own, last, level, level_all) for row, own, last in rows])
     if found["kept"].isna().all():
-        raise CannotAnswer(f"no promise has {minimum} cases in any tier. Take a longer window.")
+        raise CannotAnswer(f"no promise has {FEWEST} cases in any tier. Take a longer window.")
     unchecked = [(p["says"], p["unchecked"]) for p in standard.promises if "unchecked" in p]
-    return PromisesKept(found, pd.DataFrame(unchecked, columns=["promise", "reason"]), level, minimum)
+    return PromisesKept(found, pd.DataFrame(unchecked, columns=["promise", "reason"]), level)
 
 
 def _judged(part: pd.DataFrame, promise: Mapping[str, Any], limit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -283,10 +272,10 @@ def _judged(part: pd.DataFrame, promise: Mapping[str, Any], limit: float) -> tup
     return (count >= limit) * judged, judged
 
 
-def _share(kept: np.ndarray, n: np.ndarray, minimum: int) -> tuple[float, float]:
+def _share(kept: np.ndarray, n: np.ndarray) -> tuple[float, float]:
     """Share kept, and the independent cases it is worth, as a customer brings several (0 below the minimum)."""
     units = (n > 0).sum()
-    if n.sum() < max(minimum, 2) or units < 2:
+    if n.sum() < FEWEST or units < 2:
         return np.nan, 0.0
     p = kept.sum() / n.sum()
     variance = ((kept - p * n) ** 2).sum() / n.sum() ** 2 * units / (units - 1)

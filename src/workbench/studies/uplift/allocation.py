@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,10 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import axes
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
 from workbench.result import Result
 from workbench.words import figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 NOBODY = "no contact"
 MOST_CUTS = 300
@@ -68,16 +63,6 @@ class Allocation(Result):
     def caption(self) -> str:
         """Say what the table shows."""
         return f"Who gets which offer, and what it is expected to earn ({self.currency}). {self.headline()}"
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw how many members get each offer."""
-        ax = axes(ax)
-        table = self.offers.iloc[::-1]
-        bars = ax.barh(table["offer"], table["members"])
-        ax.bar_label(bars, [f"{figure(spend)} {self.currency}" for spend in table["spend"]], padding=3)
-        ax.margins(x=0.2)
-        ax.set_xlabel("members who get the offer")
-        return ax
 
 
 @dataclass(frozen=True)

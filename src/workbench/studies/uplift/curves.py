@@ -417,7 +417,8 @@ class EffectGroups(Result):
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""
-        return f"Measured effect in {len(self.groups)} groups by predicted effect. {self.headline()}"
+        said = f"Measured effect in {len(self.groups)} groups by predicted effect."
+        return f"{said} {self.headline()} {self.sleeping_dogs()}"
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the calibration slope; none where it carries no verdict."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.learners import (
-    Learner,
     Trees,
-    Validation,
     by_content,
     crossed_effects,
     draw_folds,
@@ -37,9 +33,6 @@ from workbench.studies.uplift.allocation import (
 )
 from workbench.studies.uplift.policy import mean_interval
 from workbench.words import figure, label, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PARTS = 5
 FEWEST_IN_ARM = 100
@@ -111,16 +104,6 @@ class OfferValue(Result):
                 f"{name}{label(self.campaign)}", found.estimate, self.currency, found.low, found.high, rtol=1e-3
             )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the three with their intervals."""
-        ax = axes(ax)
-        table = self.summary().iloc[::-1]
-        error = np.array([table["value"] - table["low"], table["high"] - table["value"]])
-        ax.axvline(0, color="0.6", linewidth=1)
-        ax.errorbar(table["value"], table["net of"], xerr=error, fmt="o", capsize=0)
-        ax.set_xlabel(f"net per customer of the list ({self.currency})")
-        return ax
-
 
 def predict_offers(
     members: pd.DataFrame,
@@ -129,10 +112,8 @@ def predict_offers(
     arm: str,
     features: Sequence[str],
     control: str = CONTROL,
-    learner: Learner = "x",
     folds: int | None = None,
     repeats: int | None = None,
-    validation: Validation = "cross",
     rng: Rng = 0,
     trees: Trees | None = None,
 ) -> pd.DataFrame:
@@ -151,14 +132,14 @@ def predict_offers(
     Returns
     -------
     DataFrame, index of `members`, one column an offer
-        In units of the outcome; NaN for the first fold of validation="sequential".
+        In units of the outcome.
     """
     codes, offers = _arms(members, arm, control)
     y = numbers(members, outcome)
     known = features_of(members, features, y, by_content(y, codes)[codes])
-    effects = crossed_effects(known, y, codes, learner, validation, folds, repeats, trees, rng)
+    effects = crossed_effects(known, y, codes, "x", "cross", folds, repeats, trees, rng)
     found = pd.DataFrame(effects, index=members.index, columns=offers)
-    found.attrs["validation"] = validation
+    found.attrs["validation"] = "cross"
     return found
 
 
@@ -192,7 +173,6 @@ def value_offers(
     budget: float | None = None,
     capacity: Mapping[str, float] | None = None,
     channels: Mapping[str, str] | None = None,
-    learner: Learner = "x",
     trees: Trees | None = None,
     level: float = 0.95,
     rng: Rng = 0,
@@ -207,7 +187,7 @@ def value_offers(
 
     Parameters
     ----------
-    members, outcome, arm, control, learner, trees
+    members, outcome, arm, control, trees
         As for `predict_offers`.
     features : sequence of str, or effects : DataFrame
         Columns for the models; or effects predicted without this campaign, one column an offer.
@@ -249,7 +229,7 @@ def value_offers(
         shown = members.assign(**{f"effect of {offer}": x[:, j] for j, offer in enumerate(offers)})
         order = arrange([], [], y, by_content(y, codes)[codes], shown).rows
     data = _Campaign(x[order], y[order], codes[order], paid[order], categorical, cost, margin)
-    models = (learner, trees or Trees()) if effects is None else None
+    models = trees or Trees() if effects is None else None
     fold, parts = draw_folds(by_content(data.y, data.codes)[data.codes], PARTS, rng), []
     with one_thread():
         for k in range(1, PARTS):
@@ -304,10 +284,9 @@ def _judge(data, before, held, models, offers, budget, capacity, channels) -> _J
     if models is None:
         base, effect = np.full(len(held), y[codes == 0].mean()), data.x[held]
     else:
-        learner, trees = models
         x, none = data.x[before], codes == 0
-        base = trees.fit(x[none], y[none], data.categorical)(data.x[held])
-        found = fitted_effects(x, y, codes, data.categorical, learner, trees)
+        base = models.fit(x[none], y[none], data.categorical)(data.x[held])
+        found = fitted_effects(x, y, codes, data.categorical, "x", models)
         effect = np.column_stack([model(data.x[held]) for model in found])
     limits = limits_of(offers, data.cost + paid, budget, capacity, channels)
     worth = data.margin * effect - data.cost - paid

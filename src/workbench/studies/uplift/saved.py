@@ -8,13 +8,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
 from workbench.methods.experiment.effect import Interval
@@ -24,9 +23,6 @@ from workbench.methods.intervals import skewed
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
 from workbench.words import figure, label, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FORMAT = 1
 LARGEST = 64_000_000  # bytes of a file
@@ -384,16 +380,6 @@ class ScoredList(Result):
         yield Quantity(f"list_share{where}", self.share, "share")
         if not self.doubts and self.contacted:
             yield Quantity(f"list_net{where}", self.net.estimate, self.currency, self.net.low, self.net.high, 1e-3)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw how many are contacted, held out and left alone."""
-        ax = axes(ax)
-        rest = self.listed - self.contacted - self.held_out
-        bars = ax.barh(["not contacted", "held out", "contacted"], [rest, self.held_out, self.contacted])
-        ax.bar_label(bars, [f"{count:,}" for count in (rest, self.held_out, self.contacted)], padding=3)
-        ax.margins(x=0.15)
-        ax.set_xlabel("members of the list")
-        return ax
 
 
 class ListCounter:

@@ -87,6 +87,7 @@ class Targeting(Result):
 
     NAME, CHART = "money", "A curve with its band, its top marked"
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
+    CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
 
     @property
     def lost(self) -> tuple[float, float, float]:
@@ -109,10 +110,6 @@ class Targeting(Result):
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
-
-    def caption(self) -> str:
-        """Say what the table shows."""
-        return "Shares, money per customer of the list, and the effect at which a contact pays."
 
     def picture_caption(self) -> str:
         """Say what the picture shows."""

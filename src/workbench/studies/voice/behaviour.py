@@ -110,6 +110,7 @@ class SatisfactionOutcome(Result):
 
     NAME, CHART = "behaviour", "Dots with intervals and a line, a dot a fifth of the respondents"
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.2f}")
+    PICTURE_CAPTION = "Share of the respondents that left after the interview, by score: fifths of them, and the model."
 
     def headline(self) -> str:
         """Say how churn and revenue move with satisfaction, warnings first."""
@@ -122,18 +123,10 @@ class SatisfactionOutcome(Result):
         text = f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
         return " ".join([text, *self.untold])
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the estimates per 10 points."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         money = f", and {self.unit} of revenue a month" if (self.table["quantity"] == "revenue").any() else ""
         return f"Per {STEP} points more: odds ratio and percentage points of churn{money}."
-
-    def picture_caption(self) -> str:
-        """Say what to see in the picture."""
-        return "Share of the respondents that left after the interview, by score: fifths of them, and the model."
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share that left in each fifth of score with its interval, and what the model predicts."""

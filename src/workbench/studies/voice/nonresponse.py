@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,11 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import dot_and_interval
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import one_thread
 from workbench.result import SHARE, Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,7 @@ class NonResponse(Result):
     level: float
     minimum: int = 10
 
-    NAME, COUNTS, CHART = "response", "invited", "Dots with intervals, a row a group"
+    NAME, COUNTS = "response", "invited"
     FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
 
     def headline(self) -> str:
@@ -70,19 +65,9 @@ class NonResponse(Result):
             f"for {high['group']}. Raking to these columns repairs what they explain, nothing else."
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the rates of response."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         return f"Invited, answered and rate of response, group by group, with {self.level:.0%} intervals."
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the rate of every group with its interval."""
-        names = self.table["column"] + " " + self.table["group"].astype(str)
-        label = f"share that answered ({self.level:.0%} interval)"
-        return dot_and_interval(names, self.table.rename(columns={"rate": "estimate"}), ax, label=label)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""

@@ -20,6 +20,9 @@ from workbench.result import Quantity, Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TOP = 10
+"""Requests shown in each cell."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImprovementRequests(Result):
@@ -61,10 +64,6 @@ class ImprovementRequests(Result):
             f"({self.level:.0%} intervals, shares of all respondents).{hidden if self.hidden else ''}"
         )
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate cell, request, share, low, high, n, and the score of those who ask."""
-        return self.table
-
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         score = " and their mean score" if "score" in self.table else ""
@@ -94,7 +93,6 @@ def improvement_requests(
     score: str | None = None,
     by: Sequence[str] = (),
     weight: str | None = "weight",
-    top: int = 10,
     level: float = 0.95,
     minimum: int = 10,
 ) -> ImprovementRequests:
@@ -108,8 +106,6 @@ def improvement_requests(
         Column of the category (or the words) of the request; missing or blank where nothing is asked.
     score : str, optional
         Column of a number, for instance from `respondent_scores`.
-    top : int
-        Requests shown in each cell.
     minimum : int
         Requests of fewer respondents are not shown.
 
@@ -142,7 +138,7 @@ def improvement_requests(
             line = dict(zip(by, cell, strict=True))
             line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
             listing.append(line | ({} if points is None else _score_of(points[rows][who], w[rows][who], level)))
-        found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:top]
+        found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:TOP]
     if not found:
         raise CannotAnswer(
             f"no request was made by {minimum} respondents. Lower minimum=, or group the requests first."

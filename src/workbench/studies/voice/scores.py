@@ -232,11 +232,11 @@ class VoiceScores(Result):
         found = one[others].assign(operator=one[operator], against=two[operator], gap=gap, se=error)
         return found.assign(low=low, high=high, p=p, p_holm=holm(p))
 
-    def gap_table(self, measure: str | None = None, *, operator: str = "operator") -> Table:
+    def gap_table(self, measure: str | None = None) -> Table:
         """Give the `gaps` of a measure as a page shows them."""
         formats = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
         said = f"{self._spelt(measure)}, operator minus other."
-        return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure, operator=operator), said, formats)
+        return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure), said, formats)
 
     def _spelt(self, measure: str | None = None) -> str:
         name = self._known(measure)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,14 +14,10 @@ from scipy import stats
 
 from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
 from workbench.methods.cases import judge
 from workbench.methods.cells import cell_name, cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -88,8 +83,9 @@ class ServiceShortfalls(Result):
     minimum: int
     before_days: int
 
-    NAME, COUNTS, CHART = "shortfalls", "customers", "Dots with intervals, a row a standard"
+    NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
+    CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def headline(self) -> str:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
@@ -105,20 +101,6 @@ class ServiceShortfalls(Result):
         if len(told) < len(self.satisfaction):
             text += f". For {len(self.satisfaction) - len(told)} it cannot be told: on one side all scores are the same"
         return f"{text} ({self.level:.0%} intervals)."
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate standard, cell, missed, low, high, n, customers, pending, unjudged."""
-        return self.table
-
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        return "Share of cases that missed the standard (%), with cases, customers and open cases."
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the share missed with its interval."""
-        labels = [cell_name(values) for values in self.table[["standard", *self.by]].to_numpy()]
-        table = self.table.rename(columns={"missed": "estimate"})
-        return dot_and_interval(labels, table, ax, label=f"% missed ({self.level:.0%} interval)", digits=".1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share, and every difference in satisfaction."""
@@ -137,7 +119,6 @@ def service_shortfalls(
     tickets: pd.DataFrame,
     *,
     as_of: object,
-    since: object = None,
     standards: Sequence[ServiceStandard] | None = None,
     by: Sequence[str] = (),
     respondents: pd.DataFrame | None = None,
@@ -158,8 +139,6 @@ def service_shortfalls(
         One row a contact, a ticket, with customer_id and the columns that the standards name.
     as_of : date
         The day before which all is known.
-    since : date, optional
-        Leave out what began earlier.
     standards : sequence of ServiceStandard, optional
         `service_standards()` if not given.
     by : sequence of str
@@ -185,10 +164,9 @@ def service_shortfalls(
     """
     by, found, met, hidden = listed(by), [], [], 0
     as_of = day(as_of, "as_of")
-    since = None if since is None else day(since, "since")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
-        cases = plain(_judged(source.reset_index(drop=True), standard, by, as_of, since), by)
+        cases = plain(_judged(source.reset_index(drop=True), standard, by, as_of), by)
         for cell, rows in cells_of(cases, by):
             part = cases.iloc[rows]
             known = part[part["missed"].notna()]
@@ -213,14 +191,13 @@ def service_shortfalls(
     return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum, before_days)
 
 
-def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_of: pd.Timestamp, since) -> pd.DataFrame:
+def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_of: pd.Timestamp) -> pd.DataFrame:
     """Cases of a standard: customer_id, judged (when it was kept or missed), missed, pending, and `by`."""
     needed = ["customer_id", standard.when, standard.column, *standard.where, *([standard.by] if standard.by else [])]
     require_columns(source, [*needed, *by], f"{standard.table}s", hint=f"Standard '{standard.name}' needs it.")
     picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
     began = days(source[standard.when], standard.when)[0]
-    picked &= began < as_of
-    picked = (picked if since is None else picked & (began >= since)).to_numpy()
+    picked = (picked & (began < as_of)).to_numpy()
     rows, began = source[picked].reset_index(drop=True), began[picked].reset_index(drop=True)
     value = rows[standard.column]
     if standard.by is None:

@@ -1,0 +1,65 @@
+"""Does the level that is asked for reach every interval? At 80% each lies within that at 95%, and one is narrower."""
+
+import functools
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from doors import CASES, ROOMS, Names
+
+from workbench.result import Result
+from workbench.studies.segmentation import concentration
+
+ELSEWHERE = {
+    "plan_campaign": "its level is that of the test which is planned: test_campaign_planning_design",
+    "concentration": "needs more customers for an interval: below",
+}
+
+
+def door(case):
+    """The function that a case calls."""
+    name = case.name.split(".")[-1]
+    return next((getattr(room, name) for room in ROOMS if hasattr(room, name)), None)
+
+
+LEVELLED = [
+    c
+    for c in CASES
+    if c.name.split(".")[-1] not in ELSEWHERE and door(c) and "level" in inspect.signature(door(c)).parameters
+]
+
+
+def ends(result):
+    """All numbers that are ends of intervals: of the table, else of the result itself."""
+    tables = [result.summary()] if isinstance(result, Result) else [result]
+    pairs = [
+        table[[low, low.removesuffix("low") + "high"]].to_numpy(float)
+        for table in tables
+        for low in table
+        if str(low).endswith("low") and low.removesuffix("low") + "high" in table
+    ]
+    return np.concatenate(pairs).T if pairs else np.array([[result.low], [result.high]])
+
+
+@pytest.mark.parametrize("case", LEVELLED, ids=lambda case: case.name)
+def test_a_lower_level_gives_narrower_intervals(case, monkeypatch):
+    """The rest of the table stays."""
+    function, name = door(case), case.name.split(".")[-1]
+    wide = ends(case.call(case.tables(), Names()))
+    for room in ROOMS:
+        if getattr(room, name, None) is function:
+            monkeypatch.setattr(room, name, functools.partial(function, level=0.8))
+    narrow = ends(case.call(case.tables(), Names()))
+    assert wide.shape == narrow.shape
+    known = np.isfinite(wide).all(axis=0) & np.isfinite(narrow).all(axis=0)
+    scale = 1e-9 * np.abs(wide[:, known]).max()
+    assert (narrow[0] >= wide[0] - scale)[known].all() and (narrow[1] <= wide[1] + scale)[known].all()
+    assert ((narrow[1] - narrow[0]) < (wide[1] - wide[0]) - scale)[known].any()
+
+
+def test_concentration_has_narrower_intervals_at_a_lower_level():
+    """Gini of 400 even amounts."""
+    amounts = pd.Series(np.arange(1.0, 401.0))
+    wide, narrow = (ends(concentration(amounts, rng=0, **level)) for level in ({}, {"level": 0.8}))
+    assert np.nanmax(narrow[1] - narrow[0]) < np.nanmax(wide[1] - wide[0])
