@@ -1,6 +1,6 @@
 """How often the intervals of concentration hold the truth: light, usual and heavy tails, from 100 customers on.
 
-Below 300 customers none is printed. A Pareto of tail index 1.2 lies beyond what the method is made for.
+Below 300 customers none is printed. A Pareto of tail index 1.2 is the heaviest tail that the method reaches.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
@@ -27,7 +27,8 @@ _FEWEST = 10
 _DUST = 1e-9
 _FEWEST_FOR_INTERVALS = 300
 _MOST_OF_ONE = 0.9
-_UNSEEN, _HEAVY = 1.5, 1.3
+_HEAVIEST = 0.95
+_EQUALLY_LIKELY = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,8 @@ def concentration(
     resamples : int
         For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
         25,000 customers on, or with 0 resamples, the influence function alone (they agree there). The end towards
-        uneven revenue is moved out the more, the fewer customers the error hangs on (`_out`). There are none below 300
-        customers, or where one makes over 90% of the squared deviations.
+        uneven revenue is moved out by what larger customers than the sample holds would bring, the more, the heavier
+        the tail (`_unseen`). There are none below 300 customers, or where one makes over 90% of the squared deviations.
     level : float
         Coverage of the intervals.
     rng : int, SeedSequence or Generator
@@ -184,10 +185,10 @@ def concentration(
     Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
     """
     amounts, below = _checked(revenue, negative)
-    value, error, uneven = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
+    value, error = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
     low, high = np.full((2, len(value)), np.nan)
     if not (why := _no_interval(amounts)):
-        low, high = _ends(amounts, value, error, uneven, resamples, level, rng)
+        low, high = _ends(amounts, value, error, resamples, level, rng)
     names = ["gini", *(_top_name(p) for p in TOP), f"share_of_customers_for[{GOAL:g}]"]
     n = len(amounts)
     customers = [n, *(_count(p, n) for p in TOP), _needed(amounts, GOAL)]
@@ -251,11 +252,10 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     return amounts, below
 
 
-def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Estimates, their standard errors by the influence function, and its unevenness, for each row of weights.
+def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates and their standard errors by the influence function, for each row of weights.
 
-    Unevenness is Σ IF⁴ / (Σ IF²)²: the squared relative error of the variance, between 1/n and 1 (one customer is all
-    of it). x is ascending, shape (n,); w has shape (rows, n); the returned arrays have shape (rows, 6).
+    x is ascending, shape (n,); w has shape (rows, n); the returned arrays have shape (rows, 6).
     """
     rows, n = w.shape
     size = w.sum(axis=1, keepdims=True)
@@ -267,7 +267,7 @@ def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     above = (total - money + wx / 2) / size
     gini = np.maximum(2 * (wx * rank).sum(axis=1, keepdims=True) / total - 1, 0)
     influence = 2 / mean * (x * rank + above) - (gini + 1) * (1 + x / mean)
-    found = [(gini[:, 0], *_standard_error(influence, w, size))]
+    found = [(gini[:, 0], _standard_error(influence, w, size))]
     for share in TOP:
         many = np.ceil(share * size[:, 0] - _DUST)
         at = _first_from(below, size[:, 0] - many + 1)
@@ -275,8 +275,8 @@ def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     at = n - 1 - _first_from(np.cumsum(wx[:, ::-1], axis=1), GOAL * total[:, 0] * (1 - _DUST))
     inside = below[np.arange(rows), -1] - below[np.arange(rows), at] + w[np.arange(rows), at]
     found.append(_top(x, w, at, None, (inside, money), size, mean))
-    value, error, uneven = (np.column_stack(part) for part in zip(*found, strict=True))
-    return value, error, uneven
+    value, error = (np.column_stack(part) for part in zip(*found, strict=True))
+    return value, error
 
 
 def _first_from(increasing: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -294,26 +294,25 @@ def _top(x, w, at, share, needed, size, mean):
         part = share[:, None]
         value = (beyond + part * edge) / mean
         influence = (excess + part * edge - value * x) / mean
-        return value[:, 0], *_standard_error(influence, w, size)
+        return value[:, 0], _standard_error(influence, w, size)
     exact = np.clip((GOAL * mean - beyond) / edge, 1e-12, 1)
     whole = np.ceil(exact * size - _DUST) / size
     influence = -(excess + exact * edge - GOAL * x) / edge
-    return whole[:, 0], *_standard_error(influence, w, size)
+    return whole[:, 0], _standard_error(influence, w, size)
 
 
-def _standard_error(influence: np.ndarray, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _standard_error(influence: np.ndarray, w: np.ndarray, size: np.ndarray) -> np.ndarray:
     square = (influence - (w * influence).sum(axis=1, keepdims=True) / size) ** 2
-    second = (w * square).sum(axis=1)
-    fourth = (w * square**2).sum(axis=1)
-    uneven = np.divide(fourth, second**2, out=np.zeros_like(fourth), where=second > 0)
-    return np.sqrt(second) / size[:, 0], uneven
+    error: np.ndarray = np.sqrt((w * square).sum(axis=1)) / size[:, 0]
+    return error
 
 
-def _ends(x, value, error, uneven, resamples, level, rng):
+def _ends(x, value, error, resamples, level, rng):
     """Ends of the intervals on the logit scale, shape (6,) each; the value itself where nothing can vary.
 
     A sample that lacks the largest customers errs towards even revenue and shows too small an error besides, which no
-    resample of it can know. The end towards uneven revenue is moved out (`_out`).
+    resample of it can know. The end towards uneven revenue goes out by the variance's own relative error, and by
+    what the customers beyond the sample's largest would move the number (`_unseen`).
     """
     tail = (1 - level) / 2
     quantiles = np.tile(norm.ppf([tail, 1 - tail])[:, None], (1, len(value)))
@@ -322,31 +321,51 @@ def _ends(x, value, error, uneven, resamples, level, rng):
         if resamples and len(x) < _LARGE:
             drawn = []
             for w in bootstrap_weights(len(x), resamples, rng=rng):
-                again, noise, _ = _estimate(x, w)
-                again, noise = _logit(again, noise)
+                again, noise = _logit(*_estimate(x, w))
                 drawn.append((again - centre) / noise)
             pivots = np.vstack(drawn)
             steady = np.isfinite(pivots)
             pivots = np.where(steady.any(axis=0), np.where(steady, pivots, np.nan), 0.0)
             quantiles = -np.nanquantile(pivots, [1 - tail, tail], axis=0)
-        out = np.ones((2, len(value)))
-        further = _out(x, uneven)
-        out[1, :-1], out[0, -1] = further[:-1], further[-1]
-        ends = 1 / (1 + np.exp(-(centre + out * quantiles * spread)))
+        ends = centre + quantiles * spread
+        uneven = np.append(np.ones(len(value) - 1, dtype=int), 0)  # fewer customers for 80% are more uneven
+        rows, way = np.arange(len(value)), np.append(np.ones(len(value) - 1), -1)
+        ends[uneven, rows] += way * (_variance_error(x) * np.abs(quantiles[uneven, rows]) * spread + _moved(x, value))
+        ends = 1 / (1 + np.exp(-ends))
     return np.where(error > 1e-12, ends, value)
 
 
-def _out(x, uneven):
-    """How far the end towards uneven revenue goes out, shape (6,): 1 + max(1.5 √u, 1.3 n^(4/a − 2)).
+def _variance_error(x: np.ndarray) -> float:
+    """Relative error of the variance of the amounts as the sample has it, √(Σ d⁴) / Σ d²; 1 if one customer is all."""
+    square = (x - x.mean()) ** 2
+    return float(np.sqrt((square**2).sum()) / square.sum())
 
-    √u is the relative error of the variance as the sample has it, n^(4/a − 2) the order of u under a tail of index a
-    (by Hill, of the √m largest of the m who brought anything; between 1/n and 1), which samples that lack their largest
-    customers show as well.
+
+def _moved(x: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """How far revenue that the sample lacks moves each number on the logit scale, away from even, shape (6,).
+
+    By the influence of a customer far above the others: (1 − G)/μ of a customer's revenue for Gini, (1 − s)/μ for a
+    top share s, and (1 − 0.8)/q for the customers needed for 80%, q the edge of their group.
     """
-    n, many = len(x), int(np.ceil(np.sqrt((x > 0).sum())))
-    above = np.mean(np.log(x[-many:])) - np.log(x[-many - 1])
-    order = n ** -np.clip(2 - 4 * above, 0, 1)
-    return 1 + np.maximum(_UNSEEN * np.sqrt(uneven), _HEAVY * order)
+    lacking, needed = _unseen(x), value[-1]
+    edge = x[-_needed(x, GOAL)]
+    return lacking * np.append(1 / (x.mean() * value[:-1]), (1 - GOAL) / (edge * needed * (1 - needed)))
+
+
+def _unseen(x: np.ndarray) -> float:
+    """Revenue per customer that lies beyond the largest 1 in n, which a sample of n may lack.
+
+    Under a Pareto tail of index a = 1/γ it is (1/n) q γ/(1 − γ), q the amount that 1 in n exceed. γ is Hill's estimate
+    from the √m largest of the m who brought anything, k of them; the mean is over its uncertainty (k γ̂ / γ is gamma
+    distributed with shape k; γ at most 0.95). It counts fully where the tail has no variance (γ̂ ≥ 1/2), below as 2 γ̂:
+    of light tails the resamples know.
+    """
+    many = int(np.ceil(np.sqrt((x > 0).sum())))
+    edge = x[-many - 1]
+    hill = np.mean(np.log(x[-many:])) - np.log(edge)
+    tails = np.minimum(hill * many / gamma.ppf(_EQUALLY_LIKELY, many), _HEAVIEST)
+    beyond = edge * many**tails * tails / (1 - tails)
+    return float(min(1, 2 * hill) * beyond.mean() / len(x))
 
 
 def _logit(value, error):
