@@ -189,8 +189,8 @@ def test_sequential_predictions_find_nothing_where_nothing_is():
 
 @pytest.mark.prove
 def test_adjusting_the_budget_curve_narrows_it():
-    """Over 300 campaigns with a telling covariate the adjusted band is about half as wide and covers as it says."""
-    found = holds(World(slope=4.0), 300, 2_000, adjust=True)
+    """Over 1,000 campaigns with a telling covariate the adjusted band is about half as wide and covers as it says."""
+    found = holds(World(slope=4.0), 1_000, 2_000, adjust=True)
     print(f"\nadjusted\n{found.round(3).to_string()}")
-    _require(found, 300)
+    _require(found, 1_000)
     assert found["width, adjusted"] < 0.55

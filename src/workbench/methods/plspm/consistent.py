@@ -30,6 +30,7 @@ from workbench.methods.plspm.fit import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result
+from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +80,7 @@ class ConsistentPls(Result):
             return f"No path can be corrected for the items' error.{doubt}"
         source, target = self.paths.abs().idxmax()
         row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
-        ends = f" ({row['low']:.2f} to {row['high']:.2f})" if np.isfinite(row["low"]) else ""
+        ends = f" {between(row['low'], row['high'], '.2f')}" if np.isfinite(row["low"]) else ""
         return (
             f"Corrected for the items' measurement error, the strongest path is {source} → {target}: "
             f"{row['estimate']:.2f}{ends}, {row['uncorrected']:.2f} uncorrected.{doubt}"
