@@ -102,7 +102,8 @@ def campaigns() -> Iterator[Row | str]:
             f"Folds are drawn at random. Ours is the mean of {DRAWS} draws; the published figure is one draw, and a "
             "draw varies by a third of the Qini excess's standard error, with large trees by more: beside half a "
             f"standard error, all but the default learner are allowed that. Of it ours is the mean of {MORE} draws "
-            "(Qini excess .00736, error .00005; at 8e84d90 .00739, error .00007). Which settings the large trees had is not said. "
+            "(Qini excess .00736, error .00005; at 8e84d90 .00739, error .00007). Which "
+            "settings the large trees had is not said. "
             "Published for T are linear models only, which are not ours."
         )
         yield from _hillstrom(pd.read_csv(HILLSTROM))
