@@ -8,6 +8,7 @@ exactly as many. A quote that is not closed within a bound costs its line alone.
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -119,7 +120,7 @@ def _delimiter(block: FileBlock) -> str:
 
 def _below_header(stretch: Stretch, block: FileBlock, path: Path) -> tuple[Names, Stretch]:
     """The names of the columns, and what stands below them."""
-    lines = (line.decode("utf-8").rstrip("\r\n") + "\n" for line in stretch.data.splitlines(keepends=True))
+    lines = (line.decode("utf-8").rstrip("\r\n") + "\n" for line in io.BytesIO(stretch.data))
     above = len(list(itertools.islice(lines, block.skip_rows)))
     if above < block.skip_rows:
         raise WorkbenchError(f"{path} has {above} lines; skip_rows = {block.skip_rows} leaves none. Mend the mapping.")
