@@ -537,3 +537,28 @@ def test_stretches_number_their_lines(tmp_path):
     unfit = {line: why for one in several for line, why in one.unfit.items()}
     assert unfit == {7: "a byte (0xff) does not fit utf-8", 9: "a byte (0xfe) does not fit utf-8"}
     assert sum(one.data.count(b"\n") for one in several) == 9
+
+
+def test_json_lines(door):
+    """Numbers keep their digits; what is no object of plain values is named; a key may lack, a new one may not come."""
+    good = [
+        '{"id": 123456789012345678901, "name": "广东", "fee": 1.50}',
+        '{"id": "b", "name": " x ", "fee": null}',
+        '{"id": 7, "name": true}',
+    ]
+    bad = ["", "{", "[1]", '{"id": 1, "id": 2}', '{"id": [1]}', '{"id": "c", "name": "\\ud800"}']
+    text = "\n".join([*good, *bad, '{"id": "d", "name": "nan", "fee": NaN}'])
+    _, warehouse = door(product("p.jsonl.gz", "most_refused = 1"), {"p.jsonl.gz": gzip.compress(text.encode())})
+    products = warehouse.table("product").set_index("product_id")
+    assert products.index.tolist() == ["123456789012345678901", "7", "b"]
+    assert products["name"].tolist() == ["广东", "true", "x"] and products["monthly_fee"].isna().sum() == 2
+    assert [reasons[0] for reasons in why(warehouse).values()] == [
+        "the line is empty", "the line is no JSON", "the line is no object", "the object has a key twice",
+        "'id' holds a list or an object", "'name' holds half a character", "monthly_fee is not a number",
+    ]  # fmt: skip
+    with pytest.raises(WorkbenchError, match=r"columns that the mapping does not use: 'new'"):
+        door(product("p.jsonl"), {"p.jsonl": good[0] + '\n{"id": 1, "name": "x", "fee": 1, "new": 2}'})
+    with pytest.raises(WorkbenchError, match=r"lacks the column 'fee' of the mapping"):
+        door(product("p.jsonl"), {"p.jsonl": good[2]})
+    with pytest.raises(WorkbenchError, match=r"'delimiter' has no meaning for jsonl"):
+        door(product("p.jsonl", 'delimiter = ";"'), {})

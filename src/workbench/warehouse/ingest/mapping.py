@@ -17,7 +17,10 @@ from workbench.errors import WorkbenchError, named, nearest, unknown
 from workbench.warehouse import schema
 from workbench.warehouse.texts import KINDS
 
-FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet"}
+FORMATS = {
+    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
+    ".jsonl": "jsonl", ".ndjson": "jsonl",
+}  # fmt: skip
 ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
@@ -202,9 +205,9 @@ def _file_block(raw: dict, where: str) -> FileBlock:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
     format = raw.get("format", _format_of(path))
-    if format not in ("csv", "excel", "parquet"):
-        raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel" or "parquet".')
-    if foreign := [key for key in CSV_KEYS if key in raw and format != "csv"]:
+    if format not in set(FORMATS.values()):
+        raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel", "parquet" or "jsonl".')
+    if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
         raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
     missing = _missing(raw, where, ("",))
     columns = raw.get("columns")
@@ -224,7 +227,12 @@ def _file_block(raw: dict, where: str) -> FileBlock:
 def _rows_kept(raw: dict, table: schema.Table, format: str, where: str) -> dict[str, Any]:
     """Which rows are read, which of several with one key stays, and how many may be refused."""
     skipped, most = raw.get("skip_rows", 0), raw.get("most_refused", MOST_REFUSED)
-    if isinstance(skipped, bool) or not isinstance(skipped, int) or skipped < 0 or (skipped and format == "parquet"):
+    if (
+        isinstance(skipped, bool)
+        or not isinstance(skipped, int)
+        or skipped < 0
+        or (skipped and format not in ("csv", "excel"))
+    ):
         raise WorkbenchError(f"{where}: skip_rows is the number of rows above the names (CSV, Excel), not {skipped!r}.")
     if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
         raise WorkbenchError(f"{where}: most_refused is a share of the file's records, from 0 to 1, not {most!r}.")

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError, named, nearest
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping
+from workbench.warehouse.ingest.objects import json_batches
 from workbench.warehouse.texts import UNSEEN, trimmed
 
 ROWS = 200_000
@@ -119,6 +120,8 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
     match block.format:
         case "csv":
             yield from csv_batches(path, block, check_names)
+        case "jsonl":
+            yield from json_batches(path, block, check_names)
         case "excel":
             yield from _excel(path, block, check_names)
         case _:

@@ -31,7 +31,7 @@ PROGRAM = (
     "schema.toml",
     "pseudonyms.py",
     "texts.py",
-    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "read", "repairs", "rules", "build")),
+    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "build")),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
