@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
+from pathlib import Path
 
 # Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
 BEFORE, AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
@@ -60,3 +61,9 @@ def is_card(number: str) -> bool:
         return False
     check = "10X98765432"[sum(int(digit) * 2 ** (17 - i) for i, digit in enumerate(number[:17])) % 11]
     return born.year >= 1800 and check == number[17].upper()
+
+
+def for_me_alone(path: Path) -> None:
+    """Begin a file that only its owner may read; what is written into it then stays so."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
