@@ -253,8 +253,8 @@ class Build:
             self.con.unregister(name)
 
     def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
-        shown = [v.column for v in block.values() if v.pseudonym]
-        shown = [name for name in block.sources() if name not in shown]
+        hidden = {value.column for value in block.values() if value.pseudonym}
+        shown = [name for name in block.sources() if name not in hidden]
         for name in shown:
             rows = rows.append_column(f"#shown:{name}", clear.mask(rows.column(name))[0])
         with self._registered("batch", rows):

@@ -344,9 +344,9 @@ def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
 
     Of the columns `shown`, `#shown:…` has what may be seen.
     """
-    cells = {name: f"#shown:{name}" for name in shown}
-    cells |= {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
-    fields = ", ".join(f"{literal(s)}: {quoted(cells.get(s, s))}" for s in block.sources())
+    hidden = {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
+    cells = {s: hidden.get(s, f"#shown:{s}" if s in shown else s) for s in block.sources()}
+    fields = ", ".join(f"{literal(s)}: {quoted(cell)}" for s, cell in cells.items())
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
 
 
