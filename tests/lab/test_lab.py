@@ -151,6 +151,10 @@ def test_lab_serves_neither_the_key_nor_data(tmp_path):
     listed = asyncio.run(contents.get("data"))["content"]
     assert [one["name"] for one in listed] == ["mappings"]
     assert asyncio.run(contents.get("data/mappings/a.toml"))["content"] == "13800138000"
+    fetched = contents.files_handler_class
+    for path in ("data/private/key", "data/raw/shop/客户.csv", "link/key"):
+        with pytest.raises(HTTPError, match="404"):
+            fetched.validate_absolute_path(object.__new__(fetched), str(tmp_path), str(tmp_path / path))
     new = {"type": "file", "format": "text", "content": ""}
     for path in ("data/private/key", "data/raw/shop/客户.csv", "data/raw", "data/repairs/../private/key", "link/key"):
         for asked in (

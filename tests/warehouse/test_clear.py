@@ -1,12 +1,19 @@
 """Clear numbers of telephones and cards: masked in free text, refused as identifiers, and nowhere in the warehouse."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.personal import personal
+from workbench.sample import write_sample
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.mapping import read_mapping
+from workbench.warehouse.ingest.read import batches, raw_files
+from workbench.warehouse.ingest.repairs import write_quarantine
 
 CARD = "11010519491231002X"  # the example of GB 11643
 NO_CARD = "110105194912310021"  # its check character is wrong
@@ -165,3 +172,34 @@ def test_children_follow_the_parent(door):
     )
     assert account.frame.set_index("table")["followed"].to_dict() == {"customer": 0, "ticket": 1}
     assert b"13800138000" not in stored(warehouse)
+
+
+def test_no_clear_text_of_the_sample_stands_anywhere(tmp_path, capfd):
+    """Every number and name that a mapping hides is in no file of the warehouse, no export, no table and no log."""
+    (tmp_path / "data" / "mappings").mkdir(parents=True)
+    mapping_file = Path(__file__).parents[2] / "data" / "mappings" / "sample.toml"
+    (tmp_path / "data" / "mappings" / "sample.toml").write_bytes(mapping_file.read_bytes())
+    raw = tmp_path / "data" / "raw" / "sample"
+    write_sample(raw, customers=200, seed=3)
+    said = []
+    said.append(str(ingest("sample", root=tmp_path, progress=said.append)))
+    warehouse = open_warehouse("sample", root=tmp_path)
+    for table in warehouse.refused()["table"].unique():
+        for file in warehouse.refused(table)["file"].unique():
+            write_quarantine(warehouse.refused(table, file), tmp_path / "export.csv")
+            said.append((tmp_path / "export.csv").read_text(encoding="utf-8-sig"))
+    clear = set()
+    for block, paths in raw_files(read_mapping(mapping_file), raw)[0]:
+        hidden = [value for value in block.values() if value.pseudonym]
+        for batch in (batch for path in paths if hidden for batch in batches(path, block)):
+            for value in hidden:
+                clear |= set(batch.columns.column(value.column).to_pylist()) - {None, *value.missing}
+    assert len(clear) > 500  # numbers that belong to nobody (120…), and names
+    cells = set()
+    for table in (*warehouse.tables(), "account", "quarantine", "facts"):
+        for _, values in warehouse.query(f"FROM {table}").astype(str).items():
+            cells |= set(map(str, values.unique()))
+    everything = "\n".join([*cells, *said, *capfd.readouterr()]) + stored(warehouse).decode("utf-8", "replace")
+    words = set(re.findall(r"\d+|[\u4e00-\u9fff·]+|[A-Za-z]+", everything))
+    assert len(words & {"person", "广东"}) == 2 and not clear & (cells | words)
+    assert not {"a telephone number", "an identity card"} & {kind for cell in cells for kind in personal(cell)}

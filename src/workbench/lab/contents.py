@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from jupyter_server.base.handlers import AuthenticatedFileHandler
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from tornado.web import HTTPError
+from traitlets import default
 
 PRIVATE = ("data/private", "data/raw", "data/repairs", "data/warehouse")
 
@@ -19,8 +21,22 @@ class NotServed(HTTPError, PermissionError):
         self.errno = errno.EACCES
 
 
+class Files(AuthenticatedFileHandler):
+    """The same for the address under which the browser fetches files as they are."""
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str:
+        """Refuse a private place as one that is not there."""
+        if is_private(Path(absolute_path), Path(root)):
+            raise NotServed
+        return super().validate_absolute_path(root, absolute_path)
+
+
 class Contents(AsyncLargeFileManager):
     """The files of a project but for its private folders: those are neither listed, nor read, nor written."""
+
+    @default("files_handler_class")
+    def _files_handler_class_default(self) -> type[AuthenticatedFileHandler]:
+        return Files
 
     def _get_os_path(self, path: str) -> str:
         place = str(super()._get_os_path(path))
