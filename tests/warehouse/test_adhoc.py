@@ -138,6 +138,7 @@ FORBIDDEN = {
     "FROM query('FROM read_text(''/etc/passwd'')')": "no file and no network",
     "FROM statement": "no table 'statement'",  # a variable of the program
     "FROM enable_logging(storage := 'file', storage_path := '/tmp')": "locked",
+    "SELECT " + "1+" * 2_000 + "1": "the query failed: Max expression depth limit of 1000 exceeded.",
     "SELECT getenv('HOME')": "the query failed: Scalar Function with name getenv does not exist",
     "WITH a AS (INSERT INTO stored.customer (customer_id) VALUES ('x') RETURNING *) FROM a": "the query failed",
     "WITH a AS (INSERT INTO detail_record (kind) VALUES ('x') RETURNING *) FROM a": "the query failed",
@@ -150,7 +151,7 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("statement", FORBIDDEN)
+@pytest.mark.parametrize("statement", FORBIDDEN, ids=lambda statement: statement[:60])
 def test_what_it_must_not_is_refused_in_a_sentence(ask, statement):
     """No second statement, no file, no network, no setting, no change; what does not exist has its nearest name."""
     with pytest.raises(WorkbenchError) as refused:
@@ -209,6 +210,14 @@ def test_a_run_is_told_what_was_read(root, tmp_path, monkeypatch):
     adhoc.sql("SELECT count(*) FROM life", source="shop", root=root)
     read = {line.split("\t")[2] for line in (tmp_path / "reads").read_text().splitlines()}
     assert {"customer", "subscription"} <= read and "campaign" not in read
+
+
+def test_what_no_frame_holds_is_refused_in_a_sentence(ask, root):
+    """A type that a DataFrame lacks, and a statement that is no text."""
+    with pytest.raises(WorkbenchError, match=r"do not fit into a DataFrame: .* Cast the column"):
+        ask("SELECT CAST(7 AS BIGNUM) AS x").frame()
+    with pytest.raises(WorkbenchError, match="a lone surrogate"):
+        adhoc.sql("SELECT '\ud800'", source="shop", root=root)
 
 
 def test_markup_is_escaped_in_a_notebook(root):

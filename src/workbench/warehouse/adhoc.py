@@ -36,9 +36,19 @@ class Selection:
     more: bool
 
     def frame(self) -> pd.DataFrame:
-        """The rows as a DataFrame, with the types that `Warehouse.query` gives."""
+        """The rows as a DataFrame, with the types that `Warehouse.query` gives.
+
+        Raises
+        ------
+        WorkbenchError
+            If a column has a type that a DataFrame lacks.
+        """
         with duckdb.connect() as con:
-            return con.from_arrow(self.table).df()
+            try:
+                return con.from_arrow(self.table).df()
+            except duckdb.Error as error:
+                why = str(error).splitlines()[0]
+                raise WorkbenchError(f"the rows do not fit into a DataFrame: {why}. Cast the column to text.") from None
 
 
 def sql(
@@ -88,6 +98,8 @@ def select(
     seconds: float = SECONDS,
 ) -> Selection:
     """Do what `sql` does, and say whether there are more rows than the limit."""
+    if not statement.isascii() and statement != statement.encode(errors="replace").decode():
+        raise WorkbenchError("the statement holds a sign that is no text (a lone surrogate). Take it out.")
     given = {"as_of": warehouse.as_of} | dict(parameters or {})
     day = as_date(given["as_of"])
     texts = {name: value.isoformat() if isinstance(value, date) else str(value) for name, value in given.items()}

@@ -79,6 +79,7 @@ def answer(
         "temp_directory": str(folder / "spill"),
         "max_temp_directory_size": f"{SPILL}B",
         "python_enable_replacements": "false",
+        "allow_persistent_secrets": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
@@ -205,7 +206,7 @@ def _said(error: Exception, con: duckdb.DuckDBPyConnection) -> str:
         known = {name for (name,) in con.execute("SELECT column_name FROM information_schema.columns").fetchall()}
         close = re.findall(r'"(?:\w+\.)?([^".]+)"', text.partition("Candidate")[2]) or known
         return f"no column '{column[1]}' in what the query reads.{nearest(column[1], close)}"
-    first = next(iter(text.splitlines()), type(error).__name__)
+    first = next(iter(text.splitlines()), type(error).__name__).partition(' Use "SET')[0]
     return f"the query failed: {re.sub(r'^[A-Z][A-Za-z ]* Error: ', '', first).rstrip('.!')}."
 
 
