@@ -6,6 +6,8 @@ looked at, for a column has millions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +22,33 @@ _WHOLE = (
     r"^[1-9]\d{5}(?:1[89]|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d{4}[0-9Xx]$"
 )
 _KIND = {PHONE: "phone", CARD: "card"}
+
+
+def looked_through(
+    columns: pa.Table, free: Iterable[str], identifiers: Iterable[str]
+) -> tuple[pa.Table, dict[str, int]]:
+    """Add what columns of free text may store (`#text:…`), and what identifiers are (`#clear:…`).
+
+    Returns
+    -------
+    (pyarrow.Table, dict)
+        The table with the columns added, and how many numbers were masked in each column that had some.
+    """
+    masked: dict[str, int] = {}
+    for name in free:
+        texts, count = mask(columns.column(name))
+        columns = columns.append_column(f"#text:{name}", texts)
+        masked |= {name: count} if count else {}
+    for name in identifiers:
+        columns = columns.append_column(f"#clear:{name}", kinds(columns.column(name)))
+    return columns, masked
+
+
+def shown(columns: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Add what of some columns may be shown in quarantine (`#shown:…`)."""
+    for name in names:
+        columns = columns.append_column(f"#shown:{name}", mask(columns.column(name))[0])
+    return columns
 
 
 def mask(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:

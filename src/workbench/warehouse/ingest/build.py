@@ -212,14 +212,10 @@ class Build:
                 cells = columns.column(value.column)
                 keyed = _or_nothing(cells) if hidden else self.pseudonyms.of(cells, value.missing, value.kind)
                 columns = columns.append_column(f"#key:{name}", keyed)
-        for name in check.free:
-            texts, count = clear.mask(columns.column(name))
-            columns = columns.append_column(f"#text:{name}", texts)
-            if counted and count:
-                where = f"{name} of {block.path} ({block.table.name})"
-                self.masked[where] = self.masked.get(where, 0) + count
-        for name in check.numbers:
-            columns = columns.append_column(f"#clear:{name}", clear.kinds(columns.column(name)))
+        columns, masked = clear.looked_through(columns, check.free, check.numbers)
+        for name, count in masked.items() if counted else ():
+            where = f"{name} of {block.path} ({block.table.name})"
+            self.masked[where] = self.masked.get(where, 0) + count
         return columns
 
     def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
@@ -255,8 +251,7 @@ class Build:
     def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
         hidden = {value.column for value in block.values() if value.pseudonym}
         shown = [name for name in block.sources() if name not in hidden]
-        for name in shown:
-            rows = rows.append_column(f"#shown:{name}", clear.mask(rows.column(name))[0])
+        rows = clear.shown(rows, shown)
         with self._registered("batch", rows):
             self.con.execute(
                 f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
