@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 570, 46_000
+LARGEST_FILE, LARGEST_PACKAGE = 570, 46_800
 
 
 def room(module):
@@ -18,7 +18,7 @@ def room(module):
     parts = module.split(".")[1:]
     folder = PACKAGE.joinpath(*parts[:1])
     if not parts or not folder.is_dir():
-        return "cli" if parts[:1] in (["cli"], ["cli_data"], ["__main__"]) else "ground"
+        return "cli" if parts[:1] in (["cli"], ["cli_data"], ["cli_sql"], ["__main__"]) else "ground"
     inner = PACKAGE.joinpath(*parts[:2])
     return "/".join(parts[:2]) if len(parts) > 1 and (inner / "__init__.py").is_file() else parts[0]
 

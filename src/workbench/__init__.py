@@ -6,7 +6,7 @@ The doors of an analyst, loaded when they are used:
 >>> sorted(wb.__all__)[:4]
 ['Refusal', 'WorkbenchError', 'arms', 'ask']
 
-``warehouse = wb.open("sample")``, ``wb.features(warehouse, "2026-07-01")``, ``wb.arms``; then
+``warehouse = wb.open("sample")``, ``wb.sql("SELECT ...")``, ``wb.features(warehouse, "2026-07-01")``, ``wb.arms``; then
 ``wb.segment``, ``wb.rfm``, ``wb.satisfaction``, ``wb.effect``, ``wb.uplift``, ``wb.targeting``, ``wb.lifetime_value``.
 Every result has `headline()`, `summary()`, `plot()` and `quantities()`. What else a study offers is in its room.
 """
@@ -33,6 +33,7 @@ _DOORS = {
     "rfm": "workbench.studies.segmentation:rfm",
     "satisfaction": "workbench.studies.satisfaction:satisfaction_index",
     "segment": "workbench.studies.segmentation:fit_segments",
+    "sql": "workbench.warehouse.adhoc:sql",
     "targeting": "workbench.studies.uplift:targeting",
     "tiers": "workbench.studies.tiers:tiers",
     "uplift": "workbench.methods.experiment:predict_uplift",

@@ -14,6 +14,7 @@ import click
 
 from workbench import __version__
 from workbench.cli_data import Commands, data, ensure_sample, print_table
+from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
 from workbench.locks import require_locks
 from workbench.project import project_root
@@ -349,5 +350,6 @@ def _nearby(path: Path) -> Path:
 
 
 workbench.add_command(data)
+workbench.add_command(sql)
 workbench.add_command(commands.handoff)
 workbench.add_command(commands.diff)

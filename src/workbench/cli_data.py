@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -235,11 +235,11 @@ def _rules(column: Any) -> str:
     return "; ".join(rules)
 
 
-def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0) -> None:
+def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None) -> None:
     from workbench.reports.page.tables import width
 
     grid = [head, *rows]
     widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
     for row in grid:
         cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
-        click.echo((" " * indent + "  ".join(cells)).rstrip())
+        click.echo((" " * indent + "  ".join(cells)).rstrip(), file)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
+from pathlib import Path
 
+NUMBER = "[number]"
 # Not inside a longer word or number, nor the decimals of one; a whole number may be written as a float.
 BEFORE, AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
-_CARD, _MAIL = "an identity card", "an e-mail address"
+PHONE, CARD, _MAIL = "a telephone number", "an identity card", "an e-mail address"
 _KINDS = {
-    "a telephone number": BEFORE + r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}" + AFTER,
+    PHONE: BEFORE + r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}" + AFTER,
     "an IMSI": BEFORE + r"460\d{12}" + AFTER,
-    _CARD: BEFORE + r"[1-9]\d{16}[\dXx]" + AFTER,
+    CARD: BEFORE + r"[1-9]\d{16}[\dXx]" + AFTER,
     _MAIL: r"(?<=[\w.%+-])@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
 }
 _FORMS = {kind: re.compile(pattern) for kind, pattern in _KINDS.items()}
@@ -41,9 +43,36 @@ def personal(text: str, *, whole: bool = False) -> list[str]:
         found = [match[0] for match in form.finditer(text)]
         if whole:
             found = [f for f in found if f == text or (kind == _MAIL and not re.search(r"\s", text))]
-        if any(kind != _CARD or is_card(f) for f in found):
+        if any(kind != CARD or is_card(f) for f in found):
             kinds.append(kind)
     return kinds
+
+
+def masked(text: str) -> tuple[str, int]:
+    """Give a text with `[number]` for each number of a telephone, SIM or identity card in it, and how many there were.
+
+    A text without any stays as it is, also its width.
+
+    >>> masked("回电 138 0013 8000, 单号 755200001000000001")
+    ('回电 [number], 单号 755200001000000001', 1)
+    >>> masked("１３８００１３８０００/13900139000")
+    ('[number]/[number]', 2)
+    """
+    plain, count = unicodedata.normalize("NFKC", text), 0
+    if not _MAYBE.search(plain):
+        return text, 0
+
+    def hide(found: re.Match[str]) -> str:
+        nonlocal count
+        if found.re is _FORMS[CARD] and not is_card(found[0]):
+            return found[0]
+        count += 1
+        return NUMBER
+
+    for kind, form in _FORMS.items():
+        if kind != _MAIL:
+            plain = form.sub(hide, plain)
+    return (plain, count) if count else (text, 0)
 
 
 def is_card(number: str) -> bool:
@@ -60,3 +89,9 @@ def is_card(number: str) -> bool:
         return False
     check = "10X98765432"[sum(int(digit) * 2 ** (17 - i) for i, digit in enumerate(number[:17])) % 11]
     return born.year >= 1800 and check == number[17].upper()
+
+
+def for_me_alone(path: Path) -> None:
+    """Begin a file that only its owner may read; what is written into it then stays so."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)

@@ -1,5 +1,6 @@
 """JupyterLab's room: new studies from the template, what the panel is told, jobs refused before they run."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -133,3 +134,36 @@ def test_what_lab_is_told_exists():
     package = json.loads((folder / "workbench" / "package.json").read_text("utf-8"))
     assert folder == EXTENSIONS and package["name"] == "workbench"
     assert (folder / "workbench" / package["jupyterlab"]["_build"]["load"]).is_file()
+
+
+def test_lab_serves_neither_the_key_nor_data(tmp_path):
+    """Key, extracts, repairs and warehouses are not listed, read, written, renamed or copied; nor by way of a link."""
+    from jupyter_server.services.contents.manager import AsyncContentsManager
+    from tornado.web import HTTPError
+    from traitlets.utils.importstring import import_item
+
+    contents = import_item(settings(tmp_path)["ServerApp.contents_manager_class"])(root_dir=str(tmp_path))
+    assert isinstance(contents, AsyncContentsManager)
+    for name in ("private/key", "raw/shop/客户.csv", "repairs/shop/x.csv", "warehouse/shop/CURRENT", "mappings/a.toml"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        (tmp_path / "data" / name).write_text("13800138000")
+    (tmp_path / "link").symlink_to(tmp_path / "data" / "private")
+    listed = asyncio.run(contents.get("data"))["content"]
+    assert [one["name"] for one in listed] == ["mappings"]
+    assert asyncio.run(contents.get("data/mappings/a.toml"))["content"] == "13800138000"
+    fetched = contents.files_handler_class
+    for path in ("data/private/key", "data/raw/shop/客户.csv", "link/key"):
+        with pytest.raises(HTTPError, match="404"):
+            fetched.validate_absolute_path(object.__new__(fetched), str(tmp_path), str(tmp_path / path))
+    new = {"type": "file", "format": "text", "content": ""}
+    for path in ("data/private/key", "data/raw/shop/客户.csv", "data/raw", "data/repairs/../private/key", "link/key"):
+        for asked in (
+            lambda path: contents.get(path),
+            lambda path: contents.save(new, path),
+            lambda path: contents.rename_file(path, "mine"),
+            lambda path: contents.copy(path, "data/mappings"),
+            lambda path: contents.delete_file(path),
+        ):
+            with pytest.raises(HTTPError) as refused:
+                asyncio.run(asked(path))
+            assert refused.value.status_code == 404, path

@@ -1,6 +1,7 @@
 """Lists of customers carry what they are, and nothing that harms who opens them."""
 
 import json
+import stat
 
 import openpyxl
 import pandas as pd
@@ -17,6 +18,7 @@ SAID = {"name": "目标_1", "definition": "Those with the highest effect.", "as_
 def test_every_file_holds_the_rows_the_definition_and_the_date(tmp_path):
     """CSV, workbook and Parquet say the same, in Chinese too, and texts stay texts."""
     made = write_list(ROWS, tmp_path, **SAID)
+    assert {stat.S_IMODE(f.stat().st_mode) for f in made.files} == {0o600}, "others of the machine may read it"
     assert [f.name for f in made.files] == [f"目标_1.list.{e}" for e in ("csv", "xlsx", "parquet")]
     csv = pd.read_csv(made.files[0], encoding="utf-8-sig")
     assert csv["customer_id"].tolist() == ["c1", "'=cmd()"] and csv["省份"].tolist() == ["北京", "'+广东"]

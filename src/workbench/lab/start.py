@@ -37,6 +37,7 @@ def settings(root: Path) -> dict[str, str]:
     return {
         "ServerApp.root_dir": str(root),
         "ServerApp.jpserver_extensions": "{'jupyterlab': True, 'workbench.lab.server': True}",
+        "ServerApp.contents_manager_class": "workbench.lab.contents.Contents",
         "LabApp.extra_labextensions_path": str(EXTENSIONS),
         "LabApp.default_url": "/lab/tree/notebooks",
         "LabApp.extension_manager": "readonly",

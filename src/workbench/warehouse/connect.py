@@ -311,6 +311,19 @@ class Warehouse:
 @lru_cache(maxsize=4)
 def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnection:
     """Open a version for all queries of a process: that takes longer than most of them."""
+    return locked_down(place, {"temp_directory": f"{tempfile.gettempdir()}/workbench-{os.getpid()}"})
+
+
+def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+    """Open a version so that nothing of the machine is seen but its tables, and no setting can be changed any more.
+
+    Parameters
+    ----------
+    place : Path
+        Folder of the version.
+    limits : mapping of str to str
+        Settings of DuckDB, with their values.
+    """
     con = duckdb.connect()
     try:
         con.execute(f"ATTACH {literal(str(place / 'warehouse.duckdb'))} AS stored (READ_ONLY)")
@@ -325,7 +338,7 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
         allowed = ", ".join(literal(file) for month in months.values() for file in month)
         for name, value in {
             "TimeZone": "'UTC'",
-            "temp_directory": literal(f"{tempfile.gettempdir()}/workbench-{os.getpid()}"),
+            **{name: literal(value) for name, value in limits.items()},
             "allowed_paths": f"[{allowed}]::VARCHAR[]",
             "enable_external_access": "false",
             "lock_configuration": "true",

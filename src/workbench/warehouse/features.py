@@ -83,7 +83,7 @@ def customer_features(
     """
     day = as_date(as_of)
     names = _chosen(tables)
-    _require_coverage(warehouse, day, names)
+    require_coverage(warehouse, day, names)
     where = {"province": province} if province else {}
     sql = features_sql(names, stored=tables_stored(warehouse), province=bool(province))
     frame = warehouse.query(sql, {"as_of": day, **where})
@@ -173,7 +173,8 @@ def _chosen(tables: Iterable[str] | None) -> list[str]:
     return [name for name in SUBJECTS if name == "life" or name in asked]
 
 
-def _require_coverage(warehouse: Queryable, day: date, names: list[str]) -> None:
+def require_coverage(warehouse: Queryable, day: date, names: Iterable[str]) -> None:
+    """Refuse features as of a day that lies outside the data, or of use that the detail records do not cover."""
     found = spans(warehouse)
     if not found:
         return

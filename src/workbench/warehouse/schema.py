@@ -63,6 +63,11 @@ class Column:
         return self.name.endswith(("_id", "_key"))
 
     @property
+    def is_free_text(self) -> bool:
+        """Whether people may have written anything into it."""
+        return self.type in ("text", "texts") and not (self.accepted_values or self.is_identifier or self.relationships)
+
+    @property
     def sql_type(self) -> str:
         """The column's type in DuckDB."""
         return SQL_TYPES[self.type]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.personal import personal
+from workbench.personal import for_me_alone, personal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +90,7 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
             continue
         path = folder / f"{name}.list.{ending}"
         aside = path.with_name(f".{path.name}")
+        for_me_alone(aside)
         write(frame, aside, ours)
         os.replace(aside, path)
         files.append(path)
@@ -130,15 +131,21 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
             )
 
 
-def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a CSV file for spreadsheets: in UTF-8 with a mark, no text of which is taken for a formula."""
+
     def guarded(value: object) -> object:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
-    texts = [*_texts(frame), *ours]
-    whole = frame.assign(**ours)
+    texts = _texts(frame)
+    whole = frame.copy()
     whole[texts] = whole[texts].astype(object).map(guarded)
     # Quoted, for a bare carriage return inside a text would begin a line, and its rest a cell.
     whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
+
+
+def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+    write_csv(frame.assign(**ours), path)
 
 
 def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:

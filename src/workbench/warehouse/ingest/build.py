@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse import schema
+from workbench.warehouse import clear, schema
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
@@ -73,6 +73,7 @@ class Build:
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
+        self.masked: dict[str, int] = {}
         self.months: dict[np.datetime64, pq.ParquetWriter] = {}
 
     def run(self, notes: list[str]) -> None:
@@ -183,7 +184,7 @@ class Build:
     def _take(self, entry: _Entry, block: FileBlock, check: Check, batch: Batch, *, hidden: bool = False) -> None:
         """Send each record of a batch to its table or to quarantine."""
         entry.raw, entry.lines = entry.raw + batch.records, entry.lines + batch.lines
-        columns = self._with_keys(block, batch.columns, hidden=hidden)
+        columns = self._with_keys(block, check, batch.columns, hidden=hidden, counted=True)
         with self._registered("batch", columns):
             checked = self.con.sql(check.select("batch")).to_arrow_table()
         bad = checked.column("#bad")
@@ -195,17 +196,26 @@ class Build:
             withheld = any(value.pseudonym for value in block.values())
             self._quarantine_malformed(entry, batch, withheld)
 
-    def _with_keys(self, block: FileBlock, columns: pa.Table, *, hidden: bool) -> pa.Table:
-        """Identifiers in one form, and the pseudonyms of clear texts, unless they are `hidden` already."""
+    def _with_keys(
+        self, block: FileBlock, check: Check, columns: pa.Table, *, hidden: bool, counted: bool = False
+    ) -> pa.Table:
+        """Identifiers in one form, and the pseudonyms of clear texts, unless they are `hidden` already.
+
+        Numbers in free texts are masked, identifiers that are clear numbers are told.
+        """
         for name in block.identifiers() - {value.column for value in block.values() if value.pseudonym}:
             at = columns.schema.get_field_index(name)
             columns = columns.set_column(at, name, one_width(columns.column(name)))
         for name, value in block.columns.items():
             if isinstance(value, Value) and value.pseudonym:
                 assert self.pseudonyms is not None, "a mapping with pseudonyms is ingested with a key"
-                clear = columns.column(value.column)
-                keyed = _or_nothing(clear) if hidden else self.pseudonyms.of(clear, value.missing, value.kind)
+                cells = columns.column(value.column)
+                keyed = _or_nothing(cells) if hidden else self.pseudonyms.of(cells, value.missing, value.kind)
                 columns = columns.append_column(f"#key:{name}", keyed)
+        columns, masked = clear.looked_through(columns, check.free, check.numbers)
+        for name, count in masked.items() if counted else ():
+            where = f"{name} of {block.path} ({block.table.name})"
+            self.masked[where] = self.masked.get(where, 0) + count
         return columns
 
     def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
@@ -239,16 +249,21 @@ class Build:
             self.con.unregister(name)
 
     def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
+        hidden = {value.column for value in block.values() if value.pseudonym}
+        shown = [name for name in block.sources() if name not in hidden]
+        rows = clear.shown(rows, shown)
         with self._registered("batch", rows):
             self.con.execute(
                 f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
                 f"record, {key_text(block.table)}, {check.follows()} "
-                f"FROM ({check.reasons('batch', record_json(block))})"
+                f"FROM ({check.reasons('batch', record_json(block, shown))})"
             )
 
     def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
         text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
-        with self._registered("malformed", batch.malformed):
+        at = batch.malformed.schema.get_field_index("text")
+        malformed = batch.malformed.set_column(at, "text", clear.mask(batch.malformed.column("text"))[0])
+        with self._registered("malformed", malformed):
             self.con.execute(
                 f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
                 f"to_json({text}), NULL, false FROM malformed"
@@ -288,7 +303,7 @@ class Build:
         check = self._check(file)
         for batch, hidden in self._batches(file):
             if (rows := _at(batch.columns, lines)).num_rows:
-                rows = self._with_keys(file.block, rows, hidden=hidden)
+                rows = self._with_keys(file.block, check, rows, hidden=hidden)
                 self._quarantine(entry, file.block, check, rows, f"[{literal(reason)}]")
 
     def _close_months(self) -> None:
@@ -360,6 +375,10 @@ class Build:
         )
         notes = [*notes, *([f"not checked, for the table is not delivered: {', '.join(self.unchecked)}"]
                            if self.unchecked else [])]  # fmt: skip
+        notes += [
+            f"{count:,} telephone or card numbers in {where} were masked"
+            for where, count in sorted(self.masked.items())
+        ]
         facts = {
             "schema_version": schema.version(), "version": self.version, "source": self.mapping.source,
             "title": self.mapping.title, "operator": self.mapping.operator, "currency": self.mapping.currency,

@@ -53,6 +53,9 @@ class Check:
         Relationships to tables that the mapping does not fill.
     order : str
         Expression by which the last of several rows with one key is found.
+    free, numbers : tuple of str
+        Columns of the file in whose texts numbers are masked (as `#text:…`), or that must not be clear numbers (what
+        they are stands in `#clear:…`).
     """
 
     texts: tuple[str, ...]
@@ -62,6 +65,8 @@ class Check:
     columns: tuple[str, ...]
     unchecked: tuple[str, ...]
     order: str = "NULL"
+    free: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
@@ -116,6 +121,7 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
     return Check(
         tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules), columns,
         tuple(builder.unchecked), quoted(block.order) if block.order is not None else "NULL",
+        tuple(builder.free), tuple(builder.numbers),
     )  # fmt: skip
 
 
@@ -129,6 +135,8 @@ class _Builder:
         self.typed: list[str] = []
         self.rules: list[Rule] = []
         self.unchecked: list[str] = []
+        self.free: dict[str, None] = {}
+        self.numbers: dict[str, None] = {}
 
     def column(self, column: Column) -> str:
         """Add a column of the table to all layers, and give the expression that ends as its value."""
@@ -159,7 +167,9 @@ class _Builder:
 
     def _value(self, value: Value, column: Column, name: str) -> None:
         t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
-        self.texts.append(f"{self._text(value, name)} AS {t}")
+        free = column.is_free_text and not value.pseudonym
+        self.free |= dict.fromkeys(value.sources() if free else ())
+        self.texts.append(f"{self._text(value, name, masked=free)} AS {t}")
         if value.values:
             cases = " ".join(f"WHEN {literal(k)} THEN {literal(w)}" for k, w in value.values.items())
             self.translated.append(f"CASE {t} {cases} END AS {u}")
@@ -176,9 +186,25 @@ class _Builder:
                 f"{r} < ':' AND (contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
             )
             self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
+        self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
             self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
         self._limits(column, name, v)
+
+    def _clear_numbers(self, value: Value, column: Column, name: str) -> None:
+        """Refuse clear numbers of telephones and cards as identifiers; what must stand in a parent is refused there."""
+        if value.column is None or value.pseudonym or not column.is_identifier:
+            return
+        is_key = column.name.endswith("_key")
+        if (value.pseudonym is False and not is_key) or (
+            column.relationships and column.relationships[0] in self.filled
+        ):
+            return
+        self.numbers[value.column] = None
+        other = "" if is_key else ", or pseudonym = false if it is none"
+        for kind, what in (("phone", "a telephone number"), ("card", "the number of an identity card")):
+            why = f'{name} is {what}: map it with pseudonym = "{kind}" wherever it stands{other}'
+            self.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
 
     def _limits(self, column: Column, name: str, v: str) -> None:
         if column.accepted_values:
@@ -198,7 +224,8 @@ class _Builder:
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
-    def _text(self, value: Value, name: str) -> str:
+    def _text(self, value: Value, name: str, *, masked: bool) -> str:
+        of = "#text:" if masked else ""
         if value.constant is not None:
             return literal(value.constant)
         if value.row_number:
@@ -206,11 +233,11 @@ class _Builder:
         if value.pseudonym:
             return quoted(f"#key:{name}")
         if value.column is not None:
-            return _present(value.column, value.missing)
+            return _present(of + value.column, value.missing)
         assert value.template is not None, "a value has exactly one origin"
         parts, position = [], 0
         for match in PLACEHOLDER.finditer(value.template):
-            parts += [literal(value.template[position : match.start()]), _present(match[1], value.missing)]
+            parts += [literal(value.template[position : match.start()]), _present(of + match[1], value.missing)]
             position = match.end()
         return " || ".join([*parts, literal(value.template[position:])])
 
@@ -312,10 +339,14 @@ def refused_keys(table: str) -> str:
     return quoted(f"refused {table}")
 
 
-def record_json(block: FileBlock) -> str:
-    """The SQL text of a record as JSON: the columns that the mapping uses, pseudonyms instead of clear text."""
+def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
+    """The SQL text of a record as JSON: the columns that the mapping uses, pseudonyms instead of clear text.
+
+    Of the columns `shown`, `#shown:…` has what may be seen.
+    """
     hidden = {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
-    fields = ", ".join(f"{literal(s)}: {quoted(hidden.get(s, s))}" for s in block.sources())
+    cells = {s: hidden.get(s, f"#shown:{s}" if s in shown else s) for s in block.sources()}
+    fields = ", ".join(f"{literal(s)}: {quoted(cell)}" for s, cell in cells.items())
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
 
 

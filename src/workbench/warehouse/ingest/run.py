@@ -31,6 +31,8 @@ PROGRAM = (
     "schema.toml",
     "pseudonyms.py",
     "texts.py",
+    "clear.py",
+    "../personal.py",
     *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "build")),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)

@@ -1,0 +1,104 @@
+"""The `workbench sql` command: an analyst's own SELECT, shown or written to a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.cli_data import SAMPLE, print_table
+from workbench.errors import WorkbenchError
+from workbench.project import project_root
+
+SHOWN = 20
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  workbench sql "SELECT province, count(*) FROM customer GROUP BY province"
+  workbench sql "SHOW TABLES"
+  workbench sql "SELECT * FROM customer_features" -p as_of=2026-06-01 --format parquet --output june.parquet"""
+)
+@click.argument("statement")
+@click.option("--source", default=SAMPLE, show_default=True, help="Whose warehouse.")
+@click.option("-p", "--parameter", "assignments", metavar="NAME=VALUE", multiple=True, help="Of a feature or view.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: the screen]")
+@click.option("--limit", type=click.IntRange(min=1), help=f"Rows at most.  [default: all; {SHOWN} in a table]")
+@click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True, help="Time it may take.")
+def sql(
+    statement: str,
+    source: str,
+    assignments: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    limit: int | None,
+    seconds: float,
+) -> None:
+    """Run one SELECT over the tables, features and views.
+
+    It reads the warehouse and nothing else, changes nothing, and is stopped if it takes too much memory or time.
+    """
+    from workbench.reports.runs.parameters import split_assignments
+    from workbench.warehouse.adhoc import select
+    from workbench.warehouse.connect import open_warehouse
+
+    if form == "parquet" and output is None:
+        raise WorkbenchError("Parquet goes into a file. Say which: --output FILE")
+    limit = SHOWN if limit is None and form == "table" and output is None else limit
+    warehouse = open_warehouse(source, root=project_root())
+    found = select(statement, warehouse, parameters=split_assignments(assignments), limit=limit, seconds=seconds)
+    if output is not None:
+        _write(found, form, output)
+        click.echo(f"{found.table.num_rows:,} rows written to {output}")
+    elif form == "csv":
+        found.frame().to_csv(sys.stdout, index=False)
+    else:
+        frame = found.frame()
+        print_table([_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)])
+    if found.more:
+        click.echo(f"there are more rows than these {found.table.num_rows:,}: --limit N for more", err=True)
+
+
+def _write(found: Any, form: str, output: Path) -> None:
+    """Write the rows into a file that only its owner may read, whole or not at all."""
+    import os
+
+    from workbench.personal import for_me_alone
+    from workbench.reports.page.lists import write_csv
+
+    aside = output.with_name(f".{output.name}.{os.getpid()}")
+    for_me_alone(aside)
+    try:
+        if form == "parquet":
+            from pyarrow import parquet
+
+            parquet.write_table(found.table, aside)
+        elif form == "csv":
+            write_csv(found.frame(), aside)
+        else:
+            frame = found.frame()
+            with aside.open("w", encoding="utf-8") as file:
+                rows = [[*map(_cell, row)] for row in frame.itertuples(index=False)]
+                print_table([_plain(name) for name in frame], rows, file=file)
+        os.replace(aside, output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if isinstance(value, float | pd.Timestamp) or value is None or value is pd.NaT or value is pd.NA:
+        if pd.isna(value):
+            return ""
+        return f"{value:.15g}" if isinstance(value, float) else str(value).removesuffix(" 00:00:00")
+    return _plain(value)
+
+
+def _plain(value: object) -> str:
+    """A text on one line, in which nothing steers the terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(value))

@@ -1,0 +1,155 @@
+"""What does an analyst want to know that no study asks? Their own SQL over the warehouse, which only reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from workbench.errors import WorkbenchError
+from workbench.warehouse import schema, sqlfiles
+from workbench.warehouse.connect import Warehouse, open_warehouse
+from workbench.warehouse.digests import note_reads
+from workbench.warehouse.features import SUBJECTS, as_date, features_sql, require_coverage
+from workbench.warehouse.pseudonyms import VARIABLE
+from workbench.warehouse.sandbox import ALL_FEATURES, ANSWER, RESULT, TOO_MUCH, files_named
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that a statement gave: an Arrow table, and whether there are more than the limit."""
+
+    table: pa.Table
+    more: bool
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a DataFrame, with the types that `Warehouse.query` gives.
+
+        Raises
+        ------
+        WorkbenchError
+            If a column has a type that a DataFrame lacks.
+        """
+        with duckdb.connect() as con:
+            try:
+                return con.from_arrow(self.table).df()
+            except duckdb.Error as error:
+                why = str(error).splitlines()[0]
+                raise WorkbenchError(f"the rows do not fit into a DataFrame: {why}. Cast the column to text.") from None
+
+
+def sql(
+    statement: str,
+    *,
+    source: str = "sample",
+    parameters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    seconds: float = SECONDS,
+    root: Path | str | None = None,
+) -> pd.DataFrame:
+    """Give the rows of one SELECT over the tables, features and views of a warehouse.
+
+    It can read no file but the warehouse's, reach no network and change nothing; memory, time and the size of the
+    result are bounded.
+
+    Parameters
+    ----------
+    statement : str
+        One SELECT, WITH, DESCRIBE or SHOW in DuckDB's SQL. `workbench data describe` has the tables;
+        docs/features.md the features (`customer_features` is all of them), docs/views.md the views.
+    source : str
+    parameters : mapping, optional
+        Values of the parameters of features and views, such as ``days``; ``as_of`` is the warehouse's unless given.
+    limit : int, optional
+        Rows at most; all if None.
+    seconds : float
+        Time that it may take.
+    root : path, optional
+        Folder of the project.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no such statement, names what does not exist (the nearest is suggested), or takes too much.
+    """
+    chosen = select(statement, open_warehouse(source, root=root), parameters=parameters, limit=limit, seconds=seconds)
+    return chosen.frame()
+
+
+def select(
+    statement: str,
+    warehouse: Warehouse,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    seconds: float = SECONDS,
+) -> Selection:
+    """Do what `sql` does, and say whether there are more rows than the limit."""
+    if not statement.isascii() and statement != statement.encode(errors="replace").decode():
+        raise WorkbenchError("the statement holds a sign that is no text (a lone surrogate). Take it out.")
+    given = {"as_of": warehouse.as_of} | dict(parameters or {})
+    day = as_date(given["as_of"])
+    texts = {name: value.isoformat() if isinstance(value, date) else str(value) for name, value in given.items()}
+    _note(statement, warehouse)
+    with tempfile.TemporaryDirectory(prefix="workbench-sql-") as folder:
+        asked = {
+            "folder": folder, "place": str(warehouse.place), "statement": statement, "parameters": texts,
+            "limit": limit, "seconds": seconds,
+        }  # fmt: skip
+        found = _ask(asked, Path(folder))
+        with pa.OSFile(str(Path(folder) / RESULT)) as file:
+            table = pa.ipc.open_file(file).read_all()
+    read = [name for name in sqlfiles.with_what_they_read(set(found["read"]) - {ALL_FEATURES}) if name in SUBJECTS]
+    if ALL_FEATURES in found["read"]:
+        read = list(SUBJECTS)
+    if read:
+        require_coverage(warehouse, day, read)
+    return Selection(table, found["more"])
+
+
+def _ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Let a process of its own answer; it does not know the key of the pseudonyms."""
+    alone = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    here = str(Path(__file__).resolve().parents[2])
+    alone["PYTHONPATH"] = os.pathsep.join(filter(None, [here, alone.get("PYTHONPATH")]))
+    command = [sys.executable, "-P", "-m", "workbench.warehouse.sandbox"]
+    seconds = asked["seconds"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(asked).encode(), env=alone, capture_output=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise WorkbenchError(
+            f"the query was stopped after {seconds:g} seconds. Join on keys, choose fewer rows, or give it more time."
+        ) from None
+    if not (folder / ANSWER).is_file():
+        if b"Error" in done.stderr and done.returncode > 0:
+            raise WorkbenchError(f"the query failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1]}")
+        raise WorkbenchError(TOO_MUCH)
+    found = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+    if "refused" in found:
+        raise WorkbenchError(found["refused"])
+    return found
+
+
+def _note(statement: str, warehouse: Warehouse) -> None:
+    """Note every table that may be read, for a run that wants to know."""
+    words = statement.lower()
+    files = [name for name in files_named() if name in words]
+    texts = [words, *map(sqlfiles.body, sqlfiles.with_what_they_read(files))]
+    if ALL_FEATURES in words:
+        texts.append(features_sql())
+    note_reads(warehouse.source, warehouse.version, " ".join(texts), (*schema.tables(), "account", "quarantine"))
