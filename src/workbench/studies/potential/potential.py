@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FEWEST_MONTHS = 4
 """A customer with fewer months on record is too new to be valued."""
+BELOW = "current below 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +78,13 @@ class Potential(Result):
             f" N{row.why[1:]}; it would bring {row.low:,.0f} to {row.high:,.0f} and is in no potential."
             for row in few.itertuples()
         )
+        below = f" {self.set_aside[BELOW]:,} customers bring less than 0 today." if self.set_aside[BELOW] else ""
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
             f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
             f"{between(low, high, ',.0f')} more, {cross / max(total, 1e-9):.0%} of it from services they "
             f"lack. {shut} {learned} of {len(self.services) - len(few)} propensities rest on a model, the others on "
-            f"rates.{few_said}"
+            f"rates.{few_said}{below}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -237,7 +239,7 @@ def potential_value(
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
-        "current below 0": int((current < 0).sum()),
+        BELOW: int((current < 0).sum()),
     }
     found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
