@@ -308,7 +308,11 @@ def _current(table: pd.DataFrame, months: Sequence[str]) -> tuple[np.ndarray, np
 def _quartiles(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     """75th percentiles by code of group."""
     every, values = group[:, 1:].ravel(), np.repeat(values, group.shape[1] - 1)
-    values, size = values[np.lexsort([values, every])], np.bincount(every)
+    return _quartiles_of_sorted(values[np.lexsort([values, every])], np.bincount(every))
+
+
+def _quartiles_of_sorted(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """75th percentiles of groups of these sizes, one behind the other, each in ascending order."""
     place = 0.75 * np.maximum(size - 1, 0)
     low = np.minimum(np.cumsum(size) - size + place.astype(int), len(values) - 1)
     high = np.minimum(low + 1, len(values) - 1)
@@ -332,13 +336,19 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
     if not len(rows):
         return lambda weight: 0.0
     older, closed, group = older[rows], closed[rows], group[rows]
+    every, place = group[:, 1:].ravel(), np.repeat(np.arange(len(rows)), group.shape[1] - 1)
+    order = np.lexsort([older[place], every])  # once: a resample repeats values, and they stay in order
+    every, place = every[order], place[order]
+    sorted_older = older[place]
 
     def share(weight: np.ndarray) -> float:
         often = weight[rows].astype(int)
         drawn = np.repeat(np.arange(len(rows)), often)
         if not len(drawn):
             return 0.0
-        gap = np.maximum(_quartiles(older[drawn], group[drawn])[group[drawn, 0]] - older[drawn], 0)
+        size = np.bincount(every, often[place]).astype(int)
+        top = _quartiles_of_sorted(np.repeat(sorted_older, often[place]), size)
+        gap = np.maximum(top[group[drawn, 0]] - older[drawn], 0)
         total = gap.sum()
         return float(np.clip(closed[drawn] @ (gap > 0) / total, 0, 1)) if total > 0 else 0.0
 
