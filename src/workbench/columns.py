@@ -11,6 +11,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -183,6 +184,8 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     values = column.dropna()
     if not len(values):
         return "number"
+    with suppress(TypeError):  # lists are told apart below
+        values = values.drop_duplicates()
     texts = np.array([isinstance(v, str) for v in values])
     if not texts.all():
         odd = type(values[~texts].iloc[0]).__name__
