@@ -464,15 +464,12 @@ def written_periods(column: pd.Series, name: str) -> pd.Series:
     if types.is_numeric_dtype(column.dtype) and isinstance(column.dtype, np.dtype):
         return column
     read = periods(column, name)
-    if types.is_datetime64_any_dtype(column.dtype) or _arrow_time(column):
-        return read
     codes, values = _distinct(column, name)
     if (codes < 0).any() or not all(isinstance(value, str) for value in values):
         return read
     first = np.unique(codes, return_index=True)[1]
-    if (column.iloc[first].astype(str).rank(method="dense") != read.iloc[first].rank(method="dense")).any():
-        return read
-    return column.astype(object)
+    in_time = column.iloc[first].astype(str).rank(method="dense") == read.iloc[first].rank(method="dense")
+    return column.astype(object) if in_time.all() else read
 
 
 def _start(value: object, name: str) -> pd.Timestamp:
