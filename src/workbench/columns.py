@@ -11,6 +11,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -183,6 +184,8 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     values = column.dropna()
     if not len(values):
         return "number"
+    with suppress(TypeError):  # lists are told apart below
+        values = values.drop_duplicates()
     texts = np.array([isinstance(v, str) for v in values])
     if not texts.all():
         odd = type(values[~texts].iloc[0]).__name__
@@ -459,10 +462,12 @@ def written_periods(column: pd.Series, name: str) -> pd.Series:
     if types.is_numeric_dtype(column.dtype) and isinstance(column.dtype, np.dtype):
         return column
     read = periods(column, name)
-    text = column.map(lambda v: isinstance(v, str)).all()
-    if not text or (column.astype(str).rank(method="dense") != read.rank(method="dense")).any():
+    codes, values = _distinct(column, name)
+    if (codes < 0).any() or not all(isinstance(value, str) for value in values):
         return read
-    return column.astype(object)
+    first = np.unique(codes, return_index=True)[1]
+    in_time = column.iloc[first].astype(str).rank(method="dense") == read.iloc[first].rank(method="dense")
+    return column.astype(object) if in_time.all() else read
 
 
 def _start(value: object, name: str) -> pd.Timestamp:

@@ -823,6 +823,7 @@ CASES = [
             t["campaigns"], effect=n("effect"), se=n("se"), break_even=n("bar"), date=n("on")
         ),
         ledger,
+        allows={("se", "credit notes"): "an error is no amount"},
     ),
     Case(
         "campaign_planning.monitor_campaign",

@@ -115,6 +115,7 @@ def test_groups_order_and_voices():
     assert result.table["contracts"].iloc[1:].sum() == len(result.customers) == result.table.loc[0, "contracts"]
     assert result.table["value"].iloc[1:].sum() == pytest.approx(result.table.loc[0, "value"])
     assert result.set_aside["present customers with a negative margin"] == (result.customers["margin"] < 0).sum() > 0
+    assert f"{(result.customers['margin'] < 0).sum():,} contracts have a margin below 0" in result.headline()
     ends = result.customers[["low", "high"]].dropna()
     assert (ends["low"] <= ends["high"]).all() and len(ends) > 0.7 * len(result.customers)
     assert f"{result.table.loc[0, 'value']:,.0f}" in result.headline()

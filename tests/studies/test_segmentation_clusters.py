@@ -422,15 +422,26 @@ def test_choices_refused(change, words):
         fit_simulated(simulated(60)[0], **{"k": 2} | change)
 
 
+def test_logged_amounts_below_zero_by_hand():
+    """-(e - 1) is as far below 0 as e - 1 above it; there and back again; how many there are is told."""
+    e = np.e - 1
+    table = pd.DataFrame({"net": [-e, 0.0, e, np.exp(2) - 1]})
+    scale = fit_scale(table, log=["net"], scale="none")
+    assert scale.transform(table)[:, 0] == pytest.approx([-1, 0, 1, 2])
+    assert scale.inverse(scale.transform(table))["net"].tolist() == pytest.approx(table["net"].tolist())
+    many = pd.DataFrame({"net": np.r_[-np.arange(1.0, 21), np.arange(1.0, 41) * 100]})
+    found = fit_segments(many, k=2, log=["net"], resamples=2)
+    assert found.below == {"net": 20} and found.labels.value_counts().tolist() == [40, 20]
+    assert "Below 0 in net: 20 customers" in found.headline()
+
+
 def test_tables_refused():
-    """Constant and textual columns, negative logs, empty compositions, one customer and too few distinct rows."""
+    """Constant and textual columns, empty compositions, one customer and too few distinct rows."""
     table, _ = simulated(60)
     with pytest.raises(WorkbenchError, match="constant columns that cannot tell customers apart: 'call_min'"):
         fit_segments(table[["call_min"]].assign(call_min=0.1), k=2)
     with pytest.raises(WorkbenchError, match="'city' is not numeric: it holds str"):
         fit_simulated(table.assign(city="北京"), k=2)
-    with pytest.raises(WorkbenchError, match="60 negative values"):
-        fit_simulated(table.assign(call_min=-table["call_min"]), k=2)
     with pytest.raises(WorkbenchError, match="all 0 for 59 customers"):
         fit_simulated(table.assign(a=0.0, b=0.0).iloc[:60].assign(a=[1.0] + [0.0] * 59), k=2, shares=[("a", "b")])
     with pytest.raises(CannotAnswer, match="too few to segment"):

@@ -77,6 +77,18 @@ def test_features_by_hand():
     }
 
 
+def test_amounts_below_zero_by_hand():
+    """A refund beyond what was paid scores lowest and lowers the sum: the best bring 8 of 8 - 2 + 3 + 3 + 4."""
+    table = pd.DataFrame({"id": range(5), "r_days": [1, 2, 3, 4, 5], "f": [9, 7, 5, 3, 1], "m": [8.0, 3, 4, 3, -2]})
+    result = score_base(table)
+    assert result.customers["m"].tolist()[-1] == 1 and result.set_aside["customers with an amount below 0"] == 1
+    share = result.summary().set_index("segment")["monetary_share"]
+    assert share.sum() == pytest.approx(1) and share[result.customers["segment"][0]] == pytest.approx(8 / 16)
+    assert "1 have an amount below 0" in result.headline()
+    nothing = score_base(table.assign(m=[8.0, -3, -4, 3, -9])).headline()
+    assert "add up to nothing, so nobody brings a share" in nothing and "nan" not in nothing
+
+
 def test_scores_by_hand():
     """Five customers, five bins: the best of each column has a 5 and the segment of its cell."""
     result = score_base(base([1, 2, 3, 4, 5], [9, 8, 7, 6, 5], [10, 40, 30, 20, 50]))

@@ -194,14 +194,13 @@ def test_interval_needs_customers_at_the_top():
     ("amounts", "words"),
     [
         ([1.0, np.nan, 2], "is missing in 1 of 3 rows"),
-        ([1.0, -2, 5], "1 negative amounts of 3"),
         ([5.0], "there is 1 customer\\."),
         ([0.0, 0.0], "no revenue at all"),
         (["a", "b"], "is not numeric: it holds str"),
     ],
 )
 def test_revenue_refused(amounts, words):
-    """Missing, negative, absent or textual revenue is refused with its count."""
+    """Missing, absent or textual revenue is refused with its count."""
     with pytest.raises(WorkbenchError, match=words):
         concentration(pd.Series(amounts))
 
@@ -223,10 +222,14 @@ def test_no_interval_has_its_reason(amounts, why):
 
 
 def test_negative_as_zero_is_counted():
-    """Negative amounts count as 0 on demand, and how many is kept."""
-    result = concentration(np.array([-3.0, 1, 9]), negative="zero", resamples=0)
-    assert result.negative == 1
-    assert result.revenue.tolist() == [0, 1, 9]
+    """Credit notes stop nothing: 0, 1 and 9 have a Gini of (-2·0 + 0·1 + 2·9) / (3·10), and 3 of 10 is told."""
+    result = concentration(np.array([-3.0, 1, 9]), resamples=0)
+    assert (result.negative, result.owed, result.revenue.tolist()) == (1, -3.0, [0, 1, 9])
+    assert float(result.gini) == pytest.approx(0.6) and result.share_of_top(0.2) == pytest.approx(0.9)
+    assert "Counted as 0: 1 with more refunds than payments, 30.00% of revenue in all." in result.headline()
+    assert "Counted" not in concentration(np.array([0.0, 1, 9]), resamples=0).headline()
+    with pytest.raises(WorkbenchError, match="1 negative amounts of 3"):
+        concentration(np.array([-3.0, 1, 9]), negative="refuse")
 
 
 def test_equal_customers_have_gini_zero():

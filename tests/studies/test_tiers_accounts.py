@@ -39,6 +39,16 @@ def test_grades_by_hand():
     assert "3 of 5 accounts are graded A1 to A2" in found.headline() and "1 without growth" in found.headline()
 
 
+def test_credit_notes_by_hand():
+    """An account below 0 has no points for revenue, lowers the sum (-20 of 100 - 20), and is told."""
+    found = grade_accounts(accounts(("a", 100, 1), ("b", -20, 0)), **COLUMNS)
+    assert found.accounts["score"].tolist() == pytest.approx([0.6 * 50 + 0.4 * 100, 0])
+    assert found.table["value_share"].tolist() == pytest.approx([100 / 80, 0, 0, -20 / 80])
+    assert "1 bring less than 0 (credit notes)." in found.headline()
+    with pytest.raises(CannotAnswer, match=r"bring -100\.00 in all"):
+        grade_accounts(accounts(("a", 100, 1), ("b", -200, 0)), **COLUMNS)
+
+
 def test_a_score_on_the_edge_is_a_coin():
     """An account exactly at a threshold keeps its grade in about half of the draws."""
     found = grade_accounts(accounts(("e", 100, 0), ("b", 5000, 2)), **COLUMNS)

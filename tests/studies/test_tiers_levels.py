@@ -64,6 +64,16 @@ def test_paths_by_hand():
     assert path(HISTORY, "down", replace(RULES, demote_after=1)) == "tmllll"
 
 
+def test_credit_notes_by_hand():
+    """A value below 0 is a value: it stands in the last tier, lowers the sum (120 of 120 + 60 - 20), and is told."""
+    found = tiers(long({"a": [120], "b": [60], "c": [-20]}), **COLUMNS, rules=replace(RULES, months=1))
+    assert found.customers["tier"].tolist() == list(RULES.names)
+    assert found.table["value_share"].tolist() == pytest.approx([120 / 160, 60 / 160, -20 / 160])
+    assert "1 of those in tiers have a value below 0" in found.headline()
+    with pytest.raises(CannotAnswer, match=r"bring -40\.00 in the last period"):
+        tiers(long({"a": [120], "b": [60], "c": [-220]}), **COLUMNS, rules=replace(RULES, months=1))
+
+
 def test_why_since_and_near_by_hand():
     """Each customer's tier says since when and why, and what is near."""
     last = at(HISTORY, 5, replace(RULES, grace=2))

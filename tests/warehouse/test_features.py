@@ -174,6 +174,14 @@ def test_bills(by_customer):
     )
 
 
+def test_a_year_of_credits_has_no_discount_share():
+    """Fees of 20, then 25 credited: -5 in all, of which a discount is no share; ARPU is (0 + 20 - 26) / 3."""
+    more = "b05-16,c05,2026-04-01,2026-05-05,2026-05-20,20,0,0,20\n"
+    more += "b05-17,c05,2026-05-01,2026-06-05,2026-06-20,-25,0,1,-26\n"
+    found = customer_features(Tables(CUSTOMERS | {"bill": CUSTOMERS["bill"] + more}), AS_OF).set_index("customer_id")
+    holds(found, "customer_id, monetary, billed_12m, bills_12m, discount_share\nc05, -2, -6, 2,")
+
+
 def test_arrears(by_customer):
     """What is open past its due day falls into the bucket of its age; days past due run to as_of."""
     # c01: 69.9 + 0.1 pay 70 exactly. c02: 50 less 20, the 30 of 07-01 come too late; due 05-20, 42 days. c04: 60 paid

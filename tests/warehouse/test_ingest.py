@@ -204,6 +204,20 @@ def test_gb18030_and_bom_and_gz_give_the_same_rows(tmp_path):
         pd.testing.assert_frame_equal(frame, frames[0])
 
 
+def test_credited_fees_are_bills(tmp_path):
+    """A line of -19 is an ordinary credit; a discount of -5 is written with the wrong sign."""
+    bills = (
+        '[[file]]\npath = "bills.csv"\ntable = "bill"\nmost_refused = 0.6\n[file.columns]\nbill_id = "b"\n'
+        'customer_id = "c"\nmonth = "m"\nissued_on = "m"\ndue_on = "m"\nrecurring = "r"\n'
+        'usage_charge = "u"\ndiscount = "d"\namount = "a"\n'
+    )
+    rows = "b,c,m,r,u,d,a\n1,C1,2026-05-01,-19,-1.5,0,-20.5\n2,C1,2026-06-01,19,0,-5,24\n"
+    root = project(tmp_path, CUSTOMERS + bills, {"客户.csv": f"{HEAD}\n{GOOD}\n", "bills.csv": rows})
+    ingest("shop", root=root)
+    assert open_warehouse("shop", root=root).table("bill")["recurring"].tolist() == [-19]
+    assert reasons(root, "bill") == {3: ["discount is not between 0 and 10000000"]}
+
+
 def test_account_is_printed_for_people(tmp_path):
     """Files, counts, total, reasons and files that nobody reads stand in the printed account."""
     files = {"p.csv": "id,name,fee\na,x,1\nb,,1\nb,y,2\n", "forgotten.csv": "x", "truth/t.parquet": "x"}

@@ -128,18 +128,23 @@ def _refunded(who: np.ndarray, amount: np.ndarray) -> tuple[np.ndarray, dict[str
 
     >>> _refunded(np.array([1, 1, 1, 2]), np.array([10.0, 4, -6, -5]))[0].tolist()
     [8.0, 0.0, 0.0, 0.0]
+    >>> _refunded(np.full(5, 1), np.array([10.0, 4, -6, -5, -4]))[0].tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     back = np.flatnonzero(amount < 0)
     kept = amount.copy()
     beyond = 0
-    for at in back:
+    skip: dict[int, int] = {}  # from a refund to the last day before it of which something may be left
+    for at in back.tolist():
         owed, before = -amount[at], at - 1
         kept[at] = 0
         while owed > 0 and before >= 0 and who[before] == who[at]:
             taken = min(owed, kept[before])
             kept[before] -= taken
             owed -= taken
-            before -= 1
+            if owed > 0:
+                before = skip.get(before, before - 1)
+        skip[at] = before
         beyond += owed > 0
     if not len(back):
         return kept, {}

@@ -30,20 +30,13 @@ from workbench.reports.page import lists, pdf, sheets, tables
 from workbench.reports.page.notebook import MINIMUM
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
-from workbench.reports.runs.kernels import Nursery, kernel_manager
+from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code
 from workbench.reports.runs.secrets import leaks
 from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
 from workbench.reports.runs.stops import deaf_to_interrupts
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
 _PASSING = (
     "MemoryError",
@@ -136,7 +129,7 @@ def prepare_worker() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     private = own_folder_for_life()
     paths = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    os.environ.update(ONE_THREAD)
     os.environ.update(
         IPYTHONDIR=str(Path(private, "ipython")),
         JUPYTER_RUNTIME_DIR=str(private),

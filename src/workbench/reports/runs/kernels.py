@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
 
 _LONGEST_SOCKET_FOLDER = 50
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 _SHARED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
@@ -51,7 +54,9 @@ class Nursery:
     def __init__(self, studies: tuple[str, ...] = ()) -> None:
         rooms = [f"workbench.studies.{s}" for s in studies if (PACKAGE / "studies" / s / "__init__.py").is_file()]
         command = [sys.executable, "-m", "workbench.reports.runs.nursery", str(os.getpid()), *_SHARED, *rooms]
-        calm = os.environ | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # or loading Arrow starts a thread
+        calm = (
+            os.environ | ONE_THREAD | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+        )  # or loading Arrow starts a thread
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=calm)
         atexit.register(self.end)
         threads = self._answer()["threads"]

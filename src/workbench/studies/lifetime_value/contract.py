@@ -30,6 +30,8 @@ FEWEST = 10
 MOST_UNCOUNTED = 0.2
 """Share of contract-months at tenures that were not observed; with more of them nothing is answered."""
 
+BELOW = "present customers with a negative margin"
+
 _STOP = -1e3
 _LONGEST = 600
 
@@ -101,6 +103,8 @@ class LifetimeValue(Result):
             text += " Departures are known by month only: hazards are by month."
         if early := self.set_aside.get("left before since", 0):
             text += f" Departures before the first day of records ({early:,}) are left out."
+        if below := self.set_aside[BELOW]:
+            text += f" {below:,} contracts have a margin below 0, and lower the sum."
         return text
 
     def caption(self) -> str:
@@ -268,7 +272,7 @@ def lifetime_value(
         each = np.array(interval(worth.unit[0], worth.of_cells(extra), level=level))
         both = np.sort(money * np.where(hidden, np.nan, each)[:, cell], axis=0)
         found = found.assign(low=both[0], high=both[1])
-    aside["present customers with a negative margin"] = int((money < 0).sum())
+    aside[BELOW] = int((money < 0).sum())
     bands = _bands(found, cell, worth, level, most_uncounted if extrapolate is None else 1.0, extra)
     curve = pd.concat([w.curve for w in worths], ignore_index=True)
     found.index = index[found.index]

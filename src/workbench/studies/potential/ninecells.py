@@ -134,7 +134,8 @@ def value_grid(
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If cuts do not rise, a cell has no strategy or two, or the values are too alike for thirds.
+        If cuts do not rise, a cell has no strategy or two, the values are too alike for thirds, or they add up to
+        nothing.
     """
     plan, given = _strategies(strategies), (current_cuts, potential_cuts)
     values = potential.customers[["current", "potential"]].to_numpy().T
@@ -146,6 +147,12 @@ def value_grid(
         there = _cell(drawn, moved)
         stays += there == cell
         sums[i] = np.bincount(there, minlength=9)
+    for name, value in zip(("current", "potential"), values, strict=True):
+        if not value.sum() > 0:
+            raise CannotAnswer(
+                f"not answerable: the {name} value of all customers is {value.sum():,.0f}, of which no cell has a "
+                "share. Look at the credit notes and costs in the months."
+            )
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
     counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
     low, high = interval(counts, sums, level=potential.level) if len(sums) else np.full((2, 9), np.nan)

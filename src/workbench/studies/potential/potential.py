@@ -17,6 +17,7 @@ from workbench.words import between
 
 FEWEST_MONTHS = 4
 """A customer with fewer months on record is too new to be valued."""
+BELOW = "current below 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +73,13 @@ class Potential(Result):
             f" N{row.why[1:]}; it would bring {row.low:,.0f} to {row.high:,.0f} and is in no potential."
             for row in few.itertuples()
         )
+        below = f" {self.set_aside[BELOW]:,} customers bring less than 0 today." if self.set_aside[BELOW] else ""
         learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
         return (
             f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
             f"{between(low, high, ',.0f')} more, {cross / max(total, 1e-9):.0%} of it from services they "
             f"lack. {shut} {learned} of {len(self.services) - len(few)} propensities rest on a model, the others on "
-            f"rates.{few_said}"
+            f"rates.{few_said}{below}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -218,7 +220,7 @@ def potential_value(
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {
         f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
-        "current below 0": int((current < 0).sum()),
+        BELOW: int((current < 0).sum()),
     }
     found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
@@ -287,7 +289,11 @@ def _current(table: pd.DataFrame, months: Sequence[str]) -> tuple[np.ndarray, np
 def _quartiles(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     """75th percentiles by code of group."""
     every, values = group[:, 1:].ravel(), np.repeat(values, group.shape[1] - 1)
-    values, size = values[np.lexsort([values, every])], np.bincount(every)
+    return _quartiles_of_sorted(values[np.lexsort([values, every])], np.bincount(every))
+
+
+def _quartiles_of_sorted(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """75th percentiles of groups of these sizes, one behind the other, each in ascending order."""
     place = 0.75 * np.maximum(size - 1, 0)
     low = np.minimum(np.cumsum(size) - size + place.astype(int), len(values) - 1)
     high = np.minimum(low + 1, len(values) - 1)
@@ -311,13 +317,19 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
     if not len(rows):
         return lambda weight: 0.0
     older, closed, group = older[rows], closed[rows], group[rows]
+    every, place = group[:, 1:].ravel(), np.repeat(np.arange(len(rows)), group.shape[1] - 1)
+    order = np.lexsort([older[place], every])  # once: a resample repeats values, and they stay in order
+    every, place = every[order], place[order]
+    sorted_older = older[place]
 
     def share(weight: np.ndarray) -> float:
         often = weight[rows].astype(int)
         drawn = np.repeat(np.arange(len(rows)), often)
         if not len(drawn):
             return 0.0
-        gap = np.maximum(_quartiles(older[drawn], group[drawn])[group[drawn, 0]] - older[drawn], 0)
+        size = np.bincount(every, often[place]).astype(int)
+        top = _quartiles_of_sorted(np.repeat(sorted_older, often[place]), size)
+        gap = np.maximum(top[group[drawn, 0]] - older[drawn], 0)
         total = gap.sum()
         return float(np.clip(closed[drawn] @ (gap > 0) / total, 0, 1)) if total > 0 else 0.0
 

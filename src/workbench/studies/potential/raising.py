@@ -151,7 +151,11 @@ def worth_raising(
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
     gain = table["potential"].to_numpy()
     ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
-    reasons = [_reason(row, potential, i, currency) for i, row in zip(low.tolist(), table.itertuples(), strict=True)]
+    names, best = potential.services["service"].tolist(), parts[:, :-1].argmax(axis=1).tolist()
+    reasons = [
+        _reason(row, names[k], potential.chance[i, k], potential.gain[i, k], potential.window, currency)
+        for i, k, row in zip(low.tolist(), best, table.itertuples(), strict=True)
+    ]
 
     def together(rows: np.ndarray) -> list[float]:
         sums = (
@@ -176,13 +180,12 @@ def worth_raising(
     return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below, currency)
 
 
-def _reason(row, potential: Potential, i: int, currency: str) -> str:
+def _reason(row, service: str, chance: float, gain: float, window: int, currency: str) -> str:
     """What is known of a customer and of customers like them, in words; no promise."""
     text = f"pays {row.bill:,.0f} {currency} a month"
     if row.peers_bill > row.bill:
         text += f", a quarter of its peers ({row.peers}) {row.peers_bill:,.0f} or more"
-    k = int((potential.chance[i] * potential.gain[i]).argmax())
-    if chance := potential.chance[i, k]:
-        text += f"; {potential.services['service'].iloc[k]}: {chance:.1%} of like customers took it up within "
-        text += f"{potential.window} months, {potential.gain[i, k]:+,.0f} {currency} margin in its first year"
+    if chance:
+        text += f"; {service}: {chance:.1%} of like customers took it up within {window} months, "
+        text += f"{gain:+,.0f} {currency} margin in its first year"
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -58,6 +58,8 @@ class Segments(Result):
         On the scaled features.
     replicates : ndarray, shape (resamples, k)
         Jaccard similarity of each cluster in each resample.
+    below : dict of str to int
+        Customers below 0 in a logged feature (credit notes), by feature; one without any does not appear.
     """
 
     labels: pd.Series
@@ -71,6 +73,7 @@ class Segments(Result):
     scale: FeatureScale
     rule: Rule
     replicates: np.ndarray
+    below: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS, CHART = "clusters", "customers", "Heat map of a row a cluster and a column a feature"
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
@@ -128,6 +131,8 @@ class Segments(Result):
             text += f" The data do not decide between {listed(self.undecided)} clusters."
         if self.left_out:
             text += f" Left out, the same for everybody: {named(self.left_out)}."
+        for feature, count in self.below.items():
+            text += f" Below 0 in {_words(feature)}: {count:,} customers, as far down on the log scale as others up."
         return text
 
     def summary(self) -> pd.DataFrame:
@@ -215,7 +220,8 @@ def fit_segments(
     method : {"kmeans", "gmm"}
         Round clusters of like spread, or the parts of a Gaussian mixture, which may be oblong and unlike.
     log : sequence of str
-        Features taken as log(1 + x): amounts and counts with a long tail.
+        Features taken as log(1 + x): amounts and counts with a long tail. An amount below 0 is taken as -log(1 - x);
+        how many there are is told.
     shares : sequence of str or of sequences of str
         Features taken as log-ratios: a name is a share with its complement, a group is a composition (its parts are
         divided by their sum). A tenth of an even part is added to each (0.05 to a single share): 0 has a logarithm
@@ -335,6 +341,7 @@ def _segments(features, raw, x, label, how, rule, criteria, choice, undecided, r
     typical = groups.mean()
     typical[list(how.log)] = groups[list(how.log)].median() if how.log else typical[[]]
     shown = [str(c) for c in features.columns if str(c) in how.columns]
+    below = {c: int((raw[c] < 0).sum()) for c in shown if c in how.log}
     return Segments(
         labels=pd.Series(label + 1, index=features.index, name="cluster"),
         centres=how.inverse(rule.centres).set_axis(index, axis=0)[shown],
@@ -347,6 +354,7 @@ def _segments(features, raw, x, label, how, rule, criteria, choice, undecided, r
         scale=how,
         rule=rule,
         replicates=replicates,
+        below={c: count for c, count in below.items() if count},
     )
 
 

@@ -62,7 +62,9 @@ class Concentration(Result):
     level : float
         Coverage of the intervals.
     negative : int
-        Customers with a negative amount that were counted as 0.
+        Customers with an amount below 0 (refunds above payments), counted as 0.
+    owed : float
+        Sum of their amounts, 0 or less.
     no_interval : str
         Why there are no intervals at all; empty where there are.
     """
@@ -72,6 +74,7 @@ class Concentration(Result):
     table: pd.DataFrame
     level: float
     negative: int = 0
+    owed: float = 0.0
     no_interval: str = ""
 
     NAME, CHART = "concentration", "Lorenz curve, best customers first"
@@ -94,16 +97,20 @@ class Concentration(Result):
         """Say what the top fifth brings, who brings 80 %, and the Gini coefficient."""
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
         needed = f"{GOAL:.0%} of it takes {self.customers_for(GOAL):,} of {len(self.revenue):,} customers"
+        below = ""
+        if self.negative:
+            part = -self.owed / self.revenue.sum()
+            below = f" Counted as 0: {self.negative:,} with more refunds than payments, {part:.2%} of revenue in all."
         if not np.isfinite(top.low):
             why = self.no_interval or f"fewer than {_FEWEST} customers are the top 20%"
             return (
                 f"The top 20% of customers bring {top.estimate:.2%} of revenue; {needed}; "
-                f"Gini {self.gini.estimate:.3f}. No interval: {why}."
+                f"Gini {self.gini.estimate:.3f}. No interval: {why}.{below}"
             )
         return (
             f"The top 20% of customers bring {top.estimate:.2%} of revenue "
             f"{between(top.low, top.high, '.1%', level=self.level)}; {needed}; Gini {self.gini.estimate:.3f} "
-            f"{between(self.gini.low, self.gini.high, '.3f')}."
+            f"{between(self.gini.low, self.gini.high, '.3f')}.{below}"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -144,7 +151,7 @@ class Concentration(Result):
 def concentration(
     revenue: pd.Series | np.ndarray,
     *,
-    negative: Literal["refuse", "zero"] = "refuse",
+    negative: Literal["zero", "refuse"] = "zero",
     resamples: int = 1_000,
     level: float = 0.95,
     rng: Rng = 0,
@@ -155,8 +162,9 @@ def concentration(
     ----------
     revenue : Series or array, shape (n,)
         One amount a customer; customers who brought nothing belong in it as 0.
-    negative : {"refuse", "zero"}
-        What to do with customers whose refunds exceed what they paid: refuse with their count, or count them as 0.
+    negative : {"zero", "refuse"}
+        Customers whose refunds exceed what they paid have no place on a curve of shares: they count as 0, and the
+        answer tells how many and how much; or all is refused with their count.
     resamples : int
         For the intervals: studentised bootstrap on the logit scale, standard errors by the influence function. From
         25,000 customers on, or with 0 resamples, the influence function alone (they agree there). The end towards
@@ -183,7 +191,7 @@ def concentration(
     ----------
     Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
     """
-    amounts, below = _checked(revenue, negative)
+    amounts, below, owed = _checked(revenue, negative)
     value, error = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
     low, high = np.full((2, len(value)), np.nan)
     if not (why := _no_interval(amounts)):
@@ -195,7 +203,7 @@ def concentration(
     few = [name.startswith("share_of_top") and count < _FEWEST for name, count in zip(names, customers, strict=True)]
     table.loc[few, ["low", "high"]] = np.nan
     gini = Share(*(float(v[0]) for v in (value, low, high)))
-    return Concentration(gini, amounts, table, level, below, why)
+    return Concentration(gini, amounts, table, level, below, owed, why)
 
 
 def _no_interval(ascending: np.ndarray) -> str:
@@ -230,15 +238,15 @@ def _needed(ascending: np.ndarray, share: float) -> int:
     return int(np.searchsorted(reached, share * reached[-1] * (1 - _DUST)) + 1)
 
 
-def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray, int]:
-    if negative not in ("refuse", "zero"):
-        raise unknown("treatment of negative amounts", negative, ("refuse", "zero"))
+def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray, int, float]:
+    if negative not in ("zero", "refuse"):
+        raise unknown("treatment of negative amounts", negative, ("zero", "refuse"))
     if np.ndim(revenue) != 1:
         named_so = f" ({named(dict.fromkeys(revenue.columns))})" if isinstance(revenue, pd.DataFrame) else ""
         raise WorkbenchError(f"revenue takes one column of amounts, not {np.shape(revenue)}{named_so}.")
     column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
     amounts = number(column, str(column.name or "revenue"), what="amount")
-    below = int((amounts < 0).sum())
+    below, owed = int((amounts < 0).sum()), float(np.sort(amounts[amounts < 0]).sum())
     if below and negative == "refuse":
         raise WorkbenchError(
             f"revenue has {below:,} negative amounts of {len(amounts):,} (refunds above payments); shares of a total "
@@ -248,7 +256,7 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     if len(amounts) < 2 or amounts[-1] <= 0:
         what = f"{len(amounts)} customer{'' if len(amounts) == 1 else 's'}" if len(amounts) < 2 else "no revenue at all"
         raise CannotAnswer(f"concentration needs at least two customers and some revenue; there is {what}.")
-    return amounts, below
+    return amounts, below, owed
 
 
 def _estimate(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Binning = Literal["independent", "nested"]
 Ties = Literal["together", "by_id"]
 
+BELOW = "customers with an amount below 0"
+
 _AMOUNT_STEP = 1e-6
 
 
@@ -47,7 +49,8 @@ class Rfm(Result):
         The snapshot, exclusive; None where the features were given.
     set_aside : dict of str to int
         What was counted but not used, by reason: events from the snapshot on, customers of whom only those are known,
-        events with a negative amount (they reduce the sum but are no activity), customers never active.
+        events with a negative amount (they reduce the sum but are no activity), customers never active; customers
+        with an amount below 0 (they are scored, lowest in amount).
     currency : str
         Of the amounts.
     """
@@ -68,10 +71,9 @@ class Rfm(Result):
         table = self.summary().set_index("segment")
         best = table.loc[self.grid.segments[0].name]
         concern = table.loc[[s.name for s in self.grid.segments if s.concern]]
-        text = (
-            f"Of {len(self.customers):,} customers, {best.customers:,.0f} ({best.share:.1%}) are "
-            f"{_words(best.name)} and bring {best.monetary_share:.1%} of the amount"
-        )
+        text = f"Of {len(self.customers):,} customers, {best.customers:,.0f} ({best.share:.1%}) are {_words(best.name)}"
+        told = bool(table.monetary_share.notna().any())
+        text += f" and bring {best.monetary_share:.1%} of the amount" if told else ""
         if len(concern):
             names = " or ".join(f"'{_words(name)}'" for name in concern.index)
             few = concern.customers.sum() < FEW
@@ -79,11 +81,13 @@ class Rfm(Result):
                 f"; fewer than {FEW} are {names}"
                 if few
                 else (
-                    f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}, "
-                    f"with {concern.monetary_share.sum():.1%} of it"
+                    f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}"
+                    + (f", with {concern.monetary_share.sum():.1%} of it" if told else "")
                 )
             )
-        return text + "."
+        text += "" if told else "; the amounts of all add up to nothing, so nobody brings a share"
+        below = self.set_aside.get(BELOW, 0)
+        return text + (f"; {below:,} have an amount below 0 (refunds above payments)." if below else ".")
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the segments in the grid's order, empty ones too.
@@ -320,8 +324,10 @@ def score_rfm(
     segment = np.full(len(table), NEVER_ACTIVE, dtype=object)
     segment[active] = grid.names(*found[active].T)
     table["segment"] = pd.array(segment, dtype="str")
-    never = {"customers never active": int((~active).sum())}
-    return Rfm(table, grid, binning, ties, set_aside=never, currency=currency)
+    counted = {"customers never active": int((~active).sum())}
+    if below := int((values[:, 2] < 0).sum()):
+        counted[BELOW] = below
+    return Rfm(table, grid, binning, ties, set_aside=counted, currency=currency)
 
 
 def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tuple[int, np.ndarray]:

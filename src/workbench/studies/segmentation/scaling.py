@@ -30,7 +30,7 @@ class FeatureScale:
         The features read, p of them, in an order of their own values; each gives one column of what `transform`
         returns. What is the same for everybody is not among them.
     log : tuple of str
-        Taken as log(1 + x).
+        Taken as log(1 + x), and as -log(1 - x) where x is below 0 (credit notes): the same distance on the other side.
     shares : tuple of tuple of str
         Compositions taken as centred log-ratios; a single share stands with its complement.
     zero : float
@@ -83,7 +83,7 @@ class FeatureScale:
         values = scaled * self.spread + self.centre
         table = pd.DataFrame(values, columns=list(self.columns))
         for column in self.log:
-            table[column] = np.expm1(table[column])
+            table[column] = np.sign(table[column]) * np.expm1(table[column].abs())
         for group in self.shares:
             part = np.exp(table[list(group)].to_numpy())
             if len(group) == 1:
@@ -184,12 +184,7 @@ def _bend(raw: pd.DataFrame, how: FeatureScale) -> np.ndarray:
     place = {name: k for k, name in enumerate(how.columns)}
     for name in how.log:
         column = bent[:, place[name]]
-        if (column < 0).any():
-            raise WorkbenchError(
-                f"feature '{name}' has {int((column < 0).sum()):,} negative values, which have no logarithm. "
-                "Leave it out of log=, or set them to 0 if they mean nothing was used."
-            )
-        bent[:, place[name]] = np.log1p(column)
+        bent[:, place[name]] = np.sign(column) * np.log1p(np.abs(column))
     for group in how.shares:
         at = [place[name] for name in group]
         bent[:, at] = _log_ratios(bent[:, at], group, how.zero)

@@ -81,11 +81,14 @@ class KeyAccounts(Result):
         first = self._upper(self.table)
         mean, low, high = self.changed
         gaps = [f"{n:,} without {part}" for part, n in self.missing.items() if n]
+        below = int((self.accounts[self.value] < 0).sum())
         return (
             f"{first['accounts'].sum():,} of {len(self.accounts):,} accounts are graded {first['grade'].iloc[0]} to "
             f"{first['grade'].iloc[-1]} and bring {first['value_share'].sum():.0%} of {self.value.replace('_', ' ')}; "
             f"weights changed by up to {self.change:.0%} move {mean:.1%} {between(low, high, '.1%')} of the grades, "
-            f"and could move {self.can_change:.0%}" + (f"; graded on the rest: {', '.join(gaps)}." if gaps else ".")
+            f"and could move {self.can_change:.0%}"
+            + (f"; graded on the rest: {', '.join(gaps)}" if gaps else "")
+            + (f"; {below:,} bring less than 0 (credit notes)." if below else ".")
         )
 
     def upper(self) -> pd.DataFrame:
@@ -163,6 +166,11 @@ def grade_accounts(
         "if_high": names[graded(even, np.where(known, points, 100.0))], value: table[value],
     } | {f"points_{p}": points[:, k] for k, p in enumerate(parts)})  # fmt: skip
     amount = np.bincount(grade, table[value], len(names))
+    if not amount.sum() > 0:
+        raise CannotAnswer(
+            f"not answerable: the accounts bring {amount.sum():,.2f} in all, of which no grade has a share. Look at "
+            f"the credit notes in '{value}', or take a longer window."
+        )
     facts = pd.DataFrame({
         "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,
         "value_share": amount / amount.sum(), "can_change": np.bincount(grade[best != worst], minlength=len(names)),

@@ -115,6 +115,8 @@ class Tiers(Result):
         )
         if share == share:
             text += f"; the stay rules avoid {share:.0%} {between(low, high, '.0%')} of the moves between tiers"
+        if below := int(((self.customers["value"] < 0) & ~self.customers["tier"].isin([EXCLUDED, LEFT])).sum()):
+            text += f"; {below:,} of those in tiers have a value below 0 (credit notes)"
         out = ", ".join(f"{reason} {count:,}" for reason, count in self.exclusions.items())
         text += f"; excluded: {out}" if out else ""
         return text + (f"; no data on: {', '.join(self.unchecked)}." if self.unchecked else ".")
@@ -175,7 +177,8 @@ def tiers(
     WorkbenchError
         If a column is missing or of the wrong type, has missing values, or a customer stands twice in a period.
     CannotAnswer
-        If there are fewer periods than a value takes, nobody is left to rank, or ties leave no tier by share.
+        If there are fewer periods than a value takes, nobody is left to rank, ties leave no tier by share, or the
+        values of the last period add up to nothing.
 
     Examples
     --------
@@ -311,6 +314,11 @@ def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: Tier
     inside = np.arange(len(table)) < len(rules.names)
     table["customers"], amount = [len(g) for g in groups], np.array([g["value"].sum() for g in groups])
     table["share"] = np.where(inside, table["customers"] / table["customers"][inside].sum(), np.nan)
+    if not amount[inside].sum() > 0:
+        raise CannotAnswer(
+            f"not answerable: the customers in tiers bring {amount[inside].sum():,.2f} in the last period, of which no "
+            "tier has a share. Look at the credit notes, or rank by another value."
+        )
     table["value"], table["value_share"] = amount, np.where(inside, amount / amount[inside].sum(), np.nan)
     table["value_mean"] = amount / table["customers"].where(table["customers"] > 0)
     table["near_next"] = [(g["near"] == "next tier").sum() for g in groups]

@@ -7,7 +7,8 @@
 -- monetary [currency/month]: Net bill amount a month, mean of the last 3 full months billed (within the last 5): ARPU.
 -- billed_12m [currency]: Net amount of the bills issued in the last 12 months.
 -- bills_12m [bills]: Bills issued in the last 12 months.
--- discount_share [share]: Discounts of those bills, of fees and usage charges before discount.
+-- discount_share [share]: Discounts of those bills, of fees and usage charges before discount; missing where these come
+--     to nothing or less.
 WITH issued AS (
     SELECT
         customer_id, month, issued_on,
@@ -67,7 +68,8 @@ SELECT
     customer.customer_id, arpu.monetary,
     CAST(COALESCE(year_bill.amount, known.zero) AS DOUBLE) AS billed_12m,
     CAST(COALESCE(year_bill.bills, known.zero) AS DOUBLE) AS bills_12m,
-    CAST(year_bill.discount AS DOUBLE) / NULLIF(CAST(year_bill.gross AS DOUBLE), 0) AS discount_share
+    CASE WHEN year_bill.gross > 0 THEN CAST(year_bill.discount AS DOUBLE) / CAST(year_bill.gross AS DOUBLE) END
+        AS discount_share
 FROM customer
 CROSS JOIN known
 LEFT JOIN arpu ON arpu.customer_id = customer.customer_id
