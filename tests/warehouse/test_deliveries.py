@@ -6,6 +6,7 @@ import json
 import os
 import re
 
+import duckdb
 import numpy as np
 import openpyxl
 import pandas as pd
@@ -19,6 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.decode import _in_utf8, stretches
+from workbench.warehouse.ingest.rules import _parsed
 from workbench.warehouse.texts import one_form
 
 PRODUCT = """
@@ -87,11 +89,11 @@ def why(warehouse, table="product"):
 
 def test_a_value_in_quotes_may_hold_line_breaks(door):
     """LF, CRLF and doubled quotes inside; records and lines are both told."""
-    text = 'id,name,fee\na,"x\ny",1\nb,"第一行\r\n""第二行"", z",2\r\nc,plain,3\n'
+    text = 'id,name,fee\na,"x\ny\n",1\nb,"第一行\r\n""第二行"", z",2\r\nc,plain,3\n'
     account, warehouse = door(product(), {"p.csv": text})
     assert warehouse.table("product")["name"].tolist() == ["x\ny", '第一行\r\n"第二行", z', "plain"]
-    assert account.frame[["raw", "lines"]].values.tolist() == [[3, 5]]
-    assert "p.csv has 3 records on 5 lines" in str(account)
+    assert account.frame[["raw", "lines"]].values.tolist() == [[3, 6]]
+    assert "p.csv has 3 records on 6 lines" in str(account)
 
 
 @pytest.mark.parametrize(
@@ -162,19 +164,19 @@ def test_row_numbers_carry_the_whole_path(door):
 def test_a_correction_replaces_what_it_corrects(door):
     """keep = "last": by file and line, or by a column whatever the files; what is replaced is no loss."""
     files = {
-        "pay/a.csv": "i,c,d,a,t\nP1,C1,2026-06-01,100,9\nP2,C1,2026-06-01,7,1\n",
-        "pay/b.csv": "i,c,d,a,t\nP1,C1,2026-06-01,130,10\nP2,C1,2026-06-01,,2\n",
+        "pay/a.csv": "i,c,d,a,t\nP1,C1,2026-06-01,100,9\nP2,C1,2026-06-01,7,1\nP3,C1,2026-06-01,1,5\n",
+        "pay/b.csv": "i,c,d,a,t\nP1,C1,2026-06-01,130,10\nP2,C1,2026-06-01,,2\nP3,C1,2026-06-01,2,\n",
     }
     more = 'keep = "last"\norder = "t"'
     account, warehouse = door(payment(more, '"i"'), files)
     paid = warehouse.table("payment").set_index("payment_id")["amount"]
-    assert paid.to_dict() == {"P1": 130, "P2": 7}  # a correction that is refused corrects nothing
-    assert account.frame[["raw", "accepted", "set_aside"]].values.tolist() == [[2, 1, 1], [2, 1, 0]]
+    assert paid.to_dict() == {"P1": 130, "P2": 7, "P3": 1}  # one that is refused, or has no order, corrects nothing
+    assert account.frame[["raw", "accepted", "set_aside"]].values.tolist() == [[3, 2, 1], [3, 1, 1]]
     swapped = {"pay/a.csv": files["pay/b.csv"], "pay/b.csv": files["pay/a.csv"]}
     _, other = door(payment(more, '"i"'), swapped)
     pd.testing.assert_series_equal(other.table("payment").set_index("payment_id")["amount"], paid)
     _, by_file = door(payment('keep = "last"\nignore = ["t"]', '"i"'), swapped)
-    assert by_file.table("payment").set_index("payment_id")["amount"].to_dict() == {"P1": 100, "P2": 7}
+    assert by_file.table("payment").set_index("payment_id")["amount"].to_dict() == {"P1": 100, "P2": 7, "P3": 1}
 
 
 def test_what_is_no_delivery_is_passed_over(door):
@@ -223,10 +225,10 @@ def test_numbers_that_stand_for_identifiers_in_parquet(door, ids, right):
 
 def test_identifiers_that_were_made_numbers_in_a_text_file(door):
     """1.23457E+17 and 1000000001.0 are refused with the reason; 1.0 may be a version."""
-    text = "id,name,fee\n1.23457E+17,x,1\n1000000001.0,x,1\n1.0,x,1\n00123,x,1\n"
+    text = "id,name,fee\n1.23457E+17,x,1\n1000000001.0,x,1\n1.0,x,1\n00123,x,1\n9.8e+18,x,1\n"
     _, warehouse = door(product(), {"p.csv": text})
     reason = ["product_id was written as a number and may have lost digits"]
-    assert why(warehouse) == {2: reason, 3: reason}
+    assert why(warehouse) == {2: reason, 3: reason, 6: reason}
     assert warehouse.table("product")["product_id"].tolist() == ["00123", "1.0"]
 
 
@@ -482,7 +484,7 @@ def test_refused_records_are_exported_mended_and_taken_back(door, monkeypatch, t
     assert "2 of 3 records written" in run.invoke(command, ["data", "quarantine", "shop", "--export", str(csv)]).output
     mended = csv.read_text("utf-8-sig")
     assert (
-        mended.startswith("#file,#delivery,#line,#reasons,id,")
+        mended.startswith("#file,#delivery,#table,#line,#reasons,id,")
         and "李四" not in mended
         and csv.stat().st_mode & 0o077 == 0
     )
@@ -505,11 +507,21 @@ def test_refused_records_are_exported_mended_and_taken_back(door, monkeypatch, t
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("id\nx\n", "lacks '#file', '#delivery', '#line'"),
-        ("#file,#delivery,#line,id\nc.csv,,x,1\n", "line 2, has too few or too many cells"),
-        ("#file,#delivery,#line,id,prov,day\nd.csv,D,2,1,1,1\n", "'d.csv' is not delivered"),
-        ("#file,#delivery,#line,id,prov,day\nc.csv,D,9,1,1,1\n", "name line 9 of c.csv, where no record begins"),
-        ("#file,#delivery,#line,id,prov\nc.csv,D,2,1,1\n", "the repair of line 2 of c.csv has other columns"),
+        ("id\nx\n", "lacks '#file', '#delivery', '#table', '#line'"),
+        ("#file,#delivery,#table,#line,id\nc.csv,,customer,x,1\n", "line 2, has too few or too many cells"),
+        ("#file,#delivery,#table,#line,id,prov,day\nd.csv,D,customer,2,1,1,1\n", "'d.csv' is not delivered"),
+        (
+            "#file,#delivery,#table,#line,id,prov,day\nc.csv,D,customer,9,1,1,1\n",
+            "name line 9 of c.csv, where no record begins",
+        ),
+        (
+            "#file,#delivery,#table,#line,id,prov,day\n" + "c.csv,D,customer,2,1,1,1\n" * 2,
+            "line 2 of c.csv a second time",
+        ),
+        (
+            "#file,#delivery,#table,#line,id,prov\nc.csv,D,customer,2,1,1\n",
+            "the repair of line 2 of c.csv has other columns",
+        ),
     ],
 )
 def test_repairs_that_fit_nothing_are_refused(door, text, words):
@@ -562,3 +574,38 @@ def test_json_lines(door):
         door(product("p.jsonl"), {"p.jsonl": good[2]})
     with pytest.raises(WorkbenchError, match=r"'delimiter' has no meaning for jsonl"):
         door(product("p.jsonl", 'delimiter = ";"'), {})
+
+
+def test_a_file_for_two_tables_is_mended_for_each(door, monkeypatch, tmp_path):
+    """A record that is bad for one table stays as it is for the other; each is exported by its table."""
+    mapping = product("p.csv", 'ignore = ["day"]') + CUSTOMER.replace("c.csv", "p.csv").replace(
+        "[file.columns]", 'ignore = ["name", "fee"]\n[file.columns]'
+    ).replace('"prov"', '{ constant = "广东" }')
+    text = "id,name,fee,day\nA,x,1,2020-01-01\nB,y,bad,2020-01-01\nC,z,3,bad\n"
+    door(mapping, {"p.csv": text})
+    monkeypatch.setenv("WORKBENCH_HOME", str(door.root))
+    run, csv = CliRunner(), tmp_path / "m.csv"
+    with pytest.raises(WorkbenchError, match=r"different columns\. Choose one of: .*--table customer"):
+        run.invoke(command, ["data", "quarantine", "shop", "--export", str(csv)], catch_exceptions=False)
+    run.invoke(command, ["data", "quarantine", "shop", "--table", "product", "--export", str(csv)])
+    csv.write_text(csv.read_text("utf-8-sig").replace(",bad", ",2"), "utf-8-sig")
+    run.invoke(command, ["data", "quarantine", "shop", "--take-back", str(csv)], standalone_mode=False)
+    warehouse = open_warehouse("shop", root=door.root)
+    assert warehouse.table("product")["monthly_fee"].tolist() == [1, 2, 3]
+    assert warehouse.table("customer")["customer_id"].tolist() == ["A", "B"]
+
+
+def test_the_same_content_counts_once_in_blocks_of_their_own(door):
+    """Two blocks that name two files with the same bytes, for the same columns."""
+    rows = "i,c,d,a\nP,C1,2026-06-01,100\n"
+    mapping = payment(id='"i"')
+    mapping = mapping.replace("pay/*", "pay/05") + mapping.replace("pay/*", "pay/06")
+    account, _ = door(mapping, {"pay/05.csv": rows, "pay/06.csv": rows})
+    assert account.frame["raw"].tolist() == [1] and "pay/06.csv has the same content as pay/05.csv" in str(account)
+
+
+def test_the_hours_of_excel():
+    """Half a day is noon; a second stays a second."""
+    texts = ("46113.5", "46113.000011574074", "46113")
+    got = [duckdb.sql(f"SELECT {_parsed(repr(text), 'excel')}").fetchall()[0][0] for text in texts]
+    assert [str(at) for at in got] == ["2026-04-01 12:00:00", "2026-04-01 00:00:01", "2026-04-01 00:00:00"]

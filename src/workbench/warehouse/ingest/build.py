@@ -151,7 +151,7 @@ class Build:
 
     def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
         """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
-        lines, numbers = self.repairs.lines(file.name), dict[int, int]()
+        lines, numbers = self.repairs.lines(file.name, file.block), dict[int, int]()
         for batch in batches(file.path, file.block):
             batch, gone = without(batch, lines)
             numbers |= gone

@@ -1,8 +1,8 @@
 """How does a refused record come back? Exported, mended by hand, and laid in the place of the line it came from.
 
 A repair is a CSV file in `data/repairs/SOURCE`: the columns of the raw file that the mapping uses, and before them
-`#file`, `#delivery` (the digest of its content), `#line` and `#reasons`. What was hidden stays hidden: its pseudonym
-stands for it.
+`#file`, `#delivery` (the digest of its content), `#table`, `#line` and `#reasons`. What was hidden stays hidden: its
+pseudonym stands for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +23,7 @@ from workbench.warehouse.ingest.lines import MALFORMED, Batch
 from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import trimmed
 
-FILE, DELIVERY, LINE, REASONS = PLACE = ("#file", "#delivery", "#line", "#reasons")
+FILE, DELIVERY, TABLE, LINE, REASONS = PLACE = ("#file", "#delivery", "#table", "#line", "#reasons")
 
 
 def repairs_folder(source: str, root: Path) -> Path:
@@ -37,8 +37,8 @@ def write_quarantine(aside: pd.DataFrame, path: Path) -> int:
     Parameters
     ----------
     aside : DataFrame
-        file, digest, line, reasons, record, as `Warehouse.refused` gives them. A record that could not be cut into
-        fields has one cell, and can't be mended here; it is left out.
+        file, digest, table, line, reasons, record, as `Warehouse.refused` gives them. A record that could not
+        be cut into fields has one cell, and can't be mended here; it is left out.
 
     Raises
     ------
@@ -48,15 +48,15 @@ def write_quarantine(aside: pd.DataFrame, path: Path) -> int:
     records = [json.loads(text) for text in aside["record"]]
     rows = [
         {
-            **dict(zip(PLACE, (row.file, row.digest, row.line, "; ".join(row.reasons)), strict=True)),
+            **dict(zip(PLACE, (row.file, row.digest, row.table, row.line, "; ".join(row.reasons)), strict=True)),
             **{name: text or "" for name, text in record.items()},
         }
         for row, record in zip(aside.itertuples(), records, strict=True)
         if isinstance(record, dict)
     ]
     if len({tuple(row) for row in rows}) > 1:
-        files = named(sorted({row[FILE] for row in rows}))
-        raise WorkbenchError(f"the records have different columns, by their file: {files}. Choose one: --file NAME")
+        places = named(sorted({f"--file {row[FILE]} --table {row[TABLE]}" for row in rows}))
+        raise WorkbenchError(f"the records have different columns. Choose one of: {places}")
     with open(path, "w", encoding="utf-8-sig", newline="", opener=_for_me_alone) as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else PLACE)
         writer.writeheader()
@@ -69,48 +69,63 @@ def _for_me_alone(path: str, flags: int) -> int:
 
 
 class Repairs:
-    """The repairs of a source, by raw file."""
+    """The repairs of a source: by raw file and table the mended records, by line."""
 
     def __init__(self, source: str, root: Path) -> None:
-        folder = repairs_folder(source, root)
-        self._folder = folder
-        self.files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
-        self._rows: dict[str, dict[int, dict[str, str]]] = {}
+        self._folder = repairs_folder(source, root)
+        self.files = sorted(self._folder.glob("*.csv")) if self._folder.is_dir() else []
+        self._rows: dict[tuple[str, str], dict[int, dict[str, str]]] = {}
         self._deliveries: set[tuple[str, str]] = set()
         digest = hashlib.blake2b(digest_size=16)
         for path in self.files:
             digest.update(path.read_bytes())
             for row in _rows(path):
-                file, delivery, line = (row.pop(name) for name in (FILE, DELIVERY, LINE))
+                file, delivery, table, line = (row.pop(name) for name in (FILE, DELIVERY, TABLE, LINE))
                 self._deliveries.add((file, delivery))
-                self._rows.setdefault(file, {})[int(line)] = row
+                rows = self._rows.setdefault((file, table), {})
+                if int(line) in rows:
+                    raise WorkbenchError(f"{path} mends line {line} of {file} a second time. Take one of them out.")
+                rows[int(line)] = row
         self.digest = digest.hexdigest() if self.files else ""
 
-    def check(self, delivered: Mapping[str, str]) -> None:
-        """Refuse repairs of files that are not delivered, or not as they were; `delivered` has digests by name."""
+    def check(self, delivered: Mapping[str, str], blocks: Iterable[tuple[str, FileBlock]]) -> None:
+        """Refuse repairs of what is not delivered, or not as it was.
+
+        `delivered` has the digests of files by name, `blocks` the blocks that read each file.
+        """
         if other := sorted(file for file, digest in self._deliveries if delivered.get(file, digest) != digest):
             raise WorkbenchError(
                 f"{named([path.name for path in self.files])}: the rows were mended of another delivery of "
                 f"{named(other)}. Take the repair out of {self._folder}, ingest, and export anew what is still refused."
             )
-        if unknown := sorted(set(self._rows) - set(delivered)):
+        if unknown := sorted({file for file, _ in self._rows} - set(delivered)):
             places = named([path.name for path in self.files])
             raise WorkbenchError(f"{places}: {named(unknown)} is not delivered. Put it back, or take its rows out.")
+        taken = {(file, block.table.name, frozenset(block.sources())) for file, block in blocks}
+        for (file, table), rows in self._rows.items():
+            if strange := [line for line, row in rows.items() if (file, table, frozenset(row)) not in taken]:
+                raise WorkbenchError(
+                    f"the repair of line {strange[0]} of {file} has other columns than the mapping uses for "
+                    f"'{table}'. Export it anew."
+                )
 
-    def lines(self, file: str) -> pa.Array:
-        """Lines of a raw file that are repaired."""
-        return pa.array(sorted(self._rows.get(file, {})), pa.int64())
+    def _of(self, file: str, block: FileBlock) -> dict[int, dict[str, str]]:
+        """The mended records that a block reads: those with its columns."""
+        rows = self._rows.get((file, block.table.name), {})
+        return {line: row for line, row in rows.items() if set(row) == set(block.sources())}
+
+    def lines(self, file: str, block: FileBlock) -> pa.Array:
+        """Lines of a raw file whose records are mended for a block."""
+        return pa.array(sorted(self._of(file, block)), pa.int64())
 
     def batch(self, file: str, block: FileBlock, numbers: dict[int, int]) -> Batch | None:
-        """The repaired records of a raw file; `numbers` gives the number of the record on each line."""
-        rows = self._rows.get(file, {})
+        """The mended records of a raw file; `numbers` gives the number of the record on each line."""
+        rows = self._of(file, block)
         if not rows:
             return None
         if lacking := sorted(set(rows) - set(numbers)):
             raise WorkbenchError(f"the repairs name line {lacking[0]} of {file}, where no record begins. Mend #line.")
         sources = block.sources()
-        if other := [line for line, row in rows.items() if set(row) != set(sources)]:
-            raise WorkbenchError(f"the repair of line {other[0]} of {file} has other columns than {named(sources)}.")
         cells = pa.table({name: pa.array([row[name] for row in rows.values()], pa.string()) for name in sources})
         columns = trimmed(cells).append_column("#line", pa.array(list(rows), pa.int64()))
         columns = columns.append_column("#record", pa.array([numbers[line] for line in rows], pa.int64()))
@@ -135,7 +150,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
-            if lacking := [name for name in (FILE, DELIVERY, LINE) if name not in (reader.fieldnames or ())]:
+            if lacking := [name for name in (FILE, DELIVERY, TABLE, LINE) if name not in (reader.fieldnames or ())]:
                 raise WorkbenchError(f"{path} lacks {named(lacking)}. Make it by: workbench data quarantine --export")
             for row in reader:
                 row.pop(REASONS, None)

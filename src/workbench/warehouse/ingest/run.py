@@ -78,7 +78,7 @@ def ingest(
     with _disk(folder), one_writer(folder):
         files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
         repairs = Repairs(source, root)
-        repairs.check({file.name: file.digest for file in files})
+        repairs.check({file.name: file.digest for file in files}, [(file.name, file.block) for file in files])
         version = _version(mapping, files, pseudonyms, repairs.digest)
         before = versions_in_force(folder)
         if version in before:
@@ -125,10 +125,10 @@ def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
 
 def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
     """Read a delivery once that came under two names; the first by name is read."""
-    kept: dict[tuple[int, str], RawFile] = {}
+    kept: dict[tuple[str, str, str], RawFile] = {}
     notes = []
     for file in files:
-        first = kept.setdefault((id(file.block), file.digest), file)
+        first = kept.setdefault((file.block.table.name, repr(file.block.columns), file.digest), file)
         if first is not file:
             notes.append(f"{file.name} has the same content as {first.name} and is not read again")
     return list(kept.values()), notes
