@@ -609,3 +609,11 @@ def test_the_hours_of_excel():
     texts = ("46113.5", "46113.000011574074", "46113")
     got = [duckdb.sql(f"SELECT {_parsed(repr(text), 'excel')}").fetchall()[0][0] for text in texts]
     assert [str(at) for at in got] == ["2026-04-01 12:00:00", "2026-04-01 00:00:01", "2026-04-01 00:00:00"]
+
+
+def test_one_record_may_be_refused_and_two_may_not(door):
+    """Of three, where 5% would be none."""
+    text = "id,name,fee\na,x,1\nb,x,2\nc,x,bad\n"
+    assert door(product(), {"p.csv": text})[0].excess() == []
+    (said,) = door(product(), {"p.csv": text.replace("b,x,2", "b,x,bad")})[0].excess()
+    assert said.startswith("p.csv: 2 of 3 records are refused for product")
