@@ -8,7 +8,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-from doors import BY_NAME, CASES, ROLE, Case, Names
+from doors import BY_NAME, CASES, ROLE, Case, Names, answered
 
 from workbench.errors import WorkbenchError
 
@@ -39,14 +39,13 @@ DAMAGES = {
 }
 
 
-def asked(case: Case) -> set[str]:
-    """Columns that the function reads."""
-    names = Names()
-    case.call(case.tables(), names)
-    return names.asked
-
-
-COLUMNS = [(case.name, t, c) for case in CASES for t, table in case.tables().items() for c in table if c in asked(case)]
+COLUMNS = [
+    (case.name, t, c)
+    for case in CASES
+    for t, table in case.tables().items()
+    for c in table
+    if c in answered(case)[1].asked
+]
 BROKEN = [(n, t, c, d) for n, t, c in COLUMNS for d, (roles, _) in DAMAGES.items() if ROLE[c] in roles]
 
 

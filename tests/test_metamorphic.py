@@ -8,7 +8,7 @@ import datetime as dt
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from numbers import Real
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from doors import BY_NAME, CASES, ROLE, ROOMS, WITHOUT, Case, Names, Tables
+from doors import BY_NAME, CASES, ROLE, ROOMS, WITHOUT, Case, Names, Tables, answered
 
 from workbench.errors import WorkbenchError
 from workbench.result import Quantity, Result
@@ -142,18 +142,14 @@ def _aligned(one, other):
     return other
 
 
-@cache
 def asked(case: Case) -> Names:
     """The names that a case asks for."""
-    names = Names()
-    case.call(case.tables(), names)
-    return names
+    return answered(case)[1]
 
 
-@cache
 def plain(case: Case) -> object:
     """The result of a case as it stands."""
-    return case.call(case.tables(), Names())
+    return answered(case)[0]
 
 
 def changed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,17 @@ class Names:
 
 
 Tables = dict[str, pd.DataFrame]
+
+
+def made_once(make: Callable[[], Tables]) -> Callable[[], Tables]:
+    """Keep what a maker of tables makes; everyone gets copies of their own."""
+    kept = cache(make)
+
+    @wraps(make)
+    def copies() -> Tables:
+        return {name: table.copy() for name, table in kept().items()}
+
+    return copies
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -229,11 +240,13 @@ def _members() -> pd.DataFrame:
     )
 
 
+@made_once
 def members() -> Tables:
     """A campaign: 480 members in two arms (or three), many of whom are alike in x."""
     return {"members": _members().copy()}
 
 
+@made_once
 def gone() -> Tables:
     """The campaign, with an outcome missing for every seventh of the treated and every ninth of the control."""
     table = _members()
@@ -241,6 +254,7 @@ def gone() -> Tables:
     return {"members": table.assign(y=table["y"].mask(away))}
 
 
+@made_once
 def observed() -> Tables:
     """Members who were contacted because of their bill."""
     rng = np.random.default_rng(2)
@@ -253,6 +267,7 @@ def observed() -> Tables:
     return {"members": pd.DataFrame({"t": t, "y": y, "before": before, "bill": bill, "use": use, "town": town})}
 
 
+@made_once
 def exposed() -> Tables:
     """A campaign, and contacts by others."""
     table = _members()
@@ -262,6 +277,7 @@ def exposed() -> Tables:
     return {"members": table.copy(), "exposures": pd.DataFrame({"id": who, "seen": seen})}
 
 
+@made_once
 def ledger() -> Tables:
     """Twelve campaigns with effect and error."""
     rng = np.random.default_rng(4)
@@ -274,12 +290,14 @@ def ledger() -> Tables:
     }
 
 
+@made_once
 def offers() -> Tables:
     """What each offer would change for forty members."""
     rng = np.random.default_rng(6)
     return {"effects": pd.DataFrame(np.round(rng.normal(1, 2, (40, 2)), 1), columns=["call", "sms"])}
 
 
+@made_once
 def purchases() -> Tables:
     """Purchases of 300 customers in a year; who leaves does so by a law of their own after a purchase."""
     rng = np.random.default_rng(7)
@@ -296,6 +314,7 @@ def purchases() -> Tables:
     return {"purchases": pd.DataFrame({"id": who, "on": on, "yuan": amount})}
 
 
+@made_once
 def contracts() -> Tables:
     """Contracts of 400 customers of six years, of whom a third left."""
     rng = np.random.default_rng(8)
@@ -308,6 +327,7 @@ def contracts() -> Tables:
     return {"customers": table.assign(margin=np.round(rng.gamma(2, 10, n), 1))}
 
 
+@made_once
 def renewals() -> Tables:
     """Customers at risk and gone by period."""
     return {
@@ -348,11 +368,13 @@ def _survey() -> pd.DataFrame:
     )
 
 
+@made_once
 def survey() -> Tables:
     """A survey of three operators in two services, with whole weights and a few missing answers."""
     return {"survey": _survey().copy()}
 
 
+@made_once
 def waves() -> Tables:
     """The survey twice; in the second wave s1 and s2 are higher."""
     one, two = _survey(), _survey().sample(frac=1, random_state=1).reset_index(drop=True)
@@ -360,6 +382,7 @@ def waves() -> Tables:
     return {"survey": pd.concat([one.assign(wave="2025"), two.assign(wave="2026")], ignore_index=True)}
 
 
+@made_once
 def invited() -> Tables:
     """Invitations, and who answered."""
     rng = np.random.default_rng(10)
@@ -373,6 +396,7 @@ def invited() -> Tables:
     }
 
 
+@made_once
 def linked() -> Tables:
     """Respondents, and what they did in the months after."""
     rng = np.random.default_rng(11)
@@ -396,6 +420,7 @@ def linked() -> Tables:
     }
 
 
+@made_once
 def served() -> Tables:
     """Calls and faults of 80 customers, and what those who were interviewed said."""
     rng = np.random.default_rng(12)
@@ -418,6 +443,7 @@ STANDARDS = [
 ]
 
 
+@made_once
 def panel() -> Tables:
     """Ten provinces in eight months; four start in month 4 or 5."""
     rng = np.random.default_rng(13)
@@ -428,6 +454,7 @@ def panel() -> Tables:
     return {"panel": pd.DataFrame({**rows, "y": y.ravel(), "weight": np.repeat(rng.integers(1, 4, 14), 8)})}
 
 
+@made_once
 def customers() -> Tables:
     """Customers in three kinds of use."""
     rng = np.random.default_rng(14)
@@ -441,6 +468,7 @@ def customers() -> Tables:
     }
 
 
+@made_once
 def scored() -> Tables:
     """Customers with recency, frequency and amount, many of them alike, and their state."""
     rng = np.random.default_rng(15)
@@ -456,6 +484,7 @@ def scored() -> Tables:
     }
 
 
+@made_once
 def used() -> Tables:
     """Days since each service was used."""
     rng = np.random.default_rng(16)
@@ -463,6 +492,7 @@ def used() -> Tables:
     return {"used": table.assign(recency_days=rng.integers(0, 60, 120).astype(float), yuan=1.0)}
 
 
+@made_once
 def history() -> Tables:
     """Segments of 240 customers at four dates."""
     rng = np.random.default_rng(17)
@@ -482,6 +512,7 @@ def history() -> Tables:
     return {"history": pd.concat(rows, ignore_index=True)}
 
 
+@made_once
 def monthly() -> Tables:
     """Values of 60 customers in eight months."""
     rng = np.random.default_rng(18)
@@ -493,6 +524,7 @@ def monthly() -> Tables:
     }
 
 
+@made_once
 def accounts() -> Tables:
     """Business accounts with revenue and growth, some without."""
     rng = np.random.default_rng(19)
@@ -516,6 +548,7 @@ PROMISES = tiers.ServiceStandard(
 )
 
 
+@made_once
 def service() -> Tables:
     """Customers of two tiers, what they bring and what they were served."""
     rng = np.random.default_rng(20)
@@ -531,6 +564,7 @@ def service() -> Tables:
     }
 
 
+@made_once
 def potential() -> Tables:
     """Customers now and half a year ago, and a service they may take."""
     rng = np.random.default_rng(21)
@@ -1171,6 +1205,15 @@ def _columns_of(table: pd.DataFrame) -> tuple[str, str, str]:
 
 
 BY_NAME = {case.name: case for case in CASES}
+
+
+@cache
+def answered(case: Case) -> tuple[Any, Names]:
+    """The result of a case as it stands, and the names that were asked for: once for all suites."""
+    names = Names()
+    return case.call(case.tables(), names), names
+
+
 WITHOUT = {
     "fit_uplift": "its folds, order and columns are those of predict_uplift; saved and read in test_uplift_saved",
     "score_list": "takes a model and batches; test_uplift_saved",
