@@ -93,20 +93,26 @@ def test_twins_are_told_apart_by_the_rest_of_their_row():
     assert (first == again).all()
 
 
+ADJUSTED = {"outcome": "spend", "treatment": "t", "draws": 1, "clusters": "home"}
+
+
+@pytest.fixture(scope="module")
+def adjusted():
+    """The adjusted effect of the table as it is."""
+    return effect_on_treated(members().assign(home=lambda t: t["id"] // 2), covariates=FEATURES, **ADJUSTED)
+
+
 @pytest.mark.parametrize(
     "name", ["rows", "columns", "names", "constant", "fen", "text ids", "nullable", "arrow", "decimal"]
 )
-def test_the_adjusted_effect_stays(name):
+def test_the_adjusted_effect_stays(name, adjusted):
     """Estimate, error, overlap and the refusals are the same to rounding, households whatever they are called."""
     table, features = asked(name, SAME[name])
     home = table["id"].astype(str).str.extract(r"(\d+)")[0].astype(int) // 2
-    how = {"outcome": "spend", "treatment": "t", "draws": 1}
-    base = members().assign(home=lambda t: t["id"] // 2)
-    first = effect_on_treated(base, covariates=FEATURES, clusters="home", **how)
-    found = effect_on_treated(table.assign(home="h" + home.astype(str)), covariates=features, clusters="home", **how)
+    found = effect_on_treated(table.assign(home="h" + home.astype(str)), covariates=features, **ADJUSTED)
     for value in ("estimate", "se", "low", "high", "effective_controls", "overlap_share"):
-        assert getattr(found, value) == pytest.approx(getattr(first, value), rel=1e-7), value
-    assert len(found.doubts) == len(first.doubts)
+        assert getattr(found, value) == pytest.approx(getattr(adjusted, value), rel=1e-7), value
+    assert len(found.doubts) == len(adjusted.doubts)
 
 
 def three_arms() -> pd.DataFrame:
@@ -115,24 +121,34 @@ def three_arms() -> pd.DataFrame:
     return table.assign(arm=arm)
 
 
+OFFERED = {"outcome": "spend", "arm": "arm", "trees": QUICK}
+MONEY = OFFERED | {"margin": 0.5, "response": "bought"}
+
+
+@pytest.fixture(scope="module")
+def offered():
+    """Predictions by offer, and the money of the choice, of the table as it is."""
+    how = {"features": FEATURES, "costs": {"gift": 0.3, "price": 0.2}, "incentives": {"gift": 1.0, "price": 2.0}}
+    first = predict_offers(three_arms(), features=FEATURES, repeats=1, **OFFERED)
+    return first, value_offers(three_arms(), **how, **MONEY)
+
+
 @pytest.mark.parametrize(
     "name", ["rows", "columns", "names", "constant", "fen", "text ids", "labels", "arrow", "offers"]
 )
-def test_offers_stay(name):
+def test_offers_stay(name, offered):
     """Predictions by offer, and the money of the choice, are the same, also where offers are called otherwise."""
+    first, plain = offered
     calls = {"gift": "z", "price": "a"} if name == "offers" else {"gift": "gift", "price": "price"}
     change = SAME.get(name, lambda t: t)
     table, features = change(three_arms().assign(arm=lambda t: t["arm"].replace(calls))), asked(name, lambda t: t)[1]
-    how = {"outcome": "spend", "arm": "arm", "trees": QUICK}
-    first = predict_offers(three_arms(), features=FEATURES, repeats=1, **how)
-    found = predict_offers(table, features=features, repeats=1, **how)
+    found = predict_offers(table, features=features, repeats=1, **OFFERED)
     for offer, called in calls.items():
         assert found[called].reindex(first.index).to_numpy() == pytest.approx(
             first[offer].to_numpy(), rel=1e-9, abs=1e-12
         )
-    money = {"margin": 0.5, "incentives": {"gift": 1.0, "price": 2.0}, "response": "bought"}
-    plain = value_offers(three_arms(), features=FEATURES, costs={"gift": 0.3, "price": 0.2}, **money, **how)
-    money["incentives"] = {calls["gift"]: 1.0, calls["price"]: 2.0}
-    again = value_offers(table, features=features, costs={calls["gift"]: 0.3, calls["price"]: 0.2}, **money, **how)
+    costs = {"costs": {calls["gift"]: 0.3, calls["price"]: 0.2}}
+    costs |= {"incentives": {calls["gift"]: 1.0, calls["price"]: 2.0}}
+    again = value_offers(table, features=features, **costs, **MONEY)
     assert again.net.estimate == pytest.approx(plain.net.estimate, rel=1e-9)
     assert (again.net.low, again.advantage.high) == pytest.approx((plain.net.low, plain.advantage.high), rel=1e-9)
