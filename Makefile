@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint notebooks lab prove bench peers peers-uplift conformance coverage lock clean
+.PHONY: help environment report test check lint sample notebooks lab prove bench peers peers-uplift conformance coverage lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -52,10 +52,15 @@ environment: $(READY)
 report: $(READY)
 	@$(BIN)/workbench report
 
-test check: lint
+# Where there is no data yet, the sample operator that is made for the notebooks is that of the tests too.
+test check: $(READY)
+	@if [ ! -e data/raw/sample ] && [ ! -e data/warehouse/sample ]; then export WORKBENCH_SAMPLE_IS_NEW=1; fi; \
+	$(MAKE) --no-print-directory -j2 lint sample && \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --timeout 600 \
+	  --nbval-lax src tests notebooks
+
+sample: $(READY)
 	@$(BIN)/workbench data ensure
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --timeout 600
-	@$(BIN)/python -m pytest --override-ini addopts= -q -n auto --maxprocesses 4 --dist loadfile --nbval-lax notebooks
 
 lint: $(READY)
 	@$(BIN)/ruff check src tests benchmarks

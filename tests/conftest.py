@@ -1,7 +1,9 @@
 """Fixtures that several rooms need."""
 
 import fcntl
+import gc
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,20 @@ if os.environ.get("CI"):
     settings.load_profile("ci")  # a new counterexample is looked for at the desk, not in somebody else's change
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A grammar that takes a second to load: workers of reports (`prepare_worker`) and kernels go without it too.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+
+def pytest_collection_finish():
+    """Let no later collection of garbage look through the thousands of collected tests and the loaded libraries."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    """Let what the libraries hold be taken down in order."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +69,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def operator(tmp_path_factory) -> Path:
-    """A project with the default sample operator, ingested: made once, whichever process of a run asks first."""
+    """A project with the default sample operator, ingested: made once, whichever process of a run asks first.
+
+    A copy of the project's own where `make test` says that it has just made that.
+    """
     from workbench.sample import write_sample
     from workbench.warehouse.ingest import ingest
 
@@ -67,6 +86,10 @@ def operator(tmp_path_factory) -> Path:
                 (root / "data" / part).mkdir(parents=True, exist_ok=True)
                 for file in (ROOT / "data" / part).glob("*.toml"):
                     (root / "data" / part / file.name).write_bytes(file.read_bytes())
-            write_sample(root / "data/raw/sample")
-            ingest("sample", root=root)
+            if os.environ.get("WORKBENCH_SAMPLE_IS_NEW") and (ROOT / "data/private/key").is_file():
+                for part in ("private", "raw/sample", "warehouse/sample"):
+                    shutil.copytree(ROOT / "data" / part, root / "data" / part)
+            else:
+                write_sample(root / "data/raw/sample")
+                ingest("sample", root=root)
     return root
