@@ -406,13 +406,15 @@ def _inputs(job: Job) -> dict[str, Any]:
 
 def _refusals(job: Job) -> list[str]:
     """Say which share of the records of the tables that were read was refused."""
-    from workbench.warehouse import open_warehouse
-
     read: dict[str, set[str]] = {}
     with contextlib.suppress(OSError):
         for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
             source, _, table = line.split("\t")
             read.setdefault(source, set()).add(table)
+    if not read:  # nor are the libraries of the warehouse
+        return []
+    from workbench.warehouse import open_warehouse
+
     said: list[str] = []
     for source, names in sorted(read.items()):
         with contextlib.suppress(WorkbenchError):  # a source that is gone since
