@@ -7,13 +7,17 @@ what must not matter, `test_doors` breaks a column, `test_sentences` reads what 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.errors import WorkbenchError
 from workbench.methods import experiment, plspm
 from workbench.studies import (
     campaign_effect as effects,
@@ -619,21 +623,53 @@ def _how(n: Names) -> dict[str, str]:
     return {"outcome": n("y"), "treatment": n("t")}
 
 
+def first_step(room: ModuleType, name: str) -> Callable[[Callable[[Tables, Names], Any]], Callable]:
+    """Keep what a function of a room gives for the same tables and names: cases of several functions begin with it."""
+
+    def keep(call: Callable[[Tables, Names], Any]) -> Callable[[Tables, Names], Any]:
+        kept: dict[tuple[Any, bytes], tuple[Any, Names]] = {}
+
+        @wraps(call)
+        def again(t: Tables, n: Names) -> Any:
+            given = pickle.dumps((t, n.rename, n.extra, n.back, n.money))
+            key = getattr(room, name), hashlib.sha256(given).digest()
+            if key not in kept:
+                fresh = Names(n.rename, n.extra, back=n.back, money=n.money)
+                try:
+                    kept[key] = call(t, fresh), fresh
+                except WorkbenchError as error:
+                    kept[key] = error, fresh
+            found, names = kept[key]
+            for noted in ("asked", "free", "listed"):
+                getattr(n, noted).update(getattr(names, noted))
+            if isinstance(found, WorkbenchError):
+                raise found.with_traceback(None)
+            return found
+
+        return again
+
+    return keep
+
+
+@first_step(satisfaction, "satisfaction_index")
 def _index(t: Tables, n: Names):
     cells = [n("operator"), n("service")]
     return satisfaction.satisfaction_index(t["survey"], model(n), by=cells, weight=n("weight"), resamples=40)
 
 
+@first_step(satisfaction, "path_effects")
 def _paths(t: Tables, n: Names):
     return satisfaction.path_effects(
         t["survey"], model(n), by=[n("operator"), n("service")], weight=n("weight"), resamples=40
     )
 
 
+@first_step(plspm, "bootstrap_pls")
 def _boot(t: Tables, n: Names):
     return plspm.bootstrap_pls(t["survey"], model(n), resamples=60, interval="percentile", weights=n("weight"))
 
 
+@first_step(potentials, "potential_value")
 def _potential(t: Tables, n: Names):
     n.uses("held_tv", "took_tv", "service", "margin", "months")
     months = [n(f"m{k}") for k in range(6)]
