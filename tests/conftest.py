@@ -21,6 +21,38 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.modules.setdefault("rfc3987_syntax", None)
 
 
+# Seconds of a processor, longest first: begun first, so that the workers of `make test` end together.
+LONGEST = (
+    "reports/test_handoff_bundle.py",
+    "test_metamorphic.py",
+    "reports/test_ledger.py",
+    "warehouse/test_features.py",  # with the sample operator
+    "test_doors.py",
+    "lab/test_lab_browser.py",
+    "reports/test_render.py",
+    "reports/test_kernels.py",
+    "test_bad_input.py",
+    "warehouse/test_ingest.py",
+    "reports/test_reads.py",
+    "studies/test_segmentation_clusters.py",
+    "warehouse/test_deliveries.py",
+    "methods/test_trials_metamorphic.py",
+    "warehouse/test_adhoc.py",
+    "methods/test_trials_learners.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Order the files: the longest, the notebooks, all others."""
+    place = {f"tests/{name}": at for at, name in enumerate(LONGEST)}
+
+    def order(item):
+        file = item.nodeid.split("::")[0]
+        return place.get(file, len(place) + (not file.endswith(".ipynb")))
+
+    items.sort(key=order)
+
+
 def pytest_collection_finish():
     """Let no later collection of garbage look through the thousands of collected tests and the loaded libraries."""
     gc.collect()
