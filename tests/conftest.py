@@ -23,28 +23,30 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 # Seconds of a processor, longest first: begun first, so that the workers of `make test` end together.
 LONGEST = (
-    "reports/test_handoff_bundle.py",
-    "test_metamorphic.py",
-    "reports/test_ledger.py",
-    "warehouse/test_features.py",  # with the sample operator
-    "test_doors.py",
-    "lab/test_lab_browser.py",
-    "reports/test_render.py",
-    "reports/test_kernels.py",
-    "test_bad_input.py",
-    "warehouse/test_ingest.py",
-    "reports/test_reads.py",
-    "studies/test_segmentation_clusters.py",
-    "warehouse/test_deliveries.py",
-    "methods/test_trials_metamorphic.py",
-    "warehouse/test_adhoc.py",
-    "methods/test_trials_learners.py",
+    "tests/reports/test_handoff_bundle.py",
+    "tests/test_metamorphic.py",
+    "tests/reports/test_ledger.py",
+    "tests/warehouse/test_features.py",  # with the sample operator
+    "notebooks/segmentation.ipynb",
+    "tests/test_doors.py",
+    "tests/lab/test_lab_browser.py",
+    "tests/reports/test_render.py",
+    "tests/reports/test_kernels.py",
+    "tests/test_bad_input.py",
+    "tests/warehouse/test_ingest.py",
+    "tests/reports/test_reads.py",
+    "notebooks/path_model.ipynb",
+    "tests/studies/test_segmentation_clusters.py",
+    "tests/warehouse/test_deliveries.py",
+    "tests/methods/test_trials_metamorphic.py",
+    "tests/warehouse/test_adhoc.py",
+    "tests/methods/test_trials_learners.py",
 )
 
 
 def pytest_collection_modifyitems(items):
     """Order the files: the longest, the notebooks, all others."""
-    place = {f"tests/{name}": at for at, name in enumerate(LONGEST)}
+    place = {name: at for at, name in enumerate(LONGEST)}
 
     def order(item):
         file = item.nodeid.split("::")[0]
