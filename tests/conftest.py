@@ -21,26 +21,30 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.modules.setdefault("rfc3987_syntax", None)
 
 
-# Seconds of a processor, longest first: begun first, so that the workers of `make test` end together.
+# Files of ten seconds and more, longest first: begun first, so that the workers of `make test` end together.
 LONGEST = (
     "tests/reports/test_handoff_bundle.py",
     "tests/test_metamorphic.py",
-    "tests/reports/test_ledger.py",
-    "tests/warehouse/test_features.py",  # with the sample operator
     "notebooks/segmentation.ipynb",
+    "tests/reports/test_ledger.py",
+    "tests/studies/test_uplift_hillstrom.py",
     "tests/test_doors.py",
-    "tests/lab/test_lab_browser.py",
+    "tests/warehouse/test_features.py",
     "tests/reports/test_render.py",
-    "tests/reports/test_kernels.py",
+    "tests/lab/test_lab_browser.py",
+    "tests/studies/test_segmentation_truth.py",
     "tests/test_bad_input.py",
+    "tests/warehouse/test_deliveries.py",
+    "tests/studies/test_segmentation_clusters.py",
     "tests/warehouse/test_ingest.py",
+    "tests/reports/test_kernels.py",
     "tests/reports/test_reads.py",
     "notebooks/path_model.ipynb",
-    "tests/studies/test_segmentation_clusters.py",
-    "tests/warehouse/test_deliveries.py",
     "tests/methods/test_trials_metamorphic.py",
+    "tests/studies/test_observational_treated.py",
     "tests/warehouse/test_adhoc.py",
     "tests/methods/test_trials_learners.py",
+    "tests/studies/test_campaign_planning_design.py",
 )
 
 
