@@ -156,9 +156,10 @@ class Build:
     def _read(self, entry: _Entry, file: RawFile) -> None:
         check, block = self._check(file), file.block
         self.unchecked |= dict.fromkeys(check.unchecked)
+        key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
         name = self.parts.name(
-            file.digest, file.name, replace(block, most_refused=0.0), self.repairs.of(file.name, block),
-            self.pseudonyms and self.pseudonyms.fingerprint, [rule.reason for rule in check.rules if rule.over],
+            file.digest, file.name, replace(block, most_refused=0.0), self.repairs.of(file.name, block), key,
+            [rule.reason for rule in check.rules if rule.over],
         )  # fmt: skip
         part = self.parts.found(name)
         if part is None or self._are_refused_now(part, check):

@@ -1,0 +1,198 @@
+"""Month by month: deliveries are added, not read again, and come out as if all had come at once."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.warehouse import open_warehouse
+from workbench.warehouse.digests import DIGESTS
+from workbench.warehouse.ingest import build, ingest
+from workbench.warehouse.ingest.parts import FOLDER
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPPING = """
+as_of = 2026-07-01
+most_refused = 1
+[[file]]
+path = "crm/*.csv"
+table = "customer"
+keep = "last"
+order = "at"
+[file.columns]
+customer_id = "id"
+kind = { constant = "person" }
+name_key = { from = "name", pseudonym = true }
+province = "prov"
+joined_on = "day"
+[[file]]
+path = "pay/*.csv"
+table = "payment"
+[file.columns]
+payment_id = "no"
+customer_id = "c"
+paid_on = "d"
+amount = "a"
+[[file]]
+path = "cdr/*.csv"
+table = "detail_record"
+[file.columns]
+customer_id = "c"
+subscription_id = "s"
+started_at = "t"
+kind = { constant = "call" }
+zone = { constant = "local" }
+charge = "p"
+counterpart_key = { from = "to", pseudonym = true }
+"""
+
+
+def delivered(months=4, customers=6, seed=0):
+    """Files of a small operator: snapshots that correct each other, late records, doubled keys, orphans and bad rows."""
+    rng = random.Random(seed)
+    files = {}
+    for month in range(1, months + 1):
+        known = range(month * customers)
+        snapshot = [f"C{i},李{i},{rng.choice('京沪')},2025-01-0{1 + i % 9},2026-0{month}-28" for i in known if i % 5]
+        files[f"crm/{month}.csv"] = ["id,name,prov,day,at", *snapshot, ",无,京,2025-01-01,x", "C900,丁,,2025-13-01,y"]
+        own = [f"P{month}-{i},C{i},2026-0{month}-1{i % 9},{i}" for i in known]
+        files[f"pay/{month}.csv"] = ["no,c,d,a", *own, f"P{max(month - 1, 1)}-2,C2,2026-01-05,7", 'P9,C1,"2026']
+        calls = [f"C{rng.choice(known)},S,2026-0{month}-0{1 + i % 9} 10:00:00,{i},1380000{i:04}" for i in range(20)]
+        late = [f"C1,S,2026-0{max(month - 1, 1)}-28 23:59:5{i},1,13800001111" for i in range(2)]
+        files[f"cdr/{month}.csv"] = ["c,s,t,p,to", *calls, *late, "C1,S,gestern,1,1", f"C{customers * 4},S,,1,"]
+    return {name: "\n".join([*lines, ""]) for name, lines in files.items()}
+
+
+class Operator:
+    """A project to which files are delivered, and which says which files were read."""
+
+    def __init__(self, root, monkeypatch, mapping=MAPPING):
+        self.root, self.read = root, []
+        (root / "data" / "mappings").mkdir(parents=True)
+        (root / "data" / "private").mkdir(mode=0o700)
+        (root / "data" / "mappings" / "shop.toml").write_text(mapping, encoding="utf-8")
+        (root / "data" / "private" / "key").touch(mode=0o600)
+        (root / "data" / "private" / "key").write_text("0123456789abcdef", encoding="utf-8")
+        original = build.batches
+
+        def noted(path, block):
+            self.read += [path.relative_to(self.raw).as_posix()] if path.is_relative_to(self.raw) else []
+            return original(path, block)
+
+        monkeypatch.setattr(build, "batches", noted)
+
+    @property
+    def raw(self):
+        return self.root / "data" / "raw" / "shop"
+
+    def deliver(self, files):
+        """Lay files into the raw folder (None takes one away), and ingest; give the names of those that were read."""
+        for name, text in files.items():
+            path = self.raw / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            if text is not None:
+                path.write_text(text, encoding="utf-8")
+        self.read.clear()
+        ingest("shop", root=self.root)
+        return sorted(self.read)
+
+    def tables(self):
+        """Digests of all tables, the account and the quarantine among them."""
+        return json.loads((open_warehouse("shop", root=self.root).place / DIGESTS).read_text())
+
+
+@pytest.fixture
+def operator(tmp_path, monkeypatch):
+    """Begin projects by name."""
+    return lambda name, mapping=MAPPING: Operator(tmp_path / name, monkeypatch, mapping)
+
+
+def month(files, number):
+    """The files of one month."""
+    return {name: text for name, text in files.items() if f"/{number}" in name}
+
+
+def test_months_in_any_order_are_the_same_warehouse(operator):
+    """At once, month by month, backwards, with a late, a repeated and a corrected month: cell by cell."""
+    files = delivered()
+    once = operator("once")
+    once.deliver(files)
+    wanted = once.tables()
+    for number, order in enumerate([(1, 2, 3, 4), (4, 1, 3, 2)]):
+        other = operator(f"order-{number}")
+        for one in order:
+            other.deliver(month(files, one))
+        assert other.tables() == wanted, order
+    corrected = operator("corrected")
+    wrong = {name: text.replace("C1", "C7").replace("京", "沪") for name, text in month(files, 2).items()}
+    corrected.deliver(month(files, 1) | wrong | month(files, 4))
+    corrected.deliver({"crm/1.csv": files["crm/1.csv"].replace("C2,", "C3,")})
+    corrected.deliver({**files, "pay/repeated.csv": files["pay/3.csv"]})
+    notes = open_warehouse("shop", root=corrected.root).notes
+    assert "pay/repeated.csv has the same content as pay/3.csv and is not read again" in notes
+    assert {**corrected.tables(), "facts": ""} == {**wanted, "facts": ""}  # the note is one of the facts
+    account = open_warehouse("shop", root=once.root).full_account()
+    assert account.balanced and account.frame["quarantined"].min() > 0 and account.frame["followed"].sum() == 0
+
+
+def test_only_what_is_new_is_read(operator):
+    """A month costs that month, and the same again nothing; what others refused comes in when their parent does."""
+    files, shop = delivered(), operator("shop")
+    assert shop.deliver(month(files, 1) | month(files, 2)) == sorted(month(files, 1) | month(files, 2))
+    # Rows of the snapshot before are replaced: as they stood, they are in quarantine.
+    assert shop.deliver(month(files, 3)) == sorted([*month(files, 3), "crm/2.csv"])
+    before = open_warehouse("shop", root=shop.root).place
+    assert shop.deliver({"pay/5.csv": "no,c,d,a\nP5,C1,2026-05-05,1\n"}) == ["pay/5.csv"]
+    place = open_warehouse("shop", root=shop.root).place
+    for name in ("detail_record/2026-02.parquet", "customer_day/2026-02.parquet"):
+        assert (place / name).samefile(before / name)
+    assert shop.deliver({}) == []
+    assert shop.deliver({"pay/5.csv": None}) == []
+    assert (place / FOLDER).stat().st_mode & 0o77 == 0
+
+
+def test_a_parent_that_goes_takes_its_records_along(operator):
+    """Records that other tables refuse only now are read again, to stand in quarantine as they were."""
+    files, shop = delivered(months=2), operator("shop")
+    shop.deliver(files)
+    fewer = {n: "\n".join(x for x in t.split("\n") if "C1," not in x) if "crm" in n else t for n, t in files.items()}
+    assert set(shop.deliver(fewer)) == set(files)
+    again = operator("again")
+    again.deliver(fewer)
+    assert shop.tables() == again.tables()
+    assert shop.deliver(files) == []  # the parts of the version before are still there
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def test_a_damaged_part_is_not_used(operator, how):
+    """A part that is not as it was written is read again from its file."""
+    files, shop = delivered(months=1), operator("shop")
+    shop.deliver(files)
+    for part in (open_warehouse("shop", root=shop.root).place / FOLDER).glob("*/2026-01.parquet"):
+        content = part.read_bytes()
+        middle = len(content) // 2
+        part.unlink()
+        if how != "gone":
+            part.write_bytes(content[:middle] + b"?" * (how == "flipped") + content[middle + 1 :])
+    assert shop.deliver({"pay/2.csv": "no,c,d,a\nP5,C1,2026-05-05,1\n"}) == ["cdr/1.csv", "pay/2.csv"]
+
+
+def test_another_key_or_block_reads_anew(operator):
+    """What a part depends on is in its name: pseudonyms of another key, or another unit, are never mixed."""
+    files, shop = delivered(months=1), operator("shop")
+    shop.deliver(files)
+    (shop.root / "data" / "private" / "key").write_text("fedcba9876543210", encoding="utf-8")
+    assert shop.deliver({}) == ["cdr/1.csv", "crm/1.csv"]
+    mapping = shop.root / "data" / "mappings" / "shop.toml"
+    mapping.write_text(MAPPING.replace('"a"', '{ from = "a", scale = 0.01 }'), encoding="utf-8")
+    assert shop.deliver({}) == ["pay/1.csv"]
+    assert open_warehouse("shop", root=shop.root).table("payment")["amount"].max() == 0.05
