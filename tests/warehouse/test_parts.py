@@ -195,4 +195,4 @@ def test_another_key_or_block_reads_anew(operator):
     mapping = shop.root / "data" / "mappings" / "shop.toml"
     mapping.write_text(MAPPING.replace('"a"', '{ from = "a", scale = 0.01 }'), encoding="utf-8")
     assert shop.deliver({}) == ["pay/1.csv"]
-    assert open_warehouse("shop", root=shop.root).table("payment")["amount"].max() == 0.05
+    assert open_warehouse("shop", root=shop.root).table("payment")["amount"].max() == 0.04

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
@@ -24,7 +25,7 @@ from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.months import Months
 from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter
-from workbench.warehouse.ingest.read import Batch, batches
+from workbench.warehouse.ingest.read import Batch, batches, with_texts
 from workbench.warehouse.ingest.repairs import Repairs, without
 from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json, refused_keys
 from workbench.warehouse.pseudonyms import Pseudonyms
@@ -150,8 +151,8 @@ class Build:
     def _entries(self, table: schema.Table) -> list[_Entry]:
         return [entry for entry in self.entries if entry.table == table.name]
 
-    def _check(self, file: RawFile) -> Check:
-        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled)
+    def _check(self, file: RawFile, typed: frozenset[str] = frozenset()) -> Check:
+        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled, typed)
 
     def _read(self, entry: _Entry, file: RawFile) -> None:
         check, block = self._check(file), file.block
@@ -163,7 +164,7 @@ class Build:
         )  # fmt: skip
         part = self.parts.found(name)
         if part is None or self._are_refused_now(part, check):
-            part = self._make(name, entry, block, check, self._batches(file))
+            part = self._make(name, entry, block, cache(partial(self._check, file)), self._batches(file))
         self._take(entry, part, check)
         for column, count in part.masked.items():
             where = f"{column} of {block.path} ({block.table.name})"
@@ -197,7 +198,8 @@ class Build:
             pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
         )
         entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
-        self._take(entry, self._make(self.parts.name(block, rows), entry, block, check, [(batch, False)]), check)
+        name = self.parts.name(block, rows)
+        self._take(entry, self._make(name, entry, block, lambda typed: check, [(batch, False)]), check)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
         ).fetchall()
@@ -208,16 +210,19 @@ class Build:
         return f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
 
     def _make(
-        self, name: str, entry: _Entry, block: FileBlock, check: Check, several: Iterable[tuple[Batch, bool]]
-    ) -> Part:
-        """Read a file, batch after batch: what is accepted, and what is not."""
+        self, name: str, entry: _Entry, block: FileBlock, checks: Callable[[frozenset[str]], Check],
+        several: Iterable[tuple[Batch, bool]],
+    ) -> Part:  # fmt: skip
+        """Read a file, batch after batch: what is accepted, and what is not. `checks` of columns that are no texts."""
+        as_texts = checks(frozenset())
         with self.parts.writer(name, block.table) as writer:
             bad: list[pa.Table] = []
             for batch, hidden in several:
                 writer.records, writer.lines = writer.records + batch.records, writer.lines + batch.lines
-                columns, masked = self._with_keys(block, check, batch.columns, hidden=hidden)
+                columns, masked = self._with_keys(block, as_texts, batch.columns, hidden=hidden)
                 for column, count in masked.items():
                     writer.masked[column] = writer.masked.get(column, 0) + count
+                check = checks(frozenset(f.name for f in batch.columns.schema if not pa.types.is_string(f.type)))
                 with self._registered("batch", columns):
                     checked = self.con.sql(check.select("batch")).to_arrow_table()
                 flags = checked.column("#bad")
@@ -226,13 +231,13 @@ class Build:
                 writer.rows(good.drop_columns("#bad"))
                 bad += [_at(columns, lines)] if len(lines) else []
                 if sum(rows.num_rows for rows in bad) > MOST_ASIDE:
-                    self._write_aside(writer, block, check, bad)
+                    self._write_aside(writer, block, as_texts, bad)
                     bad = []
                 if batch.malformed.num_rows:
                     self._write_malformed(writer, block, batch.malformed)
                 self._keep(entry, columns)
             if bad:
-                self._write_aside(writer, block, check, bad)
+                self._write_aside(writer, block, as_texts, bad)
             return writer.part()
 
     def _keep(self, entry: _Entry, columns: pa.Table) -> None:
@@ -459,7 +464,7 @@ def _parquet(files: Iterable[Path]) -> str:
 
 def _with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
     """Records with what of them may be shown, and the SQL text that writes each as it stands in quarantine."""
-    hidden = {value.column for value in block.values() if value.pseudonym}
+    rows, hidden = with_texts(rows), {value.column for value in block.values() if value.pseudonym}
     shown = [name for name in block.sources() if name not in hidden]
     return clear.shown(rows, shown), record_json(block, shown)
 

@@ -76,9 +76,10 @@ class Check:
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
-        broken = [f"coalesce({rule.broken}, false)" for rule in self.rules if not rule.explains]
+        broken = [f"({rule.broken})" for rule in self.rules if not rule.explains]
         return (
-            f'SELECT "#line", {", ".join(self.columns)}, {self.order} AS "#order", ({" OR ".join(broken) or "false"}) '
+            f'SELECT "#line", {", ".join(self.columns)}, {self.order} AS "#order", '
+            f"CASE WHEN {' OR '.join(broken) or 'false'} THEN true ELSE false END "  # cheaper than a coalesce of each
             f'AS "#bad" FROM ({self._layers(relation)})'
         )
 
@@ -139,7 +140,7 @@ def _also(expressions: Iterable[str]) -> str:
     return "".join(f", {expression}" for expression in expressions)
 
 
-def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
+def build(block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str] = frozenset()) -> Check:
     """Translate a block of the mapping into SQL.
 
     Parameters
@@ -149,8 +150,10 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
         What stands before the number of a record that serves as identifier.
     filled : dict
         Where each table that the mapping fills stands, for relationships.
+    typed : frozenset of str
+        Columns of the file that are no texts, see `FileBlock.natural`.
     """
-    builder = _Builder(block, prefix, filled)
+    builder = _Builder(block, prefix, filled, typed)
     columns = tuple(builder.column(column) for column in block.table.columns)
     builder.totals()
     return Check(
@@ -163,8 +166,8 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
 class _Builder:
     """Collects the layers of a Check, column by column."""
 
-    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str]) -> None:
-        self.block, self.prefix, self.filled = block, prefix, filled
+    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str]) -> None:
+        self.block, self.prefix, self.filled, self.natural = block, prefix, filled, typed
         self.texts: list[str] = []
         self.translated: list[str] = []
         self.typed: list[str] = []
@@ -196,7 +199,7 @@ class _Builder:
     def totals(self) -> None:
         """Tell a line of totals from a record: where the mapping names it, or where it could not be one anyway."""
         told = ", ".join(literal(text) for text in self.block.totals or TOTALS)
-        cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources()]
+        cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources() if source not in self.natural]
         if cells:
             self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
 
@@ -211,7 +214,8 @@ class _Builder:
             self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
         else:
             self.translated.append(f"{t} AS {u}")
-        self.typed.append(f"{_cast(u, column, value)} AS {v}")
+        cast = _cast_natural if value.column in self.natural else _cast
+        self.typed.append(f"{cast(u, column, value)} AS {v}")
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
             self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
@@ -268,6 +272,8 @@ class _Builder:
             return f'{literal(self.prefix)} || CAST("#record" AS VARCHAR)'
         if value.pseudonym:
             return quoted(f"#key:{name}")
+        if value.column in self.natural:
+            return quoted(value.column)
         if value.column is not None:
             return _present(of + value.column, value.missing)
         assert value.template is not None, "a value has exactly one origin"
@@ -320,6 +326,22 @@ def _cast(u: str, column: Column, value: Value) -> str:
             spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
             other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
             return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
+
+
+def _cast_natural(u: str, column: Column, value: Value) -> str:
+    """What `_cast` makes of the text of a number, day or time, without the text."""
+    number = _scaled(f"CASE WHEN isfinite(CAST({u} AS DOUBLE)) THEN CAST({u} AS DOUBLE) END", value.scale)
+    match column.type:
+        case "double":
+            return number
+        case "integer" if value.scale:
+            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
+        case "integer":
+            return f"TRY_CAST({u} AS BIGINT)"
+        case "date":
+            return f"CASE WHEN {u} = date_trunc('day', {u}) THEN CAST({u} AS DATE) END"
+        case _:
+            return f"CAST({u} AS TIMESTAMP)"
 
 
 def _parsed(u: str, format: str) -> str:
