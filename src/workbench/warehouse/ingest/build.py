@@ -97,6 +97,7 @@ class Build:
                 if table.name in self.mapping.tables():
                     self._fill(table)
             self.months.write(self.con)
+            notes = [*notes, *self.months.notes({e.file: e.accepted for e in self.entries if e.table == BY_MONTH})]
             self._balance()
             self._describe(notes)
             for entry in self.entries:
@@ -133,7 +134,7 @@ class Build:
             self._rows(table)
         if table.name == BY_MONTH:
             for entry in self._entries(table):
-                self.months.add(entry.rows)
+                self.months.add(entry.rows, entry.file)
         elif any(entry.accepted for entry in self._entries(table)):
             self._finish(table, entries)
         for entry, _ in entries:

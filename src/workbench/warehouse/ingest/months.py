@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
+from workbench.errors import WorkbenchError
+from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link
 from workbench.warehouse.sql import literal
@@ -25,22 +27,24 @@ class Months:
     def __init__(self, place: Path, before: Iterable[Path]) -> None:
         self._place = place
         self._files: dict[str, list[Path]] = defaultdict(list)
+        self._from: dict[str, str] = {}
         texts = "\n".join([duckdb.__version__, *map(feature_file, STORED)])
-        self._made_by = hashlib.blake2b(texts.encode(), digest_size=8).hexdigest()
-        self._before = [(v, d) for v in before if (d := _digests(v, self._made_by))]
-        self._digests: dict[str, str] = {}
+        made_by = hashlib.blake2b(texts.encode(), digest_size=8).hexdigest()
+        self._before = [(v, facts) for v in before if (facts := _facts(v)).get("made_by") == made_by]
+        self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}}
 
-    def add(self, files: Iterable[Path]) -> None:
-        """Add records that lie by month: `2026-01.parquet` …"""
+    def add(self, files: Iterable[Path], name: str) -> None:
+        """Add the records of a delivered file, which lie by month: `2026-01.parquet` …"""
         for file in files:
             self._files[file.name].append(file)
+            self._from[str(file)] = name
 
     def write(self, con: duckdb.DuckDBPyConnection) -> None:
         """Write each month, and what the partials of the features make of it."""
         for name, files in sorted(self._files.items()):
             for table in (BY_MONTH, *STORED):
                 (self._place / table).mkdir(exist_ok=True)
-            old = next((v for v, digests in self._before if _same(v, digests, name, files)), None)
+            old, facts = next(((v, f) for v, f in self._before if _same(v, f["files"], name, files)), (None, {}))
             for table in (BY_MONTH, *STORED):
                 place = self._place / table / name
                 if table == BY_MONTH and len(files) == 1:
@@ -51,17 +55,51 @@ class Months:
                     of = feature_file(table) if table != BY_MONTH else f"FROM read_parquet([{_listed(files)}])"
                     con.execute(f"COPY ({of}) TO {literal(str(place))} (COMPRESSION zstd)")
                 con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS FROM read_parquet({literal(str(place))})")
-                self._digests[f"{table}/{name}"] = digest_of(place)
-        facts = {"made_by": self._made_by, "files": self._digests}
-        (self._place / FOLDER / MONTHS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+                self._made["files"][f"{table}/{name}"] = digest_of(place)
+            if len(files) > 1:
+                self._made["twice"][name] = facts["twice"][name] if facts else self._twice(con, files)
+        (self._place / FOLDER / MONTHS).write_text(json.dumps(self._made, indent=1), encoding="utf-8")
+
+    def _twice(self, con: duckdb.DuckDBPyConnection, files: list[Path]) -> dict[str, int]:
+        """How many records of each file stand in another one, too, in every cell."""
+        cells = ", ".join(column.name for column in schema.table(BY_MONTH).columns)
+        listed = _listed(files)
+        found = con.execute(
+            f"WITH r AS (SELECT filename AS f, hash({cells}) AS h FROM read_parquet([{listed}], filename=true)), "
+            "d AS (SELECT h FROM r GROUP BY h HAVING min(f) <> max(f)), "
+            f"p AS (SELECT f, h, list_position([{listed}], f) AS nth FROM r SEMI JOIN d USING (h)) "
+            "SELECT f, count(*) FROM (FROM p QUALIFY nth > min(nth) OVER (PARTITION BY h)) GROUP BY f"
+        ).fetchall()
+        return {self._from[file]: count for file, count in found}
+
+    def notes(self, accepted: Mapping[str, int]) -> list[str]:
+        """Say of which files records stand in others, too; `accepted` has the number of records by file.
+
+        Raises
+        ------
+        WorkbenchError
+            If all records of a file do: it is the same delivery in another form.
+        """
+        counts: Counter[str] = Counter()
+        for twice in self._made["twice"].values():
+            counts.update(twice)
+        for name, count in counts.items():
+            if count == accepted[name]:
+                raise WorkbenchError(
+                    f"all {count:,} {BY_MONTH}s of {name} stand in another file, too, and would count twice. Take one "
+                    "of the two files out of the raw folder."
+                )
+        return [
+            f"{count:,} of {accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: if it "
+            "corrects the other one, put it in its place"
+            for name, count in sorted(counts.items())
+        ]
 
 
-def _digests(version: Path, made_by: str) -> dict[str, str]:
-    """Digests of the months of a version, by file; none if other partials were made there."""
+def _facts(version: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads((version / FOLDER / MONTHS).read_text(encoding="utf-8"))
-        return facts["files"] if facts["made_by"] == made_by else {}
-    except (OSError, ValueError, KeyError):
+        return json.loads((version / FOLDER / MONTHS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
 
 
