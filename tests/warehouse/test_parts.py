@@ -1,5 +1,6 @@
 """Month by month: deliveries are added, not read again, and come out as if all had come at once."""
 
+import datetime as dt
 import json
 import os
 import random
@@ -9,13 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.digests import DIGESTS
-from workbench.warehouse.ingest import build, ingest
+from workbench.warehouse.ingest import build, ingest, read
 from workbench.warehouse.ingest.parts import FOLDER
+from workbench.warehouse.ingest.repairs import write_quarantine
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPPING = """
@@ -182,6 +186,83 @@ def test_records_that_stand_in_two_files_are_told(operator):
         shop.deliver({"cdr/again.csv": overlap, "pay/new.csv": f"no,c,d,a\nP{_},C1,2026-05-05,1\n"})
         (note,) = [n for n in open_warehouse("shop", root=shop.root).notes if "count twice" in n]
         assert note.startswith("3 of 4 detail_records of cdr/again.csv stand in another file, too, and count twice")
+
+
+def test_numbers_and_times_of_parquet_need_no_texts(operator, monkeypatch):
+    """What stays a number or a time on the way in comes out as if it had been text: cells, reasons and records."""
+    times = [
+        dt.datetime(2026, 1, 5, 10, 0, 0),
+        dt.datetime(2026, 1, 6),
+        None,
+        dt.datetime(1850, 1, 1),
+    ]
+    table = pa.table(
+        {
+            "c": ["C1", "C2", "C3", "C4"] * 2,
+            "d": pa.array([*times[:3], dt.datetime(2026, 1, 7)] * 2, pa.timestamp("us")),
+            "t": pa.array(times * 2, pa.timestamp("ns")),
+            "f": pa.array([0.1, float("nan"), -0.0, 1e300, 12345.678, None, float("inf"), 7], pa.float64()),
+            "g": pa.array([0.1, 2.5, None, 1e9, 3, 4, 5, float("nan")], pa.float32()),
+            "i": pa.array([1, 2, None, 2**53 + 1, 5, 10_000, -1, 100_000], pa.int64()),
+            "day": pa.array([dt.date(2026, 1, 1 + i) for i in range(8)], pa.date32()),
+        }
+    )
+    mapping = """
+as_of = 2026-07-01
+most_refused = 1
+[[file]]
+path = "*.parquet"
+table = "payment"
+[file.columns]
+payment_id = { row_number = true }
+customer_id = "c"
+paid_on = "d"
+amount = { from = "f", scale = 0.01 }
+[[file]]
+path = "*.parquet"
+table = "detail_record"
+ignore = ["f", "day"]
+[file.columns]
+customer_id = "c"
+subscription_id = "c"
+started_at = "t"
+kind = { constant = "call" }
+zone = { constant = "local" }
+charge = "g"
+duration_s = "i"
+volume_mb = "i"
+[[file]]
+path = "*.parquet"
+table = "usage_month"
+ignore = ["f", "d", "t"]
+[file.columns]
+customer_id = "c"
+subscription_id = "day"
+month = "day"
+active_days = "i"
+calls = "i"
+call_min = "g"
+messages = { from = "i", scale = 0.5 }
+data_mb = "i"
+"""
+    mapping = mapping.replace('"payment"\n', '"payment"\nignore = ["t", "g", "i", "day"]\n')
+    mapping = mapping.replace('"f", "day"]', '"f", "day", "d"]')
+    found = []
+    for natural in (read._natural, lambda column, types: None):
+        monkeypatch.setattr(read, "_natural", natural)
+        shop = operator(f"shop-{len(found)}", mapping)
+        shop.raw.mkdir(parents=True)
+        pq.write_table(table, shop.raw / "a.parquet")
+        shop.deliver({})
+        (shop.root / "data" / "repairs" / "shop").mkdir(parents=True)
+        aside = open_warehouse("shop", root=shop.root).refused("payment")
+        write_quarantine(aside, mended := shop.root / "data" / "repairs" / "shop" / "mended.csv")
+        mended.write_text(mended.read_text("utf-8-sig").replace("nan", "5"), encoding="utf-8")
+        shop.deliver({})
+        found.append(shop.tables())
+    assert found[0] == found[1]
+    warehouse = open_warehouse("shop", root=shop.root)
+    assert warehouse.account()["quarantined"].min() > 0 and warehouse.account()["accepted"].min() > 0
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone"])

@@ -97,7 +97,7 @@ class Build:
                 if table.name in self.mapping.tables():
                     self._fill(table)
             self.months.write(self.con)
-            notes = [*notes, *self.months.notes({e.file: e.accepted for e in self.entries if e.table == BY_MONTH})]
+            notes = [*notes, *self.months.notes()]
             self._balance()
             self._describe(notes)
             for entry in self.entries:
@@ -134,7 +134,7 @@ class Build:
             self._rows(table)
         if table.name == BY_MONTH:
             for entry in self._entries(table):
-                self.months.add(entry.rows, entry.file)
+                self.months.add(entry.rows, entry.file, entry.accepted)
         elif any(entry.accepted for entry in self._entries(table)):
             self._finish(table, entries)
         for entry, _ in entries:
@@ -230,7 +230,7 @@ class Build:
                 lines = checked.column("#line").filter(flags)
                 good = checked.filter(pc.invert(flags)) if len(lines) else checked
                 writer.rows(good.drop_columns("#bad"))
-                bad += [_at(columns, lines)] if len(lines) else []
+                bad += [with_texts(_at(columns, lines))] if len(lines) else []
                 if sum(rows.num_rows for rows in bad) > MOST_ASIDE:
                     self._write_aside(writer, block, as_texts, bad)
                     bad = []
@@ -296,7 +296,7 @@ class Build:
             self.con.unregister(name)
 
     def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
-        rows, record = _with_record(pa.concat_tables(several), block)
+        rows, record = _with_record(pa.concat_tables(several, promote_options="default"), block)
         with self._registered("batch", rows):
             # Planning takes longer than running; unoptimised it takes a fifth.
             self.con.execute("PRAGMA disable_optimizer")
@@ -366,11 +366,11 @@ class Build:
             return known
         check = self._check(file)
         held = self.kept.get(entry.number)
-        found = [_at(columns, wanted) for columns in held or ()]
+        found = [with_texts(_at(columns, wanted)) for columns in held or ()]
         for batch, hidden in self._batches(file) if held is None else ():
             if (rows := _at(batch.columns, wanted)).num_rows:
-                found.append(self._with_keys(file.block, check, rows, hidden=hidden)[0])
-        rows, record = _with_record(pa.concat_tables(found), file.block)
+                found.append(with_texts(self._with_keys(file.block, check, rows, hidden=hidden)[0]))
+        rows, record = _with_record(pa.concat_tables(found, promote_options="default"), file.block)
         with self._registered("batch", rows):
             new = self.con.sql(f'SELECT "#line", {record} AS record FROM batch').to_arrow_table()
         known = pa.concat_tables([known, new]) if known else new
@@ -465,7 +465,7 @@ def _parquet(files: Iterable[Path]) -> str:
 
 def _with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
     """Records with what of them may be shown, and the SQL text that writes each as it stands in quarantine."""
-    rows, hidden = with_texts(rows), {value.column for value in block.values() if value.pseudonym}
+    hidden = {value.column for value in block.values() if value.pseudonym}
     shown = [name for name in block.sources() if name not in hidden]
     return clear.shown(rows, shown), record_json(block, shown)
 

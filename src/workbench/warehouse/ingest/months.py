@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,15 @@ class Months:
         self._place = place
         self._files: dict[str, list[Path]] = defaultdict(list)
         self._from: dict[str, str] = {}
+        self._accepted: Counter[str] = Counter()
         texts = "\n".join([duckdb.__version__, *map(feature_file, STORED)])
         made_by = hashlib.blake2b(texts.encode(), digest_size=8).hexdigest()
         self._before = [(v, facts) for v in before if (facts := _facts(v)).get("made_by") == made_by]
         self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}}
 
-    def add(self, files: Iterable[Path], name: str) -> None:
-        """Add the records of a delivered file, which lie by month: `2026-01.parquet` …"""
+    def add(self, files: Iterable[Path], name: str, accepted: int) -> None:
+        """Add the accepted records of a delivered file, which lie by month: `2026-01.parquet` …"""
+        self._accepted[name] += accepted
         for file in files:
             self._files[file.name].append(file)
             self._from[str(file)] = name
@@ -72,8 +74,8 @@ class Months:
         ).fetchall()
         return {self._from[file]: count for file, count in found}
 
-    def notes(self, accepted: Mapping[str, int]) -> list[str]:
-        """Say of which files records stand in others, too; `accepted` has the number of records by file.
+    def notes(self) -> list[str]:
+        """Say of which files records stand in others, too.
 
         Raises
         ------
@@ -84,14 +86,14 @@ class Months:
         for twice in self._made["twice"].values():
             counts.update(twice)
         for name, count in counts.items():
-            if count == accepted[name]:
+            if count == self._accepted[name]:
                 raise WorkbenchError(
                     f"all {count:,} {BY_MONTH}s of {name} stand in another file, too, and would count twice. Take one "
                     "of the two files out of the raw folder."
                 )
         return [
-            f"{count:,} of {accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: if it "
-            "corrects the other one, put it in its place"
+            f"{count:,} of {self._accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: "
+            "if it corrects the other one, put it in its place"
             for name, count in sorted(counts.items())
         ]
 

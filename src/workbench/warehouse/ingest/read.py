@@ -199,9 +199,8 @@ def _natural(column: pa.Array, types: set[str] | None) -> pa.Array | None:
             times = column.cast(pa.timestamp("us"))
         except pa.ArrowInvalid:
             return None
-        years = pc.year(pc.drop_null(times)) if times.null_count else pc.year(times)
-        first, last = pc.min_max(years).values() if len(years) else (pa.scalar(1), pa.scalar(1))
-        return times if 1 <= (first.as_py() or 1) and (last.as_py() or 1) <= 9999 else None
+        years = pc.min_max(pc.year(times)).as_py()
+        return column if (years["min"] or 1) >= 1 and (years["max"] or 1) <= 9999 else None
     return None
 
 

@@ -339,7 +339,8 @@ def _cast_natural(u: str, column: Column, value: Value) -> str:
         case "integer":
             return f"TRY_CAST({u} AS BIGINT)"
         case "date":
-            return f"CASE WHEN {u} = date_trunc('day', {u}) THEN CAST({u} AS DATE) END"
+            time = f"CAST({u} AS TIMESTAMP)"
+            return f"CASE WHEN {time} = date_trunc('day', {time}) THEN CAST({time} AS DATE) END"
         case _:
             return f"CAST({u} AS TIMESTAMP)"
 
