@@ -279,6 +279,15 @@ def test_a_damaged_part_is_not_used(operator, how):
     assert shop.deliver({"pay/2.csv": "no,c,d,a\nP5,C1,2026-05-05,1\n"}) == ["cdr/1.csv", "pay/2.csv"]
 
 
+def test_a_key_twice_in_the_mapping_is_named(operator):
+    """Two [[rows]] with one key are the mapping's fault, and are told by number."""
+    row = '[[rows]]\ntable = "product"\nproduct_id = "a"\nname = "x"\nmonthly_fee = 1\n'
+    with pytest.raises(
+        WorkbenchError, match=r"shop\.toml: row 2 of product in .* stands in an earlier row\. Mend it\."
+    ):
+        operator("shop", "as_of = 2026-07-01\n" + 2 * row).deliver({})
+
+
 def test_another_key_or_block_reads_anew(operator):
     """What a part depends on is in its name: pseudonyms of another key, or another unit, are never mixed."""
     files, shop = delivered(months=1), operator("shop")

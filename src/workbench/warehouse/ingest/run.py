@@ -39,7 +39,7 @@ PROGRAM = (
         for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "parts", "build")
     ),
 )
-PARTIALS = tuple(f"features/partial/{name}.sql" for name in STORED)
+MONTHS = ("ingest/months.py", *(f"features/partial/{name}.sql" for name in STORED))
 
 
 def ingest(
@@ -150,7 +150,7 @@ def _check_unchanged(files: list[RawFile]) -> None:
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
-    digest.update(hashlib.blake2b(mapping.file.read_bytes()).digest() + _program(*PARTIALS).encode())
+    digest.update(hashlib.blake2b(mapping.file.read_bytes()).digest() + _program(*MONTHS).encode())
     for file in files:
         digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())
