@@ -265,12 +265,16 @@ data_mb = "i"
     assert warehouse.account()["quarantined"].min() > 0 and warehouse.account()["accepted"].min() > 0
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
-def test_a_damaged_part_is_not_used(operator, how):
+@pytest.mark.parametrize(
+    ("how", "name"), [("flipped", "2026-01.parquet"), ("cut", "part.json"), ("gone", "2026-01.parquet")]
+)
+def test_a_damaged_part_is_not_used(operator, how, name):
     """A part that is not as it was written is read again from its file."""
     files, shop = delivered(months=1), operator("shop")
     shop.deliver(files)
-    for part in (open_warehouse("shop", root=shop.root).place / FOLDER).glob("*/2026-01.parquet"):
+    place = open_warehouse("shop", root=shop.root).place / FOLDER
+    damaged = [place / "months.json", *(month.with_name(name) for month in place.glob("*/2026-01.parquet"))]
+    for part in damaged:
         content = part.read_bytes()
         middle = len(content) // 2
         part.unlink()

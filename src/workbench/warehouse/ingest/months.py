@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
-from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link
+from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link, read_sealed, write_sealed
 from workbench.warehouse.sql import literal
 
 MONTHS = "months.json"
@@ -32,7 +31,9 @@ class Months:
         self._accepted: Counter[str] = Counter()
         texts = "\n".join([duckdb.__version__, Path(__file__).read_text("utf-8"), *map(feature_file, STORED)])
         made_by = hashlib.blake2b(texts.encode(), digest_size=8).hexdigest()
-        self._before = [(v, facts) for v in before if (facts := _facts(v)).get("made_by") == made_by]
+        self._before = [
+            (v, facts) for v in before if (facts := read_sealed(v / FOLDER / MONTHS)) and facts["made_by"] == made_by
+        ]
         self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}}
 
     def add(self, files: Iterable[Path], name: str, accepted: int) -> None:
@@ -61,7 +62,7 @@ class Months:
                 self._made["files"][f"{table}/{name}"] = digest_of(place)
             if len(files) > 1:
                 self._made["twice"][name] = facts["twice"][name] if facts else self._twice(con, files)
-        (self._place / FOLDER / MONTHS).write_text(json.dumps(self._made, indent=1), encoding="utf-8")
+        write_sealed(self._place / FOLDER / MONTHS, self._made)
 
     def _twice(self, con: duckdb.DuckDBPyConnection, files: list[Path]) -> dict[str, int]:
         """How many records of each file stand in another one, too, in every cell."""
@@ -97,13 +98,6 @@ class Months:
             "if it corrects the other one, put it in its place"
             for name, count in sorted(counts.items())
         ]
-
-
-def _facts(version: Path) -> dict[str, Any]:
-    try:
-        return json.loads((version / FOLDER / MONTHS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _same(version: Path, digests: dict[str, str], name: str, files: list[Path]) -> bool:

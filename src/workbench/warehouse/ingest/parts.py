@@ -178,19 +178,38 @@ def _write_facts(part: Part) -> None:
         return
     facts = {name: getattr(part, name) for name in ("records", "lines", "accepted", "masked")}
     facts["files"] = {file.name: digest_of(file) for file in sorted(part.folder.glob("*.parquet"))}
-    new = part.folder / f".{FACTS}"
-    new.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(new, part.folder / FACTS)
+    write_sealed(part.folder / FACTS, facts)
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
     """What stands in part.json; None if there is none, or a file is not as it was written."""
+    facts = read_sealed(folder / FACTS)
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        whole = all(digest_of(folder / name) == digest for name, digest in facts["files"].items())
-    except (OSError, ValueError, KeyError):
+        whole = facts and all(digest_of(folder / name) == digest for name, digest in facts["files"].items())
+    except OSError:
         return None
     return facts if whole else None
+
+
+def write_sealed(file: Path, facts: dict[str, Any]) -> None:
+    """Write facts with their own digest above them."""
+    text = json.dumps(facts)
+    new = file.with_name(f".{file.name}")
+    new.write_text(f"{_seal(text)}\n{text}", encoding="utf-8")
+    os.replace(new, file)
+
+
+def read_sealed(file: Path) -> dict[str, Any] | None:
+    """Read facts; None if there are none, or they are not as they were written."""
+    try:
+        seal, _, text = file.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return json.loads(text) if seal == _seal(text) else None
+
+
+def _seal(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def digest_of(file: Path) -> str:
