@@ -1,25 +1,31 @@
-"""How is a version built? Table by table, parents first, each file in batches, into a folder that nobody sees yet."""
+"""How is a version built? Table by table, parents first, into a folder that nobody sees yet.
+
+What a file gave is its part (`parts`): read in batches, or taken over from a version before. Then the files of a table
+are taken together: what other tables refuse, and keys that stand twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import clear, schema
-from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
-from workbench.warehouse.ingest.read import Batch, batches
+from workbench.warehouse.ingest.months import Months
+from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter
+from workbench.warehouse.ingest.read import Batch, batches, with_texts
 from workbench.warehouse.ingest.repairs import Repairs, without
 from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json, refused_keys
 from workbench.warehouse.pseudonyms import Pseudonyms
@@ -27,7 +33,8 @@ from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import one_width
 
 MEMORY = "2GB"
-BY_MONTH = "detail_record"
+MOST_KEPT = 200_000_000
+MOST_ASIDE = 50_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class _Entry:
     accepted: int = 0
     quarantined: int = 0
     lines: int = 0
+    rows: list[Path] = field(default_factory=list)
+    part: Part | None = None
 
 
 class Build:
@@ -67,6 +76,7 @@ class Build:
         version: str,
         progress: Callable[[str], None],
         repairs: Repairs,
+        parts: Parts,
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress, self.repairs = place, version, progress, repairs
@@ -74,7 +84,9 @@ class Build:
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
         self.masked: dict[str, int] = {}
-        self.months: dict[np.datetime64, pq.ParquetWriter] = {}
+        self.parts, self.months = parts, Months(place, parts.before)
+        self.kept: dict[int, list[pa.Table]] = {}
+        self.reread: set[int] = set()
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
@@ -84,21 +96,19 @@ class Build:
             for table in schema.tables().values():
                 if table.name in self.mapping.tables():
                     self._fill(table)
-            self._close_months()
+            self.months.write(self.con)
+            notes = [*notes, *self.months.notes()]
             self._balance()
-            self._store_partials()
             self._describe(notes)
+            for entry in self.entries:
+                if entry.part:
+                    entry.part.drop()
             self.con.execute("DETACH stage")
             self.con.execute("CHECKPOINT")
         finally:
-            for writer in self.months.values():
-                writer.close()
             self.con.close()
         (self.place / "stage.duckdb").unlink()
-        for left in self.place.glob("spill/*"):
-            left.unlink()
-        if (self.place / "spill").is_dir():
-            (self.place / "spill").rmdir()
+        shutil.rmtree(self.place / "spill", ignore_errors=True)
 
     def _prepare(self) -> None:
         for name, value in {
@@ -116,38 +126,56 @@ class Build:
         )
 
     def _fill(self, table: schema.Table) -> None:
-        if table.name != BY_MONTH:
-            columns = ", ".join(f"{c.name} {c.sql_type}" for c in table.columns)
-            staged = f'"#file" INTEGER, "#line" BIGINT, "#order" VARCHAR, {columns}'
-            self.con.execute(f"CREATE TABLE stage.{table.name} ({staged})")
         sources = [file for file in self.files if file.block.table == table]
         entries = [(self._entry(file.name, table, file.block.most_refused), file) for file in sources]
         for entry, file in entries:
             self._read(entry, file)
         if table.name in self.mapping.rows:
             self._rows(table)
-        if table.name != BY_MONTH:
+        if table.name == BY_MONTH:
+            for entry in self._entries(table):
+                self.months.add(entry.rows, entry.file, entry.accepted)
+        elif any(entry.accepted for entry in self._entries(table)):
             self._finish(table, entries)
         for entry, _ in entries:
             sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
             entry.quarantined = self._number(sql, entry.number)
             said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
             self.progress(f"{entry.file}: {said}")
-        if not any(entry.accepted for entry in self.entries if entry.table == table.name):
+        if not any(entry.accepted for entry in self._entries(table)):
             raise WorkbenchError(self._empty(table))
 
     def _entry(self, name: str, table: schema.Table, most_refused: float = 0.0) -> _Entry:
         self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
         return self.entries[-1]
 
-    def _check(self, file: RawFile) -> Check:
-        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled)
+    def _entries(self, table: schema.Table) -> list[_Entry]:
+        return [entry for entry in self.entries if entry.table == table.name]
+
+    def _check(self, file: RawFile, typed: frozenset[str] = frozenset()) -> Check:
+        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled, typed)
 
     def _read(self, entry: _Entry, file: RawFile) -> None:
-        check = self._check(file)
+        check, block = self._check(file), file.block
         self.unchecked |= dict.fromkeys(check.unchecked)
-        for batch, hidden in self._batches(file):
-            self._take(entry, file.block, check, batch, hidden=hidden)
+        key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
+        name = self.parts.name(
+            file.digest, file.name, replace(block, most_refused=0.0), self.repairs.of(file.name, block), key,
+            [rule.reason for rule in check.rules if rule.over],
+        )  # fmt: skip
+        part = self.parts.found(name)
+        if part is None or self._are_refused_now(part, check):
+            part = self._make(name, entry, block, cache(partial(self._check, file)), self._batches(file))
+        self._take(entry, part, check)
+        for column, count in part.masked.items():
+            where = f"{column} of {block.path} ({block.table.name})"
+            self.masked[where] = self.masked.get(where, 0) + count
+
+    def _are_refused_now(self, part: Part, check: Check) -> bool:
+        """Whether other tables, as they stand now, refuse a record that they once accepted: the file is read again."""
+        if not part.accepted or not (refused := check.crossed()):
+            return False
+        return bool(self._number(f"SELECT count(*) FROM {_parquet(part.rows())} WHERE {refused}"))
 
     def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
         """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
@@ -171,37 +199,82 @@ class Build:
             pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
         )
         entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
-        self._take(entry, block, check, batch)
+        name = self.parts.name(block, rows)
+        self._take(entry, self._make(name, entry, block, lambda typed: check, [(batch, False)]), check)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
         ).fetchall()
-        if bad:
-            line, reason = bad[0]
-            raise WorkbenchError(
-                f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
-            )
+        for line, reason in bad[:1]:
+            raise WorkbenchError(self._bad_row(line, table, reason))
 
-    def _take(self, entry: _Entry, block: FileBlock, check: Check, batch: Batch, *, hidden: bool = False) -> None:
-        """Send each record of a batch to its table or to quarantine."""
-        entry.raw, entry.lines = entry.raw + batch.records, entry.lines + batch.lines
-        columns = self._with_keys(block, check, batch.columns, hidden=hidden, counted=True)
-        with self._registered("batch", columns):
-            checked = self.con.sql(check.select("batch")).to_arrow_table()
-        bad = checked.column("#bad")
-        lines = checked.column("#line").filter(bad)
-        entry.accepted += self._write(entry, block.table, checked.filter(pc.invert(bad)) if len(lines) else checked)
-        if len(lines):
-            self._quarantine(entry, block, check, _at(columns, lines), "reasons")
-        if batch.malformed.num_rows:
-            withheld = any(value.pseudonym for value in block.values())
-            self._quarantine_malformed(entry, batch, withheld)
+    def _bad_row(self, line: int, table: schema.Table, reason: str) -> str:
+        return f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
+
+    def _make(
+        self, name: str, entry: _Entry, block: FileBlock, checks: Callable[[frozenset[str]], Check],
+        several: Iterable[tuple[Batch, bool]],
+    ) -> Part:  # fmt: skip
+        """Read a file, batch after batch: what is accepted, and what is not. `checks` of columns that are no texts."""
+        as_texts = checks(frozenset())
+        with self.parts.writer(name, block.table) as writer:
+            bad: list[pa.Table] = []
+            for batch, hidden in several:
+                writer.records, writer.lines = writer.records + batch.records, writer.lines + batch.lines
+                columns, masked = self._with_keys(block, as_texts, batch.columns, hidden=hidden)
+                for column, count in masked.items():
+                    writer.masked[column] = writer.masked.get(column, 0) + count
+                check = checks(frozenset(f.name for f in batch.columns.schema if not pa.types.is_string(f.type)))
+                with self._registered("batch", columns):
+                    checked = self.con.sql(check.select("batch")).to_arrow_table()
+                flags = checked.column("#bad")
+                lines = checked.column("#line").filter(flags)
+                good = checked.filter(pc.invert(flags)) if len(lines) else checked
+                writer.rows(good.drop_columns("#bad"))
+                bad += [with_texts(_at(columns, lines))] if len(lines) else []
+                if sum(rows.num_rows for rows in bad) > MOST_ASIDE:
+                    self._write_aside(writer, block, as_texts, bad)
+                    bad = []
+                if batch.malformed.num_rows:
+                    self._write_malformed(writer, block, batch.malformed)
+                self._keep(entry, columns)
+            if bad:
+                self._write_aside(writer, block, as_texts, bad)
+            return writer.part()
+
+    def _keep(self, entry: _Entry, columns: pa.Table) -> None:
+        """Keep records at hand while it may turn out that their key stands twice; many are read again then."""
+        if entry.table != BY_MONTH and entry.number not in self.reread:
+            self.kept.setdefault(entry.number, []).append(columns)
+            if sum(rows.nbytes for kept in self.kept.values() for rows in kept) > MOST_KEPT:
+                self.reread |= set(self.kept)
+                self.kept.clear()
+
+    def _take(self, entry: _Entry, part: Part, check: Check) -> None:
+        """Count a part in, and judge again what it had not accepted."""
+        entry.part, entry.rows = part, part.rows() if part.accepted else []
+        entry.raw, entry.lines, entry.accepted = part.records, part.lines, part.accepted
+        if not part.aside.is_file():
+            return
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.judged(_parquet([part.aside]))}")
+        self.con.execute(
+            f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, reasons, record, '
+            f"key, {check.follows()} FROM aside WHERE out"
+        )
+        names = ", ".join(['"#line"', '"#order"', *(column.name for column in check.table.columns)])
+        released = self.con.sql(f"SELECT {names} FROM aside WHERE NOT out").to_arrow_table()
+        if released.num_rows:
+            writer = PartWriter(self.place / "spill" / f"released-{entry.number}", check.table)
+            writer.rows(released)
+            writer.close()
+            entry.accepted += released.num_rows
+            entry.rows += writer.files()
 
     def _with_keys(
-        self, block: FileBlock, check: Check, columns: pa.Table, *, hidden: bool, counted: bool = False
-    ) -> pa.Table:
+        self, block: FileBlock, check: Check, columns: pa.Table, *, hidden: bool
+    ) -> tuple[pa.Table, dict[str, int]]:
         """Identifiers in one form, and the pseudonyms of clear texts, unless they are `hidden` already.
 
-        Numbers in free texts are masked, identifiers that are clear numbers are told.
+        Numbers in free texts are masked, and counted by column; identifiers that are clear numbers are told.
         """
         for name in block.identifiers() - {value.column for value in block.values() if value.pseudonym}:
             at = columns.schema.get_field_index(name)
@@ -212,33 +285,7 @@ class Build:
                 cells = columns.column(value.column)
                 keyed = _or_nothing(cells) if hidden else self.pseudonyms.of(cells, value.missing, value.kind)
                 columns = columns.append_column(f"#key:{name}", keyed)
-        columns, masked = clear.looked_through(columns, check.free, check.numbers)
-        for name, count in masked.items() if counted else ():
-            where = f"{name} of {block.path} ({block.table.name})"
-            self.masked[where] = self.masked.get(where, 0) + count
-        return columns
-
-    def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
-        names = [column.name for column in table.columns]
-        if table.name == BY_MONTH:
-            return self._write_months(good.select(names))
-        with self._registered("good", good):
-            return self._number(
-                f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", "#order", {", ".join(names)} FROM good'
-            )
-
-    def _write_months(self, good: pa.Table) -> int:
-        at = good.column("started_at").to_numpy().astype("datetime64[M]")
-        for month in np.unique(at):
-            rows = good if (at == month).all() else good.filter(at == month)
-            if month not in self.months:
-                folder = self.place / BY_MONTH
-                folder.mkdir(exist_ok=True)
-                self.months[month] = pq.ParquetWriter(
-                    folder / f"{month}.parquet", rows.schema, compression="zstd", use_dictionary=_few_values()
-                )
-            self.months[month].write_table(rows)
-        return good.num_rows
+        return clear.looked_through(columns, check.free, check.numbers)
 
     @contextmanager
     def _registered(self, name: str, rows: pa.Table) -> Iterator[None]:
@@ -248,36 +295,37 @@ class Build:
         finally:
             self.con.unregister(name)
 
-    def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
-        hidden = {value.column for value in block.values() if value.pseudonym}
-        shown = [name for name in block.sources() if name not in hidden]
-        rows = clear.shown(rows, shown)
+    def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
+        rows, record = _with_record(pa.concat_tables(several, promote_options="default"), block)
         with self._registered("batch", rows):
-            self.con.execute(
-                f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, {reasons}, '
-                f"record, {key_text(block.table)}, {check.follows()} "
-                f"FROM ({check.reasons('batch', record_json(block, shown))})"
-            )
+            # Planning takes longer than running; unoptimised it takes a fifth.
+            self.con.execute("PRAGMA disable_optimizer")
+            writer.aside(self.con.sql(check.aside("batch", record)).to_arrow_table())
+            self.con.execute("PRAGMA enable_optimizer")
 
-    def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
+    def _write_malformed(self, writer: PartWriter, block: FileBlock, malformed: pa.Table) -> None:
+        withheld = any(value.pseudonym for value in block.values())
         text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
-        at = batch.malformed.schema.get_field_index("text")
-        malformed = batch.malformed.set_column(at, "text", clear.mask(batch.malformed.column("text"))[0])
+        at = malformed.schema.get_field_index("text")
+        malformed = malformed.set_column(at, "text", clear.mask(malformed.column("text"))[0])
+        columns = ", ".join(f"NULL::{c.sql_type} AS {c.name}" for c in block.table.columns)
         with self._registered("malformed", malformed):
-            self.con.execute(
-                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
-                f"to_json({text}), NULL, false FROM malformed"
-            )
+            sql = f"""SELECT line AS "#line", NULL::VARCHAR AS "#order", {columns}, [reason] AS slots, true AS "#bad",
+            CAST(to_json({text}) AS VARCHAR) AS record, NULL::VARCHAR[] AS key FROM malformed"""
+            writer.aside(self.con.sql(sql).to_arrow_table())
 
     def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
-        """Let each key stand once, and move the table from the stage into the warehouse."""
+        """Let each key stand once, and write the table."""
         last = any(file.block.keep == "last" for _, file in entries)
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {_repeats(table, last=last)}")
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
-        self.con.execute(
-            f"CREATE TABLE {table.name} AS SELECT {names} FROM stage.{table.name} ANTI JOIN repeats "
-            'USING ("#file", "#line")'
-        )
+        staged = [
+            f'SELECT {entry.number} AS "#file", "#line", "#order", {names} FROM {_parquet(entry.rows)}'
+            for entry in self._entries(table) if entry.rows
+        ]  # fmt: skip
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {' UNION ALL '.join(staged)}")
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {_repeats(table, last=last)}")
+        once = 'ANTI JOIN repeats USING ("#file", "#line")' if self._number("SELECT count(*) FROM repeats") else ""
+        self.con.execute(f"CREATE TABLE {table.name} AS SELECT {names} FROM staged {once}")
         self.con.execute(
             "UPDATE stage.quarantine SET reasons = list_append(reasons, ?) "
             f'WHERE "table" = ? AND key IN (SELECT {key_text(table)} FROM {table.name} SEMI JOIN '
@@ -285,42 +333,49 @@ class Build:
             f"ON CAST({table.key[0]} AS VARCHAR) IS NOT DISTINCT FROM part)",
             [f"the key ({key}) stands in another row", table.name, table.name],
         )
-        for entry, file in entries:
-            repeats = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {entry.number}').to_arrow_table()
-            if repeats.num_rows:
-                why = REPLACED if last else f"the key ({key}) stands in an earlier row"
-                self._read_repeats(entry, file, repeats.column("#line"), why)
-                entry.accepted -= repeats.num_rows
+        self._set_repeats_aside(table, entries, REPLACED if last else f"the key ({key}) stands in an earlier row")
         self.con.execute(
             f"CREATE TEMP TABLE {refused_keys(table.name)} AS SELECT DISTINCT key[1] AS key FROM stage.quarantine "
             'WHERE "table" = ? AND key IS NOT NULL',
             [table.name],
         )
-        self.con.execute(f"DROP TABLE stage.{table.name}")
+        self.kept.clear()
+        self.reread.clear()
         self.filled[table.name] = table.name
 
-    def _read_repeats(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray, reason: str) -> None:
+    def _set_repeats_aside(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]], why: str) -> None:
+        files = {entry.number: file for entry, file in entries}
+        for number in self.con.sql('SELECT DISTINCT "#file" FROM repeats ORDER BY 1').df()["#file"].tolist():
+            entry = self.entries[number]
+            lines = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {number}').to_arrow_table().column(0)
+            if number not in files:
+                raise WorkbenchError(self._bad_row(lines[0].as_py(), table, why))
+            with self._registered("written", self._written(entry, files[number], lines)):
+                self.con.execute(
+                    f'INSERT INTO stage.quarantine SELECT {number}, "#line", {literal(table.name)}, [{literal(why)}], '
+                    f'record, key, false FROM written JOIN (FROM repeats WHERE "#file" = {number}) USING ("#line")'
+                )
+            entry.accepted -= len(lines)
+
+    def _written(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray) -> pa.Table:
+        """The records on some lines as they stand in the file: kept from a version before, at hand, or read again."""
+        assert entry.part is not None, "an entry without a part has no lines"
+        known = pq.read_table(entry.part.written) if entry.part.written.is_file() else None
+        wanted = lines.filter(pc.invert(pc.is_in(lines, known.column("#line").combine_chunks()))) if known else lines
+        if not len(wanted):
+            return known
         check = self._check(file)
-        for batch, hidden in self._batches(file):
-            if (rows := _at(batch.columns, lines)).num_rows:
-                rows = self._with_keys(file.block, check, rows, hidden=hidden)
-                self._quarantine(entry, file.block, check, rows, f"[{literal(reason)}]")
-
-    def _close_months(self) -> None:
-        for writer in self.months.values():
-            writer.close()
-        self.months.clear()
-
-    def _store_partials(self) -> None:
-        """Add up each month of detail records as the partials of the features have it, beside them."""
-        for month in sorted((self.place / BY_MONTH).glob("*.parquet")):
-            place = month
-            for name in (BY_MONTH, *STORED):
-                if name != BY_MONTH:
-                    place = self.place / name / month.name
-                    place.parent.mkdir(exist_ok=True)
-                    self.con.execute(f"COPY ({feature_file(name)}) TO {literal(str(place))} (COMPRESSION zstd)")
-                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({literal(str(place))})")
+        held = self.kept.get(entry.number)
+        found = [with_texts(_at(columns, wanted)) for columns in held or ()]
+        for batch, hidden in self._batches(file) if held is None else ():
+            if (rows := _at(batch.columns, wanted)).num_rows:
+                found.append(with_texts(self._with_keys(file.block, check, rows, hidden=hidden)[0]))
+        rows, record = _with_record(pa.concat_tables(found, promote_options="default"), file.block)
+        with self._registered("batch", rows):
+            new = self.con.sql(f'SELECT "#line", {record} AS record FROM batch').to_arrow_table()
+        known = pa.concat_tables([known, new]) if known else new
+        entry.part.keep(known)
+        return known
 
     def _balance(self) -> None:
         """Count again what stands in the tables; an account that does not balance is not published."""
@@ -404,6 +459,17 @@ class Build:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
 
 
+def _parquet(files: Iterable[Path]) -> str:
+    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
+
+
+def _with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
+    """Records with what of them may be shown, and the SQL text that writes each as it stands in quarantine."""
+    hidden = {value.column for value in block.values() if value.pseudonym}
+    shown = [name for name in block.sources() if name not in hidden]
+    return clear.shown(rows, shown), record_json(block, shown)
+
+
 def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
     """The records that stand on some lines."""
     return rows.filter(pc.is_in(rows.column("#line"), lines.combine_chunks()))
@@ -411,12 +477,6 @@ def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
 
 def _or_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
-
-
-def _few_values() -> list[str]:
-    """Columns of the detail records whose values repeat enough for a dictionary."""
-    columns = schema.table(BY_MONTH).columns
-    return [c.name for c in columns if c.type == "text" and not c.name.endswith("_key")]
 
 
 def _repeats(table: schema.Table, *, last: bool) -> str:
@@ -427,11 +487,11 @@ def _repeats(table: schema.Table, *, last: bool) -> str:
     order = '"#file", "#line"'
     if last:
         order = 'TRY_CAST("#order" AS DOUBLE) DESC NULLS LAST, "#order" DESC NULLS LAST, "#file" DESC, "#line" DESC'
-    key, stage = ", ".join(table.key), f"stage.{table.name}"
+    key, stage = ", ".join(table.key), "staged"
     same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM d.{name}" for name in table.key)
     several = f"SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1"
     place = f"PARTITION BY {', '.join(f't.{name}' for name in table.key)} ORDER BY {order}"
     return (
-        f'SELECT "#file", "#line" FROM (SELECT "#file", "#line", row_number() OVER ({place}) AS n '
-        f"FROM {stage} t SEMI JOIN ({several}) d ON {same}) WHERE n > 1"
+        f'SELECT "#file", "#line", key FROM (SELECT "#file", "#line", {key_text(table, "t.")} AS key, '
+        f"row_number() OVER ({place}) AS n FROM {stage} t SEMI JOIN ({several}) d ON {same}) WHERE n > 1"
     )

@@ -125,6 +125,20 @@ class FileBlock:
         used = [source for value in self.values() for source in value.sources()]
         return tuple(dict.fromkeys([*used, self.order] if self.order is not None else used))
 
+    def natural(self) -> dict[str, set[str]]:
+        """The file's columns whose numbers, days and times need not become texts, with the types they have to give."""
+        types: dict[str, set[str]] = {}
+        texts = {self.order}
+        for name, origin in self.columns.items():
+            type = self.table.column(name).type
+            for value in origin.values() if isinstance(origin, dict) else (origin,):
+                plain = not (value.values or value.format or value.number or value.missing != ("",))
+                if value.column is not None and plain and type in ("double", "integer", "date", "timestamp"):
+                    types.setdefault(value.column, set()).add(type)
+                else:
+                    texts |= set(value.sources())
+        return {source: wanted for source, wanted in types.items() if source not in texts}
+
     def texts(self) -> frozenset[str]:
         """The file's columns that are read as texts, identifiers among them: no number may stand for them."""
         return self._feeding(lambda column: column.type == "text")

@@ -155,9 +155,13 @@ def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object
             wanted = [name for name in block.sources() if name in file.schema_arrow.names]
             for name in wanted:
                 _check_type(file.schema_arrow.field(name).type, name, path)
-            done, texts = 0, block.texts()
+            done, texts, natural = 0, block.texts(), block.natural()
             for batch in file.iter_batches(ROWS, columns=wanted):
-                cells = {n: _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "") for n in wanted}
+                cells = {
+                    n: _natural(batch.column(n), natural.get(n))
+                    or _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "")
+                    for n in wanted
+                }
                 yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
                 done += batch.num_rows
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
@@ -180,6 +184,34 @@ def _check_type(type: pa.DataType, name: str, path: Path) -> None:
         raise WorkbenchError(f"{path}: '{name}' has the time zone {type.tz}. Deliver local time without a zone.")
     if pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_duration(type):
         raise WorkbenchError(f"{path}: '{name}' holds {type}, which is neither text, number, date nor time.")
+
+
+def _natural(column: pa.Array, types: set[str] | None) -> pa.Array | None:
+    """The cells as they are, where their texts would become the same in these types of the table's columns."""
+    if not types:
+        return None
+    if types == {"double"} and pa.types.is_float64(column.type):
+        return column
+    if types <= {"double", "integer"} and pa.types.is_integer(column.type):
+        return column
+    if types <= {"date", "timestamp"} and (pa.types.is_date32(column.type) or pa.types.is_timestamp(column.type)):
+        try:
+            times = column.cast(pa.timestamp("us"))
+        except pa.ArrowInvalid:
+            return None
+        years = pc.min_max(pc.year(times)).as_py()
+        return column if (years["min"] or 1) >= 1 and (years["max"] or 1) <= 9999 else None
+    return None
+
+
+def with_texts(rows: pa.Table) -> pa.Table:
+    """Records in which numbers, days and times have become texts, too."""
+    for at, field in enumerate(rows.schema):
+        if not field.name.startswith("#") and not pa.types.is_string(field.type):
+            rows = rows.set_column(
+                at, field.name, pa.chunked_array([_texts(c) for c in rows.column(at).chunks] or [[]], pa.string())
+            )
+    return rows
 
 
 def _texts(column: pa.Array, identifier: str = "") -> pa.Array:

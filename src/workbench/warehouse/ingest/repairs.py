@@ -109,18 +109,18 @@ class Repairs:
                     f"'{table}'. Export it anew."
                 )
 
-    def _of(self, file: str, block: FileBlock) -> dict[int, dict[str, str]]:
+    def of(self, file: str, block: FileBlock) -> dict[int, dict[str, str]]:
         """The mended records that a block reads: those with its columns."""
         rows = self._rows.get((file, block.table.name), {})
         return {line: row for line, row in rows.items() if set(row) == set(block.sources())}
 
     def lines(self, file: str, block: FileBlock) -> pa.Array:
         """Lines of a raw file whose records are mended for a block."""
-        return pa.array(sorted(self._of(file, block)), pa.int64())
+        return pa.array(sorted(self.of(file, block)), pa.int64())
 
     def batch(self, file: str, block: FileBlock, numbers: dict[int, int]) -> Batch | None:
         """The mended records of a raw file; `numbers` gives the number of the record on each line."""
-        rows = self._of(file, block)
+        rows = self.of(file, block)
         if not rows:
             return None
         if lacking := sorted(set(rows) - set(numbers)):

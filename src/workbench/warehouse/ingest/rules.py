@@ -20,6 +20,7 @@ NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
 TOTAL = "the row is a total"
 REPLACED = "a later row of the same key replaces it"
 SET_ASIDE = (TOTAL, REPLACED)  # rows that are no loss
+NO_ORDER = "NULL::VARCHAR"
 EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
 
@@ -28,7 +29,9 @@ TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6
 class Rule:
     """A condition in SQL that is true where the rule is broken, and how it is said.
 
-    `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad.
+    `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad. `over`
+    says the same of the table's own columns where the rule reads other tables: what they hold may change, and a row
+    that was read before is judged by it anew.
     """
 
     broken: str
@@ -36,6 +39,7 @@ class Rule:
     column: str = ""
     parent: str = ""
     explains: bool = False
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Check:
 
     Attributes
     ----------
+    table : Table
     texts, translated, typed : tuple of str
         Expressions with their names, layer by layer.
     rules : tuple of Rule
@@ -58,21 +63,23 @@ class Check:
         they are stands in `#clear:…`).
     """
 
+    table: Table
     texts: tuple[str, ...]
     translated: tuple[str, ...]
     typed: tuple[str, ...]
     rules: tuple[Rule, ...]
     columns: tuple[str, ...]
     unchecked: tuple[str, ...]
-    order: str = "NULL"
+    order: str = NO_ORDER
     free: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
-        broken = [f"coalesce({rule.broken}, false)" for rule in self.rules if not rule.explains]
+        broken = [f"({rule.broken})" for rule in self.rules if not rule.explains]
         return (
-            f'SELECT "#line", {", ".join(self.columns)}, {self.order} AS "#order", ({" OR ".join(broken) or "false"}) '
+            f'SELECT "#line", {", ".join(self.columns)}, {self.order} AS "#order", '
+            f"CASE WHEN {' OR '.join(broken) or 'false'} THEN true ELSE false END "  # cheaper than a coalesce of each
             f'AS "#bad" FROM ({self._layers(relation)})'
         )
 
@@ -85,14 +92,43 @@ class Check:
         stands = " OR ".join(f"{rule.column} IN (SELECT key FROM {refused_keys(rule.parent)})" for rule in orphans)
         return f"(list_has_all([{known}], reasons) AND coalesce({stands}, false))"
 
-    def reasons(self, relation: str, record: str) -> str:
-        """The query that gives the line, all reasons, the record as JSON text and the columns of each record."""
-        cases = ", ".join(f"CASE WHEN {rule.broken} THEN {literal(rule.reason)} END" for rule in self.rules)
-        columns = ", ".join(self.columns)
+    def aside(self, relation: str, record: str) -> str:
+        """The query that gives what is kept of each record that is refused: what it would be in the table, and why.
+
+        `slots` has the reasons in the order of the rules, and `#0`, `#1` … in the place of a rule that reads other
+        tables; `#bad` is whether the other rules refuse it.
+        """
+        slots, bad, number = [], ["false"], 0
+        for rule in self.rules:
+            if rule.over:
+                slots.append(literal(f"#{number}"))
+                number += 1
+            else:
+                slots.append(f"CASE WHEN {rule.broken} THEN {literal(rule.reason)} END")
+                bad += [] if rule.explains else [f"coalesce({rule.broken}, false)"]
         return (
-            f'SELECT "#line", list_filter([{cases or "NULL"}]::VARCHAR[], lambda r: r IS NOT NULL) AS reasons, '
-            f"{record} AS record, {columns} FROM ({self._layers(relation)})"
+            f'SELECT "#line", {self.order} AS "#order", {", ".join(self.columns)}, list_filter([{", ".join(slots)}]'
+            f'::VARCHAR[], lambda s: s IS NOT NULL) AS slots, ({" OR ".join(bad)}) AS "#bad", {record} AS record, '
+            f"{key_text(self.table)} AS key FROM ({self._layers(relation)})"
         )
+
+    def judged(self, relation: str) -> str:
+        """The query that adds to what `aside` gives the `reasons`, as other tables stand now, and if it is `out`."""
+        rules = [rule for rule in self.rules if rule.over]
+        broken = _also(f'coalesce({rule.over}, false) AS "o:{i}"' for i, rule in enumerate(rules))
+        cases = " ".join(
+            f"WHEN '#{i}' THEN CASE WHEN \"o:{i}\" THEN {literal(r.reason)} END" for i, r in enumerate(rules)
+        )
+        slots = f"list_transform(slots, lambda s: CASE s {cases} ELSE s END)" if rules else "slots"
+        out = " OR ".join(['"#bad"', *(f'"o:{i}"' for i in range(len(rules)))])
+        return (
+            f"SELECT *, list_filter({slots}, lambda s: s IS NOT NULL) AS reasons, ({out}) AS out "
+            f"FROM (SELECT *{broken} FROM {relation})"
+        )
+
+    def crossed(self) -> str:
+        """The condition over a row of the table that other tables refuse it."""
+        return " OR ".join(f"coalesce({rule.over}, false)" for rule in self.rules if rule.over)
 
     def _layers(self, relation: str) -> str:
         texts = f"SELECT *{_also(self.texts)} FROM {relation}"
@@ -104,7 +140,7 @@ def _also(expressions: Iterable[str]) -> str:
     return "".join(f", {expression}" for expression in expressions)
 
 
-def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
+def build(block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str] = frozenset()) -> Check:
     """Translate a block of the mapping into SQL.
 
     Parameters
@@ -114,13 +150,15 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
         What stands before the number of a record that serves as identifier.
     filled : dict
         Where each table that the mapping fills stands, for relationships.
+    typed : frozenset of str
+        Columns of the file that are no texts, see `FileBlock.natural`.
     """
-    builder = _Builder(block, prefix, filled)
+    builder = _Builder(block, prefix, filled, typed)
     columns = tuple(builder.column(column) for column in block.table.columns)
     builder.totals()
     return Check(
-        tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules), columns,
-        tuple(builder.unchecked), quoted(block.order) if block.order is not None else "NULL",
+        block.table, tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules),
+        columns, tuple(builder.unchecked), quoted(block.order) if block.order is not None else NO_ORDER,
         tuple(builder.free), tuple(builder.numbers),
     )  # fmt: skip
 
@@ -128,8 +166,8 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
 class _Builder:
     """Collects the layers of a Check, column by column."""
 
-    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str]) -> None:
-        self.block, self.prefix, self.filled = block, prefix, filled
+    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str]) -> None:
+        self.block, self.prefix, self.filled, self.natural = block, prefix, filled, typed
         self.texts: list[str] = []
         self.translated: list[str] = []
         self.typed: list[str] = []
@@ -161,7 +199,7 @@ class _Builder:
     def totals(self) -> None:
         """Tell a line of totals from a record: where the mapping names it, or where it could not be one anyway."""
         told = ", ".join(literal(text) for text in self.block.totals or TOTALS)
-        cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources()]
+        cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources() if source not in self.natural]
         if cells:
             self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
 
@@ -176,7 +214,8 @@ class _Builder:
             self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
         else:
             self.translated.append(f"{t} AS {u}")
-        self.typed.append(f"{_cast(u, column, value)} AS {v}")
+        cast = _cast_natural if value.column in self.natural else _cast
+        self.typed.append(f"{cast(u, column, value)} AS {v}")
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
             self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
@@ -220,7 +259,8 @@ class _Builder:
             if parent in self.filled:
                 inside = f"SELECT {key} FROM {self.filled[parent]}"
                 why = f"{name} does not stand in {parent}"
-                self.rules.append(Rule(f"{v} NOT IN ({inside})", why, column.name, parent))
+                over = f"{column.name} NOT IN ({inside})"
+                self.rules.append(Rule(f"{v} NOT IN ({inside})", why, column.name, parent, over=over))
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
@@ -232,6 +272,8 @@ class _Builder:
             return f'{literal(self.prefix)} || CAST("#record" AS VARCHAR)'
         if value.pseudonym:
             return quoted(f"#key:{name}")
+        if value.column in self.natural:
+            return quoted(value.column)
         if value.column is not None:
             return _present(of + value.column, value.missing)
         assert value.template is not None, "a value has exactly one origin"
@@ -284,6 +326,23 @@ def _cast(u: str, column: Column, value: Value) -> str:
             spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
             other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
             return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
+
+
+def _cast_natural(u: str, column: Column, value: Value) -> str:
+    """What `_cast` makes of the text of a number, day or time, without the text."""
+    number = _scaled(f"CASE WHEN isfinite(CAST({u} AS DOUBLE)) THEN CAST({u} AS DOUBLE) END", value.scale)
+    match column.type:
+        case "double":
+            return number
+        case "integer" if value.scale:
+            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
+        case "integer":
+            return f"TRY_CAST({u} AS BIGINT)"
+        case "date":
+            time = f"CAST({u} AS TIMESTAMP)"
+            return f"CASE WHEN {time} = date_trunc('day', {time}) THEN CAST({time} AS DATE) END"
+        case _:
+            return f"CAST({u} AS TIMESTAMP)"
 
 
 def _parsed(u: str, format: str) -> str:
@@ -350,9 +409,9 @@ def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
 
 
-def key_text(table: Table) -> str:
-    """The SQL text of a list that tells rows of a table apart."""
-    return f"[{', '.join(f'CAST({name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
+def key_text(table: Table, of: str = "") -> str:
+    """The SQL text of a list that tells rows of a table apart; `of` stands before each column."""
+    return f"[{', '.join(f'CAST({of}{name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
 
 
 def _bound(value: float | date) -> str:

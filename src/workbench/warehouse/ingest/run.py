@@ -21,6 +21,7 @@ from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
+from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
@@ -33,9 +34,12 @@ PROGRAM = (
     "texts.py",
     "clear.py",
     "../personal.py",
-    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "build")),
+    *(
+        f"ingest/{name}.py"
+        for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "parts", "build")
+    ),
 )
-PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
+MONTHS = ("ingest/months.py", *(f"features/partial/{name}.sql" for name in STORED))
 
 
 def ingest(
@@ -89,7 +93,8 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
-            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs).run(notes)
+            parts = Parts(place, [folder / name for name in before], _program())
+            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, parts).run(notes)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -145,13 +150,18 @@ def _check_unchanged(files: list[RawFile]) -> None:
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
-    here = Path(__file__).parents[1]
-    for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
-        digest.update(hashlib.blake2b(part).digest())
+    digest.update(hashlib.blake2b(mapping.file.read_bytes()).digest() + _program(*MONTHS).encode())
     for file in files:
         digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())
     digest.update(f"{mapping.source}\n{pseudonyms.fingerprint if pseudonyms else ''}\n{schema.version()}".encode())
+    return digest.hexdigest()
+
+
+def _program(*more: str) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in PROGRAM + more:
+        digest.update(hashlib.blake2b((Path(__file__).parents[1] / name).read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -1,0 +1,120 @@
+"""How do the detail records come to lie by month? Each with its partials, taken over where nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from workbench.errors import WorkbenchError
+from workbench.warehouse import schema
+from workbench.warehouse.features import STORED, feature_file
+from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link, read_sealed, write_sealed
+from workbench.warehouse.sql import literal
+
+MONTHS = "months.json"
+NO_CHANCE = 10  # as many records are not the same in two files by chance
+
+
+class Months:
+    """Collects the files of each month's records, and writes the months of a version in the folder `place`."""
+
+    def __init__(self, place: Path, before: Iterable[Path]) -> None:
+        self._place = place
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        self._from: dict[str, str] = {}
+        self._accepted: Counter[str] = Counter()
+        texts = "\n".join([duckdb.__version__, Path(__file__).read_text("utf-8"), *map(feature_file, STORED)])
+        made_by = hashlib.blake2b(texts.encode(), digest_size=8).hexdigest()
+        self._before = [
+            (v, facts) for v in before if (facts := read_sealed(v / FOLDER / MONTHS)) and facts["made_by"] == made_by
+        ]
+        self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}}
+
+    def add(self, files: Iterable[Path], name: str, accepted: int) -> None:
+        """Add the accepted records of a delivered file, which lie by month: `2026-01.parquet` …"""
+        self._accepted[name] += accepted
+        for file in files:
+            self._files[file.name].append(file)
+            self._from[str(file)] = name
+
+    def write(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Write each month, and what the partials of the features make of it."""
+        for name, files in sorted(self._files.items()):
+            for table in (BY_MONTH, *STORED):
+                (self._place / table).mkdir(exist_ok=True)
+            old, facts = next(((v, f) for v, f in self._before if _same(v, f["files"], name, files)), (None, {}))
+            for table in (BY_MONTH, *STORED):
+                place = self._place / table / name
+                if table == BY_MONTH and len(files) == 1:
+                    link(files[0], place)
+                elif old is not None:
+                    link(old / table / name, place)
+                else:
+                    of = feature_file(table) if table != BY_MONTH else f"FROM read_parquet([{_listed(files)}])"
+                    con.execute(f"COPY ({of}) TO {literal(str(place))} (COMPRESSION zstd)")
+                con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS FROM read_parquet({literal(str(place))})")
+                self._made["files"][f"{table}/{name}"] = digest_of(place)
+            if len(files) > 1:
+                self._made["twice"][name] = facts["twice"][name] if facts else self._twice(con, files)
+        write_sealed(self._place / FOLDER / MONTHS, self._made)
+
+    def _twice(self, con: duckdb.DuckDBPyConnection, files: list[Path]) -> dict[str, int]:
+        """How many records of each file stand in another one, too, in every cell."""
+        cells = ", ".join(column.name for column in schema.table(BY_MONTH).columns)
+        listed = _listed(files)
+        found = con.execute(
+            f"WITH r AS (SELECT filename AS f, hash({cells}) AS h FROM read_parquet([{listed}], filename=true)), "
+            "d AS (SELECT h FROM r GROUP BY h HAVING min(f) <> max(f)), "
+            f"p AS (SELECT f, h, list_position([{listed}], f) AS nth FROM r SEMI JOIN d USING (h)) "
+            "SELECT f, count(*) FROM (FROM p QUALIFY nth > min(nth) OVER (PARTITION BY h)) GROUP BY f"
+        ).fetchall()
+        return {self._from[file]: count for file, count in found}
+
+    def notes(self) -> list[str]:
+        """Say of which files records stand in others, too.
+
+        Raises
+        ------
+        WorkbenchError
+            If all records of a file do, and there are several: it is the same delivery in another form.
+        """
+        counts: Counter[str] = Counter()
+        for twice in self._made["twice"].values():
+            counts.update(twice)
+        for name, count in counts.items():
+            if count == self._accepted[name] and count >= NO_CHANCE:
+                raise WorkbenchError(
+                    f"all {count:,} {BY_MONTH}s of {name} stand in another file, too, and would count twice. Take one "
+                    "of the two files out of the raw folder."
+                )
+        return [
+            f"{count:,} of {self._accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: "
+            "if it corrects the other one, put it in its place"
+            for name, count in sorted(counts.items())
+        ]
+
+
+def _same(version: Path, digests: dict[str, str], name: str, files: list[Path]) -> bool:
+    """Whether a version has the same records in a month: the very files of its parts, and no other record."""
+    places = [f"{table}/{name}" for table in (BY_MONTH, *STORED)]
+    if _inodes(files) != _inodes(version.glob(f"{FOLDER}/*/{name}")) or not all(
+        (version / p).is_file() for p in places
+    ):
+        return False
+    if any(digests.get(place) != digest_of(version / place) for place in places):
+        return False
+    return pq.read_metadata(version / places[0]).num_rows == sum(pq.read_metadata(file).num_rows for file in files)
+
+
+def _inodes(files: Iterable[Path]) -> set[tuple[int, int]]:
+    return {(stat.st_dev, stat.st_ino) for stat in (file.stat() for file in files)}
+
+
+def _listed(files: Iterable[Path]) -> str:
+    return ", ".join(literal(str(file)) for file in files)

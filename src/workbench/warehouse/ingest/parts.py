@@ -1,0 +1,218 @@
+"""Why is a file not read a second time? What it gave is kept beside the version, and the next version takes it over.
+
+VERSION/parts/PART/
+    rows.parquet            the records that were accepted; of detail records a file a month, 2026-01.parquet …
+    aside.parquet           those that were not, with the reasons, and what they would be in the table
+    records.parquet         accepted ones whose key stands in another row, as they stood in the file
+    part.json               how many there were, and the digests of these files: what differs from them is not used
+
+The name of a part is made of all that it depends on: the file's content and name, its block of the mapping, its
+repairs, key and program. What depends on other files (parents, rules across tables, keys that stand twice) is not kept:
+it is found anew in each version, over the parts. A part is a folder of hard links in each version that uses it, and
+goes with the last of them. Where what was refused would show the clear number of somebody, no part stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.warehouse import schema
+from workbench.warehouse.clear import mask
+
+FOLDER, FACTS, ASIDE, RECORDS = "parts", "part.json", "aside.parquet", "records.parquet"
+BY_MONTH = "detail_record"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one file gave: records, the lines they stand on, accepted ones, and masked numbers by column."""
+
+    folder: Path
+    records: int
+    lines: int
+    accepted: int
+    masked: dict[str, int]
+    passing: bool = False
+
+    def rows(self) -> list[Path]:
+        """The Parquet files of the accepted records."""
+        return sorted(f for f in self.folder.glob("*.parquet") if f.name not in (ASIDE, RECORDS))
+
+    @property
+    def aside(self) -> Path:
+        """The Parquet file of the others; it stands only if there are some."""
+        return self.folder / ASIDE
+
+    @property
+    def written(self) -> Path:
+        """The Parquet file of `#line` and `record` of accepted records; it stands only if some were asked for."""
+        return self.folder / RECORDS
+
+    def keep(self, records: pa.Table) -> None:
+        """Keep records as they stood in the file; the versions before keep what they have."""
+        new = self.folder / f".{RECORDS}"
+        pq.write_table(records, new, compression="zstd")
+        os.replace(new, self.written)
+        _write_facts(self)
+
+    def drop(self) -> None:
+        """Remove it at the end if it must not stay."""
+        if self.passing:
+            shutil.rmtree(self.folder)
+
+
+class Parts:
+    """The parts of the version that is built in the folder `place`, and those of versions before.
+
+    `program` tells programs apart that would read a file differently.
+    """
+
+    def __init__(self, place: Path, before: Iterable[Path], program: str) -> None:
+        self.before, self.program, self._place = tuple(before), program, place / FOLDER
+        self._place.mkdir(mode=0o700)
+
+    def name(self, *depends: object) -> str:
+        """Name the part that depends on these things."""
+        return hashlib.blake2b(repr((self.program, *depends)).encode(), digest_size=12).hexdigest()
+
+    def found(self, name: str) -> Part | None:
+        """Take over a part from a version before, if it stands there as it was written."""
+        for version in self.before:
+            old = version / FOLDER / name
+            if (facts := _facts(old)) is not None:
+                (self._place / name).mkdir()
+                for file in (FACTS, *facts.pop("files")):
+                    link(old / file, self._place / name / file)
+                return Part(self._place / name, **facts)
+        return None
+
+    @contextmanager
+    def writer(self, name: str, table: schema.Table) -> Iterator[PartWriter]:
+        """Begin a part, in the place of one that stands there."""
+        folder = self._place / name
+        shutil.rmtree(folder, ignore_errors=True)
+        writer = PartWriter(folder, table)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+class PartWriter:
+    """Writes a part, batch after batch."""
+
+    def __init__(self, folder: Path, table: schema.Table) -> None:
+        self.records = self.lines = self.accepted = 0
+        self.masked: dict[str, int] = {}
+        self.passing = False
+        folder.mkdir(parents=True)
+        self._folder, self._by_month = folder, table.name == BY_MONTH
+        self._names = [c.name for c in table.columns] if self._by_month else None
+        self._few = [c.name for c in table.columns if c.type == "text" and not c.is_identifier]
+        self._open: dict[str, pq.ParquetWriter] = {}
+
+    def rows(self, good: pa.Table) -> None:
+        """Add accepted records: `#line` and `#order`, then the columns of the table."""
+        self.accepted += good.num_rows
+        if not self._by_month:
+            self._write("rows.parquet", good)
+            return
+        good = good.select(self._names)
+        at = good.column("started_at").to_numpy().astype("datetime64[M]")
+        for month in np.unique(at):
+            self._write(f"{month}.parquet", good if (at == month).all() else good.filter(at == month))
+
+    def aside(self, rows: pa.Table) -> None:
+        """Add records that were not accepted, as `Check.aside` gives them."""
+        texts = [column for column, f in zip(rows.columns, rows.schema, strict=True) if pa.types.is_string(f.type)]
+        self.passing |= any(mask(column)[1] for column in texts)
+        self._write(ASIDE, rows)
+
+    def _write(self, name: str, rows: pa.Table) -> None:
+        if name not in self._open:
+            few = self._few if name != ASIDE else True
+            self._open[name] = pq.ParquetWriter(
+                self._folder / name, rows.schema, compression="zstd", use_dictionary=few
+            )
+        self._open[name].write_table(rows)
+
+    def files(self) -> list[Path]:
+        """The files that were written."""
+        return [self._folder / name for name in sorted(self._open)]
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._open.values():
+            writer.close()
+
+    def part(self) -> Part:
+        """Give the part, which is whole now."""
+        self.close()
+        part = Part(self._folder, self.records, self.lines, self.accepted, self.masked, self.passing)
+        _write_facts(part)
+        return part
+
+
+def link(file: Path, target: Path) -> None:
+    """Let a file stand in another place too, without taking more room where the disk can do that."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copy2(file, target)
+
+
+def _write_facts(part: Part) -> None:
+    if part.passing:
+        return
+    facts = {name: getattr(part, name) for name in ("records", "lines", "accepted", "masked")}
+    facts["files"] = {file.name: digest_of(file) for file in sorted(part.folder.glob("*.parquet"))}
+    write_sealed(part.folder / FACTS, facts)
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What stands in part.json; None if there is none, or a file is not as it was written."""
+    facts = read_sealed(folder / FACTS)
+    try:
+        whole = facts and all(digest_of(folder / name) == digest for name, digest in facts["files"].items())
+    except OSError:
+        return None
+    return facts if whole else None
+
+
+def write_sealed(file: Path, facts: dict[str, Any]) -> None:
+    """Write facts with their own digest above them."""
+    text = json.dumps(facts)
+    new = file.with_name(f".{file.name}")
+    new.write_text(f"{_seal(text)}\n{text}", encoding="utf-8")
+    os.replace(new, file)
+
+
+def read_sealed(file: Path) -> dict[str, Any] | None:
+    """Read facts; None if there are none, or they are not as they were written."""
+    try:
+        seal, _, text = file.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return json.loads(text) if seal == _seal(text) else None
+
+
+def _seal(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def digest_of(file: Path) -> str:
+    """The digest of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
