@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping
+from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
 from workbench.warehouse.texts import UNSEEN, trimmed
 
@@ -34,12 +34,14 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     WorkbenchError
         If the raw folder or the file of a block is missing, or two patterns take one file for the same table.
     """
-    if mapping.files and not folder.is_dir():
+    if any(not block.prepared for block in mapping.blocks()) and not folder.is_dir():
         raise WorkbenchError(
             f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
         )
     found, notes = [], []
-    for block in mapping.files:
+    for block in mapping.blocks():
+        if block.prepared:
+            continue
         paths = sorted(p for p in folder.glob(block.path) if p.is_file()) if block.is_glob else [folder / block.path]
         if block.is_glob:
             others = [path for path in paths if _is_no_delivery(path)]
@@ -50,7 +52,7 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
         if not paths or not paths[0].is_file():
             has = sorted(readable(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
             raise WorkbenchError(
-                f"{folder} lacks {block.path}, which fills {block.table.name}.{nearest(block.path, has)} "
+                f"{folder} lacks {block.path}, which fills {block.target}.{nearest(block.path, has)} "
                 "Put the file there, or mend path in the mapping."
             )
         found.append((block, paths))
@@ -97,11 +99,12 @@ def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -
     taken: dict[tuple[Path, str], FileBlock] = {}
     for block, paths in found:
         for path in paths:
-            other = taken.setdefault((path, block.table.name), block)
-            if other is not block and (other.path != block.path or other.columns == block.columns):
+            other = taken.setdefault((path, block.target), block)
+            same = (other.columns, other.sheet) == (block.columns, block.sheet)
+            if other is not block and (other.path != block.path or same):
                 raise WorkbenchError(
                     f"{other.path} and {block.path} both take {readable(path.relative_to(folder))} for "
-                    f"{block.table.name}: its rows would count twice. Mend one path in the mapping."
+                    f"{block.target}: its rows would count twice. Mend one path in the mapping."
                 )
 
 
@@ -114,8 +117,10 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
         If the file can't be read as the mapping says, or its columns are not those of the mapping.
     """
 
+    where = block.path if block.prepared else str(path)
+
     def check_names(names: tuple[str, ...]) -> None:
-        _check_names(names, path, block)
+        _check_names(names, where, block)
 
     match block.format:
         case "csv":
@@ -125,12 +130,15 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
         case "excel":
             yield from _excel(path, block, check_names)
         case _:
-            yield from _parquet(path, block, check_names)
+            yield from _parquet(path, where, block, check_names)
 
 
-def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
+def _check_names(names: tuple[str, ...], path: str, block: FileBlock) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise WorkbenchError(f"{path} has two columns {named(twice)}. Rename one in the file.")
+    if isinstance(block, Input):
+        _learn_names(names, path, block)
+        return
     lacking = [name for name in block.sources() if name not in names and name not in block.optional]
     if lacking:
         raise WorkbenchError(
@@ -148,16 +156,42 @@ def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
         )
 
 
-def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+def _learn_names(names: tuple[str, ...], path: str, block: Input) -> None:
+    """Let an input have the columns of its files, which must be the same in all."""
+    own = [f"#{block.name}", "#file", "#line", "#record"]
+    folded = [name.lower() for name in names]
+    if odd := [
+        name for name, low in zip(names, folded, strict=True) if not name or name in own or folded.count(low) > 1
+    ]:
+        raise WorkbenchError(
+            f"{path} has a column {named(odd[:1])}, which has no name, has that of another but for its case, or one "
+            "that the step gives. Rename it; or say names, with header = false and skip_rows."
+        )
+    apart = [*(name for name in block.seen if name not in names), *(name for name in names if name not in block.seen)]
+    if block.seen and block.format != "jsonl" and (apart := [name for name in apart if name not in block.optional]):
+        raise WorkbenchError(
+            f"{path} and the files of {block.target} before it do not both have the column {named(apart)}. List it "
+            "under optional of the input, or give the files an input each."
+        )
+    block.seen.update(dict.fromkeys(names))
+    has = [*block.seen, *own]
+    if lacking := [name for name in (*block.key, *block.link) if name not in has]:
+        raise WorkbenchError(
+            f"{path} lacks the column {named(lacking)}, which key or link of {block.target} names."
+            f"{nearest(lacking[0], has)} It has: {named(names)}."
+        )
+
+
+def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
         with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             check_names(tuple(file.schema_arrow.names))
             wanted = [name for name in block.sources() if name in file.schema_arrow.names]
             for name in wanted:
-                _check_type(file.schema_arrow.field(name).type, name, path)
+                _check_type(file.schema_arrow.field(name).type, name, where)
             done, texts = 0, block.texts()
             for batch in file.iter_batches(ROWS, columns=wanted):
-                cells = {n: _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "") for n in wanted}
+                cells = {n: _texts(batch.column(n), f"{where}: '{n}'" if n in texts else "") for n in wanted}
                 yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
                 done += batch.num_rows
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
@@ -175,7 +209,7 @@ def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table
     return Batch(cells, malformed, records, records)
 
 
-def _check_type(type: pa.DataType, name: str, path: Path) -> None:
+def _check_type(type: pa.DataType, name: str, path: str) -> None:
     if pa.types.is_timestamp(type) and type.tz is not None:
         raise WorkbenchError(f"{path}: '{name}' has the time zone {type.tz}. Deliver local time without a zone.")
     if pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_duration(type):

@@ -19,7 +19,9 @@ DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
 NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
 TOTAL = "the row is a total"
 REPLACED = "a later row of the same key replaces it"
-SET_ASIDE = (TOTAL, REPLACED)  # rows that are no loss
+LEFT_OUT = "a prepare step leaves it out, as the mapping says"
+AGAIN = "the same link stands in an earlier row"
+SET_ASIDE = (TOTAL, REPLACED, LEFT_OUT, AGAIN)  # rows that are no loss
 EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
 

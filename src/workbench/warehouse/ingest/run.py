@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,20 +21,23 @@ from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
+from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
+from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
+_MODULES = ("keys", "mapping", "decode", "lines", "objects", "read", "repairs", "rules", "prepare", "build")
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
     "pseudonyms.py",
     "texts.py",
     "clear.py",
+    "sandbox.py",
     "../personal.py",
-    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "build")),
+    *(f"ingest/{name}.py" for name in _MODULES),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
@@ -78,7 +82,8 @@ def ingest(
     with _disk(folder), one_writer(folder):
         files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
         repairs = Repairs(source, root)
-        repairs.check({file.name: file.digest for file in files}, [(file.name, file.block) for file in files])
+        all_read = [*files, *results(mapping, files)]
+        repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
         version = _version(mapping, files, pseudonyms, repairs.digest)
         before = versions_in_force(folder)
         if version in before:
@@ -89,7 +94,12 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
-            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs).run(notes)
+            made = prepare(mapping, files, place)
+            mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
+            mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
+            build = Build(mapping, mapped, pseudonyms, place, version, progress or _silent, repairs, made.taken)
+            build.run([*notes, *made.notes])
+            shutil.rmtree(place / "prepare", ignore_errors=True)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -128,7 +138,7 @@ def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
     kept: dict[tuple[str, str, str], RawFile] = {}
     notes = []
     for file in files:
-        first = kept.setdefault((file.block.table.name, repr(file.block.columns), file.digest), file)
+        first = kept.setdefault((file.block.target, repr((file.block.columns, file.block.sheet)), file.digest), file)
         if first is not file:
             notes.append(f"{file.name} has the same content as {first.name} and is not read again")
     return list(kept.values()), notes
@@ -149,7 +159,7 @@ def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | No
     for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
         digest.update(hashlib.blake2b(part).digest())
     for file in files:
-        digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
+        digest.update(f"{mapping.blocks().index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())
     digest.update(f"{mapping.source}\n{pseudonyms.fingerprint if pseudonyms else ''}\n{schema.version()}".encode())
     return digest.hexdigest()
