@@ -177,9 +177,12 @@ def _changed(slot: Slot) -> dict[str, Any]:
 
 
 def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[str, bytes]:
+    from workbench.warehouse.ingest.mapping import read_mapping
+
     paths = [slot.study.path for slot in slots] + [root / "requirements.lock", root / "LICENSE"]
     paths += [*(root / "data" / "models").glob("*.toml")]
-    paths += [root / "data" / "mappings" / f"{source}.toml" for source in sources]
+    for mapping in (root / "data" / "mappings" / f"{source}.toml" for source in sources):
+        paths += [mapping, *read_mapping(mapping).codes]
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in paths if p.is_file()}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.warehouse import schema
+from workbench.warehouse.ingest.codes import put_codes
 from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.texts import KINDS
 
@@ -34,7 +35,8 @@ PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
 PREPARED = "prepare:"
 VALUE_KEYS = (
-    "from", "constant", "template", "row_number", "values", "format", "number", "scale", "missing", "pseudonym",
+    "from", "constant", "template", "row_number", "values", "codes", "format", "number", "scale", "missing",
+    "pseudonym",
 )  # fmt: skip
 MOST_REFUSED = 0.05
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
@@ -223,6 +225,7 @@ class Mapping:
     rows: dict[str, tuple[dict[str, str], ...]] = field(default_factory=dict)
     skip: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    codes: tuple[Path, ...] = ()
 
     def blocks(self) -> tuple[FileBlock, ...]:
         """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
@@ -252,6 +255,7 @@ def read_mapping(file: Path) -> Mapping:
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
     blocks = list_of(raw, "file", dict, where)
+    codes = put_codes(blocks, file.parent / "codes", where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
     steps = tuple(_step(block, most, text, where) for block in list_of(raw, "prepare", dict, where))
     if len(names := {step.name.lower() for step in steps}) < len(steps):
@@ -278,6 +282,7 @@ def read_mapping(file: Path) -> Mapping:
         rows=rows,
         skip=texts_of(raw, "skip", where, ()),
         steps=steps,
+        codes=codes,
         **texts,
     )
 

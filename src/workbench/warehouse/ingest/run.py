@@ -28,7 +28,7 @@ from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
-_MODULES = ("keys", "mapping", "decode", "lines", "objects", "read", "repairs", "rules", "prepare", "build")
+_MODULES = ("keys", "codes", "mapping", "decode", "lines", "objects", "read", "repairs", "rules", "prepare", "build")
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
@@ -156,7 +156,10 @@ def _check_unchanged(files: list[RawFile]) -> None:
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
     here = Path(__file__).parents[1]
-    for part in (mapping.file.read_bytes(), *((here / name).read_bytes() for name in PROGRAM)):
+    for part in (
+        *(file.read_bytes() for file in (mapping.file, *mapping.codes)),
+        *((here / name).read_bytes() for name in PROGRAM),
+    ):
         digest.update(hashlib.blake2b(part).digest())
     for file in files:
         digest.update(f"{mapping.blocks().index(file.block)}\n{file.name}\n{file.digest}\n".encode())
