@@ -141,9 +141,11 @@ def environment(names: Iterable[str]) -> dict[str, Any]:
 
 def file_hash(path: Path, how: Any = "sha256") -> str:
     """Hash a file of any size, as `hashlib.file_digest` takes it; empty where there is none."""
-    if not path.is_file():
+    from workbench.warehouse.ingest.archives import opened, size
+
+    if size(path) is None:
         return ""
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         return hashlib.file_digest(stream, how).hexdigest()
 
 

@@ -29,7 +29,7 @@ NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
 MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "prepare", "file", "rows")
 CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
-READ_KEYS = ("path", "format", *CSV_KEYS, "sheet", "skip_rows", "optional", "most_refused")
+READ_KEYS = ("path", "format", *CSV_KEYS, "sheet", "skip_rows", "header_rows", "optional", "most_refused")
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
@@ -109,6 +109,7 @@ class FileBlock:
     names: tuple[str, ...] | None = None
     sheet: str | int = 0
     skip_rows: int = 0
+    header_rows: int = 1
     totals: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -336,20 +337,20 @@ def _reading(raw: dict, where: str) -> dict[str, Any]:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
     format = raw.get("format", _format_of(path))
+    if path.lower().endswith(".zip"):
+        raise WorkbenchError(f'{where}: path names an archive. Say which files in it: path = "{path}/**/*.csv".')
     if format not in set(FORMATS.values()):
         raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel", "parquet" or "jsonl".')
     if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
         raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
-    skipped = raw.get("skip_rows", 0)
-    if (
-        isinstance(skipped, bool)
-        or not isinstance(skipped, int)
-        or skipped < 0
-        or (skipped and format not in ("csv", "excel"))
-    ):
-        raise WorkbenchError(f"{where}: skip_rows is the number of rows above the names (CSV, Excel), not {skipped!r}.")
+    rows = {"skip_rows": raw.get("skip_rows", 0), "header_rows": raw.get("header_rows", 1)}
+    for key, least, what in (("skip_rows", 0, "rows above the names"), ("header_rows", 1, "rows with names")):
+        if type(rows[key]) is not int or rows[key] < least or (key in raw and format not in ("csv", "excel")):
+            raise WorkbenchError(f"{where}: {key} is the number of {what} (CSV, Excel), not {rows[key]!r}.")
+    if rows["header_rows"] > 1 and "names" in raw:
+        raise WorkbenchError(f"{where}: a file has header_rows, or names are given. Remove one.")
     return {
-        "path": path, "format": format, "sheet": raw.get("sheet", 0), "skip_rows": skipped,
+        "path": path, "format": format, "sheet": raw.get("sheet", 0), **rows,
         "optional": texts_of(raw, "optional", where, ()), "most_refused": _most(raw, where), **_dialect(raw, where),
     }  # fmt: skip
 

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
+from workbench.warehouse.ingest.headers import joined, merged_below
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
@@ -42,15 +44,18 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     for block in mapping.blocks():
         if block.prepared:
             continue
-        paths = sorted(p for p in folder.glob(block.path) if p.is_file()) if block.is_glob else [folder / block.path]
+        paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
             others = [path for path in paths if _is_no_delivery(path)]
             notes += [
                 f"{readable(path.relative_to(folder))} is passed over: {_is_no_delivery(path)}" for path in others
             ]
             paths = [path for path in paths if path not in others]
-        if not paths or not paths[0].is_file():
-            has = sorted(readable(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        if not paths or size(paths[0]) is None:
+            files = [p for p in folder.rglob("*") if p.is_file()]
+            if archive := archive_of(folder / block.path):
+                files = inside(archive)
+            has = sorted(readable(path.relative_to(folder)) for path in files)
             raise WorkbenchError(
                 f"{folder} lacks {block.path}, which fills {block.target}.{nearest(block.path, has)} "
                 "Put the file there, or mend path in the mapping."
@@ -80,14 +85,14 @@ def _is_no_delivery(path: Path) -> str:
         return "it is a file of the system"
     if path.suffix.lower() in (".tmp", ".part", ".crdownload", ".filepart"):
         return "it is not whole yet"
-    return "" if path.stat().st_size else "it has 0 bytes"
+    return "" if size(path) else "it has 0 bytes"
 
 
 def _check_inside(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
     """Refuse a link out of the raw folder: whoever lays one there must not have other files read."""
-    inside = folder.resolve()
+    within = folder.resolve()
     for path in (path for _, paths in found for path in paths):
-        if not path.resolve().is_relative_to(inside):
+        if not on_disk(path).resolve().is_relative_to(within):
             raise WorkbenchError(
                 f"{readable(path.relative_to(folder))} is a link out of {folder}. Put the file itself there, or name "
                 "its folder: --raw FOLDER"
@@ -184,7 +189,7 @@ def _learn_names(names: tuple[str, ...], path: str, block: Input) -> None:
 
 def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
-        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+        with opened(path) as stream, pq.ParquetFile(stream) as file:
             check_names(tuple(file.schema_arrow.names))
             wanted = [name for name in block.sources() if name in file.schema_arrow.names]
             for name in wanted:
@@ -248,8 +253,8 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     _check_size(path)
-    with _damage_named(path):
-        book = fastexcel.read_excel(path.read_bytes())
+    with _damage_named(path), opened(path) as stream:
+        book = fastexcel.read_excel(stream.read())
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
         has = book.sheet_names
         raise WorkbenchError(f"{path} has no sheet '{block.sheet}'.{nearest(block.sheet, has)} It has: {named(has)}.")
@@ -262,26 +267,35 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
     if not len(filled):
         raise WorkbenchError(f"{path}, sheet {block.sheet!r}, is empty. Name another under sheet, or deliver it again.")
-    head = int(filled[0])
-    names = [str(cells.column(i)[head].as_py() or f"column {i + 1}") for i in range(cells.num_columns)]
-    cells = cells.slice(head + 1).rename_columns([" ".join(name.split()) for name in names])
+    top = cells.slice(int(filled[0]), block.header_rows).to_pydict().values()
+    names = joined(list(zip(*([str(cell or "") for cell in column] for column in top), strict=True)))
+    head = int(filled[0]) + block.header_rows - 1
+    cells = cells.slice(head + 1).rename_columns([name or f"column {i + 1}" for i, name in enumerate(names)])
     check_names(tuple(cells.schema.names))
     wanted = [name for name in block.sources() if name in cells.schema.names]
     for name in wanted:
         place = cells.schema.names.index(name)
         _check_digits(book, block, head + 1, place, cells.column(place), f"{path}: '{name}'")
     reasons = dict.fromkeys(_blank_rows(cells), "the line is empty")
+    used = {cells.schema.names.index(name) for name in wanted}
+    with opened(path) as stream:
+        merged = merged_below(stream, block.sheet, head + 2)
+    for rows, columns in merged:
+        if used & set(columns):
+            reasons |= {
+                row - head - 2: "a cell is merged with one above" for row in rows if row - head - 2 < len(cells)
+            }
     for cell in errors.errors if errors else ():
         reasons[cell.offset_position[0] - head - 1] = f"a cell has an error: {cell.detail}"
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = with_optional(
+    good_cells = with_optional(
         trimmed(pa.table({name: cells.column(name) for name in wanted}).take(pa.array(good, pa.int64()))), block
     )
     first = head + 2
     bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
     why = [reasons[int(row)] for row in bad]
     malformed = pa.table([bad + first, bad + 1, why, [""] * len(bad)], schema=MALFORMED)
-    yield _numbered(columns, np.array(good, np.int64), first, malformed)
+    yield _numbered(good_cells, np.array(good, np.int64), first, malformed)
 
 
 @contextmanager
@@ -295,14 +309,14 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 def _check_size(path: Path) -> None:
     """Refuse a workbook that unpacks to more than the memory that reading it may take."""
-    try:
-        with zipfile.ZipFile(path) as parts:
-            size = sum(part.file_size for part in parts.infolist())
-    except (zipfile.BadZipFile, OSError):  # no .xlsx; what it is, the reader says
-        return
-    if size > LARGEST_WORKBOOK:
+    with opened(path) as stream:
+        try:
+            total = sum(part.file_size for part in zipfile.ZipFile(stream).infolist())
+        except (zipfile.BadZipFile, OSError):  # no .xlsx; what it is, the reader says
+            return
+    if total > LARGEST_WORKBOOK:
         raise WorkbenchError(
-            f"{path} would unpack to {size / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
+            f"{path} would unpack to {total / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
             "delivered as CSV or Parquet."
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from workbench.warehouse.account import Account
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
+from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.prepare import prepare, results
@@ -28,7 +28,21 @@ from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
-_MODULES = ("keys", "codes", "mapping", "decode", "lines", "objects", "read", "repairs", "rules", "prepare", "build")
+_MODULES = (
+    "archives",
+    "headers",
+    "keys",
+    "codes",
+    "mapping",
+    "decode",
+    "lines",
+    "objects",
+    "read",
+    "repairs",
+    "rules",
+    "prepare",
+    "build",
+)
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
@@ -127,9 +141,9 @@ def raw_hash() -> Any:
 
 
 def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
-    with path.open("rb") as stream:
+    state = on_disk(path).stat()
+    with opened(path) as stream:
         digest = hashlib.file_digest(stream, raw_hash).hexdigest()
-        state = os.fstat(stream.fileno())
     return RawFile(block, path, readable(path.relative_to(raw)), digest, (state.st_size, state.st_mtime_ns))
 
 
@@ -146,7 +160,7 @@ def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
 
 def _check_unchanged(files: list[RawFile]) -> None:
     for file in files:
-        now = file.path.stat()
+        now = on_disk(file.path).stat()
         if (now.st_size, now.st_mtime_ns) != file.state:
             raise WorkbenchError(
                 f"{file.path} was changed while it was read. Wait until its delivery is complete, then ingest again."
@@ -170,7 +184,10 @@ def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | No
 
 def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) -> list[str]:
     """Files of the raw folder that no block takes, so that a forgotten delivery is seen."""
-    others = [path for path in sorted(raw.rglob("*")) if path.is_file() and path not in taken] if raw.is_dir() else []
+    archives = {archive for path in taken if (archive := archive_of(path))}
+    files = sorted(path for path in raw.rglob("*") if path.is_file() and path not in archives) if raw.is_dir() else []
+    files += [path for archive in sorted(archives) for path in inside(archive)]
+    others = [path for path in files if path not in taken]
     names = [readable(path.relative_to(raw)) for path in others]
     unread = [
         name
