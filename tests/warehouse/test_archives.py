@@ -221,3 +221,16 @@ def test_a_group_heads_no_column_that_has_a_name_of_its_own():
 def test_rows_of_names_are_counted(shop, more, said):
     with pytest.raises(WorkbenchError, match=said):
         shop(product("p.csv", more), {"p.csv": ONE})
+
+
+def test_two_sheets_of_one_workbook_fill_one_table(shop):
+    """Neither counts as the other's copy; one sheet named twice does."""
+    stream = io.BytesIO()
+    with pd.ExcelWriter(stream) as book:
+        for sheet, id in (("May", "P1"), ("June", "P2")):
+            pd.DataFrame({"id": [id], "name": ["a"], "fee": [1]}).to_excel(book, sheet_name=sheet, index=False)
+    both = product("p.xlsx", 'sheet = "May"') + product("p.xlsx", 'sheet = "June"').replace("as_of = 2026-07-01", "")
+    _, warehouse = shop(both, {"p.xlsx": stream.getvalue()})
+    assert [row[0] for row in products(warehouse)] == ["P1", "P2"]
+    with pytest.raises(WorkbenchError, match="would count twice"):
+        shop(both.replace("June", "May"), {})

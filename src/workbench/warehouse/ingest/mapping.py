@@ -10,26 +10,20 @@ import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
 from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
+from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
 from workbench.warehouse.texts import KINDS
 
-FORMATS = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
-    ".jsonl": "jsonl", ".ndjson": "jsonl",
-}  # fmt: skip
-ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
 MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "prepare", "file", "rows")
-CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
-READ_KEYS = ("path", "format", *CSV_KEYS, "sheet", "skip_rows", "header_rows", "optional", "most_refused")
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
@@ -38,7 +32,6 @@ VALUE_KEYS = (
     "from", "constant", "template", "row_number", "values", "codes", "format", "number", "scale", "missing",
     "pseudonym",
 )  # fmt: skip
-MOST_REFUSED = 0.05
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number")
 NAME = re.compile(r"[^\W\d]\w*")
@@ -108,6 +101,8 @@ class FileBlock:
     escape: str = ""
     names: tuple[str, ...] | None = None
     sheet: str | int = 0
+    relation: str = ""
+    url: str = ""
     skip_rows: int = 0
     header_rows: int = 1
     totals: tuple[str, ...] = ()
@@ -299,11 +294,11 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
         where = f"{where} ({step.table})"
         followed = tuple(dict.fromkeys(["#file", *(name for one in step.inputs for name in one.key)]))
         reading: dict[str, Any] = {
-            "path": step.table, "format": "parquet", "prepared": step.name, "most_refused": _most(raw, where),
+            "path": step.table, "format": "parquet", "prepared": step.name, "most_refused": most_refused(raw, where),
             "optional": texts_of(raw, "optional", where, ()),
         }  # fmt: skip
     else:
-        followed, reading = (), _reading(raw, where)
+        followed, reading = (), how_read(raw, where)
         where = f"{where} ({reading['path']})"
     missing = missing_of(raw, where, ("",))
     columns = raw.get("columns")
@@ -328,38 +323,6 @@ def _prepared(raw: dict, steps: tuple[Step, ...], where: str) -> Step:
         if step.name == name:
             return step
     raise unknown("[[prepare]] step", name, [step.name for step in steps], where)
-
-
-def _reading(raw: dict, where: str) -> dict[str, Any]:
-    """Which files a block or an input reads, and how."""
-    path = text_of(raw, "path", where)
-    where = f"{where} ({path})"
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
-    format = raw.get("format", _format_of(path))
-    if path.lower().endswith(".zip"):
-        raise WorkbenchError(f'{where}: path names an archive. Say which files in it: path = "{path}/**/*.csv".')
-    if format not in set(FORMATS.values()):
-        raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel", "parquet" or "jsonl".')
-    if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
-        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
-    rows = {"skip_rows": raw.get("skip_rows", 0), "header_rows": raw.get("header_rows", 1)}
-    for key, least, what in (("skip_rows", 0, "rows above the names"), ("header_rows", 1, "rows with names")):
-        if type(rows[key]) is not int or rows[key] < least or (key in raw and format not in ("csv", "excel")):
-            raise WorkbenchError(f"{where}: {key} is the number of {what} (CSV, Excel), not {rows[key]!r}.")
-    if rows["header_rows"] > 1 and "names" in raw:
-        raise WorkbenchError(f"{where}: a file has header_rows, or names are given. Remove one.")
-    return {
-        "path": path, "format": format, "sheet": raw.get("sheet", 0), **rows,
-        "optional": texts_of(raw, "optional", where, ()), "most_refused": _most(raw, where), **_dialect(raw, where),
-    }  # fmt: skip
-
-
-def _most(raw: dict, where: str) -> float:
-    most = raw.get("most_refused", MOST_REFUSED)
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
-        raise WorkbenchError(f"{where}: most_refused is a share of the file's records, from 0 to 1, not {most!r}.")
-    return float(most)
 
 
 def _step(raw: dict, most: dict, text: str, where: str) -> Step:
@@ -400,7 +363,7 @@ def _input(name: str, raw: Any, most: dict, step: schema.Table, where: str) -> I
     return Input(
         table=step, columns={}, name=name, link=link, key=() if lookup else key, lookup=lookup,
         multiplies=flag_of(raw, "multiplies", where) is True, drops=flag_of(raw, "drops", where) is True,
-        **_reading(most | raw, where),
+        **how_read(most | raw, where),
     )  # fmt: skip
 
 
@@ -414,41 +377,6 @@ def _rows_kept(raw: dict, table: schema.Table, where: str) -> dict[str, Any]:
     if order is not None and keep == "first":
         raise WorkbenchError(f'{where}: order says which row of a key is the last; it needs keep = "last".')
     return {"keep": keep, "order": order}
-
-
-def _format_of(path: str) -> str:
-    suffixes = PurePosixPath(path.removesuffix(".gz")).suffixes
-    return FORMATS.get(suffixes[-1].lower() if suffixes else "", "unknown")
-
-
-def _dialect(raw: dict, where: str) -> dict[str, Any]:
-    encoding = text_of(raw, "encoding", where, "utf-8").lower()
-    if encoding not in ENCODINGS:
-        raise unknown("encoding", encoding, ENCODINGS, where)
-    delimiter, quote = text_of(raw, "delimiter", where, ","), text_of(raw, "quote", where, '"')
-    escape = text_of(raw, "escape", where, "")
-    forbidden = ("\n", "\r", "\0")
-    several = len(delimiter) > 1 and (len(delimiter) > 4 or any(sign in delimiter for sign in ('"', quote, *forbidden)))
-    if not delimiter or not delimiter.isascii() or delimiter in (*forbidden, quote) or several:
-        raise WorkbenchError(
-            f"{where}: delimiter must be one to four ASCII characters other than the quote, not {delimiter!r}."
-        )
-    if quote and (len(quote) != 1 or not quote.isascii() or quote in forbidden):
-        raise WorkbenchError(f'{where}: quote must be one ASCII character, or "" for none, not {quote!r}.')
-    if escape and (len(escape) != 1 or not escape.isascii() or escape in (*forbidden, quote) or escape in delimiter):
-        raise WorkbenchError(
-            f"{where}: escape must be one ASCII character other than quote and delimiter, not {escape!r}."
-        )
-    header, names = raw.get("header", "names" not in raw), texts_of(raw, "names", where, ())
-    if (header is not True and header is not False) or header == bool(names):
-        raise WorkbenchError(
-            f'{where}: a file without header needs header = false and names = ["…"]; one with, neither.'
-        )
-    if len(set(names)) < len(names):
-        raise WorkbenchError(f"{where}: names holds a name twice. Make them unique.")
-    return {
-        "encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None,
-    }  # fmt: skip
 
 
 def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict[str, Value | dict[str, Value]]:

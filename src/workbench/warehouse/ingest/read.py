@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+import duckdb
 import fastexcel
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
+from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
 from workbench.warehouse.ingest.headers import joined, merged_below
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
+from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import UNSEEN, trimmed
 
 ROWS = 200_000
@@ -36,13 +40,13 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     WorkbenchError
         If the raw folder or the file of a block is missing, or two patterns take one file for the same table.
     """
-    if any(not block.prepared for block in mapping.blocks()) and not folder.is_dir():
+    if any(not block.prepared and not block.url for block in mapping.blocks()) and not folder.is_dir():
         raise WorkbenchError(
             f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
         )
     found, notes = [], []
     for block in mapping.blocks():
-        if block.prepared:
+        if block.prepared or block.url:
             continue
         paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
@@ -105,7 +109,7 @@ def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -
     for block, paths in found:
         for path in paths:
             other = taken.setdefault((path, block.target), block)
-            same = (other.columns, other.sheet) == (block.columns, block.sheet)
+            same = (other.columns, other.sheet, other.relation) == (block.columns, block.sheet, block.relation)
             if other is not block and (other.path != block.path or same):
                 raise WorkbenchError(
                     f"{other.path} and {block.path} both take {readable(path.relative_to(folder))} for "
@@ -122,7 +126,7 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
         If the file can't be read as the mapping says, or its columns are not those of the mapping.
     """
 
-    where = block.path if block.prepared else str(path)
+    where = block.path if block.prepared or block.url else str(path)
 
     def check_names(names: tuple[str, ...]) -> None:
         _check_names(names, where, block)
@@ -134,6 +138,10 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
             yield from json_batches(path, block, check_names)
         case "excel":
             yield from _excel(path, block, check_names)
+        case "sqlite":
+            yield from sqlite_batches(path, block, check_names)
+        case "duckdb":
+            yield from _duckdb(path, block, check_names)
         case _:
             yield from _parquet(path, where, block, check_names)
 
@@ -204,6 +212,31 @@ def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Na
         raise WorkbenchError(
             f"{path} can't be read as Parquet: {' '.join(str(error).split()).rstrip('.')}. Have it delivered again."
         ) from None
+
+
+def _duckdb(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+    check_closed(path)
+    try:
+        with duckdb.connect() as con:
+            con.execute(f"ATTACH {literal(str(path))} AS raw (READ_ONLY)")
+            con.execute("USE raw")
+            lock(con, {"threads": "1", "autoload_known_extensions": "false"})
+            views = (
+                "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
+            )
+            relation = relation_of(block, [name for (name,) in con.execute(views).fetchall()], str(path))
+            reader, done, texts = con.sql(f"FROM {relation}").to_arrow_reader(ROWS), 0, block.texts()
+            check_names(tuple(reader.schema.names))
+            texts, wanted = block.texts(), [name for name in block.sources() if name in reader.schema.names]
+            for name in wanted:
+                _check_type(reader.schema.field(name).type, name, str(path))
+            for batch in reader:
+                cells = {n: _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "") for n in wanted}
+                yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
+                done += batch.num_rows
+    except (duckdb.Error, pa.ArrowException) as error:
+        why = str(error).splitlines()[0].rstrip(".!")
+        raise WorkbenchError(f"{path} can't be read as a DuckDB file: {why}. Have it delivered again.") from None
 
 
 def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table | None = None) -> Batch:

@@ -21,6 +21,7 @@ from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
+from workbench.warehouse.ingest.databases import fetch
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
@@ -29,20 +30,9 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives",
-    "headers",
-    "keys",
-    "codes",
-    "mapping",
-    "decode",
-    "lines",
-    "objects",
-    "read",
-    "repairs",
-    "rules",
-    "prepare",
-    "build",
-)
+    "archives", "build", "codes", "databases", "decode", "headers", "keys", "lines", "mapping", "objects", "prepare",
+    "read", "reading", "repairs", "rules",
+)  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
@@ -93,8 +83,9 @@ def ingest(
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
     pseudonyms = read_key(root) if hidden else None
     folder = warehouse_folder(source, root)
-    with _disk(folder), one_writer(folder):
-        files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
+    with _disk(folder), one_writer(folder), _fetched(mapping, folder, root) as fetched:
+        delivered = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        files, twice = _without_copies([*delivered, *fetched])
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
         repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
@@ -152,10 +143,29 @@ def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
     kept: dict[tuple[str, str, str], RawFile] = {}
     notes = []
     for file in files:
-        first = kept.setdefault((file.block.target, repr((file.block.columns, file.block.sheet)), file.digest), file)
+        block = file.block
+        read = repr((block.columns, block.sheet, block.relation))
+        first = kept.setdefault((block.target, read, file.digest), file)
         if first is not file:
             notes.append(f"{file.name} has the same content as {first.name} and is not read again")
     return list(kept.values()), notes
+
+
+@contextmanager
+def _fetched(mapping: Mapping, folder: Path, root: Path) -> Iterator[list[RawFile]]:
+    """Copy what servers have into files, for the time of the ingest."""
+    place = folder / ".fetched"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        files: list[RawFile] = []
+        for block in (block for block in mapping.blocks() if block.url):
+            place.mkdir(mode=0o700, exist_ok=True)
+            path = place / f"{len(files)}.parquet"
+            digest = fetch(block, root, path)
+            files.append(RawFile(block, path, block.path, digest, (path.stat().st_size, path.stat().st_mtime_ns)))
+        yield files
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _check_unchanged(files: list[RawFile]) -> None:
