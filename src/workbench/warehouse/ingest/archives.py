@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from workbench.errors import WorkbenchError
 
 BOMB, RATIO = 100_000_000, 200  # bytes; how many times its packed size a larger file may have
-READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
 def archive_of(path: Path) -> Path | None:
@@ -69,8 +68,7 @@ def members(archive: Path) -> dict[str, zipfile.ZipInfo]:
     Raises
     ------
     WorkbenchError
-        If it is no zip archive, has a name twice or one that leads out of it, or a file that is locked by a password,
-        packed in a way that is not read, or unpacks to very much.
+        If it is no zip archive, has a name twice or one that leads out of it, or a file that unpacks to very much.
     """
     state = archive.stat()
     return _members(archive, state.st_size, state.st_mtime_ns)
@@ -91,10 +89,6 @@ def _members(archive: Path, _size: int, _changed: int) -> dict[str, zipfile.ZipI
             why = "stands in it twice"
         elif name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
             why = "leads out of it"
-        elif info.flag_bits & 1:
-            why = "is locked by a password"
-        elif info.compress_type not in READABLE:
-            why = f"is packed in a way that is not read (method {info.compress_type})"
         elif info.file_size > max(BOMB, RATIO * info.compress_size):
             why = (
                 f"would unpack to {info.file_size / 1e9:.1f} GB, {info.file_size // max(info.compress_size, 1):,} times"
@@ -125,7 +119,7 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
     Raises
     ------
     WorkbenchError
-        If the archive in which it lies is damaged.
+        If the archive in which it lies is damaged, locked by a password, or packed in a way that is not read.
     """
     archive = archive_of(path)
     if archive is None:
@@ -134,7 +128,12 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
         return
     info = members(archive)[path.relative_to(archive).as_posix()]
     try:
-        with zipfile.ZipFile(archive) as packed, packed.open(info) as stream:
-            yield stream  # type: ignore[misc]
+        with zipfile.ZipFile(archive) as packed:
+            try:
+                member = packed.open(info)
+            except (RuntimeError, NotImplementedError) as error:  # a password, a way of packing
+                raise WorkbenchError(f"{path} can't be unpacked: {error}. Have it delivered in another way.") from None
+            with member as stream:
+                yield stream  # type: ignore[misc]
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise WorkbenchError(f"{path} is damaged: {error}. Have it delivered again.") from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import tomllib
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest, unknown
@@ -55,7 +56,7 @@ def put_codes(blocks: Iterable[dict], folder: Path, where: str) -> tuple[Path, .
 
 def _file(path: str, folder: Path, where: str) -> Path:
     file = folder / path
-    if PurePosixPath(path).is_absolute() or "\\" in path or not file.resolve().is_relative_to(folder.resolve()):
+    if "\\" in path or not file.resolve().is_relative_to(folder.resolve()):
         raise WorkbenchError(f"{where}: the code list '{path}' must stay inside {folder}. Put it there.")
     if not file.is_file():
         has = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
@@ -64,30 +65,24 @@ def _file(path: str, folder: Path, where: str) -> Path:
 
 
 def _list(file: Path, name: str, where: str) -> dict[str, str]:
-    if file.suffix.lower() not in (".csv", ".toml"):
-        raise WorkbenchError(f"{where}: a code list is a file .csv or .toml, not {file.name}.")
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".toml") or (name and kind == ".csv"):
+        raise WorkbenchError(f"{where}: a code list is a file .csv, or .toml or .toml#TABLE, not {file.name} {name}.")
     try:
-        if file.suffix.lower() == ".csv":
-            if name:
-                raise WorkbenchError(f"{where}: '#{name}' chooses a table of a TOML file; {file.name} is none.")
-            with file.open(encoding="utf-8-sig", newline="") as stream:
-                codes = _of_csv(stream, file)
-        else:
-            codes = _of_toml(tomllib.loads(file.read_text(encoding="utf-8")), name, file, where)
+        text = file.read_text(encoding="utf-8-sig")
+        codes = _of_csv(text, file) if kind == ".csv" else _of_toml(tomllib.loads(text), name, file, where)
     except (UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError) as error:
         raise WorkbenchError(f"{file} can't be read: {error}. Save it in UTF-8 (Excel: CSV UTF-8).") from None
-    if not codes:
-        raise WorkbenchError(f"{file} has no code. Fill it, or use values.")
-    if len(codes) > MOST:
+    if not 0 < len(codes) <= MOST:
         raise WorkbenchError(
-            f"{file} has {len(codes):,} codes; a list of more than {MOST:,} is a table: join it in a [[prepare]] step, "
-            "with lookup = true."
+            f"{file} has {len(codes):,} codes, where 1 to {MOST:,} may stand. A longer list is a table: join it in a "
+            "[[prepare]] step, with lookup = true."
         )
     return codes
 
 
-def _of_csv(stream: Iterable[str], file: Path) -> dict[str, str]:
-    reader = csv.reader(stream, strict=True)
+def _of_csv(text: str, file: Path) -> dict[str, str]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     head = [cell.strip().lower() for cell in next(reader, [])]
     if head[:2] != HEAD:
         raise WorkbenchError(f"{file}: the first line must be code,value (columns behind are remarks), not {head}.")

@@ -97,24 +97,23 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _text(value: Any, where: str) -> str | None:
-    match value:
-        case None | str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case float():
-            return repr(value)
-        case datetime() if value.tzinfo:
-            raise WorkbenchError(f"{where} has a time zone. Let a view give local time without a zone.")
-        case datetime():
-            return value.isoformat(" ")
-        case int() | UUID():
-            return str(value)
-        case date() | time():
-            return value.isoformat()
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, datetime) and value.tzinfo:
+        raise WorkbenchError(f"{where} has a time zone. Let a view give local time without a zone.")
+    for kind, form in _FORMS:
+        if isinstance(value, kind):
+            return form(value)
     raise WorkbenchError(f"{where} holds {type(value).__name__}, which is neither text, number, date nor time.")
+
+
+_FORMS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+    (bool, lambda value: str(value).lower()),
+    (Decimal, lambda value: format(value, "f")),
+    ((int, float, UUID), str),
+    (datetime, lambda value: value.isoformat(" ")),
+    ((date, time), lambda value: value.isoformat()),
+)
 
 
 def fetch(block: FileBlock, root: Path, path: Path) -> str:

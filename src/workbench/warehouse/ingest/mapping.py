@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -267,20 +267,18 @@ def read_mapping(file: Path) -> Mapping:
             raise WorkbenchError(
                 f"{where}: {block.path} and {other[0].path} keep different rows of {block.table.name}."
             )
+    twice = [b for i, b in enumerate(files) if (b.prepared or b.url) and any(_same(b, other) for other in files[:i])]
+    if twice:
+        raise WorkbenchError(f"{where}: two blocks read {twice[0].path} for {twice[0].table.name}. Remove one.")
     if not files and not rows:
         raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
     texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
-    return Mapping(
-        file.stem,
-        file,
-        as_of=as_of,
-        files=files,
-        rows=rows,
-        skip=texts_of(raw, "skip", where, ()),
-        steps=steps,
-        codes=codes,
-        **texts,
-    )
+    skip = texts_of(raw, "skip", where, ())
+    return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=skip, steps=steps, codes=codes, **texts)
+
+
+def _same(one: FileBlock, other: FileBlock) -> bool:
+    return (one.path, one.url, one.table, one.columns) == (other.path, other.url, other.table, other.columns)
 
 
 _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
@@ -292,13 +290,12 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
     if "prepared" in raw:
         step = _prepared(raw, steps, where)
         where = f"{where} ({step.table})"
-        followed = tuple(dict.fromkeys(["#file", *(name for one in step.inputs for name in one.key)]))
         reading: dict[str, Any] = {
             "path": step.table, "format": "parquet", "prepared": step.name, "most_refused": most_refused(raw, where),
             "optional": texts_of(raw, "optional", where, ()),
         }  # fmt: skip
     else:
-        followed, reading = (), how_read(raw, where)
+        reading = how_read(raw, where)
         where = f"{where} ({reading['path']})"
     missing = missing_of(raw, where, ("",))
     columns = raw.get("columns")
@@ -310,8 +307,7 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
     )  # fmt: skip
     if both := set(block.ignore) & set(block.sources()):
         raise WorkbenchError(f"{where}: {named(sorted(both))} is both mapped and ignored. Remove one.")
-    aside = tuple(name for name in followed if name not in block.sources())
-    return replace(block, ignore=block.ignore + aside, optional=block.optional + aside)
+    return block
 
 
 def _prepared(raw: dict, steps: tuple[Step, ...], where: str) -> Step:

@@ -8,6 +8,7 @@ what stands several times stops the ingest, unless the mapping says that it is m
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,7 @@ class _Preparing:
 
     def __init__(self, step: Step, folder: Path, mapping: Mapping, made: Prepared, *, withheld: bool) -> None:
         self.step, self.folder, self.mapping, self.made, self.withheld = step, folder, mapping, made, withheld
+        self.where = f"{mapping.file.name}, [[prepare]] {step.name}"
 
     def run(self, files: list[RawFile]) -> None:
         """Read, select, follow, and say what came of it."""
@@ -89,17 +91,17 @@ class _Preparing:
                     self._check_links(con, one)
         self._select()
         result = self.folder / PREPARED
-        names = pq.read_schema(result).names
+        schema = pq.read_schema(result)
         with self._inputs() as con:
             con.execute(f'CREATE VIEW "#result" AS FROM read_parquet({literal(str(result))})')
             for one in self.step.inputs:
-                self._follow(con, one, pq.read_schema(result))
+                self._follow(con, one, schema)
                 for file in (file for file in files if file.block is one):
                     self._account(con, file, *counts[one.name, file.name])
         keys = {name for one in self.step.inputs for name in one.key}
         for file in results(self.mapping, files):
             if file.block.prepared == self.step.name:
-                aside = [n for n in names if (n[:1] == "#" or n in keys) and n not in file.block.sources()]
+                aside = [n for n in schema.names if (n[:1] == "#" or n in keys) and n not in file.block.sources()]
                 block = replace(file.block, ignore=tuple(dict.fromkeys([*file.block.ignore, *aside])))
                 self.made.files.append(replace(file, block=block, path=result))
 
@@ -113,25 +115,26 @@ class _Preparing:
         self, con: duckdb.DuckDBPyConnection, one: Input, files: list[RawFile], counts: dict[tuple[str, str], list[int]]
     ) -> None:
         """Read the files of an input into its table, each column a text, with the number of the record."""
-        number, known = quoted(f"#{one.name}"), set[str]()
-        con.execute(f'CREATE TABLE {quoted(one.name)} ("#file" VARCHAR, {number} BIGINT, "#line" BIGINT)')
-        before = 0
+        table, number, before = quoted(one.name), quoted(f"#{one.name}"), 0
+        con.execute(f'CREATE TABLE {table} ("#file" VARCHAR, {number} BIGINT, "#line" BIGINT)')
+
+        def have(names: Iterable[str]) -> None:
+            for name in names:
+                con.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(name)} VARCHAR")
+
         for file in files:
             counted = counts.setdefault((one.name, file.name), [0, 0])
             for batch in batches(file.path, one):
                 counted[0], counted[1] = counted[0] + batch.records, counted[1] + batch.lines
                 columns = batch.columns
-                for name in (*one.key, *one.link):
-                    if name in one.seen:
-                        at = columns.schema.get_field_index(name)
-                        columns = columns.set_column(at, name, one_width(columns.column(name)))
-                for name in (name for name in one.seen if name not in known):
-                    con.execute(f"ALTER TABLE {quoted(one.name)} ADD COLUMN {quoted(name)} VARCHAR")
-                    known.add(name)
+                for name in {*one.key, *one.link} & set(one.seen):
+                    at = columns.schema.get_field_index(name)
+                    columns = columns.set_column(at, name, one_width(columns.column(name)))
+                have(one.seen)
                 con.register("#batch", columns)
                 cells = "".join(f", nullif({quoted(name)}, '') AS {quoted(name)}" for name in one.seen)
                 con.execute(
-                    f'INSERT INTO {quoted(one.name)} BY NAME SELECT {literal(file.name)} AS "#file", '
+                    f'INSERT INTO {table} BY NAME SELECT {literal(file.name)} AS "#file", '
                     f'"#record" + {before} AS {number}, "#line"{cells} FROM "#batch"'
                 )
                 con.unregister("#batch")
@@ -139,8 +142,7 @@ class _Preparing:
                     bad = batch.malformed.select(["line", "reason", "text"])
                     self._refuse(con, one, bad.append_column("file", pa.array([file.name] * len(bad), pa.string())))
             before += counted[0]
-        if lacking := [name for name in (*one.key, *one.link) if name[:1] != "#" and name not in known]:
-            raise WorkbenchError(f"{one.path} ({one.target}) lacks the column {named(lacking)}. Mend key or link.")
+        have([*one.seen, *one.optional])
 
     def _refuse(self, con: duckdb.DuckDBPyConnection, one: Input, rows: pa.Table) -> None:
         """Set records aside, with their texts as far as these may be seen."""
@@ -183,7 +185,7 @@ class _Preparing:
         asked = {
             "inputs": str(self.folder / INPUTS), "result": str(self.folder / PREPARED), "statement": self.step.sql,
             "folder": str(self.folder), "as_of": self.mapping.as_of.isoformat(), "seconds": SECONDS,
-            "step": f"{self.mapping.file.name}, [[prepare]] {self.step.name}", "line": self.step.line,
+            "step": self.where, "line": self.step.line,
         }  # fmt: skip
         ask(asked, self.folder)
 
@@ -194,42 +196,43 @@ class _Preparing:
             return
         if lacking := [name for name in one.key if name not in result.names]:
             raise WorkbenchError(
-                f"{self.mapping.file.name}, [[prepare]] {self.step.name}: the result lacks {named(lacking)}, by which "
-                f"the records of {one.name} are followed. Select it (of grouped rows: "
-                f"list({quoted(lacking[0])}) AS {quoted(lacking[0])}), name others under key, or say lookup = true."
+                f"{self.where}: the result lacks {named(lacking)}, by which the records of {one.name} are followed. "
+                f"Select it (of grouped rows: list({quoted(lacking[0])}) AS {quoted(lacking[0])}), name others under "
+                "key, or say lookup = true."
             )
-        keys = range(len(one.key))
-        nested = [pa.types.is_list(result.field(name).type) for name in one.key]
-        picked = ", ".join(
-            f"{f'unnest({quoted(name)})' if nested[i] else quoted(name)} AS k{i}" for i, name in enumerate(one.key)
-        )
-        texts = ", ".join(f"CAST(k{i} AS VARCHAR) AS k{i}" for i in keys)
-        same = " AND ".join(
-            f"r.k{i} IS NOT DISTINCT FROM CAST(t.{quoted(n)} AS VARCHAR)" for i, n in enumerate(one.key)
+        table, stood, number = quoted(one.name), quoted(f"#stood:{one.name}"), quoted(f"#{one.name}")
+        own, keys = [f"CAST(t.{quoted(name)} AS VARCHAR)" for name in one.key], [f"k{i}" for i in range(len(one.key))]
+        listed = [pa.types.is_list(result.field(name).type) for name in one.key]
+        picked = [f"unnest({quoted(n)})" if nested else quoted(n) for n, nested in zip(one.key, listed, strict=True)]
+        columns = ", ".join(f"{what} AS {key}" for what, key in zip(picked, keys, strict=True))
+        texts = ", ".join(f"CAST({key} AS VARCHAR) AS {key}" for key in keys)
+        same = " AND ".join(f"r.{key} IS NOT DISTINCT FROM {mine}" for key, mine in zip(keys, own, strict=True))
+        con.execute(
+            f'CREATE OR REPLACE TEMP TABLE "#found" AS SELECT {texts}, count(*) AS "#n" '
+            f'FROM (SELECT {columns} FROM "#result") GROUP BY ALL'
         )
         con.execute(
-            'CREATE OR REPLACE TEMP TABLE "#found" AS '
-            f'SELECT {texts}, count(*) AS n FROM (SELECT {picked} FROM "#result") GROUP BY ALL'
+            f'CREATE TEMP TABLE {stood} AS SELECT t.*, r."#n", count(*) OVER (PARTITION BY {", ".join(own)}) AS "#m" '
+            f'FROM {table} t JOIN "#found" r ON {same}'
         )
-        table, stood = quoted(one.name), quoted(f"#stood:{one.name}")
-        con.execute(f'CREATE TEMP TABLE {stood} AS SELECT t.*, r.n FROM {table} t JOIN "#found" r ON {same}')
-        reason = LEFT_OUT if one.drops else f"{self.step.table} has no row for it"
-        which = f"{quoted(f'#{one.name}')} NOT IN (SELECT {quoted(f'#{one.name}')} FROM {stood})"
-        dropped = self._aside(con, one, which, reason, one.key)
-        key = ", ".join(quoted(name) for name in one.key)
-        many, rows, file, line = con.execute(
-            f"SELECT coalesce(sum(m), 0), coalesce(sum(n), 0), any_value(file ORDER BY number), "
-            f"any_value(line ORDER BY number) FROM (SELECT any_value(n) AS n, count(*) AS m, "
-            f'arg_min("#file", {quoted(f"#{one.name}")}) AS file, arg_min("#line", {quoted(f"#{one.name}")}) AS line, '
-            f"min({quoted(f'#{one.name}')}) AS number FROM {stood} GROUP BY {key}) WHERE n > m"
-        ).fetchall()[0]
-        total, of = (con.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in ('"#result"', table))
-        strange = con.sql(f'SELECT coalesce(sum(n), 0) FROM "#found" r ANTI JOIN {table} t ON {same}').fetchall()[0][0]
+        dropped = self._aside(
+            con, one, f"{number} NOT IN (SELECT {number} FROM {stood})",
+            LEFT_OUT if one.drops else f"{self.step.table} has no row for it", one.key,
+        )  # fmt: skip
+        (many, rows, file, line), (total,), (of,), (strange,) = (
+            con.execute(f"SELECT {what}").fetchall()[0]
+            for what in (
+                f'count(*), sum("#n" / "#m")::BIGINT, arg_min("#file", {number}), arg_min("#line", {number}) '
+                f'FROM {stood} WHERE "#n" > "#m"',
+                'count(*) FROM "#result"',
+                f"count(*) FROM {table}",
+                f'coalesce(sum("#n"), 0) FROM "#found" r ANTI JOIN {table} t ON {same}',
+            )
+        )
         if many and not one.multiplies:
             raise WorkbenchError(
-                f"{self.mapping.file.name}, [[prepare]] {self.step.name}: {many:,} records of {one.name} stand in "
-                f"{rows:,} rows of the result; the first is in line {line} of {file}. Does a join find several "
-                "partners? Mend it, or say multiplies = true."
+                f"{self.where}: {many:,} records of {one.name} stand in {rows:,} rows of the result; the first is in "
+                f"line {line} of {file}. Does a join find several partners? Mend it, or say multiplies = true."
             )
         more = f", {many:,} in more than one ({rows:,} together)" if many else ""
         more += f"; {strange:,} rows come from none of them" if strange else ""

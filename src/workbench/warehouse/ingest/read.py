@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
@@ -141,7 +141,7 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
         case "sqlite":
             yield from sqlite_batches(path, block, check_names)
         case "duckdb":
-            yield from _duckdb(path, block, check_names)
+            yield from _duckdb(path, where, block, check_names)
         case _:
             yield from _parquet(path, where, block, check_names)
 
@@ -198,15 +198,10 @@ def _learn_names(names: tuple[str, ...], path: str, block: Input) -> None:
 def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
         with opened(path) as stream, pq.ParquetFile(stream) as file:
-            check_names(tuple(file.schema_arrow.names))
-            wanted = [name for name in block.sources() if name in file.schema_arrow.names]
-            for name in wanted:
-                _check_type(file.schema_arrow.field(name).type, name, where)
-            done, texts = 0, block.texts()
-            for batch in file.iter_batches(ROWS, columns=wanted):
-                cells = {n: _texts(batch.column(n), f"{where}: '{n}'" if n in texts else "") for n in wanted}
-                yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
-                done += batch.num_rows
+            done = 0
+            for batch in _typed(file.iter_batches, file.schema_arrow, where, block, check_names):
+                done += batch.records
+                yield batch
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
         raise WorkbenchError(
@@ -214,7 +209,7 @@ def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Na
         ) from None
 
 
-def _duckdb(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+def _duckdb(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     check_closed(path)
     try:
         with duckdb.connect() as con:
@@ -225,18 +220,28 @@ def _duckdb(path: Path, block: FileBlock, check_names: Callable[[Names], object]
                 "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
             )
             relation = relation_of(block, [name for (name,) in con.execute(views).fetchall()], str(path))
-            reader, done, texts = con.sql(f"FROM {relation}").to_arrow_reader(ROWS), 0, block.texts()
-            check_names(tuple(reader.schema.names))
-            texts, wanted = block.texts(), [name for name in block.sources() if name in reader.schema.names]
-            for name in wanted:
-                _check_type(reader.schema.field(name).type, name, str(path))
-            for batch in reader:
-                cells = {n: _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "") for n in wanted}
-                yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
-                done += batch.num_rows
+            rows = con.sql(f"FROM {relation}").to_arrow_reader(ROWS)
+            yield from _typed(
+                lambda *_, columns: (b.select(columns) for b in rows), rows.schema, where, block, check_names
+            )
     except (duckdb.Error, pa.ArrowException) as error:
         why = str(error).splitlines()[0].rstrip(".!")
         raise WorkbenchError(f"{path} can't be read as a DuckDB file: {why}. Have it delivered again.") from None
+
+
+def _typed(
+    read: Callable[..., Iterable[pa.RecordBatch]], has: pa.Schema, where: str, block: FileBlock,
+    check_names: Callable[[Names], object],
+) -> Iterator[Batch]:  # fmt: skip
+    """The records of typed columns, as texts."""
+    check_names(tuple(has.names))
+    wanted, texts, done = [name for name in block.sources() if name in has.names], block.texts(), 0
+    for name in wanted:
+        _check_type(has.field(name).type, name, where)
+    for batch in read(ROWS, columns=wanted):
+        cells = {n: _texts(batch.column(n), f"{where}: '{n}'" if n in texts else "") for n in wanted}
+        yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
+        done += batch.num_rows
 
 
 def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table | None = None) -> Batch:
