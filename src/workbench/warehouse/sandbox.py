@@ -151,7 +151,7 @@ def _limits(folder: Path, threads: int) -> dict[str, str]:
 
 
 def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
-    """Refuse a SELECT that gives other rows from the same files tomorrow: it asks the clock, or chance."""
+    """Refuse a SELECT that gives other rows from the same files tomorrow, for it asks the clock, chance, or others."""
     parsed = json.loads(con.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement]).fetchall()[0][0])
     if parsed["error"]:
         raise WorkbenchError(f"{ONE_SELECT.replace('SELECT, WITH, DESCRIBE or SHOW', 'SELECT or WITH')}.")
@@ -164,6 +164,11 @@ def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
             names = node.get("column_names") or []
             name = str(node.get("function_name") or (names[0] if len(names) == 1 else "")).lower()
             of_today = name == "age" and len(node.get("arguments") or []) == 1
+            function = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else "unnest"
+            if function.lower() not in _ROWS:
+                raise WorkbenchError(
+                    f"a step reads no file, no network and no setting, so not {function}(); name an input."
+                )
             if name in refused or of_today or node.get("sample"):
                 what = name or "TABLESAMPLE"
                 raise WorkbenchError(f"{what} gives something else each time. $as_of is the day of the mapping.")
@@ -173,7 +178,11 @@ def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
     visit(parsed)
 
 
-_CLOCK = ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp")
+_CLOCK = (
+    "current_date", "current_time", "current_timestamp", "current_localtime", "current_localtimestamp", "localtime",
+    "localtimestamp",
+)  # fmt: skip
+_ROWS = ("unnest", "range", "generate_series", "repeat", "json_each", "json_tree")  # functions that give rows
 
 
 def _write_parquet(batches: pa.RecordBatchReader, path: Path) -> None:
