@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
@@ -180,13 +181,25 @@ def test_days_to_date_and_the_month_of_a_file_name(shop):
     assert rows == [["2025-007", "2026-06-30"], ["2026-008", "2026-05-31"]]
 
 
+def test_the_example_of_the_documentation_runs(shop):
+    """docs/mappings.md shows a step that works as it stands there."""
+    text = (Path(__file__).parents[2] / "docs/mappings.md").read_text(encoding="utf-8")
+    example = next(one for one in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "[[prepare]]" in one)
+    billing = 'account,fee01,fee02,fee03\n01,"1,000.50",2,3\n02,4,,6\n'.encode("gb18030")
+    account, warehouse = shop(example, {"billing/a.csv": billing, "crm/links.csv": "account,cust\n01,C1\n02,C2\n"})
+    sums = warehouse.query("SELECT customer_id, sum(amount) FROM payment GROUP BY ALL ORDER BY ALL").values.tolist()
+    assert sums == [["C1", 1005.5], ["C2", 10.0]] and not account.excess()
+
+
 @pytest.fixture(scope="module")
 def transform(tmp_path_factory):
     """Runs a SELECT over one input as the process does that a step begins."""
     folder = tmp_path_factory.mktemp("step")
     with duckdb.connect(str(folder / "inputs.duckdb")) as con:
-        con.execute('CREATE TABLE c ("#file" VARCHAR, "#c" BIGINT, "#line" BIGINT, id VARCHAR, province VARCHAR)')
-        con.execute("INSERT INTO c VALUES ('c.csv', 1, 2, '张三13800138000', '江苏'), ('c.csv', 2, 3, 'A', '广东')")
+        con.execute('CREATE TABLE c ("#file" TEXT, "#c" BIGINT, "#line" BIGINT, id TEXT, province TEXT, random TEXT)')
+        con.execute(
+            "INSERT INTO c VALUES ('c.csv', 1, 2, '张三13800138000', '江苏', ''), ('c.csv', 2, 3, 'A', '广东', '')"
+        )
         con.execute('CREATE TABLE "#refused" (file VARCHAR)')
 
     def transform(sql):
@@ -224,6 +237,7 @@ def transform(tmp_path_factory):
         ("SELECT getenv('WORKBENCH_KEY') FROM c", "getenv"),
         ("SELECT * FROM c WHERE random() < .5", "random gives something else each time"),
         ("SELECT * FROM c WHERE current_date > DATE '2026-01-01'", "current_date gives something else"),
+        ("SELECT random FROM c WHERE random = random()::VARCHAR", "random gives something else"),
         ("SELECT uuid() FROM c", "uuid gives something else"),
         ("SELECT * FROM c USING SAMPLE 1", "TABLESAMPLE gives something else"),
         ("SELECT age(id::TIMESTAMP) FROM c", "age gives something else"),

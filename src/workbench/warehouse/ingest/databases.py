@@ -145,7 +145,7 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
         why = "no such kind of database is known; the URL begins as in postgresql+psycopg://"
     except sqlalchemy.exc.ArgumentError:
         why = "what stands there is no URL of a database"
-    except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, OSError, UnicodeError) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
         why = _without(said[0], secrets).rstrip(".")
     raise WorkbenchError(f"{block.path} can't be read: {why}. Is the database there, and are the credentials right?")

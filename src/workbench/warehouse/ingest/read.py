@@ -215,7 +215,7 @@ def _duckdb(path: Path, where: str, block: FileBlock, check_names: Callable[[Nam
         with duckdb.connect() as con:
             con.execute(f"ATTACH {literal(str(path))} AS raw (READ_ONLY)")
             con.execute("USE raw")
-            lock(con, {"threads": "1", "autoload_known_extensions": "false"})
+            lock(con, {"threads": "1", "memory_limit": "2GB", "autoload_known_extensions": "false"})
             views = (
                 "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
             )
