@@ -9,7 +9,9 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.warehouse.ingest.mapping import (
     FILE_KEYS,
+    INPUT_KEYS,
     MAPPING_KEYS,
+    PREPARE_KEYS,
     VALUE_KEYS,
     Value,
     read_mapping,
@@ -68,8 +70,8 @@ def test_mappings_of_the_repository_are_valid(name):
 def test_documentation_names_every_key():
     """docs/mappings.md describes each key that a mapping may have."""
     text = (ROOT / "docs" / "mappings.md").read_text(encoding="utf-8")
-    for key in {*MAPPING_KEYS, *FILE_KEYS, *VALUE_KEYS}:
-        assert f"`{key}`" in text or f"[{key}]" in text or f"file.{key}]" in text, key
+    for key in {*MAPPING_KEYS, *FILE_KEYS, *VALUE_KEYS, *PREPARE_KEYS, *INPUT_KEYS}:
+        assert f"`{key}`" in text or f"[{key}]" in text or f".{key}]" in text, key
 
 
 def test_examples_of_the_documentation_are_toml():

@@ -57,7 +57,8 @@ class Account:
         Totals and replaced rows are no loss and do not count; what only follows a refused parent is counted apart.
         Nothing is said where nothing was refused.
         """
-        frame = self.frame[self.frame["table"].isin(set(tables))]
+        chosen = self.frame["table"].isin(set(tables))  # and what steps took to prepare them
+        frame = self.frame[chosen | self.frame["table"].isin(self.frame.loc[chosen, "file"])]
         of = frame.assign(refused=_refused(frame)).groupby("table")[["raw", "refused", "followed"]].sum()
         raw, of = int(of["raw"].sum()), of[of["refused"] + of["followed"] > 0]
         if of.empty:

@@ -109,7 +109,7 @@ def select(
             "folder": folder, "place": str(warehouse.place), "statement": statement, "parameters": texts,
             "limit": limit, "seconds": seconds,
         }  # fmt: skip
-        found = _ask(asked, Path(folder))
+        found = ask(asked, Path(folder))
         with pa.OSFile(str(Path(folder) / RESULT)) as file:
             table = pa.ipc.open_file(file).read_all()
     read = [name for name in sqlfiles.with_what_they_read(set(found["read"]) - {ALL_FEATURES}) if name in SUBJECTS]
@@ -120,7 +120,7 @@ def select(
     return Selection(table, found["more"])
 
 
-def _ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
+def ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Let a process of its own answer; it does not know the key of the pseudonyms."""
     alone = {name: value for name, value in os.environ.items() if name != VARIABLE}
     here = str(Path(__file__).resolve().parents[2])

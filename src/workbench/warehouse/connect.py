@@ -198,6 +198,7 @@ class Warehouse:
         """Give the files of the raw folder that were read: file, records, digest; what the mapping holds is in none."""
         return self.query(
             "SELECT file, max(raw) AS records, any_value(digest) AS digest FROM account WHERE digest IS NOT NULL "
+            "AND file NOT LIKE 'prepare:%' "
             'GROUP BY file ORDER BY min("#file")'
         )
 
@@ -225,7 +226,7 @@ class Warehouse:
         """
         if table is not None:
             schema.table(table)
-        if file is not None and file not in (known := self.files()["file"].tolist()):
+        if file is not None and file not in (known := self.account()["file"].unique().tolist()):
             raise unknown("file", file, known, f"what '{self.source}' delivered")
         return self.query(
             'SELECT file, digest, line, "table", reasons, record FROM quarantine LEFT JOIN '
@@ -335,19 +336,23 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
                 con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
             elif name == "detail_record":
                 con.execute(schema.table(name).ddl())
-        allowed = ", ".join(literal(file) for month in months.values() for file in month)
-        for name, value in {
-            "TimeZone": "'UTC'",
-            **{name: literal(value) for name, value in limits.items()},
-            "allowed_paths": f"[{allowed}]::VARCHAR[]",
-            "enable_external_access": "false",
-            "lock_configuration": "true",
-        }.items():
-            con.execute(f"SET GLOBAL {name} = {value}")
+        lock(con, limits, [file for month in months.values() for file in month])
     except BaseException:
         con.close()
         raise
     return con
+
+
+def lock(con: duckdb.DuckDBPyConnection, limits: Mapping[str, str], files: Iterable[str] = ()) -> None:
+    """Let a connection see no more of the machine than what is attached and some files, from now on."""
+    for name, value in {
+        "TimeZone": "'UTC'",
+        **{name: literal(value) for name, value in limits.items()},
+        "allowed_paths": f"[{', '.join(map(literal, files))}]::VARCHAR[]",
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+    }.items():
+        con.execute(f"SET GLOBAL {name} = {value}")
 
 
 atexit.register(_opened.cache_clear)

@@ -10,16 +10,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, nearest
+from workbench.errors import WorkbenchError, named, nearest
 from workbench.warehouse import schema, sqlfiles
-from workbench.warehouse.connect import locked_down
+from workbench.warehouse.connect import lock, locked_down
 from workbench.warehouse.features import STORED, features_sql
 from workbench.warehouse.sql import literal
 
@@ -27,6 +29,7 @@ RESULT, ANSWER = "result.arrow", "answer.json"
 ALL_FEATURES = "customer_features"
 GIGABYTE = 1_000_000_000
 MEMORY, PROCESS, SPILL, LARGEST = GIGABYTE, 3 * GIGABYTE, 4 * GIGABYTE, GIGABYTE // 2
+LARGEST_PREPARED = 20 * GIGABYTE
 ONE_SELECT = "give one statement that reads: SELECT, WITH, DESCRIBE or SHOW"
 _BATCH = 10_000
 _NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
@@ -38,7 +41,10 @@ def main() -> None:
     _bound(asked["seconds"])
     folder = Path(asked["folder"])
     try:
-        found = answer(folder, Path(asked["place"]), asked["statement"], asked["parameters"], asked["limit"])
+        if "inputs" in asked:
+            found = transform(asked)
+        else:
+            found = answer(folder, Path(asked["place"]), asked["statement"], asked["parameters"], asked["limit"])
     except WorkbenchError as error:
         found = {"refused": str(error)}
     except (MemoryError, pa.ArrowMemoryError):
@@ -73,17 +79,7 @@ def answer(
     WorkbenchError
         If it is more or other than one statement that reads, names what does not exist, or needs too much.
     """
-    limits = {
-        "memory_limit": f"{MEMORY}B",
-        "threads": str(min(4, os.cpu_count() or 1)),
-        "temp_directory": str(folder / "spill"),
-        "max_temp_directory_size": f"{SPILL}B",
-        "python_enable_replacements": "false",
-        "allow_persistent_secrets": "false",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
-    with locked_down(place, limits) as con:
+    with locked_down(place, _limits(folder, min(4, os.cpu_count() or 1))) as con:
         try:
             _require_one_select(con, statement)
             found, read = _bind(con, statement, parameters)
@@ -91,6 +87,44 @@ def answer(
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise WorkbenchError(_said(error, con)) from None
     return {"more": more, "read": read}
+
+
+def transform(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the SELECT of a prepare step over its inputs, and write its rows, sorted, as a Parquet file.
+
+    Parameters
+    ----------
+    asked : mapping
+        "inputs": path of a database; "result": path of the file; "statement", "as_of"; "folder" for what does not fit
+        into memory; "step" and "line" say whose statement it is, and on which line of the mapping it begins.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is more or other than one SELECT, depends on the clock or on chance, names what does not exist, or needs
+        too much.
+    """
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH {literal(asked['inputs'])} AS inputs (READ_ONLY)")
+        con.execute("USE inputs")
+        lock(con, _limits(Path(asked["folder"]), 1))
+        tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE table_name NOT LIKE '#%'").fetchall()
+        known = sorted(name for (name,) in tables)
+        try:
+            _require_one_select(con, asked["statement"])
+            _require_lasting(con, asked["statement"])
+            wanted = con.extract_statements(asked["statement"])[0].named_parameters
+            if strange := sorted(wanted - {"as_of"}):
+                raise WorkbenchError(f"there is no ${strange[0]}; $as_of is the as_of of the mapping.")
+            sorted_rows = f"SELECT * FROM ({asked['statement'].rstrip().rstrip(';')}\n) ORDER BY ALL"
+            given = {"as_of": date.fromisoformat(asked["as_of"])} if wanted else None
+            con.execute(f"EXPLAIN {sorted_rows}", given)  # errors that it finds say on which line
+            _write_parquet(con.sql(sorted_rows, params=given).to_arrow_reader(_BATCH), Path(asked["result"]))
+        except WorkbenchError as error:
+            raise WorkbenchError(f"{asked['step']}: {error}") from None
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise WorkbenchError(f"{_place(error, asked)}: {_without_data(error, _said(error, con, known))}") from None
+    return {}
 
 
 def tables_named() -> list[str]:
@@ -101,6 +135,85 @@ def tables_named() -> list[str]:
 def files_named() -> list[str]:
     """Name the features and views, with the partials that they read."""
     return [name for folder in sqlfiles.FOLDERS for name in sqlfiles.names(folder)]
+
+
+def _limits(folder: Path, threads: int) -> dict[str, str]:
+    return {
+        "memory_limit": f"{MEMORY}B",
+        "threads": str(threads),
+        "temp_directory": str(folder / "spill"),
+        "max_temp_directory_size": f"{SPILL}B",
+        "python_enable_replacements": "false",
+        "allow_persistent_secrets": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+
+
+def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    """Refuse a SELECT that gives other rows from the same files tomorrow, for it asks the clock, chance, or others."""
+    parsed = json.loads(con.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement]).fetchall()[0][0])
+    if parsed["error"]:
+        raise WorkbenchError(f"{ONE_SELECT.replace('SELECT, WITH, DESCRIBE or SHOW', 'SELECT or WITH')}.")
+    unsteady = con.execute("SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'").fetchall()
+    columns = con.execute("SELECT lower(column_name) FROM duckdb_columns() WHERE database_name = 'inputs'").fetchall()
+    functions = {*_CLOCK, *(name for (name,) in unsteady)} - {"error"}
+    clock = set(_CLOCK) - {name for (name,) in columns}  # they need no brackets
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            names = node.get("column_names") or []
+            name, column = str(node.get("function_name") or "").lower(), names[0].lower() if len(names) == 1 else ""
+            of_today = name == "age" and len(node.get("arguments") or []) == 1
+            function = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else "unnest"
+            if function.lower() not in _ROWS:
+                raise WorkbenchError(
+                    f"a step reads no file, no network and no setting, so not {function}(); name an input."
+                )
+            if name in functions or column in clock or of_today or node.get("sample"):
+                what = name or column or "TABLESAMPLE"
+                raise WorkbenchError(f"{what} gives something else each time. $as_of is the day of the mapping.")
+        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            visit(inner)
+
+    visit(parsed)
+
+
+_CLOCK = (
+    "current_date", "current_time", "current_timestamp", "current_localtime", "current_localtimestamp", "localtime",
+    "localtimestamp",
+)  # fmt: skip
+_ROWS = ("unnest", "range", "generate_series", "repeat", "json_each", "json_tree")  # functions that give rows
+
+
+def _write_parquet(batches: pa.RecordBatchReader, path: Path) -> None:
+    size = 0
+    with pq.ParquetWriter(path, batches.schema, compression="zstd") as writer:
+        for batch in batches:
+            size += batch.nbytes
+            if size > LARGEST_PREPARED:
+                raise WorkbenchError(
+                    f"the result is larger than {LARGEST_PREPARED // GIGABYTE} GB. Join on keys; does each row of one "
+                    "table meet all of another?"
+                )
+            writer.write_batch(batch)
+
+
+def _place(error: Exception, asked: Mapping[str, Any]) -> str:
+    """Say on which line of the mapping a SELECT is wrong."""
+    line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+    if not line:
+        return str(asked["step"])
+    if asked["line"] < 0:
+        return f"{asked['step']}, line {line[1]} of its sql"
+    return f"{asked['step']}, line {asked['line'] + int(line[1])}"
+
+
+def _without_data(error: Exception, said: str) -> str:
+    """Take texts of the data out of what DuckDB says; they may be clear numbers and names."""
+    if isinstance(error, (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)):
+        said = re.sub(r"\bvalue [^a-z ]\S*", "value", re.sub(r"(?:string )?(['\"]).*\1", "a text", said))
+    return said
 
 
 def _bound(seconds: float) -> None:
@@ -190,7 +303,7 @@ TOO_MUCH = (
 _OTHERS = ((duckdb.OutOfMemoryException, TOO_MUCH), (pa.ArrowMemoryError, TOO_MUCH))
 
 
-def _said(error: Exception, con: duckdb.DuckDBPyConnection) -> str:
+def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> str:
     """Say in a sentence why DuckDB refused."""
     text = str(error)
     if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in text:
@@ -200,6 +313,8 @@ def _said(error: Exception, con: duckdb.DuckDBPyConnection) -> str:
     if file or (table and re.search(r"[/\\.:*]", table[1])):
         return f"a query reads no file and no network, so not '{(file or table)[1]}'. Name a table instead."  # type: ignore[index]
     if table or (table := re.search(r'Referenced table "(.+?)" not found', text)):
+        if tables is not None:
+            return f"no input '{table[1]}'.{nearest(table[1], tables)} There are: {named(tables)}."
         return f"no table '{table[1]}'.{nearest(table[1].lower(), tables_named())} See: workbench data describe."
     column = re.search(r'[Cc]olumn "?(\w[^"\n]*?)"? not found', text) or re.search(r'have a column named "(.+?)"', text)
     if column:

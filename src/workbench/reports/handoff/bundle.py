@@ -141,9 +141,11 @@ def environment(names: Iterable[str]) -> dict[str, Any]:
 
 def file_hash(path: Path, how: Any = "sha256") -> str:
     """Hash a file of any size, as `hashlib.file_digest` takes it; empty where there is none."""
-    if not path.is_file():
+    from workbench.warehouse.ingest.archives import opened, size
+
+    if size(path) is None:
         return ""
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         return hashlib.file_digest(stream, how).hexdigest()
 
 
@@ -177,9 +179,12 @@ def _changed(slot: Slot) -> dict[str, Any]:
 
 
 def _inputs(slots: Iterable[Slot], sources: Iterable[str], root: Path) -> dict[str, bytes]:
+    from workbench.warehouse.ingest.mapping import read_mapping
+
     paths = [slot.study.path for slot in slots] + [root / "requirements.lock", root / "LICENSE"]
     paths += [*(root / "data" / "models").glob("*.toml")]
-    paths += [root / "data" / "mappings" / f"{source}.toml" for source in sources]
+    for mapping in (root / "data" / "mappings" / f"{source}.toml" for source in sources):
+        paths += [mapping, *read_mapping(mapping).codes]
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in paths if p.is_file()}
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse import clear, schema
 from workbench.warehouse.ingest.lines import MALFORMED
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
+from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Value
 from workbench.warehouse.ingest.months import Months
 from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter
 from workbench.warehouse.ingest.read import Batch, batches, with_texts
@@ -46,6 +46,20 @@ class RawFile:
     name: str
     digest: str
     state: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a prepare step took of a file: records, lines, how many stand in its result, and those that do not.
+
+    `refused` has a row a record: file, line, reason, text.
+    """
+
+    file: RawFile
+    raw: int
+    lines: int
+    accepted: int
+    refused: pa.Table
 
 
 @dataclass
@@ -77,9 +91,11 @@ class Build:
         progress: Callable[[str], None],
         repairs: Repairs,
         parts: Parts,
+        taken: Iterable[Taken] = (),
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress, self.repairs = place, version, progress, repairs
+        self.taken = list(taken)
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
@@ -93,6 +109,8 @@ class Build:
         self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
         try:
             self._prepare()
+            for taken in self.taken:
+                self._account_for(taken)
             for table in schema.tables().values():
                 if table.name in self.mapping.tables():
                     self._fill(table)
@@ -138,12 +156,27 @@ class Build:
         elif any(entry.accepted for entry in self._entries(table)):
             self._finish(table, entries)
         for entry, _ in entries:
-            sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
-            entry.quarantined = self._number(sql, entry.number)
-            said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
-            self.progress(f"{entry.file}: {said}")
+            self._close(entry)
         if not any(entry.accepted for entry in self._entries(table)):
             raise WorkbenchError(self._empty(table))
+
+    def _close(self, entry: _Entry) -> None:
+        sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
+        entry.quarantined = self._number(sql, entry.number)
+        said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
+        self.progress(f"{entry.file}: {said}")
+
+    def _account_for(self, taken: Taken) -> None:
+        """Enter what a prepare step took of a file."""
+        block = taken.file.block
+        entry = self._entry(taken.file.name, block.table, block.most_refused)
+        entry.raw, entry.lines, entry.accepted = taken.raw, taken.lines, taken.accepted
+        with self._registered("refused", taken.refused):
+            self.con.execute(
+                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
+                "to_json(text), NULL, false FROM refused"
+            )
+        self._close(entry)
 
     def _entry(self, name: str, table: schema.Table, most_refused: float = 0.0) -> _Entry:
         self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
@@ -381,7 +414,9 @@ class Build:
         """Count again what stands in the tables; an account that does not balance is not published."""
         for table in {entry.table for entry in self.entries}:
             entries = [entry for entry in self.entries if entry.table == table]
-            if table == BY_MONTH:
+            if table.startswith(PREPARED):
+                stand = sum(entry.accepted for entry in entries)
+            elif table == BY_MONTH:
                 stand = sum(pq.read_metadata(file).num_rows for file in (self.place / BY_MONTH).iterdir())
             else:
                 stand = self._number(f"SELECT count(*) FROM {table}")
@@ -399,7 +434,7 @@ class Build:
         for table in schema.tables().values():
             if table.name not in self.filled and table.name != BY_MONTH:
                 con.execute(table.ddl())
-        digests = {file.name: file.digest for file in self.files}
+        digests = {file.name: file.digest for file in [*self.files, *(taken.file for taken in self.taken)]}
         aside = ", ".join(literal(reason) for reason in SET_ASIDE)
         con.execute(
             f"""CREATE TEMP TABLE apart AS SELECT "#file",

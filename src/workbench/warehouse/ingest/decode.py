@@ -13,12 +13,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.ingest.archives import opened
 
 BLOCK = 16 << 20
 LONGEST_RECORD = 64 << 20
@@ -222,11 +223,13 @@ def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+@contextmanager
+def _open(path: Path) -> Iterator[BufferedIOBase]:
+    with opened(path) as stream:
+        yield gzip.open(stream, "rb") if path.suffix == ".gz" else stream
 
 
-def _blocks(stream: IO[bytes], codec: str | None) -> Iterator[bytes]:
+def _blocks(stream: BufferedIOBase, codec: str | None) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(codec)() if codec else None
     while data := stream.read(BLOCK):
         yield decoder.decode(data).encode() if decoder else data

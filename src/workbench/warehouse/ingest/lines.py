@@ -22,6 +22,7 @@ import pyarrow.csv
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse.ingest.decode import UTF8, Stretch, stretches
+from workbench.warehouse.ingest.headers import joined
 from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import may_be_padded, trimmed
 
@@ -129,12 +130,12 @@ def _below_header(stretch: Stretch, block: FileBlock, path: Path) -> tuple[Names
     quoting = {"quotechar": block.quote} if block.quote else {"quoting": csv.QUOTE_NONE}
     reader = csv.reader(lines, delimiter=_delimiter(block), strict=True, **quoting)
     try:
-        names = next(reader, [])
+        rows = list(itertools.islice(reader, block.header_rows))
     except csv.Error as error:
         raise WorkbenchError(
             f"the first line of {path} is no list of names: {error}. See delimiter and quote."
         ) from None
-    return tuple(" ".join(name.split()) for name in names), _from_line(stretch, above + reader.line_num)
+    return joined(rows or [[]]), _from_line(stretch, above + reader.line_num)
 
 
 def _from_line(stretch: Stretch, number: int) -> Stretch:

@@ -10,33 +10,31 @@ import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError, named, nearest, unknown
+from workbench.errors import WorkbenchError, named, unknown
 from workbench.warehouse import schema
+from workbench.warehouse.ingest.codes import put_codes
+from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
+from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
 from workbench.warehouse.texts import KINDS
 
-FORMATS = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
-    ".jsonl": "jsonl", ".ndjson": "jsonl",
-}  # fmt: skip
-ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
-MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "file", "rows")
-CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
-FILE_KEYS = (
-    "path", "table", "format", *CSV_KEYS, "sheet", "skip_rows", "totals", "missing", "ignore", "optional", "keep",
-    "order", "most_refused", "columns",
-)  # fmt: skip
+MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "prepare", "file", "rows")
+FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
+PREPARE_KEYS = ("name", "sql", "inputs")
+INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
+PREPARED = "prepare:"
 VALUE_KEYS = (
-    "from", "constant", "template", "row_number", "values", "format", "number", "scale", "missing", "pseudonym",
+    "from", "constant", "template", "row_number", "values", "codes", "format", "number", "scale", "missing",
+    "pseudonym",
 )  # fmt: skip
-MOST_REFUSED = 0.05
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number")
+NAME = re.compile(r"[^\W\d]\w*")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -89,7 +87,8 @@ class Value:
 class FileBlock:
     """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns.
 
-    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused.
+    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused, and
+    `prepared` the step whose result is read in the place of a file.
     """
 
     path: str
@@ -102,13 +101,22 @@ class FileBlock:
     escape: str = ""
     names: tuple[str, ...] | None = None
     sheet: str | int = 0
+    relation: str = ""
+    url: str = ""
     skip_rows: int = 0
+    header_rows: int = 1
     totals: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     keep: str = "first"
     order: str | None = None
     most_refused: float = MOST_REFUSED
+    prepared: str = ""
+
+    @property
+    def target(self) -> str:
+        """What it fills: a table, or an input of a step."""
+        return self.table.name
 
     @property
     def is_glob(self) -> bool:
@@ -158,6 +166,62 @@ class FileBlock:
 
 
 @dataclass(frozen=True)
+class Input(FileBlock):
+    """What a `[[prepare]]` step reads: files of one kind, each column a text, as a table `name`.
+
+    Attributes
+    ----------
+    name : str
+    key : tuple of str
+        Columns that the result has too, by which the records are followed.
+    lookup : bool
+        Records are looked up: one that stands nowhere in the result is no loss, and none is followed.
+    link : tuple of str
+        Two columns: each identifier of the first belongs to one of the second; () if it is no table of links.
+    multiplies, drops : bool
+        Whether a record may stand in several rows of the result, or in none, on purpose.
+    seen : dict
+        The columns that its files turn out to have.
+    """
+
+    name: str = ""
+    key: tuple[str, ...] = ()
+    lookup: bool = False
+    link: tuple[str, ...] = ()
+    multiplies: bool = False
+    drops: bool = False
+    seen: dict[str, None] = field(default_factory=dict, compare=False)
+
+    @property
+    def target(self) -> str:
+        """What it fills: an input of a step."""
+        return f"{self.name} of {self.table.name}"
+
+    def sources(self) -> tuple[str, ...]:
+        """The columns of the files, for all are read."""
+        return tuple(self.seen)
+
+    def texts(self) -> frozenset[str]:
+        """The columns of the files: numbers among them are identifiers, perhaps."""
+        return frozenset(self.seen)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A `[[prepare]]` block: a SELECT over files, whose result is mapped like a file; `line` is where it begins."""
+
+    name: str
+    sql: str
+    inputs: tuple[Input, ...]
+    line: int
+
+    @property
+    def table(self) -> str:
+        """The name under which the account has what the step reads, and its result as a file."""
+        return PREPARED + self.name
+
+
+@dataclass(frozen=True)
 class Mapping:
     """A source as its mapping file declares it."""
 
@@ -170,6 +234,12 @@ class Mapping:
     files: tuple[FileBlock, ...]
     rows: dict[str, tuple[dict[str, str], ...]] = field(default_factory=dict)
     skip: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    codes: tuple[Path, ...] = ()
+
+    def blocks(self) -> tuple[FileBlock, ...]:
+        """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
+        return (*(one for step in self.steps for one in step.inputs), *self.files)
 
     def tables(self) -> set[str]:
         """Names of the tables that it fills."""
@@ -186,113 +256,137 @@ def read_mapping(file: Path) -> Mapping:
         out what a table must have.
     """
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = tomllib.loads(text := file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"{file} is not a TOML file in UTF-8: {error}. Mend it there.") from None
     where = file.name
-    _check_keys(raw, MAPPING_KEYS, where)
+    check_keys(raw, MAPPING_KEYS, where)
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
-    blocks = _list(raw, "file", dict, where)
+    blocks = list_of(raw, "file", dict, where)
+    codes = put_codes(blocks, file.parent / "codes", where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
-    files = tuple(_file_block(most | block, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1))
-    rows = _rows(_list(raw, "rows", dict, where), where)
+    steps = tuple(_step(block, most, text, where) for block in list_of(raw, "prepare", dict, where))
+    if len(names := {step.name.lower() for step in steps}) < len(steps):
+        raise WorkbenchError(f"{where}: of the [[prepare]] steps {named(sorted(names))} two have one name.")
+    files = tuple(
+        _file_block(most | block, steps, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1)
+    )
+    if unread := [step.name for step in steps if step.table not in {block.path for block in files}]:
+        raise WorkbenchError(f'{where}: no [[file]] reads {named(unread)}. Add one with prepared = "{unread[0]}".')
+    rows = _rows(list_of(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
             raise WorkbenchError(
                 f"{where}: {block.path} and {other[0].path} keep different rows of {block.table.name}."
             )
+    twice = [b for i, b in enumerate(files) if (b.prepared or b.url) and any(_same(b, other) for other in files[:i])]
+    if twice:
+        raise WorkbenchError(f"{where}: two blocks read {twice[0].path} for {twice[0].table.name}. Remove one.")
     if not files and not rows:
         raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
-    texts = {key: _text(raw, key, where, default) for key, default in _TOP_LEVEL}
-    return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=_texts(raw, "skip", where, ()), **texts)
+    texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
+    skip = texts_of(raw, "skip", where, ())
+    return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=skip, steps=steps, codes=codes, **texts)
+
+
+def _same(one: FileBlock, other: FileBlock) -> bool:
+    return (one.path, one.url, one.table, one.columns) == (other.path, other.url, other.table, other.columns)
 
 
 _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
 
 
-def _file_block(raw: dict, where: str) -> FileBlock:
-    _check_keys(raw, FILE_KEYS, where)
-    path, table = _text(raw, "path", where), _table(raw, where)
-    where = f"{where} ({path})"
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
-    format = raw.get("format", _format_of(path))
-    if format not in set(FORMATS.values()):
-        raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel", "parquet" or "jsonl".')
-    if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
-        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
-    missing = _missing(raw, where, ("",))
+def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
+    check_keys(raw, FILE_KEYS, where)
+    table = _table(raw, where)
+    if "prepared" in raw:
+        step = _prepared(raw, steps, where)
+        where = f"{where} ({step.table})"
+        reading: dict[str, Any] = {
+            "path": step.table, "format": "parquet", "prepared": step.name, "most_refused": most_refused(raw, where),
+            "optional": texts_of(raw, "optional", where, ()),
+        }  # fmt: skip
+    else:
+        reading = how_read(raw, where)
+        where = f"{where} ({reading['path']})"
+    missing = missing_of(raw, where, ("",))
     columns = raw.get("columns")
     if not isinstance(columns, dict) or not columns:
         raise WorkbenchError(f'{where} maps no column. Add [file.columns] with canonical = "column of the file".')
     block = FileBlock(
-        path, table, format, _columns(columns, table, missing, where),
-        sheet=raw.get("sheet", 0), ignore=_texts(raw, "ignore", where, ()),
-        optional=_texts(raw, "optional", where, ()), totals=_texts(raw, "totals", where, ()),
-        **_rows_kept(raw, table, format, where), **_dialect(raw, where),
+        table=table, columns=_columns(columns, table, missing, where), ignore=texts_of(raw, "ignore", where, ()),
+        totals=texts_of(raw, "totals", where, ()), **_rows_kept(raw, table, where), **reading,
     )  # fmt: skip
     if both := set(block.ignore) & set(block.sources()):
         raise WorkbenchError(f"{where}: {named(sorted(both))} is both mapped and ignored. Remove one.")
     return block
 
 
-def _rows_kept(raw: dict, table: schema.Table, format: str, where: str) -> dict[str, Any]:
-    """Which rows are read, which of several with one key stays, and how many may be refused."""
-    skipped, most = raw.get("skip_rows", 0), raw.get("most_refused", MOST_REFUSED)
-    if (
-        isinstance(skipped, bool)
-        or not isinstance(skipped, int)
-        or skipped < 0
-        or (skipped and format not in ("csv", "excel"))
-    ):
-        raise WorkbenchError(f"{where}: skip_rows is the number of rows above the names (CSV, Excel), not {skipped!r}.")
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
-        raise WorkbenchError(f"{where}: most_refused is a share of the file's records, from 0 to 1, not {most!r}.")
-    keep, order = _text(raw, "keep", where, "first"), _text(raw, "order", where, None)
+def _prepared(raw: dict, steps: tuple[Step, ...], where: str) -> Step:
+    """The step whose result a block reads."""
+    name = text_of(raw, "prepared", where)
+    if foreign := [key for key in READ_KEYS if key in raw and key not in ("optional", "most_refused")]:
+        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for what a step has prepared. Remove it.")
+    for step in steps:
+        if step.name == name:
+            return step
+    raise unknown("[[prepare]] step", name, [step.name for step in steps], where)
+
+
+def _step(raw: dict, most: dict, text: str, where: str) -> Step:
+    check_keys(raw, PREPARE_KEYS, f"{where}, [[prepare]]")
+    name, sql = text_of(raw, "name", f"{where}, [[prepare]]"), text_of(raw, "sql", f"{where}, [[prepare]]")
+    where = f"{where}, [[prepare]] {name}"
+    if not NAME.fullmatch(name):
+        raise WorkbenchError(f"{where}: a name has letters, digits and _, and begins with a letter. Give another.")
+    inputs = raw.get("inputs")
+    if not isinstance(inputs, dict) or not inputs:
+        raise WorkbenchError(f'{where} reads nothing. Add [prepare.inputs] with name = {{ path = "…" }}.')
+    table = schema.Table(PREPARED + name, "", (), ())
+    read = tuple(_input(key, one, most, table, where) for key, one in inputs.items())
+    if len({one.name.lower() for one in read}) < len(read):
+        raise WorkbenchError(f"{where}: two inputs have one name but for its case. Rename one.")
+    at = text.find(sql.rstrip("\n"))
+    return Step(name, sql, read, text.count("\n", 0, at) if at >= 0 else -1)
+
+
+def _input(name: str, raw: Any, most: dict, step: schema.Table, where: str) -> Input:
+    where = f"{where}, {name}"
+    raw = {"path": raw} if isinstance(raw, str) else raw
+    if not NAME.fullmatch(name) or not isinstance(raw, dict):
+        raise WorkbenchError(f'{where} must be a name of letters, digits and _, with a path or {{ path = "…" }}.')
+    check_keys(raw, INPUT_KEYS, where)
+    link, key = texts_of(raw, "link", where, ()), texts_of(raw, "key", where, (f"#{name}",))
+    if "link" in raw and len(set(link)) != 2:
+        raise WorkbenchError(
+            f'{where}: link names two columns, ["the id to be replaced", "the id that it belongs to"].'
+        )
+    lookup = flag_of(raw, "lookup", where) is True or bool(link)
+    if lookup and (foreign := [k for k in ("key", "multiplies", "drops") if k in raw]):
+        raise WorkbenchError(
+            f"{where}: {named(foreign)} is for records that are followed, not for a look-up. Remove it."
+        )
+    if not key:
+        raise WorkbenchError(f"{where}: key names no column. Remove it, or name the columns that the result has, too.")
+    return Input(
+        table=step, columns={}, name=name, link=link, key=() if lookup else key, lookup=lookup,
+        multiplies=flag_of(raw, "multiplies", where) is True, drops=flag_of(raw, "drops", where) is True,
+        **how_read(most | raw, where),
+    )  # fmt: skip
+
+
+def _rows_kept(raw: dict, table: schema.Table, where: str) -> dict[str, Any]:
+    """Which of several rows with one key stays."""
+    keep, order = text_of(raw, "keep", where, "first"), text_of(raw, "order", where, None)
     if keep not in ("first", "last"):
         raise unknown("keep", keep, ("first", "last"), where)
     if keep == "last" and not table.key:
         raise WorkbenchError(f"{where}: the rows of {table.name} have no key, so none replaces another. Remove keep.")
     if order is not None and keep == "first":
         raise WorkbenchError(f'{where}: order says which row of a key is the last; it needs keep = "last".')
-    return {"skip_rows": skipped, "most_refused": float(most), "keep": keep, "order": order}
-
-
-def _format_of(path: str) -> str:
-    suffixes = PurePosixPath(path.removesuffix(".gz")).suffixes
-    return FORMATS.get(suffixes[-1].lower() if suffixes else "", "unknown")
-
-
-def _dialect(raw: dict, where: str) -> dict[str, Any]:
-    encoding = _text(raw, "encoding", where, "utf-8").lower()
-    if encoding not in ENCODINGS:
-        raise unknown("encoding", encoding, ENCODINGS, where)
-    delimiter, quote = _text(raw, "delimiter", where, ","), _text(raw, "quote", where, '"')
-    escape = _text(raw, "escape", where, "")
-    forbidden = ("\n", "\r", "\0")
-    several = len(delimiter) > 1 and (len(delimiter) > 4 or any(sign in delimiter for sign in ('"', quote, *forbidden)))
-    if not delimiter or not delimiter.isascii() or delimiter in (*forbidden, quote) or several:
-        raise WorkbenchError(
-            f"{where}: delimiter must be one to four ASCII characters other than the quote, not {delimiter!r}."
-        )
-    if quote and (len(quote) != 1 or not quote.isascii() or quote in forbidden):
-        raise WorkbenchError(f'{where}: quote must be one ASCII character, or "" for none, not {quote!r}.')
-    if escape and (len(escape) != 1 or not escape.isascii() or escape in (*forbidden, quote) or escape in delimiter):
-        raise WorkbenchError(
-            f"{where}: escape must be one ASCII character other than quote and delimiter, not {escape!r}."
-        )
-    header, names = raw.get("header", "names" not in raw), _texts(raw, "names", where, ())
-    if (header is not True and header is not False) or header == bool(names):
-        raise WorkbenchError(
-            f'{where}: a file without header needs header = false and names = ["…"]; one with, neither.'
-        )
-    if len(set(names)) < len(names):
-        raise WorkbenchError(f"{where}: names holds a name twice. Make them unique.")
-    return {
-        "encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None,
-    }  # fmt: skip
+    return {"keep": keep, "order": order}
 
 
 def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict[str, Value | dict[str, Value]]:
@@ -329,7 +423,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     raw = {"from": raw} if isinstance(raw, str) else raw
     if not isinstance(raw, dict):
         raise WorkbenchError(f'{where} is {raw!r}. Give the name of a column, or an inline table {{ from = "…" }}.')
-    _check_keys(raw, VALUE_KEYS, where)
+    check_keys(raw, VALUE_KEYS, where)
     origins = [key for key in ORIGINS if key in raw]
     if len(origins) != 1:
         raise WorkbenchError(f"{where} needs exactly one of {named(ORIGINS)}; it has {named(origins)}.")
@@ -345,18 +439,18 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     for key, types in (("scale", counted), ("number", counted), ("format", dated)):
         if key in raw and column.type not in types:
             raise WorkbenchError(f"{where} is a {column.type}; {key} is for {named(types)}. Remove it.")
-    if (number := _text(raw, "number", where, None)) not in (None, *NUMBERS):
+    if (number := text_of(raw, "number", where, None)) not in (None, *NUMBERS):
         raise unknown("number", number, NUMBERS, where)
     kind = raw.get("pseudonym")
     if isinstance(kind, str) and kind not in KINDS:
         raise unknown("pseudonym", kind, KINDS, where)
     raw = raw | {"pseudonym": True} if isinstance(kind, str) else raw
     value = Value(
-        column=_text(raw, "from", where, None), constant=_plain(raw["constant"], where) if "constant" in raw else None,
-        template=_text(raw, "template", where, None), row_number=_flag(raw, "row_number", where) is True,
-        values={k: _plain(v, where) for k, v in values.items()} if values else None,
-        format=_text(raw, "format", where, None), number=number, scale=scale,
-        missing=_missing(raw, where, missing), pseudonym=_flag(raw, "pseudonym", where),
+        column=text_of(raw, "from", where, None), constant=plain(raw["constant"], where) if "constant" in raw else None,
+        template=text_of(raw, "template", where, None), row_number=flag_of(raw, "row_number", where) is True,
+        values={k: plain(v, where) for k, v in values.items()} if values else None,
+        format=text_of(raw, "format", where, None), number=number, scale=scale,
+        missing=missing_of(raw, where, missing), pseudonym=flag_of(raw, "pseudonym", where),
         kind=kind if isinstance(kind, str) else column.holds,
     )  # fmt: skip
     _check_pseudonym(value, column, where)
@@ -383,64 +477,13 @@ def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
         cells = {name: cell for name, cell in row.items() if name != "table"}
         if maps := [name for name in cells if table.column(name).is_map]:
             raise WorkbenchError(f"{place}: {named(maps)} holds values by name; it can come from a file only.")
-        rows.setdefault(table.name, []).append({name: _plain(cell, place) for name, cell in cells.items()})
+        rows.setdefault(table.name, []).append({name: plain(cell, place) for name, cell in cells.items()})
     return {name: tuple(cells) for name, cells in rows.items()}
 
 
 def _table(raw: dict, where: str) -> schema.Table:
-    name = _text(raw, "table", where)
+    name = text_of(raw, "table", where)
     try:
         return schema.table(name)
     except WorkbenchError as error:
         raise WorkbenchError(f"{where}: {error}") from None
-
-
-def _check_keys(raw: dict, known: tuple[str, ...], where: str) -> None:
-    for key in raw:
-        if key not in known:
-            raise WorkbenchError(f"{where} has an unknown key '{key}'.{nearest(key, known)} There are: {named(known)}.")
-
-
-def _plain(cell: Any, where: str) -> str:
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, str | int | float):
-        return str(cell)
-    if isinstance(cell, date):
-        return cell.isoformat(" ") if isinstance(cell, datetime) else cell.isoformat()
-    raise WorkbenchError(f"{where}: {cell!r} is neither text, number, true/false nor date.")
-
-
-_REQUIRED: Any = object()
-
-
-def _text(raw: dict, key: str, where: str, default: Any = _REQUIRED) -> Any:
-    value = raw.get(key, default)
-    if value is _REQUIRED:
-        raise WorkbenchError(f"{where} lacks '{key}'. Add {key} = \"…\"; docs/mappings.md says what it means.")
-    if key in raw and not isinstance(value, str):
-        raise WorkbenchError(f"{where}: {key} must be a text in quotes, not {value!r}.")
-    return value
-
-
-def _flag(raw: dict, key: str, where: str) -> bool | None:
-    if key in raw and not isinstance(raw[key], bool):
-        raise WorkbenchError(f"{where}: {key} must be true or false, not {raw[key]!r}.")
-    return raw.get(key)
-
-
-def _texts(raw: dict, key: str, where: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_list(raw, key, str, where)) if key in raw else default
-
-
-def _missing(raw: dict, where: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(("", *_texts(raw, "missing", where, default))))
-
-
-def _list(raw: dict, key: str, kind: type, where: str) -> list:
-    value = raw.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-        raise WorkbenchError(
-            f"{where}: {key} must be a list of {'texts' if kind is str else '[[' + key + ']] blocks'}."
-        )
-    return value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+import duckdb
 import fastexcel
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.warehouse.connect import lock
+from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
+from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
+from workbench.warehouse.ingest.headers import joined, merged_below
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping
+from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
+from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import UNSEEN, trimmed
 
 ROWS = 200_000
@@ -34,23 +40,28 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     WorkbenchError
         If the raw folder or the file of a block is missing, or two patterns take one file for the same table.
     """
-    if mapping.files and not folder.is_dir():
+    if any(not block.prepared and not block.url for block in mapping.blocks()) and not folder.is_dir():
         raise WorkbenchError(
             f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
         )
     found, notes = [], []
-    for block in mapping.files:
-        paths = sorted(p for p in folder.glob(block.path) if p.is_file()) if block.is_glob else [folder / block.path]
+    for block in mapping.blocks():
+        if block.prepared or block.url:
+            continue
+        paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
             others = [path for path in paths if _is_no_delivery(path)]
             notes += [
                 f"{readable(path.relative_to(folder))} is passed over: {_is_no_delivery(path)}" for path in others
             ]
             paths = [path for path in paths if path not in others]
-        if not paths or not paths[0].is_file():
-            has = sorted(readable(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        if not paths or size(paths[0]) is None:
+            files = [p for p in folder.rglob("*") if p.is_file()]
+            if archive := archive_of(folder / block.path):
+                files = inside(archive)
+            has = sorted(readable(path.relative_to(folder)) for path in files)
             raise WorkbenchError(
-                f"{folder} lacks {block.path}, which fills {block.table.name}.{nearest(block.path, has)} "
+                f"{folder} lacks {block.path}, which fills {block.target}.{nearest(block.path, has)} "
                 "Put the file there, or mend path in the mapping."
             )
         found.append((block, paths))
@@ -78,14 +89,14 @@ def _is_no_delivery(path: Path) -> str:
         return "it is a file of the system"
     if path.suffix.lower() in (".tmp", ".part", ".crdownload", ".filepart"):
         return "it is not whole yet"
-    return "" if path.stat().st_size else "it has 0 bytes"
+    return "" if size(path) else "it has 0 bytes"
 
 
 def _check_inside(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
     """Refuse a link out of the raw folder: whoever lays one there must not have other files read."""
-    inside = folder.resolve()
+    within = folder.resolve()
     for path in (path for _, paths in found for path in paths):
-        if not path.resolve().is_relative_to(inside):
+        if not on_disk(path).resolve().is_relative_to(within):
             raise WorkbenchError(
                 f"{readable(path.relative_to(folder))} is a link out of {folder}. Put the file itself there, or name "
                 "its folder: --raw FOLDER"
@@ -97,11 +108,12 @@ def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -
     taken: dict[tuple[Path, str], FileBlock] = {}
     for block, paths in found:
         for path in paths:
-            other = taken.setdefault((path, block.table.name), block)
-            if other is not block and (other.path != block.path or other.columns == block.columns):
+            other = taken.setdefault((path, block.target), block)
+            same = (other.columns, other.sheet, other.relation) == (block.columns, block.sheet, block.relation)
+            if other is not block and (other.path != block.path or same):
                 raise WorkbenchError(
                     f"{other.path} and {block.path} both take {readable(path.relative_to(folder))} for "
-                    f"{block.table.name}: its rows would count twice. Mend one path in the mapping."
+                    f"{block.target}: its rows would count twice. Mend one path in the mapping."
                 )
 
 
@@ -114,8 +126,10 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
         If the file can't be read as the mapping says, or its columns are not those of the mapping.
     """
 
+    where = block.path if block.prepared or block.url else str(path)
+
     def check_names(names: tuple[str, ...]) -> None:
-        _check_names(names, path, block)
+        _check_names(names, where, block)
 
     match block.format:
         case "csv":
@@ -124,13 +138,20 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
             yield from json_batches(path, block, check_names)
         case "excel":
             yield from _excel(path, block, check_names)
+        case "sqlite":
+            yield from sqlite_batches(path, block, check_names)
+        case "duckdb":
+            yield from _duckdb(path, where, block, check_names)
         case _:
-            yield from _parquet(path, block, check_names)
+            yield from _parquet(path, where, block, check_names)
 
 
-def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
+def _check_names(names: tuple[str, ...], path: str, block: FileBlock) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise WorkbenchError(f"{path} has two columns {named(twice)}. Rename one in the file.")
+    if isinstance(block, Input):
+        _learn_names(names, path, block)
+        return
     lacking = [name for name in block.sources() if name not in names and name not in block.optional]
     if lacking:
         raise WorkbenchError(
@@ -148,27 +169,84 @@ def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
         )
 
 
-def _parquet(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+def _learn_names(names: tuple[str, ...], path: str, block: Input) -> None:
+    """Let an input have the columns of its files, which must be the same in all."""
+    own = [f"#{block.name}", "#file", "#line", "#record"]
+    folded = [name.lower() for name in names]
+    if odd := [
+        name for name, low in zip(names, folded, strict=True) if not name or name in own or folded.count(low) > 1
+    ]:
+        raise WorkbenchError(
+            f"{path} has a column {named(odd[:1])}, which has no name, has that of another but for its case, or one "
+            "that the step gives. Rename it; or say names, with header = false and skip_rows."
+        )
+    apart = [*(name for name in block.seen if name not in names), *(name for name in names if name not in block.seen)]
+    if block.seen and block.format != "jsonl" and (apart := [name for name in apart if name not in block.optional]):
+        raise WorkbenchError(
+            f"{path} and the files of {block.target} before it do not both have the column {named(apart)}. List it "
+            "under optional of the input, or give the files an input each."
+        )
+    block.seen.update(dict.fromkeys(names))
+    has = [*block.seen, *own]
+    if lacking := [name for name in (*block.key, *block.link) if name not in has]:
+        raise WorkbenchError(
+            f"{path} lacks the column {named(lacking)}, which key or link of {block.target} names."
+            f"{nearest(lacking[0], has)} It has: {named(names)}."
+        )
+
+
+def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     try:
-        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
-            check_names(tuple(file.schema_arrow.names))
-            wanted = [name for name in block.sources() if name in file.schema_arrow.names]
-            for name in wanted:
-                _check_type(file.schema_arrow.field(name).type, name, path)
-            done, texts, natural = 0, block.texts(), block.natural()
-            for batch in file.iter_batches(ROWS, columns=wanted):
-                cells = {
-                    n: _natural(batch.column(n), natural.get(n))
-                    or _texts(batch.column(n), f"{path}: '{n}'" if n in texts else "")
-                    for n in wanted
-                }
-                yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
-                done += batch.num_rows
+        with opened(path) as stream, pq.ParquetFile(stream) as file:
+            done = 0
+            for batch in _typed(file.iter_batches, file.schema_arrow, where, block, check_names):
+                done += batch.records
+                yield batch
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
         raise WorkbenchError(
             f"{path} can't be read as Parquet: {' '.join(str(error).split()).rstrip('.')}. Have it delivered again."
         ) from None
+
+
+def _duckdb(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
+    check_closed(path)
+    try:
+        with duckdb.connect() as con:
+            con.execute(f"ATTACH {literal(str(path))} AS raw (READ_ONLY)")
+            con.execute("USE raw")
+            lock(con, {"threads": "1", "memory_limit": "2GB", "autoload_known_extensions": "false"})
+            views = (
+                "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
+            )
+            relation = relation_of(block, [name for (name,) in con.execute(views).fetchall()], str(path))
+            rows = con.sql(f"FROM {relation}").to_arrow_reader(ROWS)
+            yield from _typed(
+                lambda *_, columns: (b.select(columns) for b in rows), rows.schema, where, block, check_names
+            )
+    except (duckdb.Error, pa.ArrowException) as error:
+        why = str(error).splitlines()[0].rstrip(".!")
+        raise WorkbenchError(f"{path} can't be read as a DuckDB file: {why}. Have it delivered again.") from None
+
+
+def _typed(
+    read: Callable[..., Iterable[pa.RecordBatch]], has: pa.Schema, where: str, block: FileBlock,
+    check_names: Callable[[Names], object],
+) -> Iterator[Batch]:  # fmt: skip
+    """The records of typed columns, as texts where the table does not want them as they are."""
+    check_names(tuple(has.names))
+    wanted, done = [name for name in block.sources() if name in has.names], 0
+    texts, natural = block.texts(), block.natural()
+    for name in wanted:
+        _check_type(has.field(name).type, name, where)
+    for batch in read(ROWS, columns=wanted):
+        cells = {
+            n: _natural(batch.column(n), natural.get(n))
+            or _texts(batch.column(n), f"{where}: '{n}'" if n in texts else "")
+            for n in wanted
+        }
+        yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
+        done += batch.num_rows
 
 
 def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table | None = None) -> Batch:
@@ -179,7 +257,7 @@ def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table
     return Batch(cells, malformed, records, records)
 
 
-def _check_type(type: pa.DataType, name: str, path: Path) -> None:
+def _check_type(type: pa.DataType, name: str, path: str) -> None:
     if pa.types.is_timestamp(type) and type.tz is not None:
         raise WorkbenchError(f"{path}: '{name}' has the time zone {type.tz}. Deliver local time without a zone.")
     if pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_duration(type):
@@ -246,8 +324,8 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
     _check_size(path)
-    with _damage_named(path):
-        book = fastexcel.read_excel(path.read_bytes())
+    with _damage_named(path), opened(path) as stream:
+        book = fastexcel.read_excel(stream.read())
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
         has = book.sheet_names
         raise WorkbenchError(f"{path} has no sheet '{block.sheet}'.{nearest(block.sheet, has)} It has: {named(has)}.")
@@ -260,26 +338,35 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
     if not len(filled):
         raise WorkbenchError(f"{path}, sheet {block.sheet!r}, is empty. Name another under sheet, or deliver it again.")
-    head = int(filled[0])
-    names = [str(cells.column(i)[head].as_py() or f"column {i + 1}") for i in range(cells.num_columns)]
-    cells = cells.slice(head + 1).rename_columns([" ".join(name.split()) for name in names])
+    top = cells.slice(int(filled[0]), block.header_rows).to_pydict().values()
+    names = joined(list(zip(*([str(cell or "") for cell in column] for column in top), strict=True)))
+    head = int(filled[0]) + block.header_rows - 1
+    cells = cells.slice(head + 1).rename_columns([name or f"column {i + 1}" for i, name in enumerate(names)])
     check_names(tuple(cells.schema.names))
     wanted = [name for name in block.sources() if name in cells.schema.names]
     for name in wanted:
         place = cells.schema.names.index(name)
         _check_digits(book, block, head + 1, place, cells.column(place), f"{path}: '{name}'")
     reasons = dict.fromkeys(_blank_rows(cells), "the line is empty")
+    used = {cells.schema.names.index(name) for name in wanted}
+    with opened(path) as stream:
+        merged = merged_below(stream, block.sheet, head + 2)
+    for rows, columns in merged:
+        if used & set(columns):
+            reasons |= {
+                row - head - 2: "a cell is merged with one above" for row in rows if row - head - 2 < len(cells)
+            }
     for cell in errors.errors if errors else ():
         reasons[cell.offset_position[0] - head - 1] = f"a cell has an error: {cell.detail}"
     good = [row for row in range(cells.num_rows) if row not in reasons]
-    columns = with_optional(
+    good_cells = with_optional(
         trimmed(pa.table({name: cells.column(name) for name in wanted}).take(pa.array(good, pa.int64()))), block
     )
     first = head + 2
     bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
     why = [reasons[int(row)] for row in bad]
     malformed = pa.table([bad + first, bad + 1, why, [""] * len(bad)], schema=MALFORMED)
-    yield _numbered(columns, np.array(good, np.int64), first, malformed)
+    yield _numbered(good_cells, np.array(good, np.int64), first, malformed)
 
 
 @contextmanager
@@ -293,14 +380,14 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 def _check_size(path: Path) -> None:
     """Refuse a workbook that unpacks to more than the memory that reading it may take."""
-    try:
-        with zipfile.ZipFile(path) as parts:
-            size = sum(part.file_size for part in parts.infolist())
-    except (zipfile.BadZipFile, OSError):  # no .xlsx; what it is, the reader says
-        return
-    if size > LARGEST_WORKBOOK:
+    with opened(path) as stream:
+        try:
+            total = sum(part.file_size for part in zipfile.ZipFile(stream).infolist())
+        except (zipfile.BadZipFile, OSError):  # no .xlsx; what it is, the reader says
+            return
+    if total > LARGEST_WORKBOOK:
         raise WorkbenchError(
-            f"{path} would unpack to {size / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
+            f"{path} would unpack to {total / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
             "delivered as CSV or Parquet."
         )
 

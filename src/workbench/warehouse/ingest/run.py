@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,25 +19,30 @@ from workbench.warehouse.account import Account
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
+from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
+from workbench.warehouse.ingest.databases import fetch
+from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
+from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
 
+_MODULES = (
+    "archives", "build", "codes", "databases", "decode", "headers", "keys", "lines", "mapping", "objects",
+    "parts", "prepare", "read", "reading", "repairs", "rules",
+)  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
     "pseudonyms.py",
     "texts.py",
     "clear.py",
+    "sandbox.py",
     "../personal.py",
-    *(
-        f"ingest/{name}.py"
-        for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "parts", "build")
-    ),
+    *(f"ingest/{name}.py" for name in _MODULES),
 )
 MONTHS = ("ingest/months.py", *(f"features/partial/{name}.sql" for name in STORED))
 
@@ -79,10 +84,12 @@ def ingest(
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
     pseudonyms = read_key(root) if hidden else None
     folder = warehouse_folder(source, root)
-    with _disk(folder), one_writer(folder):
-        files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
+    with _disk(folder), one_writer(folder), _fetched(mapping, folder, root) as fetched:
+        delivered = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        files, twice = _without_copies([*delivered, *fetched])
         repairs = Repairs(source, root)
-        repairs.check({file.name: file.digest for file in files}, [(file.name, file.block) for file in files])
+        all_read = [*files, *results(mapping, files)]
+        repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
         version = _version(mapping, files, pseudonyms, repairs.digest)
         before = versions_in_force(folder)
         if version in before:
@@ -93,8 +100,13 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
+            made = prepare(mapping, files, place)
+            mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
+            mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
             parts = Parts(place, [folder / name for name in before], _program())
-            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, parts).run(notes)
+            build = Build(mapping, mapped, pseudonyms, place, version, progress or _silent, repairs, parts, made.taken)
+            build.run([*notes, *made.notes])
+            shutil.rmtree(place / "prepare", ignore_errors=True)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -122,9 +134,9 @@ def raw_hash() -> Any:
 
 
 def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
-    with path.open("rb") as stream:
+    state = on_disk(path).stat()
+    with opened(path) as stream:
         digest = hashlib.file_digest(stream, raw_hash).hexdigest()
-        state = os.fstat(stream.fileno())
     return RawFile(block, path, readable(path.relative_to(raw)), digest, (state.st_size, state.st_mtime_ns))
 
 
@@ -133,15 +145,34 @@ def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
     kept: dict[tuple[str, str, str], RawFile] = {}
     notes = []
     for file in files:
-        first = kept.setdefault((file.block.table.name, repr(file.block.columns), file.digest), file)
+        block = file.block
+        read = repr((block.columns, block.sheet, block.relation))
+        first = kept.setdefault((block.target, read, file.digest), file)
         if first is not file:
             notes.append(f"{file.name} has the same content as {first.name} and is not read again")
     return list(kept.values()), notes
 
 
+@contextmanager
+def _fetched(mapping: Mapping, folder: Path, root: Path) -> Iterator[list[RawFile]]:
+    """Copy what servers have into files, for the time of the ingest."""
+    place = folder / ".fetched"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        files: list[RawFile] = []
+        for block in (block for block in mapping.blocks() if block.url):
+            place.mkdir(mode=0o700, exist_ok=True)
+            path = place / f"{len(files)}.parquet"
+            digest = fetch(block, root, path)
+            files.append(RawFile(block, path, block.path, digest, (path.stat().st_size, path.stat().st_mtime_ns)))
+        yield files
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _check_unchanged(files: list[RawFile]) -> None:
     for file in files:
-        now = file.path.stat()
+        now = on_disk(file.path).stat()
         if (now.st_size, now.st_mtime_ns) != file.state:
             raise WorkbenchError(
                 f"{file.path} was changed while it was read. Wait until its delivery is complete, then ingest again."
@@ -150,9 +181,11 @@ def _check_unchanged(files: list[RawFile]) -> None:
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
-    digest.update(hashlib.blake2b(mapping.file.read_bytes()).digest() + _program(*MONTHS).encode())
+    for path in (mapping.file, *mapping.codes):
+        digest.update(hashlib.blake2b(path.read_bytes()).digest())
+    digest.update(_program(*MONTHS).encode())
     for file in files:
-        digest.update(f"{mapping.files.index(file.block)}\n{file.name}\n{file.digest}\n".encode())
+        digest.update(f"{mapping.blocks().index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())
     digest.update(f"{mapping.source}\n{pseudonyms.fingerprint if pseudonyms else ''}\n{schema.version()}".encode())
     return digest.hexdigest()
@@ -167,7 +200,10 @@ def _program(*more: str) -> str:
 
 def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) -> list[str]:
     """Files of the raw folder that no block takes, so that a forgotten delivery is seen."""
-    others = [path for path in sorted(raw.rglob("*")) if path.is_file() and path not in taken] if raw.is_dir() else []
+    archives = {archive for path in taken if (archive := archive_of(path))}
+    files = sorted(path for path in raw.rglob("*") if path.is_file() and path not in archives) if raw.is_dir() else []
+    files += [path for archive in sorted(archives) for path in inside(archive)]
+    others = [path for path in files if path not in taken]
     names = [readable(path.relative_to(raw)) for path in others]
     unread = [
         name

@@ -1,0 +1,129 @@
+"""Which files does a block of a mapping read, and how? A path or a database, the format, the rows that have names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from workbench.errors import WorkbenchError, named, unknown
+from workbench.warehouse.ingest.keys import text_of, texts_of
+
+FORMATS = {
+    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite",
+    ".duckdb": "duckdb",
+}  # fmt: skip
+ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
+CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
+READ_KEYS = (
+    "path", "database", "relation", "format", *CSV_KEYS, "sheet", "skip_rows", "header_rows", "optional",
+    "most_refused",
+)  # fmt: skip
+DATABASES = ("sqlite", "duckdb", "server")
+REFERENCE = re.compile(r"\$\{([^{}]+)\}")
+SECRET = re.compile(r"[?&;](?:\w*pass\w*|pwd|\w*token|\w*secret)=(?!\$\{)", re.IGNORECASE)
+MOST_REFUSED = 0.05
+
+
+def how_read(raw: dict, where: str) -> dict[str, Any]:
+    """Which files a block or an input reads, and how."""
+    if "database" in raw:
+        raw = _database(raw, where)
+    path = text_of(raw, "path", where)
+    where = f"{where} ({path})"
+    if "url" in raw:
+        pass
+    elif PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+        raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
+    format = raw.get("format", _format_of(path))
+    if path.lower().endswith(".zip"):
+        raise WorkbenchError(f'{where}: path names an archive. Say which files in it: path = "{path}/**/*.csv".')
+    known = sorted(set(FORMATS.values()))
+    if format not in known and "url" not in raw:
+        raise WorkbenchError(f"{where}: format is '{format}'. Say which it is, of {named(known)}: format = \"csv\".")
+    relation = text_of(raw, "relation", where, "")
+    if (format in DATABASES) != bool(relation) or not re.fullmatch(r"[\w$]*(\.[\w$]+){0,2}", relation):
+        raise WorkbenchError(
+            f'{where}: relation is the table or view of a database, as in "crm.customers"; give it there.'
+        )
+    if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
+        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for {format}. Remove it.")
+    rows = {"skip_rows": raw.get("skip_rows", 0), "header_rows": raw.get("header_rows", 1)}
+    for key, least, what in (("skip_rows", 0, "rows above the names"), ("header_rows", 1, "rows with names")):
+        if type(rows[key]) is not int or rows[key] < least or (key in raw and format not in ("csv", "excel")):
+            raise WorkbenchError(f"{where}: {key} is the number of {what} (CSV, Excel), not {rows[key]!r}.")
+    if rows["header_rows"] > 1 and "names" in raw:
+        raise WorkbenchError(f"{where}: a file has header_rows, or names are given. Remove one.")
+    return {
+        "path": path, "format": format, "relation": relation, "url": raw.get("url", ""), "sheet": raw.get("sheet", 0),
+        **rows, "optional": texts_of(raw, "optional", where, ()), "most_refused": most_refused(raw, where),
+        **_dialect(raw, where),
+    }  # fmt: skip
+
+
+def _database(raw: dict, where: str) -> dict:
+    """The keys of a block whose `database` is a URL: that of a file below the raw folder, or of a server."""
+    url = text_of(raw, "database", where)
+    start, _, rest = url.partition("://")
+    credentials, _, rest = rest.rpartition("@")
+    if (":" in (left := REFERENCE.sub("", credentials)) and not left.endswith(":")) or SECRET.search(url):
+        raise WorkbenchError(
+            f"{where}: database has a clear password. Write ${{NAME}} for a variable of the environment, or "
+            "${file:data/private/NAME}, in its place."
+        )
+    if foreign := [key for key in ("path", "format") if key in raw]:
+        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning beside database. Remove it.")
+    kind, _, file = url.partition(":///")
+    if kind in ("sqlite", "duckdb") and file:
+        return raw | {"path": file, "format": kind}
+    if not (rest and start and not start.startswith(("sqlite", "duckdb"))) and not REFERENCE.fullmatch(url):
+        raise WorkbenchError(
+            f'{where}: database is a URL: "sqlite:///crm.db", "duckdb:///crm.duckdb", or of a server, as in '
+            '"postgresql+psycopg://${CRM_USER}:${CRM_PASSWORD}@host/crm".'
+        )
+    shown = url if REFERENCE.fullmatch(url) else f"{start}://{rest.partition('?')[0]}"
+    return raw | {"path": f"{shown}: {raw.get('relation', '')}", "format": "server", "url": url}
+
+
+def most_refused(raw: dict, where: str) -> float:
+    """The share of a file's records that may be refused."""
+    most = raw.get("most_refused", MOST_REFUSED)
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most <= 1:
+        raise WorkbenchError(f"{where}: most_refused is a share of the file's records, from 0 to 1, not {most!r}.")
+    return float(most)
+
+
+def _format_of(path: str) -> str:
+    suffixes = PurePosixPath(path.removesuffix(".gz")).suffixes
+    return FORMATS.get(suffixes[-1].lower() if suffixes else "", "unknown")
+
+
+def _dialect(raw: dict, where: str) -> dict[str, Any]:
+    encoding = text_of(raw, "encoding", where, "utf-8").lower()
+    if encoding not in ENCODINGS:
+        raise unknown("encoding", encoding, ENCODINGS, where)
+    delimiter, quote = text_of(raw, "delimiter", where, ","), text_of(raw, "quote", where, '"')
+    escape = text_of(raw, "escape", where, "")
+    forbidden = ("\n", "\r", "\0")
+    several = len(delimiter) > 1 and (len(delimiter) > 4 or any(sign in delimiter for sign in ('"', quote, *forbidden)))
+    if not delimiter or not delimiter.isascii() or delimiter in (*forbidden, quote) or several:
+        raise WorkbenchError(
+            f"{where}: delimiter must be one to four ASCII characters other than the quote, not {delimiter!r}."
+        )
+    if quote and (len(quote) != 1 or not quote.isascii() or quote in forbidden):
+        raise WorkbenchError(f'{where}: quote must be one ASCII character, or "" for none, not {quote!r}.')
+    if escape and (len(escape) != 1 or not escape.isascii() or escape in (*forbidden, quote) or escape in delimiter):
+        raise WorkbenchError(
+            f"{where}: escape must be one ASCII character other than quote and delimiter, not {escape!r}."
+        )
+    header, names = raw.get("header", "names" not in raw), texts_of(raw, "names", where, ())
+    if (header is not True and header is not False) or header == bool(names):
+        raise WorkbenchError(
+            f'{where}: a file without header needs header = false and names = ["…"]; one with, neither.'
+        )
+    if len(set(names)) < len(names):
+        raise WorkbenchError(f"{where}: names holds a name twice. Make them unique.")
+    return {
+        "encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None,
+    }  # fmt: skip
