@@ -53,11 +53,12 @@ report: $(READY)
 	@$(BIN)/workbench report
 
 # Where there is no data yet, the sample operator that is made for the notebooks is that of the tests too.
+SAMPLE_IS_NEW := $(if $(wildcard data/raw/sample data/warehouse/sample),,yes)
+
 test check: $(READY)
-	@if [ ! -e data/raw/sample ] && [ ! -e data/warehouse/sample ]; then export WORKBENCH_SAMPLE_IS_NEW=1; fi; \
-	$(MAKE) --no-print-directory -j2 lint sample && \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --timeout 600 \
-	  --nbval-lax --ignore src/workbench/lab/study.ipynb src tests notebooks
+	@$(MAKE) --no-print-directory -j2 lint sample
+	@WORKBENCH_SAMPLE_IS_NEW=$(SAMPLE_IS_NEW) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	  --no-loadscope-reorder --timeout 600 --nbval-lax --ignore src/workbench/lab/study.ipynb src tests notebooks
 
 sample: $(READY)
 	@$(BIN)/workbench data ensure

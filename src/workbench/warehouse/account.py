@@ -80,11 +80,13 @@ class Account:
         """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
         rows = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False), ("total", "", *total)]
-        width = max(_width(row[0]) for row in rows)
+        width, wide = max(_width(row[0]) for row in rows), max(16, *(_width(row[1]) + 1 for row in rows))
         said = "published" if self.changed else "is in force already: files, mapping and program are the same"
         lines = [f"{self.source}: version {self.version} {said}"]
-        lines.append(f"  {_left('file', width)}  {'table':16}{'records':>12}{'accepted':>12}{'quarantined':>13}")
-        lines += [f"  {_left(f, width)}  {t:16}{raw:>12,}{good:>12,}{bad:>13,}" for f, t, raw, good, bad in rows]
+        lines.append(f"  {_left('file', width)}  {'table':{wide}}{'records':>12}{'accepted':>12}{'quarantined':>13}")
+        lines += [
+            f"  {_left(f, width)}  {_left(t, wide)}{raw:>12,}{good:>12,}{bad:>13,}" for f, t, raw, good, bad in rows
+        ]
         shown = self.reasons.head(10)
         if len(shown):
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")

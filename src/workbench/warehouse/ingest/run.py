@@ -28,7 +28,7 @@ from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
-from workbench.warehouse.versions import building, one_writer, publish, put_in_force, versions_in_force
+from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
     "archives", "build", "codes", "databases", "decode", "headers", "keys", "lines", "mapping", "objects",
@@ -155,9 +155,10 @@ def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
 
 @contextmanager
 def _fetched(mapping: Mapping, folder: Path, root: Path) -> Iterator[list[RawFile]]:
-    """Copy what servers have into files, for the time of the ingest."""
+    """Copy what servers have into files, for the time of the ingest; what a crash left of clear data is removed."""
     place = folder / ".fetched"
-    shutil.rmtree(place, ignore_errors=True)
+    for left in (place, *folder.glob(f"{BUILDING}*/prepare")):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         files: list[RawFile] = []
         for block in (block for block in mapping.blocks() if block.url):
