@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,24 +25,25 @@ ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
-MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "file", "rows")
+MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "file", "rows")
 CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
 FILE_KEYS = (
     "path", "table", "format", *CSV_KEYS, "sheet", "skip_rows", "totals", "missing", "ignore", "optional", "keep",
     "order", "most_refused", "columns",
 )  # fmt: skip
 VALUE_KEYS = (
-    "from", "constant", "template", "row_number", "values", "format", "number", "scale", "missing", "pseudonym",
+    "from", "constant", "template", "row_number", "sum", "values", "format", "number", "scale", "missing", "pseudonym",
 )  # fmt: skip
 MOST_REFUSED = 0.05
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
-ORIGINS = ("from", "constant", "template", "row_number")
+ORIGINS = ("from", "constant", "template", "row_number", "sum")
+BEFORE = re.compile(r"(day|week|month|year)s before (\d{4}-\d\d-\d\d)")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
 class Value:
-    """Where a canonical value comes from: exactly one of `column`, `constant`, `template` and `row_number`.
+    """Where a canonical value comes from: exactly one of `column`, `constant`, `template`, `row_number` and `sum`.
 
     Attributes
     ----------
@@ -50,10 +51,13 @@ class Value:
         A column of the file, a fixed text, or a text with ``{column}`` in it.
     row_number : bool
         The number of the record in its file, from 1.
+    sum : tuple of str
+        Columns that are added up.
     values : dict of str or None
         Translation; a text that it does not know goes to quarantine.
     format : str or None
-        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days.
+        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days; "months before
+        2026-06-30" for how many.
     number : str or None
         How numbers are written, as one of NUMBERS.
     scale : float or None
@@ -70,6 +74,7 @@ class Value:
     constant: str | None = None
     template: str | None = None
     row_number: bool = False
+    sum: tuple[str, ...] = ()
     values: dict[str, str] | None = None
     format: str | None = None
     number: str | None = None
@@ -82,6 +87,8 @@ class Value:
         """The columns of the file that it needs."""
         if self.column is not None:
             return (self.column,)
+        if self.sum:
+            return self.sum
         return tuple(PLACEHOLDER.findall(self.template)) if self.template is not None else ()
 
 
@@ -89,7 +96,8 @@ class Value:
 class FileBlock:
     """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns.
 
-    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused.
+    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused, and
+    `elsewhere` names the columns that another block of the same files uses or leaves out.
     """
 
     path: str
@@ -109,6 +117,7 @@ class FileBlock:
     keep: str = "first"
     order: str | None = None
     most_refused: float = MOST_REFUSED
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def is_glob(self) -> bool:
@@ -180,9 +189,14 @@ def read_mapping(file: Path) -> Mapping:
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
+    if not isinstance(said := raw.get("parameters", {}), dict) or any(
+        isinstance(v, list | dict) for v in said.values()
+    ):
+        raise WorkbenchError(f'{where}: parameters are what studies take for this source, such as campaign = "email".')
     blocks = _list(raw, "file", dict, where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
     files = tuple(_file_block(most | block, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1))
+    files = tuple(replace(block, elsewhere=_elsewhere(block, files)) for block in files)
     rows = _rows(_list(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
@@ -195,6 +209,10 @@ def read_mapping(file: Path) -> Mapping:
     return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=_texts(raw, "skip", where, ()), **texts)
 
 
+def _elsewhere(block: FileBlock, files: tuple[FileBlock, ...]) -> tuple[str, ...]:
+    return tuple(name for one in files if one.path == block.path for name in (*one.sources(), *one.ignore))
+
+
 _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
 
 
@@ -204,7 +222,7 @@ def _file_block(raw: dict, where: str) -> FileBlock:
     where = f"{where} ({path})"
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
-    format = raw.get("format", _format_of(path))
+    format = raw.get("format", format_of(path))
     if format not in set(FORMATS.values()):
         raise WorkbenchError(f'{where}: format is \'{format}\'. Say format = "csv", "excel", "parquet" or "jsonl".')
     if foreign := [k for k in CSV_KEYS if k in raw and format != "csv" and (format, k) != ("jsonl", "encoding")]:
@@ -246,7 +264,8 @@ def _rows_kept(raw: dict, table: schema.Table, format: str, where: str) -> dict[
     return {"skip_rows": skipped, "most_refused": float(most), "keep": keep, "order": order}
 
 
-def _format_of(path: str) -> str:
+def format_of(path: str) -> str:
+    """The format of a file by its ending; "unknown" if that says nothing."""
     suffixes = PurePosixPath(path.removesuffix(".gz")).suffixes
     return FORMATS.get(suffixes[-1].lower() if suffixes else "", "unknown")
 
@@ -328,11 +347,13 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not scale):
         raise WorkbenchError(f"{where}: scale must be a number other than 0, not {scale!r}.")
     counted, dated = ("integer", "double", "numbers"), ("date", "timestamp")
-    for key, types in (("scale", counted), ("number", counted), ("format", dated)):
+    for key, types in (("scale", counted), ("number", counted), ("sum", counted), ("format", dated)):
         if key in raw and column.type not in types:
             raise WorkbenchError(f"{where} is a {column.type}; {key} is for {named(types)}. Remove it.")
     if (number := _text(raw, "number", where, None)) not in (None, *NUMBERS):
         raise unknown("number", number, NUMBERS, where)
+    if "before" in (format := _text(raw, "format", where, "")) and not _is_before(format):
+        raise WorkbenchError(f'{where}: format is {format!r}. Say for instance "months before 2026-06-30".')
     kind = raw.get("pseudonym")
     if isinstance(kind, str) and kind not in KINDS:
         raise unknown("pseudonym", kind, KINDS, where)
@@ -340,6 +361,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     value = Value(
         column=_text(raw, "from", where, None), constant=_plain(raw["constant"], where) if "constant" in raw else None,
         template=_text(raw, "template", where, None), row_number=_flag(raw, "row_number", where) is True,
+        sum=_texts(raw, "sum", where, ()),
         values={k: _plain(v, where) for k, v in values.items()} if values else None,
         format=_text(raw, "format", where, None), number=number, scale=scale,
         missing=_missing(raw, where, missing), pseudonym=_flag(raw, "pseudonym", where),
@@ -349,6 +371,13 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     if value.template is not None and not value.sources():
         raise WorkbenchError(f"{where}: template names no column. Write them in braces, or use constant.")
     return value
+
+
+def _is_before(format: str) -> bool:
+    try:
+        return bool(date.fromisoformat(BEFORE.fullmatch(format)[2]))  # type: ignore[index]
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_pseudonym(value: Value, column: schema.Column, where: str) -> None:

@@ -137,7 +137,7 @@ def _check_names(names: tuple[str, ...], path: Path, block: FileBlock) -> None:
             f"{path} lacks the column {named(lacking)} of the mapping.{nearest(lacking[0], names)} "
             f"It has: {named(names)}. Mend the mapping; if names look garbled, see delimiter and encoding."
         )
-    unused = [name for name in names if name not in block.sources() and name not in block.ignore]
+    unused = [name for name in names if name not in (*block.sources(), *block.ignore, *block.elsewhere)]
     if unused:
         raise WorkbenchError(
             f"{path} has columns that the mapping does not use: {named(unused)}. Map them, or list them under ignore."

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import hashlib
 import os
+import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.connect import Warehouse, mapping_file, open_version, open_warehouse, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
-from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
+from workbench.warehouse.ingest.mapping import FileBlock, Mapping, format_of, read_mapping
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
@@ -52,7 +56,7 @@ def ingest(
     source : str
         Name of the mapping `data/mappings/SOURCE.toml`.
     raw : path, optional
-        Folder of the raw extracts, by default `data/raw/SOURCE`.
+        Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
     root : path, optional
         Folder of the project, by default found from the working directory.
     progress : callable, optional
@@ -69,8 +73,7 @@ def ingest(
         If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
-    mapping = read_mapping(mapping_file(source, root))
-    raw = Path(raw) if raw is not None else root / "data" / "raw" / source
+    mapping, raw = _of_file(read_mapping(mapping_file(source, root)), raw, root / "data" / "raw" / source)
     found, passed = raw_files(mapping, raw)
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
     pseudonyms = read_key(root) if hidden else None
@@ -94,6 +97,56 @@ def ingest(
             write_digests(place)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
+
+
+@contextmanager
+def tried(
+    file: Path,
+    *,
+    raw: Path | str | None = None,
+    root: Path | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Warehouse]:
+    """Build what a mapping would make, for as long as it is looked at; nothing of it is published, no key is read.
+
+    Parameters
+    ----------
+    file : Path
+        The mapping, wherever it stands.
+    raw, root, progress
+        As for `ingest`.
+
+    Raises
+    ------
+    WorkbenchError
+        As `ingest` does.
+    """
+    root = Path(root) if root is not None else project_root()
+    mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)
+    found, passed = raw_files(mapping, raw)
+    files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder, _disk(Path(folder)):
+        place = Path(folder) / "tried"
+        place.mkdir()
+        Build(
+            mapping, files, Pseudonyms(secrets.token_bytes(32)), place, "tried", progress or _silent,
+            Repairs(mapping.source, root),
+        ).run(passed + twice)  # fmt: skip
+        yield open_version(mapping.source, place)
+
+
+def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:
+    """Let one file that somebody names, whatever it is called, stand for the only one of a mapping."""
+    raw = Path(raw) if raw is not None else usual
+    if not raw.is_file():
+        return mapping, raw
+    if len(paths := {block.path for block in mapping.files}) > 1:
+        raise WorkbenchError(
+            f"{mapping.file.name} reads {len(paths)} files: {named(sorted(paths))}. Name their folder: --raw FOLDER."
+        )
+    format = format_of(raw.name)
+    files = tuple(replace(block, path=glob.escape(raw.name), format=format) for block in mapping.files)
+    return replace(mapping, files=files, skip=("*",)), raw.parent
 
 
 def _silent(line: str) -> None:
