@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,6 +65,64 @@ def ensure() -> None:
     warehouse is missing or older than its files.
     """
     ensure_sample(project_root())
+
+
+@data.command(
+    epilog="""\b
+Example:
+  workbench data draft ~/Downloads/churn.csv --name churn"""
+)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--name", help="Of the source.  [default: the file's, or its folder's]")
+@click.option("--output", type=click.Path(path_type=Path), help="Mapping to write.  [default: data/mappings/NAME.toml]")
+def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int:
+    """Draft a mapping of FILES that nobody has mapped yet.
+
+    Reads a piece of each, proposes tables, columns, units, codes and keys by names (Chinese and English) and by
+    values, says what to check, and shows what would be accepted and which studies could run. Builds nothing.
+    """
+    import datetime as dt
+
+    from workbench.warehouse.draft import doubts, draft_mapping
+
+    root = project_root()
+    if not files:
+        raise WorkbenchError("name the files: workbench data draft FILE…")
+    whole = files[0].name if len(files) == 1 else files[0].resolve().parent.name
+    name = name or re.sub(r"\W+", "_", whole.split(".")[0])
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise WorkbenchError(f"'{name}' cannot be the name of a source. Use letters, digits, _ and -.")
+    output = output or root / "data" / "mappings" / f"{name}.toml"
+    if output.exists():
+        raise WorkbenchError(f"{output} stands already. Give another --name or --output, or take it away.")
+    made, text, raw = draft_mapping(files, name=name, root=root, today=dt.date.today())
+    output.write_text(text, encoding="utf-8")
+    click.echo(f"{output}: drafted, as of {made.as_of}")
+    rows = ([b.sample.path.name, b.table.name, f"{len(b.cells)} of {len(b.table.columns)}"] for b in made.blocks)
+    print_table(["file", "table", "columns"], rows, indent=2)
+    for sample in made.homeless:
+        click.echo(f"  {sample.path.name} fits no table and was left out")
+    said = doubts(text)
+    click.echo(f"to check ({len(said)}):" if said else "names and values agree everywhere")
+    click.echo("".join(f"  {line}\n" for line in said))
+    status = _try(output, raw, root)
+    click.echo(f"next: mend {output}, look again with `workbench data try {output} --raw {raw}`, then")
+    click.echo(f"  workbench data ingest {name} --raw {raw}\n  workbench run -p source={name}")
+    return status
+
+
+@data.command("try")
+@click.argument("mapping", type=click.Path(path_type=Path))
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts, or the one file.")
+def try_(mapping: Path, raw: Path | None) -> int:
+    """Show what a MAPPING (file or name) would make, and which studies run on it.
+
+    Everything is read and checked as by ingest, and thrown away.
+    """
+    from workbench.warehouse.connect import mapping_file
+
+    root = project_root()
+    return _try(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
 
 
 @data.command()
@@ -195,8 +254,34 @@ def _take_back(source: str, mended: Path, root: Path) -> int:
         raise
 
 
-def _show_account(account: Any) -> int:
-    click.echo("\n".join(account.lines()))
+def _try(mapping: Path, raw: Path | None, root: Path) -> int:
+    from workbench.reports.runs.needs import fits
+    from workbench.warehouse.ingest.run import tried
+
+    with tried(mapping, raw=raw, root=root) as made:
+        status = _show_account(made.full_account(), "tried; nothing of it is kept")
+        show_fits(fits(made, root, mapping=mapping), mapping.stem)
+    return status
+
+
+def show_fits(found: Mapping[str, Any], source: str) -> None:
+    """Say which studies run on a source, on which parts of them something is lacking, and what the others lack."""
+    click.echo("studies that run:")
+    for name, fit in found.items():
+        if fit is not None and not fit.lacks:
+            without = f" (without {', '.join(fit.parts)}: what rests on it says so)" if fit.parts else ""
+            click.echo(f"  {name}{without}")
+    click.echo("studies that do not:")
+    for name, fit in found.items():
+        if fit is None:
+            click.echo(f"  {name}: it does not say what it needs (needs = … in its parameters cell)")
+        elif fit.lacks:
+            click.echo(f"  {name}: {fit.sentence(source)}")
+
+
+def _show_account(account: Any, instead: str = "") -> int:
+    head, *lines = account.lines()
+    click.echo("\n".join([f"{account.source}: {instead}" if instead else head, *lines]))
     click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
     for said in account.excess():
         click.echo(f"TOO MUCH IS REFUSED: {said}. See: workbench data quarantine {account.source}", err=True)

@@ -230,14 +230,19 @@ class Refusal:
         """Say why there is no answer."""
         return f"{self.reason[:1].upper()}{self.reason[1:]}"
 
-    def __getattr__(self, part: str) -> Callable[..., Refusal]:
+    def __str__(self) -> str:
+        return self.headline()
+
+    def __getattr__(self, part: str) -> Refusal:
         """Stand for the table, the picture and whatever else is asked of the result."""
         if part.startswith("_"):
             raise AttributeError(part)
-        return lambda *_, **__: self
+        return self
 
-    def __getitem__(self, _part: object) -> Refusal:
-        """Stand for any part of it."""
+    def __call__(self, *_: object, **__: object) -> Refusal:
+        return self
+
+    def __getitem__(self, _: object) -> Refusal:
         return self
 
     __iter__ = None

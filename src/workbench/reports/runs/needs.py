@@ -12,12 +12,15 @@ stands under ``"parameter=value"`` is needed with that value only.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, listed, named
-from workbench.reports.runs.parameters import NEEDS, Parameter
+from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
+from workbench.reports.runs.slots import find_studies, mapping_of, of_source
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse
@@ -46,11 +49,11 @@ class Fit:
     def sentence(self, source: str) -> str:
         """Say what is lacking and what to do."""
         said = f"not run: it needs {listed(self.lacks)}."
-        tables = dict.fromkeys(lack.split()[0].split(".")[0] for lack in self.lacks if " -p " not in lack)
+        tables = re.findall(r"(?:rows|values) of (\w+)", " ".join(self.lacks))
         if self.instead:
             said += f" With {self.instead} it can run on what '{source}' has."
         elif tables:
-            said += f" Map it in data/mappings/{source}.toml (workbench data describe {next(iter(tables))})."
+            said += f" Map it in data/mappings/{source}.toml (workbench data describe {tables[0]})."
         return said
 
 
@@ -101,6 +104,25 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     return Fit(tuple(lacks), tuple(parts), said)
 
 
+def fits(
+    warehouse: Warehouse, root: Path, *, mapping: Path | None = None, given: Mapping[str, Any] | None = None
+) -> dict[str, Fit | None]:
+    """Hold every study of a project, as it would be run, against a warehouse; None for one that does not say its needs.
+
+    Raises
+    ------
+    WorkbenchError
+        If a notebook's parameters or needs are wrong, or the mapping gives a parameter a value of another type.
+    """
+    mapping = mapping or mapping_of(warehouse.source, root)
+    found: dict[str, Fit | None] = {}
+    for study in find_studies(root).values():
+        known = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}
+        values = resolve(study.parameters, known, study=study.name)
+        found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)
+    return found
+
+
 def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[str], list[str]]:
     lacks: list[str] = []
     parts: list[str] = []
@@ -124,23 +146,24 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     from workbench.warehouse import schema
 
     table, _, column = key.partition(".")
-    known = schema.table(table)
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
-        return f"{table} ({known.meaning.removeprefix('One row ').split(':')[0].rstrip('.')} a row; there is none)"
+        return f"rows of {table}"
     if not column:
         rows = _count(warehouse, f"SELECT count(*) FROM {table}") if isinstance(least, int) and least > 1 else 1
-        return "" if rows >= int(least) else f"{table} with {least} rows (has {rows})"
-    what = f"unnest(map_keys({column}))" if known.column(column).is_map else column
+        return "" if rows >= int(least) else f"{least} rows of {table} (there are {rows})"
+    known = schema.table(table).column(column)
+    what = f"unnest(map_keys({column}))" if known.is_map else column
     if isinstance(least, str):
         return _value_lack(key, what, str(values.get(least, "")), least, warehouse)
     limit = "LIMIT 1" if least < 2 else ""
-    some = f"SELECT {what} AS v FROM {table} WHERE {column} IS NOT NULL {limit}"
-    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({some})")
+    number = _count(
+        warehouse,
+        f"SELECT count(DISTINCT v) FROM (SELECT {what} AS v FROM {table} WHERE {column} IS NOT NULL {limit})",
+    )
     if number >= max(least, 1):
         return ""
-    meaning = known.column(column).meaning.rstrip(".")
-    meaning = meaning[0].lower() + meaning[1:]
-    return f"{key} ({meaning})" if least < 2 else f"{least} different values of {key} (has {number}; {meaning})"
+    meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
+    return f"values of {key} ({meaning})" if least < 2 else f"{least} different values of {key} (there is {number})"
 
 
 def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Warehouse) -> str:
@@ -151,7 +174,7 @@ def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Ware
     missing = [one for one in wanted if one not in found]
     if not missing:
         return ""
-    return f"{key} {named(missing)}, as asked for by -p {parameter}={value} (there are: {named(found)})"
+    return f"{named(missing)} in {key}, as -p {parameter}={value} asks (there are: {named(found)})"
 
 
 def _items(model: str) -> list[str]:

@@ -214,7 +214,7 @@ def make_slot(
     within = {} if period else _within(study, given, root)
     asked_late = {k for k, v in within.items() if str(v) < str(study.default(k)) and given.get(k) == study.default(k)}
     given = {k: v for k, v in given.items() if k not in asked_late}  # a declared day beyond the data is not asked for
-    usual = of_source(study, str(given.get("source", study.default("source") or "")), root)
+    usual = of_source(study, mapping_of(str(given.get("source", study.default("source") or "")), root))
     said = usual | within | (_implied(study, period) if period else {}) | dict(implied or {})
     said |= {name: value for name, value in usual.items() if name in within}
     implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
@@ -257,9 +257,13 @@ def _moved(day: dt.date, start: dt.date, to: dt.date) -> dt.date:
     return dt.date(years, month + 1, min(to.day, calendar.monthrange(years, month + 1)[1]))
 
 
-def of_source(study: Study, source: str, root: Path) -> dict[str, Value]:
+def mapping_of(source: str, root: Path) -> Path:
+    """Where the mapping of a source stands, if it has one."""
+    return root / "data" / "mappings" / f"{source}.toml"
+
+
+def of_source(study: Study, file: Path) -> dict[str, Value]:
     """Give what the mapping of a source says of the study's parameters, under `[parameters]`."""
-    file = root / "data" / "mappings" / f"{source}.toml"
     try:
         said = tomllib.loads(file.read_text("utf-8")).get("parameters", {}) if file.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # a mapping that is being written stops no report

@@ -14,9 +14,7 @@ from workbench.studies.segmentation.saved import SavedSegments
 FEWEST_OF_A_SEGMENT = 10
 
 
-def described_use(
-    customers: pd.DataFrame, called: Mapping[str, str], *, customer: str = "customer_id"
-) -> pd.DataFrame:
+def described_use(customers: pd.DataFrame, called: Mapping[str, str], *, customer: str = "customer_id") -> pd.DataFrame:
     """Give the customers of whom all is known that describes their use, under the names that people call it.
 
     Examples
@@ -36,7 +34,7 @@ def described_use(
     found = customers.set_index(customer)[list(called)].dropna().rename(columns=dict(called))
     if not called or found.empty:
         raise CannotAnswer(
-            "not answerable: of no customer is it known how they use us on both days; use by month or detail records say it."
+            "not answerable: of no customer is it known how they use us. Use by month or detail records say it."
         )
     return found
 
@@ -46,7 +44,8 @@ def memberships(
 ) -> pd.DataFrame:
     """Give who is in which of the saved clusters on which day: of each day the use, and a table with the revenue."""
     return pd.concat(
-        saved.members(use, on=day, revenue=table.set_index("customer_id")[revenue]) for day, (use, table) in days.items()
+        saved.members(use, on=day, revenue=table.set_index("customer_id")[revenue])
+        for day, (use, table) in days.items()
     )
 
 

@@ -209,7 +209,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
     """Bytes of a file cut at line ends; in UTF-8 where a codec is given."""
     rest = b""
-    with _damage_named(path), _open(path) as stream:
+    with _damage_named(path), opened(path) as stream:
         for data in _blocks(stream, codec):
             data = rest + data
             cut = data.rfind(b"\n") + 1
@@ -222,7 +222,8 @@ def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _open(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """Open a file, packed by gzip or not."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 

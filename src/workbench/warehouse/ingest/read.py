@@ -213,7 +213,7 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
-    _check_size(path)
+    check_size(path)
     with _damage_named(path):
         book = fastexcel.read_excel(path.read_bytes())
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
@@ -259,7 +259,7 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise WorkbenchError(f"{path} can't be read as Excel: {said}. Save it again.") from None
 
 
-def _check_size(path: Path) -> None:
+def check_size(path: Path) -> None:
     """Refuse a workbook that unpacks to more than the memory that reading it may take."""
     try:
         with zipfile.ZipFile(path) as parts:

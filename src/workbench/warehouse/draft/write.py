@@ -1,0 +1,84 @@
+"""How is a proposal written? As a mapping with comments: what is not sure, what was left out and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from workbench.warehouse.draft.propose import Block, Proposal, unused
+from workbench.warehouse.draft.sample import Sample
+from workbench.warehouse.draft.values import quoted
+
+CHECK = "# CHECK: "
+
+
+def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator: str) -> str:
+    """Write a mapping that loads as it is; `paths` has the path of each sample by its identity."""
+    lines = [
+        f"# Drafted from {', '.join(dict.fromkeys(paths.values()))}.",
+        "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
+        f"title = {quoted(title)}",
+        f"operator = {quoted(operator)}",
+        f"as_of = {made.as_of}" + ("" if made.dated else f" {CHECK}no column tells which day the data reach"),
+    ]
+    if made.parameters:
+        lines += ["", "[parameters] # what studies take for this source, unless they are told otherwise"]
+        lines += [f"{name} = {said}" + (f" # {why}" if why else "") for name, (said, why) in made.parameters.items()]
+    for row in made.rows:
+        lines += ["", "[[rows]]", f"{CHECK}its days, and whether chance alone put members into arms (randomised)"]
+        lines += [f"{key} = {value}" for key, value in row.items()]
+    seen: set[int] = set()
+    for block in made.blocks:
+        lines += _block(block, made.blocks, paths[id(block.sample)], first=id(block.sample) not in seen)
+        seen.add(id(block.sample))
+    for sample in made.homeless:
+        lines += ["", f"# Left out: {paths[id(sample)]} fits no table by its names ({', '.join(sample.columns)})."]
+    return "\n".join(lines) + "\n"
+
+
+def _block(block: Block, blocks: Iterable[Block], path: str, *, first: bool) -> list[str]:
+    sample = block.sample
+    lines = ["", "[[file]]", f"path = {quoted(path)}", f"table = {quoted(block.table.name)}"]
+    lines += [f"{key} = {_toml(value)}" for key, value in sample.options.items()]
+    lines += [f"{key} = {value}" for key, value in block.keys.items()]
+    if nothing := sample.nothing():
+        lines.append(f"missing = {_toml(nothing)}")
+    lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
+    if first and (rest := unused(b for b in blocks if b.sample is sample)):
+        lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
+        lines += [
+            f"  {quoted(name)}," + (f" # {sample.misfits[name]}" if name in sample.misfits else "") for name in rest
+        ]
+        lines.append("]")
+    lines.append("[file.columns]")
+    for column in block.table.columns:
+        if one := block.cells.get(column.name):
+            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{one.doubt}" if one.doubt else ""))
+    return lines
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value).lower()
+
+
+def doubts(text: str) -> list[str]:
+    """What a drafted mapping asks its reader to check, with the numbers of the lines."""
+    return [f"line {n}: {line.replace(CHECK, '-- ')}" for n, line in enumerate(text.splitlines(), 1) if CHECK in line]
+
+
+def as_patterns(samples: Sequence[Sample], folder: Path) -> tuple[list[Sample], dict[int, str]]:
+    """Take files that differ by the digits in their names alone for one delivery; the last of them stands for all."""
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        path = sample.path.relative_to(folder).as_posix()
+        key = re.sub(r"\d+", "*", path), repr((list(sample.columns), sample.options))
+        groups.setdefault(key, []).append(sample)
+    kept, paths = [], {}
+    for (pattern, _), group in groups.items():
+        last = max(group, key=lambda one: one.path.name)
+        kept.append(last)
+        paths[id(last)] = pattern if len(group) > 1 else last.path.relative_to(folder).as_posix()
+    return kept, paths
