@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from workbench import __version__
-from workbench.cli_data import Commands, data, ensure_sample, print_table, show_fits
+from workbench.cli_data import Commands, data, ensure_sample, fit_lines, print_table
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
 from workbench.locks import require_locks
@@ -160,7 +160,8 @@ def list_(plan: str, period: str, source: str) -> None:
         from workbench.reports.runs.needs import fits
         from workbench.warehouse import open_warehouse
 
-        show_fits(fits(open_warehouse(source, root=(root := project_root())), root), source)
+        root = project_root()
+        click.echo("\n".join(fit_lines(fits(open_warehouse(source, root=root), root), source)))
         return
     if plan:
         _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
@@ -319,7 +320,7 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     found = fits(open_warehouse(source, root=root), root, given=given)
     for name, fit in found.items():
         if fit and fit.lacks:
-            click.echo(f"{name}: {fit.sentence(source)}", err=True)
+            click.echo(f"{name}: not run: {fit.sentence(source)}", err=True)
     fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
     if not fitting:
         raise WorkbenchError(f"no study can run on '{source}'. Map what they need, or name a study.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import shutil
 import sys
@@ -81,8 +82,6 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     Reads a piece of each, proposes tables, columns, units, codes and keys by names (Chinese and English) and by
     values, says what to check, and shows what would be accepted and which studies could run. Builds nothing.
     """
-    import datetime as dt
-
     from workbench.warehouse.draft import doubts, draft_mapping
 
     root = project_root()
@@ -95,8 +94,13 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     output = output or root / "data" / "mappings" / f"{name}.toml"
     if output.exists():
         raise WorkbenchError(f"{output} stands already. Give another --name or --output, or take it away.")
-    made, text, raw = draft_mapping(files, name=name, root=root, today=dt.date.today())
+    asked: dict[str, Any] = {"name": name, "root": root, "today": dt.date.today()}
+    made, text, raw = draft_mapping(files, **asked)
     output.write_text(text, encoding="utf-8")
+    lines, status, last = _tried(output, raw, root)
+    if last and last >= made.as_of:  # only a piece was read before
+        made, text, raw = draft_mapping(files, **asked, until=last)
+        output.write_text(text, encoding="utf-8")
     click.echo(f"{output}: drafted, as of {made.as_of}")
     rows = ([b.sample.path.name, b.table.name, f"{len(b.cells)} of {len(b.table.columns)}"] for b in made.blocks)
     print_table(["file", "table", "columns"], rows, indent=2)
@@ -105,9 +109,9 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     said = doubts(text)
     click.echo(f"to check ({len(said)}):" if said else "names and values agree everywhere")
     click.echo("".join(f"  {line}\n" for line in said))
-    status = _try(output, raw, root)
-    click.echo(f"next: mend {output}, look again with `workbench data try {output} --raw {raw}`, then")
-    click.echo(f"  workbench data ingest {name} --raw {raw}\n  workbench run -p source={name}")
+    click.echo("\n".join(lines))
+    click.echo(f"next: mend {output}, look again with: workbench data try {output} --raw {raw}")
+    click.echo(f"then: workbench data ingest {name} --raw {raw}; workbench run -p source={name}")
     return status
 
 
@@ -122,7 +126,9 @@ def try_(mapping: Path, raw: Path | None) -> int:
     from workbench.warehouse.connect import mapping_file
 
     root = project_root()
-    return _try(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
+    lines, status, _ = _tried(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
+    click.echo("\n".join(lines))
+    return status
 
 
 @data.command()
@@ -254,34 +260,40 @@ def _take_back(source: str, mended: Path, root: Path) -> int:
         raise
 
 
-def _try(mapping: Path, raw: Path | None, root: Path) -> int:
+def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int, dt.date | None]:
+    """What a mapping would make, in words; the status; and the last day of its dated facts."""
     from workbench.reports.runs.needs import fits
+    from workbench.warehouse.features import spans
     from workbench.warehouse.ingest.run import tried
 
     with tried(mapping, raw=raw, root=root) as made:
-        status = _show_account(made.full_account(), "tried; nothing of it is kept")
-        show_fits(fits(made, root, mapping=mapping), mapping.stem)
-    return status
+        account, last = made.full_account(), max((b for _, b in spans(made).values()), default=None)
+        lines = [f"{mapping.stem}: tried as of {made.as_of}; nothing of it is kept", *account.lines()[1:]]
+        lines += [f"TOO MUCH IS REFUSED: {said}" for said in account.excess()]
+        if last and last >= made.as_of:
+            lines.append(f"  note: the data reach {last}, but no study sees what is not before as_of = {made.as_of}")
+        lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, str(mapping))
+    return lines, 1 if account.excess() else 0, last
 
 
-def show_fits(found: Mapping[str, Any], source: str) -> None:
-    """Say which studies run on a source, on which parts of them something is lacking, and what the others lack."""
-    click.echo("studies that run:")
-    for name, fit in found.items():
-        if fit is not None and not fit.lacks:
-            without = f" (without {', '.join(fit.parts)}: what rests on it says so)" if fit.parts else ""
-            click.echo(f"  {name}{without}")
-    click.echo("studies that do not:")
+def fit_lines(found: Mapping[str, Any], source: str, mapping: str = "") -> list[str]:
+    """Say which studies run on a source, which parts of them lack something, and what the others lack."""
+    runs = {name: fit for name, fit in found.items() if fit is not None and not fit.lacks}
+    lines = ["studies that run:" if runs else "no study runs"]
+    for name, fit in runs.items():
+        without = ", ".join(part.replace("|", " or ") for part in fit.parts)
+        lines.append(f"  {name}" + (f" (without {without}: the parts that rest on it say so)" if without else ""))
+    lines += ["studies that do not:"] if len(runs) < len(found) else []
     for name, fit in found.items():
         if fit is None:
-            click.echo(f"  {name}: it does not say what it needs (needs = … in its parameters cell)")
+            lines.append(f"  {name}: it does not say what it needs (needs = … in its parameters cell)")
         elif fit.lacks:
-            click.echo(f"  {name}: {fit.sentence(source)}")
+            lines.append(f"  {name}: {fit.sentence(source, mapping)}")
+    return lines
 
 
-def _show_account(account: Any, instead: str = "") -> int:
-    head, *lines = account.lines()
-    click.echo("\n".join([f"{account.source}: {instead}" if instead else head, *lines]))
+def _show_account(account: Any) -> int:
+    click.echo("\n".join(account.lines()))
     click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
     for said in account.excess():
         click.echo(f"TOO MUCH IS REFUSED: {said}. See: workbench data quarantine {account.source}", err=True)

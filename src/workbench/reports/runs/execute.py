@@ -310,7 +310,7 @@ def _require_needs(notebook: Any, job: Job) -> None:
     if source and (needs := declared_needs(cells)):
         found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root))
         if found.lacks:
-            raise _Failure(found.sentence(source), notebook, refused=True)
+            raise _Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
 
 
 def _refuse_exit(notebook: Any) -> None:

@@ -46,14 +46,14 @@ class Fit:
     parts: tuple[str, ...]
     instead: str = ""
 
-    def sentence(self, source: str) -> str:
-        """Say what is lacking and what to do."""
-        said = f"not run: it needs {listed(self.lacks)}."
+    def sentence(self, source: str, mapping: str = "") -> str:
+        """Say what is lacking and what to do; `mapping` is the file to mend, if not the source's own."""
+        said = f"it needs {listed(self.lacks)}."
         tables = re.findall(r"(?:rows|values) of (\w+)", " ".join(self.lacks))
         if self.instead:
             said += f" With {self.instead} it can run on what '{source}' has."
         elif tables:
-            said += f" Map it in data/mappings/{source}.toml (workbench data describe {tables[0]})."
+            said += f" Map it in {mapping or f'data/mappings/{source}.toml'} (workbench data describe {tables[0]})."
         return said
 
 

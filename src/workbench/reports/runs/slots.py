@@ -263,12 +263,13 @@ def mapping_of(source: str, root: Path) -> Path:
 
 
 def of_source(study: Study, file: Path) -> dict[str, Value]:
-    """Give what the mapping of a source says of the study's parameters, under `[parameters]`."""
+    """Give what the mapping of a source says of the study's parameters, under `[parameters]`, for all or for it."""
     try:
         said = tomllib.loads(file.read_text("utf-8")).get("parameters", {}) if file.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # a mapping that is being written stops no report
         said = {}
     own = {p.name for p in study.parameters}
+    said = {k: v for k, v in said.items() if not isinstance(v, dict)} | said.get(study.name, {})
     return {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in said.items() if k in own}
 
 

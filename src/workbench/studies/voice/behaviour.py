@@ -128,7 +128,7 @@ class SatisfactionOutcome(Result):
         risk = self.table.set_index("quantity").loc["risk of churn"]
         return (
             f"**Call back the dissatisfied** before they leave{'' if risk['high'] < 0 else ', only as a trial'}: per "
-            f"{STEP} points less, {-risk['high']:.1f} to {-risk['low']:.1f} percentage points more leave within the window."
+            f"{STEP} points less, {-risk['high']:.1f} to {-risk['low']:.1f} percentage points more leave in the window."
         )
 
     def leak(self) -> str:

@@ -16,7 +16,9 @@ from workbench.warehouse.draft.write import as_patterns, doubts, mapping_text
 __all__ = ["Proposal", "doubts", "draft_mapping"]
 
 
-def draft_mapping(files: Sequence[Path], *, name: str, root: Path, today: date) -> tuple[Proposal, str, Path]:
+def draft_mapping(
+    files: Sequence[Path], *, name: str, root: Path, today: date, until: date | None = None
+) -> tuple[Proposal, str, Path]:
     """Draft a mapping of some files, and say where they lie.
 
     Parameters
@@ -28,6 +30,8 @@ def draft_mapping(files: Sequence[Path], *, name: str, root: Path, today: date) 
         The project; its path models tell which surveys they fit.
     today : date
         Stands for the day that the data reach where no column tells it.
+    until : date, optional
+        The last day of the data, where more than a piece of them was read.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def draft_mapping(files: Sequence[Path], *, name: str, root: Path, today: date) 
     folder = Path(os.path.commonpath([file.parent for file in files]))
     read, paths = as_patterns([one for file in files for one in samples(file)], folder)
     models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}
-    made = propose(read, today=today, operator=name, models=models)
+    made = propose(read, today=today, operator=name, models=models, until=until)
     return made, mapping_text(made, paths, title=name, operator=name), files[0] if len(files) == 1 else folder
 
 

@@ -44,7 +44,9 @@ class Proposal:
     homeless: list[Sample]
 
 
-def propose(samples: Sequence[Sample], *, today: date, operator: str, models: dict[str, list[str]]) -> Proposal:
+def propose(
+    samples: Sequence[Sample], *, today: date, operator: str, models: dict[str, list[str]], until: date | None = None
+) -> Proposal:
     """Propose a mapping of some files.
 
     Parameters
@@ -56,6 +58,8 @@ def propose(samples: Sequence[Sample], *, today: date, operator: str, models: di
         Whose data they are, where no column tells it.
     models : dict
         Items of each path model, by its name.
+    until : date, optional
+        The day that the data reach, where it is known.
 
     Raises
     ------
@@ -67,8 +71,8 @@ def propose(samples: Sequence[Sample], *, today: date, operator: str, models: di
     if not mains:
         files = named(dict.fromkeys(s.path.name for s in samples))
         raise WorkbenchError(
-            f"no canonical table fits {files}. Write the mapping by hand (docs/mappings.md); workbench data describe says "
-            "what tables hold."
+            f"no canonical table fits {files}. Write the mapping by hand (docs/mappings.md); workbench data describe "
+            "says what tables hold."
         )
     taken = {block.table.name for block in mains.values()}
     blocks = []
@@ -77,11 +81,12 @@ def propose(samples: Sequence[Sample], *, today: date, operator: str, models: di
             more = [b for b in fits[id(sample)] if b.table.name in FLAT and b.table.name not in taken]
             blocks += [main, *(more if main.table.name in FLAT else [])]
     blocks += _customers(blocks)
-    last = [c.last for b in blocks for n, c in b.cells.items() if c.last and n not in ("due_on", "due_at", "ends_on")]
-    as_of = max(last) + timedelta(days=1) if last else today.replace(day=1)
+    days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
+    known = [day for day in (*days, until) if day and day < today]
+    as_of = max(known) + timedelta(days=1) if known else today.replace(day=1)
     order = list(schema.tables())
     blocks.sort(key=lambda b: order.index(b.table.name))
-    made = Proposal(as_of, bool(last), blocks, {}, [], [s for s in samples if id(s) not in mains])
+    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in mains])
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
@@ -110,8 +115,8 @@ def _fits(sample: Sample) -> list[Block]:
         said, cells, score = words()["table"].get(table.name, {}), *_matched(sample, table)
         _by_concept(sample, table, cells)
         _maps(sample, table, cells)
-        if table.name in FLAT and "customer_id" not in cells and _flat_without_id(sample, cells):
-            cells["customer_id"] = Cell("{ row_number = true }", (), "the file has no identifier")
+        if "customer_id" not in cells and any("customer_id" in group for group in said.get("needs", ())):
+            cells |= _customer(sample, table, cells)
         name = bare(f"{sample.path.name} {sample.options.get('sheet', '')}")
         score += FILE * any(bare(word) in name for word in said.get("files", ()))
         if said and all(any(one in cells for one in group) for group in said["needs"]):
@@ -133,7 +138,8 @@ def _matched(sample: Sample, table: schema.Table) -> tuple[dict[str, Cell], floa
                 continue
             made = cell(column, sample, name)
             if made is None:
-                sample.misfits[name] = f"its values are not those of {table.name}.{column.name}"
+                some = ", ".join(sorted(set(sample.texts(name)))[:5])
+                sample.misfits[name] = f"called like {table.name}.{column.name}, but its values ({some}) do not fit it"
             else:
                 found[column.name], score = made, score + EXACT
                 used.add(name)
@@ -186,14 +192,28 @@ def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
         own = {name: code for code, name in items.items() if name and _is_answer(sample, name)}
         answers = {own.get(n, n): n for n in sample.columns if n not in used and _is_answer(sample, n)}
         if answers:
-            cells["items"] = _map(answers, "are all of these answers?" if len(answers) > 2 else "")
+            codes = sorted({t for n in answers.values() for t in set(sample.texts(n)) if float(t) > MOST_ANSWERS - 1})
+            doubt = f"{', '.join(codes)} is taken for no answer" if codes else ""
+            cells["items"] = _map(answers, doubt or ("are all of these answers?" if len(answers) > 2 else ""))
+            sample.options |= {"missing": codes} if codes else {}
     if table.name == "campaign_member" and "arm" in cells:
-        outcomes = [n for n in _concept(sample, "outcomes") if n not in used and _is_number(sample, n)]
-        rest = [n for n in sample.columns if n not in used and n not in outcomes]
+        called = {bare(word): name for name, said in words()["code"]["outcomes"].items() for word in (name, *said)}
+        free = [n for n in sample.columns if n not in used]
+        outcomes = {called[bare(n)]: n for n in free if bare(n) in called and _is_number(sample, n)}
+        rest = [n for n in free if n not in outcomes.values()]
         if outcomes:
-            cells["outcomes"] = _map({n: n for n in outcomes})
+            cells |= {"outcomes": _map(outcomes), "arm": _arms(sample, cells["arm"].sources[0])}
             if rest:
                 cells["covariates"] = _map({n: n for n in rest}, "was all of this known before the contact?")
+
+
+def _arms(sample: Sample, source: str) -> Cell:
+    """The arms by their texts; the one without contact is called control."""
+    texts = sorted(set(sample.texts(source)))
+    control = [t for t in texts if bare(t) in {bare(word) for word in (*words()["concept"]["control"], "0")}][:1]
+    arms = {quoted(text): quoted("control" if text in control else text) for text in texts}
+    doubt = "" if control else 'which of them had no contact? Write "control" behind it'
+    return Cell(inline(from_=quoted(source), values=inline(**arms)), (source,), doubt)
 
 
 def _map(entries: dict[str, str], doubt: str = "") -> Cell:
@@ -213,8 +233,10 @@ def _is_number(sample: Sample, name: str) -> bool:
 def _is_answer(sample: Sample, name: str) -> bool:
     """Whether a column holds answers on a scale of at most eleven points."""
     texts = set(sample.texts(name))
-    whole = [int(float(t)) for t in texts if re.fullmatch(r"\d{1,2}(\.0+)?", t)]
-    return 3 <= len(texts) <= MOST_ANSWERS + 2 and len(whole) >= len(texts) - 2 and sum(w > 10 for w in whole) <= 2
+    whole = all(re.fullmatch(r"\d{1,2}(\.0+)?", text) for text in texts)
+    return (
+        whole and 3 <= len(texts) <= MOST_ANSWERS + 2 and all(float(t) < MOST_ANSWERS or float(t) > 90 for t in texts)
+    )
 
 
 def _is_survey(sample: Sample, cells: dict[str, Cell], name: str) -> bool:
@@ -223,8 +245,16 @@ def _is_survey(sample: Sample, cells: dict[str, Cell], name: str) -> bool:
     return told or asked or len(cells["items"].sources) > 0.6 * len(sample.columns)
 
 
-def _flat_without_id(sample: Sample, cells: dict[str, Cell]) -> bool:
-    return bool(_concept(sample, "tenure")) and not any(c.last for c in cells.values())
+def _customer(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, Cell]:
+    """Whoever a row is of where no name says it: another identifier, or in a flat table the row itself."""
+    used = {source for one in cells.values() for source in one.sources}
+    others = [n for n in sample.columns if n not in used and bare(n).endswith(("id", "编号", "号码", "标识"))]
+    if others:
+        doubt = f"does {' or '.join(others)} tell customers apart?"
+        return {"customer_id": Cell(quoted(others[0]), (others[0],), doubt)}
+    if table.name in FLAT and _concept(sample, "tenure") and not any(c.last for c in cells.values()):
+        return {"customer_id": Cell("{ row_number = true }", (), "the file has no identifier")}
+    return {}
 
 
 def _grain_fits(block: Block) -> bool:
@@ -256,6 +286,8 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
         said = words()["table"][block.table.name].get("otherwise", {}).get(column.name)
         if column.name not in block.cells and said and column.not_null:
             toml, sources, doubt = said[0], (), said[1]
+            if told := _by_file(block.sample, column):
+                toml, doubt = inline(constant=quoted(told)), ""
             if toml == "$CUSTOMER":
                 toml, sources = of_customer.toml, of_customer.sources
             elif toml[1:] in block.cells and toml.startswith("$"):
@@ -272,6 +304,13 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
         block.cells[name] = replace(one, toml=toml)
     lacking = [c.name for c in block.table.columns if c.not_null and c.name not in block.cells]
     assert not lacking, f"{block.table.name}: {lacking} has no source"
+
+
+def _by_file(sample: Sample, column: schema.Column) -> str:
+    """The accepted value that a file's name tells, as of complaints or of faults; "" for none."""
+    name = bare(f"{sample.path.stem} {sample.options.get('sheet', '')}")
+    codes = {value: words()["code"].get(column.name, {}).get(value, []) for value in column.accepted_values}
+    return next((value for value, said in codes.items() if any(len(w) > 1 and bare(w) in name for w in said)), "")
 
 
 def _month_ends(block: Block, last: date) -> None:
@@ -297,31 +336,25 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
         entries = re.findall(r'"((?:[^"\\]|\\.)+)"(?= = |,|\])', survey.cells["items"].toml)
         fits = [name for name, items in models.items() if set(items) <= set(entries)]
         if best := max(fits, key=lambda name: len(models[name]), default=""):
-            said["model"] = (quoted(best), "path model whose items the survey has")
+            for study in ("satisfaction", "voice", *(["path_model"] if len(models[best]) > 2 else [])):
+                said[f"{study}.model"] = (quoted(best), "path model whose items the survey has")
     if (members := tables.get("campaign_member")) and "campaign" not in tables:
         _campaign(made, members)
 
 
 def _campaign(made: Proposal, members: Block) -> None:
-    """The campaign of a list of members: its arms, and a row of its own."""
-    source = members.cells["arm"].sources[0]
-    texts = sorted(set(members.sample.texts(source)))
-    control = [t for t in texts if bare(t) in {bare(w) for w in words()["concept"]["control"]} | {"0"}]
-    arms = {quoted(text): quoted("control" if text in control[:1] else text) for text in texts}
-    doubt = "" if control else 'which of them had no contact? Write "control" behind it'
-    members.cells["arm"] = Cell(inline(from_=quoted(source), values=inline(**arms)), (source,), doubt)
-    treated = [text for text in texts if text not in control[:1]]
-    outcomes = members.cells["outcomes"].sources
+    """The campaign of a list of members, as a row of its own, and what studies ask of it."""
+    arms = [v for v in re.findall(r'= "((?:[^"\\]|\\.)+)"(?=[,} ])', members.cells["arm"].toml) if v != "control"]
+    outcomes = [name for name in words()["code"]["outcomes"] if re.search(rf'"{name}"', members.cells["outcomes"].toml)]
     campaign = members.cells["campaign_id"]
-    name = next(iter(sorted(set(members.sample.texts(campaign.sources[0])))), "") if campaign.sources else "campaign"
+    names = sorted(set(members.sample.texts(campaign.sources[0]))) if campaign.sources else ["campaign"]
     day = str(made.as_of - timedelta(days=1))
-    made.rows.append(
-        {"table": '"campaign"', "campaign_id": quoted(name), "name": quoted(name), "assignment": '"selected"',
-         "starts_on": day, "ends_on": day}
-    )  # fmt: skip
-    made.parameters["campaign"] = (quoted(name), "")
-    made.parameters["arm"] = (quoted(treated[0] if treated else ""), f"one of {', '.join(treated)}")
-    made.parameters["outcome"] = (quoted(outcomes[0]), f"one of {', '.join(outcomes)}")
+    for name in map(quoted, names):
+        row = {"table": '"campaign"', "campaign_id": name, "name": name, "assignment": '"selected"'}
+        made.rows.append(row | {"starts_on": day, "ends_on": day})
+    made.parameters["campaign"] = (quoted(names[0]), "")
+    made.parameters["arm"] = (f'"{arms[0] if arms else ""}"', f"one of {', '.join(arms)}")
+    made.parameters["outcome"] = (quoted(outcomes[-1]), f"one of {', '.join(outcomes)}")
 
 
 def unused(blocks: Iterable[Block]) -> list[str]:

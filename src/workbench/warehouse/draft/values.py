@@ -76,13 +76,14 @@ def inline(**parts: Any) -> str:
 
 def cell(column: Column, sample: Sample, name: str) -> Cell | None:
     """How a column of the file fills a canonical one; None where its values do not fit."""
-    texts = sample.texts(name)[:LOOKED_AT]
+    texts = sample.texts(name)
     if not texts:
         return Cell(quoted(name), (name,), "it is empty in what was read")
     if column.type == "boolean" or column.accepted_values:
         return coded(column, name, texts)
     if column.type in ("date", "timestamp"):
-        return dated(name, texts)
+        return dated(name, list(set(texts)))
+    texts = texts[:LOOKED_AT]
     if column.type in ("integer", "double"):
         return numbered(column, name, texts)
     if sum(PHONE in personal(text, whole=True) for text in texts) > ENOUGH * len(texts) and column.is_identifier:
@@ -165,6 +166,8 @@ def churned(sample: Sample, name: str, last_day: str) -> Cell | None:
 
 def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
     """Numbers that make one together, alike at both ends of their names: total_day_min and total_eve_min."""
+    if len(names) == 1:
+        return numbered(column, names[0], sample.texts(names[0])[:LOOKED_AT])
     alike: dict[tuple[str, str], list[Cell]] = {}
     for name in names:
         parts = re.split(r"[\W_]+", name)

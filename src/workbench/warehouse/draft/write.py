@@ -15,8 +15,9 @@ CHECK = "# CHECK: "
 
 def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator: str) -> str:
     """Write a mapping that loads as it is; `paths` has the path of each sample by its identity."""
+    files = list(dict.fromkeys(paths.values()))
     lines = [
-        f"# Drafted from {', '.join(dict.fromkeys(paths.values()))}.",
+        f"# Drafted from {', '.join(files[:3])}{' and others' if len(files) > 3 else ''}.",
         "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
         f"title = {quoted(title)}",
         f"operator = {quoted(operator)}",
@@ -26,24 +27,28 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
         lines += ["", "[parameters] # what studies take for this source, unless they are told otherwise"]
         lines += [f"{name} = {said}" + (f" # {why}" if why else "") for name, (said, why) in made.parameters.items()]
     for row in made.rows:
-        lines += ["", "[[rows]]", f"{CHECK}its days, and whether chance alone put members into arms (randomised)"]
+        lines += ["", "[[rows]]"]
+        lines.append(
+            f"{CHECK}its days and costs (contact_cost, incentive_cost, margin); randomised, if chance made the arms"
+        )
         lines += [f"{key} = {value}" for key, value in row.items()]
     seen: set[int] = set()
+    said: set[str] = set()
     for block in made.blocks:
-        lines += _block(block, made.blocks, paths[id(block.sample)], first=id(block.sample) not in seen)
+        lines += _block(block, made.blocks, paths[id(block.sample)], said, first=id(block.sample) not in seen)
         seen.add(id(block.sample))
     for sample in made.homeless:
         lines += ["", f"# Left out: {paths[id(sample)]} fits no table by its names ({', '.join(sample.columns)})."]
     return "\n".join(lines) + "\n"
 
 
-def _block(block: Block, blocks: Iterable[Block], path: str, *, first: bool) -> list[str]:
+def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, first: bool) -> list[str]:
     sample = block.sample
     lines = ["", "[[file]]", f"path = {quoted(path)}", f"table = {quoted(block.table.name)}"]
-    lines += [f"{key} = {_toml(value)}" for key, value in sample.options.items()]
+    nothing = [*sample.nothing(), *sample.options.get("missing", [])]
+    options = sample.options | ({"missing": nothing} if nothing else {})
+    lines += [f"{key} = {_toml(value)}" for key, value in options.items()]
     lines += [f"{key} = {value}" for key, value in block.keys.items()]
-    if nothing := sample.nothing():
-        lines.append(f"missing = {_toml(nothing)}")
     lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
     if first and (rest := unused(b for b in blocks if b.sample is sample)):
         lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
@@ -54,7 +59,9 @@ def _block(block: Block, blocks: Iterable[Block], path: str, *, first: bool) -> 
     lines.append("[file.columns]")
     for column in block.table.columns:
         if one := block.cells.get(column.name):
-            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{one.doubt}" if one.doubt else ""))
+            new = one.doubt and path + one.doubt not in said
+            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{one.doubt}" if new else ""))
+            said.add(path + one.doubt)
     return lines
 
 

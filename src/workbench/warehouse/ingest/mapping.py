@@ -189,9 +189,8 @@ def read_mapping(file: Path) -> Mapping:
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
-    if not isinstance(said := raw.get("parameters", {}), dict) or any(
-        isinstance(v, list | dict) for v in said.values()
-    ):
+    said = raw.get("parameters", {})
+    if not isinstance(said, dict) or any(isinstance(value, list) for value in said.values()):
         raise WorkbenchError(f'{where}: parameters are what studies take for this source, such as campaign = "email".')
     blocks = _list(raw, "file", dict, where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
