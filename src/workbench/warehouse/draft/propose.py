@@ -114,14 +114,14 @@ def _fits(sample: Sample) -> list[Block]:
     for table in schema.tables().values():
         said, cells, score = words()["table"].get(table.name, {}), *_matched(sample, table)
         _by_concept(sample, table, cells)
-        _maps(sample, table, cells)
+        keys = _maps(sample, table, cells)
         if "customer_id" not in cells and any("customer_id" in group for group in said.get("needs", ())):
             cells |= _customer(sample, table, cells)
         name = bare(f"{sample.path.name} {sample.options.get('sheet', '')}")
         score += FILE * any(bare(word) in name for word in said.get("files", ()))
         if said and all(any(one in cells for one in group) for group in said["needs"]):
             if table.name != "survey_response" or _is_survey(sample, cells, name):
-                found.append(Block(sample, table, cells, score + len(cells) / 100))
+                found.append(Block(sample, table, cells, score + len(cells) / 100, keys))
     return [block for block in found if _grain_fits(block)]
 
 
@@ -184,8 +184,11 @@ def _by_concept(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> 
             cells |= {column: found} if found else {}
 
 
-def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
-    """Columns that hold values by name: answers of a survey, outcomes and what was known before of a campaign."""
+def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, str]:
+    """Columns that hold values by name: answers of a survey, outcomes and what was known before of a campaign.
+
+    Gives the keys that the block gets for them.
+    """
     used = {source for one in cells.values() for source in one.sources}
     if table.name == "survey_response":
         items = {c: next(iter(_concept(sample, c)), None) for c in ("SA1", "NPS") if c not in sample.columns}
@@ -195,7 +198,7 @@ def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
             codes = sorted({t for n in answers.values() for t in set(sample.texts(n)) if float(t) > MOST_ANSWERS - 1})
             doubt = f"{', '.join(codes)} is taken for no answer" if codes else ""
             cells["items"] = _map(answers, doubt or ("are all of these answers?" if len(answers) > 2 else ""))
-            sample.options |= {"missing": codes} if codes else {}
+            return {"missing": f"[{', '.join(map(quoted, codes))}]"} if codes else {}
     if table.name == "campaign_member" and "arm" in cells:
         called = {bare(word): name for name, said in words()["code"]["outcomes"].items() for word in (name, *said)}
         free = [n for n in sample.columns if n not in used]
@@ -205,6 +208,7 @@ def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
             cells |= {"outcomes": _map(outcomes), "arm": _arms(sample, cells["arm"].sources[0])}
             if rest:
                 cells["covariates"] = _map({n: n for n in rest}, "was all of this known before the contact?")
+    return {}
 
 
 def _arms(sample: Sample, source: str) -> Cell:

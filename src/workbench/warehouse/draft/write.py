@@ -45,10 +45,10 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
 def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, first: bool) -> list[str]:
     sample = block.sample
     lines = ["", "[[file]]", f"path = {quoted(path)}", f"table = {quoted(block.table.name)}"]
-    nothing = [*sample.nothing(), *sample.options.get("missing", [])]
-    options = sample.options | ({"missing": nothing} if nothing else {})
-    lines += [f"{key} = {_toml(value)}" for key, value in options.items()]
-    lines += [f"{key} = {value}" for key, value in block.keys.items()]
+    keys = {key: _toml(value) for key, value in sample.options.items()} | block.keys
+    if nothing := sample.nothing():
+        keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
+    lines += [f"{key} = {value}" for key, value in keys.items()]
     lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
     if first and (rest := unused(b for b in blocks if b.sample is sample)):
         lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
