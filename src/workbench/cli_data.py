@@ -101,7 +101,7 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     if last and last >= made.as_of:  # only a piece was read before
         made, text, raw = draft_mapping(files, **asked, until=last)
         output.write_text(text, encoding="utf-8")
-    click.echo(f"{output}: drafted, as of {made.as_of}")
+    click.echo(f"{shown(output, root)}: drafted, as of {made.as_of}")
     rows = ([b.sample.path.name, b.table.name, f"{len(b.cells)} of {len(b.table.columns)}"] for b in made.blocks)
     print_table(["file", "table", "columns"], rows, indent=2)
     for sample in made.homeless:
@@ -110,7 +110,8 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     click.echo(f"to check ({len(said)}):" if said else "names and values agree everywhere")
     click.echo("".join(f"  {line}\n" for line in said))
     click.echo("\n".join(lines))
-    click.echo(f"next: mend {output}, look again with: workbench data try {output} --raw {raw}")
+    again = name if output == root / "data" / "mappings" / f"{name}.toml" else output
+    click.echo(f"next: mend {shown(output, root)}, look again with: workbench data try {again} --raw {raw}")
     click.echo(f"then: workbench data ingest {name} --raw {raw}; workbench run -p source={name}")
     return status
 
@@ -272,8 +273,13 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
         lines += [f"TOO MUCH IS REFUSED: {said}" for said in account.excess()]
         if last and last >= made.as_of:
             lines.append(f"  note: the data reach {last}, but no study sees what is not before as_of = {made.as_of}")
-        lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, str(mapping))
+        lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, shown(mapping, root))
     return lines, 1 if account.excess() else 0, last
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as seen from the project's folder."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def fit_lines(found: Mapping[str, Any], source: str, mapping: str = "") -> list[str]:

@@ -203,3 +203,12 @@ def test_days_of_another_source_keep_their_distance(root):
     study(root, "one", "")
     (slot,) = find_slots(["one"], {"source": "u"}, root)
     assert (slot.parameters["as_of"], slot.parameters["since"]) == ("2024-08-31", "2022-08-31")
+
+
+def test_a_parameter_that_no_study_has_is_refused(root):
+    """A typo in a mapping says the nearest; a study's own name heads its own."""
+    study(root, "paid", 'needs = {"bill": 1}')
+    assert fits(open_warehouse("t", root=root), root)["paid"].lacks == ()
+    (root / "data/mappings/t.toml").write_text(MAPPING.replace("since =", "sinse ="))
+    with pytest.raises(WorkbenchError, match=r"no parameter 'sinse' in the studies.*Did you mean 'since'\?"):
+        fits(open_warehouse("t", root=root), root)

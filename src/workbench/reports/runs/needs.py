@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, listed, named
+from workbench.errors import WorkbenchError, listed, named, unknown
 from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
-from workbench.reports.runs.slots import find_studies, mapping_of, of_source
+from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse
@@ -112,11 +112,16 @@ def fits(
     Raises
     ------
     WorkbenchError
-        If a notebook's parameters or needs are wrong, or the mapping gives a parameter a value of another type.
+        If a notebook's parameters or needs are wrong, or the mapping gives a value to a parameter that no study has, or
+        one of another type.
     """
-    mapping = mapping or mapping_of(warehouse.source, root)
+    mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
+    declared = {p.name for study in studies.values() for p in study.parameters}
+    for name in said_by(mapping):
+        if studies and name not in declared and name not in studies:
+            raise unknown("parameter", name, sorted(declared), f"the studies, though {mapping.name} gives it a value")
     found: dict[str, Fit | None] = {}
-    for study in find_studies(root).values():
+    for study in studies.values():
         known = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}
         values = resolve(study.parameters, known, study=study.name)
         found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)

@@ -263,14 +263,19 @@ def mapping_of(source: str, root: Path) -> Path:
 
 
 def of_source(study: Study, file: Path) -> dict[str, Value]:
-    """Give what the mapping of a source says of the study's parameters, under `[parameters]`, for all or for it."""
-    try:
-        said = tomllib.loads(file.read_text("utf-8")).get("parameters", {}) if file.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # a mapping that is being written stops no report
-        said = {}
-    own = {p.name for p in study.parameters}
+    """Give what the mapping of a source says of the study's parameters, for all studies or for it."""
+    own, said = {p.name for p in study.parameters}, said_by(file)
     said = {k: v for k, v in said.items() if not isinstance(v, dict)} | said.get(study.name, {})
     return {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in said.items() if k in own}
+
+
+def said_by(file: Path) -> dict[str, Any]:
+    """Give the `[parameters]` of a mapping; none of one that is being written, which stops no report."""
+    try:
+        said = tomllib.loads(file.read_text("utf-8")).get("parameters", {})
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _require_covered(

@@ -289,7 +289,7 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
     for column in block.table.columns:
         said = words()["table"][block.table.name].get("otherwise", {}).get(column.name)
         if column.name not in block.cells and said and column.not_null:
-            toml, sources, doubt = said[0], (), said[1]
+            toml, doubt, sources = said[0], said[1], of_customer.sources[:0]
             if told := _by_file(block.sample, column):
                 toml, doubt = inline(constant=quoted(told)), ""
             if toml == "$CUSTOMER":

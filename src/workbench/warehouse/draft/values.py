@@ -122,7 +122,7 @@ def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
     units = words()["unit"].get(column.name, {})
     scale = next((units[unit] for unit in sorted(units, key=len, reverse=True) if unit in name.lower()), None)
     if form == "" and scale is None and column.in_range:
-        low, high = map(float, column.in_range)
+        low, high = (float(end) for end in column.in_range)  # type: ignore[arg-type]
         if _share(lambda text: not PLAIN.fullmatch(text) or low <= float(text) <= high, texts) < ENOUGH:
             return None
     parts = {"from_": quoted(name)} | ({"number": quoted(form)} if form else {}) | ({"scale": scale} if scale else {})
