@@ -210,5 +210,5 @@ def test_a_parameter_that_no_study_has_is_refused(root):
     study(root, "paid", 'needs = {"bill": 1}')
     assert fits(open_warehouse("t", root=root), root)["paid"].lacks == ()
     (root / "data/mappings/t.toml").write_text(MAPPING.replace("since =", "sinse ="))
-    with pytest.raises(WorkbenchError, match=r"no parameter 'sinse' in the studies.*Did you mean 'since'\?"):
+    with pytest.raises(WorkbenchError, match=r"no study or parameter 'sinse' in the project.*Did you mean 'since'\?"):
         fits(open_warehouse("t", root=root), root)

@@ -1,6 +1,7 @@
 """A mapping is drafted out of files that nobody has mapped: it loads as it is, and says what it is not sure of."""
 
 import datetime as dt
+import gzip
 import json
 import random
 from pathlib import Path
@@ -168,6 +169,10 @@ def test_title_rows_sheets_and_parquet(root):
         ("x.parquet", b"PAR1 no", "can't be read"),
         ("x.csv.gz", b"no gzip", "can't be read"),
         ("x.jsonl", b"{no json\n", "can't be read"),
+        ("x.jsonl", b"[" * 100_000 + b"\n", "can't be read"),
+        ("wide.csv", b"a,b\n" + b'"' + b"x" * 200_000 + b'",1\n', "can't be read"),
+        ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-12], "can't be read"),
+        ("new\nline.csv", b"a,b\n1,2\n", "Rename the file"),
         ("x.csv", b"a,b\n1,2\n", "no canonical table fits 'x.csv'"),
     ],
 )
@@ -194,6 +199,9 @@ def test_whatever_the_bytes_it_is_a_mapping_or_one_sentence(root):
         "visit",
     ]
     texts = [
+        '"a\nb"',
+        "\x7f",
+        "#",
         "1",
         "",
         "NULL",

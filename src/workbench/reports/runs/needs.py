@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, listed, named, unknown
+from workbench.errors import WorkbenchError, listed, named, nearest, unknown
 from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -112,14 +112,14 @@ def fits(
     Raises
     ------
     WorkbenchError
-        If a notebook's parameters or needs are wrong, or the mapping gives a value to a parameter that no study has, or
-        one of another type.
+        If a notebook's parameters or needs are wrong, or the mapping gives a value to a misspelt parameter, or one of
+        another type.
     """
     mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
-    declared = {p.name for study in studies.values() for p in study.parameters}
+    known = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
     for name in said_by(mapping):
-        if studies and name not in declared and name not in studies:
-            raise unknown("parameter", name, sorted(declared), f"the studies, though {mapping.name} gives it a value")
+        if name not in known and nearest(name, known):  # what is like nothing belongs to studies that are not here
+            raise unknown("study or parameter", name, known, f"the project, though {mapping.name} gives it a value")
     found: dict[str, Fit | None] = {}
     for study in studies.values():
         known = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}

@@ -7,9 +7,11 @@ lines, bills and use of a month.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 from workbench.errors import WorkbenchError, named
 from workbench.warehouse import schema
@@ -19,6 +21,7 @@ from workbench.warehouse.draft.values import Cell, added, cell, churned, inline,
 EXACT, HELD, FILE = 3, 1, 4
 FLAT = ("customer", "subscription", "usage_month", "bill")
 MOST_ANSWERS = 11
+MOST_ARMS = 12
 
 
 @dataclass
@@ -193,21 +196,29 @@ def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[s
     if table.name == "survey_response":
         items = {c: next(iter(_concept(sample, c)), None) for c in ("SA1", "NPS") if c not in sample.columns}
         own = {name: code for code, name in items.items() if name and _is_answer(sample, name)}
-        answers = {own.get(n, n): n for n in sample.columns if n not in used and _is_answer(sample, n)}
+        taken = {column.name for column in table.columns}
+        free = [n for n in sample.columns if n not in used and _is_answer(sample, n)]
+        answers = {own.get(n, f"{n}_answer" if n in taken else n): n for n in free}
         if answers:
             codes = sorted({t for n in answers.values() for t in set(sample.texts(n)) if float(t) > MOST_ANSWERS - 1})
             doubt = f"{', '.join(codes)} is taken for no answer" if codes else ""
             cells["items"] = _map(answers, doubt or ("are all of these answers?" if len(answers) > 2 else ""))
             return {"missing": f"[{', '.join(map(quoted, codes))}]"} if codes else {}
-    if table.name == "campaign_member" and "arm" in cells:
+    if (
+        table.name == "campaign_member"
+        and "arm" in cells
+        and len(set(sample.texts(cells["arm"].sources[0]))) <= MOST_ARMS
+    ):
         called = {bare(word): name for name, said in words()["code"]["outcomes"].items() for word in (name, *said)}
         free = [n for n in sample.columns if n not in used]
         outcomes = {called[bare(n)]: n for n in free if bare(n) in called and _is_number(sample, n)}
         rest = [n for n in free if n not in outcomes.values()]
         if outcomes:
             cells |= {"outcomes": _map(outcomes), "arm": _arms(sample, cells["arm"].sources[0])}
+            taken = {*outcomes, *(column.name for column in table.columns)}
             if rest:
-                cells["covariates"] = _map({n: n for n in rest}, "was all of this known before the contact?")
+                known = {f"{n}_before" if n in taken else n: n for n in rest}
+                cells["covariates"] = _map(known, "was all of this known before the contact?")
     return {}
 
 
@@ -337,8 +348,8 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
     if "payment" in tables and "bill" not in tables:
         said["basis"] = ('"payments"', "segments by single purchases")
     if survey := tables.get("survey_response"):
-        entries = re.findall(r'"((?:[^"\\]|\\.)+)"(?= = |,|\])', survey.cells["items"].toml)
-        fits = [name for name, items in models.items() if set(items) <= set(entries)]
+        entries = set(_said(survey.cells["items"]))
+        fits = [name for name, items in models.items() if set(items) <= entries]
         if best := max(fits, key=lambda name: len(models[name]), default=""):
             for study in ("satisfaction", "voice", *(["path_model"] if len(models[best]) > 2 else [])):
                 said[f"{study}.model"] = (quoted(best), "path model whose items the survey has")
@@ -346,10 +357,15 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
         _campaign(made, members)
 
 
+def _said(one: Cell) -> Any:
+    """What a cell's TOML holds."""
+    return tomllib.loads(f"cell = {one.toml}")["cell"]
+
+
 def _campaign(made: Proposal, members: Block) -> None:
     """The campaign of a list of members, as a row of its own, and what studies ask of it."""
-    arms = [v for v in re.findall(r'= "((?:[^"\\]|\\.)+)"(?=[,} ])', members.cells["arm"].toml) if v != "control"]
-    outcomes = [name for name in words()["code"]["outcomes"] if re.search(rf'"{name}"', members.cells["outcomes"].toml)]
+    arms = [arm for arm in _said(members.cells["arm"])["values"].values() if arm != "control"]
+    outcomes = list(_said(members.cells["outcomes"]))
     campaign = members.cells["campaign_id"]
     names = sorted(set(members.sample.texts(campaign.sources[0]))) if campaign.sources else ["campaign"]
     day = str(made.as_of - timedelta(days=1))
@@ -357,7 +373,7 @@ def _campaign(made: Proposal, members: Block) -> None:
         row = {"table": '"campaign"', "campaign_id": name, "name": name, "assignment": '"selected"'}
         made.rows.append(row | {"starts_on": day, "ends_on": day})
     made.parameters["campaign"] = (quoted(names[0]), "")
-    made.parameters["arm"] = (f'"{arms[0] if arms else ""}"', f"one of {', '.join(arms)}")
+    made.parameters["arm"] = (quoted(arms[0] if arms else ""), f"one of {', '.join(arms)}")
     made.parameters["outcome"] = (quoted(outcomes[-1]), f"one of {', '.join(outcomes)}")
 
 

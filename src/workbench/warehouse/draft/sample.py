@@ -8,6 +8,7 @@ import io
 import json
 import re
 import unicodedata
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import fastexcel
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named
@@ -26,6 +28,9 @@ BYTES = 4 << 20
 ROWS = 5_000
 ALL_BUT_FEW = 0.98
 DELIMITERS = ("||", ",", "\t", ";", "|", "^")
+_DAMAGE = (
+    OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error, pa.ArrowException, fastexcel.FastExcelError,
+)  # fmt: skip
 NOTHING = ("NULL", "null", "N/A", "NA", "n/a", "-", "--", "\\N", "无", "#N/A", "None", "nan", "NaN")
 
 
@@ -87,8 +92,9 @@ def samples(path: Path) -> list[Sample]:
         raise WorkbenchError(f"{path} has none of the endings {named(FORMATS)} (.gz behind). Give it its own.")
     try:
         found = [one for one in read(path) if any(map(any, one.columns.values()))]
-    except (OSError, EOFError, ValueError, fastexcel.FastExcelError) as error:
-        raise WorkbenchError(f"{path} can't be read: {str(error).splitlines()[0]}. Have it delivered again.") from None
+    except _DAMAGE as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WorkbenchError(f"{path} can't be read: {why}. Have it delivered again.") from None
     if not found:
         raise WorkbenchError(f"{path} has no record below its names. Have it delivered again.")
     return found

@@ -66,7 +66,7 @@ def words() -> dict[str, Any]:
 
 def quoted(text: str) -> str:
     """A text as TOML writes it."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def inline(**parts: Any) -> str:
@@ -117,7 +117,11 @@ def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
     form = next((f for f, r in [("", PLAIN), *FORMS.items()] if _share(r.fullmatch, texts) >= ENOUGH), None)
     if form is None:
         return None
-    if form == "" and column.type == "integer" and _share(lambda text: float(text) % 1 == 0, texts) < ENOUGH:
+    if (
+        form == ""
+        and column.type == "integer"
+        and _share(lambda text: not PLAIN.fullmatch(text) or float(text) % 1 == 0, texts) < ENOUGH
+    ):
         return None
     units = words()["unit"].get(column.name, {})
     scale = next((units[unit] for unit in sorted(units, key=len, reverse=True) if unit in name.lower()), None)

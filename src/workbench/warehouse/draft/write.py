@@ -17,7 +17,7 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
     """Write a mapping that loads as it is; `paths` has the path of each sample by its identity."""
     files = list(dict.fromkeys(paths.values()))
     lines = [
-        f"# Drafted from {', '.join(files[:3])}{' and others' if len(files) > 3 else ''}.",
+        f"# Drafted from {_said(', '.join(files[:3]))}{' and others' if len(files) > 3 else ''}.",
         "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
         f"title = {quoted(title)}",
         f"operator = {quoted(operator)}",
@@ -25,7 +25,9 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
     ]
     if made.parameters:
         lines += ["", "[parameters] # what studies take for this source, unless they are told otherwise"]
-        lines += [f"{name} = {said}" + (f" # {why}" if why else "") for name, (said, why) in made.parameters.items()]
+        lines += [
+            f"{name} = {said}" + (f" # {_said(why)}" if why else "") for name, (said, why) in made.parameters.items()
+        ]
     for row in made.rows:
         lines += ["", "[[rows]]"]
         lines.append(
@@ -38,7 +40,10 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
         lines += _block(block, made.blocks, paths[id(block.sample)], said, first=id(block.sample) not in seen)
         seen.add(id(block.sample))
     for sample in made.homeless:
-        lines += ["", f"# Left out: {paths[id(sample)]} fits no table by its names ({', '.join(sample.columns)})."]
+        lines += [
+            "",
+            f"# Left out: {_said(paths[id(sample)])} fits no table by its names ({_said(', '.join(sample.columns))}).",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -60,9 +65,14 @@ def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, 
     for column in block.table.columns:
         if one := block.cells.get(column.name):
             new = one.doubt and path + one.doubt not in said
-            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{one.doubt}" if new else ""))
+            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{_said(one.doubt)}" if new else ""))
             said.add(path + one.doubt)
     return lines
+
+
+def _said(text: str) -> str:
+    """A text as a comment may hold it: on one line, without signs that nobody sees."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _toml(value: object) -> str:
