@@ -12,13 +12,14 @@ stands under ``"parameter=value"`` is needed with that value only.
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, listed, named, nearest, unknown
+from workbench.errors import WorkbenchError, listed, named, unknown
 from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -118,7 +119,9 @@ def fits(
     mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
     known = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
     for name in said_by(mapping):
-        if name not in known and nearest(name, known):  # what is like nothing belongs to studies that are not here
+        if name not in known and difflib.get_close_matches(
+            name, known, cutoff=0.75
+        ):  # what is like nothing belongs to studies that are not here
             raise unknown("study or parameter", name, known, f"the project, though {mapping.name} gives it a value")
     found: dict[str, Fit | None] = {}
     for study in studies.values():
