@@ -307,10 +307,13 @@ def _require_needs(notebook: Any, job: Job) -> None:
     from workbench.warehouse import open_warehouse
 
     cells, source = read_source(job.notebook.read_bytes()), str(job.values.get("source", ""))
-    if source and (needs := declared_needs(cells)):
-        found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root))
-        if found.lacks:
-            raise _Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
+    try:
+        needs = declared_needs(cells) if source else None
+        found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root)) if needs else None
+    except WorkbenchError as error:
+        raise _Failure(str(error), notebook, refused=True) from None
+    if found and found.lacks:
+        raise _Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
 
 
 def _refuse_exit(notebook: Any) -> None:
