@@ -70,6 +70,10 @@ def test_a_refusal_stands_for_what_was_asked_and_for_what_rests_on_it():
     refused = ask(rank, 1)
     assert refused == Refusal("not answerable: one operator") and refused.headline() == "Not answerable: one operator"
     assert ask(len, refused) is refused and ask(sorted, [2, 1], key=None) == [1, 2]
+    assert refused.table.iloc[0]["share"] is refused and refused.advice() is refused
+    assert f"{refused.headline()}" == f"{refused.table['x']}" == "Not answerable: one operator"
+    with pytest.raises(TypeError):
+        list(refused)
     with pytest.raises(TypeError):
         ask(rank)
 

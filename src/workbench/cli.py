@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from workbench import __version__
-from workbench.cli_data import Commands, data, ensure_sample, print_table
+from workbench.cli_data import Commands, data, ensure_sample, fit_lines, print_table
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
 from workbench.locks import require_locks
@@ -151,10 +151,18 @@ def run(
 @workbench.command("list")
 @_PLAN
 @_PERIOD
-def list_(plan: str, period: str) -> None:
-    """List the studies and their parameters, or a plan's slots with their state."""
+@click.option("--source", metavar="NAME", default="", help="Which of them run on this source, and what others lack.")
+def list_(plan: str, period: str, source: str) -> None:
+    """List the studies and their parameters, or a plan's slots with their state, or what runs on a source."""
     from workbench.reports.runs.slots import find_studies
 
+    if source:
+        from workbench.reports.runs.needs import fits
+        from workbench.warehouse import open_warehouse
+
+        root = project_root()
+        click.echo("\n".join(fit_lines(fits(open_warehouse(source, root=root), root), source)))
+        return
     if plan:
         _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
         return
@@ -291,13 +299,32 @@ def _slots(
 
     if not plan:
         of = periods.parse(period, today=dt.date.today()) if period else None
-        return find_slots(studies, given, root, period=of), {}
+        return find_slots(studies or _fitting(given, root), given, root, period=of), {}
     from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
     of = found.period_of(period, until=found.known_until(root, given))
     slots = found.slots(of, root, studies=studies, given=given)
     return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
+
+
+def _fitting(given: dict[str, str], root: Path) -> list[str]:
+    """Name the studies that can run on the source that is asked for; say of the others what they lack."""
+    if "source" not in given:
+        return []
+    from workbench.reports.runs.needs import fits
+    from workbench.reports.runs.slots import check_source
+    from workbench.warehouse import open_warehouse
+
+    check_source(source := given["source"], root)
+    found = fits(open_warehouse(source, root=root), root, given=given)
+    for name, fit in found.items():
+        if fit and fit.lacks:
+            click.echo(f"{name}: not run: {fit.sentence(source)}", err=True)
+    fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
+    if not fitting:
+        raise WorkbenchError(f"no study can run on '{source}'. Map what they need, or name a study.")
+    return fitting
 
 
 def _show_status(slots: Iterable[Any] | None, root: Path) -> bool:

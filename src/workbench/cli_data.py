@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,6 +66,70 @@ def ensure() -> None:
     warehouse is missing or older than its files.
     """
     ensure_sample(project_root())
+
+
+@data.command(
+    epilog="""\b
+Example:
+  workbench data draft ~/Downloads/churn.csv --name churn"""
+)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--name", help="Of the source.  [default: the file's, or its folder's]")
+@click.option("--output", type=click.Path(path_type=Path), help="Mapping to write.  [default: data/mappings/NAME.toml]")
+def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int:
+    """Draft a mapping of FILES that nobody has mapped yet.
+
+    Reads a piece of each, proposes tables, columns, units, codes and keys by names (Chinese and English) and by
+    values, says what to check, and shows what would be accepted and which studies could run. Builds nothing.
+    """
+    from workbench.warehouse.draft import doubts, draft_mapping
+
+    root = project_root()
+    if not files:
+        raise WorkbenchError("name the files: workbench data draft FILE…")
+    whole = files[0].name if len(files) == 1 else files[0].resolve().parent.name
+    name = name or re.sub(r"\W+", "_", whole.split(".")[0])
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise WorkbenchError(f"'{name}' cannot be the name of a source. Use letters, digits, _ and -.")
+    output = output or root / "data" / "mappings" / f"{name}.toml"
+    if output.exists():
+        raise WorkbenchError(f"{output} stands already. Give another --name or --output, or take it away.")
+    asked: dict[str, Any] = {"name": name, "root": root, "today": dt.date.today()}
+    made, text, raw = draft_mapping(files, **asked)
+    output.write_text(text, encoding="utf-8")
+    lines, status, last = _tried(output, raw, root)
+    if last and last >= made.as_of:  # only a piece was read before
+        made, text, raw = draft_mapping(files, **asked, until=last)
+        output.write_text(text, encoding="utf-8")
+    click.echo(f"{shown(output, root)}: drafted, as of {made.as_of}")
+    rows = ([b.sample.path.name, b.table.name, f"{len(b.cells)} of {len(b.table.columns)}"] for b in made.blocks)
+    print_table(["file", "table", "columns"], rows, indent=2)
+    for sample in made.homeless:
+        click.echo(f"  {sample.path.name} fits no table and was left out")
+    said = doubts(text)
+    click.echo(f"to check ({len(said)}):" if said else "names and values agree everywhere")
+    click.echo("".join(f"  {line}\n" for line in said))
+    click.echo("\n".join(lines))
+    again = name if output == root / "data" / "mappings" / f"{name}.toml" else output
+    click.echo(f"next: mend {shown(output, root)}, look again with: workbench data try {again} --raw {raw}")
+    click.echo(f"then: workbench data ingest {name} --raw {raw}; workbench run -p source={name}")
+    return status
+
+
+@data.command("try")
+@click.argument("mapping", type=click.Path(path_type=Path))
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts, or the one file.")
+def try_(mapping: Path, raw: Path | None) -> int:
+    """Show what a MAPPING (file or name) would make, and which studies run on it.
+
+    Everything is read and checked as by ingest, and thrown away.
+    """
+    from workbench.warehouse.connect import mapping_file
+
+    root = project_root()
+    lines, status, _ = _tried(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
+    click.echo("\n".join(lines))
+    return status
 
 
 @data.command()
@@ -193,6 +259,43 @@ def _take_back(source: str, mended: Path, root: Path) -> int:
         if new:
             place.unlink()
         raise
+
+
+def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int, dt.date | None]:
+    """What a mapping would make, in words; the status; and the last day of its dated facts."""
+    from workbench.reports.runs.needs import fits
+    from workbench.warehouse.features import spans
+    from workbench.warehouse.ingest.run import tried
+
+    with tried(mapping, raw=raw, root=root) as made:
+        account, last = made.full_account(), max((b for _, b in spans(made).values()), default=None)
+        lines = [f"{mapping.stem}: tried as of {made.as_of}; nothing of it is kept", *account.lines()[1:]]
+        lines += [f"TOO MUCH IS REFUSED: {said}" for said in account.excess()]
+        if last and last >= made.as_of:
+            lines.append(f"  note: the data reach {last}, but no study sees what is not before as_of = {made.as_of}")
+        lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, shown(mapping, root))
+    return lines, 1 if account.excess() else 0, last
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as seen from the project's folder."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def fit_lines(found: Mapping[str, Any], source: str, mapping: str = "") -> list[str]:
+    """Say which studies run on a source, which parts of them lack something, and what the others lack."""
+    runs = {name: fit for name, fit in found.items() if fit is not None and not fit.lacks}
+    lines = ["studies that run:" if runs else "no study runs"]
+    for name, fit in runs.items():
+        without = ", ".join(part.replace("|", " or ") for part in fit.parts)
+        lines.append(f"  {name}" + (f" (without {without}: the parts that rest on it say so)" if without else ""))
+    lines += ["studies that do not:"] if len(runs) < len(found) else []
+    for name, fit in found.items():
+        if fit is None:
+            lines.append(f"  {name}: it does not say what it needs (needs = … in its parameters cell)")
+        elif fit.lacks:
+            lines.append(f"  {name}: {fit.sentence(source, mapping)}")
+    return lines
 
 
 def _show_account(account: Any) -> int:

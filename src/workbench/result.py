@@ -230,13 +230,22 @@ class Refusal:
         """Say why there is no answer."""
         return f"{self.reason[:1].upper()}{self.reason[1:]}"
 
-    def as_table(self, **_part: object) -> Refusal:
-        """Stand for the table, or for any part of it."""
+    def __str__(self) -> str:
+        return self.headline()
+
+    def __getattr__(self, part: str) -> Refusal:
+        """Stand for the table, the picture and whatever else is asked of the result."""
+        if part.startswith("_"):
+            raise AttributeError(part)
         return self
 
-    def as_picture(self) -> Refusal:
-        """Stand for the picture."""
+    def __call__(self, *_: object, **__: object) -> Refusal:
         return self
+
+    def __getitem__(self, _: object) -> Refusal:
+        return self
+
+    __iter__ = None
 
 
 def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Refusal:

@@ -195,7 +195,7 @@ def test_no_slot_is_made_beyond_the_data(root):
 
 
 def test_another_source_is_spoken_of_as_of_the_day_it_reaches(root):
-    """The declared day is that of the declared source: one that ends before it gives its own, one that goes on not."""
+    """The declared day is that of the declared source; another gives its own, unless a day it knows is named."""
     for source, as_of in (("t", "2024-07-01"), ("early", "2008-03-21"), ("late", "2024-08-01")):
         deliver(root, f"{source}1", as_of, source=source)
         (root / f"data/mappings/{source}.toml").touch()
@@ -203,10 +203,12 @@ def test_another_source_is_spoken_of_as_of_the_day_it_reaches(root):
     for source in ("t", "early", "late"):
         (slot,) = find_slots(["paid"], {"source": source}, root)
         days[slot.name] = slot.parameters["as_of"]
-    assert days == {"default": "2024-01-01", "source=early": "2008-03-21", "source=late": "2024-01-01"}
+    assert days == {"default": "2024-01-01", "source=early": "2008-03-21", "source=late": "2024-08-01"}
     (said,) = find_slots(["paid"], {"source": "early", "as_of": "2008-03-21"}, root)
     assert said == find_slots(["paid"], {"source": "early"}, root)[0], "said or not, it is the same report"
     assert said == find_slots(["paid"], {"source": "early", "as_of": "2024-01-01"}, root)[0], "as a form sends it"
+    (known,) = find_slots(["paid"], {"source": "late", "as_of": "2024-01-01"}, root)
+    assert known.parameters["as_of"] == "2024-01-01", "asked for, and known"
     (before,) = find_slots(["paid"], {"source": "early", "as_of": "2007-01-01"}, root)
     assert before.name == "source=early,as_of=2007-01-01"
     with pytest.raises(NotCovered, match=r"as_of = 2008-04-01 is not covered: the data of 'early' end with 2008-03-20"):

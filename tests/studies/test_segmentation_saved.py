@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.segmentation import drift, fit_segments, read_segments, save_segments
+from workbench.result import Refusal
+from workbench.studies.segmentation import (
+    advice,
+    concentration,
+    described_use,
+    drift,
+    fit_segments,
+    memberships,
+    read_segments,
+    save_segments,
+    score_rfm,
+)
 
 MEANING = {"mb": "MB a month", "minutes": "call minutes a month", "night": "share of events at night"}
 
@@ -147,3 +158,37 @@ def test_intervals_cover(shift):
     assert 0.93 <= hit <= (1.0 if shift == 0 else 0.985), hit
     if shift == 0:
         assert np.mean([row["psi"] > row["noise"] for row in found]) == pytest.approx(0.05, abs=0.03)
+
+
+def test_use_is_described_by_whoever_has_all_of_it():
+    """A customer without a value has none; where nothing is known of anybody, that is said."""
+    table = pd.DataFrame({"customer_id": ["a", "b", "c"], "mb": [1.0, np.nan, 3.0], "night": [0.1, 0.2, np.nan]})
+    assert described_use(table, {"mb": "data", "night": "at night"}).to_dict("index") == {
+        "a": {"data": 1.0, "at night": 0.1}
+    }
+    for called in ({}, {"mb": "data"}):
+        with pytest.raises(CannotAnswer, match="of no customer is it known how they use us"):
+            described_use(table.assign(mb=np.nan), called)
+
+
+def test_memberships_stand_by_day(kept):
+    """One row a customer and day, with the revenue of that day's table; one day twice is one day."""
+    use = customers()
+    table = pd.DataFrame({"customer_id": use.index, "monetary": 2.0})
+    found = memberships(kept, {"2026-04-01": (use, table), "2026-07-01": (use[:10], table)})
+    assert found.groupby("on")["revenue"].agg(["size", "sum"]).to_numpy().tolist() == [[600, 1200.0], [10, 20.0]]
+
+
+def test_advice_leaves_out_what_was_refused(kept):
+    none = Refusal("not answerable")
+    assert advice(none, none, none) == ""
+    moved = drift(kept, customers(seed=1))
+    assert advice(none, fitted(customers()), moved).count("- **") == 2
+
+
+def test_customers_of_whom_no_use_is_known_are_not_ranked():
+    """The sentence says what is missing, not how many bins there are."""
+    table = pd.DataFrame({"c": ["a", "b"], "r": [np.nan] * 2, "f": [np.nan] * 2, "m": [1.0, 2.0]})
+    with pytest.raises(CannotAnswer, match="of none of 2 customers is it known when they were last active"):
+        score_rfm(table, customer="c", recency="r", frequency="f", monetary="m")
+    assert concentration(table["m"].repeat(20), resamples=10)

@@ -64,7 +64,12 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     version = version_to_read(folder)
     if not version:
         raise WorkbenchError(f"no warehouse of '{source}' in {folder}. {command}")
-    place = folder / version
+    return open_version(source, folder / version)
+
+
+def open_version(source: str, place: Path) -> Warehouse:
+    """Open a version of a source's warehouse in whatever folder, as `open_warehouse` does the one in force."""
+    command = f"Run: workbench data ingest {source}"
     try:
         with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
             facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
@@ -82,7 +87,7 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     if kept != accepted or not FACTS <= set(facts):
         raise WorkbenchError(f"{place} is damaged: {kept:,} of {accepted:,} detail records are there. {command}")
     return Warehouse(
-        source, version, facts["title"], facts["operator"], facts["currency"],
+        source, place.name, facts["title"], facts["operator"], facts["currency"],
         date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,
     )  # fmt: skip
 

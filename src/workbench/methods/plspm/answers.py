@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.methods.plspm.model import USUAL, PathModel
 from workbench.methods.resampling import canonical_order
 
@@ -427,6 +427,8 @@ def _cells(survey: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.Data
     for column in by:
         if survey[column].isna().any():
             count = int(survey[column].isna().sum())
+            if count == len(survey):
+                raise CannotAnswer(f"not answerable: '{column}' is missing for {count} respondents, who are all.")
             raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")
     groups = survey.groupby(by, sort=True, observed=True)
     return groups.ngroup().to_numpy(), groups.size().reset_index()[by]

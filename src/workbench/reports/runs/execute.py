@@ -32,7 +32,7 @@ from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
-from workbench.reports.runs.parameters import Value, as_code
+from workbench.reports.runs.parameters import Value, as_code, declared, read_source
 from workbench.reports.runs.secrets import leaks
 from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
 from workbench.reports.runs.stops import deaf_to_interrupts
@@ -271,6 +271,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ[MINIMUM] = str(job.minimum_cell)
     os.environ[PINNED] = str(version_folder(str(job.values.get("source", "")), job.data_version, job.root) or "")
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
+    _require_needs(notebook, job)
     notebook = _with_parameters(notebook, job.values)
     deadline = time.monotonic() + job.timeout
     try:
@@ -298,6 +299,21 @@ def _execute(notebook: Any, job: Job) -> Any:
         )
         raise _interrupted(notebook, message) from None
     return notebook
+
+
+def _require_needs(notebook: Any, job: Job) -> None:
+    """Refuse a study that the data cannot carry, with all that is lacking, before a kernel starts."""
+    from workbench.reports.runs.needs import declared_needs, fit
+    from workbench.warehouse import open_warehouse
+
+    cells, source = read_source(job.notebook.read_bytes()), str(job.values.get("source", ""))
+    try:
+        needs = declared_needs(cells) if source else None
+        found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root)) if needs else None
+    except WorkbenchError as error:
+        raise _Failure(str(error), notebook, refused=True) from None
+    if found and found.lacks:
+        raise _Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
 
 
 def _refuse_exit(notebook: Any) -> None:

@@ -28,6 +28,8 @@ from workbench.reports.runs import periods
 from workbench.reports.runs.secrets import REFERENCE
 
 LONGEST_TEXT = 1000
+NEEDS = "needs"
+"""The name in the parameters cell that says what the study needs: see `needs`."""
 _TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
 }  # fmt: skip
@@ -258,6 +260,7 @@ def _parse_cell(source: str) -> tuple[Parameter, ...]:
         _parameter(s, comments.get(s.end_lineno or s.lineno, ""))
         for s in statements
         if not isinstance(s, (ast.Import, ast.ImportFrom))
+        and not (isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == NEEDS)
     ]
     names = [p.name for p in parameters]
     for name in names:

@@ -5,11 +5,13 @@ Only the standard library is imported here: finding that nothing is to be done t
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import hashlib
 import json
 import platform
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -65,6 +67,16 @@ class Study:
         """Parameters it declares."""
         try:
             return declared(self.cells)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+
+    @cached_property
+    def needs(self) -> Mapping[str, Any] | None:
+        """What it needs of a source, as it declares it; None where it says nothing."""
+        from workbench.reports.runs.needs import declared_needs
+
+        try:
+            return declared_needs(self.cells)
         except WorkbenchError as error:
             raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
 
@@ -182,7 +194,8 @@ def make_slot(
     """Make the slot of a study with parameters, all checked.
 
     A period gives `as_of` its first day after, and every parameter of the type period its label, unless they are given.
-    Without one, another source than the declared one gives `as_of` the day that its data reach, if that is earlier.
+    Without one, another source than the declared one gives `as_of` the day that its data reach, and other days stay as
+    far from it as declared. What the source's mapping says under `[parameters]` goes before both.
 
     Parameters
     ----------
@@ -199,8 +212,11 @@ def make_slot(
         If the period, or an `as_of` or period that is not as declared, ends after what the warehouse knows.
     """
     within = {} if period else _within(study, given, root)
-    given = {k: v for k, v in given.items() if k not in within or v != study.default(k)}  # declared is not asked for
-    said = (_implied(study, period) if period else within) | dict(implied or {})
+    asked_late = {k for k, v in within.items() if str(v) < str(study.default(k)) and given.get(k) == study.default(k)}
+    given = {k: v for k, v in given.items() if k not in asked_late}  # a declared day beyond the data is not asked for
+    usual = of_source(study, mapping_of(str(given.get("source", study.default("source") or "")), root))
+    said = usual | within | (_implied(study, period) if period else {}) | dict(implied or {})
+    said |= {name: value for name, value in usual.items() if name in within}
     implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
     values = resolve(study.parameters, implied | dict(given), study=study.name)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
@@ -223,15 +239,43 @@ def _implied(study: Study, period: Period) -> dict[str, Value]:
 
 
 def _within(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, Value]:
-    """Give the `as_of` of a source that was asked for, if its data end before the declared one."""
-    source, as_of = given.get("source"), study.default("as_of")
-    if ("as_of", "date") not in ((p.name, p.type) for p in study.parameters) or source in (
-        None,
-        study.default("source"),
-    ):
+    """Give the `as_of` of a source other than the declared one: the day that its data reach. Other days move along."""
+    dates = {p.name: dt.date.fromisoformat(str(p.default)) for p in study.parameters if p.type == "date"}
+    if given.get("source") in (None, study.default("source")) or "as_of" not in dates:
         return {}
-    until = known_until(str(source), root)
-    return {"as_of": until.isoformat()} if until and until.isoformat() < str(as_of) else {}
+    until = known_until(str(given["source"]), root)
+    return {name: _moved(day, dates["as_of"], until).isoformat() for name, day in dates.items()} if until else {}
+
+
+def _moved(day: dt.date, start: dt.date, to: dt.date) -> dt.date:
+    """Give the day as many months from `to` as `day` is from `start`.
+
+    >>> _moved(dt.date(2026, 4, 1), dt.date(2026, 7, 1), dt.date(1998, 7, 31))
+    datetime.date(1998, 4, 30)
+    """
+    years, month = divmod(to.year * 12 + to.month - 1 + (day.year - start.year) * 12 + day.month - start.month, 12)
+    return dt.date(years, month + 1, min(to.day, calendar.monthrange(years, month + 1)[1]))
+
+
+def mapping_of(source: str, root: Path) -> Path:
+    """Where the mapping of a source stands, if it has one."""
+    return root / "data" / "mappings" / f"{source}.toml"
+
+
+def of_source(study: Study, file: Path) -> dict[str, Value]:
+    """Give what the mapping of a source says of the study's parameters, for all studies or for it."""
+    own, said = {p.name for p in study.parameters}, said_by(file)
+    said = {k: v for k, v in said.items() if not isinstance(v, dict)} | said.get(study.name, {})
+    return {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in said.items() if k in own}
+
+
+def said_by(file: Path) -> dict[str, Any]:
+    """Give the `[parameters]` of a mapping; none of one that is being written, which stops no report."""
+    try:
+        said = tomllib.loads(file.read_text("utf-8")).get("parameters", {})
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _require_covered(

@@ -258,10 +258,15 @@ def lifetime_value(
     worth = _Worths(worths, factor, ends)
     uncounted = float(worth.beyond[cell].mean())
     if uncounted > most_uncounted and extrapolate is None:
+        by_month = np.concatenate([part.hides for part in worths])[cell].mean(axis=0).cumsum() / np.arange(
+            1, horizon + 1
+        )
+        longest = int((by_month <= most_uncounted).sum())
+        shorter = f"a shorter horizon ({longest} month{'s' * (longest > 1)} at most), " if longest else ""
         raise CannotAnswer(
             f"not answerable: {uncounted:.1%} of the contract-months lie at tenures with fewer than {FEWEST} observed, "
-            f"more than {most_uncounted:.1%}. Take a shorter horizon, fewer groups or extrapolate='sbg', or allow more "
-            "with most_uncounted= for a value that is a lower limit only."
+            f"more than {most_uncounted:.1%}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with "
+            "most_uncounted= for a value that is a lower limit only."
         )
     hidden = worth.beyond > most_uncounted if extrapolate is None else np.zeros(cells, bool)
     tenure_months = living["tenure"] if step == "month" else living["tenure"] / MONTH
@@ -282,12 +287,13 @@ def lifetime_value(
 @dataclass(frozen=True)
 class _Worth:
     """What a margin of 1 brings by tenure in one group: draws of value and months (resamples + 1, t), first as found;
-    share beyond what is told (t,), staying to the end of each month (t, horizon), tenures (t,), at risk and told by
-    step of tenure, the curve."""  # fmt: skip
+    share beyond what is told (t,) and whether each month is (t, horizon), staying to the end of each (t, horizon),
+    tenures (t,), at risk and told by step of tenure, the curve."""  # fmt: skip
 
     unit: np.ndarray
     months: np.ndarray
     beyond: np.ndarray
+    hides: np.ndarray
     stay: np.ndarray
     tenure: np.ndarray
     at_risk: np.ndarray
@@ -324,11 +330,12 @@ def _worth(part, tenure, ends, factor, known, extrapolate, resamples, draw) -> _
         if not i:
             staying_on = stay
     hidden = np.cumsum(np.append(0, ~told))
-    beyond = (hidden[tenure[:, None] + ends] > hidden[tenure][:, None]).mean(axis=1)
+    beyond = hidden[tenure[:, None] + ends] > hidden[tenure][:, None]
     chance = np.divide(gone, at_risk, out=np.zeros(reach), where=told)
     surviving = np.exp(np.cumsum(np.log1p(-np.minimum(chance, 1 - 1e-12))))
     steps = {known.step: np.arange(1, reach + 1), "at_risk": at_risk, "left": gone, "surviving": surviving}
-    return _Worth(unit, months, beyond, staying_on, tenure, at_risk, told, pd.DataFrame({"group": group} | steps)[told])
+    shown = pd.DataFrame({"group": group} | steps)[told]
+    return _Worth(unit, months, beyond.mean(axis=1), beyond, staying_on, tenure, at_risk, told, shown)
 
 
 class _Worths:

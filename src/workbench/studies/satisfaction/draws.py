@@ -229,5 +229,8 @@ def standing(values: np.ndarray) -> np.ndarray:
 
 def refuse_gaps_in(survey: pd.DataFrame, columns: list[str]) -> None:
     for column in columns:
-        if count := int(survey[column].isna().sum()):
+        count = int(survey[column].isna().sum())
+        if count and count == len(survey):
+            raise CannotAnswer(f"not answerable: '{column}' is missing for {count} respondents, who are all.")
+        if count:
             raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")

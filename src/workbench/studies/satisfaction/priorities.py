@@ -55,6 +55,14 @@ class ItemPriorities(Result):
         | {"probability_top": "{:.0%}"}
     )
 
+    def advice(self) -> str:
+        """Say what to improve first, and what it brings."""
+        row = self.table.iloc[0]
+        return (
+            f"**Improve {row['item']} ({row['construct']}) first.** One point more there brings "
+            f"{row['importance_low']:.2f} to {row['importance_high']:.2f} points of {self.target}."
+        )
+
     @property
     def ranked_by(self) -> str:
         """Column that orders the items."""

@@ -14,6 +14,7 @@ from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, m
 from workbench.studies.segmentation.pictures import plot_profiles, plot_usage, weekly_use
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
 from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
+from workbench.studies.segmentation.use import advice, described_use, memberships
 from workbench.studies.segmentation.warning import early_warnings, silent_services
 
 __all__ = [
@@ -29,11 +30,14 @@ __all__ = [
     "SegmentGrid",
     "Segments",
     "Share",
+    "advice",
     "concentration",
     "default_grid",
+    "described_use",
     "drift",
     "early_warnings",
     "fit_segments",
+    "memberships",
     "migration",
     "plot_profiles",
     "plot_usage",

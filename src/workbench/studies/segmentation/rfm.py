@@ -304,6 +304,11 @@ def score_rfm(
     grid = _grid_for(bins, grid)
     table = _checked(customers, customer, recency, frequency, monetary)
     active = table["recency_days"].notna().to_numpy()
+    if len(table) and not active.any():
+        raise CannotAnswer(
+            f"not answerable: of none of {len(table):,} customers is it known when they were last active. Detail "
+            "records (calls, messages, data sessions) or single purchases tell it."
+        )
     if active.sum() < bins:
         raise CannotAnswer(
             f"{int(active.sum())} active customers cannot be spread over {bins} bins. "

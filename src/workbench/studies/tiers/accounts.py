@@ -76,6 +76,11 @@ class KeyAccounts(Result):
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
     CAPTION = "Grades of key accounts."
 
+    def advice(self) -> str:
+        """Say of how many accounts the grade can be relied on."""
+        firm = (self.accounts["best"] == self.accounts["worst"]).mean()
+        return f"**Rely on the grade** of {firm:.0%} of the accounts; look at the others by hand."
+
     def headline(self) -> str:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
         first = self._upper(self.table)

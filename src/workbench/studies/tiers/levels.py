@@ -228,7 +228,10 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
     flags = pd.DataFrame({customer: ids}) if flags is None else flags
     require_columns(flags, [customer], "flags")
     prove("flags", {f"one row for each '{customer}'": not flags[customer].duplicated().any()})
-    reasons, told = np.full(len(ids), "", dtype=object), [r for r in rules.exclude if r["column"] in flags]
+    reasons, told = (
+        np.full(len(ids), "", dtype=object),
+        [r for r in rules.exclude if r["column"] in flags and flags[r["column"]].notna().any()],
+    )
     for rule in told:
         column = flags[rule["column"]]
         is_bool = pd.api.types.is_bool_dtype(column)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, require_columns
+from workbench.errors import CannotAnswer, named, require_columns
 from workbench.figures import dot_and_interval
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
@@ -131,6 +131,10 @@ def cost_to_serve(
     """
     costs = unit_costs() if costs is None else costs
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
+    if unknown := [
+        event for event in events if event in customers and len(customers) and customers[event].isna().all()
+    ]:
+        raise CannotAnswer(f"not answerable: nothing is on record of {named(unknown)}. Contacts and tickets tell it.")
     table = checked(customers, [customer], [revenue, *events, *columns], "customers")
     require_columns(table, [tier], "customers")
     inside, income = table[tier].isin(order).to_numpy(), table[revenue].to_numpy(float)
@@ -182,6 +186,14 @@ class PromisesKept(Result):
         ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
     )
     CAPTION = "Promised and given, and the difference from the last tier."
+
+    def advice(self) -> str:
+        """Say which promise to keep, or to make smaller."""
+        least = self.table.loc[self.table["kept"].idxmin()]
+        return (
+            f"**Keep what is promised, or promise less:** {least['promise']} {least['promised']:g} for {least['tier']} "
+            f"is kept in {least['kept']:.0%} of cases."
+        )
 
     def headline(self) -> str:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""

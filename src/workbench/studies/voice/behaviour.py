@@ -123,6 +123,18 @@ class SatisfactionOutcome(Result):
         text = f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
         return " ".join([text, *self.untold])
 
+    def advice(self) -> str:
+        """Say what to do about the dissatisfied."""
+        risk = self.table.set_index("quantity").loc["risk of churn"]
+        return (
+            f"**Call back the dissatisfied** before they leave{'' if risk['high'] < 0 else ', only as a trial'}: per "
+            f"{STEP} points less, {-risk['high']:.1f} to {-risk['low']:.1f} percentage points more leave in the window."
+        )
+
+    def leak(self) -> str:
+        """Say whether the score may have known the outcome."""
+        return f"Chance: {self.auc:.2f}. {' '.join(self.warnings) or 'No sign that the score knew the outcome.'}"
+
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         money = f", and {self.unit} of revenue a month" if (self.table["quantity"] == "revenue").any() else ""

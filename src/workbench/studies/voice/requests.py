@@ -64,6 +64,11 @@ class ImprovementRequests(Result):
             f"({self.level:.0%} intervals, shares of all respondents).{hidden if self.hidden else ''}"
         )
 
+    def advice(self) -> str:
+        """Say what is asked for most."""
+        row = self.table.iloc[0]
+        return f"**First improvement:** {row['request']}, asked for by {row['share']:.1f}% of respondents."
+
     def caption(self) -> str:
         """Say what the table shows, with its units."""
         score = " and their mean score" if "score" in self.table else ""

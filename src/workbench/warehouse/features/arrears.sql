@@ -3,6 +3,7 @@
 -- A bill is overdue if it was issued before as_of, due on a day before as_of, and the payments for it (by bill_id)
 -- made before as_of don't cover it. Days past due run from the due day to as_of, so the least is 1. Each bill stands
 -- alone: a credit note or an overpaid bill doesn't lower what is open on another, and top-ups settle no bill.
+-- Where no payment on record settles a bill, payments were not delivered, and nothing is known of arrears.
 --
 -- arrears [currency]: Open amount of all overdue bills.
 -- arrears_days [days]: Days past due of the oldest overdue bill; missing without one.
@@ -27,6 +28,9 @@ due AS (
     LEFT JOIN paid ON paid.bill_id = bill.bill_id
     WHERE bill.issued_on < CAST($as_of AS DATE) AND bill.due_on < CAST($as_of AS DATE)
 ),
+settled AS (
+    SELECT COUNT(bill_id) AS payments FROM payment
+),
 overdue AS (
     SELECT
         customer_id,
@@ -39,11 +43,13 @@ overdue AS (
         SUM(open_amount) FILTER (WHERE days BETWEEN 61 AND 90) AS to_90,
         SUM(open_amount) FILTER (WHERE days > 90) AS beyond
     FROM due
-    WHERE open_amount > 0
+    WHERE open_amount > 0 AND (SELECT payments FROM settled) > 0
     GROUP BY customer_id
 ),
 known AS (
-    SELECT CASE WHEN COUNT(*) > 0 THEN 0 END AS zero FROM bill
+    SELECT CASE WHEN COUNT(*) > 0 THEN 0 END AS zero
+    FROM bill
+    WHERE (SELECT payments FROM settled) > 0
 )
 SELECT
     customer.customer_id,

@@ -210,7 +210,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
     """Bytes of a file cut at line ends; in UTF-8 where a codec is given."""
     rest = b""
-    with _damage_named(path), _open(path) as stream:
+    with _damage_named(path), unpacked(path) as stream:
         for data in _blocks(stream, codec):
             data = rest + data
             cut = data.rfind(b"\n") + 1
@@ -224,7 +224,8 @@ def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[BufferedIOBase]:
+def unpacked(path: Path) -> Iterator[BufferedIOBase]:
+    """Open a file, packed by gzip or not, in an archive or not."""
     with opened(path) as stream:
         yield gzip.open(stream, "rb") if path.suffix == ".gz" else stream
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,27 @@ from workbench.warehouse.texts import KINDS
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
-MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "prepare", "file", "rows")
+MAPPING_KEYS = (
+    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "prepare", "file", "rows",
+)  # fmt: skip
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
 PREPARED = "prepare:"
 VALUE_KEYS = (
-    "from", "constant", "template", "row_number", "values", "codes", "format", "number", "scale", "missing",
+    "from", "constant", "template", "row_number", "sum", "values", "codes", "format", "number", "scale", "missing",
     "pseudonym",
 )  # fmt: skip
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
-ORIGINS = ("from", "constant", "template", "row_number")
+ORIGINS = ("from", "constant", "template", "row_number", "sum")
+BEFORE = re.compile(r"(day|week|month|year)s before (\d{4}-\d\d-\d\d)")
 NAME = re.compile(r"[^\W\d]\w*")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
 class Value:
-    """Where a canonical value comes from: exactly one of `column`, `constant`, `template` and `row_number`.
+    """Where a canonical value comes from: exactly one of `column`, `constant`, `template`, `row_number` and `sum`.
 
     Attributes
     ----------
@@ -48,10 +51,13 @@ class Value:
         A column of the file, a fixed text, or a text with ``{column}`` in it.
     row_number : bool
         The number of the record in its file, from 1.
+    sum : tuple of str
+        Columns that are added up.
     values : dict of str or None
         Translation; a text that it does not know goes to quarantine.
     format : str or None
-        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days.
+        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days; "months before
+        2026-06-30" for how many.
     number : str or None
         How numbers are written, as one of NUMBERS.
     scale : float or None
@@ -68,6 +74,7 @@ class Value:
     constant: str | None = None
     template: str | None = None
     row_number: bool = False
+    sum: tuple[str, ...] = ()
     values: dict[str, str] | None = None
     format: str | None = None
     number: str | None = None
@@ -80,6 +87,8 @@ class Value:
         """The columns of the file that it needs."""
         if self.column is not None:
             return (self.column,)
+        if self.sum:
+            return self.sum
         return tuple(PLACEHOLDER.findall(self.template)) if self.template is not None else ()
 
 
@@ -88,7 +97,8 @@ class FileBlock:
     """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns.
 
     The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused, and
-    `prepared` the step whose result is read in the place of a file.
+    `prepared` the step whose result is read in the place of a file; `elsewhere` names the columns that another block of
+    the same files uses or leaves out.
     """
 
     path: str
@@ -112,6 +122,7 @@ class FileBlock:
     order: str | None = None
     most_refused: float = MOST_REFUSED
     prepared: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -264,6 +275,9 @@ def read_mapping(file: Path) -> Mapping:
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
         raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
+    said = raw.get("parameters", {})
+    if not isinstance(said, dict) or any(isinstance(value, list) for value in said.values()):
+        raise WorkbenchError(f'{where}: parameters are what studies take for this source, such as campaign = "email".')
     blocks = list_of(raw, "file", dict, where)
     codes = put_codes(blocks, file.parent / "codes", where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
@@ -275,6 +289,7 @@ def read_mapping(file: Path) -> Mapping:
     )
     if unread := [step.name for step in steps if step.table not in {block.path for block in files}]:
         raise WorkbenchError(f'{where}: no [[file]] reads {named(unread)}. Add one with prepared = "{unread[0]}".')
+    files = tuple(replace(block, elsewhere=_elsewhere(block, files)) for block in files)
     rows = _rows(list_of(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
@@ -293,6 +308,10 @@ def read_mapping(file: Path) -> Mapping:
 
 def _same(one: FileBlock, other: FileBlock) -> bool:
     return (one.path, one.url, one.table, one.columns) == (other.path, other.url, other.table, other.columns)
+
+
+def _elsewhere(block: FileBlock, files: tuple[FileBlock, ...]) -> tuple[str, ...]:
+    return tuple(name for one in files if one.path == block.path for name in (*one.sources(), *one.ignore))
 
 
 _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
@@ -436,11 +455,13 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not scale):
         raise WorkbenchError(f"{where}: scale must be a number other than 0, not {scale!r}.")
     counted, dated = ("integer", "double", "numbers"), ("date", "timestamp")
-    for key, types in (("scale", counted), ("number", counted), ("format", dated)):
+    for key, types in (("scale", counted), ("number", counted), ("sum", counted), ("format", dated)):
         if key in raw and column.type not in types:
             raise WorkbenchError(f"{where} is a {column.type}; {key} is for {named(types)}. Remove it.")
     if (number := text_of(raw, "number", where, None)) not in (None, *NUMBERS):
         raise unknown("number", number, NUMBERS, where)
+    if "before" in (format := text_of(raw, "format", where, "")) and not _is_before(format):
+        raise WorkbenchError(f'{where}: format is {format!r}. Say for instance "months before 2026-06-30".')
     kind = raw.get("pseudonym")
     if isinstance(kind, str) and kind not in KINDS:
         raise unknown("pseudonym", kind, KINDS, where)
@@ -448,6 +469,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     value = Value(
         column=text_of(raw, "from", where, None), constant=plain(raw["constant"], where) if "constant" in raw else None,
         template=text_of(raw, "template", where, None), row_number=flag_of(raw, "row_number", where) is True,
+        sum=texts_of(raw, "sum", where, ()),
         values={k: plain(v, where) for k, v in values.items()} if values else None,
         format=text_of(raw, "format", where, None), number=number, scale=scale,
         missing=missing_of(raw, where, missing), pseudonym=flag_of(raw, "pseudonym", where),
@@ -457,6 +479,13 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     if value.template is not None and not value.sources():
         raise WorkbenchError(f"{where}: template names no column. Write them in braces, or use constant.")
     return value
+
+
+def _is_before(format: str) -> bool:
+    try:
+        return bool(date.fromisoformat(BEFORE.fullmatch(format)[2]))  # type: ignore[index]
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_pseudonym(value: Value, column: schema.Column, where: str) -> None:

@@ -158,7 +158,7 @@ def _check_names(names: tuple[str, ...], path: str, block: FileBlock) -> None:
             f"{path} lacks the column {named(lacking)} of the mapping.{nearest(lacking[0], names)} "
             f"It has: {named(names)}. Mend the mapping; if names look garbled, see delimiter and encoding."
         )
-    unused = [name for name in names if name not in block.sources() and name not in block.ignore]
+    unused = [name for name in names if name not in (*block.sources(), *block.ignore, *block.elsewhere)]
     if unused:
         raise WorkbenchError(
             f"{path} has columns that the mapping does not use: {named(unused)}. Map them, or list them under ignore."
@@ -323,7 +323,7 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
 
 
 def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
-    _check_size(path)
+    check_size(path)
     with _damage_named(path), opened(path) as stream:
         book = fastexcel.read_excel(stream.read())
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
@@ -378,7 +378,7 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise WorkbenchError(f"{path} can't be read as Excel: {said}. Save it again.") from None
 
 
-def _check_size(path: Path) -> None:
+def check_size(path: Path) -> None:
     """Refuse a workbook that unpacks to more than the memory that reading it may take."""
     with opened(path) as stream:
         try:

@@ -36,7 +36,7 @@ def how_read(raw: dict, where: str) -> dict[str, Any]:
         pass
     elif PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise WorkbenchError(f"{where}: path must stay inside the raw folder and use '/'. Give it relative to it.")
-    format = raw.get("format", _format_of(path))
+    format = raw.get("format", format_of(path))
     if path.lower().endswith(".zip"):
         raise WorkbenchError(f'{where}: path names an archive. Say which files in it: path = "{path}/**/*.csv".')
     known = sorted(set(FORMATS.values()))
@@ -94,7 +94,8 @@ def most_refused(raw: dict, where: str) -> float:
     return float(most)
 
 
-def _format_of(path: str) -> str:
+def format_of(path: str) -> str:
+    """The format of a file by its ending; "unknown" if that says nothing."""
     suffixes = PurePosixPath(path.removesuffix(".gz")).suffixes
     return FORMATS.get(suffixes[-1].lower() if suffixes else "", "unknown")
 

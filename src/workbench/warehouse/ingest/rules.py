@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from workbench.warehouse.ingest.mapping import EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
+from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
 from workbench.warehouse.schema import Column, Table
 from workbench.warehouse.sql import literal, quoted
 
@@ -278,6 +278,11 @@ class _Builder:
             return quoted(value.column)
         if value.column is not None:
             return _present(of + value.column, value.missing)
+        if value.sum:
+            texts = [_present(source, value.missing) for source in value.sum]
+            parts = [f"TRY_CAST({_number(text)} AS DECIMAL(28, 6))" for text in texts]
+            wrong = " OR ".join(f"({t} IS NOT NULL AND {p} IS NULL)" for t, p in zip(texts, parts, strict=True))
+            return f"CASE WHEN {wrong} THEN 'no number' ELSE CAST({' + '.join(parts)} AS VARCHAR) END"
         assert value.template is not None, "a value has exactly one origin"
         parts, position = [], 0
         for match in PLACEHOLDER.finditer(value.template):
@@ -353,6 +358,11 @@ def _parsed(u: str, format: str) -> str:
         days, (low, high) = _number(u), EXCEL_DAYS
         at = f"TIMESTAMP '1899-12-30' + to_microseconds(CAST(round({days} * 86400) * 1000000 AS BIGINT))"
         return f"CASE WHEN {days} BETWEEN {low} AND {high} THEN {at} END"
+    if before := BEFORE.fullmatch(format):
+        whole = (
+            f"CASE WHEN regexp_full_match({u}, '[0-9]{{1,4}}(\\.0+)?') THEN CAST(CAST({u} AS DOUBLE) AS INTEGER) END"
+        )
+        return f"DATE '{before[2]}' - to_{before[1]}s({whole})"
     if "%p" in format:
         u = f"replace(replace({u}, '上午', 'AM'), '下午', 'PM')"
     parsed = f"try_strptime({u}, {literal(format)})"

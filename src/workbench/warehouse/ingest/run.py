@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import hashlib
+import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.connect import Warehouse, mapping_file, open_version, open_warehouse, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
@@ -26,6 +30,7 @@ from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_m
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
+from workbench.warehouse.ingest.reading import format_of
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
@@ -61,7 +66,7 @@ def ingest(
     source : str
         Name of the mapping `data/mappings/SOURCE.toml`.
     raw : path, optional
-        Folder of the raw extracts, by default `data/raw/SOURCE`.
+        Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
     root : path, optional
         Folder of the project, by default found from the working directory.
     progress : callable, optional
@@ -78,8 +83,7 @@ def ingest(
         If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
-    mapping = read_mapping(mapping_file(source, root))
-    raw = Path(raw) if raw is not None else root / "data" / "raw" / source
+    mapping, raw = _of_file(read_mapping(mapping_file(source, root)), raw, root / "data" / "raw" / source)
     found, passed = raw_files(mapping, raw)
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
     pseudonyms = read_key(root) if hidden else None
@@ -100,17 +104,78 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
-            made = prepare(mapping, files, place)
-            mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
-            mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
-            parts = Parts(place, [folder / name for name in before], _program())
-            build = Build(mapping, mapped, pseudonyms, place, version, progress or _silent, repairs, parts, made.taken)
-            build.run([*notes, *made.notes])
-            shutil.rmtree(place / "prepare", ignore_errors=True)
+            earlier = [folder / name for name in before]
+            _build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, earlier, notes)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
+
+
+@contextmanager
+def tried(
+    file: Path,
+    *,
+    raw: Path | str | None = None,
+    root: Path | str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Warehouse]:
+    """Build what a mapping would make, for as long as it is looked at; nothing of it is published, no key is read.
+
+    Parameters
+    ----------
+    file : Path
+        The mapping, wherever it stands.
+    raw, root, progress
+        As for `ingest`.
+
+    Raises
+    ------
+    WorkbenchError
+        As `ingest` does.
+    """
+    root = Path(root) if root is not None else project_root()
+    mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)
+    found, passed = raw_files(mapping, raw)
+    with (
+        tempfile.TemporaryDirectory(prefix="workbench-") as folder,
+        _disk(Path(folder)),
+        _fetched(mapping, Path(folder), root) as fetched,
+    ):
+        delivered = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        files, twice = _without_copies([*delivered, *fetched])
+        place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
+        place.mkdir()
+        repairs = Repairs(mapping.source, root)
+        _build(mapping, files, key, place, "tried", progress or _silent, repairs, [], passed + twice)
+        yield open_version(mapping.source, place)
+
+
+def _build(
+    mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
+    progress: Callable[[str], None], repairs: Repairs, before: list[Path], notes: list[str],
+) -> None:  # fmt: skip
+    """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
+    made = prepare(mapping, files, place)
+    mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
+    mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
+    parts = Parts(place, before, _program())
+    Build(mapping, mapped, pseudonyms, place, version, progress, repairs, parts, made.taken).run([*notes, *made.notes])
+    shutil.rmtree(place / "prepare", ignore_errors=True)
+
+
+def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:
+    """Let one file that somebody names, whatever it is called, stand for the only one of a mapping."""
+    raw = Path(raw) if raw is not None else usual
+    if not raw.is_file():
+        return mapping, raw
+    if len(paths := {block.path for block in mapping.files}) > 1:
+        raise WorkbenchError(
+            f"{mapping.file.name} reads {len(paths)} files: {named(sorted(paths))}. Name their folder: --raw FOLDER."
+        )
+    format = format_of(raw.name)
+    files = tuple(replace(block, path=glob.escape(raw.name), format=format) for block in mapping.files)
+    return replace(mapping, files=files, skip=("*",)), raw.parent
 
 
 def _silent(line: str) -> None:

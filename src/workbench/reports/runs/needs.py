@@ -1,0 +1,199 @@
+"""Can this study run on that source? What a notebook says that it needs, held against a warehouse.
+
+The parameters cell says it, once, beside the source that it reads::
+
+    needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
+
+A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
+of a parameter (of a path model its items); 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What
+stands under ``"parameter=value"`` is needed with that value only.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError, listed, named, unknown
+from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
+from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
+
+if TYPE_CHECKING:
+    from workbench.warehouse import Warehouse
+
+Needs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a study can run on a source.
+
+    Attributes
+    ----------
+    lacks : tuple of str
+        What it needs and the source has not; empty where it can run.
+    parts : tuple of str
+        Tables that are not there and on which parts of the study rest.
+    instead : str
+        Values of parameters with which it could run, as for the command line; "" for none.
+    """
+
+    lacks: tuple[str, ...]
+    parts: tuple[str, ...]
+    instead: str = ""
+
+    def sentence(self, source: str, mapping: str = "") -> str:
+        """Say what is lacking and what to do; `mapping` is the file to mend, if not the source's own."""
+        said = f"it needs {listed(self.lacks)}."
+        tables = re.findall(r"(?:rows|values) of (\w+)", " ".join(self.lacks))
+        if self.instead:
+            said += f" With {self.instead} it can run on what '{source}' has."
+        elif tables:
+            said += f" Map it in {mapping or f'data/mappings/{source}.toml'} (workbench data describe {tables[0]})."
+        return said
+
+
+def declared_needs(cells: Iterable[Mapping[str, Any]]) -> Needs | None:
+    """Read what a notebook says that it needs; None where it says nothing.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no dict, or names a table or column that does not exist.
+    """
+    for cell in cells:
+        for statement in ast.parse(cell["source"]).body if "parameters" in cell["tags"] else ():
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == NEEDS:
+                try:
+                    return _checked(ast.literal_eval(statement.value))
+                except ValueError:
+                    raise WorkbenchError("needs is computed. Write a plain dict of tables and columns.") from None
+    return None
+
+
+def _checked(needs: Any) -> Needs:
+    from workbench.warehouse import schema
+
+    if not isinstance(needs, dict):
+        raise WorkbenchError(f'needs is {needs!r}. Write a dict, such as {{"bill.month": 3}}.')
+    for key, least in needs.items():
+        if isinstance(least, dict) and "=" in key:
+            _checked(least)
+            continue
+        for one in key.split("|"):
+            table, _, column = one.partition(".")
+            if column:
+                schema.table(table).column(column)
+            else:
+                schema.table(table)
+        if isinstance(least, bool) or not isinstance(least, int | str) or (isinstance(least, str) and "." not in key):
+            raise WorkbenchError(f"needs says {least!r} of {key}. Write a number, or for a column a parameter's name.")
+    return needs
+
+
+def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any], warehouse: Warehouse) -> Fit:
+    """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once."""
+    lacks, parts = _lacking(needs, values, warehouse)
+    others = [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
+    instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
+    said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
+    return Fit(tuple(lacks), tuple(parts), said)
+
+
+def fits(
+    warehouse: Warehouse, root: Path, *, mapping: Path | None = None, given: Mapping[str, Any] | None = None
+) -> dict[str, Fit | None]:
+    """Hold every study of a project, as it would be run, against a warehouse; None for one that does not say its needs.
+
+    Raises
+    ------
+    WorkbenchError
+        If a notebook's parameters or needs are wrong, or the mapping gives a value to a misspelt parameter, or one of
+        another type.
+    """
+    mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
+    known = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
+    for name in said_by(mapping):
+        if name not in known and difflib.get_close_matches(
+            name, known, cutoff=0.75
+        ):  # what is like nothing belongs to studies that are not here
+            raise unknown("study or parameter", name, known, f"the project, though {mapping.name} gives it a value")
+    found: dict[str, Fit | None] = {}
+    for study in studies.values():
+        said = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}
+        values = resolve(study.parameters, said, study=study.name)
+        found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)
+    return found
+
+
+def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[str], list[str]]:
+    lacks: list[str] = []
+    parts: list[str] = []
+    for key, least in needs.items():
+        if isinstance(least, dict):
+            name, _, value = key.partition("=")
+            if str(values.get(name)).lower() == value.lower():
+                more, some = _lacking(least, values, warehouse)
+                lacks, parts = lacks + more, parts + some
+            continue
+        found = [_lack(one, least, values, warehouse) for one in key.split("|")]
+        if all(found) and least == 0:
+            parts.append(key)
+        elif all(found):
+            lacks.append(" or ".join(found))
+    return list(dict.fromkeys(lacks)), parts
+
+
+def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> str:
+    """Say what of one table or column is lacking; "" for nothing."""
+    from workbench.warehouse import schema
+
+    table, _, column = key.partition(".")
+    if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
+        return f"rows of {table}"
+    if not column:
+        rows = _count(warehouse, f"SELECT count(*) FROM {table}") if isinstance(least, int) and least > 1 else 1
+        return "" if rows >= int(least) else f"{least} rows of {table} (there are {rows})"
+    known = schema.table(table).column(column)
+    what = f"unnest(map_keys({column}))" if known.is_map else column
+    if isinstance(least, str):
+        return _value_lack(key, what, str(values.get(least, "")), least, warehouse)
+    limit = "LIMIT 1" if least < 2 else ""
+    number = _count(
+        warehouse,
+        f"SELECT count(DISTINCT v) FROM (SELECT {what} AS v FROM {table} WHERE {column} IS NOT NULL {limit})",
+    )
+    if number >= max(least, 1):
+        return ""
+    meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
+    return f"values of {key} ({meaning})" if least < 2 else f"{least} different values of {key} (there is {number})"
+
+
+def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Warehouse) -> str:
+    """Say which values of a parameter (of a path model, its items) a column has not; "" where it has all."""
+    table = key.partition(".")[0]
+    found = warehouse.query(f"SELECT DISTINCT {what} AS v FROM {table} ORDER BY v")["v"].dropna().astype(str).tolist()
+    wanted = _items(value) if parameter == "model" else [value] if value else []
+    missing = [one for one in wanted if one not in found]
+    if not missing:
+        return ""
+    return f"{named(missing)} in {key}, as -p {parameter}={value} asks (there are: {named(found)})"
+
+
+def _items(model: str) -> list[str]:
+    from workbench.methods.plspm import PathModel
+    from workbench.project import model_file
+
+    try:
+        return [item for construct in PathModel.from_toml(model_file(model)).constructs for item in construct.items]
+    except WorkbenchError:  # the notebook says so
+        return []
+
+
+def _count(warehouse: Warehouse, sql: str) -> int:
+    return int(warehouse.query(sql).iloc[0, 0])

@@ -1,0 +1,66 @@
+"""What is known of how customers use us, who is in which group on which day, and what to do about it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from workbench.errors import CannotAnswer, require_columns
+from workbench.result import Refusal
+from workbench.studies.segmentation.saved import SavedSegments
+
+FEWEST_OF_A_SEGMENT = 10
+
+
+def described_use(customers: pd.DataFrame, called: Mapping[str, str], *, customer: str = "customer_id") -> pd.DataFrame:
+    """Give the customers of whom all is known that describes their use, under the names that people call it.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"customer_id": ["a", "b"], "data_mb": [9.0, None]})
+    >>> described_use(table, {"data_mb": "data (MB)"})["data (MB)"].to_dict()
+    {'a': 9.0}
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing.
+    CannotAnswer
+        If nothing describes the use of anybody.
+    """
+    require_columns(customers, [customer, *called], "customers")
+    found = customers.set_index(customer)[list(called)].dropna().rename(columns=dict(called))
+    if not called or found.empty:
+        raise CannotAnswer(
+            "not answerable: of no customer is it known how they use us. Use by month or detail records say it."
+        )
+    return found
+
+
+def memberships(
+    saved: SavedSegments, days: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], *, revenue: str = "monetary"
+) -> pd.DataFrame:
+    """Give who is in which of the saved clusters on which day: of each day the use, and a table with the revenue."""
+    return pd.concat(
+        saved.members(use, on=day, revenue=table.set_index("customer_id")[revenue])
+        for day, (use, table) in days.items()
+    )
+
+
+def advice(scores: Any, groups: Any, moved: Any) -> str:
+    """Write what follows, a line each, from the results that there are: a part that was refused has no line."""
+    lines = []
+    if not isinstance(scores, Refusal):
+        best = scores.summary().query("customers >= @FEWEST_OF_A_SEGMENT").nlargest(2, "monetary_share")
+        shares = best["monetary_share"].map("{:.0%}".format)
+        lines += list("**" + best["segment"] + "**, " + shares + " of the revenue: " + best["action"])
+    if not isinstance(groups, Refusal):
+        firm = groups.stability()["jaccard"].ge(0.75).sum()
+        lines.append(f"**Act on behaviour** in {firm} of {groups.k} clusters: those are found again in resamples.")
+    if not isinstance(moved, Refusal):
+        lines.append(
+            "**Use the same clusters next month** as long as their drift is called stable; now: " + f"{moved.verdict}."
+        )
+    return "\n".join(f"- {line}" for line in lines)

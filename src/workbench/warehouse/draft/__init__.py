@@ -1,0 +1,59 @@
+"""A mapping for files that nobody has mapped yet: drafted by names and values, to be checked by whoever knows them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.warehouse.draft.propose import Proposal, propose
+from workbench.warehouse.draft.sample import samples
+from workbench.warehouse.draft.write import as_patterns, doubts, mapping_text
+
+__all__ = ["Proposal", "doubts", "draft_mapping"]
+
+
+def draft_mapping(
+    files: Sequence[Path], *, name: str, root: Path, today: date, until: date | None = None
+) -> tuple[Proposal, str, Path]:
+    """Draft a mapping of some files, and say where they lie.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    name : str
+        Of the source.
+    root : Path
+        The project; its path models tell which surveys they fit.
+    today : date
+        Stands for the day that the data reach where no column tells it.
+    until : date, optional
+        The last day of the data, where more than a piece of them was read.
+
+    Returns
+    -------
+    (Proposal, str, Path)
+        What is proposed, the text of the mapping, and the raw folder: the file itself where it is one.
+
+    Raises
+    ------
+    WorkbenchError
+        If a file can't be read, or no file fits any table.
+    """
+    files = list(dict.fromkeys(file.resolve() for file in files))
+    if not files:
+        raise WorkbenchError("name the files to draft a mapping of.")
+    if odd := next((file for file in files if not str(file).isprintable()), None):
+        raise WorkbenchError(f"the name of {str(odd)!r} has signs that no text can hold. Rename the file.")
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    read, paths = as_patterns([one for file in files for one in samples(file)], folder)
+    models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}
+    made = propose(read, today=today, operator=name, models=models, until=until)
+    return made, mapping_text(made, paths, title=name, operator=name), files[0] if len(files) == 1 else folder
+
+
+def _items(file: Path) -> list[str]:
+    return [item for one in tomllib.loads(file.read_text("utf-8")).get("construct", []) for item in one["items"]]

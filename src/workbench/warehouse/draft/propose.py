@@ -1,0 +1,384 @@
+"""Which canonical tables does a delivery hold, and where does each column come from? Proposed by names, then by values.
+
+A file fills the table that its names and values fit best. One flat table, a row a customer, fills several: customers,
+lines, bills and use of a month.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+
+from workbench.errors import WorkbenchError, named
+from workbench.warehouse import schema
+from workbench.warehouse.draft.sample import Sample, bare
+from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
+
+EXACT, HELD, FILE = 3, 1, 4
+FLAT = ("customer", "subscription", "usage_month", "bill")
+MOST_ANSWERS = 11
+MOST_ARMS = 12
+
+
+@dataclass
+class Block:
+    """A `[[file]]` block: the table that a file fills, each column's cell, further keys, and how well it fits."""
+
+    sample: Sample
+    table: schema.Table
+    cells: dict[str, Cell]
+    score: float
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Proposal:
+    """What is proposed for a delivery: the day, the blocks, what studies take, rows, and files that fit no table."""
+
+    as_of: date
+    dated: bool
+    blocks: list[Block]
+    parameters: dict[str, tuple[str, str]]
+    rows: list[dict[str, str]]
+    homeless: list[Sample]
+
+
+def propose(
+    samples: Sequence[Sample], *, today: date, operator: str, models: dict[str, list[str]], until: date | None = None
+) -> Proposal:
+    """Propose a mapping of some files.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    today : date
+        Stands for the day that the data reach where no column tells it.
+    operator : str
+        Whose data they are, where no column tells it.
+    models : dict
+        Items of each path model, by its name.
+    until : date, optional
+        The day that the data reach, where it is known.
+
+    Raises
+    ------
+    WorkbenchError
+        If no file fits any table.
+    """
+    fits = {id(s): _fits(s) for s in samples}
+    mains = {id(s): max(found, key=lambda b: b.score) for s in samples if (found := fits[id(s)])}
+    if not mains:
+        files = named(dict.fromkeys(s.path.name for s in samples))
+        raise WorkbenchError(
+            f"no canonical table fits {files}. Write the mapping by hand (docs/mappings.md); workbench data describe "
+            "says what tables hold."
+        )
+    taken = {block.table.name for block in mains.values()}
+    blocks = []
+    for sample in samples:
+        if main := mains.get(id(sample)):
+            more = [b for b in fits[id(sample)] if b.table.name in FLAT and b.table.name not in taken]
+            blocks += [main, *(more if main.table.name in FLAT else [])]
+    blocks += _customers(blocks)
+    days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
+    known = [day for day in (*days, until) if day and day < today]
+    as_of = max(known) + timedelta(days=1) if known else today.replace(day=1)
+    order = list(schema.tables())
+    blocks.sort(key=lambda b: order.index(b.table.name))
+    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in mains])
+    for block in blocks:
+        _fill(block, made, operator)
+    _parameters(made, models)
+    return made
+
+
+def _customers(blocks: list[Block]) -> list[Block]:
+    """Customers out of the file of bills or use, where no file lists them."""
+    names = {block.table.name for block in blocks}
+    source = next((b for b in blocks if b.table.name in ("bill", "usage_month")), None)
+    if "customer" in names or source is None or not source.cells["customer_id"].sources:
+        return []
+    first = min((one.first for one in source.cells.values() if one.first), default=None)
+    if first is None:
+        return []
+    doubt = "no file lists the customers: all are taken to be there since the first month on record"
+    cells = {"customer_id": source.cells["customer_id"], "joined_on": Cell(inline(constant=str(first)), (), doubt)}
+    keys = {} if _once(source) else {"keep": '"last"'}
+    return [Block(source.sample, schema.table("customer"), cells, 0, keys)]
+
+
+def _fits(sample: Sample) -> list[Block]:
+    """Every table that a file could fill, with the columns found."""
+    found = []
+    for table in schema.tables().values():
+        said, cells, score = words()["table"].get(table.name, {}), *_matched(sample, table)
+        _by_concept(sample, table, cells)
+        keys = _maps(sample, table, cells)
+        if "customer_id" not in cells and any("customer_id" in group for group in said.get("needs", ())):
+            cells |= _customer(sample, table, cells)
+        name = bare(f"{sample.path.name} {sample.options.get('sheet', '')}")
+        score += FILE * any(bare(word) in name for word in said.get("files", ()))
+        if said and all(any(one in cells for one in group) for group in said["needs"]):
+            if table.name != "survey_response" or _is_survey(sample, cells, name):
+                found.append(Block(sample, table, cells, score + len(cells) / 100, keys))
+    return [block for block in found if _grain_fits(block)]
+
+
+def _matched(sample: Sample, table: schema.Table) -> tuple[dict[str, Cell], float]:
+    """The columns that names and values of the file give, and how sure that is."""
+    found: dict[str, Cell] = {}
+    held: dict[str, list[str]] = {}
+    score, used = 0.0, set[str]()
+    plain = [column for column in table.columns if not column.is_map]
+    for column in plain:
+        names = _names(table, column.name)
+        for name in sample.columns:
+            if bare(name) not in names or name in used:
+                continue
+            made = cell(column, sample, name)
+            if made is None:
+                some = ", ".join(sorted(set(sample.texts(name)))[:5])
+                sample.misfits[name] = f"called like {table.name}.{column.name}, but its values ({some}) do not fit it"
+            else:
+                found[column.name], score = made, score + EXACT
+                used.add(name)
+                break
+    for column in plain:
+        if column.name not in found and column.type in ("integer", "double", "date", "timestamp"):
+            names = {word for word in _names(table, column.name) if len(word) > (1 if word > "一" else 3)}
+            held[column.name] = [n for n in sample.columns if n not in used and any(w in bare(n) for w in names)]
+            if column.type in ("integer", "double"):
+                made = added(column, sample, held[column.name])
+            else:
+                made = next(filter(None, (cell(column, sample, name) for name in held[column.name])), None)
+            if made:
+                doubt = made.doubt or f"is {', '.join(made.sources)} meant?"
+                found[column.name] = replace(made, doubt=doubt)
+                score, used = score + HELD, used | set(made.sources)
+    return found, score
+
+
+def _names(table: schema.Table, column: str) -> set[str]:
+    said = words()["column"]
+    own = said.get(table.name)
+    listed = [column, *said.get(column, []), *(own.get(column, []) if isinstance(own, dict) else [])]
+    return {bare(name) for name in listed if isinstance(name, str)}
+
+
+def _concept(sample: Sample, concept: str) -> list[str]:
+    """Columns whose names tell of something that is no column of ours."""
+    listed = {bare(word) for word in words()["concept"][concept]}
+    exact = [name for name in sample.columns if bare(name) in listed]
+    return exact or [n for n in sample.columns if any(len(w) > 3 and w in bare(n) for w in listed)]
+
+
+def _by_concept(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
+    """First days by months of tenure, last days by who has left."""
+    for column, concept, made in (
+        ("joined_on", "tenure", tenure), ("activated_on", "tenure", tenure), ("ended_on", "churned", churned),
+    ):  # fmt: skip
+        if column in {c.name for c in table.columns} and column not in cells:
+            day = "$AS_OF" if concept == "tenure" else "$LAST_DAY"
+            found = next(filter(None, (made(sample, name, day) for name in _concept(sample, concept))), None)
+            cells |= {column: found} if found else {}
+
+
+def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, str]:
+    """Columns that hold values by name: answers of a survey, outcomes and what was known before of a campaign.
+
+    Gives the keys that the block gets for them.
+    """
+    used = {source for one in cells.values() for source in one.sources}
+    if table.name == "survey_response":
+        items = {c: next(iter(_concept(sample, c)), None) for c in ("SA1", "NPS") if c not in sample.columns}
+        own = {name: code for code, name in items.items() if name and _is_answer(sample, name)}
+        taken = {column.name for column in table.columns}
+        free = [n for n in sample.columns if n not in used and _is_answer(sample, n)]
+        answers = {own.get(n, f"{n}_answer" if n in taken else n): n for n in free}
+        if answers:
+            codes = sorted({t for n in answers.values() for t in set(sample.texts(n)) if float(t) > MOST_ANSWERS - 1})
+            doubt = f"{', '.join(codes)} is taken for no answer" if codes else ""
+            cells["items"] = _map(answers, doubt or ("are all of these answers?" if len(answers) > 2 else ""))
+            return {"missing": f"[{', '.join(map(quoted, codes))}]"} if codes else {}
+    if (
+        table.name == "campaign_member"
+        and "arm" in cells
+        and len(set(sample.texts(cells["arm"].sources[0]))) <= MOST_ARMS
+    ):
+        called = {bare(word): name for name, said in words()["code"]["outcomes"].items() for word in (name, *said)}
+        free = [n for n in sample.columns if n not in used]
+        outcomes = {called[bare(n)]: n for n in free if bare(n) in called and _is_number(sample, n)}
+        rest = [n for n in free if n not in outcomes.values()]
+        if outcomes:
+            cells |= {"outcomes": _map(outcomes), "arm": _arms(sample, cells["arm"].sources[0])}
+            taken = {*outcomes, *(column.name for column in table.columns)}
+            if rest:
+                known = {f"{n}_before" if n in taken else n: n for n in rest}
+                cells["covariates"] = _map(known, "was all of this known before the contact?")
+    return {}
+
+
+def _arms(sample: Sample, source: str) -> Cell:
+    """The arms by their texts; the one without contact is called control."""
+    texts = sorted(set(sample.texts(source)))
+    control = [t for t in texts if bare(t) in {bare(word) for word in (*words()["concept"]["control"], "0")}][:1]
+    arms = {quoted(text): quoted("control" if text in control else text) for text in texts}
+    doubt = "" if control else 'which of them had no contact? Write "control" behind it'
+    return Cell(inline(from_=quoted(source), values=inline(**arms)), (source,), doubt)
+
+
+def _map(entries: dict[str, str], doubt: str = "") -> Cell:
+    if all(name == source for name, source in entries.items()):
+        said = f"[{', '.join(map(quoted, entries))}]"
+    else:
+        said = inline(**{quoted(name): quoted(source) for name, source in entries.items()})
+    return Cell(said, tuple(entries.values()), doubt)
+
+
+def _is_number(sample: Sample, name: str) -> bool:
+    column = schema.Column(name="n", type="double", meaning="")
+    found = numbered(column, name, sample.texts(name)[:1000])
+    return found is not None and found.toml == quoted(name)
+
+
+def _is_answer(sample: Sample, name: str) -> bool:
+    """Whether a column holds answers on a scale of at most eleven points."""
+    texts = set(sample.texts(name))
+    whole = all(re.fullmatch(r"\d{1,2}(\.0+)?", text) for text in texts)
+    return (
+        whole and 3 <= len(texts) <= MOST_ANSWERS + 2 and all(float(t) < MOST_ANSWERS or float(t) > 90 for t in texts)
+    )
+
+
+def _is_survey(sample: Sample, cells: dict[str, Cell], name: str) -> bool:
+    told = any(word in name for word in map(bare, words()["table"]["survey_response"]["files"]))
+    asked = any(source in (*_concept(sample, "SA1"), *_concept(sample, "NPS")) for source in cells["items"].sources)
+    return told or asked or len(cells["items"].sources) > 0.6 * len(sample.columns)
+
+
+def _customer(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, Cell]:
+    """Whoever a row is of where no name says it: another identifier, or in a flat table the row itself."""
+    used = {source for one in cells.values() for source in one.sources}
+    others = [n for n in sample.columns if n not in used and bare(n).endswith(("id", "编号", "号码", "标识"))]
+    if others:
+        doubt = f"does {' or '.join(others)} tell customers apart?"
+        return {"customer_id": Cell(quoted(others[0]), (others[0],), doubt)}
+    if table.name in FLAT and _concept(sample, "tenure") and not any(c.last for c in cells.values()):
+        return {"customer_id": Cell("{ row_number = true }", (), "the file has no identifier")}
+    return {}
+
+
+def _grain_fits(block: Block) -> bool:
+    """Whether the rows of the file are those of the table."""
+    once = _once(block)
+    if block.table.name == "customer" and not once:
+        block.keys = {"keep": '"last"'}
+        return "month" not in block.sample.columns or "joined_on" in block.cells
+    if block.table.name == "subscription":
+        return once or "subscription_id" in block.cells
+    if block.table.name in ("bill", "usage_month") and "month" not in block.cells:
+        return once
+    return True
+
+
+def _once(block: Block) -> bool:
+    of = block.cells.get("customer_id", Cell("")).sources
+    return not of or block.sample.is_key(of[0])
+
+
+def _fill(block: Block, made: Proposal, operator: str) -> None:
+    """Write what no column gives, and the days that are known by now."""
+    last = made.as_of - timedelta(days=1)
+    month = last.replace(day=1)
+    of_customer = block.cells.get("customer_id", Cell("{ row_number = true }"))
+    days = {"$AS_OF": made.as_of, "$LAST_DAY": last, "$MONTH": month, "$YEAR": last.year}
+    tokens = {key: str(day) for key, day in days.items()} | {"$OPERATOR": operator.replace('"', "'")}
+    for column in block.table.columns:
+        said = words()["table"][block.table.name].get("otherwise", {}).get(column.name)
+        if column.name not in block.cells and said and column.not_null:
+            toml, doubt, sources = said[0], said[1], of_customer.sources[:0]
+            if told := _by_file(block.sample, column):
+                toml, doubt = inline(constant=quoted(told)), ""
+            if toml == "$CUSTOMER":
+                toml, sources = of_customer.toml, of_customer.sources
+            elif toml[1:] in block.cells and toml.startswith("$"):
+                toml, sources = block.cells[toml[1:]].toml, block.cells[toml[1:]].sources
+            elif toml.startswith("$") and toml not in tokens:
+                continue
+            block.cells[column.name] = Cell(toml, sources, doubt)
+    if "issued_on" in {c.name for c in block.table.columns} and "month" in block.cells:
+        _month_ends(block, last)
+    for name, one in block.cells.items():
+        toml = one.toml
+        for key, value in tokens.items():
+            toml = toml.replace(key, value)
+        block.cells[name] = replace(one, toml=toml)
+    lacking = [c.name for c in block.table.columns if c.not_null and c.name not in block.cells]
+    assert not lacking, f"{block.table.name}: {lacking} has no source"
+
+
+def _by_file(sample: Sample, column: schema.Column) -> str:
+    """The accepted value that a file's name tells, as of complaints or of faults; "" for none."""
+    name = bare(f"{sample.path.stem} {sample.options.get('sheet', '')}")
+    codes = {value: words()["code"].get(column.name, {}).get(value, []) for value in column.accepted_values}
+    return next((value for value, said in codes.items() if any(len(w) > 1 and bare(w) in name for w in said)), "")
+
+
+def _month_ends(block: Block, last: date) -> None:
+    """A bill of the one month that a flat table tells of is issued on its last day."""
+    if "constant" in block.cells["month"].toml:
+        for name in ("issued_on", "due_on"):
+            if not block.cells[name].sources:
+                block.cells[name] = Cell(inline(constant=str(last)), (), block.cells[name].doubt)
+
+
+def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
+    """What studies take for this source, where the data tell it."""
+    said, tables = made.parameters, {block.table.name: block for block in made.blocks}
+    month = (made.as_of - timedelta(days=1)).replace(day=1)
+    for block in made.blocks:
+        if "see since" in block.cells.get("ended_on", Cell("")).doubt:
+            said["since"] = (str(month), "first day from which departures are known")
+    if "usage_month" in tables and "constant" in tables["usage_month"].cells["month"].toml:
+        said["previous"] = (str(made.as_of), "use is known of one month alone")
+    if "payment" in tables and "bill" not in tables:
+        said["basis"] = ('"payments"', "segments by single purchases")
+    if survey := tables.get("survey_response"):
+        entries = set(_said(survey.cells["items"]))
+        fits = [name for name, items in models.items() if set(items) <= entries]
+        if best := max(fits, key=lambda name: len(models[name]), default=""):
+            for study in ("satisfaction", "voice", *(["path_model"] if len(models[best]) > 2 else [])):
+                said[f"{study}.model"] = (quoted(best), "path model whose items the survey has")
+    if (members := tables.get("campaign_member")) and "campaign" not in tables:
+        _campaign(made, members)
+
+
+def _said(one: Cell) -> Any:
+    """What a cell's TOML holds."""
+    return tomllib.loads(f"cell = {one.toml}")["cell"]
+
+
+def _campaign(made: Proposal, members: Block) -> None:
+    """The campaign of a list of members, as a row of its own, and what studies ask of it."""
+    arms = [arm for arm in _said(members.cells["arm"])["values"].values() if arm != "control"]
+    outcomes = list(_said(members.cells["outcomes"]))
+    campaign = members.cells["campaign_id"]
+    names = sorted(set(members.sample.texts(campaign.sources[0]))) if campaign.sources else ["campaign"]
+    day = str(made.as_of - timedelta(days=1))
+    for name in map(quoted, names):
+        row = {"table": '"campaign"', "campaign_id": name, "name": name, "assignment": '"selected"'}
+        made.rows.append(row | {"starts_on": day, "ends_on": day})
+    made.parameters["campaign"] = (quoted(names[0]), "")
+    made.parameters["arm"] = (quoted(arms[0] if arms else ""), f"one of {', '.join(arms)}")
+    made.parameters["outcome"] = (quoted(outcomes[-1]), f"one of {', '.join(outcomes)}")
+
+
+def unused(blocks: Iterable[Block]) -> list[str]:
+    """Columns of the blocks' one file that none of them reads."""
+    blocks = list(blocks)
+    read = {source for block in blocks for one in block.cells.values() for source in one.sources}
+    return [name for name in blocks[0].sample.columns if name not in read]

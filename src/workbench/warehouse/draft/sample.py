@@ -1,0 +1,212 @@
+"""What does a file look like? A bounded piece of it: how it is written, its columns, some thousand of its records."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import fastexcel
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.errors import WorkbenchError, named
+from workbench.warehouse.ingest.decode import UTF16, unpacked
+from workbench.warehouse.ingest.read import check_size
+from workbench.warehouse.ingest.reading import FORMATS, format_of
+
+BYTES = 4 << 20
+ROWS = 5_000
+ALL_BUT_FEW = 0.98
+DELIMITERS = ("||", ",", "\t", ";", "|", "^")
+_DAMAGE = (
+    OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error, pa.ArrowException, fastexcel.FastExcelError,
+)  # fmt: skip
+NOTHING = ("NULL", "null", "N/A", "NA", "n/a", "-", "--", "\\N", "无", "#N/A", "None", "nan", "NaN")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A piece of a file, or of a sheet of it.
+
+    Attributes
+    ----------
+    path : Path
+    options : dict
+        Keys of a `[[file]]` block that say how it is written, where that is not the usual way.
+    columns : dict of str to list of str
+        Texts of the records, "" for none, by name of column.
+    whole : bool
+        Whether that is all there is.
+    doubts : tuple of str
+        What is not sure about how it is written.
+    misfits : dict of str to str
+        Why a column fills none of the columns that it is called like.
+    """
+
+    path: Path
+    options: dict[str, Any]
+    columns: dict[str, list[str]]
+    whole: bool
+    doubts: tuple[str, ...] = ()
+    misfits: dict[str, str] = field(default_factory=dict)
+    _texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of a column that say something."""
+        if name not in self._texts:
+            self._texts[name] = [text for text in self.columns[name] if text and text not in NOTHING]
+        return self._texts[name]
+
+    def is_key(self, name: str) -> bool:
+        """Whether the column tells its rows apart, but for a few that may stand twice by mistake."""
+        texts = self.texts(name)
+        return bool(texts) and len(set(texts)) >= ALL_BUT_FEW * len(texts)
+
+    def nothing(self) -> list[str]:
+        """The texts that stand for no value."""
+        return sorted({text for texts in self.columns.values() for text in texts} & set(NOTHING))
+
+
+def samples(path: Path) -> list[Sample]:
+    """Read a bounded piece of a file; of a workbook a piece of each sheet that holds a table.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no file, of no known form, damaged, or has no record.
+    """
+    if not path.is_file():
+        raise WorkbenchError(f"there is no file {path}. Name the files themselves.")
+    read = {"csv": _csv, "jsonl": _json, "parquet": _parquet, "excel": _excel}.get(format_of(path.name))
+    if read is None:
+        raise WorkbenchError(f"{path} has none of the endings {named(FORMATS)} (.gz behind). Give it its own.")
+    try:
+        found = [one for one in read(path) if any(map(any, one.columns.values()))]
+    except _DAMAGE as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WorkbenchError(f"{path} can't be read: {why}. Have it delivered again.") from None
+    if not found:
+        raise WorkbenchError(f"{path} has no record below its names. Have it delivered again.")
+    return found
+
+
+def _head(path: Path) -> tuple[str, dict[str, Any], bool, tuple[str, ...]]:
+    """Text of the beginning, in whole lines; its encoding, whether it is all, and doubts."""
+    with unpacked(path) as stream:
+        data = stream.read(BYTES + 1)
+    whole = len(data) <= BYTES
+    if data.startswith(UTF16):
+        text = codecs.getincrementaldecoder("utf-16")("replace").decode(data)
+        return text, {"encoding": "utf-16"}, whole, ()
+    data = data if whole else data[: data.rfind(b"\n", 0, BYTES) + 1]
+    if data.isascii() and not whole:
+        return data.decode(), {"encoding": "auto"}, whole, ()
+    for codec, options in (("utf-8-sig", {}), ("gb18030", {"encoding": "gb18030"})):
+        try:
+            return data.decode(codec), options, whole, ()
+        except UnicodeDecodeError:
+            continue
+    return data.decode("gb18030", "replace"), {"encoding": "auto"}, whole, ("some bytes fit no encoding",)
+
+
+def _csv(path: Path) -> list[Sample]:
+    text, options, whole, doubts = _head(path)
+    lines = [line for line in text[:200_000].splitlines() if line.strip()][:100]
+    delimiter = max(DELIMITERS, key=lambda sign: (_regular(lines, sign), -DELIMITERS.index(sign)))
+    rows = list(islice(_records(text, delimiter), ROWS + 20))
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        return []
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    above = next(i for i, row in enumerate(rows) if len(row) == width)
+    names, body = rows[above], rows[above + 1 :]
+    options |= {"delimiter": delimiter} if delimiter != "," else {}
+    options |= {"skip_rows": above} if above else {}
+    if any(not name or _is_value(name) for name in names) or len(set(names)) < len(names):
+        names, body = [f"c{i}" for i in range(1, width + 1)], rows[above:]
+        options |= {"header": False, "names": names}
+        doubts += ("the file seems to have no names of columns: give them under names",)
+    body = [row for row in body if len(row) == width][:ROWS]
+    return [Sample(path, options, _columns(names, body), whole and len(rows) < ROWS, doubts)]
+
+
+def _regular(lines: list[str], sign: str) -> float:
+    """How regularly a delimiter cuts lines into several fields."""
+    widths = Counter(len(row) for row in _records("\n".join(lines), sign))
+    width, count = max(widths.items(), key=lambda pair: (pair[0] > 1, pair[1])) if widths else (1, 0)
+    return count / widths.total() * (width > 1) if widths else 0.0
+
+
+def _records(text: str, delimiter: str) -> Any:
+    if len(delimiter) > 1:
+        return ([cell.strip() for cell in line.split(delimiter)] for line in text.splitlines())
+    return ([cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter))
+
+
+def _is_value(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.,]+|\d{4}[-/]\d{1,2}[-/]\d{1,2}.*", text))
+
+
+def _columns(names: list[str], rows: list[list[str]]) -> dict[str, list[str]]:
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _json(path: Path) -> list[Sample]:
+    text, options, whole, doubts = _head(path)
+    rows = []
+    for line in islice(filter(str.strip, text.splitlines()), ROWS):
+        row = json.loads(line, parse_int=str, parse_float=str)
+        rows.append(row if isinstance(row, dict) else {})
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [Sample(path, options, {n: [_plain(row.get(n)) for row in rows] for n in names}, whole, doubts)]
+
+
+def _parquet(path: Path) -> list[Sample]:
+    with pq.ParquetFile(path) as file:
+        batch = next(file.iter_batches(ROWS), None)
+        whole = file.metadata.num_rows <= ROWS
+    cells = batch.to_pydict() if batch is not None else {}
+    return [Sample(path, {}, {name: list(map(_plain, values)) for name, values in cells.items()}, whole)]
+
+
+def _plain(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(" 00:00:00").strip()
+
+
+def _excel(path: Path) -> list[Sample]:
+    check_size(path)
+    book, found = fastexcel.read_excel(path.read_bytes()), []
+    for number, sheet in enumerate(book.sheet_names):
+        cells = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=ROWS, dtypes="string").to_arrow()
+        rows = list(zip(*(column.to_pylist() for column in cells.columns), strict=True))
+        filled = [sum(cell is not None for cell in row) for row in rows[:20]]
+        if not filled or max(filled) < 2:
+            continue
+        above = filled.index(max(filled))
+        names = [" ".join(str(cell or f"column {i + 1}").split()) for i, cell in enumerate(rows[above])]
+        body = [[_plain(cell) for cell in row] for row in rows[above + 1 :] if any(row)]
+        options = ({"sheet": sheet} if number else {}) | ({"skip_rows": above} if above else {})
+        found.append(Sample(path, options, _columns(names, body), len(rows) < ROWS))
+    return found
+
+
+def bare(name: str) -> str:
+    """A name as names are compared: one width and case, without brackets, spaces and signs.
+
+    >>> bare("Total_Charges (USD)"), bare("客户 编号")
+    ('totalcharges', '客户编号')
+    """
+    text = unicodedata.normalize("NFKC", name).lower()
+    return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", text))

@@ -1,0 +1,101 @@
+"""How is a proposal written? As a mapping with comments: what is not sure, what was left out and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from workbench.warehouse.draft.propose import Block, Proposal, unused
+from workbench.warehouse.draft.sample import Sample
+from workbench.warehouse.draft.values import quoted
+
+CHECK = "# CHECK: "
+
+
+def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator: str) -> str:
+    """Write a mapping that loads as it is; `paths` has the path of each sample by its identity."""
+    files = list(dict.fromkeys(paths.values()))
+    lines = [
+        f"# Drafted from {_said(', '.join(files[:3]))}{' and others' if len(files) > 3 else ''}.",
+        "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
+        f"title = {quoted(title)}",
+        f"operator = {quoted(operator)}",
+        f"as_of = {made.as_of}" + ("" if made.dated else f" {CHECK}no column tells which day the data reach"),
+    ]
+    if made.parameters:
+        lines += ["", "[parameters] # what studies take for this source, unless they are told otherwise"]
+        lines += [
+            f"{name} = {said}" + (f" # {_said(why)}" if why else "") for name, (said, why) in made.parameters.items()
+        ]
+    for row in made.rows:
+        lines += ["", "[[rows]]"]
+        lines.append(
+            f"{CHECK}its days and costs (contact_cost, incentive_cost, margin); randomised, if chance made the arms"
+        )
+        lines += [f"{key} = {value}" for key, value in row.items()]
+    seen: set[int] = set()
+    said: set[str] = set()
+    for block in made.blocks:
+        lines += _block(block, made.blocks, paths[id(block.sample)], said, first=id(block.sample) not in seen)
+        seen.add(id(block.sample))
+    for sample in made.homeless:
+        lines += [
+            "",
+            f"# Left out: {_said(paths[id(sample)])} fits no table by its names ({_said(', '.join(sample.columns))}).",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, first: bool) -> list[str]:
+    sample = block.sample
+    lines = ["", "[[file]]", f"path = {quoted(path)}", f"table = {quoted(block.table.name)}"]
+    keys = {key: _toml(value) for key, value in sample.options.items()} | block.keys
+    if nothing := sample.nothing():
+        keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
+    lines += [f"{key} = {value}" for key, value in keys.items()]
+    lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
+    if first and (rest := unused(b for b in blocks if b.sample is sample)):
+        lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
+        lines += [
+            f"  {quoted(name)}," + (f" # {sample.misfits[name]}" if name in sample.misfits else "") for name in rest
+        ]
+        lines.append("]")
+    lines.append("[file.columns]")
+    for column in block.table.columns:
+        if one := block.cells.get(column.name):
+            new = one.doubt and path + one.doubt not in said
+            lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{_said(one.doubt)}" if new else ""))
+            said.add(path + one.doubt)
+    return lines
+
+
+def _said(text: str) -> str:
+    """A text as a comment may hold it: on one line, without signs that nobody sees."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value).lower()
+
+
+def doubts(text: str) -> list[str]:
+    """What a drafted mapping asks its reader to check, with the numbers of the lines."""
+    return [f"line {n}: {line.replace(CHECK, '-- ')}" for n, line in enumerate(text.splitlines(), 1) if CHECK in line]
+
+
+def as_patterns(samples: Sequence[Sample], folder: Path) -> tuple[list[Sample], dict[int, str]]:
+    """Take files that differ by the digits in their names alone for one delivery; the last of them stands for all."""
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        path = sample.path.relative_to(folder).as_posix()
+        key = re.sub(r"\d+", "*", path), repr((list(sample.columns), sample.options))
+        groups.setdefault(key, []).append(sample)
+    kept, paths = [], {}
+    for (pattern, _), group in groups.items():
+        last = max(group, key=lambda one: one.path.name)
+        kept.append(last)
+        paths[id(last)] = pattern if len(group) > 1 else last.path.relative_to(folder).as_posix()
+    return kept, paths

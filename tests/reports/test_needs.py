@@ -1,0 +1,214 @@
+"""A study says what it needs, once; what a source lacks of it is said in one sentence, before a kernel starts."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from workbench import cli
+from workbench.errors import WorkbenchError
+from workbench.lab.template import TEMPLATE
+from workbench.reports.runs.needs import declared_needs, fit, fits
+from workbench.reports.runs.render import run
+from workbench.reports.runs.slots import Study, find_slots
+from workbench.warehouse import open_warehouse
+from workbench.warehouse.ingest import ingest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPPING = """
+title = "Small"
+operator = "o"
+as_of = 2024-07-01
+[parameters]
+since = 2024-06-01
+paid.campaign = "spring"
+[[file]]
+path = "c.csv"
+table = "customer"
+[file.columns]
+customer_id = "id"
+kind = { constant = "person" }
+province = { constant = "广东" }
+joined_on = { constant = "2020-01-01" }
+[[file]]
+path = "c.csv"
+table = "bill"
+[file.columns]
+bill_id = "id"
+customer_id = "id"
+month = "month"
+issued_on = "month"
+due_on = "month"
+recurring = "amount"
+usage_charge = { constant = 0 }
+discount = { constant = 0 }
+amount = "amount"
+"""
+PARAMETERS = """
+from datetime import date
+from typing import Literal
+source: str = "t"  # warehouse: which
+as_of: date = "2024-07-01"  # date: until
+basis: Literal["bills", "payments"] = "payments"  # basis: of what
+campaign: str = "autumn"  # campaign: which
+since: date = "2022-07-01"  # date: from
+"""
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project with three customers, billed for two months."""
+    for folder in ("data/mappings", "data/models", "data/raw/t", "notebooks"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/mappings/t.toml").write_text(MAPPING, "utf-8")
+    rows = ["id,month,amount", "a,2024-05-01,10", "b,2024-05-01,20", "c,2024-06-01,30"]
+    (tmp_path / "data/raw/t/c.csv").write_text("\n".join(rows) + "\n")
+    ingest("t", root=tmp_path)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def study(root, name, needs, *cells):
+    first = new_code_cell(PARAMETERS + needs, metadata={"tags": ["parameters"]})
+    made = new_notebook(cells=[first, *(new_code_cell(cell) for cell in cells)])
+    nbformat.write(made, root / "notebooks" / f"{name}.ipynb")
+    return Study(name, root / "notebooks" / f"{name}.ipynb")
+
+
+def lacks(root, needs, **values):
+    one = study(root, "one", f"needs = {needs!r}")
+    known = {p.name: p.default for p in one.parameters} | values
+    return fit(one.needs, one.parameters, known, open_warehouse("t", root=root))
+
+
+@pytest.mark.parametrize("notebook", [*sorted((ROOT / "notebooks").glob("*.ipynb")), TEMPLATE], ids=lambda p: p.stem)
+def test_every_study_declares_its_needs(notebook):
+    """So does the template, so that a new study begins with them."""
+    found = Study(notebook.stem, notebook)
+    assert found.needs, "write needs = {…} below source in the parameters cell"
+    asked = {v for v in found.needs.values() if isinstance(v, str)} | {k.split("=")[0] for k in found.needs if "=" in k}
+    assert asked <= {p.name for p in found.parameters}
+
+
+def test_all_that_lacks_is_said_at_once(root):
+    """Rows of a table, different values, a value that a parameter asks for; what is there is not named."""
+    found = lacks(
+        root,
+        {
+            "customer": 3,
+            "bill.month": 3,
+            "customer.gender": 1,
+            "payment": 1,
+            "customer.province": "campaign",
+            "contact": 0,
+        },
+    )
+    assert found.parts == ("contact",)
+    assert found.sentence("t") == (
+        "it needs 3 different values of bill.month (there is 2), values of customer.gender (gender of a person, where "
+        "recorded), rows of payment and 'autumn' in customer.province, as -p campaign=autumn asks (there are: '广东'). "
+        "Map it in data/mappings/t.toml (workbench data describe bill)."
+    )
+    assert not lacks(root, {"customer": 3, "bill.month": 2, "payment|bill": 1, "basis=bills": {"payment": 1}}).lacks
+    assert lacks(root, {"customer": 4}).lacks == ("4 rows of customer (there are 3)",)
+
+
+def test_another_value_of_a_parameter_is_proposed(root):
+    """Where the source has what that needs."""
+    found = lacks(root, {"basis=payments": {"payment": 1}, "basis=bills": {"bill": 1}})
+    assert found.sentence("t") == "it needs rows of payment. With -p basis=bills it can run on what 't' has."
+
+
+@pytest.mark.parametrize(
+    ("needs", "words"),
+    [
+        ('{"bil": 1}', "Did you mean 'bill'?"),
+        ('{"bill.monht": 1}', "Did you mean 'month'?"),
+        ('{"bill": len("x")}', "needs is computed"),
+        ("3", "needs is 3"),
+        ('{"bill": "campaign"}', "needs says 'campaign' of bill"),
+    ],
+)
+def test_wrong_needs_are_refused(root, needs, words):
+    with pytest.raises(WorkbenchError, match=re.escape(words)):
+        print(study(root, "wrong", f"needs = {needs}").needs)
+
+
+def test_no_needs_are_none(root):
+    assert declared_needs(study(root, "silent", "").cells) is None
+    assert fits(open_warehouse("t", root=root), root) == {"silent": None}
+
+
+def test_what_lacks_is_said_before_a_kernel_starts(root, monkeypatch):
+    """The refusal is that of any other: no kernel, all lacks, and the slot is known."""
+    study(root, "one", 'needs = {"payment": 1}', "1")
+    monkeypatch.setattr(
+        "workbench.reports.runs.execute._with_parameters", lambda *_: pytest.fail("a kernel was asked for")
+    )
+    made = run(["one"], {}, root=root, jobs=1, kernel="plain", progress=False)
+    assert [(s.status, s.message) for s in made.slots] == [
+        (
+            "refused",
+            "not run: it needs rows of payment. Map it in data/mappings/t.toml (workbench data describe payment).",
+        )
+    ]
+
+
+def test_without_a_study_those_run_that_can(root, capsys, monkeypatch):
+    """The others are named with what they lack, on standard error; `list --source` says the same."""
+    study(
+        root,
+        "can",
+        'needs = {"bill": 1, "contact": 0}',
+        "from workbench.reports.page.notebook import answer\nanswer('x')",
+    )
+    study(root, "cannot", 'needs = {"payment": 1}', "1")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "-p", "source=t", "--kernel", "plain"])
+    said = capsys.readouterr()
+    assert end.value.code == 0 and "1 report: 1 done" in said.out
+    assert "cannot: not run: it needs rows of payment" in said.err
+    with pytest.raises(SystemExit) as end:
+        cli.main(["list", "--source", "t"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "studies that run:",
+        "  can (without contact: the parts that rest on it say so)",
+        "studies that do not:",
+        "  cannot: it needs rows of payment. Map it in data/mappings/t.toml (workbench data describe payment).",
+    ]
+
+
+def test_a_mapping_says_what_studies_take(root):
+    """For all, or for one; a value that is given goes before it, and it is no part of a slot's name."""
+    for name in ("paid", "other"):
+        study(root, name, 'needs = {"bill": 1}')
+    paid, other = find_slots(["paid", "other"], {"source": "t"}, root)
+    assert (paid.name, paid.parameters["since"], paid.parameters["campaign"]) == ("default", "2024-06-01", "spring")
+    assert (other.parameters["since"], other.parameters["campaign"]) == ("2024-06-01", "autumn")
+    (given,) = find_slots(["paid"], {"source": "t", "since": "2024-05-01", "campaign": "autumn"}, root)
+    assert (given.parameters["since"], given.parameters["campaign"]) == ("2024-05-01", "autumn")
+    assert given.name == "campaign=autumn,since=2024-05-01"
+
+
+def test_days_of_another_source_keep_their_distance(root):
+    """`since` is declared two years before `as_of`: of another source it is two years before that one's."""
+    (root / "data/mappings/u.toml").write_text(
+        MAPPING.replace("since = 2024-06-01", "").replace("2024-07-01", "2024-08-31")
+    )
+    (root / "data/raw/u").symlink_to(root / "data/raw/t")
+    ingest("u", root=root)
+    study(root, "one", "")
+    (slot,) = find_slots(["one"], {"source": "u"}, root)
+    assert (slot.parameters["as_of"], slot.parameters["since"]) == ("2024-08-31", "2022-08-31")
+
+
+def test_a_parameter_that_no_study_has_is_refused(root):
+    """A typo in a mapping says the nearest; a study's own name heads its own."""
+    study(root, "paid", 'needs = {"bill": 1}')
+    assert fits(open_warehouse("t", root=root), root)["paid"].lacks == ()
+    (root / "data/mappings/t.toml").write_text(MAPPING.replace("since =", "sinse ="))
+    with pytest.raises(WorkbenchError, match=r"no study or parameter 'sinse' in the project.*Did you mean 'since'\?"):
+        fits(open_warehouse("t", root=root), root)

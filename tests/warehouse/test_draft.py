@@ -1,0 +1,272 @@
+"""A mapping is drafted out of files that nobody has mapped: it loads as it is, and says what it is not sure of."""
+
+import datetime as dt
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workbench import cli
+from workbench.errors import WorkbenchError
+from workbench.warehouse.draft import doubts, draft_mapping
+from workbench.warehouse.ingest.mapping import read_mapping
+from workbench.warehouse.ingest.run import tried
+
+ROOT = Path(__file__).resolve().parents[2]
+TODAY = dt.date(2026, 11, 29)
+CHURN = """customerID,gender,tenure,InternetService,MonthlyCharges,Contract,Churn
+7590-A,Female,1,DSL,29.85,One year,No
+5575-B,Male,34,No,56.95,Two year,No
+3668-C,Male,2,Fiber optic,53.85,One year,Yes
+"""
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    (tmp_path / "data/mappings").mkdir(parents=True)
+    (tmp_path / "data/models").symlink_to(ROOT / "data/models")
+    (tmp_path / "in").mkdir()
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def drafted(root, files, **options):
+    """Write files, draft their mapping, and read it: the proposal, the text, the mapping and the raw folder."""
+    paths = []
+    for name, content in files.items():
+        paths.append(root / "in" / name)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        if callable(content):
+            content(paths[-1])
+        else:
+            paths[-1].write_bytes(content if isinstance(content, bytes) else content.encode())
+    made, text, raw = draft_mapping(paths, name="t", root=root, today=TODAY, **options)
+    (root / "data/mappings/t.toml").write_text(text, "utf-8")
+    return made, text, read_mapping(root / "data/mappings/t.toml"), raw
+
+
+def cells(mapping, table):
+    (block,) = (block for block in mapping.files if block.table.name == table)
+    return block.columns
+
+
+def test_one_flat_table_fills_customers_lines_and_bills(root):
+    """Months of tenure become days, a yes to churn the last day; what is assumed says so; the rest is left out."""
+    _, text, mapping, raw = drafted(root, {"churn.csv": CHURN})
+    assert [b.table.name for b in mapping.files] == ["customer", "subscription", "bill"]
+    assert mapping.as_of == dt.date(2026, 11, 1)
+    assert mapping.files[0].ignore == ("Contract",)
+    assert "called like subscription.contract, but its values (One year, Two year) do not fit it" in text
+    assert cells(mapping, "customer")["joined_on"].format == "months before 2026-11-01"
+    assert cells(mapping, "subscription")["ended_on"].values == {"Yes": "2026-10-31"}
+    assert cells(mapping, "subscription")["service"].values == {
+        "DSL": "broadband",
+        "Fiber optic": "broadband",
+        "No": "fixed",
+    }
+    assert "since = 2026-10-01" in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.full_account().balanced and made.account()["quarantined"].sum() == 0
+        lines = made.table("subscription", ["subscription_id", "activated_on", "ended_on"]).astype(str).fillna("")
+        assert lines.to_numpy().tolist() == [
+            ["3668-C", "2026-09-01", "2026-10-31"], ["5575-B", "2024-01-01", ""], ["7590-A", "2026-10-01", ""],
+        ]  # fmt: skip
+        assert made.table("bill")["amount"].sum() == pytest.approx(140.65)
+    said = "\n".join(doubts(text))
+    for word in ("no column tells which day", "all of them persons", "counted in months", "within which time"):
+        assert word in said
+
+
+def test_chinese_extracts_in_old_encodings(root):
+    """Delimiter, encoding, codes, day forms, fen and GB are told by names and values; months become one pattern."""
+    bills = "客户编号|账期|应收金额分\n1001|202605|{}\n1002|202605|2050\n"
+    people = (
+        "客户编号,客户类型,姓名,省份,性别,入网日期\n1001,个人,张三,广东,男,20200101\n1002,企业,乙公司,北京,,20210301\n"
+    )
+    use = [{"客户编号": customer, "月份": "2026-05", "流量(GB)": 1.5} for customer in ("1001", "1002")]
+    files = {
+        "客户资料.csv": people.encode("gb18030"),
+        "账单_202605.txt": bills.format(1999).encode("gb18030"),
+        "账单_202606.txt": bills.replace("202605", "202606").format(999).encode("gb18030"),
+        "用量.jsonl": "\n".join(json.dumps(row, ensure_ascii=False) for row in use),
+    }
+    _, _, mapping, raw = drafted(root, files)
+    blocks = {b.table.name: b for b in mapping.files}
+    assert (blocks["customer"].encoding, blocks["bill"].delimiter, blocks["bill"].path) == (
+        "gb18030",
+        "|",
+        "账单_*.txt",
+    )
+    assert cells(mapping, "customer")["kind"].values == {"个人": "person", "企业": "company"}
+    assert cells(mapping, "customer")["name_key"].pseudonym is True
+    assert cells(mapping, "bill")["amount"].scale == 0.01 and cells(mapping, "bill")["month"].format == "%Y%m"
+    assert cells(mapping, "usage_month")["data_mb"].scale == 1024
+    assert mapping.as_of == dt.date(2026, 7, 1)
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.table("bill")["amount"].tolist() == [19.99, 20.5, 9.99, 20.5]
+        assert made.table("usage_month")["data_mb"].tolist() == [1536.0, 1536.0]
+
+
+def test_mobile_numbers_as_identifiers_become_pseudonyms(root):
+    rows = "".join(f"1380013{n:04},2024-01-0{n % 9 + 1},5{n}\n" for n in range(20))
+    _, _, mapping, raw = drafted(root, {"充值.csv": f"手机号,充值日期,充值金额\n{rows}"})
+    assert (found := cells(mapping, "payment")["customer_id"]).pseudonym and found.kind == "phone"
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["accepted"].tolist() == [20]
+        assert not made.table("payment")["customer_id"].str.startswith("138").any()
+
+
+def test_a_short_survey_gets_the_model_that_fits(root):
+    """Overall satisfaction and a recommendation are known by name; 99 is no answer, and that is said."""
+    rows = "".join(f"{n},广东,{n % 10 + 1},{99 if n == 3 else n % 11}\n" for n in range(40))
+    made, text, mapping, raw = drafted(root, {"满意度.csv": f"问卷编号,省份,总体满意度,推荐意愿\n{rows}"})
+    items = cells(mapping, "survey_response")["items"]
+    assert {name: value.column for name, value in items.items()} == {"SA1": "总体满意度", "NPS": "推荐意愿"}
+    assert made.parameters["satisfaction.model"][0] == '"overall"' and "99 is taken for no answer" in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as found:
+        assert found.survey()["NPS"].isna().sum() == 1
+
+
+def test_an_experiment_gets_its_campaign(root):
+    """Arms, outcomes under their usual names, what was known before; not called randomised by itself."""
+    rows = "".join(f"{['对照组', '实验组'][n % 2]},{n % 2},{n},{20 + n}\n" for n in range(20))
+    _, _, mapping, raw = drafted(root, {"名单.csv": f"组别,是否响应,窗口收入,年龄\n{rows}"})
+    members = cells(mapping, "campaign_member")
+    assert members["arm"].values == {"对照组": "control", "实验组": "实验组"}
+    assert {n: v.column for n, v in members["outcomes"].items()} == {"responded": "是否响应", "revenue": "窗口收入"}
+    assert list(members["covariates"]) == ["年龄"] and mapping.rows["campaign"][0]["assignment"] == "selected"
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["accepted"].tolist() == [1, 20]
+
+
+def test_title_rows_sheets_and_parquet(root):
+    def workbook(path):
+        frame = pd.DataFrame([["Customers", None, None], ["Customer ID", "Sex", "Joined"], ["1", "F", "2024-01-05"]])
+        with pd.ExcelWriter(path) as book:
+            frame.to_excel(book, sheet_name="data", header=False, index=False)
+            pd.DataFrame(["nothing"]).to_excel(book, sheet_name="notes", header=False, index=False)
+
+    paid = pd.DataFrame(
+        {"customer": [1, 1], "date": pd.to_datetime(["2024-02-01", "2024-03-01"]), "amount": [5.5, 6.0]}
+    )
+    _, _, mapping, raw = drafted(root, {"c.xlsx": workbook, "payments.parquet": paid.to_parquet})
+    assert [(b.table.name, b.skip_rows) for b in mapping.files] == [("customer", 1), ("payment", 0)]
+    assert mapping.as_of == dt.date(2024, 3, 2)
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["accepted"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.csv", b"", "has no record"),
+        ("head.csv", b"a,b\n", "has no record"),
+        ("x.doc", b"x", "has none of the endings"),
+        ("x.xlsx", b"no workbook", "can't be read"),
+        ("x.parquet", b"PAR1 no", "can't be read"),
+        ("x.csv.gz", b"no gzip", "can't be read"),
+        ("x.jsonl", b"{no json\n", "can't be read"),
+        ("x.jsonl", b"[" * 100_000 + b"\n", "can't be read"),
+        ("wide.csv", b"a,b\n" + b'"' + b"x" * 200_000 + b'",1\n', "can't be read"),
+        ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-12], "can't be read"),
+        ("new\nline.csv", b"a,b\n1,2\n", "Rename the file"),
+        ("x.csv", b"a,b\n1,2\n", "no canonical table fits 'x.csv'"),
+    ],
+)
+def test_what_cannot_be_drafted_is_one_sentence(root, name, content, words):
+    with pytest.raises(WorkbenchError, match=words):
+        drafted(root, {name: content})
+
+
+def test_whatever_the_bytes_it_is_a_mapping_or_one_sentence(root):
+    """Damaged and odd tables, seeded: each drafted mapping loads, and nothing is a traceback."""
+    rng = random.Random(0)
+    heads = [
+        "客户编号",
+        "amount",
+        "date",
+        "tenure",
+        "churn",
+        'a"b',
+        "a\\b",
+        "#x",
+        "月份",
+        "satisfaction",
+        "group",
+        "visit",
+    ]
+    texts = [
+        '"a\nb"',
+        "\x7f",
+        "#",
+        "1",
+        "",
+        "NULL",
+        "2024-01-01",
+        "202401",
+        "1,5",
+        "是",
+        "yes",
+        "no",
+        '"',
+        "\\",
+        "１２",
+        "1e5",
+        "-",
+        "13800138000",
+    ]
+    for number in range(60):
+        names = rng.sample(heads, rng.randint(1, 8))
+        lines = [",".join(names), *(",".join(rng.choices(texts, k=len(names))) for _ in range(rng.randint(1, 30)))]
+        data = bytearray("\n".join(lines).encode(rng.choice(["utf-8", "gb18030", "utf-16"])))
+        for _ in range(rng.choice([0, 0, 3])):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            drafted(root, {f"f{number}.csv": bytes(data)})
+        except WorkbenchError as error:
+            assert "drafted" not in str(error) and "t.toml" not in str(error), (error, bytes(data))
+
+
+def test_the_command_says_what_to_check_and_what_would_come_in(root, capsys):
+    (root / "notebooks").mkdir()
+    (root / "in/churn.csv").write_text(CHURN + "".join(f"{n % 98},Male,5,DSL,20,One year,No\n" for n in range(99)))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "draft", str(root / "in/churn.csv")])
+    said = capsys.readouterr().out
+    assert end.value.code == 0
+    for words in (
+        "drafted, as of",
+        "to check (",
+        "customer",
+        "the key (customer_id) stands",
+        "workbench data ingest churn",
+    ):
+        assert words in said, said
+    assert not (root / "data/warehouse").exists() and not (root / "data/private").exists()
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "draft", str(root / "in/churn.csv")])
+    assert end.value.code == 2 and "stands already" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "try", "churn", "--raw", str(root / "in/churn.csv")])
+    assert end.value.code == 0 and "nothing of it is kept" in capsys.readouterr().out
+
+
+PUBLIC = {
+    "ibm_telco_churn.csv.gz": ["customer", "subscription", "bill"],
+    "mlc_churn.csv.gz": ["customer", "subscription", "usage_month", "bill"],
+    "hillstrom.csv.gz": ["campaign_member"],
+    "cdnow_sample.csv.gz": ["payment"],
+    "mobi.csv": ["survey_response"],
+}
+
+
+@pytest.mark.parametrize(("name", "tables"), PUBLIC.items(), ids=list(PUBLIC))
+def test_public_sets_are_drafted_and_lose_nothing(name, tables, root, shared_data):
+    _, text, raw = draft_mapping([shared_data / name], name="t", root=root, today=TODAY)
+    (root / "data/mappings/t.toml").write_text(text, "utf-8")
+    assert [b.table.name for b in read_mapping(root / "data/mappings/t.toml").files] == tables
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["quarantined"].sum() == 0
