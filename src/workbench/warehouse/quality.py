@@ -1,0 +1,115 @@
+"""What came in, from whom, how complete, and what of it can't be true? What the study of data quality rests on."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from workbench.warehouse import schema
+from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.features import as_date
+from workbench.warehouse.overview import departments
+from workbench.warehouse.views import view
+
+_COPY = "the key (%) stands in %"
+_ASIDE = ("the row is a total", "a later row of the same key replaces it")
+
+# Of each file, the key of its refused records that names a customer most often, at least in every second record, is
+# taken for the customer's; a record that can't be cut into fields names nobody.
+_NAMED = f"""
+WITH refused AS (
+    SELECT file, "table", CAST(CAST(record AS JSON) AS MAP(VARCHAR, VARCHAR)) AS fields
+    FROM quarantine
+    WHERE json_valid(record) AND json_type(record) = 'OBJECT'
+        AND NOT list_bool_or(list_transform(reasons, lambda r: r LIKE '{_COPY}' OR r IN {_ASIDE}))
+),
+entry AS (
+    SELECT file, "table", unnest(map_entries(fields)) AS field FROM refused
+),
+known AS (
+    SELECT entry.file, entry."table", entry.field.key AS name, customer.customer_id
+    FROM entry LEFT JOIN customer ON customer.customer_id = entry.field.value
+),
+naming AS (
+    SELECT file, "table", name, row_number() OVER (PARTITION BY file, "table" ORDER BY count(customer_id) DESC, name) AS nth
+    FROM known
+    GROUP BY file, "table", name
+    HAVING 2 * count(customer_id) >= count(*)
+)
+SELECT DISTINCT known."table", known.customer_id
+FROM known JOIN naming USING (file, "table", name)
+WHERE naming.nth = 1 AND known.customer_id IS NOT NULL
+"""
+
+
+def customers_on_record(warehouse: Warehouse) -> int:
+    """Count the customers of the source; 0 where it has no table of them."""
+    return int(warehouse.query("SELECT count(*) AS n FROM customer")["n"].iloc[0])
+
+
+def deliveries(warehouse: Warehouse, as_of: date | str) -> pd.DataFrame:
+    """Give what came in by table and month before a day: the view `table_month`, with the department of each table."""
+    found = view(warehouse, "table_month", as_of=as_date(as_of))
+    return found.assign(department=found["fact"].map(departments(warehouse)).fillna("")).rename(
+        columns={"fact": "table"}
+    )
+
+
+def contradictions(warehouse: Warehouse, as_of: date | str) -> pd.DataFrame:
+    """Give whom two systems contradict each other about: the view `customer_contradiction`."""
+    return view(warehouse, "customer_contradiction", as_of=as_date(as_of))
+
+
+def refusals(warehouse: Warehouse) -> pd.DataFrame:
+    """Give what was refused when the data came in, one row a table.
+
+    Returns
+    -------
+    DataFrame
+        table, department, records, lost (refused for good, or because their parent was), copies (refused, while the
+        same key stands in an accepted row: no loss), customers (of the source, whom the lost records name), why (the
+        most frequent reason of the lost ones; "" where there are none).
+    """
+    frame = warehouse.account()
+    totals = frame.groupby("table", sort=False)[["raw", "quarantined", "set_aside"]].sum()
+    copies = warehouse.query(
+        'SELECT "table", count(*) AS n FROM quarantine WHERE list_bool_or(list_transform(reasons, '
+        f"lambda r: r LIKE '{_COPY}')) AND NOT list_bool_or(list_transform(reasons, lambda r: r IN {_ASIDE})) GROUP BY ALL"
+    ).set_index("table")["n"]
+    named = warehouse.query(_NAMED).groupby("table").size()
+    why = warehouse.query(
+        'SELECT "table", reason, count(*) AS n FROM (SELECT "table", unnest(reasons) AS reason FROM quarantine WHERE NOT '
+        f"list_bool_or(list_transform(reasons, lambda r: r LIKE '{_COPY}' OR r IN {_ASIDE}))) "
+        'GROUP BY ALL ORDER BY n DESC, "table", reason'
+    ).drop_duplicates("table")
+    copied = copies.reindex(totals.index).fillna(0).astype(int)
+    of = departments(warehouse)
+    return pd.DataFrame(
+        {
+            "table": totals.index,
+            "department": [of[table] for table in totals.index],
+            "records": totals["raw"].to_numpy(),
+            "lost": (totals["quarantined"] - totals["set_aside"] - copied).to_numpy(),
+            "copies": copied.to_numpy(),
+            "customers": named.reindex(totals.index).fillna(0).astype(int).to_numpy(),
+            "why": why.set_index("table")["reason"].reindex(totals.index).fillna("").to_numpy(),
+        }
+    )
+
+
+def completeness(warehouse: Warehouse) -> pd.DataFrame:
+    """Count the rows that have a value, for each column that may lack one: table, department, column, rows, filled."""
+    of, rows = departments(warehouse), []
+    for name in warehouse.tables():
+        columns = [c for c in schema.table(name).columns if not c.not_null or c.is_map]
+        counts = [f"count({c.name}) FILTER (WHERE {_has(c)})" for c in columns]
+        total, *filled = warehouse.query(f"SELECT {', '.join(['count(*)', *counts])} FROM {name}").iloc[0]
+        rows += [
+            (name, of.get(name, ""), c.name, int(total), int(n)) for c, n in zip(columns, filled, strict=True)
+        ]
+    return pd.DataFrame(rows, columns=["table", "department", "column", "rows", "filled"])
+
+
+def _has(column: schema.Column) -> str:
+    return f"cardinality({column.name}) > 0" if column.is_map else f"{column.name} IS NOT NULL"
