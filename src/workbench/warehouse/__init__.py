@@ -21,6 +21,7 @@ from workbench.warehouse.overview import (
     customer_facts,
     customer_view,
     departments,
+    require_customer,
     tables_behind,
 )
 from workbench.warehouse.pseudonyms import read_key
@@ -53,6 +54,7 @@ __all__ = [
     "province_panel",
     "purchases",
     "read_key",
+    "require_customer",
     "service_holdings",
     "service_use",
     "servicing",

@@ -117,11 +117,24 @@ def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> p
     return found
 
 
-def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.Series:
-    """Give the row of one customer in the customer view, by column; empty where they had not joined before the day."""
+def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.DataFrame:
+    """Give what the customer view knows of one customer: column, meaning, unit, value; what is missing is left out.
+
+    Raises
+    ------
+    WorkbenchError
+        If no table names such a customer.
+    CannotAnswer
+        If they had not joined before `as_of`.
+    """
     require_customer(warehouse, customer)
     found = _whole_base(warehouse, as_date(as_of), customer)
-    return found.iloc[0] if len(found) else pd.Series(dtype=object)
+    if found.empty:
+        raise CannotAnswer(f"not answerable: this customer joined on {as_of} or later. Choose a later day.")
+    known = found.iloc[0].drop("customer_id").dropna()
+    told = [(name, meaning, unit) for name, unit, meaning in sqlfiles.described("customer_view") if name in known]
+    facts = pd.DataFrame(told, columns=["column", "meaning", "unit"])
+    return facts.assign(unit=facts["unit"].str.replace("currency", warehouse.currency), value=known.tolist())
 
 
 def require_customer(warehouse: Warehouse, customer: str) -> None:

@@ -54,15 +54,15 @@ class Contradictions(Result):
 
     def caption(self) -> str:
         """Say what the table shows."""
-        return "Rules between systems, and whether they hold. A month of which no bill was delivered is not judged."
+        return "What was looked for between systems. A month of which no bill was delivered is not judged."
 
     def as_table(self) -> Table:
         """Give all rules with their verdict, as words."""
-        broken = dict(zip(self.table["rule"], ["broken"] * len(self.table), strict=True))
         rules = quality_rules().rules
-        verdicts = broken | {n: "holds" for n in self.tried if n not in broken} | self.untried
-        rows = [(f"no customer has {rules[n].what}", ", ".join(rules[n].tables), v) for n, v in verdicts.items()]
-        return Table("rules", pd.DataFrame(rows, columns=["rule", "tables", "verdict"]), self.caption())
+        verdicts = dict.fromkeys(self.table["rule"], "found")
+        verdicts |= {n: "none" for n in self.tried if n not in verdicts} | self.untried
+        rows = [(f"customers with {rules[n].what}", ", ".join(rules[n].tables), v) for n, v in verdicts.items()]
+        return Table("rules", pd.DataFrame(rows, columns=["looked for", "tables", "verdict"]), self.caption())
 
     def broken(self) -> Table | None:
         """Give the rules that are broken with their customers; None where all hold."""
@@ -184,7 +184,10 @@ class LostRecords(Result):
 
     def as_table(self) -> Table:
         """Give the tables with refused records; how many customers they name as words where they are few."""
-        named = [f"{n:,}" if n >= 10 else "fewer than 10" if n else "not known" for n in self.table["customers"]]
+        named = [
+            "" if not row.lost else "not known" if not row.customers else _few(row.customers)
+            for row in self.table.itertuples()
+        ]
         shown = self.table.assign(customers=named).rename(columns={"customers": "customers named"})
         return Table(self.NAME, shown, self.caption(), self.FORMATS)
 
@@ -220,6 +223,10 @@ def lost_records(refusals: pd.DataFrame, *, customers: int = 0) -> LostRecords:
     some = read.loc[read["lost"] + read["copies"] > 0, order].fillna({"why": "", "department": ""})
     some = some.sort_values(["lost", "copies", "table"], ascending=[False, False, True], ignore_index=True)
     return LostRecords(some, int(read["records"].sum()), customers)
+
+
+def _few(count: int) -> str:
+    return f"{count:,}" if count >= 10 else "fewer than 10"
 
 
 def _share(share: float) -> str:

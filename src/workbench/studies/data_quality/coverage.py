@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, listed
+from workbench.errors import listed
 from workbench.figures import axes
 from workbench.result import Quantity, Result
 from workbench.studies.data_quality.rules import quality_rules
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 THIN = 0.5  # of a usual month
 _NEAR = 3  # months before and after that say what is usual
 _SHOWN = 24  # months in the picture
+_TABLE = ["department", "table", "records", "first", "last", "months", "missing", "thin", "days_old", "gaps"]
+_MONTHS = ["department", "table", "month", "records", "customers", "share", "gap"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Coverage(Result):
     CHART: ClassVar[str] = "Heat map, a row a table, a column a month; darker is less than usual, red is missing"
     CAPTION: ClassVar[str] = (
         "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
-        "usual rows, and days since the last row. Tables that come in waves are not judged."
+        "usual rows, and days since the last row. Tables that may come in waves are not judged."
     )
     FORMATS = dict.fromkeys(["records", "missing", "thin", "days_old"], "{:,.0f}")
 
@@ -61,11 +63,14 @@ class Coverage(Result):
         """Say which tables lack months, or that none does, and which is the oldest."""
         judged = self.table[self.table["missing"].notna()]
         holes = judged[judged["missing"] + judged["thin"] > 0]
+        if self.table.empty:
+            return "No table of dated facts holds a row: what came in when is not known."
         if judged.empty:
             return "No table comes in every month, so no month can be missing."
         until = f"{self.as_of - pd.Timedelta(days=1):%Y-%m-%d}"
         if holes.empty:
-            return f"All {len(judged)} tables that come in every month are whole until {until}; none has a thin month."
+            all_of = "The one table that comes" if len(judged) == 1 else f"Each of the {len(judged)} tables that come"
+            return f"{all_of} in every month is whole until {until}: no month is missing or thin."
         said = "; ".join(f"{row.table} ({row.department}): {row.gaps}" for row in holes.itertuples())
         return f"{len(holes)} of {len(judged)} tables that come in every month have gaps until {until}: {said}."
 
@@ -81,6 +86,9 @@ class Coverage(Result):
         import matplotlib as mpl
 
         ax = axes(ax)
+        if self.months.empty:
+            ax.set_axis_off()
+            return ax
         last = self.months["month"].max()
         shown = self.months[self.months["month"] > last - pd.DateOffset(months=_SHOWN)]
         grid = shown.pivot_table(
@@ -120,7 +128,8 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     Parameters
     ----------
     deliveries : DataFrame
-        One row a table and month with rows: table, department, month, records, customers, last_on.
+        One row a table and month with rows: table, department, month, records, customers, last_on; none where no
+        table of dated facts was delivered.
     as_of : date or str
         Exclusive.
 
@@ -128,18 +137,16 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     ------
     WorkbenchError
         If a column is missing or holds something else.
-    CannotAnswer
-        If there is no row.
     """
     day = columns.day(as_of, "as_of")
+    if deliveries.empty:
+        return Coverage(pd.DataFrame(columns=_TABLE), pd.DataFrame(columns=_MONTHS), day)
     known = columns.take(
         deliveries, "deliveries", key=["table", "month"], numbers=["records", "customers"],
         categories=["table", "department"], dates=["month", "last_on"],
     ).table  # fmt: skip
-    if known.empty:
-        raise CannotAnswer("not answerable: no table of dated facts holds a row. Map one, and ingest again.")
     parts = [_of_one(rows, day) for _, rows in known.groupby("table", sort=True)]
-    table = pd.DataFrame([row for row, _ in parts]).sort_values(["department", "table"], ignore_index=True)
+    table = pd.DataFrame([row for row, _ in parts], columns=_TABLE).sort_values(["department", "table"], ignore_index=True)
     return Coverage(table, pd.concat([months for _, months in parts], ignore_index=True), day)
 
 
@@ -174,7 +181,7 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         "missing": float(len(lacking)) if monthly else np.nan,
         "thin": float(len(few)) if monthly else np.nan,
         "days_old": float((day - rows["last_on"].max()).days),
-        "gaps": ", ".join(said) if monthly else "comes in waves",
+        "gaps": ", ".join(said) if monthly else "not judged",
     }, months
 
 

@@ -84,7 +84,7 @@ def mend_first(seen: Coverage, found: Contradictions, lost: LostRecords, *, mini
         (r.department, f"{r.table} has gaps: {r.gaps}", float(np.floor(usual.get(r.table, 0.0))), (r.table,))
         for r in gaps.itertuples()
     ]
-    table = pd.DataFrame(rows, columns=["department", "fault", "customers", "tables"])
+    table = pd.DataFrame(rows, columns=["department", "fault", "customers", "tables"]).astype({"customers": float})
     studies = quality_rules().studies
     table.insert(3, "share", table["customers"] / (found.customers or np.nan))
     table.insert(
@@ -141,18 +141,20 @@ def studies_touched(
     rules, rows = quality_rules(), []
     for study, rests in rules.studies.items():
         lacks = [t for t in rests if t not in tables]
-        said = [f"not delivered: {', '.join(lacks)}"] if lacks else []
+        said = [f"not delivered: {', '.join(lacks[:3])}{f' and {len(lacks) - 3} more' if len(lacks) > 3 else ''}"]
+        said = said if lacks else []
         broken = [r for r in found.table.itertuples() if set(r.tables) & set(rests)]
         for r in broken[:2]:
             n = f"{r.customers:,}" if r.customers >= minimum else f"fewer than {minimum}"
-            said.append(f"{n} customers have {r.what}: {rules.rules[r.rule].means}")
+            said.append(f"{n} customers with {r.what}: {rules.rules[r.rule].means}")
         gaps = seen.table[seen.table["table"].isin(rests) & (seen.table["missing"] + seen.table["thin"] > 0)]
         said += [f"{r.table}: {r.gaps}" for r in gaps.itertuples()]
         gone = lost.table[lost.table["table"].isin(rests) & (lost.table["lost"] > 0)]
         if len(gone):
             worst = gone.loc[gone["share"].idxmax()]
             said.append(
-                f"{gone['lost'].sum():,} records lost, at most {worst['share']:.2%} of a table ({worst['table']})"
+                f"{gone['lost'].sum():,} records are lost and count as if they had never been, at most "
+                f"{worst['share']:.2%} of a table ({worst['table']})"
             )
         verdict = "lacks" if lacks else "touched" if said else "whole"
         text = "; ".join(said)

@@ -6,7 +6,8 @@
 -- month []: First day of the month in which it happened; of bills and usage the month billed or used.
 -- records [records]: Rows.
 -- customers [customers]: Different customers; 0 where rows name none.
--- last_on []: Last day with a row; of bills the last day of issue, of months of usage their last day.
+-- last_on []: Last day with a row; of bills the last day of issue, of what is known by month
+--     its last day.
 WITH dated AS (
     SELECT 'detail_record' AS fact, day_on AS day, day_on AS seen_on, customer_id, events AS records FROM customer_day
     UNION ALL
@@ -31,9 +32,10 @@ WITH dated AS (
     UNION ALL
     SELECT 'opportunity', opened_on, opened_on, customer_id, 1 FROM opportunity
     UNION ALL
-    SELECT 'market', month, month, NULL, 1 FROM market
+    SELECT 'market', month, CAST(month + INTERVAL '1' MONTH - INTERVAL '1' DAY AS DATE), NULL, 1 FROM market
     UNION ALL
-    SELECT 'marketing_cost', month, month, NULL, 1 FROM marketing_cost
+    SELECT 'marketing_cost', month, CAST(month + INTERVAL '1' MONTH - INTERVAL '1' DAY AS DATE), NULL, 1
+    FROM marketing_cost
 )
 SELECT
     fact,
