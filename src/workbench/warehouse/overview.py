@@ -152,8 +152,8 @@ def require_customer(warehouse: Warehouse, customer: str) -> None:
             if len(warehouse.query(sql, [customer])):
                 return
     raise WorkbenchError(
-        f"the warehouse of '{warehouse.source}' knows no customer '{customer}'. Give the customer's number as the lists "
-        "of a report have it; a telephone number or a name is not stored."
+        f"the warehouse of '{warehouse.source}' knows no customer '{customer}'. Give the customer's number as the "
+        "lists of a report have it; a telephone number or a name is not stored."
     )
 
 
@@ -182,5 +182,5 @@ def _answers(warehouse: Warehouse, day: date, items: list[str]) -> pd.DataFrame:
     asked = asked[asked["customer_id"].notna() & (asked["answered_on"] < pd.Timestamp(day))]
     last = asked.sort_values(["answered_on", "response_id"]).drop_duplicates("customer_id", keep="last")
     rows = known[known["name"].isin(items)].merge(last, on="response_id")
-    wide = rows.pivot(index="customer_id", columns="name", values="value").reindex(columns=items)
+    wide = rows.set_index(["customer_id", "name"])["value"].unstack("name").reindex(columns=items)  # noqa: PD010
     return wide.add_prefix("answer_").reset_index().rename_axis(columns=None)

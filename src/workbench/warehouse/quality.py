@@ -12,34 +12,50 @@ from workbench.warehouse.features import as_date
 from workbench.warehouse.overview import departments
 from workbench.warehouse.views import view
 
-_COPY = "the key (%) stands in %"
-_ASIDE = ("the row is a total", "a later row of the same key replaces it")
-
-# Of each file, the key of its refused records that names a customer most often, at least in every second record, is
+# What became of each refused record: it repeats the key of an accepted one, or is a total or replaced, or is lost.
+_JUDGED = """
+    SELECT
+        file, "table", reasons, record,
+        list_bool_or(list_transform(reasons, lambda r: r LIKE 'the key (%) stands in %')) AS copy,
+        list_has_any(reasons, ['the row is a total', 'a later row of the same key replaces it']) AS aside
+    FROM quarantine
+"""
+_COUNTED = f"""
+WITH judged AS ({_JUDGED}),
+why AS (
+    SELECT "table", reason, count(*) AS n
+    FROM (SELECT "table", unnest(reasons) AS reason FROM judged WHERE NOT copy AND NOT aside)
+    GROUP BY ALL
+)
+SELECT "table", count(*) FILTER (WHERE copy AND NOT aside) AS copies, count(*) FILTER (WHERE aside) AS aside,
+    (SELECT reason FROM why WHERE why."table" = judged."table" ORDER BY n DESC, reason LIMIT 1) AS why
+FROM judged
+GROUP BY "table"
+"""
+# Of each file, the field of its lost records that names a customer most often, at least in every second record, is
 # taken for the customer's; a record that can't be cut into fields names nobody.
 _NAMED = f"""
-WITH refused AS (
-    SELECT file, "table", CAST(CAST(record AS JSON) AS MAP(VARCHAR, VARCHAR)) AS fields
-    FROM quarantine
-    WHERE json_valid(record) AND json_type(record) = 'OBJECT'
-        AND NOT list_bool_or(list_transform(reasons, lambda r: r LIKE '{_COPY}' OR r IN {_ASIDE}))
-),
+WITH judged AS ({_JUDGED}),
 entry AS (
-    SELECT file, "table", unnest(map_entries(fields)) AS field FROM refused
+    SELECT file, "table", unnest(map_entries(CAST(CAST(record AS JSON) AS MAP(VARCHAR, VARCHAR)))) AS field
+    FROM judged
+    WHERE NOT copy AND NOT aside AND json_valid(record) AND json_type(record) = 'OBJECT'
 ),
 known AS (
     SELECT entry.file, entry."table", entry.field.key AS name, customer.customer_id
     FROM entry LEFT JOIN customer ON customer.customer_id = entry.field.value
 ),
 naming AS (
-    SELECT file, "table", name, row_number() OVER (PARTITION BY file, "table" ORDER BY count(customer_id) DESC, name) AS nth
+    SELECT file, "table", name,
+        row_number() OVER (PARTITION BY file, "table" ORDER BY count(customer_id) DESC, name) AS nth
     FROM known
     GROUP BY file, "table", name
     HAVING 2 * count(customer_id) >= count(*)
 )
-SELECT DISTINCT known."table", known.customer_id
+SELECT known."table", count(DISTINCT known.customer_id) AS customers
 FROM known JOIN naming USING (file, "table", name)
-WHERE naming.nth = 1 AND known.customer_id IS NOT NULL
+WHERE naming.nth = 1
+GROUP BY known."table"
 """
 
 
@@ -71,31 +87,15 @@ def refusals(warehouse: Warehouse) -> pd.DataFrame:
         same key stands in an accepted row: no loss), customers (of the source, whom the lost records name), why (the
         most frequent reason of the lost ones; "" where there are none).
     """
-    frame = warehouse.account()
-    totals = frame.groupby("table", sort=False)[["raw", "quarantined", "set_aside"]].sum()
-    copies = warehouse.query(
-        'SELECT "table", count(*) AS n FROM quarantine WHERE list_bool_or(list_transform(reasons, '
-        f"lambda r: r LIKE '{_COPY}')) AND NOT list_bool_or(list_transform(reasons, lambda r: r IN {_ASIDE})) GROUP BY ALL"
-    ).set_index("table")["n"]
-    named = warehouse.query(_NAMED).groupby("table").size()
-    why = warehouse.query(
-        'SELECT "table", reason, count(*) AS n FROM (SELECT "table", unnest(reasons) AS reason FROM quarantine WHERE NOT '
-        f"list_bool_or(list_transform(reasons, lambda r: r LIKE '{_COPY}' OR r IN {_ASIDE}))) "
-        'GROUP BY ALL ORDER BY n DESC, "table", reason'
-    ).drop_duplicates("table")
-    copied = copies.reindex(totals.index).fillna(0).astype(int)
-    of = departments(warehouse)
-    return pd.DataFrame(
-        {
-            "table": totals.index,
-            "department": [of[table] for table in totals.index],
-            "records": totals["raw"].to_numpy(),
-            "lost": (totals["quarantined"] - totals["set_aside"] - copied).to_numpy(),
-            "copies": copied.to_numpy(),
-            "customers": named.reindex(totals.index).fillna(0).astype(int).to_numpy(),
-            "why": why.set_index("table")["reason"].reindex(totals.index).fillna("").to_numpy(),
-        }
-    )
+    found = warehouse.account().groupby("table", sort=False)[["raw", "quarantined"]].sum()
+    found = found.join(warehouse.query(_COUNTED).set_index("table")).join(warehouse.query(_NAMED).set_index("table"))
+    counts = ["copies", "aside", "customers"]
+    found[counts] = found[counts].fillna(0).astype("int64")
+    found["lost"] = found["quarantined"] - found["copies"] - found["aside"]
+    found["why"] = found["why"].astype(object).fillna("")
+    found["department"] = found.index.map(departments(warehouse))
+    order = ["table", "department", "records", "lost", "copies", "customers", "why"]
+    return found.reset_index().rename(columns={"raw": "records"})[order]
 
 
 def completeness(warehouse: Warehouse) -> pd.DataFrame:
@@ -105,9 +105,7 @@ def completeness(warehouse: Warehouse) -> pd.DataFrame:
         columns = [c for c in schema.table(name).columns if not c.not_null or c.is_map]
         counts = [f"count({c.name}) FILTER (WHERE {_has(c)})" for c in columns]
         total, *filled = warehouse.query(f"SELECT {', '.join(['count(*)', *counts])} FROM {name}").iloc[0]
-        rows += [
-            (name, of.get(name, ""), c.name, int(total), int(n)) for c, n in zip(columns, filled, strict=True)
-        ]
+        rows += [(name, of.get(name, ""), c.name, int(total), int(n)) for c, n in zip(columns, filled, strict=True)]
     return pd.DataFrame(rows, columns=["table", "department", "column", "rows", "filled"])
 
 

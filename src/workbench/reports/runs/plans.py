@@ -261,8 +261,8 @@ def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[st
     study = studies[one["name"]]
     if study.of_one_customer:
         raise WorkbenchError(
-            f"{where}study '{study.name}' is the page of one customer, which is made when somebody asks for it and in no "
-            f"plan. Take it out; run: workbench run {study.name} -p customer=NUMBER"
+            f"{where}study '{study.name}' is the page of one customer: no plan makes it. Take it out, and run: "
+            f"workbench run {study.name} -p customer=NUMBER"
         )
     own = {p.name for p in study.parameters}
     said = {k: v for k, v in written.get("parameters", {}).items() if k in own} | one.get("parameters", {})

@@ -24,6 +24,7 @@ _LANES = {
     "payment": "payments", "contact": "contacts", "ticket": "cases", "survey_invitation": "surveys",
     "survey_response": "surveys", "campaign_member": "campaigns", "usage_month": "use", "detail_record": "use",
 }  # fmt: skip
+_SPACE = "\N{NO-BREAK SPACE}"
 _USE = ("usage_month", "detail_record")
 _NOUNS = {
     "bill": ("bill", "bills"), "payment": ("payment", "payments"), "contact": ("contact", "contacts"),
@@ -61,8 +62,8 @@ class History(Result):
     CHART: ClassVar[str] = "Dots on a time line, a lane for each kind of event"
     CAPTION: ClassVar[str] = "Everything on record in the period but use, newest first."
     PICTURE_CAPTION: ClassVar[str] = (
-        "Each dot is an event; the lanes are what the departments know. A case that was not closed in its promised time is "
-        "red; bars in the lane of use are the month's data, as a share of the largest month."
+        "Each dot is an event; the lanes are what the departments know. A case that was not closed in its promised "
+        "time is red; bars in the lane of use are the month's data, as a share of the largest month."
     )
 
     def headline(self) -> str:
@@ -77,8 +78,9 @@ class History(Result):
         last = told.iloc[-1]
         detail = f" ({last['detail']})" if isinstance(last["detail"], str) else ""
         kinds = f": {listed(said)}" if said else ""
+        noun = "event" if len(told) == 1 else "events"
         return (
-            f"{len(told):,} {'event' if len(told) == 1 else 'events'} {period}{kinds}{before}. The last, on {last['happened_at']:%Y-%m-%d}: "
+            f"{len(told):,} {noun} {period}{kinds}{before}. The last, on {last['happened_at']:%Y-%m-%d}: "
             f"{last['what']}{detail}."
         )
 
@@ -115,7 +117,7 @@ class History(Result):
             ax.plot(rows.loc[late, "happened_at"], np.full(late.sum(), place), "o", color="C5", markersize=5)
         ax.set_yticks(range(len(lanes)), lanes)
         ax.set_ylim(len(lanes) - 0.4, -0.6)
-        ax.set_xlim(self.since, self.until)
+        ax.set_xlim(self.since - pd.Timedelta(days=8), self.until + pd.Timedelta(days=8))
         ax.grid(True, axis="y")
         return ax
 
@@ -156,8 +158,8 @@ def customer_history(
     within = (read["happened_at"] >= first) & (read["happened_at"] < end)
     if first >= end or not within.any():
         raise CannotAnswer(
-            f"not answerable: nothing of this customer is on record from {first:%Y-%m-%d} to before {end:%Y-%m-%d}; their "
-            f"events run from {read['happened_at'].min():%Y-%m-%d} to {read['happened_at'].max():%Y-%m-%d}."
+            f"not answerable: nothing of this customer is on record from {first:%Y-%m-%d} to before {end:%Y-%m-%d}; "
+            f"their events run from {read['happened_at'].min():%Y-%m-%d} to {read['happened_at'].max():%Y-%m-%d}."
         )
     found = read[within].reset_index(drop=True)
     found["lane"] = found["subject"].map(_LANES).fillna("other")
@@ -165,12 +167,14 @@ def customer_history(
     told = found[~found["subject"].isin(_USE)]
     shown = pd.DataFrame(
         {
-            "when": told["happened_at"].dt.strftime("%Y-%m-%d %H:%M").str.removesuffix(" 00:00"),
+            "when": told["happened_at"].dt.strftime(f"%Y-%m-%d{_SPACE}%H:%M").str.removesuffix(f"{_SPACE}00:00"),
             "department": [of.get(subject, subject) for subject in told["subject"]],
             "what": told["what"],
             "detail": told["detail"],
             "reference": told["reference"],
-            "amount": [_amount(value, unit, currency) for value, unit in zip(told["amount"], told["unit"], strict=True)],
+            "amount": [
+                _amount(value, unit, currency) for value, unit in zip(told["amount"], told["unit"], strict=True)
+            ],
         }
     )
     return History(shown[::-1].reset_index(drop=True), found, first, end, int((read["happened_at"] < first).sum()))
@@ -239,14 +243,14 @@ def _value(column: str, value: Any, unit: str) -> str:
     if isinstance(value, int | float | np.number):
         if unit == "year":
             return f"{value:.0f}"
-        return f"{_number(float(value))} {'' if unit in _COUNTED else unit}".rstrip()
+        return f"{_number(float(value))}{_SPACE}{'' if unit in _COUNTED else unit}".rstrip()
     return str(value)
 
 
 def _amount(value: float, unit: str | None, currency: str) -> str:
     if value != value:
         return ""
-    return f"{_number(value)} {currency if unit == 'currency' else unit or ''}".rstrip()
+    return f"{_number(value)}{_SPACE}{currency if unit == 'currency' else unit or ''}".rstrip()
 
 
 def _number(value: float) -> str:

@@ -108,9 +108,7 @@ def contradictions(
     lacks = {name: [t for t in rule.tables if t not in tables] for name, rule in rules.items()}
     counts = pd.DataFrame(columns=["customers", "cases", "latest"])
     if len(found):
-        known = columns.take(
-            found, "found", key=["rule", "customer_id"], numbers=["cases"], dates=["latest_on"]
-        ).table
+        known = columns.take(found, "found", key=["rule", "customer_id"], numbers=["cases"], dates=["latest_on"]).table
         counts = known.groupby("rule").agg(
             customers=("customer_id", "size"), cases=("cases", "sum"), latest=("latest_on", "max")
         )
@@ -159,7 +157,7 @@ class LostRecords(Result):
     customers: int
 
     NAME: ClassVar[str] = "lost"
-    FORMATS = {"records": "{:,.0f}", "lost": "{:,.0f}", "copies": "{:,.0f}", "share": "{:.2%}"}
+    FORMATS = dict.fromkeys(["lost", "copies"], "{:,.0f}") | {"share": "{:.2%}"}
 
     def headline(self) -> str:
         """Say how many records are lost, how many refused ones were copies, and where most are lost."""
@@ -188,7 +186,9 @@ class LostRecords(Result):
             "" if not row.lost else "not known" if not row.customers else _few(row.customers)
             for row in self.table.itertuples()
         ]
-        shown = self.table.assign(customers=named).rename(columns={"customers": "customers named"})
+        shown = (
+            self.table.drop(columns="records").assign(customers=named).rename(columns={"customers": "customers named"})
+        )
         return Table(self.NAME, shown, self.caption(), self.FORMATS)
 
     def quantities(self) -> Iterable[Quantity]:

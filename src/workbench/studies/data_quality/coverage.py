@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 THIN = 0.5  # of a usual month
+DENSE = 0.8  # of its months: a table that has rows in so many is drawn against the months near
 _NEAR = 3  # months before and after that say what is usual
 _SHOWN = 24  # months in the picture
 _TABLE = ["department", "table", "records", "first", "last", "months", "missing", "thin", "days_old", "gaps"]
@@ -33,9 +34,9 @@ class Coverage(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a table of dated facts: department, table, records, first and last (months, as text), months (with rows),
-        missing and thin (months; missing value where the table comes in waves), days_old (days from the last row to the
-        day of the study; 1 is the day before), gaps (which months, in words).
+        One row a table of dated facts: department, table, records, first and last (days; of the first month its first),
+        months (with rows), missing and thin (months; missing value where the table is not judged), days_old (days from
+        the last row to the day of the study; 1 is the day before), gaps (which months, in words).
     months : DataFrame
         One row a table and month from its first to the last that is due: department, table, month, records, customers,
         share (of a usual month: the median of those near), gap ("", "missing" or "thin").
@@ -77,8 +78,9 @@ class Coverage(Result):
     def picture_caption(self) -> str:
         """Say what to see in the picture."""
         return (
-            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is as usual, dark is "
-            "little, red is a month without a row. Tables in waves show their waves."
+            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is as usual, dark "
+            "is little, red is a month that lacks, white one in which nothing is due. Tables in waves show their waves, "
+            "as shares of the largest month."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -98,16 +100,18 @@ class Coverage(Result):
         figure = ax.get_figure(root=True)
         if figure is not None and len(figure.axes) == 1:
             figure.set_figheight(0.32 * len(grid) + 1.1)
-        image = ax.imshow(np.clip(grid.to_numpy(float), 0, 1), aspect="auto", vmin=0, vmax=1)
+        drawn = np.clip(grid.where(grid > 0).to_numpy(float), 0, 1)
+        image = ax.imshow(drawn, aspect="auto", vmin=0, vmax=1)
         for y, (department, name) in enumerate(grid.index):
             for x, month in enumerate(grid.columns):
                 if (department, name, month) in missing:
                     ax.add_patch(mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, color="C5"))
-        step = max(1, len(grid.columns) // 8)
+        step = max(1, len(grid.columns) // 6)
         ax.set_xticks(range(0, len(grid.columns), step), [f"{m:%Y-%m}" for m in grid.columns[::step]])
         ax.set_yticks(range(len(grid)), [f"{department} · {name}" for department, name in grid.index])
         ax.grid(False)
-        ax.get_figure().colorbar(image, ax=ax, label="share of a usual month", pad=0.01)
+        if figure is not None:
+            figure.colorbar(image, ax=ax, label="share of a usual month", pad=0.01)
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -146,7 +150,9 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
         categories=["table", "department"], dates=["month", "last_on"],
     ).table  # fmt: skip
     parts = [_of_one(rows, day) for _, rows in known.groupby("table", sort=True)]
-    table = pd.DataFrame([row for row, _ in parts], columns=_TABLE).sort_values(["department", "table"], ignore_index=True)
+    table = pd.DataFrame([row for row, _ in parts], columns=_TABLE).sort_values(
+        ["department", "table"], ignore_index=True
+    )
     return Coverage(table, pd.concat([months for _, months in parts], ignore_index=True), day)
 
 
@@ -162,7 +168,8 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
     months.insert(0, "table", name)
     months.insert(0, "department", department)
     monthly = name in quality_rules().monthly
-    months["share"] = months["records"] / _usual(months["records"].to_numpy(), monthly)
+    dense = len(rows) >= DENSE * len(months)
+    months["share"] = months["records"] / _usual(months["records"].to_numpy(), dense or monthly)
     months["gap"] = ""
     if monthly:
         late = months["month"] <= due
@@ -175,8 +182,8 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         "department": department,
         "table": name,
         "records": float(rows["records"].sum()),
-        "first": f"{rows.index[0]:%Y-%m}",
-        "last": f"{rows.index[-1]:%Y-%m}",
+        "first": rows.index[0],
+        "last": rows["last_on"].max(),
         "months": len(rows),
         "missing": float(len(lacking)) if monthly else np.nan,
         "thin": float(len(few)) if monthly else np.nan,
@@ -185,13 +192,11 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
     }, months
 
 
-def _usual(records: np.ndarray, monthly: bool) -> np.ndarray:
+def _usual(records: np.ndarray, dense: bool) -> np.ndarray:
     """The median of the months near each that have rows; of a table in waves, its largest month."""
-    if not monthly:
+    if not dense:
         return np.full(len(records), records.max())
-    near = [
-        np.r_[records[max(at - _NEAR, 0) : at], records[at + 1 : at + 1 + _NEAR]] for at in range(len(records))
-    ]
+    near = [np.r_[records[max(at - _NEAR, 0) : at], records[at + 1 : at + 1 + _NEAR]] for at in range(len(records))]
     filled = [part[part > 0] for part in near]
     return np.array([np.median(part) if len(part) else max(own, 1) for part, own in zip(filled, records, strict=True)])
 

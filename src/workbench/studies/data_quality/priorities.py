@@ -24,8 +24,8 @@ class MendFirst(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a fault, most customers first: department, fault (in words), customers, share (of all), studies (how many
-        rest on its tables), tables.
+        One row a fault, most customers first: department, fault (in words), customers, share (of all), studies (how
+        many rest on its tables), tables.
     customers : int
         All customers of the source; 0 where it has no table of them.
     minimum : int
@@ -38,7 +38,7 @@ class MendFirst(Result):
 
     NAME: ClassVar[str] = "mend_first"
     COUNTS: ClassVar[str | None] = "customers"
-    FORMATS = {"studies": "{:,.0f}"}
+    FORMATS = dict.fromkeys(["studies"], "{:,.0f}")
     CAPTION: ClassVar[str] = (
         "Faults by the customers that they touch, the department that looks first, and how many studies rest on the "
         "tables. Of a month that lacks, the customers of a usual month."
@@ -175,10 +175,10 @@ class Completeness(Result):
     table: pd.DataFrame
 
     NAME: ClassVar[str] = "completeness"
-    FORMATS = {"rows": "{:,.0f}"}
+    FORMATS = dict.fromkeys(["rows"], "{:,.0f}")
     CAPTION: ClassVar[str] = (
-        "Columns that may lack a value, emptiest first, and the share of rows that have one. Some lack it rightly: a line "
-        "that runs has no last day."
+        "Columns that may lack a value, emptiest first, and the share of rows that have one. Some lack it rightly: a "
+        "line that runs has no last day."
     )
 
     def headline(self) -> str:
