@@ -63,6 +63,7 @@ def customer_view(
     require_coverage(warehouse, day, ["life"])
     if province:
         warehouse._check("customer", "province", province)
+    answers = _answers(warehouse, day, list(items))
     frame = _whole_base(warehouse, day)
     frame = frame[frame["province"] == province].reset_index(drop=True) if province else frame
     if frame.empty:
@@ -70,9 +71,7 @@ def customer_view(
             f"not answerable: no customer is on record before {day} in '{warehouse.source}'. Map a table that names "
             "customers, or choose a later day."
         )
-    if items := list(items):
-        frame = frame.merge(_answers(warehouse, day, items), on="customer_id", how="left")
-    return frame
+    return frame if answers is None else frame.merge(answers, on="customer_id", how="left")
 
 
 def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
@@ -173,8 +172,10 @@ def _whole_base(warehouse: Warehouse, day: date, customer: str = "") -> pd.DataF
     return warehouse.query(sql, {"as_of": day, **where})
 
 
-def _answers(warehouse: Warehouse, day: date, items: list[str]) -> pd.DataFrame:
-    """Answers of each customer's last interview before a day: a column an item."""
+def _answers(warehouse: Warehouse, day: date, items: list[str]) -> pd.DataFrame | None:
+    """Answers of each customer's last interview before a day, a column an item; None where none is asked for."""
+    if not items:
+        return None
     known = view(warehouse, "survey_response_value")
     if lacking := [item for item in items if item not in set(known["name"])]:
         raise unknown("item", lacking[0], sorted(set(known["name"])), "the survey")
