@@ -75,9 +75,7 @@ def test_one_row_a_customer_with_what_the_crm_knows(base, raw):
 
 def test_last_bill_payment_contact_and_interview_from_the_raw_files(base, raw):
     """The latest row of each file: its day and its amount or words."""
-    bills = _good(
-        raw("账单"), "账单编号", days=["账期", "出账日"], numbers=["应收金额", "优惠金额"], known=base.index
-    )
+    bills = _good(raw("账单"), "账单编号", days=["账期", "出账日"], numbers=["应收金额", "优惠金额"], known=base.index)
     last = bills.sort_values(["出账日", "账单编号"]).drop_duplicates("客户编号", keep="last").set_index("客户编号")
     assert (base["last_bill_month"].dropna() == last["账期"].reindex(base["last_bill_month"].dropna().index)).all()
     assert np.allclose(base["last_bill_amount"].dropna(), last["应收金额"].reindex(base.index).dropna())
@@ -93,7 +91,7 @@ def test_last_bill_payment_contact_and_interview_from_the_raw_files(base, raw):
 
 
 def test_answers_and_holes(base, warehouse):
-    """An item is that of the last interview; a column is missing where, and only where, its table has no row of theirs."""
+    """An item is that of the last interview; a column is missing where, and only where, its table has no row."""
     survey = warehouse.table("survey_response", ["response_id", "customer_id", "answered_on", "items"])
     last = survey.dropna(subset=["customer_id"]).sort_values(["answered_on", "response_id"])
     last = last.drop_duplicates("customer_id", keep="last").set_index("customer_id")["items"]
@@ -118,9 +116,9 @@ def test_the_door_and_its_refusals(warehouse):
     assert wb.customer_view is customer_view
     some = wb.customer_view(warehouse, "2026-07-01", province="西藏")
     assert set(some["province"]) == {"西藏"}
-    with pytest.raises(WorkbenchError, match="no province '西臧'.*Did you mean '西藏'"):
+    with pytest.raises(WorkbenchError, match=r"no province '西臧'.*Did you mean '西藏'"):
         customer_view(warehouse, "2026-07-01", province="西臧")
-    with pytest.raises(WorkbenchError, match="no item 'NSP' in the survey. Did you mean 'NPS'"):
+    with pytest.raises(WorkbenchError, match=r"no item 'NSP' in the survey. Did you mean 'NPS'"):
         customer_view(warehouse, "2026-07-01", items=["NSP"])
     with pytest.raises(CannotAnswer, match="outside the data"):
         customer_view(warehouse, "2031-01-01")

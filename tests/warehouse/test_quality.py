@@ -11,8 +11,8 @@ import pytest
 from workbench.warehouse import departments, open_warehouse, quality, schema
 from workbench.warehouse.views import view
 
-# A few customers who break one rule each, and beside each somebody who nearly does. Lines are prepaid where bills do not
-# matter; bills were delivered of April to June 2026.
+# A few customers who break one rule each, and beside each somebody who nearly does. Lines are prepaid where bills do
+# not matter; bills were delivered of April to June 2026.
 ROWS = {
     "customer": """customer_id,kind,province,joined_on,is_staff
         ok,person,x,2025-01-01,
@@ -132,7 +132,7 @@ def _found(texts, order=1):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_each_rule_finds_who_breaks_it_and_not_who_nearly_does(order):
-    """Last days count, months without bills do not, staff and prepaid lines need none, what is paid later is not known."""
+    """Last days count, months without bills do not, staff and prepaid lines need none, later is not known."""
     assert _found(ROWS, order) == BROKEN
 
 
@@ -149,7 +149,7 @@ def warehouse(operator):
 
 
 def test_lost_records_and_copies_are_those_that_the_sample_declares(warehouse, operator):
-    """Each bad row of a file is lost, or a copy of a good one; of the detail records, which have no key, all are lost."""
+    """Each bad row of a file is lost, or a copy of a good one; detail records have no key, so all are lost."""
     declared = json.loads((operator / "data/raw/sample/truth/declared.json").read_text("utf-8"))["files"]
     account = warehouse.account().drop_duplicates("file").set_index("file")["table"]
     bad = pd.Series({file: told["bad_rows"] for file, told in declared.items()}).groupby(account).sum()

@@ -78,8 +78,8 @@ class Coverage(Result):
     def picture_caption(self) -> str:
         """Say what to see in the picture."""
         return (
-            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is as usual, dark "
-            "is little, red is a month that lacks, white one in which nothing is due. Tables in waves show their waves, "
+            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is usual, dark is "
+            "little, red is a month that lacks, white one in which nothing is due. Tables in waves show their waves, "
             "as shares of the largest month."
         )
 
