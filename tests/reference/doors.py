@@ -24,17 +24,15 @@ from workbench.studies import (
 from workbench.studies import (
     customer_view,
     data_quality,
-)
-from workbench.studies import (
-    lifetime_value as lifetimes,
-)
-from workbench.studies import (
     observational,
     satisfaction,
     segmentation,
     tiers,
     uplift,
     voice,
+)
+from workbench.studies import (
+    lifetime_value as lifetimes,
 )
 from workbench.studies import (
     potential as potentials,

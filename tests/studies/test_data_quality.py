@@ -46,6 +46,12 @@ def test_months_that_lack_and_months_that_are_thin():
     )
 
 
+def test_few_records_are_no_thin_month():
+    """12 where 29 are usual may be chance; 12 where 30 are is not."""
+    assert seen(months("ticket", [29, 29, 29, 12, 29, 29])).table["thin"].tolist() == [0]
+    assert seen(months("ticket", [30, 30, 30, 12, 30, 30])).table["thin"].tolist() == [1]
+
+
 def test_a_table_that_stopped_lacks_the_months_since():
     """The last row is of February: March to June lack, and the last row is 123 days old."""
     row = seen(months("contact", [9, 9])).table.iloc[0]
@@ -199,5 +205,5 @@ def test_columns_that_are_never_filled():
         columns=["table", "department", "column", "rows", "filled"],
     )
     told = study.completeness(filled)
-    assert told.headline() == "1 of 3 columns that may lack a value are filled in every row; never filled: ticket.a."
-    assert told.as_table().frame["share"].tolist() == [0.0, 0.25]
+    assert told.caption.startswith("Share of rows that have a value, emptiest first; 1 of 3 columns")
+    assert told.frame[["table", "share"]].values.tolist() == [["ticket", 0.0], ["bill", 0.25]]

@@ -7,7 +7,6 @@ systems, and what all of it does to each study.
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords, contradictions, lost_records
 from workbench.studies.data_quality.coverage import Coverage, coverage
 from workbench.studies.data_quality.priorities import (
-    Completeness,
     MendFirst,
     StudiesTouched,
     completeness,
@@ -17,7 +16,6 @@ from workbench.studies.data_quality.priorities import (
 from workbench.studies.data_quality.rules import QualityRules, quality_rules
 
 __all__ = [
-    "Completeness",
     "Contradictions",
     "Coverage",
     "LostRecords",

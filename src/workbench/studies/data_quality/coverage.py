@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 THIN = 0.5  # of a usual month
+USUAL = 30  # records: below that a thin month may be chance (14 or fewer where 30 are usual: one month in 1,000)
 DENSE = 0.8  # of its months: a table that has rows in so many is drawn against the months near
 _NEAR = 3  # months before and after that say what is usual
 _SHOWN = 24  # months in the picture
@@ -126,8 +127,8 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     """Find months that lack or are thin, and how old each table is.
 
     A month is due once the table's usual delay has passed (bills are issued some days after their month). It is thin
-    where it has fewer than half of the median of the months near it, three before and three after; the first month of a
-    table, which may begin within it, is not called thin.
+    where 30 rows or more are usual and it has fewer than half of that: of the median of the months near it, three before
+    and three after. The first month of a table, which may begin within it, is not called thin.
 
     Parameters
     ----------
@@ -169,11 +170,12 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
     months.insert(0, "department", department)
     monthly = name in quality_rules().monthly
     dense = len(rows) >= DENSE * len(months)
-    months["share"] = months["records"] / _usual(months["records"].to_numpy(), dense or monthly)
+    usual = _usual(months["records"].to_numpy(), dense or monthly)
+    months["share"] = months["records"] / usual
     months["gap"] = ""
     if monthly:
         late = months["month"] <= due
-        thin = (months["share"] < THIN) & (months.index > 0) & late
+        thin = (months["share"] < THIN) & (usual >= USUAL) & (months.index > 0) & late
         months.loc[thin, "gap"] = "thin"
         months.loc[(months["records"] == 0) & late, "gap"] = "missing"
     lacking, few = (months.loc[months["gap"] == gap, "month"] for gap in ("missing", "thin"))

@@ -162,40 +162,13 @@ def studies_touched(
     return StudiesTouched(pd.DataFrame(rows, columns=["study", "rests_on", "verdict", "what_follows"]))
 
 
-@dataclass(frozen=True)
-class Completeness(Result):
-    """How many rows have a value, by column.
+def completeness(filled: pd.DataFrame) -> Table:
+    """Give the share of rows that have a value, of the columns that lack one somewhere, emptiest first.
 
-    Attributes
+    Parameters
     ----------
-    table : DataFrame
-        One row a column that may lack a value, emptiest first: department, table, column, rows, share (filled).
-    """
-
-    table: pd.DataFrame
-
-    NAME: ClassVar[str] = "completeness"
-    FORMATS = dict.fromkeys(["rows"], "{:,.0f}")
-    CAPTION: ClassVar[str] = (
-        "Columns that may lack a value, emptiest first, and the share of rows that have one. Some lack it rightly: a "
-        "line that runs has no last day."
-    )
-
-    def headline(self) -> str:
-        """Say how many columns are always filled, and which never."""
-        full, never = (self.table["share"] == 1).sum(), self.table[self.table["share"] == 0]
-        text = f"{full} of {len(self.table)} columns that may lack a value are filled in every row"
-        names = [f"{r.table}.{r.column}" for r in never.itertuples()]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        return f"{text}; never filled: {', '.join(names[:5])}{more}." if names else f"{text}; none is always empty."
-
-    def as_table(self) -> Table:
-        """Give the columns that are not always filled."""
-        return Table(self.NAME, self.table[self.table["share"] < 1].reset_index(drop=True), self.CAPTION, self.FORMATS)
-
-
-def completeness(filled: pd.DataFrame) -> Completeness:
-    """Give the share of rows that have a value, for each column of `filled`: table, department, column, rows, filled.
+    filled : DataFrame
+        One row a column that may lack a value: table, department, column, rows, filled.
 
     Raises
     ------
@@ -206,5 +179,9 @@ def completeness(filled: pd.DataFrame) -> Completeness:
         filled, "filled", key=["table", "column"], numbers=["rows", "filled"], categories=["department"]
     ).table
     read = read.assign(share=read["filled"] / read["rows"].clip(lower=1))
-    read = read.sort_values(["share", "table", "column"], ignore_index=True)
-    return Completeness(read[["department", "table", "column", "rows", "share"]])
+    some = read[read["share"] < 1].sort_values(["share", "table", "column"], ignore_index=True)
+    caption = (
+        f"Share of rows that have a value, emptiest first; {len(read) - len(some)} of {len(read)} columns that may "
+        "lack one never do. Some lack it rightly: a line that runs has no last day."
+    )
+    return Table("completeness", some[["department", "table", "column", "rows", "share"]], caption, {"rows": "{:,.0f}"})
