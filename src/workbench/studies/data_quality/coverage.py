@@ -127,8 +127,8 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     """Find months that lack or are thin, and how old each table is.
 
     A month is due once the table's usual delay has passed (bills are issued some days after their month). It is thin
-    where 30 rows or more are usual and it has fewer than half of that: of the median of the months near it, three before
-    and three after. The first month of a table, which may begin within it, is not called thin.
+    where 30 rows or more are usual and it has fewer than half of that; usual is the median of the months near it, three
+    before and three after. The first month of a table, which may begin within it, is not called thin.
 
     Parameters
     ----------
