@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.errors import CannotAnswer
 from workbench.warehouse import departments, open_warehouse, quality, schema
 from workbench.warehouse.views import view
 
@@ -189,6 +190,11 @@ def test_deliveries_by_pandas(warehouse):
         assert np.array_equal(ours["records"], by.size()) and np.array_equal(ours["customers"], by.nunique())
     accepted = warehouse.account().groupby("table")["accepted"].sum()
     assert found.loc["detail_record", "records"].sum() == accepted["detail_record"]
+
+
+def test_a_day_outside_the_data_is_refused(warehouse):
+    with pytest.raises(CannotAnswer, match="outside the data"):
+        quality.deliveries(warehouse, "2020-01-01")
 
 
 def test_completeness_by_pandas(warehouse):

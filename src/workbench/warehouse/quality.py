@@ -8,7 +8,7 @@ import pandas as pd
 
 from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse
-from workbench.warehouse.features import as_date
+from workbench.warehouse.features import as_date, require_coverage
 from workbench.warehouse.overview import departments
 from workbench.warehouse.views import view
 
@@ -65,8 +65,16 @@ def customers_on_record(warehouse: Warehouse) -> int:
 
 
 def deliveries(warehouse: Warehouse, as_of: date | str) -> pd.DataFrame:
-    """Give what came in by table and month before a day: the view `table_month`, with the department of each table."""
-    found = view(warehouse, "table_month", as_of=as_date(as_of))
+    """Give what came in by table and month before a day: the view `table_month`, with the department of each table.
+
+    Raises
+    ------
+    CannotAnswer
+        If the day lies outside the data.
+    """
+    day = as_date(as_of)
+    require_coverage(warehouse, day, ["life"])
+    found = view(warehouse, "table_month", as_of=day)
     return found.assign(department=found["fact"].map(departments(warehouse)).fillna("")).rename(
         columns={"fact": "table"}
     )

@@ -158,7 +158,7 @@ def customer_history(
     within = (read["happened_at"] >= first) & (read["happened_at"] < end)
     if first >= end or not within.any():
         raise CannotAnswer(
-            f"not answerable: nothing of this customer is on record from {first:%Y-%m-%d} to before {end:%Y-%m-%d}; "
+            f"not answerable: nothing of this customer is on record from {first:%Y-%m-%d} and before {end:%Y-%m-%d}; "
             f"their events run from {read['happened_at'].min():%Y-%m-%d} to {read['happened_at'].max():%Y-%m-%d}."
         )
     found = read[within].reset_index(drop=True)
