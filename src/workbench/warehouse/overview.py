@@ -13,7 +13,8 @@ from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage, tables_stored
 from workbench.warehouse.views import view, view_sql
 
-# The column of the view that is there if, and only if, the table has something on the customer.
+# The column of the view that is there if, and only if, the table has something on the customer: of lines, one that
+# runs; of payments, no refund alone; of campaigns, one that contacted them.
 _TOLD_BY = {
     "subscription": "line_since",
     "usage_month": "last_usage_month",

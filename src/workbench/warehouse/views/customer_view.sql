@@ -97,7 +97,7 @@ paid AS (
             PARTITION BY customer_id ORDER BY paid_on DESC NULLS LAST, payment_id DESC NULLS LAST
         ) AS back
     FROM payment
-    WHERE paid_on < CAST($as_of AS DATE) AND amount > 0
+    WHERE paid_on < CAST($as_of AS DATE) AND amount >= 0
 ),
 touch AS (
     SELECT
