@@ -42,7 +42,7 @@ class History(Result):
     Attributes
     ----------
     table : DataFrame
-        One row an event but use, newest first: when, department, what, detail, reference, amount (with its unit, text).
+        One row an event but use, newest first: day, time, department, what, detail, reference, amount (with its unit, text).
     events : DataFrame
         All, with subject and lane, oldest first; monthly use among them.
     since, until : Timestamp
@@ -167,7 +167,8 @@ def customer_history(
     told = found[~found["subject"].isin(_USE)]
     shown = pd.DataFrame(
         {
-            "when": told["happened_at"].dt.strftime(f"%Y-%m-%d{_SPACE}%H:%M").str.removesuffix(f"{_SPACE}00:00"),
+            "day": told["happened_at"].dt.normalize(),
+            "time": told["happened_at"].dt.strftime("%H:%M").replace("00:00", ""),
             "department": [of.get(subject, subject) for subject in told["subject"]],
             "what": told["what"],
             "detail": told["detail"],
