@@ -42,7 +42,8 @@ class History(Result):
     Attributes
     ----------
     table : DataFrame
-        One row an event but use, newest first: day, time, department, what, detail, reference, amount (with its unit, text).
+        One row an event but use, newest first: day, time, department, what, detail, reference, amount (text, with
+        unit).
     events : DataFrame
         All, with subject and lane, oldest first; monthly use among them.
     since, until : Timestamp
