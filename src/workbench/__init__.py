@@ -6,7 +6,8 @@ The doors of an analyst, loaded when they are used:
 >>> sorted(wb.__all__)[:4]
 ['Refusal', 'WorkbenchError', 'arms', 'ask']
 
-``warehouse = wb.open("sample")``, ``wb.sql("SELECT ...")``, ``wb.features(warehouse, "2026-07-01")``, ``wb.arms``; then
+``warehouse = wb.open("sample")``, ``wb.sql("SELECT ...")``, ``wb.features(warehouse, "2026-07-01")``,
+``wb.customer_view(warehouse, "2026-07-01")``, ``wb.arms``; then
 ``wb.segment``, ``wb.rfm``, ``wb.satisfaction``, ``wb.effect``, ``wb.uplift``, ``wb.targeting``, ``wb.lifetime_value``.
 Every result has `headline()`, `summary()`, `plot()` and `quantities()`. What else a study offers is in its room.
 """
@@ -25,6 +26,7 @@ _DOORS = {
     "WorkbenchError": "workbench.errors:WorkbenchError",
     "arms": "workbench.warehouse:campaign_arms",
     "ask": "workbench.result:ask",
+    "customer_view": "workbench.warehouse:customer_view",
     "effect": "workbench.methods.experiment:average_effect",
     "features": "workbench.warehouse:customer_features",
     "ingest": "workbench.warehouse.ingest:ingest",

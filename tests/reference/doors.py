@@ -26,9 +26,8 @@ from workbench.studies import (
     campaign_planning as planning,
 )
 from workbench.studies import (
-    lifetime_value as lifetimes,
-)
-from workbench.studies import (
+    customer_view,
+    data_quality,
     observational,
     satisfaction,
     segmentation,
@@ -37,12 +36,17 @@ from workbench.studies import (
     voice,
 )
 from workbench.studies import (
+    lifetime_value as lifetimes,
+)
+from workbench.studies import (
     potential as potentials,
 )
 
 ROOMS = (
     effects,
     planning,
+    customer_view,
+    data_quality,
     experiment,
     lifetimes,
     observational,
@@ -1251,6 +1255,17 @@ def answered(case: Case) -> tuple[Any, Names]:
 
 
 WITHOUT = {
+    "known_by_department": "reads the customer view; by hand in test_customer_view, by raw files in test_overview",
+    "customer_history": "reads the view customer_event; by hand in test_customer_view",
+    "customer_profile": "reads a row of the customer view; by hand in test_customer_view",
+    "with_found": "joins two tables; by hand in test_customer_view",
+    "coverage": "reads the view table_month; by hand in test_data_quality",
+    "contradictions": "reads the view customer_contradiction; by hand in test_data_quality and test_quality",
+    "lost_records": "reads the account; by hand in test_data_quality",
+    "completeness": "reads counts; by hand in test_data_quality",
+    "mend_first": "takes results",
+    "studies_touched": "takes results",
+    "quality_rules": "reads rules",
     "fit_uplift": "its folds, order and columns are those of predict_uplift; saved and read in test_uplift_saved",
     "score_list": "takes a model and batches; test_uplift_saved",
     "hold_out": "takes ids; test_uplift_saved",

@@ -16,6 +16,14 @@ from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.outcomes import survey_outcomes
+from workbench.warehouse.overview import (
+    customer_events,
+    customer_facts,
+    customer_view,
+    departments,
+    require_customer,
+    tables_behind,
+)
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.purchases import purchases
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
@@ -33,7 +41,11 @@ __all__ = [
     "campaign_windows",
     "closed_campaigns",
     "contract_margins",
+    "customer_events",
+    "customer_facts",
     "customer_features",
+    "customer_view",
+    "departments",
     "exposures",
     "feature_dictionary",
     "monthly_values",
@@ -42,9 +54,11 @@ __all__ = [
     "province_panel",
     "purchases",
     "read_key",
+    "require_customer",
     "service_holdings",
     "service_use",
     "servicing",
     "survey_outcomes",
+    "tables_behind",
     "usage_profile",
 ]

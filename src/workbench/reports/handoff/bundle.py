@@ -157,7 +157,9 @@ def _slot(place: Path, root: Path) -> Slot:
         "minimum_cell": manifest.get("minimum_cell", MINIMUM_CELL),
         "formats": tuple(manifest.get("formats", FORMATS)),
     }
-    slot = make_slot(find_studies(root)[place.parent.name], values, root, shared_fingerprint(root), **made_as)
+    if (study := find_studies(root)[place.parent.name]).of_one_customer:
+        raise WorkbenchError(f"study '{study.name}' is the page of one customer, and no such page leaves the house.")
+    slot = make_slot(study, values, root, shared_fingerprint(root), **made_as)
     made = manifest.get("versions", {})
     now = environment(made)["packages"] | {"python": platform.python_version()}
     current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint

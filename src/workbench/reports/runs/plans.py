@@ -259,6 +259,11 @@ def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[st
     if one.get("name") not in studies:
         raise unknown("study", one.get("name", ""), studies)
     study = studies[one["name"]]
+    if study.of_one_customer:
+        raise WorkbenchError(
+            f"{where}study '{study.name}' is the page of one customer: no plan makes it. Take it out, and run: "
+            f"workbench run {study.name} -p customer=NUMBER"
+        )
     own = {p.name for p in study.parameters}
     said = {k: v for k, v in written.get("parameters", {}).items() if k in own} | one.get("parameters", {})
     grid = {k: tuple(map(_plain, v if isinstance(v, list) else [v])) for k, v in said.items()}

@@ -251,6 +251,8 @@ class _Grid:
                 _site_is_due(root)
                 if manifest["status"] != "done":
                     keep_good(slot.folder(root), made, manifest)
+                if slot.study.of_one_customer:
+                    made.chmod(0o700)
                 publish(made, slot.folder(root))
 
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench.reports.runs.slots import data_changed, read_manifest
+from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 
 TITLE = "Reports"
 FILES = (("tables.xlsx", "xlsx"), ("report.pdf", "PDF"), ("report.ipynb", "notebook"), ("results.json", "results"))
@@ -17,7 +17,7 @@ _WIDE, _HIGH = 96, 22
 
 
 def write_site(root: Path) -> Path:
-    """Write `reports/site/index.html` from what is published, and give its path.
+    """Write `reports/site/index.html` from what is published, but for pages of one customer, and give its path.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ def write_site(root: Path) -> Path:
 
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
-    entries = [_entry(m.parent, site, root) for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
+    places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
+    entries = [_entry(place, site, root) for place in places if not _of_one_customer(place)]
     entries.sort(key=lambda e: (e["study"], e["group"], e["period"]))
     reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
     path = site / "index.html"
@@ -65,6 +66,10 @@ def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
             "text": f"{same[0][1]['name']}: {first} → {last} {same[0][1]['unit']}".strip(),
         }
     return newest | {"earlier": entries[-2::-1], "trend": drawn}
+
+
+def _of_one_customer(folder: Path) -> bool:
+    return CUSTOMER in ((p.get("name"), p.get("type")) for p in read_manifest(folder).get("parameters", []))
 
 
 def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from workbench.reports.runs.parameters import Parameter, Value, declared, read_s
 from workbench.reports.runs.periods import Period, last_complete, parse
 
 PACKAGE = Path(workbench.__file__).resolve().parent
+CUSTOMER = ("customer", "str")
 FORMATS = ("xlsx", "pdf")
 """What a report may have beside its page, its notebook and its numbers."""
 
@@ -83,6 +84,11 @@ class Study:
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
         return next((p.default for p in self.parameters if p.name == name), None)
+
+    @property
+    def of_one_customer(self) -> bool:
+        """Whether its report is of one customer: made when asked for by name, and of no plan, index or bundle."""
+        return CUSTOMER in ((p.name, p.type) for p in self.parameters)
 
     @cached_property
     def title(self) -> str:
@@ -153,7 +159,7 @@ def find_slots(
     Parameters
     ----------
     names : iterable of str
-        Studies; all of the project if empty.
+        Studies; all of the project if empty, but for those of one customer.
     given : mapping
         Parameter values, as text or typed.
     root : Path
@@ -169,7 +175,7 @@ def find_slots(
     studies = find_studies(root)
     if not studies:
         raise WorkbenchError(f"no notebook in '{root / 'notebooks'}'. Put one there, named after its study.")
-    chosen = list(dict.fromkeys(names)) or list(studies)
+    chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
     for name in chosen:
         if name not in studies:
             raise unknown("study", name, studies)
@@ -223,6 +229,7 @@ def make_slot(
     name = folder_name(changed) if changed or not period else ""
     source = str(values.get("source", ""))
     _require_covered(study, changed, period, source, root)
+    _require_customer(study, values, source, root)
     version = warehouse_version(source, root)
     known: list[Any] = [shared, study.cells, values, _models(values, root)]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
@@ -298,6 +305,14 @@ def _require_covered(
             f"(as_of = {until}). The last {kind} that they cover is {last_complete(until, kind).label}: ask for that, "
             f"or ingest what came later, with as_of of data/mappings/{source}.toml set to the day it reaches."
         )
+
+
+def _require_customer(study: Study, values: Mapping[str, Value], source: str, root: Path) -> None:
+    """Refuse a customer whom the warehouse does not know; without a warehouse the notebook says so itself."""
+    if study.of_one_customer and warehouse_version(source, root):
+        from workbench.warehouse import open_warehouse, require_customer
+
+        require_customer(open_warehouse(source, root=root), str(values[CUSTOMER[0]]))
 
 
 def known_until(source: str, root: Path) -> dt.date | None:

@@ -1,0 +1,32 @@
+"""What of the data is mended first, in which department, and whom does it touch?
+
+Coverage by department and month, records lost when the data came in, columns without values, contradictions between
+systems, and what all of it does to each study.
+"""
+
+from workbench.studies.data_quality.contradictions import Contradictions, LostRecords, contradictions, lost_records
+from workbench.studies.data_quality.coverage import Coverage, coverage
+from workbench.studies.data_quality.priorities import (
+    MendFirst,
+    StudiesTouched,
+    completeness,
+    mend_first,
+    studies_touched,
+)
+from workbench.studies.data_quality.rules import QualityRules, quality_rules
+
+__all__ = [
+    "Contradictions",
+    "Coverage",
+    "LostRecords",
+    "MendFirst",
+    "QualityRules",
+    "StudiesTouched",
+    "completeness",
+    "contradictions",
+    "coverage",
+    "lost_records",
+    "mend_first",
+    "quality_rules",
+    "studies_touched",
+]

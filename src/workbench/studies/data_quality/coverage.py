@@ -1,0 +1,208 @@
+"""Did every department deliver every month, and how old is the last row?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from workbench import columns
+from workbench.errors import listed
+from workbench.figures import axes
+from workbench.result import Quantity, Result
+from workbench.studies.data_quality.rules import quality_rules
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+THIN = 0.5  # of a usual month
+USUAL = 30  # records: below that a thin month may be chance (14 or fewer where 30 are usual: one month in 1,000)
+DENSE = 0.8  # of its months: a table that has rows in so many is drawn against the months near
+_NEAR = 3  # months before and after that say what is usual
+_SHOWN = 24  # months in the picture
+_TABLE = ["department", "table", "records", "first", "last", "months", "missing", "thin", "days_old", "gaps"]
+_MONTHS = ["department", "table", "month", "records", "customers", "share", "gap"]
+
+
+@dataclass(frozen=True)
+class Coverage(Result):
+    """What came in by department, table and month.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a table of dated facts: department, table, records, first and last (days; of the first month its first),
+        months (with rows), missing and thin (months; missing value where the table is not judged), days_old (days from
+        the last row to the day of the study; 1 is the day before), gaps (which months, in words).
+    months : DataFrame
+        One row a table and month from its first to the last that is due: department, table, month, records, customers,
+        share (of a usual month: the median of those near), gap ("", "missing" or "thin").
+    as_of : Timestamp
+    """
+
+    table: pd.DataFrame
+    months: pd.DataFrame
+    as_of: pd.Timestamp
+
+    NAME: ClassVar[str] = "coverage"
+    CHART: ClassVar[str] = "Heat map, a row a table, a column a month; darker is less than usual, red is missing"
+    CAPTION: ClassVar[str] = (
+        "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
+        "usual rows, and days since the last row. Tables that may come in waves are not judged."
+    )
+    FORMATS = dict.fromkeys(["records", "missing", "thin", "days_old"], "{:,.0f}")
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """The months that lack or are thin, one a row."""
+        return self.months[self.months["gap"] != ""]
+
+    def headline(self) -> str:
+        """Say which tables lack months, or that none does, and which is the oldest."""
+        judged = self.table[self.table["missing"].notna()]
+        holes = judged[judged["missing"] + judged["thin"] > 0]
+        if self.table.empty:
+            return "No table of dated facts holds a row: what came in when is not known."
+        if judged.empty:
+            return "No table comes in every month, so no month can be missing."
+        until = f"{self.as_of - pd.Timedelta(days=1):%Y-%m-%d}"
+        if holes.empty:
+            all_of = "The one table that comes" if len(judged) == 1 else f"Each of the {len(judged)} tables that come"
+            return f"{all_of} in every month is whole until {until}: no month is missing or thin."
+        said = "; ".join(f"{row.table} ({row.department}): {row.gaps}" for row in holes.itertuples())
+        return f"{len(holes)} of {len(judged)} tables that come in every month have gaps until {until}: {said}."
+
+    def picture_caption(self) -> str:
+        """Say what to see in the picture."""
+        return (
+            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is usual, dark is "
+            "little, red is a month that lacks, white one in which nothing is due. Tables in waves show their waves, "
+            "as shares of the largest month."
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a row a table and a column a month, coloured by the share of a usual month."""
+        import matplotlib as mpl
+
+        ax = axes(ax)
+        if self.months.empty:
+            ax.set_axis_off()
+            return ax
+        last = self.months["month"].max()
+        shown = self.months[self.months["month"] > last - pd.DateOffset(months=_SHOWN)]
+        grid = shown.pivot_table(
+            index=["department", "table"], columns="month", values="share", sort=True, dropna=False, observed=True
+        ).dropna(how="all")
+        missing = shown[shown["gap"] == "missing"].set_index(["department", "table", "month"]).index
+        figure = ax.get_figure(root=True)
+        if figure is not None and len(figure.axes) == 1:
+            figure.set_figheight(0.32 * len(grid) + 1.1)
+        drawn = np.clip(grid.where(grid > 0).to_numpy(float), 0, 1)
+        image = ax.imshow(drawn, aspect="auto", vmin=0, vmax=1)
+        for y, (department, name) in enumerate(grid.index):
+            for x, month in enumerate(grid.columns):
+                if (department, name, month) in missing:
+                    ax.add_patch(mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, color="C5"))
+        step = max(1, len(grid.columns) // 6)
+        ax.set_xticks(range(0, len(grid.columns), step), [f"{m:%Y-%m}" for m in grid.columns[::step]])
+        ax.set_yticks(range(len(grid)), [f"{department} · {name}" for department, name in grid.index])
+        ax.grid(False)
+        if figure is not None:
+            figure.colorbar(image, ax=ax, label="share of a usual month", pad=0.01)
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Days since the last row, and months that lack, by table."""
+        for row in self.table.itertuples():
+            yield Quantity(f"days_old[table={row.table}]", float(row.days_old), "days")
+            if row.missing == row.missing:
+                yield Quantity(f"months_missing[table={row.table}]", float(row.missing), "months")
+
+
+def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
+    """Find months that lack or are thin, and how old each table is.
+
+    A month is due once the table's usual delay has passed (bills are issued some days after their month). It is thin
+    where 30 rows or more are usual and it has fewer than half of that; usual is the median of the months near it, three
+    before and three after. The first month of a table, which may begin within it, is not called thin.
+
+    Parameters
+    ----------
+    deliveries : DataFrame
+        One row a table and month with rows: table, department, month, records, customers, last_on; none where no
+        table of dated facts was delivered.
+    as_of : date or str
+        Exclusive.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or holds something else.
+    """
+    day = columns.day(as_of, "as_of")
+    if deliveries.empty:
+        return Coverage(pd.DataFrame(columns=_TABLE), pd.DataFrame(columns=_MONTHS), day)
+    known = columns.take(
+        deliveries, "deliveries", key=["table", "month"], numbers=["records", "customers"],
+        categories=["table", "department"], dates=["month", "last_on"],
+    ).table  # fmt: skip
+    parts = [_of_one(rows, day) for _, rows in known.groupby("table", sort=True)]
+    table = pd.DataFrame([row for row, _ in parts], columns=_TABLE).sort_values(
+        ["department", "table"], ignore_index=True
+    )
+    return Coverage(table, pd.concat([months for _, months in parts], ignore_index=True), day)
+
+
+def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], pd.DataFrame]:
+    """One table: its row, and its months from the first to the last that is due."""
+    name, department = rows["table"].iloc[0], rows["department"].iloc[0]
+    rows = rows.set_index("month").sort_index()
+    ends = rows.index + pd.offsets.MonthEnd(1)
+    delay = max(float(np.median((rows["last_on"] - ends).dt.days)), 0.0)
+    due = (day - pd.Timedelta(days=delay)).to_period("M").to_timestamp() - pd.DateOffset(months=1)
+    expected = pd.date_range(rows.index[0], max(due, rows.index[-1]), freq="MS")
+    months = rows[["records", "customers"]].reindex(expected, fill_value=0.0).rename_axis("month").reset_index()
+    months.insert(0, "table", name)
+    months.insert(0, "department", department)
+    monthly = name in quality_rules().monthly
+    dense = len(rows) >= DENSE * len(months)
+    usual = _usual(months["records"].to_numpy(), dense or monthly)
+    months["share"] = months["records"] / usual
+    months["gap"] = ""
+    if monthly:
+        late = months["month"] <= due
+        thin = (months["share"] < THIN) & (usual >= USUAL) & (months.index > 0) & late
+        months.loc[thin, "gap"] = "thin"
+        months.loc[(months["records"] == 0) & late, "gap"] = "missing"
+    lacking, few = (months.loc[months["gap"] == gap, "month"] for gap in ("missing", "thin"))
+    said = [f"{_months(which)} {gap}" for which, gap in ((lacking, "missing"), (few, "thin")) if len(which)]
+    return {
+        "department": department,
+        "table": name,
+        "records": float(rows["records"].sum()),
+        "first": rows.index[0],
+        "last": rows["last_on"].max(),
+        "months": len(rows),
+        "missing": float(len(lacking)) if monthly else np.nan,
+        "thin": float(len(few)) if monthly else np.nan,
+        "days_old": float((day - rows["last_on"].max()).days),
+        "gaps": ", ".join(said) if monthly else "not judged",
+    }, months
+
+
+def _usual(records: np.ndarray, dense: bool) -> np.ndarray:
+    """The median of the months near each that have rows; of a table in waves, its largest month."""
+    if not dense:
+        return np.full(len(records), records.max())
+    near = [np.r_[records[max(at - _NEAR, 0) : at], records[at + 1 : at + 1 + _NEAR]] for at in range(len(records))]
+    filled = [part[part > 0] for part in near]
+    return np.array([np.median(part) if len(part) else max(own, 1) for part, own in zip(filled, records, strict=True)])
+
+
+def _months(which: pd.Series) -> str:
+    months = [f"{month:%Y-%m}" for month in which]
+    return listed(months) if len(months) <= 3 else f"{len(months)} months from {months[0]} to {months[-1]}"

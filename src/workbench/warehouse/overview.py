@@ -1,0 +1,188 @@
+"""What do all departments together know of a customer? The whole base on one day, and one customer through time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.warehouse import schema, sqlfiles
+from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.features import as_date, require_coverage, tables_stored
+from workbench.warehouse.views import view, view_sql
+
+# The column of the view that is there if, and only if, the table has something on the customer: of lines, one that
+# runs; of payments, no refund alone; of campaigns, one that contacted them.
+_TOLD_BY = {
+    "subscription": "line_since",
+    "usage_month": "last_usage_month",
+    "detail_record": "recency_days",
+    "bill": "last_bill_month",
+    "payment": "last_paid_on",
+    "contact": "last_contact_at",
+    "ticket": "last_ticket_at",
+    "survey_response": "last_answered_on",
+    "campaign_member": "last_campaign_on",
+    "holding": "last_product_on",
+    "opportunity": "last_lead_on",
+}
+
+
+def customer_view(
+    warehouse: Warehouse, as_of: date | str, *, province: str = "", items: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Give what every department knows of each customer on one day: the view `customer_view`, one row a customer.
+
+    Where the source has no table of customers, everybody whom another table names is one, joined on their first day on
+    record. What a study finds of a customer (a tier, a segment) is merged by `customer_id`.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    as_of : date or str
+        Exclusive.
+    province : str
+        Take only its customers; "" for all.
+    items : iterable of str
+        Survey items of which the answer in the last interview is added, each as a column ``answer_ITEM``.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by customer_id, those who left included (`state`); missing is NaN, NaT or None.
+
+    Raises
+    ------
+    WorkbenchError
+        If `as_of` is no date, or there is no such province or item.
+    CannotAnswer
+        If `as_of` lies outside the data, or nobody had joined before it.
+    """
+    day = as_date(as_of)
+    require_coverage(warehouse, day, ["life"])
+    if province:
+        warehouse._check("customer", "province", province)
+    answers = _answers(warehouse, day, list(items))
+    frame = _whole_base(warehouse, day)
+    frame = frame[frame["province"] == province].reset_index(drop=True) if province else frame
+    if frame.empty:
+        raise CannotAnswer(
+            f"not answerable: no customer is on record before {day} in '{warehouse.source}'. Map a table that names "
+            "customers, or choose a later day."
+        )
+    return frame if answers is None else frame.merge(answers, on="customer_id", how="left")
+
+
+def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
+    """Give the tables that the customer view shows, with the column that tells whether a customer is in each.
+
+    Returns
+    -------
+    DataFrame
+        table, department (the folder of its files), column; a table without rows is left out.
+    """
+    of, there = departments(warehouse), warehouse.tables()
+    rows = [(table, of.get(table, ""), column) for table, column in _TOLD_BY.items() if table in there]
+    return pd.DataFrame(rows, columns=["table", "department", "column"])
+
+
+def departments(warehouse: Warehouse) -> dict[str, str]:
+    """Name the department that delivers each table: the first folder of its files, or the file where there is none."""
+    found: dict[str, list[str]] = {}
+    for file, table in warehouse.account()[["file", "table"]].itertuples(index=False):
+        first, slash, _ = str(file).partition("/")
+        name = first if slash else first.partition(".")[0]
+        if name not in found.setdefault(str(table), []):
+            found[str(table)].append(name)
+    return {table: ", ".join(names) for table, names in found.items()}
+
+
+def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.DataFrame:
+    """Give everything on record of one customer before a day: the view `customer_event`, oldest first.
+
+    Raises
+    ------
+    WorkbenchError
+        If no table names such a customer.
+    CannotAnswer
+        If nothing happened before `as_of`.
+    """
+    day = as_date(as_of)
+    require_customer(warehouse, customer)
+    found = view(warehouse, "customer_event", customer=customer, as_of=day)
+    if found.empty:
+        raise CannotAnswer(f"not answerable: nothing of this customer is on record before {day}. Choose a later day.")
+    return found
+
+
+def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.DataFrame:
+    """Give what the customer view knows of one customer: column, meaning, unit, value; what is missing is left out.
+
+    Raises
+    ------
+    WorkbenchError
+        If no table names such a customer.
+    CannotAnswer
+        If they had not joined before `as_of`.
+    """
+    require_customer(warehouse, customer)
+    found = _whole_base(warehouse, as_date(as_of), customer)
+    if found.empty:
+        raise CannotAnswer(f"not answerable: this customer joined on {as_of} or later. Choose a later day.")
+    known = found.iloc[0].drop("customer_id").dropna()
+    told = [(name, meaning, unit) for name, unit, meaning in sqlfiles.described("customer_view") if name in known]
+    facts = pd.DataFrame(told, columns=["column", "meaning", "unit"])
+    return facts.assign(unit=facts["unit"].str.replace("currency", warehouse.currency), value=known.tolist())
+
+
+def require_customer(warehouse: Warehouse, customer: str) -> None:
+    """Refuse a customer whom no table names; other customers are not named.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not customer.strip():
+        raise WorkbenchError("no customer is named. Give the customer's number as the lists of a report have it.")
+    for table in schema.tables().values():
+        if any(column.name == "customer_id" for column in table.columns):
+            sql = f"SELECT 1 FROM {table.name} WHERE customer_id = ? LIMIT 1"
+            if len(warehouse.query(sql, [customer])):
+                return
+    raise WorkbenchError(
+        f"the warehouse of '{warehouse.source}' knows no customer '{customer}'. Give the customer's number as the "
+        "lists of a report have it; a telephone number or a name is not stored."
+    )
+
+
+def _whole_base(warehouse: Warehouse, day: date, customer: str = "") -> pd.DataFrame:
+    """The view, of one customer or all; its customers are those named anywhere where there is no table of them."""
+    sql = view_sql("customer_view", stored := tables_stored(warehouse))
+    if "customer" not in warehouse.tables():
+        columns = ", ".join(column.name for column in schema.table("customer").columns)
+        named = ",\n".join(sqlfiles.expressions(["named_customer"], stored))
+        theirs = f"customer AS MATERIALIZED (\nSELECT {columns} FROM named_customer\n)"
+        there = [*stored, *sqlfiles.with_what_they_read(["named_customer"], stored)]
+        rest = ",\n".join([named, theirs, *sqlfiles.expressions(["customer_view"], there)])
+        sql = f"WITH {rest}\nSELECT * FROM customer_view\nORDER BY customer_id NULLS LAST"
+    where = {"customer": customer} if customer else {}
+    if customer:
+        sql = f"SELECT * FROM ({sql}) AS base WHERE customer_id = $customer"
+    return warehouse.query(sql, {"as_of": day, **where})
+
+
+def _answers(warehouse: Warehouse, day: date, items: list[str]) -> pd.DataFrame | None:
+    """Answers of each customer's last interview before a day, a column an item; None where none is asked for."""
+    if not items:
+        return None
+    known = view(warehouse, "survey_response_value")
+    if lacking := [item for item in items if item not in set(known["name"])]:
+        raise unknown("item", lacking[0], sorted(set(known["name"])), "the survey")
+    asked = warehouse.table("survey_response", ["response_id", "customer_id", "answered_on"])
+    asked = asked[asked["customer_id"].notna() & (asked["answered_on"] < pd.Timestamp(day))]
+    last = asked.sort_values(["answered_on", "response_id"]).drop_duplicates("customer_id", keep="last")
+    rows = known[known["name"].isin(items)].merge(last, on="response_id")
+    wide = rows.set_index(["customer_id", "name"])["value"].unstack("name").reindex(columns=items)  # noqa: PD010
+    return wide.add_prefix("answer_").reset_index().rename_axis(columns=None)

@@ -1,0 +1,209 @@
+"""Coverage, contradictions, lost records and what is mended first: by hand, and as the rules say."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.studies import data_quality as study
+from workbench.warehouse import schema, sqlfiles
+
+ROOT = Path(__file__).resolve().parents[2]
+AS_OF = "2026-07-01"
+
+
+def months(table, records, *, first="2026-01", department="d", delay=0, customers=None):
+    """One row a month that has records."""
+    when = pd.period_range(first, periods=len(records), freq="M")
+    rows = pd.DataFrame(
+        {
+            "table": table,
+            "department": department,
+            "month": when.to_timestamp(),
+            "records": records,
+            "customers": records if customers is None else customers,
+            "last_on": when.to_timestamp(how="end").normalize() + pd.Timedelta(days=delay),
+        }
+    )
+    return rows[rows["records"] > 0]
+
+
+def seen(*tables, as_of=AS_OF):
+    return study.coverage(pd.concat(tables, ignore_index=True), as_of=as_of)
+
+
+def test_months_that_lack_and_months_that_are_thin():
+    """March lacks; May has 40 where those near have 100; the first month is never thin, the last that is due may be."""
+    found = seen(months("bill", [20, 100, 0, 100, 40, 100], department="billing"), months("payment", [90] * 5 + [30]))
+    bill, payment = found.table.iloc[0], found.table.iloc[1]
+    assert (bill["table"], bill["months"], bill["missing"], bill["thin"]) == ("bill", 5, 1, 1)
+    assert (payment["missing"], payment["thin"], payment["gaps"]) == (0, 1, "2026-06 thin")
+    assert found.headline() == (
+        "2 of 2 tables that come in every month have gaps until 2026-06-30: bill (billing): 2026-03 missing, 2026-05 "
+        "thin; payment (d): 2026-06 thin."
+    )
+
+
+def test_few_records_are_no_thin_month():
+    """12 where 29 are usual may be chance; 12 where 30 are is not."""
+    assert seen(months("ticket", [29, 29, 29, 12, 29, 29])).table["thin"].tolist() == [0]
+    assert seen(months("ticket", [30, 30, 30, 12, 30, 30])).table["thin"].tolist() == [1]
+
+
+def test_a_table_that_stopped_lacks_the_months_since():
+    """The last row is of February: March to June lack, and the last row is 123 days old."""
+    row = seen(months("contact", [9, 9])).table.iloc[0]
+    assert (row["missing"], row["days_old"]) == (4, 123)
+    assert row["gaps"] == "4 months from 2026-03 to 2026-06 missing"
+
+
+def test_a_month_is_due_once_the_usual_delay_has_passed():
+    """Bills come five days after their month: as of 1 July that of June is not due; as of 7 July it is."""
+    bills = months("bill", [9, 9, 9, 9, 9], delay=5)
+    assert seen(bills).table["missing"].tolist() == [0]
+    assert seen(bills, as_of="2026-07-07").table["missing"].tolist() == [1]
+    assert seen(months("contact", [9, 9, 9, 9, 9]), as_of="2026-06-20").table["missing"].tolist() == [0]
+
+
+def test_a_table_in_waves_is_not_judged_and_no_table_is_no_error():
+    """A survey of January lacks nothing in May; where nothing is dated it is said."""
+    found = seen(months("survey_response", [5, 0, 0, 5]))
+    assert found.table["missing"].isna().all() and found.gaps.empty
+    assert found.headline() == "No table comes in every month, so no month can be missing."
+    none = study.coverage(months("bill", []), as_of=AS_OF)
+    assert none.headline().startswith("No table of dated facts") and list(none.quantities()) == []
+    none.plot()
+
+
+def test_order_and_whole_base():
+    """Rows in another order give the same; months after the day are the caller's to leave out."""
+    rows = pd.concat([months("bill", [20, 100, 0, 100, 40, 100]), months("ticket", [5, 5, 5, 5, 5, 5])])
+    pd.testing.assert_frame_equal(seen(rows).table, seen(rows.sample(frac=1, random_state=1)).table)
+
+
+BROKEN = pd.DataFrame(
+    [("line_without_bill", f"u{k}", 1 + k % 2, "2026-05-01") for k in range(40)]
+    + [("number_twice", f"u{k}", 1, "2026-01-01") for k in range(35, 47)]
+    + [("payment_over_bill", "u1", 2, "2026-06-10")],
+    columns=["rule", "customer_id", "cases", "latest_on"],
+)
+THERE = ["customer", "subscription", "bill", "payment"]
+OF = {"subscription": "crm", "bill": "billing", "payment": "billing"}
+REFUSED = pd.DataFrame(
+    [
+        ("bill", "billing", 1_000, 30, 5, 25, "month is missing"),
+        ("payment", "billing", 500, 0, 9, 0, ""),
+        ("customer", "crm", 100, 0, 0, 0, ""),
+        ("contact", "care", 100, 2, 0, 0, "the record has 3 fields instead of 4"),
+    ],
+    columns=["table", "department", "records", "lost", "copies", "customers", "why"],
+)
+
+
+@pytest.fixture
+def found():
+    return study.contradictions(BROKEN, tables=THERE, departments=OF, customers=200)
+
+
+def test_customers_are_counted_once_a_rule_and_once_in_all(found):
+    """40, 12 and 1 customers; 47 in all, of whom five break two rules and one another two."""
+    assert found.table[["rule", "department", "customers", "cases"]].values.tolist() == [
+        ["line_without_bill", "billing", 40, 60],
+        ["number_twice", "crm", 12, 12],
+        ["payment_over_bill", "billing", 1, 2],
+    ]
+    assert found.touched == 47 and len(found.tried) + len(found.untried) == 14
+    assert found.untried["ticket_closed_early"] == "not tried: no rows of ticket"
+    assert found.headline() == (
+        "3 of 8 rules between systems are broken, for 47 customers (23.5% of 200); 6 could not be tried."
+    )
+    verdicts = found.as_table().frame["verdict"].value_counts()
+    assert verdicts["found"] == 3 and verdicts["none"] == 5
+
+
+def test_nothing_found_and_nothing_tried():
+    """Both are said; neither is a table of broken rules."""
+    nothing = BROKEN[:0]
+    clean = study.contradictions(nothing, tables=THERE, departments=OF, customers=200)
+    assert clean.headline() == (
+        "No contradiction between systems: 8 rules were tried and none is broken; 6 could not be tried."
+    )
+    blind = study.contradictions(nothing, tables=["campaign"], departments={})
+    assert blind.headline().startswith("None of 14 rules between systems can be tried")
+    assert clean.broken() is None and blind.broken() is None
+
+
+def test_a_rule_that_nobody_knows_is_refused():
+    with pytest.raises(WorkbenchError, match=r"no rule 'line_without_bil'.*Did you mean 'line_without_bill'"):
+        study.contradictions(BROKEN.assign(rule="line_without_bil"), tables=THERE, departments=OF)
+
+
+def test_lost_records_and_copies():
+    """32 of 1,700 are lost, 14 are copies; few customers are not said as a number."""
+    lost = study.lost_records(REFUSED.assign(customers=[7, 0, 0, 0]), customers=200)
+    assert lost.headline() == (
+        "32 of 1,700 records are lost (1.9%), most of bill (30, from billing); 14 refused ones repeat an accepted "
+        "record and are no loss."
+    )
+    assert lost.as_table().frame["customers named"].tolist() == ["fewer than 10", "not known", ""]
+    assert study.lost_records(REFUSED[2:3]).headline() == "All 100 records were accepted."
+
+
+def test_what_touches_most_customers_is_mended_first(found):
+    """A month that lacks touches those of a usual month (60); then 40, 25, 12; one customer is no headline."""
+    months_ = seen(months("bill", [60, 60, 0, 60, 60, 60], department="billing"))
+    lost = study.lost_records(REFUSED, customers=200)
+    first = study.mend_first(months_, found, lost)
+    assert first.table["customers"].tolist() == [60, 40, 25, 12, 1]
+    assert first.table["department"].tolist() == ["billing", "billing", "billing", "crm", "billing"]
+    assert first.headline() == (
+        "Mend first, in billing: bill has gaps: 2026-03 missing; it touches 60 customers of 200 (30.0%). Then: a line "
+        "that ran all month, and no bill for it (60 cases) (billing, 40 customers); 30 of 1,000 records of bill lost, "
+        "most often because month is missing (billing, 25 customers)."
+    )
+    few = study.mend_first(months_, found, lost, minimum=61)
+    assert few.headline() == "Nothing was found that touches 61 customers or more."
+    assert first.as_table().counts == "customers"
+
+
+def test_each_study_has_its_sentence(found):
+    """What lacks, what contradicts and what is lost, of the tables that it rests on and no other."""
+    whole = seen(months("bill", [60] * 6))
+    said = study.studies_touched(
+        whole, found, study.lost_records(REFUSED, customers=200), tables=[*THERE, "contact"]
+    ).table.set_index("study")
+    assert said.loc["satisfaction", "what_follows"] == "Not delivered: survey_response."
+    assert said.loc["purchases", "verdict"] == "touched"
+    assert said.loc["lifetime_value", "what_follows"] == (
+        "40 customers with a line that ran all month, and no bill for it: revenue and value come out too low; 12 "
+        "customers with a number that two lines hold on the same day: lines are counted twice; 30 records are lost and "
+        "count as if they had never been, at most 3.00% of a table (bill)."
+    )
+    assert "Fewer than 10 customers with a bill that was paid" in said.loc["purchases", "what_follows"]
+
+
+def test_the_rules_are_those_of_the_view_and_the_studies_those_of_the_project():
+    """Each rule of the view has its words, its tables exist; each notebook but those of the data itself is there."""
+    rules = study.quality_rules()
+    body = sqlfiles.body("customer_contradiction")
+    assert set(re.findall(r"SELECT '(\w+)'", body)) == set(rules.rules)
+    notebooks = {file.stem for file in (ROOT / "notebooks").glob("*.ipynb")}
+    assert set(rules.studies) == notebooks - {"data_quality", "customer"}
+    tables = {t for rule in rules.rules.values() for t in rule.tables} | {
+        t for of in rules.studies.values() for t in of
+    }
+    assert tables | set(rules.monthly) <= set(schema.tables())
+    assert all(rule.mend in rule.tables for rule in rules.rules.values())
+
+
+def test_columns_that_are_never_filled():
+    """Shares of rows, emptiest first; one that is always filled is counted and not shown."""
+    filled = pd.DataFrame(
+        [("bill", "d", "a", 4, 4), ("bill", "d", "b", 4, 1), ("ticket", "d", "a", 2, 0)],
+        columns=["table", "department", "column", "rows", "filled"],
+    )
+    told = study.completeness(filled)
+    assert told.caption.startswith("Share of rows that have a value, emptiest first; 1 of 3 columns")
+    assert told.frame[["table", "share"]].values.tolist() == [["ticket", 0.0], ["bill", 0.25]]
