@@ -10,9 +10,12 @@ import pytest
 from doors import CASES, Case, Names
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Message, Name
 from workbench.result import Result
 
 matplotlib.use("Agg")
+
+SAID: set[str] = set()  # rooms whose sentences are messages
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
@@ -90,6 +93,20 @@ def test_a_figure_says_no_missing_value(case, result):
         for text in [*(t.get_text() for t in axis.texts), axis.get_xlabel(), axis.get_ylabel(), *ticks, *legend]:
             assert not BAD.search(text), text
     plt.close("all")
+
+
+CHINESE = [(c, r) for c, r in RESULTS if c.name.partition(".")[0] in SAID]
+
+
+@pytest.mark.parametrize(("case", "result"), CHINESE, ids=[c.name for c, _ in CHINESE])
+def test_a_result_is_said_in_chinese(case, result, monkeypatch):
+    """Headline and captions, whatever the numbers: no two English words in a row but in names from data."""
+    monkeypatch.setattr(Name, "said", lambda self, language="en": "□" if language == "zh" else str(self.text))
+    rng = np.random.default_rng(0)
+    for one in [result, *(drawn(result, rng) for _ in range(20))]:
+        for said in (one.headline(), one.caption(), one.picture_caption()):
+            assert isinstance(said, Message), f"an f-string says it: {said}"
+            assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", said.said("zh")), said.said("zh")
 
 
 CLAIMS = [(c, r) for c, r in RESULTS if {"estimate", "low", "high"} <= {f.name for f in dataclasses.fields(r)}]

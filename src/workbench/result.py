@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 from workbench.errors import CannotAnswer
+from workbench.messages import as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +193,8 @@ class Result(ABC):
 
     def as_picture(self) -> Picture:
         """Give the picture as a page shows it."""
-        alt = f"{self.CHART}. {self.headline()}" if self.CHART else self.headline()
+        headline = self.headline()
+        alt = say("{chart}. {said}", chart=self.CHART, said=headline) if self.CHART else headline
         return Picture(self.PICTURE or self.NAME, self.plot, self.picture_caption(), alt)
 
     def quantities(self) -> Iterable[Quantity]:
@@ -228,7 +230,7 @@ class Refusal:
 
     def headline(self) -> str:
         """Say why there is no answer."""
-        return f"{self.reason[:1].upper()}{self.reason[1:]}"
+        return as_message(self.reason).sentence()
 
     def as_table(self, **_part: object) -> Refusal:
         """Stand for the table, or for any part of it."""
@@ -252,4 +254,4 @@ def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | R
     try:
         return question(*args, **kwargs)
     except CannotAnswer as error:
-        return Refusal(str(error))
+        return Refusal(error.args[0])
