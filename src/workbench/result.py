@@ -7,10 +7,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.errors import CannotAnswer
-from workbench.messages import as_message, say
+from workbench.messages import Message, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,28 @@ class Quantity:
     rtol: float = 1e-6
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A key figure of the first screen.
+
+    Attributes
+    ----------
+    label : Message
+        What it is, in a few words with its unit.
+    value, interval : Value or Message
+        The figure, and between which values it lies where it is an estimate.
+    """
+
+    label: Message
+    value: Value | Message
+    interval: Value | Message | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the parts as messages that are stored."""
+        parts = {"label": self.label, "value": self.value, "interval": self.interval}
+        return {name: say("{it}", it=part).as_json() for name, part in parts.items() if part is not None}
+
+
 class Result(ABC):
     """What every study gives back: a sentence, a table and a picture, and the numbers others rely on.
 
@@ -196,6 +218,10 @@ class Result(ABC):
         headline = self.headline()
         alt = say("{chart}. {said}", chart=self.CHART, said=headline) if self.CHART else headline
         return Picture(self.PICTURE or self.NAME, self.plot, self.picture_caption(), alt)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the key figures of the first screen, the most important first."""
+        return ()
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the numbers that others rely on."""

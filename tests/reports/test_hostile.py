@@ -184,7 +184,7 @@ LEGAL += [
     "dl",
 ]
 LEGAL += ["dt", "dd", "bdi", "span", "pre", "code", "em", "strong", "del", "hr", "br", "blockquote", "figure", "img"]
-LEGAL += ["figcaption"]
+LEGAL += ["figcaption", "section", "label", "input"]
 
 
 class _Checked(HTMLParser):
@@ -198,6 +198,7 @@ class _Checked(HTMLParser):
                 assert value.startswith("data:image/png;base64,")
             if name == "href":
                 assert urlsplit(value).scheme in ("", "http", "https", "mailto") and not value.startswith("//")
+            assert tag != "input" or dict(attrs)["type"] == "checkbox"
             assert not (name == "http-equiv" and value.lower() == "refresh")
 
 
@@ -320,7 +321,7 @@ def test_ordinary_prose_is_set_as_it_reads(text, shown):
     """In JupyterLab and on the page alike."""
     made = Markdown(text)._repr_markdown_()
     assert _as_in_lab(made).strip().replace("&quot;", '"').replace("&#x27;", "'") == shown
-    assert page._markdown(made, page._Outline("")).strip().replace("&#x27;", "'") == shown
+    assert page._markdown(made, page._Headings("")).strip().replace("&#x27;", "'") == shown
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS), ids=lambda p: p.stem)

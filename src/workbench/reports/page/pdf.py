@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench import messages
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
 from workbench.reports.page import tables
@@ -92,7 +93,8 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     data, ours = output["data"], output.get("metadata", {}).get("workbench", {})
     kind, text = ours.get("kind"), "".join(data.get("text/plain", ""))
     if kind == "answer":
-        yield {"kind": "answer", "sentences": text.splitlines()}
+        tiles = [{name: messages.read(part) for name, part in tile.items()} for tile in ours.get("tiles", [])]
+        yield {"kind": "answer", "sentences": text.splitlines(), "tiles": tiles}
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
