@@ -138,6 +138,26 @@ class Tile:
         return {name: say("{it}", it=part).as_json() for name, part in parts.items() if part is not None}
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a study advises, in the words of whoever acts on it.
+
+    Attributes
+    ----------
+    do : tuple of Message
+        What to do, for whom, and what it is expected to bring; the first stands alone in the index of reports.
+    change : Message
+        What would change it.
+    """
+
+    do: tuple[Message, ...]
+    change: Message
+
+    def said(self) -> tuple[Message, ...]:
+        """Give its sentences, the most important first."""
+        return *self.do, say("What would change this: {change}", change=self.change)
+
+
 class Result(ABC):
     """What every study gives back: a sentence, a table and a picture, and the numbers others rely on.
 

@@ -162,9 +162,25 @@ def test_the_failure_page_says_why():
 def test_the_index_counts_its_reports(count):
     """One report, many reports, none."""
     report = dict.fromkeys(
-        ("title", "parameters", "status", "headline", "data_version", "finished", "seconds", "page"), EVIL
+        (
+            "study",
+            "title",
+            "name",
+            "parameters",
+            "status",
+            "headline",
+            "decision",
+            "last_good",
+            "failure",
+            "page",
+            "data_version",
+            "finished",
+            "seconds",
+        ),
+        EVIL,
     )
     more = {"files": [], "stale": False, "period": "", "earlier": [], "trend": {}}
+    more["figure"] = {"label": EVIL, "value": EVIL, "interval": EVIL}
     made = page.site_page(title="Reports", reports=[report | more] * count)
     assert ("No report yet" in made) == (count == 0)
     assert "<script" not in made

@@ -203,6 +203,8 @@ def _output(output: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str
     if kind == "answer":
         tiles = [{name: messages.read(part) for name, part in tile.items()} for tile in ours.get("tiles", [])]
         yield {"kind": "answer", "sentences": text.splitlines(), "tiles": tiles}
+    elif kind == "decision":
+        yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE))
     elif kind == "quantities":

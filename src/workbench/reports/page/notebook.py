@@ -22,7 +22,7 @@ from workbench.messages import as_message
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Picture, Quantity, Refusal, Result, Table, default_format
+from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +77,18 @@ def answer(*results: Result | Refusal | str) -> None:
             "sentences": [sentence.as_json() for sentence in sentences],
             "tiles": [tile.as_json() for r in results if isinstance(r, Result) for tile in r.tiles()][:TILES],
         },
+    )
+
+
+def decide(decision: Decision) -> None:
+    """Display a decision, which the page shows beside the answer and the index below it."""
+    sentences = decision.said()
+    _display(
+        {
+            "text/plain": "\n".join(sentences),
+            "text/markdown": "\n".join(f"- {_as_entities(sentence)}" for sentence in sentences),
+        },
+        {"kind": "decision", "sentences": [sentence.as_json() for sentence in sentences]},
     )
 
 

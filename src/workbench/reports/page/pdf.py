@@ -95,6 +95,9 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if kind == "answer":
         tiles = [{name: messages.read(part) for name, part in tile.items()} for tile in ours.get("tiles", [])]
         yield {"kind": "answer", "sentences": text.splitlines(), "tiles": tiles}
+    elif kind == "decision":
+        entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
+        yield {"kind": "list", "ordered": False, "entries": entries}
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
