@@ -104,3 +104,10 @@ def test_a_table_of_thousands_of_columns_is_cut_with_a_note(tmp_path):
     line += f"|{'-|' * 30}\n{line}"
     assert len(list(pdf._markdown(line))) == 3
     write_pdf(tmp_path / "a.pdf", new_notebook(cells=[new_markdown_cell(line)]), title="t", facts=[])
+
+
+def test_a_pdf_is_accessible(tmp_path):
+    """PDF/UA-1 is declared; an empty heading, a leap of levels and a title of controls do not stop it."""
+    write_pdf(tmp_path / "a.pdf", _notebook("# \x07\n\n#### Deep\n\ntext"), title="\x07", facts=[])
+    made = (tmp_path / "a.pdf").read_bytes()
+    assert b"pdfuaid" in made and b"/StructTreeRoot" in made

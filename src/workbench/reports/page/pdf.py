@@ -61,8 +61,9 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     blocks = [block for cell in notebook["cells"] for block in _blocks(cell)]
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
+    _without_leaps(blocks)
     report = {"title": title, "language": language(notebook), "facts": list(facts), "blocks": blocks}
-    said = json.dumps(_printable(report), ensure_ascii=False)
+    said = json.dumps(_printable(report) | {"title": _printable(title).strip() or "Report"}, ensure_ascii=False)
     _check_glyphs(said)
     made: Any = typst.compile(  # type: ignore[misc]  # typst's types want the template and the fonts to be of one kind
         _TEMPLATE.read_bytes(),
@@ -70,8 +71,17 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
         font_paths=[str(font_file().parent)],
         ignore_system_fonts=True,
         timestamp=0,
+        pdf_standards="ua-1",
     )
     path.write_bytes(made)
+
+
+def _without_leaps(blocks: list[dict[str, Any]]) -> None:
+    """Let no heading stand more than one level below the one before: PDF/UA-1 allows no leap."""
+    level = 1
+    for block in blocks:
+        if block["kind"] == "heading":
+            level = block["level"] = min(block["level"], level + 1)
 
 
 def _blocks(cell: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -198,6 +208,8 @@ def _markdown(source: str) -> Iterator[dict[str, Any]]:
 def _token(token: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     kind, inner = token["type"], token.get("children", [])
     if kind == "heading":
+        if not re.search(r"\w", "".join(map(_text, inner))):  # nothing to be heard: PDF/UA wants none
+            return
         yield {"kind": "heading", "level": min(max(token["attrs"]["level"], 2), 4), "parts": _parts(inner)}
     elif kind in ("paragraph", "block_text"):
         yield {"kind": "paragraph", "parts": _parts(inner)}
