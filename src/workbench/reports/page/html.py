@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench import messages
 from workbench.reports.page import tables
+from workbench.reports.page.said import answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
@@ -201,8 +201,7 @@ def _output(output: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str
     if kind == "caption":
         return
     if kind == "answer":
-        tiles = [{name: messages.read(part) for name, part in tile.items()} for tile in ours.get("tiles", [])]
-        yield {"kind": "answer", "sentences": text.splitlines(), "tiles": tiles}
+        yield {"kind": "answer", "said": answer_of(output)}
     elif kind == "decision":
         yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":

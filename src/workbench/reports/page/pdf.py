@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench import messages
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
+from workbench.reports.page.said import answer_of
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 # In points: a line on A4 between its margins, what surrounds a cell, and the sizes of a table's text.
@@ -65,7 +65,7 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     report = {"title": title, "language": language(notebook), "facts": list(facts), "blocks": blocks}
     said = json.dumps(_printable(report) | {"title": _printable(title).strip() or "Report"}, ensure_ascii=False)
     _check_glyphs(said)
-    made: Any = typst.compile(  # type: ignore[misc]  # typst's types want the template and the fonts to be of one kind
+    made: Any = typst.compile(  # type: ignore[call-overload]  # typst's types want the template and the fonts to be of one kind
         _TEMPLATE.read_bytes(),
         sys_inputs={"report": said},
         font_paths=[str(font_file().parent)],
@@ -103,8 +103,8 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     data, ours = output["data"], output.get("metadata", {}).get("workbench", {})
     kind, text = ours.get("kind"), "".join(data.get("text/plain", ""))
     if kind == "answer":
-        tiles = [{name: messages.read(part) for name, part in tile.items()} for tile in ours.get("tiles", [])]
-        yield {"kind": "answer", "sentences": text.splitlines(), "tiles": tiles}
+        said = answer_of(output)
+        yield {"kind": "answer", "sentences": [said.lead, *said.more], "tiles": list(map(dict, said.tiles))}
     elif kind == "decision":
         entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
         yield {"kind": "list", "ordered": False, "entries": entries}

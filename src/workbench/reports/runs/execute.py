@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench import errors, messages
+from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, pdf, sheets, tables
 from workbench.reports.page.notebook import MINIMUM
+from workbench.reports.page.said import answer_of
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
@@ -225,9 +226,11 @@ def gather(notebook: Mapping[str, Any]) -> Said:
     numbers: dict[str, dict[str, Any]] = {}
     for data, ours in _displayed(notebook):
         kind = ours.get("kind")
-        if kind in ("answer", "decision"):
+        if kind == "answer" and kind not in first:
+            said = answer_of({"data": data, "metadata": {"workbench": ours}})
+            first[kind], shown = said.lead, [dict(tile) for tile in said.tiles]
+        elif kind == "decision":
             first.setdefault(kind, "".join(data["text/plain"]).partition("\n")[0])
-            shown += [{name: str(messages.read(part)) for name, part in t.items()} for t in ours.get("tiles", [])]
         elif kind == "table":
             _add(found, data[tables.MIME], "table")
         elif kind == "quantities":
@@ -235,8 +238,7 @@ def gather(notebook: Mapping[str, Any]) -> Said:
                 _add(numbers, row, "number")
         elif kind != "figure" and any(mime.startswith("image/") for mime in data):
             raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
-    said = first.get("answer", ""), first.get("decision", "")
-    return Said(*said, shown, list(found.values()), list(numbers.values()))
+    return Said(first.get("answer", ""), first.get("decision", ""), shown, list(found.values()), list(numbers.values()))
 
 
 def without_paths(text: str, root: Path) -> str:
