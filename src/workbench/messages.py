@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import string
+import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -59,6 +60,20 @@ class Term(Value):
 
     def said(self, language: str = "en") -> str:
         return entry(self.text, language)
+
+
+@dataclass(frozen=True)
+class Label(Value):
+    """What a code (a column, an outcome, a segment) is called.
+
+    >>> Label("revenue_90").said(), Label("revenue_90").said("zh"), Label("opted_out").said()
+    ('revenue within 90 days', '90天内收入', 'opt-outs')
+    """
+
+    code: str
+
+    def said(self, language: str = "en") -> str:
+        return label(self.code, language)
 
 
 @dataclass(frozen=True)
@@ -323,6 +338,30 @@ def catalogue(language: str) -> dict[str, str]:
             entries += list(read_po(text, locale=language))
     kept = ((str(e.id), str(e.string)) for e in entries if e.id and e.string and not e.fuzzy)
     return {key: said for key, said in kept if _places(said) == _places(key)}
+
+
+@cache
+def label(code: str, language: str = "en") -> str:
+    """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
+
+    >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
+    ('potential, low end', '潜在贡献（下限）', 'my column')
+    """
+    labels, at = _labels(), int(language == "zh")
+    if code in labels["labels"]:
+        return labels["labels"][code][at]
+    stem, _, number = code.rpartition("_")
+    if number.isdigit() and f"{stem}_N" in labels["labels"]:
+        return labels["labels"][f"{stem}_N"][at].replace("N", number)
+    for end, words_of in labels["ends"].items():
+        if code.endswith(end) and (stem := code.removesuffix(end)):
+            return words_of[at].format(label(stem, language))
+    return code.replace("_", " ")
+
+
+@cache
+def _labels() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
 
 
 def _places(template: str) -> set[str]:

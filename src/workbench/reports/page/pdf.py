@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
+from workbench.messages import label
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
 from workbench.reports.page.said import answer_of
@@ -125,7 +126,7 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
     rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
-    names = [column["name"].replace("_", " ") for column in shown]
+    names = [label(column["name"]) for column in shown]
     caption = tables.caption(table, LONGEST_TABLE)
     if len(table["columns"]) > WIDEST:
         caption += f" The first {WIDEST} of {len(table['columns']):,} columns; all are in the sheet '{table['name']}'."
