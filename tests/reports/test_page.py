@@ -70,7 +70,10 @@ def test_hostile_text_stays_text_wherever_it_stands():
         language=EVIL,
     )
     elements = _elements(made)
-    assert {"script", "iframe", "object", "link"}.isdisjoint(name for name, _ in elements)
+    assert {"iframe", "object", "link"}.isdisjoint(name for name, _ in elements)
+    assert [made.split("<script>")[1].split("</script>")[0]] == [page._script("sort.js")["script"]]
+    assert [name for name, _ in elements].count("script") == 1, "the one that sorts tables"
+    assert f"script-src '{page._script('sort.js')['allowed']}'" in made
     assert not [a for _, attributes in elements for a in attributes if a.startswith("on")]
     assert [a["src"][:22] for _, a in elements if "src" in a] == ["data:image/png;base64,"]
     assert not [a["href"] for _, a in elements if "href" in a and not a["href"].startswith(("#", ".."))]

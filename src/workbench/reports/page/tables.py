@@ -131,7 +131,7 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
         for row in rows
     )
     return (
-        f'<div class="table"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
+        f'<div class="table" tabindex="0"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
     )
 
