@@ -179,11 +179,11 @@ class Day(Value):
 
 @dataclass(frozen=True)
 class Listed(Value):
-    """Values as a list; the word before the last is "and", "or", or none ("").
+    """Values as a list; the word before the last is "and", "or", or none ("" between names, ";" between clauses).
 
     >>> names = Listed((Name("北京"), Name("上海"), Name("广东")))
-    >>> names.said(), names.said("zh"), Listed(names.items, "").said()
-    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东')
+    >>> names.said(), names.said("zh"), Listed(names.items, "").said(), Listed(names.items, ";").said("zh")
+    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东', '北京；上海；广东')
     """
 
     items: tuple[Value | Message, ...]
@@ -191,6 +191,8 @@ class Listed(Value):
 
     def said(self, language: str = "en") -> str:
         said = [item.said(language) for item in self.items]
+        if self.last == ";":
+            return ("；" if language == "zh" else "; ").join(said)
         if language != "zh":
             return listed(said, self.last) if self.last else ", ".join(said)
         if not self.last:
@@ -280,6 +282,15 @@ def join(*messages: Message) -> Message:
 def as_message(text: str) -> Message:
     """Give a message, or a text that is said alike in every language, as a message."""
     return text if isinstance(text, Message) else say("{text}", text=text)
+
+
+def quoted(names: Iterable[object]) -> Listed:
+    """List names in quotation marks.
+
+    >>> quoted(["sms", "call"]).said()
+    "'sms', 'call'"
+    """
+    return Listed(tuple(say("'{name}'", name=Name(str(name))) for name in names), "")
 
 
 def as_value(value: object) -> Value | Message:

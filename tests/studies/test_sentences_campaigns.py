@@ -7,6 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.messages import Message
 from workbench.methods.experiment.effect import AverageEffect, Interval
 from workbench.studies.campaign_effect.delivery import ComplierEffect
 from workbench.studies.campaign_effect.lasting import Fatigue, Staying
@@ -36,8 +37,10 @@ def printed(sentence: str) -> list[tuple[float, float]]:
 
 
 def clean(sentence: str) -> str:
-    """The sentence, which holds no NaN, no empty value and no zero below 0."""
+    """The sentence, which holds no NaN, no empty value and no zero below 0; in Chinese no English."""
     assert not re.search(r"\bnan\b|\binf\b|None|\{|−0(\.0+)?(?![\d.])", sentence), sentence
+    chinese = re.sub(r"\d buyers", "", sentence.said("zh")) if isinstance(sentence, Message) else ""
+    assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", chinese), chinese
     return sentence
 
 
