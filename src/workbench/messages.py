@@ -91,15 +91,15 @@ class Share(Value):
     digits: int = 1
 
     def said(self, language: str = "en") -> str:
-        return f"{self.share:.{self.digits}%}".replace("-", "−")
+        return _minus(f"{self.share:.{self.digits}%}")
 
 
 @dataclass(frozen=True)
 class Number(Value):
     """A number: to three figures, or in a format; `signed` shows a plus.
 
-    >>> Number(0.4244).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh")
-    ('0.424', '+3.0', '+2.00')
+    >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
+    ('0.420', '+3.0', '+2.00', '0.00')
     """
 
     number: float
@@ -109,7 +109,7 @@ class Number(Value):
     def said(self, language: str = "en") -> str:
         if not self.form:
             return words.figure(self.number, signed=self.signed)
-        return format(self.number, self.form).replace("-", "−", 1 if self.number < 0 else 0)
+        return _minus(format(self.number, self.form))
 
 
 @dataclass(frozen=True)
@@ -334,6 +334,13 @@ def catalogue(language: str) -> dict[str, str]:
             entries += list(read_po(text, locale=language))
     kept = ((str(e.id), str(e.string)) for e in entries if e.id and e.string and not e.fuzzy)
     return {key: said for key, said in kept if _places(said) == _places(key)}
+
+
+def _minus(text: str) -> str:
+    """Give a number its minus sign; a zero has none."""
+    if not text.startswith("-"):
+        return text
+    return f"−{text[1:]}" if text.strip("-0.,%") else text[1:]
 
 
 def _places(template: str) -> set[str]:
