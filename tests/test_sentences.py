@@ -15,7 +15,7 @@ from workbench.result import Result
 
 matplotlib.use("Agg")
 
-SAID = {"campaign_effect", "experiment", "uplift"}
+SAID = {"campaign_effect", "campaign_planning", "experiment", "uplift"}
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
