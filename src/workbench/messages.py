@@ -293,6 +293,16 @@ def quoted(names: Iterable[object]) -> Listed:
     return Listed(tuple(say("'{name}'", name=Name(str(name))) for name in names), "")
 
 
+def estimated(amount: Amount, low: float, high: float) -> Message:
+    """Say an amount with its interval, whose ends are in its own units.
+
+    >>> estimated(Amount(0.012, binary=True, signed=True), 0.002, 0.022)
+    '+1.20 points (0.20 to 2.20)'
+    """
+    scale = 100 if amount.binary else 1
+    return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
+
+
 def as_value(value: object) -> Value | Message:
     """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
     if isinstance(value, (Value, Message)):

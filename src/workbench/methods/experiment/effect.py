@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, say
+from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.means import (
@@ -108,17 +108,14 @@ class AverageEffect(Result):
     NAME, CHART = "effect", say("A dot with its interval")
     FORMATS = dict.fromkeys(["value", "se", "low", "high"], "{:,.4g}")
 
-    def _said(self) -> dict[str, Amount | Span]:
-        """Effect and its interval, for people: percentage points for a 0/1 outcome."""
+    def headline(self) -> Message:
+        """Say what the campaign changed, or that the data do not show it."""
         scale = 100 if self.binary else 1
-        return {
+        found: dict[str, Any] = {
+            "outcome": self.outcome,
             "effect": Amount(self.estimate, self.binary, self.unit, signed=True),
             "ends": Span(scale * self.low, scale * self.high),
         }
-
-    def headline(self) -> Message:
-        """Say what the campaign changed, or that the data do not show it."""
-        found: dict[str, Any] = {"outcome": self.outcome, **self._said()}
         if self.doubts:
             return say(
                 "Not answerable: {reason}. The difference in {outcome} between the arms ({effect} {ends}) is not shown "
@@ -183,7 +180,7 @@ class AverageEffect(Result):
         ax.axvline(0, color="0.6", linewidth=1)
         ax.plot([scale * self.low, scale * self.high], [0, 0], linewidth=3, solid_capstyle="butt")
         ax.plot([scale * self.estimate], [0], "o", color=ax.lines[-1].get_color(), markersize=8)
-        said = say("{effect} {ends}", **self._said())
+        said = estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
         ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])

@@ -13,7 +13,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Amount, Listed, Message, Name, Span, Term, join, quoted, say
+from workbench.messages import Amount, Listed, Message, Name, Term, estimated, join, quoted, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.methods.multiple import holm
@@ -57,10 +57,8 @@ class ArmEffects(Result):
         return rows.loc[rows["estimate"].idxmax() if arm is None else arm]
 
     def _said(self, row) -> Message:
-        scale = 100 if self.binary else 1
         gain = Amount(row.estimate, self.binary, self.unit, signed=True)
-        ends = Span(scale * row.low_joint, scale * row.high_joint)
-        return say("{arm} {effect} {ends}", arm=Name(row.arm), effect=gain, ends=ends)
+        return say("{arm} {effect}", arm=Name(row.arm), effect=estimated(gain, row.low_joint, row.high_joint))
 
     def headline(self) -> Message:
         """Say which arms changed the outcome after Holm, and whether the highest of them beats the others."""

@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import Amount, Message, Number, Share, Span, join, say
+from workbench.messages import Amount, Message, Number, Share, estimated, join, say
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.means import ratio_set
@@ -111,13 +111,8 @@ class ComplierEffect(Result):
         return join(say("A delivered contact lowered {outcome}: {found}.", **how), weak, self.assumptions)
 
     def _said(self, found: AverageEffect | ComplierEffect) -> Message:
-        binary, unit = self.by_assignment.binary, self.by_assignment.unit
-        scale = 100 if binary else 1
-        return say(
-            "{effect} {ends}",
-            effect=Amount(found.estimate, binary, unit, signed=True),
-            ends=Span(scale * found.low, scale * found.high),
-        )
+        amount = Amount(found.estimate, self.by_assignment.binary, self.by_assignment.unit, signed=True)
+        return estimated(amount, found.low, found.high)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect by assignment, the change in delivery and the effect where delivered."""

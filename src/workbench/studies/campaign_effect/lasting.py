@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, say
+from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
@@ -61,18 +61,14 @@ class Staying(Result):
 
     def headline(self) -> Message:
         """Say how many more stay, and for how long."""
-        kept: dict[str, Amount | Span] = {
-            "effect": Amount(self.kept.estimate, binary=True, signed=True),
-            "ends": Span(100 * self.kept.low, 100 * self.kept.high),
-        }
-        shown = direction(100 * self.kept.low, 100 * self.kept.high)
+        kept = estimated(Amount(self.kept.estimate, binary=True, signed=True), self.kept.low, self.kept.high)
+        days, shown = self.days_gained, direction(100 * self.kept.low, 100 * self.kept.high)
         return say(
             "Treated less control, still customers after {days} days: {kept}; mean days as a customer until then: "
-            "{gained} {ends}.",
+            "{gained}.",
             days=self.horizon,
-            kept=say("{effect} {ends}", **kept) if shown else say("{effect} {ends}, not significant", **kept),
-            gained=Number(self.days_gained.estimate, signed=True),
-            ends=Span(self.days_gained.low, self.days_gained.high),
+            kept=kept if shown else say("{effect}, not significant", effect=kept),
+            gained=estimated(Amount(days.estimate, signed=True), days.low, days.high),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -248,11 +244,8 @@ class Fatigue(Result):
         """Say what an earlier contact does to the effect, or that it is an association only."""
         if np.isnan(self.trend.low):
             return say("Not answerable: {reason}.", reason=self.reason)
-        change = say(
-            "{effect} {ends}",
-            effect=Amount(self.trend.estimate, unit=self.unit, signed=True),
-            ends=Span(self.trend.low, self.trend.high),
-        )
+        amount = Amount(self.trend.estimate, unit=self.unit, signed=True)
+        change = estimated(amount, self.trend.low, self.trend.high)
         if not self.randomised:
             return say(
                 "No claim of fatigue, an association only, since {reason}: {change} with each earlier contact.",

@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Span, Term, join, say
+from workbench.messages import Amount, Message, Number, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.members import arms, numbers, require_members
@@ -372,4 +372,4 @@ def _said(row: pd.Series, unit: str) -> Message:
     effect = Amount(row["effect"], unit=unit, signed=True)
     if np.isnan(row["low"]):
         return say("{effect} (too few outcomes for an interval)", effect=effect)
-    return say("{effect} {ends}", effect=effect, ends=Span(row["low"], row["high"]))
+    return estimated(effect, row["low"], row["high"])

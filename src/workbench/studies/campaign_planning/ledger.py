@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Name, Share, Span, Term, join, quoted, say
+from workbench.messages import Amount, Listed, Message, Name, Share, Span, Term, estimated, join, quoted, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few, unanswerable
 from workbench.methods.experiment.members import arms, numbers
@@ -75,15 +75,14 @@ class CampaignLedger(Result):
         best = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
         paid = say(
             "{paid} of {campaigns} campaigns paid (false discovery rate {rate}); the highest measured effect is that "
-            "of {best}, {effect} a member; a repeat can expect {shrunken} {ends}, corrected for having been picked as "
+            "of {best}, {effect} a member; a repeat can expect {shrunken}, corrected for having been picked as "
             "the highest.",
             paid=len(self.discovered),
             campaigns=len(self.campaigns),
             rate=Share(DISCOVERY, 0),
             best=Name(best["campaign"]),
             effect=Amount(best["effect"], unit=self.unit, signed=True),
-            shrunken=Amount(best["shrunken"], signed=True),
-            ends=Span(best["low"], best["high"]),
+            shrunken=estimated(Amount(best["shrunken"], signed=True), best["low"], best["high"]),
         )
         return join(paid, self._aside(), self._drift())
 

@@ -15,7 +15,7 @@ from scipy.special import lambertw
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, say
+from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
@@ -88,8 +88,7 @@ class Monitoring(Result):
         ).sentence()
 
     def _said(self, day: pd.Series) -> Message:
-        effect = Amount(day["estimate"], unit=self.unit, signed=True)
-        return say("{effect} {ends}", effect=effect, ends=Span(day["low"], day["high"]))
+        return estimated(Amount(day["estimate"], unit=self.unit, signed=True), day["low"], day["high"])
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import (
     FEWEST_EVENTS,
     Outcome,
@@ -395,11 +395,10 @@ class EffectGroups(Result):
     NAME, COUNTS, CHART = "groups", "members", say("Dots with intervals beside a diagonal")
 
     def _said(self, row) -> Message:
-        scale = 100 if self.binary else 1
         effect = Amount(row.effect, self.binary, self.unit, signed=True)
         if np.isnan(row.low):
             return say("{effect} (too few buyers for an interval)", effect=effect)
-        return say("{effect} {ends}", effect=effect, ends=Span(scale * row.low, scale * row.high))
+        return estimated(effect, row.low, row.high)
 
     def sleeping_dogs(self) -> Message:
         """Say whether contact is shown to harm the group with the lowest scores."""

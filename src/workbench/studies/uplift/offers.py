@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.messages import Amount, Message, Span, say
+from workbench.messages import Amount, Message, Span, estimated, say
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import unanswerable
@@ -70,11 +70,11 @@ class OfferValue(Result):
         """Say whether choosing earns more than one offer for all."""
         if self.net.low == self.net.high == 0:
             return say("Nobody is chosen: no offer is expected to earn more than it costs from any member.")
-        amount, lead = Amount(self.net.estimate, unit=self.currency), Amount(self.advantage.estimate, signed=True)
+        amount = Amount(self.net.estimate, unit=self.currency)
         net = say("{amount} per customer {ends}", amount=amount, ends=Span(self.net.low, self.net.high))
         if self.net.low <= 0:
             return say("No evidence that choosing an offer for each member earns anything: net {net}.", net=net)
-        more = say("{effect} {ends}", effect=lead, ends=Span(self.advantage.low, self.advantage.high))
+        more = estimated(Amount(self.advantage.estimate, signed=True), self.advantage.low, self.advantage.high)
         rival = say("contacting nobody")
         if self.best_single != NOBODY:
             rival = say("'{offer}' for as many as allowed", offer=self.best_single)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.messages import Amount, Listed, Message, Share, Span, as_message, join, say
+from workbench.messages import Amount, Listed, Message, Share, as_message, estimated, join, say
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
 from workbench.methods.experiment.effect import Interval
@@ -362,11 +362,7 @@ class ScoredList(Result):
             return say("No money is given: {reasons}.", reasons=Listed(tuple(map(as_message, self.doubts)), ";"))
         if not self.contacted + self.held_out:
             return say("")
-        money = say(
-            "{effect} {ends}",
-            effect=Amount(self.net.estimate, unit=self.currency, signed=True),
-            ends=Span(self.net.low, self.net.high),
-        )
+        money = estimated(Amount(self.net.estimate, unit=self.currency, signed=True), self.net.low, self.net.high)
         if self.net.low > 0:
             return say("Contacting all of them is expected to earn: {money}.", money=money)
         return say("Contacting all of them is not shown to earn anything: {money}.", money=money)
