@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from doors import CASES, Case, Names
 import workbench
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Message, Name
+from workbench.messages import read as stored
 from workbench.result import Result
 
 matplotlib.use("Agg")
@@ -112,6 +114,7 @@ def test_a_result_is_said_in_chinese(case, result, monkeypatch):
         for said in (one.headline(), one.caption(), one.picture_caption()):
             assert isinstance(said, Message), f"an f-string says it: {said}"
             assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", said.said("zh")), said.said("zh")
+            assert stored(json.loads(json.dumps(said.as_json()))) == said
 
 
 @pytest.mark.parametrize("room", sorted(SAID))

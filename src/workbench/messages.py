@@ -108,7 +108,7 @@ class Number(Value):
 
     def said(self, language: str = "en") -> str:
         if not self.form:
-            return words.figure(self.number, signed=self.signed)
+            return entry(words.figure(self.number, signed=self.signed), language)
         return _minus(format(self.number, self.form))
 
 
@@ -159,7 +159,7 @@ class Amount(Value):
         if language != "zh":
             return text
         number, _, unit = text.partition(" ")
-        return number + entry(unit, language)
+        return entry(number, language) + entry(unit, language)
 
 
 @dataclass(frozen=True)
