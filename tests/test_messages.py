@@ -90,8 +90,9 @@ def test_values_in_chinese():
         Day("2026-07-01"),
         Amount(-0.02, binary=True),
         Term("points"),
+        Number(float("nan")),
     ]
-    expected = ["1234.6万", "9999", "（8.7至14.1）", "2026年7月1日", "−2.00个百分点", "个百分点"]
+    expected = ["1234.6万", "9999", "（8.7至14.1）", "2026年7月1日", "−2.00个百分点", "个百分点", "未知"]
     assert [value.said("zh") for value in said] == expected
 
 

@@ -1,7 +1,10 @@
 """Do the sentences agree with their intervals? Results with numbers drawn at random, read against their own numbers."""
 
+import ast
 import dataclasses
+import json
 import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -9,16 +12,20 @@ import pandas as pd
 import pytest
 from doors import CASES, Case, Names
 
+import workbench
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Message, Name
+from workbench.messages import read as stored
 from workbench.result import Result
 
 matplotlib.use("Agg")
 
-SAID = {"lifetime_value"}  # rooms whose sentences are messages
+# Rooms whose sentences are messages
+SAID = {"campaign_effect", "campaign_planning", "experiment", "lifetime_value", "potential", "observational", "uplift"}
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
+SOURCE = Path(workbench.__file__).parent
 SPANS = re.compile(rf"\(({NUMBER})%? to ({NUMBER})[%);]")
 NOTHING = re.compile(r"^(No evidence|No effect)")
 CLAIM = re.compile(r"\b(raised|lowered|gains|loses|harms)\b")
@@ -107,6 +114,16 @@ def test_a_result_is_said_in_chinese(case, result, monkeypatch):
         for said in (one.headline(), one.caption(), one.picture_caption()):
             assert isinstance(said, Message), f"an f-string says it: {said}"
             assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", said.said("zh")), said.said("zh")
+            assert stored(json.loads(json.dumps(said.as_json()))) == said
+
+
+@pytest.mark.parametrize("room", sorted(SAID))
+def test_a_refusal_is_a_message(room):
+    """No reason why the data cannot answer is a plain text."""
+    for file in SOURCE.rglob(f"{room}/*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CannotAnswer":
+                assert isinstance(node.args[0], ast.Call), f"{file.name}:{node.lineno}"
 
 
 CLAIMS = [(c, r) for c, r in RESULTS if {"estimate", "low", "high"} <= {f.name for f in dataclasses.fields(r)}]

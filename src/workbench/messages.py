@@ -106,15 +106,15 @@ class Share(Value):
     digits: int = 1
 
     def said(self, language: str = "en") -> str:
-        return f"{self.share:.{self.digits}%}".replace("-", "−")
+        return _minus(f"{self.share:.{self.digits}%}")
 
 
 @dataclass(frozen=True)
 class Number(Value):
     """A number: to three figures, or in a format; `signed` shows a plus.
 
-    >>> Number(0.4244).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh")
-    ('0.424', '+3.0', '+2.00')
+    >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
+    ('0.420', '+3.0', '+2.00', '0.00')
     """
 
     number: float
@@ -123,8 +123,8 @@ class Number(Value):
 
     def said(self, language: str = "en") -> str:
         if not self.form:
-            return words.figure(self.number, signed=self.signed)
-        return format(self.number, self.form).replace("-", "−", 1 if self.number < 0 else 0)
+            return entry(words.figure(self.number, signed=self.signed), language)
+        return _minus(format(self.number, self.form))
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Amount(Value):
         if language != "zh":
             return text
         number, _, unit = text.partition(" ")
-        return number + entry(unit, language)
+        return entry(number, language) + entry(unit, language)
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,11 @@ class Day(Value):
 
 @dataclass(frozen=True)
 class Listed(Value):
-    """Values as a list; the word before the last is "and", "or", or none ("").
+    """Values as a list; the word before the last is "and", "or", or none ("" between names, ";" between clauses).
 
     >>> names = Listed((Name("北京"), Name("上海"), Name("广东")))
-    >>> names.said(), names.said("zh"), Listed(names.items, "").said()
-    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东')
+    >>> names.said(), names.said("zh"), Listed(names.items, "").said(), Listed(names.items, ";").said("zh")
+    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东', '北京；上海；广东')
     """
 
     items: tuple[Value | Message, ...]
@@ -206,6 +206,8 @@ class Listed(Value):
 
     def said(self, language: str = "en") -> str:
         said = [item.said(language) for item in self.items]
+        if self.last == ";":
+            return ("；" if language == "zh" else "; ").join(said)
         if language != "zh":
             return listed(said, self.last) if self.last else ", ".join(said)
         if not self.last:
@@ -297,6 +299,25 @@ def as_message(text: str) -> Message:
     return text if isinstance(text, Message) else say("{text}", text=text)
 
 
+def quoted(names: Iterable[object]) -> Listed:
+    """List names in quotation marks.
+
+    >>> quoted(["sms", "call"]).said()
+    "'sms', 'call'"
+    """
+    return Listed(tuple(say("'{name}'", name=Name(str(name))) for name in names), "")
+
+
+def estimated(amount: Amount, low: float, high: float) -> Message:
+    """Say an amount with its interval, whose ends are in its own units.
+
+    >>> estimated(Amount(0.012, binary=True, signed=True), 0.002, 0.022)
+    '+1.20 points (0.20 to 2.20)'
+    """
+    scale = 100 if amount.binary else 1
+    return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
+
+
 def as_value(value: object) -> Value | Message:
     """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
     if isinstance(value, (Value, Message)):
@@ -362,6 +383,13 @@ def label(code: str, language: str = "en") -> str:
 @cache
 def _labels() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
+
+
+def _minus(text: str) -> str:
+    """Give a number its minus sign; a zero has none."""
+    if not text.startswith("-"):
+        return text
+    return f"−{text[1:]}" if text.strip("-0.,%") else text[1:]
 
 
 def _places(template: str) -> set[str]:

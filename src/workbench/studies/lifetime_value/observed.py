@@ -56,11 +56,12 @@ def observe(customers, started, left, since, as_of, within, step) -> Observed:
     group = category(customers[within], within, missing="refuse") if within else "all"
     opened = begin.min() if since is None else day_of(since, "since")
     if not opened < as_of:
-        said = say(
-            "nothing was observed from {opened} to before {day}. Choose a later as_of.",
-            opened=opened.date(), day=as_of.date(),
+        raise CannotAnswer(
+            say(
+                "nothing was observed from {opened} to before {day}. Choose a later as_of.",
+                opened=opened.date(), day=as_of.date(),
+            )
         )  # fmt: skip
-        raise CannotAnswer(said)
     gone = end < as_of
     step = step or _step_of(end[gone])
     first, last = (_position(moment, step) for moment in (begin, end))

@@ -168,9 +168,10 @@ def value_grid(
         if not value.sum() > 0:
             raise CannotAnswer(
                 say(
-                    "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look at "
-                    "the credit notes and costs in the months.",
-                    name=Term(name), value=Number(value.sum(), ",.0f"),
+                    "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
+                    "at the credit notes and costs in the months.",
+                    name=Term(name),
+                    value=Number(value.sum(), ",.0f"),
                 )
             )
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)

@@ -75,8 +75,8 @@ class Potential(Result):
         learned = int(self.services["learner"].isin(["logistic", "boosted trees"]).sum())
         return join(
             say(
-                "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from services "
-                "they lack.",
+                "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from "
+                "services they lack.",
                 n=len(self.customers), now=Number(now, ",.0f"), unit=Term(self.currency), total=Number(total, ",.0f"),
                 span=Span(low, high, ",.0f"), share=Share(cross / max(total, 1e-9), 0),
             ),
@@ -237,6 +237,7 @@ def potential_value(
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
     table = pd.DataFrame([f.facts for f in fits]).assign(
+        why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
         expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
         high=high[:-2],
     )  # fmt: skip

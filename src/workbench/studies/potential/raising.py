@@ -66,14 +66,14 @@ class WorthRaising(Result):
         }
         if not n:
             return say(
-                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact adds "
-                "{lift} to what like customers brought without it: contact nobody.",
+                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
+                "adds {lift} to what like customers brought without it: contact nobody.",
                 **known,
             )
         return join(
             say(
-                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact adds "
-                "{lift} to what like customers brought without it: net {net} {unit} {span}.",
+                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
+                "adds {lift} to what like customers brought without it: net {net} {unit} {span}.",
                 net=Number(plan["net"], ",.0f"), span=Span(plan["low"], plan["high"], ",.0f"), **known,
             ),
             say(
@@ -100,13 +100,15 @@ class WorthRaising(Result):
         if not n:
             return Decision((say("Contact nobody on this list: no expected gain covers its cost."),), change)
         pilot = say(
-            "Begin with a randomised pilot among the {n} customers listed, and contact the others if it shows more than "
-            "{break_even}.",
+            "Begin with a randomised pilot among the {n} customers listed, and contact the others if it shows more "
+            "than {break_even}.",
             n=n, break_even=Share(plan["break_even"], 0),
         )  # fmt: skip
         if not plan["low"] > 0:
             return Decision((say("Do not contact the whole list yet: its net may be below 0."), pilot), change)
-        return Decision((pilot, say("Follow the strategy of each cell for customers who sit firmly in theirs.")), change)
+        return Decision(
+            (pilot, say("Follow the strategy of each cell for customers who sit firmly in theirs.")), change
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the levers."""
@@ -185,8 +187,9 @@ def worth_raising(
     below = float(cut_points(known["current"].to_numpy(), None, "current")[0] if below is None else below)
     low = np.flatnonzero(known["current"] < below)
     if not len(low):
-        text = say("no customer is below {below} a year: nobody is low. Give another below=.", below=Number(below, ",.2f"))
-        raise CannotAnswer(text)
+        raise CannotAnswer(
+            say("no customer is below {below} a year: nobody is low. Give another below=.", below=Number(below, ",.2f"))
+        )
     table, draws = known.iloc[low].reset_index(drop=True), potential.draws[:, 1, low].astype(float)
     parts = np.column_stack([potential.chance * potential.gain, known["potential"] - known["cross_sell"]])[low]
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
