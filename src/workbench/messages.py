@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workbench import words
-from workbench.errors import listed
+from workbench.errors import MOST_NAMED, listed, named
 
 LANGUAGES = ("en", "zh")
 CATALOGUES = Path(__file__).parent / "locale"
@@ -118,8 +118,8 @@ class Span(Value):
 
     >>> Span(-0.0312, 1.25).said(), Span(0.087, 0.141, ".1%").said("zh"), Span(8.7, math.nan).said("zh")
     ('(−0.03 to 1.25)', '（8.7%至14.1%）', '（无区间）')
-    >>> Span(0.02, 0.06, ".0%", 0.95).said("zh")
-    '（2%至6%，95%区间）'
+    >>> Span(0.02, 0.06, ".0%", 0.95).said("zh"), Span(-0.5, 1.0, "+.1f").said()
+    ('（2%至6%，95%区间）', '(−0.5 to +1.0)')
     """
 
     low: float
@@ -129,7 +129,7 @@ class Span(Value):
 
     def said(self, language: str = "en") -> str:
         if self.form:
-            text = words.between(self.low, self.high, self.form, level=self.level)
+            text = words.between(self.low, self.high, self.form, level=self.level).replace("-", "−")
         else:
             text = words.span(self.low, self.high)
         if language != "zh":
@@ -181,21 +181,51 @@ class Day(Value):
 class Listed(Value):
     """Values as a list; the word before the last is "and", "or", or none ("").
 
-    >>> names = Listed((Name("北京"), Name("上海"), Name("广东")))
+    With ";" they are parted by semicolons; with "·" they are one name: the values that make a cell. Plain values get
+    their type as in `say`.
+
+    >>> names = Listed(["北京", "上海", "广东"])
     >>> names.said(), names.said("zh"), Listed(names.items, "").said()
     ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东')
+    >>> [Listed(["A", "B"], last).said(language) for last in ";·" for language in LANGUAGES]
+    ['A; B', 'A；B', 'A, B', 'A·B']
     """
 
-    items: tuple[Value | Message, ...]
+    BETWEEN: ClassVar[Mapping[str, tuple[str, str]]] = {"": (", ", "、"), ";": ("; ", "；"), "·": (", ", "·")}
+    items: Iterable[Any]
     last: str = "and"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(map(as_value, self.items)))
+
     def said(self, language: str = "en") -> str:
-        said = [item.said(language) for item in self.items]
+        said: list[str] = [item.said(language) for item in self.items]
+        if self.last in self.BETWEEN:
+            return self.BETWEEN[self.last][language == "zh"].join(said)
         if language != "zh":
-            return listed(said, self.last) if self.last else ", ".join(said)
-        if not self.last:
-            return "、".join(said)
+            return listed(said, self.last)
         return "、".join(said[:-1]) + {"and": "和", "or": "或"}[self.last] + said[-1] if len(said) > 1 else said[0]
+
+
+@dataclass(frozen=True)
+class Quoted(Value):
+    """Names in quotes; of very many the first.
+
+    >>> Quoted(["arm", "revenue"]).said(), Quoted(["arm", "revenue"]).said("zh")
+    ("'arm', 'revenue'", '“arm”、“revenue”')
+    """
+
+    names: Iterable[object]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(map(str, self.names)))
+
+    def said(self, language: str = "en") -> str:
+        names = list(self.names)
+        if language != "zh" or not names:
+            return named(names) if language != "zh" else "无"
+        more = f"等{len(names):,}个" if len(names) > MOST_NAMED else ""
+        return "、".join(f"“{name}”" for name in names[:MOST_NAMED]) + more
 
 
 class Message(str):
