@@ -7,6 +7,7 @@ A `Message` is the English text (a `str`, so that whatever takes texts takes it)
 from __future__ import annotations
 
 import math
+import re
 import string
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workbench import words
-from workbench.errors import MOST_NAMED, listed, named
+from workbench.errors import MOST_NAMED, listed
 
 LANGUAGES = ("en", "zh")
 CATALOGUES = Path(__file__).parent / "locale"
@@ -59,6 +60,21 @@ class Term(Value):
 
     def said(self, language: str = "en") -> str:
         return entry(self.text, language)
+
+
+@dataclass(frozen=True)
+class Named(Value):
+    """A name that whoever gave it wrote in both languages.
+
+    >>> Named("champions", "重要价值客户").said("zh"), Named("champions", "").said("zh")
+    ('重要价值客户', 'champions')
+    """
+
+    text: str
+    zh: str
+
+    def said(self, language: str = "en") -> str:
+        return self.zh if language == "zh" and self.zh else self.text
 
 
 @dataclass(frozen=True)
@@ -164,17 +180,21 @@ class Amount(Value):
 
 @dataclass(frozen=True)
 class Day(Value):
-    """A day: ISO in English, 2026年7月1日 in Chinese.
+    """A day or month: ISO in English, 2026年7月1日 in Chinese; other names of a period are said as they are.
 
-    >>> Day(date(2026, 7, 1)).said(), Day(date(2026, 7, 1)).said("zh")
-    ('2026-07-01', '2026年7月1日')
+    >>> Day(date(2026, 7, 1)).said(), Day(date(2026, 7, 1)).said("zh"), Day("2026-07").said("zh")
+    ('2026-07-01', '2026年7月1日', '2026年7月')
     """
 
     day: date | str
 
     def said(self, language: str = "en") -> str:
-        day = self.day if isinstance(self.day, date) else date.fromisoformat(str(self.day)[:10])
-        return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day:%Y-%m-%d}"
+        text = str(self.day)
+        found = re.match(r"\d{4}-\d\d(-\d\d)?(?=$|[ T])", text)
+        if not found:
+            return text
+        parts = zip(found[0].split("-"), "年月日", strict=False)
+        return "".join(f"{int(part)}{unit}" for part, unit in parts) if language == "zh" else found[0]
 
 
 @dataclass(frozen=True)
@@ -205,27 +225,6 @@ class Listed(Value):
         if language != "zh":
             return listed(said, self.last)
         return "、".join(said[:-1]) + {"and": "和", "or": "或"}[self.last] + said[-1] if len(said) > 1 else said[0]
-
-
-@dataclass(frozen=True)
-class Quoted(Value):
-    """Names in quotes; of very many the first.
-
-    >>> Quoted(["arm", "revenue"]).said(), Quoted(["arm", "revenue"]).said("zh")
-    ("'arm', 'revenue'", '“arm”、“revenue”')
-    """
-
-    names: Iterable[object]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(map(str, self.names)))
-
-    def said(self, language: str = "en") -> str:
-        names = list(self.names)
-        if language != "zh" or not names:
-            return named(names) if language != "zh" else "无"
-        more = f"等{len(names):,}个" if len(names) > MOST_NAMED else ""
-        return "、".join(f"“{name}”" for name in names[:MOST_NAMED]) + more
 
 
 class Message(str):
@@ -305,6 +304,21 @@ def join(*messages: Message) -> Message:
     """
     kept = tuple(message for message in messages if message)
     return kept[0] if len(kept) == 1 else Message(parts=kept) if kept else Message()
+
+
+def quoted(names: Iterable[object]) -> Listed | Message:
+    """List names in quotation marks; of very many the first.
+
+    >>> quoted(["sms", "call"]).said(), quoted(["sms", "call"]).said("zh")
+    ("'sms', 'call'", '“sms”、“call”')
+    >>> quoted(range(3_000)).said()[-26:], quoted([])
+    (" '38', '39' and 2,960 more", 'nothing')
+    """
+    names = list(names)
+    shown = Listed((say("'{name}'", name=str(name)) for name in names[:MOST_NAMED]), "")
+    if len(names) > MOST_NAMED:
+        return say("{names} and {n} more", names=shown, n=len(names) - MOST_NAMED)
+    return shown if names else say("nothing")
 
 
 def as_message(text: str) -> Message:

@@ -21,7 +21,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, Quoted, Share, join, say
+from workbench.messages import Message, Number, Share, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
@@ -459,7 +459,7 @@ class _Study:
             raise CannotAnswer(
                 say(
                     "PLS does not converge in a group, or in most permutations of the labels: {why}",
-                    why=say("{items} does not vary in it. Leave it out.", items=Quoted(which))
+                    why=say("{items} does not vary in it. Leave it out.", items=quoted(which))
                     if which
                     else say("it is too small for this model."),
                 )

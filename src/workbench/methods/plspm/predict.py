@@ -21,7 +21,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Quoted, Share, say
+from workbench.messages import Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
@@ -216,7 +216,7 @@ def _trained(
             flat = [item for item, gone in zip(plan.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone]
             why = say("take more folds, or a smaller model")
             if flat:
-                why = say("{items} does not vary there. Leave it out", items=Quoted(flat))
+                why = say("{items} does not vary there. Leave it out", items=quoted(flat))
             raise CannotAnswer(say("PLS does not converge without one of the folds: {why}.", why=why))
         yield inside, moment, solution
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, Quoted, Share, Span, join, say
+from workbench.messages import Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
@@ -246,7 +246,7 @@ def wave_change(
     waves = tuple(in_time(survey[wave].unique(), wave))
     if len(waves) == 1:
         raise CannotAnswer(
-            say("not answerable: a change is between two waves; the survey holds {waves} alone.", waves=Quoted(waves))
+            say("not answerable: a change is between two waves; the survey holds {waves} alone.", waves=quoted(waves))
         )
     if len(waves) != 2:
         raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Message, Quoted, join, say
+from workbench.messages import Message, join, quoted, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Plan
@@ -141,7 +141,7 @@ def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
     gone = [name for name in constructs if np.isnan(fit.index[name])]
     if gone:
         raise CannotAnswer(
-            say("the index of {names} is not defined: {why}", names=Quoted(gone), why=join(*fit.verdicts))
+            say("the index of {names} is not defined: {why}", names=quoted(gone), why=join(*fit.verdicts))
         )
 
 

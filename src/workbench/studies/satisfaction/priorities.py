@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Quoted, Share, Span, join, say
+from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
@@ -304,7 +304,7 @@ def simulate_improvement(
     capped = np.abs(gain) < np.abs(asked) - 1e-9
     if not gain[mask[answers.cell]].any():
         raise CannotAnswer(
-            say("all answers to {items} stand at the end of the scale: none can move that way.", items=Quoted(changes))
+            say("all answers to {items} stand at the end of the scale: none can move that way.", items=quoted(changes))
         )
     weight = (~answers.missing[:, at]) * answers.weights[:, None]
     totals = draws.total(np.hstack([gain * weight, capped * weight]))[:, mask].sum(axis=1)

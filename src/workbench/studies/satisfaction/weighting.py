@@ -11,7 +11,7 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Listed, Message, Number, Quoted, Share, join, say
+from workbench.messages import Listed, Message, Number, Share, join, quoted, say
 from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
 
@@ -261,7 +261,7 @@ class RakingFrame:
                     "no weights meet all margins at once (a share stays off by {off} points): some combinations of "
                     "{margins} have no respondent. Join small categories, or leave a margin out.",
                     off=Number(100 * off, ".2g"),
-                    margins=Quoted(m.name for m in self.margins),
+                    margins=quoted(m.name for m in self.margins),
                 )
             )
 

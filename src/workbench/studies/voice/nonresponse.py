@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Message, Number, Quoted, Share, join, say
+from workbench.messages import Message, Number, Share, join, quoted, say
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
 from workbench.methods.multiple import holm
@@ -51,7 +51,7 @@ class NonResponse(Result):
 
     def headline(self) -> Message:
         """Say how many answered and whether some groups did less than others."""
-        every, columns = self.tests.iloc[-1], Quoted(self.tests["column"][:-1])
+        every, columns = self.tests.iloc[-1], quoted(self.tests["column"][:-1])
         said = say(
             "{answered} of {invited} invited answered ({rate})",
             answered=self.answered,
@@ -74,7 +74,7 @@ class NonResponse(Result):
         low, high = rows.loc[rows["rate"].idxmin()], rows.loc[rows["rate"].idxmax()]
         what = say("it depends on the groups together")
         if len(clear):
-            what = say("it depends on {columns}", columns=Quoted(clear))
+            what = say("it depends on {columns}", columns=quoted(clear))
         return join(
             say(
                 "{said}; {what} (p {p}): from {least} for {last} to {most} for {first}.",
@@ -152,7 +152,7 @@ def nonresponse(
             say(
                 "{says}; it holds {values}. Pass everyone invited, with True or 'answered' for those who did.",
                 says=says,
-                values=Quoted(invited[answered].unique()[:5]),
+                values=quoted(invited[answered].unique()[:5]),
             )
         )
     frames = []
