@@ -15,7 +15,7 @@ from workbench.result import Result
 
 matplotlib.use("Agg")
 
-SAID: set[str] = {"plspm", "satisfaction", "voice"}  # rooms whose sentences are messages
+SAID: set[str] = {"plspm", "satisfaction", "segmentation", "tiers", "voice"}  # rooms whose sentences are messages
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
