@@ -108,43 +108,26 @@ class WaveChange(Result):
 
     def _lead(self, top: pd.Series, clear: int) -> Message:
         first, last = map(str, self.waves)
-        before, after = (Number(top[side], ".1f") for side in ("before", "after"))
-        where, construct = one_cell(top[c] for c in self.by), self.construct
+        waves: dict[str, Any] = {"construct": self.construct, "first": first, "last": last}
+        ends: dict[str, Any] = {side: Number(top[side], ".1f") for side in ("before", "after")}
+        where = one_cell(top[c] for c in self.by)
         if len(self.table) == 1:
+            moved = say("{construct} moved from {before} in {first} to {after} in {last}", **waves, **ends)
             if self.by:
                 moved = say(
                     "{construct} moved for {where} from {before} in {first} to {after} in {last}",
-                    construct=construct, where=where, before=before, first=first, after=after, last=last
-                )  # fmt: skip
-            else:
-                moved = say(
-                    "{construct} moved from {before} in {first} to {after} in {last}",
-                    construct=construct, before=before, first=first, after=after, last=last
+                    where=where, **waves, **ends
                 )  # fmt: skip
             return say("{moved}, significant", moved=moved) if clear else say("{moved}, not significant", moved=moved)
-        movements = say(
-            "{count} movements in {construct} from {first} to {last}",
-            count=len(self.table), construct=construct, first=first, last=last
-        )  # fmt: skip
-        largest = say("{where}: {before} to {after}", where=where, before=before, after=after)
+        found = {
+            "movements": say("{count} movements in {construct} from {first} to {last}", count=len(self.table), **waves),
+            "largest": say("{where}: {before} to {after}", where=where, **ends),
+        }
         if not clear:
-            return say(
-                "None of {movements} is significant (Holm); the largest for {largest}",
-                movements=movements,
-                largest=largest,
-            )
+            return say("None of {movements} is significant (Holm); the largest for {largest}", **found)
         if clear == 1:
-            return say(
-                "1 of {movements} is significant (Holm); the largest for {largest}",
-                movements=movements,
-                largest=largest,
-            )
-        return say(
-            "{n} of {movements} are significant (Holm); the largest of them for {largest}",
-            n=clear,
-            movements=movements,
-            largest=largest,
-        )
+            return say("1 of {movements} is significant (Holm); the largest for {largest}", **found)
+        return say("{n} of {movements} are significant (Holm); the largest of them for {largest}", n=clear, **found)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""

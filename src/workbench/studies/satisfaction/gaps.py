@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -72,31 +72,23 @@ class OperatorGaps(Result):
         )
 
     def _claimed(self, table: pd.DataFrame) -> Message:
-        clear = table[table["significant"]]
-        n, all_of, alpha, construct = len(clear), len(table), Share(1 - self.level, 0), self.construct
+        clear, alpha = table[table["significant"]], Share(1 - self.level, 0)
+        n, many = len(clear), len(table)
         gap = self._said(clear if n else table)
-        if all_of == 1 and not n:
+        if many == 1 and not n:
             return say(
                 "The gap in {construct} is not significant ({alpha}); measured: {gap}.",
-                construct=construct,
-                alpha=alpha,
-                gap=gap,
-            )
-        rule = say("(Holm over {n}, {alpha})", n=all_of, alpha=alpha) if all_of > 1 else say("({alpha})", alpha=alpha)
+                construct=self.construct, alpha=alpha, gap=gap
+            )  # fmt: skip
+        rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
+        found: dict[str, Any] = {"all": many, "construct": self.construct, "rule": rule, "gap": gap}
         if not n:
             return say(
-                "None of the {all} gaps in {construct} is significant {rule}; the largest measured: {gap}.",
-                all=all_of, construct=construct, rule=rule, gap=gap
-            )  # fmt: skip
+                "None of the {all} gaps in {construct} is significant {rule}; the largest measured: {gap}.", **found
+            )
         if n == 1:
-            return say(
-                "1 of {all} gaps in {construct} is significant {rule}: {gap}.",
-                all=all_of, construct=construct, rule=rule, gap=gap
-            )  # fmt: skip
-        return say(
-            "{n} of {all} gaps in {construct} are significant {rule}: the largest of them {gap}.",
-            n=n, all=all_of, construct=construct, rule=rule, gap=gap
-        )  # fmt: skip
+            return say("1 of {all} gaps in {construct} is significant {rule}: {gap}.", **found)
+        return say("{n} of {all} gaps in {construct} are significant {rule}: the largest of them {gap}.", n=n, **found)
 
     def _said(self, rows: pd.DataFrame) -> Message:
         known = rows.dropna(subset=["low"])
