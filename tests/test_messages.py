@@ -45,6 +45,17 @@ def test_every_template_has_a_chinese_entry():
     assert not missing, json.dumps(missing, indent=1)
 
 
+def test_a_template_is_given_its_values():
+    """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+                text, given = node.args[0], {value.arg for value in node.keywords}
+                if isinstance(text, ast.Constant) and file.name != "messages.py":
+                    places = {name for _, name, _, _ in string.Formatter().parse(text.value) if name is not None}
+                    assert places >= given - {None} if None in given else places == given, (file.name, text.value)
+
+
 def test_a_template_has_plain_places():
     """No format, conversion or position stands in a template: values say themselves."""
     for text, place in WRITTEN.items():

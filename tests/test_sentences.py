@@ -21,7 +21,10 @@ from workbench.result import Result
 matplotlib.use("Agg")
 
 # Rooms whose sentences are messages
-SAID = {"campaign_effect", "campaign_planning", "experiment", "lifetime_value", "potential", "observational", "uplift"}
+SAID = {
+    "campaign_effect", "campaign_planning", "experiment", "lifetime_value", "potential", "observational", "uplift",
+    "plspm", "satisfaction", "segmentation", "tiers", "voice",
+}  # fmt: skip
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"

@@ -7,6 +7,7 @@ A `Message` is the English text (a `str`, so that whatever takes texts takes it)
 from __future__ import annotations
 
 import math
+import re
 import string
 import tomllib
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workbench import words
-from workbench.errors import listed
+from workbench.errors import MOST_NAMED, listed
 
 LANGUAGES = ("en", "zh")
 CATALOGUES = Path(__file__).parent / "locale"
@@ -74,6 +75,21 @@ class Label(Value):
 
     def said(self, language: str = "en") -> str:
         return label(self.code, language)
+
+
+@dataclass(frozen=True)
+class Named(Value):
+    """A name that whoever gave it wrote in both languages.
+
+    >>> Named("champions", "重要价值客户").said("zh"), Named("champions", "").said("zh")
+    ('重要价值客户', 'champions')
+    """
+
+    text: str
+    zh: str
+
+    def said(self, language: str = "en") -> str:
+        return self.zh if language == "zh" and self.zh else self.text
 
 
 @dataclass(frozen=True)
@@ -133,8 +149,8 @@ class Span(Value):
 
     >>> Span(-0.0312, 1.25).said(), Span(0.087, 0.141, ".1%").said("zh"), Span(8.7, math.nan).said("zh")
     ('(−0.03 to 1.25)', '（8.7%至14.1%）', '（无区间）')
-    >>> Span(0.02, 0.06, ".0%", 0.95).said("zh")
-    '（2%至6%，95%区间）'
+    >>> Span(0.02, 0.06, ".0%", 0.95).said("zh"), Span(-0.5, 1.0, "+.1f").said()
+    ('（2%至6%，95%区间）', '(−0.5 to +1.0)')
     """
 
     low: float
@@ -144,7 +160,7 @@ class Span(Value):
 
     def said(self, language: str = "en") -> str:
         if self.form:
-            text = words.between(self.low, self.high, self.form, level=self.level)
+            text = words.between(self.low, self.high, self.form, level=self.level).replace("-", "−")
         else:
             text = words.span(self.low, self.high)
         if language != "zh":
@@ -179,39 +195,50 @@ class Amount(Value):
 
 @dataclass(frozen=True)
 class Day(Value):
-    """A day: ISO in English, 2026年7月1日 in Chinese.
+    """A day or month: ISO in English, 2026年7月1日 in Chinese; other names of a period are said as they are.
 
-    >>> Day(date(2026, 7, 1)).said(), Day(date(2026, 7, 1)).said("zh")
-    ('2026-07-01', '2026年7月1日')
+    >>> Day(date(2026, 7, 1)).said(), Day(date(2026, 7, 1)).said("zh"), Day("2026-07").said("zh")
+    ('2026-07-01', '2026年7月1日', '2026年7月')
     """
 
     day: date | str
 
     def said(self, language: str = "en") -> str:
-        day = self.day if isinstance(self.day, date) else date.fromisoformat(str(self.day)[:10])
-        return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day:%Y-%m-%d}"
+        text = str(self.day)
+        found = re.match(r"\d{4}-\d\d(-\d\d)?(?=$|[ T])", text)
+        if not found:
+            return text
+        parts = zip(found[0].split("-"), "年月日", strict=False)
+        return "".join(f"{int(part)}{unit}" for part, unit in parts) if language == "zh" else found[0]
 
 
 @dataclass(frozen=True)
 class Listed(Value):
     """Values as a list; the word before the last is "and", "or", or none ("" between names, ";" between clauses).
 
-    >>> names = Listed((Name("北京"), Name("上海"), Name("广东")))
-    >>> names.said(), names.said("zh"), Listed(names.items, "").said(), Listed(names.items, ";").said("zh")
-    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东', '北京；上海；广东')
+    With ";" they are parted by semicolons; with "·" they are one name: the values that make a cell. Plain values get
+    their type as in `say`.
+
+    >>> names = Listed(["北京", "上海", "广东"])
+    >>> names.said(), names.said("zh"), Listed(names.items, "").said()
+    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东')
+    >>> [Listed(["A", "B"], last).said(language) for last in ";·" for language in LANGUAGES]
+    ['A; B', 'A；B', 'A, B', 'A·B']
     """
 
-    items: tuple[Value | Message, ...]
+    BETWEEN: ClassVar[Mapping[str, tuple[str, str]]] = {"": (", ", "、"), ";": ("; ", "；"), "·": (", ", "·")}
+    items: Iterable[Any]
     last: str = "and"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(map(as_value, self.items)))
+
     def said(self, language: str = "en") -> str:
-        said = [item.said(language) for item in self.items]
-        if self.last == ";":
-            return ("；" if language == "zh" else "; ").join(said)
+        said: list[str] = [item.said(language) for item in self.items]
+        if self.last in self.BETWEEN:
+            return self.BETWEEN[self.last][language == "zh"].join(said)
         if language != "zh":
-            return listed(said, self.last) if self.last else ", ".join(said)
-        if not self.last:
-            return "、".join(said)
+            return listed(said, self.last)
         return "、".join(said[:-1]) + {"and": "和", "or": "或"}[self.last] + said[-1] if len(said) > 1 else said[0]
 
 
@@ -294,18 +321,24 @@ def join(*messages: Message) -> Message:
     return kept[0] if len(kept) == 1 else Message(parts=kept) if kept else Message()
 
 
+def quoted(names: Iterable[object]) -> Listed | Message:
+    """List names in quotation marks; of very many the first.
+
+    >>> quoted(["sms", "call"]).said(), quoted(["sms", "call"]).said("zh")
+    ("'sms', 'call'", '“sms”、“call”')
+    >>> quoted(range(3_000)).said()[-26:], quoted([])
+    (" '38', '39' and 2,960 more", 'nothing')
+    """
+    names = list(names)
+    shown = Listed((say("'{name}'", name=str(name)) for name in names[:MOST_NAMED]), "")
+    if len(names) > MOST_NAMED:
+        return say("{names} and {n} more", names=shown, n=len(names) - MOST_NAMED)
+    return shown if names else say("nothing")
+
+
 def as_message(text: str) -> Message:
     """Give a message, or a text that is said alike in every language, as a message."""
     return text if isinstance(text, Message) else say("{text}", text=text)
-
-
-def quoted(names: Iterable[object]) -> Listed:
-    """List names in quotation marks.
-
-    >>> quoted(["sms", "call"]).said()
-    "'sms', 'call'"
-    """
-    return Listed(tuple(say("'{name}'", name=Name(str(name))) for name in names), "")
 
 
 def estimated(amount: Amount, low: float, high: float) -> Message:
