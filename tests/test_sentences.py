@@ -1,7 +1,10 @@
 """Do the sentences agree with their intervals? Results with numbers drawn at random, read against their own numbers."""
 
+import ast
 import dataclasses
+import json
 import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -9,13 +12,23 @@ import pandas as pd
 import pytest
 from doors import CASES, Case, Names, answered
 
+import workbench
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Message, Name
+from workbench.messages import read as stored
 from workbench.result import Result
 
 matplotlib.use("Agg")
 
+# Rooms whose sentences are messages
+SAID = {
+    "campaign_effect", "campaign_planning", "experiment", "lifetime_value", "potential", "observational", "uplift",
+    "plspm", "satisfaction", "segmentation", "tiers", "voice",
+}  # fmt: skip
+
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
+SOURCE = Path(workbench.__file__).parent
 SPANS = re.compile(rf"\(({NUMBER})%? to ({NUMBER})[%);]")
 NOTHING = re.compile(r"^(No evidence|No effect)")
 CLAIM = re.compile(r"\b(raised|lowered|gains|loses|harms)\b")
@@ -85,6 +98,30 @@ def test_a_figure_says_no_missing_value(case, result):
         for text in [*(t.get_text() for t in axis.texts), axis.get_xlabel(), axis.get_ylabel(), *ticks, *legend]:
             assert not BAD.search(text), text
     plt.close("all")
+
+
+CHINESE = [(c, r) for c, r in RESULTS if c.name.partition(".")[0] in SAID]
+
+
+@pytest.mark.parametrize(("case", "result"), CHINESE, ids=[c.name for c, _ in CHINESE])
+def test_a_result_is_said_in_chinese(case, result, monkeypatch):
+    """Headline and captions, whatever the numbers: no two English words in a row but in names from data."""
+    monkeypatch.setattr(Name, "said", lambda self, language="en": "□" if language == "zh" else str(self.text))
+    rng = np.random.default_rng(0)
+    for one in [result, *(drawn(result, rng) for _ in range(20))]:
+        for said in (one.headline(), one.caption(), one.picture_caption()):
+            assert isinstance(said, Message), f"an f-string says it: {said}"
+            assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", said.said("zh")), said.said("zh")
+            assert stored(json.loads(json.dumps(said.as_json()))) == said
+
+
+@pytest.mark.parametrize("room", sorted(SAID))
+def test_a_refusal_is_a_message(room):
+    """No reason why the data cannot answer is a plain text."""
+    for file in SOURCE.rglob(f"{room}/*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CannotAnswer":
+                assert isinstance(node.args[0], ast.Call), f"{file.name}:{node.lineno}"
 
 
 CLAIMS = [(c, r) for c, r in RESULTS if {"estimate", "low", "high"} <= {f.name for f in dataclasses.fields(r)}]

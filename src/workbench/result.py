@@ -7,9 +7,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.errors import CannotAnswer
+from workbench.messages import Message, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,48 @@ class Quantity:
     rtol: float = 1e-6
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A key figure of the first screen.
+
+    Attributes
+    ----------
+    label : Message
+        What it is, in a few words with its unit.
+    value, interval : Value or Message
+        The figure, and between which values it lies where it is an estimate.
+    """
+
+    label: Message
+    value: Value | Message
+    interval: Value | Message | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the parts as messages that are stored."""
+        parts = {"label": self.label, "value": self.value, "interval": self.interval}
+        return {name: say("{it}", it=part).as_json() for name, part in parts.items() if part is not None}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a study advises, in the words of whoever acts on it.
+
+    Attributes
+    ----------
+    do : tuple of Message
+        What to do, for whom, and what it is expected to bring; the first stands alone in the index of reports.
+    change : Message
+        What would change it.
+    """
+
+    do: tuple[Message, ...]
+    change: Message
+
+    def said(self) -> tuple[Message, ...]:
+        """Give its sentences, the most important first."""
+        return *self.do, say("What would change this: {change}", change=self.change)
+
+
 class Result(ABC):
     """What every study gives back: a sentence, a table and a picture, and the numbers others rely on.
 
@@ -192,8 +235,13 @@ class Result(ABC):
 
     def as_picture(self) -> Picture:
         """Give the picture as a page shows it."""
-        alt = f"{self.CHART}. {self.headline()}" if self.CHART else self.headline()
+        headline = self.headline()
+        alt = say("{chart}. {said}", chart=self.CHART, said=headline) if self.CHART else headline
         return Picture(self.PICTURE or self.NAME, self.plot, self.picture_caption(), alt)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the key figures of the first screen, the most important first."""
+        return ()
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the numbers that others rely on."""
@@ -228,7 +276,7 @@ class Refusal:
 
     def headline(self) -> str:
         """Say why there is no answer."""
-        return f"{self.reason[:1].upper()}{self.reason[1:]}"
+        return as_message(self.reason).sentence()
 
     def __str__(self) -> str:
         return self.headline()
@@ -261,4 +309,4 @@ def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | R
     try:
         return question(*args, **kwargs)
     except CannotAnswer as error:
-        return Refusal(str(error))
+        return Refusal(error.args[0])

@@ -110,4 +110,4 @@ def test_items_that_run_against_the_others_are_named():
     straight = reversed_pair() * [1, 1, -1, -1, 1, 1, 1]
     assert not any("run against" in v or "convention" in v for v in fit_pls(straight, REFLECTED).verdicts)
     one = " ".join(fit_pls(straight * [1, 1, 1, -1, 1, 1, 1], REFLECTED).verdicts)
-    assert "loadings f3 -0." in one and "convention" not in one
+    assert "loadings f3 −0." in one and "convention" not in one

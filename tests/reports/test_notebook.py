@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from workbench.errors import WorkbenchError
+from workbench.messages import read
 from workbench.reports.page import notebook
 from workbench.result import Quantity, Refusal, Table
 
@@ -39,7 +40,8 @@ def test_the_answer_is_shown_as_it_is(said):
     data, ours = said[0]
     assert data["text/plain"] == "The <b>rise</b> is *2%*.\nSecond."
     assert data["text/markdown"] == "The &lt;b&gt;rise&lt;/b&gt; is \\*2%\\*.\n\nSecond."
-    assert ours == {"kind": "answer"}
+    assert ours["kind"] == "answer" and not ours["tiles"]
+    assert [read(sentence) for sentence in ours["sentences"]] == data["text/plain"].split("\n")
 
 
 def test_a_table_carries_its_payload(said):

@@ -70,7 +70,10 @@ def test_hostile_text_stays_text_wherever_it_stands():
         language=EVIL,
     )
     elements = _elements(made)
-    assert {"script", "iframe", "object", "link"}.isdisjoint(name for name, _ in elements)
+    assert {"iframe", "object", "link"}.isdisjoint(name for name, _ in elements)
+    assert [made.split("<script>")[1].split("</script>")[0]] == [page._script("sort.js")["script"]]
+    assert [name for name, _ in elements].count("script") == 1, "the one that sorts tables"
+    assert f"script-src '{page._script('sort.js')['allowed']}'" in made
     assert not [a for _, attributes in elements for a in attributes if a.startswith("on")]
     assert [a["src"][:22] for _, a in elements if "src" in a] == ["data:image/png;base64,"]
     assert not [a["href"] for _, a in elements if "href" in a and not a["href"].startswith(("#", ".."))]
@@ -78,20 +81,46 @@ def test_hostile_text_stays_text_wherever_it_stands():
     assert '<html lang="en">' in made
 
 
-def test_headings_become_contents_and_the_first_is_the_title():
-    """The title stands once; ids are unique, Chinese included."""
-    made = _page(_text("# Title\n\n## 数据\n\n## 数据\n\n### Deep"))
+ANSWERED = _shown({"text/plain": "It rose.\nOthers fell."}, kind="answer", tiles=[])
+
+
+def test_headings_have_ids_and_the_first_is_the_title():
+    """The title stands once; ids are unique, Chinese included; one inside a quotation begins no section."""
+    made = _page(_text("# Title\n\n## 数据\n\n## 数据\n\n> ## Quoted\n\n### Deep"))
     assert made.count("<h1") == 1
-    assert 'href="#数据"' in made and 'id="数据-2"' in made
-    assert '<li class="deep"><a href="#deep">' in made
+    assert 'id="数据"' in made and 'id="数据-2"' in made and '<h3 id="quoted">' in made
 
 
-def test_code_is_folded_and_hidden_where_asked():
-    """Code is in a fold; setup and parameter cells show their outputs alone."""
+def test_the_first_screen_has_answer_decision_and_picture_and_the_rest_is_folded():
+    """Wherever the decision stands; what a section holds is in its fold, and the question in the last one."""
+    made = _page(
+        _text("# Title\n\nThe question.\n\n## Answer"),
+        _code("answer()", [ANSWERED]),
+        _code(outputs=[_shown({"text/plain": "picture"})]),
+        _text("## Data\n\nrows\n\n## Method\n\nhow"),
+        _text("## Decision\n\nDo it."),
+    )
+    first, *folds = made.split('<details class="part">')
+    for shown in ('<p class="lead">It rose.</p>', "Do it.", "picture"):
+        assert shown in first
+    heads = ["More findings", "Data", "Method", "About this report"]
+    assert [next(h for h in heads if f">{h}</h2>" in fold) for fold in folds] == heads
+    assert "Others fell." in folds[0] and "rows" in folds[1] and "how" in folds[2] and "The question." in folds[3]
+
+
+def test_without_an_answer_nothing_is_folded_away():
+    """A notebook of another form is shown as it is."""
+    made = _page(_text("# Title\n\n## Data\n\nrows"))
+    assert "rows" in made.split('<details class="part">')[0]
+
+
+def test_code_is_hidden_behind_one_switch():
+    """Code is there for who asks; setup and parameter cells show their outputs alone."""
     made = _page(_code("shown = 1"), _code("secret = 2", tags=["hide-input"]), _code("p = 3", tags=["parameters"]))
-    assert made.count('<details class="code">') == 1
+    assert made.count('<pre class="code">') == 1 and made.count('type="checkbox" id="code"') == 1
     assert "secret" not in made
     assert "p = " not in made
+    assert "checkbox" not in _page(_code("secret = 2", tags=["hide-input"]))
 
 
 def test_terminal_colours_are_stripped_and_endless_text_is_cut():
@@ -136,9 +165,25 @@ def test_the_failure_page_says_why():
 def test_the_index_counts_its_reports(count):
     """One report, many reports, none."""
     report = dict.fromkeys(
-        ("title", "parameters", "status", "headline", "data_version", "finished", "seconds", "page"), EVIL
+        (
+            "study",
+            "title",
+            "name",
+            "parameters",
+            "status",
+            "headline",
+            "decision",
+            "last_good",
+            "failure",
+            "page",
+            "data_version",
+            "finished",
+            "seconds",
+        ),
+        EVIL,
     )
     more = {"files": [], "stale": False, "period": "", "earlier": [], "trend": {}}
+    more["figure"] = {"label": EVIL, "value": EVIL, "interval": EVIL}
     made = page.site_page(title="Reports", reports=[report | more] * count)
     assert ("No report yet" in made) == (count == 0)
     assert "<script" not in made

@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workbench.errors import WorkbenchError
+from workbench.messages import label
 from workbench.reports.page import pdf, tables
 from workbench.reports.page.pdf import write_pdf
 
@@ -87,7 +88,7 @@ def test_no_cell_of_a_table_runs_into_its_neighbour(frame, parts):
             assert not column["points"] or unbroken <= column["points"] + 0.01, column
             needed += column["points"] or whole
         assert needed <= 174 / 25.4 * 72, "A4 less its margins"
-    first, names = str(frame.columns[0]).replace("_", " "), [c.replace("_", " ") for c in frame.columns]
+    first, *_ = names = [label(c) for c in frame.columns]
     assert {block["columns"][0]["name"] for block in made} == {first}
     assert [first, *(c["name"] for block in made for c in block["columns"][1:])] == names
     captions = [f"Shown (part {i} of {parts}, by columns)" for i in range(1, parts + 1)] if parts > 1 else ["Shown"]
@@ -104,3 +105,10 @@ def test_a_table_of_thousands_of_columns_is_cut_with_a_note(tmp_path):
     line += f"|{'-|' * 30}\n{line}"
     assert len(list(pdf._markdown(line))) == 3
     write_pdf(tmp_path / "a.pdf", new_notebook(cells=[new_markdown_cell(line)]), title="t", facts=[])
+
+
+def test_a_pdf_is_accessible(tmp_path):
+    """PDF/UA-1 is declared; an empty heading, a leap of levels and a title of controls do not stop it."""
+    write_pdf(tmp_path / "a.pdf", _notebook("# \x07\n\n#### Deep\n\ntext"), title="\x07", facts=[])
+    made = (tmp_path / "a.pdf").read_bytes()
+    assert b"pdfuaid" in made and b"/StructTreeRoot" in made

@@ -59,8 +59,23 @@ def test_one_line_a_report_newest_period_first_with_its_history_and_trend(tmp_pa
     assert len(rows) == 2
     row = next(r for r in rows if "广东" in r)
     assert row.index("2026-10") < row.index("2 earlier") < row.index(">2026-09<") < row.index(">2026-08<")
-    assert "index: 2026-08 70 → 2026-10 75 points" in row and "<polyline" in row
-    assert "<polyline" not in next(r for r in rows if "北京" in r)
+    cards = re.findall(r"<li .*?</li>", page, flags=re.S)
+    card = next(c for c in cards if "广东" in c)
+    assert "index: 2026-08 70 → 2026-10 75 points" in card and "<polyline" in card and "<b>75</b>" in card
+    assert "<polyline" not in next(c for c in cards if "北京" in c)
+
+
+def test_the_last_good_version_stands_in_front_of_a_failed_one(tmp_path):
+    """Its sentence, decision and figure are shown with a badge that leads to why; without one, the error is."""
+    tile = {"label": "index", "value": "70", "interval": "(68 to 72)"}
+    good = {"headline": "Up.", "decision": "Do it.", "tiles": [tile], "finished": "2026-10-01 06:00"}
+    _publish(tmp_path, "kept", "", 70.0, status="failed", last_good=good)
+    _publish(tmp_path, "lost", "", 70.0, status="failed").joinpath("index.html").unlink()
+    page = write_site(tmp_path).read_text("utf-8")
+    kept, lost = re.findall(r"<article>.*?</article>", page, flags=re.S)
+    assert "Up." in kept and "Do it." in kept and 'href="kept/default/index.html"' in kept
+    assert "shown as of 2026-10-01 06:00" in kept and 'href="kept/default/failure.html">why' in kept
+    assert "<bdi>no</bdi>" in lost and "shown as of" not in lost
 
 
 def test_a_report_of_older_data_is_marked_stale(tmp_path):

@@ -101,7 +101,13 @@ def test_sheets_hold_numbers_dates_and_text_never_formulas(tmp_path):
     made = _payload(counts="customers", formats={"share": "{:.1%}"})
     write_sheets(tmp_path / "t.xlsx", [made, made], [("source", "=1+1", "name"), ("seed", 3, "")])
     book = openpyxl.load_workbook(tmp_path / "t.xlsx")
-    assert book.sheetnames == ["by province", "by province (2)", "run"]
+    assert book.sheetnames == ["contents", "by province", "by province (2)", "run"]
+    assert next([c.value for c in row] for row in book["contents"].iter_rows(min_row=2)) == [
+        "by province",
+        made["caption"],
+    ]
+    assert book["contents"]["A3"].hyperlink.location == "'by province (2)'!A1"
+    assert book["by province"].auto_filter.ref == f"A3:E{len(made['rows']) + 3}"
     rows = list(book["by province"].iter_rows(min_row=4))
     assert [c.value for c in rows[0]] == ["北京", "<10", "–", "–", "–"]
     assert [c.value for c in rows[2]] == ["=1+1", 30_000, -1.5, 1 / 3, dt.datetime(2026, 1, 3)]

@@ -197,7 +197,7 @@ def test_bad_input():
     assert list(found.set_aside.values()) == [1, 1] and len(found.customers) == 299
     assert found.headline().endswith(" 1 customers bring less than 0 today.")
     assert found.customers.set_index("id")["current"][0] == 12 * -5
-    with pytest.raises(CannotAnswer, match="the current value of all customers is -"):
+    with pytest.raises(CannotAnswer, match="the current value of all customers is −"):
         value_grid(
             potential_value(now.assign(**{m: now[m] - 1e4 for m in MONTHS}), past, SERVICES, **ASKED, resamples=2)
         )

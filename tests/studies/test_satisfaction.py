@@ -229,7 +229,7 @@ def test_an_undefined_index_is_not_compared():
         (lambda t: satisfaction_index(t, MODEL, by=["operater"]), "survey lacks 'operater'.*Did you mean 'operator'"),
         (lambda t: satisfaction_index(t, MODEL, weight="w"), "survey lacks 'w'"),
         (lambda t: satisfaction_index(t, MODEL, construct="Satisfacton"), "Did you mean 'Satisfaction'"),
-        (lambda t: satisfaction_index(t, MODEL, minimum=10_000), "no cell has 10000 respondents"),
+        (lambda t: satisfaction_index(t, MODEL, minimum=10_000), "no cell has 10,000 respondents"),
         (lambda t: satisfaction_index(t.assign(wave=np.resize(["1", "2"], 600)), MODEL), "mixes the waves '1', '2'"),
         (lambda t: satisfaction_index(t.assign(service=None), MODEL), "'service' is missing for 600"),
         (lambda t: operator_gaps(satisfaction_index(t, MODEL, by=["service"], **FAST)), "no column 'operator'"),

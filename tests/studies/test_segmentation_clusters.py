@@ -1,5 +1,7 @@
 """Clusters: known groups found again, on IBM telco, by property, and what is refused."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -198,6 +200,7 @@ def test_of_open_numbers_the_best_supported_is_taken(bic, index, k):
     said = in_words(found, undecided, trials, table)
     assert "The data do not decide against 4 (least Jaccard" in said and ") or 7 (" in said
     assert f"{k} clusters: of 4, 5, 6 and 7 the one that" in said and "though not beyond chance" in said
+    assert said.said("zh").startswith(f"{k}个聚类：") and not re.search(r"[a-z] [a-z]", said.said("zh"))
 
 
 def test_what_surely_passes_stands_where_larger_numbers_are_no_better():
@@ -207,7 +210,9 @@ def test_what_surely_passes_stands_where_larger_numbers_are_no_better():
     table = table.assign(calinski_harabasz=[6393.0, 6165.0], bic=np.nan)
     found = choose(trials, table, {size: np.full(9, 0.4) for size in trials})
     assert found == (6, (6, 7))
-    assert "the most of 6 to 7 where surely every cluster is found again" in in_words(*found, trials, table)
+    said = in_words(*found, trials, table)
+    assert "the most of 6 to 7 where surely every cluster is found again" in said
+    assert "每个聚类都确定能再现" in said.said("zh") and not re.search(r"[a-z] [a-z]", said.said("zh"))
 
 
 @pytest.mark.prove

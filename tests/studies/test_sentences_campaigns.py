@@ -1,20 +1,22 @@
 """What a campaign's sentences claim is what their own numbers show, at the digits that are printed."""
 
 import re
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.messages import Message, catalogue
 from workbench.methods.experiment.effect import AverageEffect, Interval
 from workbench.studies.campaign_effect.delivery import ComplierEffect
 from workbench.studies.campaign_effect.lasting import Fatigue, Staying
 from workbench.studies.campaign_effect.windows import EffectWindows
 from workbench.studies.campaign_planning.ledger import CampaignLedger
-from workbench.studies.campaign_planning.monitor import Monitoring, _decisions
+from workbench.studies.campaign_planning.monitor import Decision, Monitoring, _decisions
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
-from workbench.studies.uplift.targeting import Targeting, _verdict
+from workbench.studies.uplift.targeting import Targeting, Verdict, _verdict
 
 NUMBER = st.floats(-300, 300).map(lambda x: float(f"{x:.3g}")) | st.floats(-1, 1) | st.floats(-0.005, 0.005)
 UNKNOWN = Interval(1.0, np.nan, np.nan)
@@ -36,8 +38,10 @@ def printed(sentence: str) -> list[tuple[float, float]]:
 
 
 def clean(sentence: str) -> str:
-    """The sentence, which holds no NaN, no empty value and no zero below 0."""
+    """The sentence, which holds no NaN, no empty value and no zero below 0; in Chinese no English."""
     assert not re.search(r"\bnan\b|\binf\b|None|\{|−0(\.0+)?(?![\d.])", sentence), sentence
+    chinese = re.sub(r"\d buyers", "", sentence.said("zh")) if isinstance(sentence, Message) else ""
+    assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", chinese), chinese
     return sentence
 
 
@@ -161,6 +165,12 @@ def test_ledger_and_monitor_claim_what_they_show(drift, low, high):
     decision = _decisions(days, 0.0)[0]
     said = clean(Monitoring(days, decision, None, 0, 120, "y", 0.95).headline())
     assert said.startswith("Go on") != beside_0(said)
+
+
+def test_each_verdict_has_a_chinese_word():
+    """A verdict is a term: its entry is found by its value, so no template asks for it."""
+    of_guards = {"cannot be told", "worse, but within the margin", "harm", "no worse than the margin", "not shown"}
+    assert {*get_args(Verdict), *get_args(Decision), *of_guards, "treated", "control"} <= catalogue("zh").keys()
 
 
 def test_targeting_that_is_not_known_prints_no_ends():

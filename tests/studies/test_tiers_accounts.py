@@ -45,7 +45,7 @@ def test_credit_notes_by_hand():
     assert found.accounts["score"].tolist() == pytest.approx([0.6 * 50 + 0.4 * 100, 0])
     assert found.table["value_share"].tolist() == pytest.approx([100 / 80, 0, 0, -20 / 80])
     assert "1 bring less than 0 (credit notes)." in found.headline()
-    with pytest.raises(CannotAnswer, match=r"bring -100\.00 in all"):
+    with pytest.raises(CannotAnswer, match=r"bring −100\.00 in all"):
         grade_accounts(accounts(("a", 100, 1), ("b", -200, 0)), **COLUMNS)
 
 

@@ -70,7 +70,7 @@ def test_credit_notes_by_hand():
     assert found.customers["tier"].tolist() == list(RULES.names)
     assert found.table["value_share"].tolist() == pytest.approx([120 / 160, 60 / 160, -20 / 160])
     assert "1 of those in tiers have a value below 0" in found.headline()
-    with pytest.raises(CannotAnswer, match=r"bring -40\.00 in the last period"):
+    with pytest.raises(CannotAnswer, match=r"bring −40\.00 in the last period"):
         tiers(long({"a": [120], "b": [60], "c": [-220]}), **COLUMNS, rules=replace(RULES, months=1))
 
 

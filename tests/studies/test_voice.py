@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import catalogue
 from workbench.methods.survey import Design
 from workbench.studies.voice.requests import improvement_requests
 from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores
@@ -204,6 +205,7 @@ def test_a_promise_that_fails_after_the_interview_does_not_count_for_it():
 def test_standards_come_from_a_file_and_are_checked(tmp_path):
     """The file beside the module holds four; a standard needs one rule, and a file that is none is named."""
     assert [s.table for s in service_standards()] == ["contact", "ticket", "ticket", "ticket"]
+    assert all(s.name in catalogue("zh") for s in service_standards())
     with pytest.raises(WorkbenchError, match="either at_most or by"):
         ServiceStandard("x", "ticket", "opened_at", "closed_at")
     (tmp_path / "own.toml").write_text('[[standard]]\nname = "x"\n', encoding="utf-8")

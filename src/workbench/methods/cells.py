@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
-from workbench.words import between
+from workbench.messages import Listed, Message, Number, Span, say
 
 
 def listed(by: Sequence[str] | None) -> list[str]:
@@ -99,12 +99,34 @@ def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
 
 
 def cell_name(values: Iterable[object]) -> str:
-    """Say the values of a cell.
+    """Name a cell by its values, for a label.
 
     >>> cell_name(["中国移动", "mobile"])
     '中国移动, mobile'
     """
     return ", ".join(str(value) for value in values)
+
+
+def one_cell(values: Iterable[object]) -> Listed:
+    """Give the values of a cell as a sentence takes them.
+
+    >>> one_cell(["中国移动", 2026]).said(), one_cell(["中国移动", 2026]).said("zh")
+    ('中国移动, 2026', '中国移动·2026')
+    """
+    return Listed(map(str, values), "·")
+
+
+def some_cells(cells: Iterable[Iterable[object]], most: int = 5) -> Listed | Message:
+    """Give cells as a sentence takes them, of many the first; the whole survey has no columns to name it by.
+
+    >>> some_cells([["A", "mobile"], ["B", "mobile"]]).said(), some_cells("ABC", 2), some_cells([()])
+    ('A, mobile; B, mobile', 'A; B and 1 more', 'the survey')
+    """
+    cells = [tuple(values) for values in cells]
+    if not any(cells):
+        return say("the survey")
+    shown = Listed(map(one_cell, cells[:most]), ";")
+    return say("{cells} and {n} more", cells=shown, n=len(cells) - most) if len(cells) > most else shown
 
 
 def cells_of(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], np.ndarray]]:
@@ -148,10 +170,10 @@ def weights_of(table: pd.DataFrame, weight: str | None) -> np.ndarray:
     return np.ones(len(table)) if weight is None else columns.weights_of(table[weight], weight)
 
 
-def said(row: pd.Series, column: str = "estimate") -> str:
+def said(row: pd.Series, column: str = "estimate") -> Message:
     """Say an estimate with its interval, or that it has none.
 
     >>> said(pd.Series({"estimate": 3.14, "low": 2.5, "high": 4.0})), said({"estimate": 3.14, "low": np.nan, "high": 4})
     ('3.1 (2.5 to 4.0)', '3.1 (no interval)')
     """
-    return f"{row[column]:.1f} {between(row['low'], row['high'], '.1f')}"
+    return say("{estimate} {span}", estimate=Number(row[column], ".1f"), span=Span(row["low"], row["high"], ".1f"))

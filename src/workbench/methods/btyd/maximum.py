@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer
+from workbench.messages import Term, say
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity
 
@@ -83,11 +84,14 @@ def maximise(
         farthest = int(np.argmax(np.abs(theta - start)))
         flat = np.linalg.eigvalsh(information)[0] <= 0
         if flat or step > 1e-5 or abs(theta[farthest] - start[farthest]) > _REACH - 0.1:
-            ends = "grows" if theta[farthest] > start[farthest] else "falls"
+            grows = theta[farthest] > start[farthest]
             raise CannotAnswer(
-                f"the data do not tell the parameters of {model}: its likelihood has no maximum inside "
-                f"('{names[farthest]}' {ends} without end). Take more customers, or another model."
-            )
+                say(
+                    "the data do not tell the parameters of {model}: its likelihood has no maximum inside ('{name}' "
+                    "{ends} without end). Take more customers, or another model.",
+                    model=model, name=names[farthest], ends=Term("grows") if grows else Term("falls"),
+                )
+            )  # fmt: skip
         return Maximum(names, theta, np.linalg.inv(information), float(likelihood(theta)[0]), level)
 
 

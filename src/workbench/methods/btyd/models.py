@@ -14,12 +14,12 @@ from scipy.special import expit, logit
 from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 from workbench.methods.resampling import Rng
-from workbench.result import COUNT, Quantity, Result, Table
-from workbench.words import between
+from workbench.result import COUNT, Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ class Btyd(Result):
     set_aside: dict[str, int]
     columns: Columns
 
-    NAME, PICTURE, CHART = "params", "purchases", "A rising curve, and a dot where it should have led"
+    NAME, PICTURE, CHART = "params", "purchases", say("A rising curve, and a dot where it should have led")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:,.2f}")
 
     @property
@@ -163,25 +163,56 @@ class Btyd(Result):
         asked: dict[str, Any] = {"model": self.model, "unit": self.unit, "level": self.fit.level, **self.columns}
         return fit_btyd(purchases[day < half], until=last, **asked).holdout(purchases, until=self.until, rng=rng)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many are still customers and what they will buy in as long again as was observed."""
         ahead = round(float(self.customers["seen"].max()))
         active, total = self.active(), self.total(ahead)
         once = int((self.customers["repeats"] == 0).sum())
-        ends = f" {between(*active[1:], ',.0f')}" if self._enough else ""
-        text = (
-            f"Of {len(self.customers):,} customers, {active[0]:,.0f}{ends} are still active by {self._process.label}; "
-            f"{total[0]:,.0f} purchases {between(*total[1:], ',.0f')} "
-            f"are to be expected in the next {ahead} {self.unit}s."
-        )
-        if not self._enough:
-            again = len(self.customers) - once
-            text += (
-                f" How many are active has no interval, as only {again:,} came back ({FEWEST_FOR_INTERVALS} needed)."
+        found: dict[str, Any] = {
+            "all": len(self.customers),
+            "active": Number(active[0], ",.0f"),
+            "model": self._process.label,
+            "total": Number(total[0], ",.0f"),
+            "between": Span(*total[1:], ",.0f"),
+            "ahead": ahead,
+            "units": Term(f"{self.unit}s"),
+        }
+        if self._enough:
+            said = say(
+                "Of {all} customers, {active} {span} are still active by {model}; {total} purchases {between} are to "
+                "be expected in the next {ahead} {units}.",
+                span=Span(*active[1:], ",.0f"), **found,
+            )  # fmt: skip
+            doubt = say("")
+        else:
+            said = say(
+                "Of {all} customers, {active} are still active by {model}; {total} purchases {between} are to be "
+                "expected in the next {ahead} {units}.",
+                **found,
             )
-        if self.model == "bg_nbd":
-            text += f" It counts all {once:,} one-time buyers as active: to tell customers apart take mbg_nbd."
-        return text + left_out(self.set_aside)
+            doubt = say(
+                "How many are active has no interval, as only {again} came back ({needed} needed).",
+                again=len(self.customers) - once, needed=FEWEST_FOR_INTERVALS,
+            )  # fmt: skip
+        alike = say("It counts all {once} one-time buyers as active: to tell customers apart take mbg_nbd.", once=once)
+        return join(said, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many are still customers, and what they will buy in as long again as was observed."""
+        ahead = round(float(self.customers["seen"].max()))
+        active, total = self.active(), self.total(ahead)
+        return (
+            Tile(
+                say("customers still active, of {all}", all=len(self.customers)),
+                Number(active[0], ",.0f"),
+                Span(*active[1:], ",.0f") if self._enough else None,
+            ),
+            Tile(
+                say("purchases in the next {ahead} {units}", ahead=ahead, units=Term(f"{self.unit}s")),
+                Number(total[0], ",.0f"),
+                Span(*total[1:], ",.0f"),
+            ),
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters, and the expectations over as long again as was observed."""
@@ -191,23 +222,27 @@ class Btyd(Result):
         rest = pd.DataFrame(rows, index=["estimate", "low", "high"]).T
         return pd.concat([self.params, rest]).rename_axis("quantity").reset_index()
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        aside = ", ".join(f"{reason} {count:,}" for reason, count in self.set_aside.items() if count) or "nothing"
-        return (
-            f"Parameters of {self._process.label} in {self.unit}s, {len(self.customers):,} customers; log-likelihood "
-            f"{self.loglik:,.2f}. Set aside: {aside}."
-        )
+        aside = [say("{reason} {count}", reason=Term(what), count=n) for what, n in self.set_aside.items() if n]
+        return say(
+            "Parameters of {model} in {units}, {n} customers; log-likelihood {loglik}. Set aside: {aside}.",
+            model=self._process.label, units=Term(f"{self.unit}s"), n=len(self.customers),
+            loglik=Number(self.loglik, ",.2f"), aside=Listed(tuple(aside), "") if aside else Term("nothing"),
+        )  # fmt: skip
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Purchases. {self.headline()}"
+        return join(say("Purchases."), self.headline())
 
     def ahead(self, periods: float) -> Table:
         """Give what is to be expected in the next `periods` units; at most 3 times as far as observed."""
         rows = [("purchases expected", *self.total(periods)), ("customers still there", *self.active())]
         frame = pd.DataFrame(rows, columns=["of", "estimate", "low", "high"])
-        caption = f"What is to be expected in the {periods:,.0f} {self.unit}s after {self.until:%Y-%m-%d}."
+        caption = say(
+            "What is to be expected in the {periods} {units} after {until}.",
+            periods=Number(periods, ",.0f"), units=Term(f"{self.unit}s"), until=self.until.date(),
+        )  # fmt: skip
         return Table("ahead", frame, caption, dict.fromkeys(["estimate", "low", "high"], COUNT))
 
     def by_chance(self, periods: float) -> Table:
@@ -217,7 +252,10 @@ class Btyd(Result):
         expected = np.bincount(band, self.expected(periods)["expected"], 5)
         words = [f"{a:.0%} to {b:.0%}" for a, b in pairwise(ends)]
         frame = pd.DataFrame({"still there": words, "customers": np.bincount(band, minlength=5), "expected": expected})
-        said = f"Customers by their chance of being one still, and purchases expected in {periods:,.0f} {self.unit}s."
+        said = say(
+            "Customers by their chance of being one still, and purchases expected in {periods} {units}.",
+            periods=Number(periods, ",.0f"), units=Term(f"{self.unit}s"),
+        )  # fmt: skip
         return Table("chances", frame, said, {"expected": COUNT}, "customers")
 
     def quantities(self) -> Iterable[Quantity]:
@@ -285,9 +323,13 @@ class Btyd(Result):
             raise WorkbenchError(f"periods is a positive number of {self.unit}s; not {periods}.")
         if periods > FARTHEST * seen:
             raise CannotAnswer(
-                f"{periods:g} {self.unit}s are {periods / seen:.1f} times the {seen:.1f} {self.unit}s seen; at most "
-                f"{FARTHEST} times can be told. periods counts {self.unit}s: was another unit meant?"
-            )
+                say(
+                    "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be "
+                    "told. periods counts {units}: was another unit meant?",
+                    periods=Number(periods, "g"), units=Term(f"{self.unit}s"), times=Number(periods / seen, ".1f"),
+                    seen=Number(seen, ".1f"), farthest=FARTHEST,
+                )
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,19 +350,22 @@ class Holdout(Result):
     periods: float
     unit: Unit
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether what happened is what the model leads to expect."""
         row = self.table.iloc[0]
         holds = row["low"] <= row["actual"] <= row["high"]
-        return (
-            f"In the {self.periods:.4g} {self.unit}s held out, customers bought {row['actual']:,.0f} times; "
-            f"{self.label} expected {row['expected']:,.0f} {between(row['low'], row['high'], ',.0f')}: "
-            + (
-                "within what it allows."
-                if holds
-                else f"{row['expected'] / row['actual'] - 1:+.1%}, more than chance explains."
-            )
+        off = (
+            say("{off}, more than chance explains", off=Number(row["expected"] / row["actual"] - 1, "+.1%"))
+            if not holds
+            else say("within what it allows")
         )
+        return say(
+            "In the {periods} {units} held out, customers bought {actual} times; {model} expected {expected} {span}: "
+            "{verdict}.",
+            periods=Number(self.periods, ".4g"), units=Term(f"{self.unit}s"), actual=Number(row["actual"], ",.0f"),
+            model=self.label, expected=Number(row["expected"], ",.0f"), span=Span(row["low"], row["high"], ",.0f"),
+            verdict=off,
+        )  # fmt: skip
 
 
 def fit_btyd(
@@ -393,13 +438,18 @@ def fit_btyd(
     repeaters = int((x > 0).sum())
     if repeaters < FEWEST_REPEATERS:
         raise CannotAnswer(
-            f"only {repeaters} of {len(x):,} customers bought again; {process.label} needs "
-            f"{FEWEST_REPEATERS} who did, to tell who left."
-        )
+            say(
+                "only {again} of {all} customers bought again; {model} needs {needed} who did, to tell who left.",
+                again=repeaters, all=len(x), model=process.label, needed=FEWEST_REPEATERS,
+            )
+        )  # fmt: skip
     if T.max() < FEWEST_UNITS:
         raise CannotAnswer(
-            f"purchases span {T.max():.2g} {unit}s; at least {FEWEST_UNITS} are needed. Take a smaller unit."
-        )
+            say(
+                "purchases span {span} {units}; at least {needed} are needed. Take a smaller unit.",
+                span=Number(T.max(), ".2g"), units=Term(f"{unit}s"), needed=FEWEST_UNITS,
+            )
+        )  # fmt: skip
     at, _, count = _alike(x, t, T)
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:

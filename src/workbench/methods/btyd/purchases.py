@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Message, Share, join, say
 
 Unit = Literal["day", "week", "month"]
 DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
@@ -53,23 +54,25 @@ def placeholders_aside(table: pd.DataFrame, column: str, name: str) -> tuple[pd.
     count = int(placeholder.sum())
     if count > MOST_ASIDE * len(table):
         raise CannotAnswer(
-            f"'{column}' is a placeholder like 1900-01-01 in {count:,} of {len(table):,} rows of {name}, more than "
-            f"{MOST_ASIDE:.0%}: too many to leave out. Find their days, or drop those rows."
-        )
+            say(
+                "'{column}' is a placeholder like 1900-01-01 in {count} of {rows} rows of {name}, more than {most}: "
+                "too many to leave out. Find their days, or drop those rows.",
+                column=column, count=count, rows=len(table), name=name, most=Share(MOST_ASIDE, 0),
+            )
+        )  # fmt: skip
     return (table[~placeholder], {f"'{column}' a placeholder, not a day": count}) if count else (table, {})
 
 
-def left_out(aside: dict[str, int]) -> str:
-    """Say how many rows had no day and how many refunds were taken off, with a space before it; "" if none.
+def left_out(aside: dict[str, int]) -> Message:
+    """Say how many rows had no day and how many refunds were taken off; "" if none.
 
     >>> left_out({REFUNDS: 2})
-    ' Refunds of 2 customer-days are taken off the purchases before them.'
+    'Refunds of 2 customer-days are taken off the purchases before them.'
     """
-    unknown = sum(n for what, n in aside.items() if what.endswith("not a day"))
-    text = f" Left out, as their day is a placeholder like 1900-01-01: {unknown:,}." if unknown else ""
-    if refunds := aside.get(REFUNDS, 0):
-        text += f" Refunds of {refunds:,} customer-days are taken off the purchases before them."
-    return text
+    unknown, refunds = sum(n for what, n in aside.items() if what.endswith("not a day")), aside.get(REFUNDS, 0)
+    without = say("Left out, as their day is a placeholder like 1900-01-01: {unknown}.", unknown=unknown)
+    taken = say("Refunds of {refunds} customer-days are taken off the purchases before them.", refunds=refunds)
+    return join(*[without] * bool(unknown), *[taken] * bool(refunds))
 
 
 def refuse(count: int, of: int, what: str, name: str) -> None:
@@ -97,8 +100,11 @@ def histories(
     known = ago >= 0
     if not known.any():
         raise CannotAnswer(
-            f"no purchase lies on or before {last:%Y-%m-%d}: the first is of {on.min():%Y-%m-%d}. Choose a later until."
-        )
+            say(
+                "no purchase lies on or before {last}: the first is of {first}. Choose a later until.",
+                last=last.date(), first=on.min().date(),
+            )
+        )  # fmt: skip
     code, ids = pd.factorize(purchases.loc[known, customer], sort=True)
     span = int(ago[known].max()) + 1
     key, row = np.unique(code.astype(np.int64) * span + (span - 1 - ago[known]), return_inverse=True)
@@ -113,7 +119,7 @@ def histories(
     }
     who, day, spent_on = who[bought], day[bought], kept[bought] / 1e6
     if not len(who):
-        raise CannotAnswer("no day of any customer has an amount above 0: nothing was bought.")
+        raise CannotAnswer(say("no day of any customer has an amount above 0: nothing was bought."))
     begins = np.flatnonzero(np.r_[True, np.diff(who) > 0])
     ends = np.r_[begins[1:], len(who)] - 1
     x = ends - begins

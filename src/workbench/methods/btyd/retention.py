@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Message, Number, Share, say
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.result import Quantity, Result
 
@@ -44,13 +45,15 @@ class Sbg(Result):
         """Share still there after 1, 2, … periods."""
         return np.cumprod(1 - self.leaving(np.arange(1, periods + 1)))
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how fast customers leave at first and later."""
         first, last = self.table["period"].iloc[[0, -1]]
-        return (
-            f"By sBG {self.leaving(first):.1%} leave in period {first:.0f}, then {self.leaving(last):.1%} of the rest "
-            f"in period {last:.0f}: those likely to leave go first."
-        )
+        return say(
+            "By sBG {early} leave in period {first}, then {late} of the rest in period {last}: those likely to leave "
+            "go first.",
+            early=Share(float(self.leaving(first))), first=Number(first, ".0f"),
+            late=Share(float(self.leaving(last))), last=Number(last, ".0f"),
+        )  # fmt: skip
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters."""
@@ -106,8 +109,11 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
         )
     if len(t) < 2 or d.sum() == 0 or d.sum() == n.sum():
         raise CannotAnswer(
-            f"{d.sum():g} of {n.sum():g} left in {len(t)} periods; it takes two, and some of either kind."
-        )
+            say(
+                "{left} of {all} left in {periods} periods; it takes two, and some of either kind.",
+                left=Number(d.sum(), "g"), all=Number(n.sum(), "g"), periods=len(t),
+            )
+        )  # fmt: skip
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
         alpha, beta = np.exp(theta)

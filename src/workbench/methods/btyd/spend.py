@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
+from workbench.messages import Message, Number, Span, Term, join, say
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.methods.btyd.purchases import FEWEST_REPEATERS, histories, left_out
 from workbench.result import Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,35 +48,41 @@ class GammaGamma(Result):
     set_aside: dict[str, int]
     currency: str = "yuan"
 
-    NAME, PICTURE, CHART = "spend", "amounts", "Dots, one a customer, beside a diagonal"
+    NAME, PICTURE, CHART = "spend", "amounts", say("Dots, one a customer, beside a diagonal")
 
     @property
     def params(self) -> pd.DataFrame:
         """One row a parameter: estimate, low, high."""
         return self.fit.params
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what a purchase brings, and whether amount and frequency are as independent as the model has them."""
         mean, low, high = self.mean
-        related = f"rank correlation of amount and frequency {self.correlation:.2f}, taken as none"
-        if not np.isfinite(self.correlation):
-            related = "all came equally often, so nothing tells whether amount and frequency are related"
-        return (
-            f"A purchase brings {mean:.2f} {self.currency} {between(low, high, '.2f')} on average over customers, "
-            f"from {(self.customers['repeats'] > 0).sum():,} who bought again; {related}." + left_out(self.set_aside)
-        )
+        related = say("all came equally often, so nothing tells whether amount and frequency are related")
+        if np.isfinite(self.correlation):
+            related = say(
+                "rank correlation of amount and frequency {correlation}, taken as none",
+                correlation=Number(self.correlation, ".2f"),
+            )
+        text = say(
+            "A purchase brings {mean} {unit} {span} on average over customers, from {again} who bought again; "
+            "{related}.",
+            mean=Number(mean, ".2f"), unit=Term(self.currency), span=Span(low, high, ".2f"),
+            again=int((self.customers["repeats"] > 0).sum()), related=related,
+        )  # fmt: skip
+        return join(text, left_out(self.set_aside))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters and the expected amount."""
         return self.fit.table({"amount a purchase": self.mean})
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"Parameters of the amount of a purchase ({self.currency})."
+        return say("Parameters of the amount of a purchase ({unit}).", unit=Term(self.currency))
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Amounts. {self.headline()}"
+        return join(say("Amounts."), self.headline())
 
     def quantities(self) -> Iterable[Quantity]:
         """The expected amount a purchase."""
@@ -139,8 +145,11 @@ def fit_gamma_gamma(
     again = known.x > 0
     if again.sum() < FEWEST_REPEATERS:
         raise CannotAnswer(
-            f"only {again.sum()} of {len(again):,} customers bought again; {FEWEST_REPEATERS} are needed."
-        )
+            say(
+                "only {again} of {all} customers bought again; {needed} are needed.",
+                again=int(again.sum()), all=len(again), needed=FEWEST_REPEATERS,
+            )
+        )  # fmt: skip
     x, z = known.x[again].astype(float), known.mean_amount[again]
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -155,8 +164,11 @@ def fit_gamma_gamma(
     fit = maximise(likelihood, np.log([2.0, 3.0, z.mean()]), ("p", "q", "v"), "Gamma-Gamma", level)
     if fit.theta[1] < 1e-3:
         raise CannotAnswer(
-            f"amounts differ so widely that their mean is infinite by Gamma-Gamma (q = {np.exp(fit.theta[1]):.2f}, not "
-            "above 1). Look for a few huge amounts, or fit kinds of customers apart."
+            say(
+                "amounts differ so widely that their mean is infinite by Gamma-Gamma (q = {q}, not above 1). Look for "
+                "a few huge amounts, or fit kinds of customers apart.",
+                q=Number(np.exp(fit.theta[1]), ".2f"),
+            )
         )
     repeats, spent = np.append(known.x, 0), np.append(known.x * np.nan_to_num(known.mean_amount), 0)
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named
+from workbench.messages import Listed, Message, Name, Share, say
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
@@ -47,13 +48,27 @@ class Assignment(Result):
     fingerprint: str
     clusters: str = ""
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many members went into each arm."""
-        sizes = self.summary().set_index("arm")
-        parts = [f"{arm} {int(row.members):,} ({row.share:.2%})" for arm, row in sizes.iterrows()]
-        unit = f" by '{self.clusters}'" if self.clusters else ""
-        strata = f" in {len(self.counts):,} strata" if len(self.counts) > 1 else ""
-        return f"Randomised{unit}{strata} for '{self.campaign}': {', '.join(parts)}; key {self.fingerprint}."
+        sizes = tuple(
+            say("{arm} {members} ({share})", arm=Name(row.arm), members=int(row.members), share=Share(row.share, 2))
+            for row in self.summary().itertuples()
+        )
+        return say(
+            "{drawn} for '{campaign}': {sizes}; key {key}.",
+            drawn=self._drawn(),
+            campaign=self.campaign,
+            sizes=Listed(sizes, ""),
+            key=self.fingerprint,
+        )
+
+    def _drawn(self) -> Message:
+        unit, strata = self.clusters, len(self.counts)
+        if unit and strata > 1:
+            return say("Randomised by '{unit}' in {strata} strata", unit=unit, strata=strata)
+        if unit:
+            return say("Randomised by '{unit}'", unit=unit)
+        return say("Randomised in {strata} strata", strata=strata) if strata > 1 else say("Randomised")
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the arms: members, share, planned share, units drawn, largest difference from control."""

@@ -13,6 +13,7 @@ from scipy import stats
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
+from workbench.messages import Message, Number, Share, say
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members
 from workbench.result import Quantity, Result
 from workbench.words import label
@@ -47,7 +48,7 @@ class CampaignChecks(Result):
     """
 
     comparable: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Message, ...]
     n_treated: int
     n_control: int
     sample_ratio_p: float
@@ -56,8 +57,8 @@ class CampaignChecks(Result):
     missing_outcomes: pd.DataFrame
     campaign: str = ""
 
-    NAME, CHART = "balance", "Dots, a row a trait"
-    PICTURE_CAPTION = "Standardised differences between the arms before the campaign."
+    NAME, CHART = "balance", say("Dots, a row a trait")
+    PICTURE_CAPTION = say("Standardised differences between the arms before the campaign.")
 
     def allow(self, found: R) -> R:
         """Give what rests on the difference of the arms.
@@ -76,15 +77,19 @@ class CampaignChecks(Result):
         """Largest standardised difference, without sign; 0 without covariates."""
         return float(self.balance["difference"].abs().max()) if len(self.balance) else 0.0
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether the arms are comparable."""
-        largest = f"largest standardised difference {self.largest_difference:.3f}"
-        sizes = f"{self.n_treated:,} treated, {self.n_control:,} control"
+        sizes = say("{treated} treated, {control} control", treated=self.n_treated, control=self.n_control)
         if not self.comparable:
-            return f"No causal claim: {self.reasons[0]} ({sizes})."
+            return say("No causal claim: {reason} ({sizes}).", reason=self.reasons[0], sizes=sizes)
         if not len(self.balance):
-            return f"Nothing speaks against the arms, but no covariate was compared ({sizes})."
-        return f"The arms are comparable: {largest}, joint test p = {self.balance_p:.2g} ({sizes})."
+            return say("Nothing speaks against the arms, but no covariate was compared ({sizes}).", sizes=sizes)
+        return say(
+            "The arms are comparable: largest standardised difference {largest}, joint test p = {p} ({sizes}).",
+            largest=Number(self.largest_difference, ".3f"),
+            p=Number(self.balance_p, ".2g"),
+            sizes=sizes,
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the covariates, the largest difference first."""
@@ -239,20 +244,36 @@ def _reasons(
     balance: pd.DataFrame,
     balance_p: float,
     missing: pd.DataFrame,
-) -> list[str]:
+) -> list[Message]:
     reasons = []
     if balance_p < ALARM:
         worst = balance.loc[balance["difference"].abs().idxmax()]
         reasons.append(
-            f"the arms differ before the campaign, largest standardised difference {abs(worst['difference']):.2f} in "
-            f"'{worst['covariate']}', joint test p = {balance_p:.1g}"
+            say(
+                "the arms differ before the campaign, largest standardised difference {largest} in '{covariate}', "
+                "joint test p = {p}",
+                largest=Number(abs(worst["difference"]), ".2f"),
+                covariate=worst["covariate"],
+                p=Number(balance_p, ".1g"),
+            )
         )
-    if ratio_p < ALARM:
-        share = counts[0] / sum(counts)
-        reasons.append(f"{share:.2%} of the members were treated where {expected:.2%} were planned, p = {ratio_p:.1g}")
+    if expected is not None and ratio_p < ALARM:
+        reasons.append(
+            say(
+                "{share} of the members were treated where {planned} were planned, p = {p}",
+                share=Share(counts[0] / sum(counts), 2),
+                planned=Share(expected, 2),
+                p=Number(ratio_p, ".1g"),
+            )
+        )
     for row in missing[missing["p"] < ALARM].itertuples():
         reasons.append(
-            f"'{row.outcome}' is missing for {row.treated:.1%} of the treated and {row.control:.1%} of the control"
+            say(
+                "'{outcome}' is missing for {treated} of the treated and {control} of the control",
+                outcome=row.outcome,
+                treated=Share(row.treated),
+                control=Share(row.control),
+            )
         )
     return reasons
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 
 import numpy as np
@@ -13,10 +14,12 @@ from sklearn.tree._tree import Tree
 
 from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
+from workbench.messages import Message, Number, Share, say
 from workbench.methods.coding import arrange, class_edges, cut
 from workbench.methods.experiment.members import categories, is_text, require_members, scores
 from workbench.result import Result
-from workbench.words import figure
+
+EVERYBODY = say("everybody")
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,23 @@ class TargetGroup(Result):
     NAME, COUNTS = "targets", "members"
     FORMATS = MappingProxyType({"target_share": "{:.0%}"})
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who most of the targets are."""
         if not self.share:
-            return "Nobody is to be contacted, so there are no targets to describe."
-        total = self.groups["targets"].sum()
+            return say("Nobody is to be contacted, so there are no targets to describe.")
+        share = Share(self.share, 0)
         dense = self.groups[self.groups["target_share"] > self.share]
         if not len(dense):
-            return f"The best {self.share:.0%} of the list have no trait in common among these."
+            return say("The best {share} of the list have no trait in common among these.", share=share)
         first = dense.sort_values("targets", ascending=False, kind="stable").iloc[0]
-        return (
-            f"The best {self.share:.0%} of the list are above all: {first.who} "
-            f"({first.targets / total:.0%} of the targets; "
-            f"{first.target_share:.0%} of the {first.members:,} such members are targets)."
+        return say(
+            "The best {share} of the list are above all: {who} ({of_targets} of the targets; {targets} of the "
+            "{members} such members are targets).",
+            share=share,
+            who=first.who,
+            of_targets=Share(first.targets / self.groups["targets"].sum(), 0),
+            targets=Share(first.target_share, 0),
+            members=first.members,
         )
 
     def summary(self) -> pd.DataFrame:
@@ -72,8 +79,7 @@ def describe_targets(
     columns_of.require_table(members, features, "members")
     ranked = scores(members, score)
     if not share:
-        nobody = pd.DataFrame({"who": ["everybody"], "members": [len(ranked)], "targets": [0], "target_share": [0.0]})
-        return TargetGroup(nobody, share, campaign)
+        return TargetGroup(_tabulated([(EVERYBODY, len(ranked), 0, 0.0)]), share, campaign)
     target = ranked >= np.quantile(ranked, 1 - share, method="higher")
     return TargetGroup(_branches(members, features, target), share, campaign)
 
@@ -97,8 +103,14 @@ def _branches(members: pd.DataFrame, features: Sequence[str], target: np.ndarray
         (words[k], int((leaf == k).sum()), int(target[leaf == k].sum()), float(target[leaf == k].mean()))
         for k in np.unique(leaf)
     ]
-    table = pd.DataFrame(rows, columns=["who", "members", "targets", "target_share"])
-    return table.sort_values(["targets", "who"], ascending=[False, True], ignore_index=True)
+    return _tabulated(rows).sort_values(["targets", "who"], ascending=[False, True], ignore_index=True)
+
+
+def _tabulated(rows: list[tuple[Message, int, int, float]]) -> pd.DataFrame:
+    """Groups as a table whose words stay messages."""
+    table = pd.DataFrame([row[1:] for row in rows], columns=["members", "targets", "target_share"])
+    table.insert(0, "who", pd.Series([row[0] for row in rows], dtype=object))
+    return table
 
 
 def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, list[tuple[str, str | None]]]:
@@ -125,14 +137,15 @@ def _questions(members: pd.DataFrame, features: Sequence[str]) -> tuple[np.ndarr
     return np.column_stack(columns), questions
 
 
-def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, str]:
+def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, Message]:
     """Say for each leaf which answers lead there, bounds of one feature joined."""
-    words: dict[int, str] = {}
+    words: dict[int, Message] = {}
 
-    def walk(node: int, low: dict[str, float], high: dict[str, float], said: list[str]) -> None:
+    def walk(node: int, low: dict[str, float], high: dict[str, float], said: list[Message]) -> None:
         if tree.children_left[node] < 0:
-            bounds = [_bound(name, low.get(name), high.get(name)) for name in sorted({*low, *high})]
-            words[node] = " and ".join(bounds + said) or "everybody"
+            names = sorted({*low, *high})
+            parts = [_bound(name, low.get(name, -np.inf), high.get(name, np.inf)) for name in names] + said
+            words[node] = reduce(both, parts) if parts else EVERYBODY
             return
         name, value = questions[tree.feature[node]]
         left, right, cut = tree.children_left[node], tree.children_right[node], tree.threshold[node]
@@ -140,14 +153,10 @@ def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, str
             walk(left, low, {**high, name: cut}, said)
             walk(right, {**low, name: cut}, high, said)
         else:
-            no, yes = (
-                (f"{name} is known", f"{name} is missing")
-                if value == ""
-                else (
-                    f"{name} is not {value}",
-                    f"{name} is {value}",
-                )
-            )
+            no, yes = say("{name} is known", name=name), say("{name} is missing", name=name)
+            if value:
+                no = say("{name} is not {value}", name=name, value=value)
+                yes = say("{name} is {value}", name=name, value=value)
             walk(left, low, high, [*said, no])
             walk(right, low, high, [*said, yes])
 
@@ -155,8 +164,14 @@ def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, str
     return words
 
 
-def _bound(name: str, low: float | None, high: float | None) -> str:
-    bounds = [] if low is None else [f"over {figure(low)}"]
-    if high is not None:
-        bounds.append(f"at most {figure(high)}")
-    return f"{name} {', '.join(bounds)}"
+def _bound(name: str, low: float, high: float) -> Message:
+    if low == -np.inf:
+        return say("{name} at most {high}", name=name, high=Number(high))
+    if high == np.inf:
+        return say("{name} over {low}", name=name, low=Number(low))
+    return say("{name} over {low}, at most {high}", name=name, low=Number(low), high=Number(high))
+
+
+def both(one: Message, other: Message) -> Message:
+    """Say that both hold."""
+    return say("{one} and {other}", one=one, other=other)

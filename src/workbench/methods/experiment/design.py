@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome
+from workbench.messages import Amount, Message, Share, Term, join, say
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
 from workbench.result import COUNT, Quantity, Result
-from workbench.words import amount, figure, label
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +163,7 @@ class CampaignPlan(Result):
     currency: str = ""
     campaign: str = ""
 
-    NAME, CHART = "plan", "A falling curve for each arm"
+    NAME, CHART = "plan", say("A falling curve for each arm")
     FORMATS = (
         dict.fromkeys(["holdout", "power_at_break_even", "power_at_expected", "power_to_show_profit"], "{:.0%}")
         | dict.fromkeys(["detectable", "low", "high", "relative", "worth", "break_even", "wanted"], "{:.2f}")
@@ -175,49 +176,73 @@ class CampaignPlan(Result):
         best = self.table["holdout"].iloc[int(order.argmin())]
         return self.table[self.table["holdout"] == (best if np.isnan(self.recommended) else self.recommended)]
 
-    def _amount(self, value: float) -> str:
-        return amount(value, binary=self.spread.kind == "share", unit=self.unit)
+    def _amount(self, value: float) -> Amount:
+        return Amount(value, self.spread.kind == "share", self.unit)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Recommend a holdout, or say how many members it would take."""
         rows = self._rows()
         worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
-        seen, wanted = self._amount(worst["detectable"]), self._amount(worst["wanted"])
         members = int(rows["members"].sum() + worst["control"])
         if np.isnan(worst["detectable"]):
-            return (
-                f"Not answerable with {members:,} members: an arm would have about {worst['buyers']:.0f} of them with "
-                f"another {self.outcome} than the commonest, too few to say what it shows ({FEWEST_EVENTS} needed); "
-                f"{self.needed:,} members would do."
+            return say(
+                "Not answerable with {members} members: an arm would have about {buyers} of them with another "
+                "{outcome} than the commonest, too few to say what it shows ({least} needed); {needed} members would "
+                "do.",
+                members=members,
+                buyers=round(worst["buyers"]),
+                outcome=self.outcome,
+                least=FEWEST_EVENTS,
+                needed=self.needed,
             )
+        found: dict[str, Any] = {
+            "members": members,
+            "holdout": Share(worst["holdout"], 0),
+            "outcome": self.outcome,
+            "seen": self._amount(worst["detectable"]),
+            "wanted": self._amount(worst["wanted"]),
+        }
         if np.isnan(self.recommended):
-            return (
-                f"Not answerable with {members:,} members: the best holdout ({worst['holdout']:.0%}) shows effects on "
-                f"{self.outcome} from {seen} on, above the {wanted} wanted; {self.needed:,} members would do."
+            return say(
+                "Not answerable with {members} members: the best holdout ({holdout}) shows effects on {outcome} from "
+                "{seen} on, above the {wanted} wanted; {needed} members would do.",
+                needed=self.needed,
+                **found,
             )
-        cost = worst["holdout_cost"]
-        money = f" If the expected effect is true it {'costs' if cost >= 0 else 'saves'} {figure(abs(cost))}"
-        return (
-            f"Hold out {worst['holdout']:.0%}, {worst['control']:,} of {members:,} members: an effect on "
-            f"{self.outcome} of {seen} is then seen with {self.power:.0%} power, no more than the {wanted} wanted."
-            + (f"{money} {self.currency}." if np.isfinite(cost) else "")
+        advice = say(
+            "Hold out {holdout}, {control} of {members} members: an effect on {outcome} of {seen} is then seen with "
+            "{power} power, no more than the {wanted} wanted.",
+            control=worst["control"],
+            power=Share(self.power, 0),
+            **found,
         )
+        cost = worst["holdout_cost"]
+        money = Amount(abs(cost), unit=self.currency)
+        if not np.isfinite(cost):
+            return advice
+        if cost < 0:
+            return join(advice, say("If the expected effect is true it saves {money}.", money=money))
+        return join(advice, say("If the expected effect is true it costs {money}.", money=money))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the holdouts: what each detects, its power and its cost."""
         return self.table.copy()
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return (
-            f"Holdouts, and the effect on {self.outcome} that each shows: {self.unit or 'units'} a member, and in all."
+        return say(
+            "Holdouts, and the effect on {outcome} that each shows: {unit} a member, and in all.",
+            outcome=self.outcome,
+            unit=Term(self.unit or "units"),
         )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return (
-            f"Smallest effect on {self.outcome} that is seen with {self.power:.0%} power, by share held out; "
-            "the line is what is wanted."
+        return say(
+            "Smallest effect on {outcome} that is seen with {power} power, by share held out; the line is what is "
+            "wanted.",
+            outcome=self.outcome,
+            power=Share(self.power, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -433,9 +458,15 @@ def past_spread(
     y = numbers(history, outcome)
     n, columns = len(y), [v for v in indicator_columns(history, covariates).values() if v.std() > 1e-9]
     if n < FEWEST or (y == y[0]).all():
-        raise CannotAnswer(
-            f"not answerable: {n:,} past values of '{outcome}', {len(np.unique(y))} different ones, do not "
-            f"tell how it varies; at least {FEWEST} that differ are needed."
+        raise unanswerable(
+            say(
+                "{n} past values of '{outcome}', {different} different ones, do not tell how it varies; at least "
+                "{least} that differ are needed",
+                n=n,
+                outcome=outcome,
+                different=len(np.unique(y)),
+                least=FEWEST,
+            )
         )
     residual, r2 = y - y.mean(), 0.0
     if columns:

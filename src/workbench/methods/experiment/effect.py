@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
+from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
+from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.means import (
     MeanErrors,
     Means,
@@ -35,7 +37,7 @@ from workbench.methods.intervals import (
 )
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
-from workbench.words import figure, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,41 +103,46 @@ class AverageEffect(Result):
     binary: bool
     unit: str = ""
     campaign: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, CHART = "effect", "A dot with its interval"
+    NAME, CHART = "effect", say("A dot with its interval")
     FORMATS = dict.fromkeys(["value", "se", "low", "high"], "{:,.4g}")
 
-    def _said(self) -> tuple[str, str, str, str]:
-        """Effect, its interval and the means, for people: percentage points for a 0/1 outcome."""
-        if self.binary:
-            effect, ends = figure(100 * self.estimate, signed=True), span(100 * self.low, 100 * self.high)
-            return f"{effect} points", ends, f"{self.mean_control:.2%}", f"{self.mean_treated:.2%}"
-        unit = f" {self.unit}" if self.unit else ""
-        return (
-            f"{figure(self.estimate, signed=True)}{unit}",
-            span(self.low, self.high),
-            figure(self.mean_control),
-            figure(self.mean_treated),
-        )
-
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what the campaign changed, or that the data do not show it."""
-        effect, ends, control, treated = self._said()
+        scale = 100 if self.binary else 1
+        found: dict[str, Any] = {
+            "outcome": self.outcome,
+            "effect": Amount(self.estimate, self.binary, self.unit, signed=True),
+            "ends": Span(scale * self.low, scale * self.high),
+        }
         if self.doubts:
-            return (
-                f"Not answerable: {self.doubts[0]}. The difference in {self.outcome} between the arms "
-                f"({effect} {ends}) is not shown to be the campaign's effect."
+            return say(
+                "Not answerable: {reason}. The difference in {outcome} between the arms ({effect} {ends}) is not shown "
+                "to be the campaign's effect.",
+                reason=self.doubts[0],
+                **found,
             )
         if self.low <= 0 <= self.high:
-            return f"No evidence that the campaign changed {self.outcome}: {effect} per member {ends}."
-        verb = "raised" if self.estimate > 0 else "lowered"
-        relative = ""
-        if np.isfinite(self.relative.low) and np.isfinite(self.relative.high):
-            ends_relative = span(100 * self.relative.low, 100 * self.relative.high)
-            relative = f", {figure(100 * self.relative.estimate, signed=True)}% {ends_relative}"
-        return (
-            f"The campaign {verb} {self.outcome} by {effect} per member {ends}: from {control} to {treated}{relative}."
+            return say("No evidence that the campaign changed {outcome}: {effect} per member {ends}.", **found)
+        found["means"] = self._means()
+        if self.estimate > 0:
+            return say("The campaign raised {outcome} by {effect} per member {ends}: {means}.", **found)
+        return say("The campaign lowered {outcome} by {effect} per member {ends}: {means}.", **found)
+
+    def _means(self) -> Message:
+        """Both means, and the relative effect where it has an interval."""
+        control, treated = (
+            Share(mean, 2) if self.binary else Number(mean) for mean in (self.mean_control, self.mean_treated)
+        )
+        if not (np.isfinite(self.relative.low) and np.isfinite(self.relative.high)):
+            return say("from {control} to {treated}", control=control, treated=treated)
+        return say(
+            "from {control} to {treated}, {change}% {ends}",
+            control=control,
+            treated=treated,
+            change=Number(100 * self.relative.estimate, signed=True),
+            ends=Span(100 * self.relative.low, 100 * self.relative.high),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -148,10 +155,11 @@ class AverageEffect(Result):
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "se", "low", "high", "members"])
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        unit = "" if self.binary or not self.unit else f" ({self.unit})"
-        return f"Effect of contact on {self.outcome} per member{unit}."
+        if self.binary or not self.unit:
+            return say("Effect of contact on {outcome} per member.", outcome=self.outcome)
+        return say("Effect of contact on {outcome} per member ({unit}).", outcome=self.outcome, unit=Term(self.unit))
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""
@@ -172,8 +180,8 @@ class AverageEffect(Result):
         ax.axvline(0, color="0.6", linewidth=1)
         ax.plot([scale * self.low, scale * self.high], [0, 0], linewidth=3, solid_capstyle="butt")
         ax.plot([scale * self.estimate], [0], "o", color=ax.lines[-1].get_color(), markersize=8)
-        effect, ends, *_ = self._said()
-        ax.annotate(f"{effect} {ends}", (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
+        said = estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
+        ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
         unit = "percentage points" if self.binary else self.unit or "units of the outcome"
@@ -278,7 +286,7 @@ class Estimate:
     amounts: bool
     clustered: bool
     expected: float
-    doubts: tuple[str, ...]
+    doubts: tuple[Message, ...]
 
     @property
     def _effect(self) -> float:
@@ -393,9 +401,9 @@ def estimate_effect(
         raise WorkbenchError(f"method '{method}' adjusts for covariates and was given none: name them in covariates=.")
     treated, y = arms(members, treatment), numbers(members, outcome)
     if min(treated.sum(), (~treated).sum()) < 2:
-        raise CannotAnswer("not answerable: an arm has a single member, so nothing tells how uncertain its mean is.")
+        raise unanswerable(SINGLE_MEMBER)
     if (y == y[0]).all():
-        raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
+        raise unanswerable(all_alike(outcome, len(y)))
     group = cluster_codes(members, clusters)
     plain = arm_means(y, treated)
     known = indicator_columns(members, covariates) if covariates else {}
@@ -426,33 +434,48 @@ def estimate_effect(
     )
 
 
-def _different(known: dict[str, np.ndarray], treated: np.ndarray) -> tuple[str, ...]:
+def _different(known: dict[str, np.ndarray], treated: np.ndarray) -> tuple[Message, ...]:
     """Why arms that nobody checked are not comparable, from their covariates; () where nothing speaks against them."""
     enough = len(treated) - len(known) - 1 >= 5
     p = balance_test(known, treated) if enough else np.nan
     if not p < ALARM:
         return ()
     return (
-        f"the arms differed before the campaign (joint test p = {p:.1g}), so they were not randomised, and what lies "
-        "between them is no effect of the campaign alone",
+        say(
+            "the arms differed before the campaign (joint test p = {p}), so they were not randomised, and what lies "
+            "between them is no effect of the campaign alone",
+            p=Number(p, ".1g"),
+        ),
     )
 
 
-def _too_few(y: np.ndarray, treated: np.ndarray) -> tuple[str, ...]:
+def _too_few(y: np.ndarray, treated: np.ndarray) -> tuple[Message, ...]:
     """Why so few members cannot answer: their intervals do not hold what they say, and show only huge effects.
 
     Judged by both arms together: what was seen in the smaller arm must not decide whether it is shown.
     """
     smaller = int(min(treated.sum(), (~treated).sum()))
     if smaller < FEWEST:
-        return (f"an arm has {smaller} members, fewer than {FEWEST}",)
+        return (say("an arm has {members} members, fewer than {least}", members=smaller, least=FEWEST),)
     others = int((y != np.median(y)).sum())  # a value that all but a few share is the median
     if others < RARE:
-        return (f"only {others} of {len(y):,} members have another outcome than the commonest, fewer than {RARE}",)
+        return (
+            say(
+                "only {others} of {members} members have another outcome than the commonest, fewer than {least}",
+                others=others,
+                members=len(y),
+                least=RARE,
+            ),
+        )
     expected = others * smaller / len(y)
     if (y < 0).any() and expected < FEWEST:
         return (
-            f"outcomes are rare and partly below 0: about {expected:.0f} of the smaller arm's {smaller:,} members are "
-            f"expected to have another than the commonest, and {FEWEST} are needed",
+            say(
+                "outcomes are rare and partly below 0: about {expected} of the smaller arm's {members} members are "
+                "expected to have another than the commonest, and {least} are needed",
+                expected=round(expected),
+                members=smaller,
+                least=FEWEST,
+            ),
         )
     return ()

@@ -7,10 +7,13 @@ from math import floor
 
 import numpy as np
 
+from workbench.errors import CannotAnswer
+from workbench.messages import Message, Number, say
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference, skewed, uneven
 
 FEWEST_EVENTS = 20
 FEWEST_AMOUNTS = 10
+SINGLE_MEMBER = say("an arm has a single member, so nothing tells how uncertain its mean is")
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,30 @@ def counts(mask: np.ndarray, treated: np.ndarray) -> np.ndarray:
     return np.array([(mask & ~treated).sum(), (mask & treated).sum()])
 
 
-def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: int = FEWEST_EVENTS) -> str:
+def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: int = FEWEST_EVENTS) -> Message:
     """Why there is no interval: how many events the smaller arm has, and how many it would have by chance."""
     smaller = 0 if members[0] <= members[1] else 1
     expected = floor(10 * float(expected_events(events[1], members[1], events[0], members[0]))) / 10
-    whose = "the control group" if smaller == 0 else "the contacted"
-    what = f"another '{outcome}' than the commonest" if outcome else "another outcome than the commonest"
-    return (
-        f"{int(events[smaller]):,} of the {int(members[smaller]):,} members of {whose} have {what}, where "
-        f"{expected:,g} would by chance; {fewest} are needed"
+    commonest = say("another outcome than the commonest")
+    return say(
+        "{events} of the {members} members of {arm} have {other}, where {expected} would by chance; {least} are needed",
+        events=int(events[smaller]),
+        members=int(members[smaller]),
+        arm=say("the control group") if smaller == 0 else say("the contacted"),
+        other=say("another '{outcome}' than the commonest", outcome=outcome) if outcome else commonest,
+        expected=Number(expected, ",g"),
+        least=fewest,
     )
+
+
+def unanswerable(reason: Message) -> CannotAnswer:
+    """Refuse for a reason, a clause that can be said by itself."""
+    return CannotAnswer(say("not answerable: {reason}.", reason=reason))
+
+
+def all_alike(outcome: str, members: int) -> Message:
+    """Why nothing can be compared: nothing varies."""
+    return say("'{outcome}' is the same for all {members} members", outcome=outcome, members=members)
 
 
 def difference(

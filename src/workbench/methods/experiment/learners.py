@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import Features, arms, features_of, numbers
 from workbench.methods.resampling import Rng, one_thread, seeds
 
@@ -286,9 +288,14 @@ def draw_folds(arm: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
     names, counts = np.unique(arm, return_counts=True)
     smallest = int(counts.min())
     if smallest < FEWEST_PER_FOLD * folds:
-        raise CannotAnswer(
-            f"not answerable: the smaller arm has {smallest} members, "
-            f"and {folds} folds need {FEWEST_PER_FOLD * folds}. Individual effects need thousands of members."
+        raise unanswerable(
+            say(
+                "the smaller arm has {members} members, and {folds} folds need {least}. Individual effects need "
+                "thousands of members",
+                members=smallest,
+                folds=folds,
+                least=FEWEST_PER_FOLD * folds,
+            )
         )
     fold = np.empty(len(arm), dtype=np.int64)
     for name, seed in zip(names, seeds(rng, len(names)), strict=True):

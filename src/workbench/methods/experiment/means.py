@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.errors import WorkbenchError, require_columns
+from workbench.messages import say
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.learners import Trees, doubly_robust, outcome_models
 from workbench.methods.experiment.members import features_of
 from workbench.methods.resampling import Rng, one_thread
@@ -57,9 +59,13 @@ def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None, *
             continue
         design = np.column_stack([np.ones(count), x[arm]])
         if count < design.shape[1] + 2:
-            raise CannotAnswer(
-                f"not answerable: {count} members of an arm cannot be adjusted for {design.shape[1] - 1} covariates; "
-                "give fewer, or method='difference'."
+            raise unanswerable(
+                say(
+                    "{members} members of an arm cannot be adjusted for {covariates} covariates; give fewer, or "
+                    "method='difference'",
+                    members=count,
+                    covariates=design.shape[1] - 1,
+                )
             )
         basis, corner = np.linalg.qr(design)
         intercept = basis @ np.linalg.solve(corner.T, np.eye(design.shape[1])[0])
@@ -164,7 +170,7 @@ def _cluster_errors(
     nested = np.isin(share, (0.0, 1.0)).all() and not pooled
     sizes = np.array([(share == 1).sum(), (share == 0).sum()], dtype=float) if nested else np.array([count, count])
     if min(sizes) < 2:
-        raise CannotAnswer("not answerable: an arm has a single cluster, so nothing tells how much clusters differ.")
+        raise unanswerable(say("an arm has a single cluster, so nothing tells how much clusters differ"))
     factor = np.sqrt(sizes / (sizes - 1))
     return one * factor[0], zero * factor[1], sizes, not nested
 

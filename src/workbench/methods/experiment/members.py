@@ -11,6 +11,7 @@ from scipy.linalg import qr
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
+from workbench.messages import say
 from workbench.methods.coding import OTHER, Coding, arrange, as_codes, make_codings, require_features
 
 CONTROL = "control"
@@ -75,7 +76,7 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
     return values
 
 
-CROSSED = (
+CROSSED = say(
     "the score comes from crossed folds, whose errors are not independent, so differences are found too often; "
     'judge by predictions with validation="sequential"'
 )

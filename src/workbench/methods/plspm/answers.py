@@ -18,6 +18,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.messages import Listed, Message, Number, say
 from workbench.methods.plspm.model import USUAL, PathModel
 from workbench.methods.resampling import canonical_order
 
@@ -45,7 +46,7 @@ class Answers:
     center, scale : arrays, one a column of `x`
     low, high : arrays, shape (items,)
         In units of the questionnaire: answer = center + scale * x.
-    unshown : dict of str to str
+    unshown : dict of str to Message
         Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
     scarce : dict of str to int
         Items that all but fewer than 10 respondents answered alike, with the number of those.
@@ -76,7 +77,7 @@ class Answers:
     dropped: int
     weightless: int
     pairwise: bool
-    unshown: dict[str, str] = field(default_factory=dict)
+    unshown: dict[str, Message] = field(default_factory=dict)
     scarce: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -359,7 +360,7 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
         )
 
 
-def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, str]:
+def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, Message]:
     """Say which constructs have an end of the scale that is neither given nor shown by the answers.
 
     An end taken for 1 or 10 is shown if somebody gave it to one of the items whose end is taken so; and the upper one
@@ -377,11 +378,21 @@ def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, str]:
         unknown = [end for end in construct.assumed if not shown[end] or (end == "high" and short)]
         if unknown:
             items = [construct.items, short][bool(short) and shown["high"] and shown["low"]]
-            seen = ", ".join(f"{i} {reach['low'][at[i]]:g} to {reach['high'][at[i]]:g}" for i in items)
-            said[construct.name] = (
-                f"{construct.name}: the ends of its scale are not given and the answers do not show the usual 1 to 10 "
-                f"({seen}), so its index is not defined. Give {' and '.join(f'{end}=' for end in unknown)} as printed "
-                "in the questionnaire."
+            seen = (
+                say(
+                    "{item} {low} to {high}",
+                    item=i,
+                    low=Number(reach["low"][at[i]], "g"),
+                    high=Number(reach["high"][at[i]], "g"),
+                )
+                for i in items
+            )
+            said[construct.name] = say(
+                "{construct}: the ends of its scale are not given and the answers do not show the usual 1 to 10 "
+                "({seen}), so its index is not defined. Give {ends} as printed in the questionnaire.",
+                construct=construct.name,
+                seen=Listed(seen, ""),
+                ends=Listed(f"{end}=" for end in unknown),
             )
     return said
 

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.figures import dot_and_interval
+from workbench.messages import Message, Number, join, say
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fit import PlsFit
-from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, inflation, item_inflation
+from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, doubts_said, inflation, item_inflation
 from workbench.result import Result, Table
 
 if TYPE_CHECKING:
@@ -40,52 +41,72 @@ class ModelQuality(Result):
 
     bootstrap: PlsBootstrap
 
-    NAME, PICTURE, CHART = "measurement", "distinct", "Dots with intervals, a row a pair of constructs"
+    NAME, PICTURE = "measurement", "distinct"
+    CHART = say("Dots with intervals, a row a pair of constructs")
     FORMATS = dict.fromkeys(
         [f"{w}{end}" for w in ("alpha", "rho_a", "rho_c", "ave") for end in ("", "_low", "_high")], "{:.2f}"
     )
-    CAPTION = "How well each construct is measured; the last column says what to make of it."
+    CAPTION = say("How well each construct is measured; the last column says what to make of it.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many doubts there are, which constructs cannot be told apart, and how well the model fits."""
         pairs, doubts = htmt_table(self.bootstrap), self.bootstrap.verdicts
         distinct = int((pairs["distinct"] == "yes").sum())
         error = srmr(self.bootstrap.fit)["estimated"]
-        first = f" The first: {doubts[0]}" if doubts else ""
-        return (
-            f"{len(doubts) or 'No'} doubts about the measurement; {distinct} of {len(pairs)} pairs of constructs are "
-            f"distinct (HTMT+ below {DISTINCT:g}). The model reproduces the items' correlations "
-            f"{'well' if error < GOOD else 'badly'}: SRMR {error:.3f}, good below {GOOD:g}.{first}"
+        srmr_said, good = Number(error, ".3f"), Number(GOOD, "g")
+        return join(
+            say(
+                "{doubts}; {distinct} of {n} pairs of constructs are distinct (HTMT+ below {limit}).",
+                doubts=doubts_said(doubts),
+                distinct=distinct,
+                n=len(pairs),
+                limit=Number(DISTINCT, "g"),
+            ),
+            say(
+                "The model reproduces the items' correlations well: SRMR {srmr}, good below {good}.",
+                srmr=srmr_said,
+                good=good,
+            )
+            if error < GOOD
+            else say(
+                "The model reproduces the items' correlations badly: SRMR {srmr}, good below {good}.",
+                srmr=srmr_said,
+                good=good,
+            ),
+            say("The first: {doubt}", doubt=doubts[0]) if doubts else say(""),
         )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate reliability and validity by construct."""
         return reliability_table(self.bootstrap)
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return f"HTMT+ of every pair of constructs: intervals that reach {DISTINCT:g} leave open whether they are two."
+        return say(
+            "HTMT+ of every pair of constructs: intervals that reach {limit} leave open whether they are two.",
+            limit=Number(DISTINCT, "g"),
+        )
 
     def tables(self) -> tuple[Table, ...]:
         """Give what else an examiner asks for: HTMT+, Fornell-Larcker, cross-loadings, structure, formative weights."""
         fit = self.bootstrap.fit
         found = {
-            "htmt": (htmt_table(self.bootstrap), "HTMT+ of every pair of constructs, with intervals."),
+            "htmt": (htmt_table(self.bootstrap), say("HTMT+ of every pair of constructs, with intervals.")),
             "fornell_larcker": (
                 fornell_larcker(fit),
-                "Correlations of the scores; diagonal (root of AVE) largest: distinct.",
+                say("Correlations of the scores; diagonal (root of AVE) largest: distinct."),
             ),
             "cross_loadings": (
                 cross_loadings(fit),
-                "Correlations of items with constructs; its own should be largest.",
+                say("Correlations of items with constructs; its own should be largest."),
             ),
             "structure": (
                 structural_table(fit),
-                "Every path with the VIF of its source (good below 5) and effect size f².",
+                say("Every path with the VIF of its source (good below 5) and effect size f²."),
             ),
             "formative": (
                 formative_table(self.bootstrap),
-                "Weights of items that form constructs; VIF is good below 3.",
+                say("Weights of items that form constructs; VIF is good below 3."),
             ),
         }
         return tuple(

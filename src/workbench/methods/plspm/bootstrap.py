@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Number, Span, join, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, checked_weights, moments, read_answers
 from workbench.methods.plspm.batch import Label, Plan, Scheme, estimates, solve
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
@@ -29,7 +30,6 @@ from workbench.methods.resampling import (
     standard_error,
 )
 from workbench.result import Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,16 +126,23 @@ class PlsBootstrap(Result):
     freed: np.ndarray | None = None
     freed_left_out: np.ndarray | None = None
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say which path is strongest, with its interval, and how many resamples failed."""
         paths = self.table[self.table["quantity"] == "path"]
         top = paths.loc[paths["estimate"].abs().idxmax()]
         zero = int(((paths["low"] <= 0) & (paths["high"] >= 0)).sum())
-        failed = f" {self.failed:,} of {len(self.replicates):,} resamples did not converge." if self.failed else ""
-        return (
-            f"The strongest path is {top['name']}: {top['estimate']:.2f} "
-            f"{between(top['low'], top['high'], '.2f', level=self.level)}; the intervals of {zero} of "
-            f"{len(paths)} paths include zero.{failed}"
+        return join(
+            say(
+                "The strongest path is {path}: {estimate} {span}; the intervals of {zero} of {n} paths include zero.",
+                path=top["name"],
+                estimate=Number(top["estimate"], ".2f"),
+                span=Span(top["low"], top["high"], ".2f", self.level),
+                zero=zero,
+                n=len(paths),
+            ),
+            say("{failed} of {n} resamples did not converge.", failed=self.failed, n=len(self.replicates))
+            if self.failed
+            else say(""),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -173,7 +180,7 @@ class PlsBootstrap(Result):
         return _widened(table, self.widening)
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
+    def verdicts(self) -> tuple[Message, ...]:
         """What an examiner would object to, one sentence each; empty if nothing."""
         return bootstrap_verdicts(self)
 
@@ -254,7 +261,9 @@ def bootstrap_pls(
 
     counted = next(iter(adjusted([np.ones((1, n))])))[0]
     if np.isnan(counted).any():
-        raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
+        raise CannotAnswer(
+            say("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
+        )
     fit = fit_answers(
         replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
     )
@@ -308,8 +317,14 @@ def _widening(units: int, model: PathModel, level: float) -> float:
     df = units - len(sources) - 1
     if df < 1:
         raise CannotAnswer(
-            f"not answerable: {units} clusters for {len(sources)} paths to '{target}'; how sure they are takes "
-            f"{len(sources) + 2} clusters or more."
+            say(
+                "not answerable: {units} clusters for {n} paths to '{target}'; how sure they are takes {least} "
+                "clusters or more.",
+                units=units,
+                n=len(sources),
+                target=target,
+                least=len(sources) + 2,
+            )
         )
     tail = (1 + level) / 2
     return float(student.ppf(tail, df) / student.ppf(tail, np.inf) * np.sqrt(units / df))
@@ -417,11 +432,18 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
 
 def _no_intervals(found: Replicates) -> CannotAnswer:
     """Say that too many resamples failed, and by which items."""
-    flat = [f"'{item}' in {count:,}" for item, count in found.flat.items()]
-    small = "The survey is too small for this model: fewer constructs, or more respondents."
-    why = f"Items did not vary in some of them ({', '.join(flat)}): leave them out." if flat else small
+    flat = [say("'{item}' in {n}", item=item, n=count) for item, count in found.flat.items()]
     return CannotAnswer(
-        f"PLS did not converge in {found.failed:,} of {len(found.values):,} resamples, so there are no intervals. {why}"
+        join(
+            say(
+                "PLS did not converge in {failed} of {n} resamples, so there are no intervals.",
+                failed=found.failed,
+                n=len(found.values),
+            ),
+            say("Items did not vary in some of them ({items}): leave them out.", items=Listed(flat, ""))
+            if flat
+            else say("The survey is too small for this model: fewer constructs, or more respondents."),
+        )
     )
 
 

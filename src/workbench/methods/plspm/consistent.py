@@ -24,13 +24,13 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Plan, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fit import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ class ConsistentPls(Result):
     loadings : Series by (construct, item)
     weights : Series by (construct, item)
         Of constructs of mode B; those of higher order weigh their dimensions as if these held no error.
-    verdicts : tuple of str
+    verdicts : tuple of Message
         What makes the correction doubtful, one sentence each; empty if nothing.
     level : float
     """
@@ -64,35 +64,45 @@ class ConsistentPls(Result):
     r2: pd.Series
     loadings: pd.Series
     weights: pd.Series
-    verdicts: tuple[str, ...]
+    verdicts: tuple[Message, ...]
     level: float
 
-    NAME, CHART = "consistent", "Dots with intervals, a row a path; rings: uncorrected"
+    NAME = "consistent"
+    CHART = say("Dots with intervals, a row a path; rings: uncorrected")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "uncorrected"], "{:.3f}")
-    PICTURE_CAPTION = (
+    PICTURE_CAPTION = say(
         "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
     )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say the strongest corrected path, and whether the correction can be trusted."""
-        doubt = " " + " ".join(self.verdicts) if self.verdicts else ""
         if self.paths.isna().all():
-            return f"No path can be corrected for the items' error.{doubt}"
+            return join(say("No path can be corrected for the items' error."), *self.verdicts)
         source, target = self.paths.abs().idxmax()
         row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
-        ends = f" {between(row['low'], row['high'], '.2f')}" if np.isfinite(row["low"]) else ""
-        return (
-            f"Corrected for the items' measurement error, the strongest path is {source} → {target}: "
-            f"{row['estimate']:.2f}{ends}, {row['uncorrected']:.2f} uncorrected.{doubt}"
+        estimate: Number | Message = Number(row["estimate"], ".2f")
+        if np.isfinite(row["low"]):
+            estimate = say("{estimate} {span}", estimate=estimate, span=Span(row["low"], row["high"], ".2f"))
+        strongest = say(
+            "Corrected for the items' measurement error, the strongest path is {source} → {target}: {estimate}, "
+            "{uncorrected} uncorrected.",
+            source=source,
+            target=target,
+            estimate=estimate,
+            uncorrected=Number(row["uncorrected"], ".2f"),
         )
+        return join(strongest, *self.verdicts)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate corrected paths and R2, the uncorrected beside."""
         return self.table[self.table["quantity"].isin(["path", "r2"])].reset_index(drop=True)
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"Paths and R² without the items' measurement error, with {self.level:.0%} intervals, and uncorrected."
+        return say(
+            "Paths and R² without the items' measurement error, with {level} intervals, and uncorrected.",
+            level=Share(self.level, 0),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""
@@ -132,7 +142,9 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     fit = fitted.fit if isinstance(fitted, PlsBootstrap) else fitted
     plan = Plan(fit.model)
     if plan.products:
-        raise CannotAnswer("the error of a product of scores is not that of its items. Leave the interactions out.")
+        raise CannotAnswer(
+            say("the error of a product of scores is not that of its items. Leave the interactions out.")
+        )
 
     staged = fit.first is not None
 
@@ -148,8 +160,11 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     estimate, reliability = _corrected(plan, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
     if np.isnan(estimate).all():
         raise CannotAnswer(
-            "the correlations of the second stage, corrected for the dimensions' error, have no solution: dimensions "
-            f"are too unreliable (rho_A {_listed(fit)}), or hardly distinct. Read the uncorrected paths."
+            say(
+                "the correlations of the second stage, corrected for the dimensions' error, have no solution: "
+                "dimensions are too unreliable (rho_A {values}), or hardly distinct. Read the uncorrected paths.",
+                values=_listed(fit),
+            )
         )
     if boot:
         resampled, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
@@ -225,8 +240,9 @@ def _dimensions(fit: PlsFit) -> pd.Series:
     return fit.first.rho_a[[name for name in fit.first.model.names if name not in fit.model.names]]
 
 
-def _listed(fit: PlsFit) -> str:
-    return ", ".join(f"{name} {value:.2f}" for name, value in _dimensions(fit).dropna().items())
+def _listed(fit: PlsFit) -> Listed:
+    known = _dimensions(fit).dropna().items()
+    return Listed((say("{item} {value}", item=name, value=Number(value, ".2f")) for name, value in known), "")
 
 
 def _corrected(
@@ -257,20 +273,39 @@ def _corrected(
 
 def _verdicts(
     reliability: pd.Series, r2: pd.Series, loadings: pd.Series, correlations: pd.Series, lost: int
-) -> tuple[str, ...]:
+) -> tuple[Message, ...]:
     said = [
-        f"{name} is measured too unreliably to be corrected: rho_A is {value:.3f}, below {TOO_UNRELIABLE:g}. "
-        "Do not read the corrected paths to and from it."
+        say(
+            "{name} is measured too unreliably to be corrected: rho_A is {rho}, below {limit}. Do not read the "
+            "corrected paths to and from it.",
+            name=name,
+            rho=Number(value, ".3f"),
+            limit=Number(TOO_UNRELIABLE, "g"),
+        )
         for name, value in reliability.items()
         if value < TOO_UNRELIABLE
     ]
-    said += [f"The corrected R² of {n} is {v:.2f}, which cannot be." for n, v in r2.items() if v < 0 or v > 1]
     said += [
-        f"The corrected loading of {item} on {name} is {v:.2f}, above 1 (a Heywood case): no common factor fits {name}."
+        say("The corrected R² of {name} is {r2}, which cannot be.", name=name, r2=Number(v, ".2f"))
+        for name, v in r2.items()
+        if v < 0 or v > 1
+    ]
+    said += [
+        say(
+            "The corrected loading of {item} on {name} is {loading}, above 1 (a Heywood case): no common factor fits "
+            "{name}.",
+            item=item,
+            name=name,
+            loading=Number(v, ".2f"),
+        )
         for (name, item), v in loadings.items()
         if abs(v) > 1 + 1e-9
     ]
-    said += [f"The corrected correlation {n} is {v:.2f}: above 1." for n, v in correlations.items() if abs(v) > 1]
+    said += [
+        say("The corrected correlation {pair} is {value}: above 1.", pair=pair, value=Number(v, ".2f"))
+        for pair, v in correlations.items()
+        if abs(v) > 1
+    ]
     if lost > 0:
-        said.append(f"{lost:,} resamples that converged cannot be corrected and are in no corrected interval.")
+        said.append(say("{n} resamples that converged cannot be corrected and are in no corrected interval.", n=lost))
     return tuple(said)

@@ -16,10 +16,10 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
+from workbench.messages import Message, Number, Share, Span, say
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,24 +42,33 @@ class Mediation(Result):
     table: pd.DataFrame
     level: float
 
-    NAME, CHART = "mediation", "Dots with intervals, a row a pair of constructs"
+    NAME = "mediation"
+    CHART = say("Dots with intervals, a row a pair of constructs")
     FORMATS = dict.fromkeys(["indirect", "se", "low", "high", "direct", "direct_low", "direct_high"], "{:.3f}")
-    PICTURE_CAPTION = "How much of a construct reaches another through those between them; off zero: significant."
+    PICTURE_CAPTION = say("How much of a construct reaches another through those between them; off zero: significant.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many of the indirect effects are surely there, and which is largest."""
         chains = self.table[self.table["via"] != "all"]
         sure = (chains["low"] > 0) | (chains["high"] < 0)
         top = chains.loc[chains["indirect"].abs().idxmax()]
-        return f"{int(sure.sum())} of {len(chains)} indirect effects are significant. The largest: {top['said']}"
+        return say(
+            "{n} of {all} indirect effects are significant. The largest: {top}",
+            n=int(sure.sum()),
+            all=len(chains),
+            top=_said(top.to_dict()),
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the indirect effects with the direct ones beside them."""
         return self.table.drop(columns="said")
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Indirect effects (standardised), chain by chain, with {self.level:.0%} intervals; beside, the direct."
+        return say(
+            "Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct.",
+            level=Share(self.level, 0),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what all chains between two constructs carry together, with intervals."""
@@ -109,8 +118,14 @@ def mediation(boot: PlsBootstrap, *, target: str | None = None) -> Mediation:
     """
     chains = [chain for chain in chains_of(boot.fit.model) if target in (None, chain[-1])]
     if not chains:
-        to = f" to '{boot.fit.model.construct(target).name}'" if target else ""
-        raise CannotAnswer(f"the model has no chain of two paths{to}, so nothing can be mediated.")
+        if target is None:
+            raise CannotAnswer(say("the model has no chain of two paths, so nothing can be mediated."))
+        raise CannotAnswer(
+            say(
+                "the model has no chain of two paths to '{target}', so nothing can be mediated.",
+                target=boot.fit.model.construct(target).name,
+            )
+        )
     at = {name: i for i, (quantity, name) in enumerate(boot.labels) if quantity == "path"}
     edges = [[at[f"{a}->{b}"] for a, b in pairwise(chain)] for chain in chains]
     ends = [(chain[0], chain[-1]) for chain in chains]
@@ -152,14 +167,22 @@ def _kind(row: dict[str, Any]) -> str:
     return "partial" if row["indirect"] * row["direct"] > 0 else "competing"
 
 
-def _said(row: dict[str, Any]) -> str:
-    via = "all chains" if row["via"] == "all" else row["via"]
-    number = f"{row['indirect']:.2f} {between(row['low'], row['high'], '.2f')}"
-    way = f"{row['source']} → {row['target']} through {via}: {number}"
+def _said(row: dict[Any, Any]) -> Message:
+    way = say(
+        "{source} → {target} through {via}: {indirect} {span}",
+        source=row["source"],
+        target=row["target"],
+        via=say("all chains") if row["via"] == "all" else row["via"],
+        indirect=Number(row["indirect"], ".2f"),
+        span=Span(row["low"], row["high"], ".2f"),
+    )
+    direct = Number(row["direct"], ".2f")
     return {
-        "none": f"{way}; no mediation is seen, the interval includes zero.",
-        "indirect": f"{way}; the model draws no direct path beside it.",
-        "full": f"{way}; full mediation, the direct path's interval includes zero.",
-        "partial": f"{way}; partial mediation, beside a direct path of {row['direct']:.2f}.",
-        "competing": f"{way}; partial mediation against a direct path of the other sign, {row['direct']:.2f}.",
+        "none": say("{way}; no mediation is seen, the interval includes zero.", way=way),
+        "indirect": say("{way}; the model draws no direct path beside it.", way=way),
+        "full": say("{way}; full mediation, the direct path's interval includes zero.", way=way),
+        "partial": say("{way}; partial mediation, beside a direct path of {direct}.", way=way, direct=direct),
+        "competing": say(
+            "{way}; partial mediation against a direct path of the other sign, {direct}.", way=way, direct=direct
+        ),
     }[row["kind"]]

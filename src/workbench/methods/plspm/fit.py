@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Message, Number, join, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import ITERATIONS, Plan, Scheme, estimates, solve
 from workbench.methods.plspm.diagram import path_diagram
@@ -67,7 +68,7 @@ class PlsFit(Result):
     first : PlsFit or None
         The first stage, where the model has higher-order constructs or interactions; `model` and all else are then
         of the second, in which dimensions (0-100) and products of scores are items.
-    unshown : dict of str to str
+    unshown : dict of str to Message
         Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
     scarce : dict of str to int
         Items that all but fewer than 10 respondents answered alike, with the number of those.
@@ -98,17 +99,24 @@ class PlsFit(Result):
     dropped: int
     estimates: pd.Series
     first: PlsFit | None = None
-    unshown: dict[str, str] = field(default_factory=dict)
+    unshown: dict[str, Message] = field(default_factory=dict)
     scarce: dict[str, int] = field(default_factory=dict)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how well the model explains what it is about."""
-        state = f"after {self.iterations} iterations" if self.converged else "WITHOUT convergence"
-        said = f"{len(self.model.constructs)} constructs fitted to {self.n:,} respondents {state}"
+        k, n = len(self.model.constructs), self.n
+        said = say("{k} constructs fitted to {n} respondents WITHOUT convergence", k=k, n=n)
+        if self.converged:
+            said = say(
+                "{k} constructs fitted to {n} respondents after {iterations} iterations",
+                k=k,
+                n=n,
+                iterations=self.iterations,
+            )
         if self.r2.isna().all():
-            return f"{said}; no path can be told, as sources copy each other."
+            return say("{said}; no path can be told, as sources copy each other.", said=said)
         best = self.r2.idxmax()
-        return f"{said}; {best} is explained best (R² {self.r2[best]:.2f})."
+        return say("{said}; {best} is explained best (R² {r2}).", said=said, best=best, r2=Number(self.r2[best], ".2f"))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the constructs: index, R2, reliability. (Intervals: `bootstrap_pls`.)"""
@@ -126,7 +134,7 @@ class PlsFit(Result):
         return 1 - (1 - self.r2) * (self.n - 1) / (self.n - sources - 1)
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
+    def verdicts(self) -> tuple[Message, ...]:
         """What an examiner would object to, one sentence each; empty if nothing."""
         return fit_verdicts(self)
 
@@ -223,8 +231,10 @@ def _fitted(
     values = estimates(plan, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
         raise CannotAnswer(
-            "the answers do not determine the outer weights: an item copies others of its construct, or a "
-            "construct is unrelated to its neighbours. Look at the items' correlations."
+            say(
+                "the answers do not determine the outer weights: an item copies others of its construct, or a "
+                "construct is unrelated to its neighbours. Look at the items' correlations."
+            )
         )
     table = pd.Series(values, index=pd.MultiIndex.from_tuples(plan.labels, names=["quantity", "name"]))
     items = pd.MultiIndex.from_tuples(
@@ -268,33 +278,47 @@ def _fitted(
     )
 
 
-def _unshown(answers: Answers, model: PathModel) -> dict[str, str]:
+def _unshown(answers: Answers, model: PathModel) -> dict[str, Message]:
     """Constructs of a stage whose scale is not known: their own, or that of a dimension."""
     parts = {c.name: [n for n in answers.unshown if n == c.name or n in c.items] for c in model.constructs}
-    return {name: " ".join(answers.unshown[n] for n in dimensions) for name, dimensions in parts.items() if dimensions}
+    return {name: join(*(answers.unshown[n] for n in dimensions)) for name, dimensions in parts.items() if dimensions}
 
 
 def _refuse_too_few(plan: Plan, n: int) -> None:
     """Refuse a regression that so few respondents fit without error, whatever they say."""
     names = plan.model.names
-    tasks = [(len(sources), f"{len(sources)} paths lead to '{names[t]}'") for t, sources in plan.sources.items()]
-    tasks += [(int(plan.size[c]), f"{plan.size[c]} items form '{names[c]}'") for c in plan.formative]
+    tasks = [
+        (len(sources), say("{n} paths lead to '{target}'", n=len(sources), target=names[t]))
+        for t, sources in plan.sources.items()
+    ]
+    tasks += [
+        (int(plan.size[c]), say("{n} items form '{construct}'", n=plan.size[c], construct=names[c]))
+        for c in plan.formative
+    ]
     needed, task = max(tasks, key=lambda t: t[0])
     if n < needed + 2:
         raise CannotAnswer(
-            f"not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {needed + 2} to "
-            "have any error left. Ask for more respondents, or fewer paths."
+            say(
+                "not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {least} to have "
+                "any error left. Ask for more respondents, or fewer paths.",
+                task=task,
+                n=n,
+                needed=needed,
+                least=needed + 2,
+            )
         )
 
 
 def _refuse_contradiction(correlation: np.ndarray) -> None:
     """Refuse pairwise correlations that no complete answers could have."""
     if np.isnan(correlation).any():
-        raise CannotAnswer("two items were answered together by nobody, or without variation. Use missing='mean'.")
+        raise CannotAnswer(say("two items were answered together by nobody, or without variation. Use missing='mean'."))
     if np.linalg.eigvalsh(correlation)[0] < -IMPOSSIBLE:
         raise CannotAnswer(
-            "the pairwise correlations contradict each other (an eigenvalue is negative): too few answered the same "
-            "items. Use missing='mean' or 'listwise'."
+            say(
+                "the pairwise correlations contradict each other (an eigenvalue is negative): too few answered the "
+                "same items. Use missing='mean' or 'listwise'."
+            )
         )
 
 
@@ -302,8 +326,12 @@ def refuse_unconverged(fit: PlsFit) -> None:
     """Refuse to resample a fit that did not settle."""
     if not fit.converged:
         raise CannotAnswer(
-            f"PLS did not converge in {ITERATIONS} iterations with scheme '{fit.scheme}'. Try another scheme, or a "
-            "looser tolerance, and look for constructs that hardly correlate."
+            say(
+                "PLS did not converge in {n} iterations with scheme '{scheme}'. Try another scheme, or a looser "
+                "tolerance, and look for constructs that hardly correlate.",
+                n=ITERATIONS,
+                scheme=fit.scheme,
+            )
         )
 
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
+from workbench.messages import Message, Number, Share, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
@@ -61,15 +62,16 @@ class MeasurementInvariance(Result):
     permutations: int
     failed: int
 
-    NAME, CHART = "invariance", "Dots with the range that chance allows, a row a construct and pair"
+    NAME = "invariance"
+    CHART = say("Dots with the range that chance allows, a row a construct and pair")
     FORMATS = dict.fromkeys(["c", "c_lowest"], "{:.5f}") | {"c_p_holm": "{:.3f}"}
-    CAPTION = (
+    CAPTION = say(
         "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
         "differences of means (standard deviations) and of variances (log ratio)."
     )
-    PICTURE_CAPTION = "Differences of means: a dot off its line is a difference that permutation does not explain."
+    PICTURE_CAPTION = say("Differences of means: a dot off its line is a difference that permutation does not explain.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
         if broken.empty and too_few_permutations(self.permutations, len(self.table), self.level):
@@ -77,25 +79,39 @@ class MeasurementInvariance(Result):
         weak = self.table[self.table["c_lowest"] < WEAK]
         if broken.empty and len(weak):
             row = weak.loc[weak["c_lowest"].idxmin()]
-            return (
-                f"Not answerable: whether groups mean the same. No difference is significant, but between "
-                f"{row['first']} and {row['second']} chance alone would let the two scores of {row['construct']} "
-                f"correlate as little as {row['c_lowest']:.2f}: the groups are too small, or the construct too "
-                "unreliable, to tell."
+            return join(
+                say("Not answerable: whether groups mean the same."),
+                say(
+                    "No difference is significant, but between {first} and {second} chance alone would let the two "
+                    "scores of {construct} correlate as little as {lowest}: the groups are too small, or the construct "
+                    "too unreliable, to tell.",
+                    first=str(row["first"]),
+                    second=str(row["second"]),
+                    construct=row["construct"],
+                    lowest=Number(row["c_lowest"], ".2f"),
+                ),
             )
         if broken.empty:
             same = int((self.table["invariance"] == "full").sum())
-            return (
-                "The groups mean the same by every construct (MICOM), so paths and indices can be compared; in "
-                f"{same} of {len(self.table)} comparisons means and variances are also equal ({self.permutations:,} "
-                "permutations)."
+            return say(
+                "The groups mean the same by every construct (MICOM), so paths and indices can be compared; in {same} "
+                "of {n} comparisons means and variances are also equal ({permutations} permutations).",
+                same=same,
+                n=len(self.table),
+                permutations=self.permutations,
             )
         worst = broken.loc[broken["c"].idxmin()]
-        return (
-            f"Groups do not mean the same in {len(broken)} of {len(self.table)} comparisons (not invariant, MICOM), "
-            f"first of all by {worst['construct']} between {worst['first']} and {worst['second']} (c = "
-            f"{worst['c']:.4f}, by chance above {worst['c_lowest']:.4f} for one test of {len(self.table)}): do not "
-            "compare their paths."
+        return say(
+            "Groups do not mean the same in {broken} of {n} comparisons (not invariant, MICOM), first of all by "
+            "{construct} between {first} and {second} (c = {c}, by chance above {lowest} for one test of {n}): do not "
+            "compare their paths.",
+            broken=len(broken),
+            n=len(self.table),
+            construct=worst["construct"],
+            first=str(worst["first"]),
+            second=str(worst["second"]),
+            c=Number(worst["c"], ".4f"),
+            lowest=Number(worst["c_lowest"], ".4f"),
         )
 
     def as_table(self) -> Table:
@@ -136,35 +152,55 @@ class GroupDifferences(Result):
     failed: int
     left_out: int = 0
 
-    NAME, CHART = "groups", "Dots with the range that chance allows, a row a path and pair"
+    NAME = "groups"
+    CHART = say("Dots with the range that chance allows, a row a path and pair")
     FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
-    PICTURE_CAPTION = "Differences of paths: a dot off its line is a difference that permutation does not explain."
+    PICTURE_CAPTION = say("Differences of paths: a dot off its line is a difference that permutation does not explain.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many differences are significant, and the largest."""
         tests = int((self.table["first"] != "all").sum())
         if too_few_permutations(self.permutations, tests, self.level):
             return _no_power(self.permutations, tests, self.level)
         pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         clear = pairs[pairs["p_holm"] < 1 - self.level]
-        out = f" {self.left_out} are left out: a construct does not mean the same there." if self.left_out else ""
+        out = say("")
+        if self.left_out:
+            out = say("{n} are left out: a construct does not mean the same there.", n=self.left_out)
         if clear.empty:
-            return (
-                f"None of {len(pairs)} differences of paths between groups is significant (Holm's correction, "
-                f"{self.permutations:,} permutations).{out}"
+            none = say(
+                "None of {n} differences of paths between groups is significant (Holm's correction, {permutations} "
+                "permutations).",
+                n=len(pairs),
+                permutations=self.permutations,
             )
+            return join(none, out)
         top = clear.loc[clear["difference"].abs().idxmax()]
-        return (
-            f"{len(clear)} of {len(pairs)} differences of paths between groups are significant; the largest: "
-            f"{top['name']} is {abs(top['difference']):.2f} {'higher' if top['difference'] > 0 else 'lower'} in "
-            f"{top['first']} than in {top['second']} (p = {top['p']:.3f}, {top['p_holm']:.3f} after Holm).{out}"
+        names = {
+            "path": top["name"],
+            "by": Number(abs(top["difference"]), ".2f"),
+            "first": str(top["first"]),
+            "second": str(top["second"]),
+        }
+        largest = say(
+            "{n} of {all} differences of paths between groups are significant; the largest: {largest} (p = {p}, {holm} "
+            "after Holm).",
+            n=len(clear),
+            all=len(pairs),
+            largest=say("{path} is {by} higher in {first} than in {second}", **names)
+            if top["difference"] > 0
+            else say("{path} is {by} lower in {first} than in {second}", **names),
+            p=Number(top["p"], ".3f"),
+            holm=Number(top["p_holm"], ".3f"),
         )
+        return join(largest, out)
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return (
-            "Differences of paths and R² between groups, where "
-            f"{self.level:.0%} of the permutations lie, and p with Holm's correction; all: the range over all groups."
+        return say(
+            "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
+            "correction; all: the range over all groups.",
+            level=Share(self.level, 0),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -276,8 +312,10 @@ def compare_groups(
     same = np.array([_same(row, invariance, model) for row in table.to_dict("records")])
     if not same.any():
         raise CannotAnswer(
-            "not answerable: no path lies between constructs that mean the same to two groups. Compare answers item "
-            "by item instead."
+            say(
+                "not answerable: no path lies between constructs that mean the same to two groups. Compare answers "
+                "item by item instead."
+            )
         )
     table, out = table[same].reset_index(drop=True), int((~same).sum())
     pairs = (table["first"] != "all").to_numpy()
@@ -311,10 +349,14 @@ def too_few_permutations(permutations: int, tests: int, level: float) -> bool:
     return tests >= (1 - level) * (permutations + 1) * (1 - 1e-12)
 
 
-def _no_power(permutations: int, tests: int, level: float) -> str:
-    return (
-        f"Not answerable with {permutations:,} permutations: after Holm's correction for {tests} tests no p could be "
-        f"below {1 - level:.2g}. Ask for permutations={int(np.ceil(5 * tests / (1 - level)))} or more."
+def _no_power(permutations: int, tests: int, level: float) -> Message:
+    return say(
+        "Not answerable with {n} permutations: after Holm's correction for {tests} tests no p could be below {alpha}. "
+        "Ask for permutations={least} or more.",
+        n=permutations,
+        tests=tests,
+        alpha=Number(1 - level, ".2g"),
+        least=str(int(np.ceil(5 * tests / (1 - level)))),
     )
 
 
@@ -359,12 +401,19 @@ class _Study:
         names = answers.cells[group].tolist()
         size = np.bincount(answers.cell)
         if len(names) < 2:
-            raise CannotAnswer(f"not answerable: column '{group}' holds one group. Take two or more to compare.")
+            raise CannotAnswer(
+                say("not answerable: column '{column}' holds one group. Take two or more to compare.", column=group)
+            )
         for name, n in zip(names, size, strict=True):
             if n < FEWEST:
                 raise CannotAnswer(
-                    f"not answerable: group '{name}' has {n} respondents. Leave out groups below {FEWEST}, or join "
-                    "them."
+                    say(
+                        "not answerable: group '{name}' has {n} respondents. Leave out groups below {least}, or join "
+                        "them.",
+                        name=str(name),
+                        n=n,
+                        least=FEWEST,
+                    )
                 )
         plan, scheme = Plan(model), check_scheme(scheme)
         whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
@@ -408,8 +457,12 @@ class _Study:
             flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
             which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
             raise CannotAnswer(
-                "PLS does not converge in a group, or in most permutations of the labels: "
-                + (f"{named(which)} does not vary in it. Leave it out." if which else "it is too small for this model.")
+                say(
+                    "PLS does not converge in a group, or in most permutations of the labels: {why}",
+                    why=say("{items} does not vary in it. Leave it out.", items=quoted(which))
+                    if which
+                    else say("it is too small for this model."),
+                )
             )
         value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
         return _Permuted(value, weight, mean, covariance, failed)

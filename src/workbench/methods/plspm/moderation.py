@@ -18,10 +18,10 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Plan, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,21 +45,22 @@ class Moderation(Result):
     table: pd.DataFrame
     level: float
 
-    NAME, CHART = "moderation", "Dots with intervals, a row a level of the moderator"
+    NAME = "moderation"
+    CHART = say("Dots with intervals, a row a level of the moderator")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
-    PICTURE_CAPTION = "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
+    PICTURE_CAPTION = say("The effect where the moderator is low (−1 standard deviation), average and high (+1).")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say for each interaction whether the effect depends on the moderator, and how."""
-        return " ".join(
-            self._said(rows) for _, rows in self.table.groupby(["source", "moderator", "target"], sort=False)
-        )
+        tests = self.table.groupby(["source", "moderator", "target"], sort=False)
+        return join(*(self._said(rows) for _, rows in tests))
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return (
+        return say(
             "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
-            f"with {self.level:.0%} intervals."
+            "with {level} intervals.",
+            level=Share(self.level, 0),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -76,17 +77,36 @@ class Moderation(Result):
             name = f"{row['what']}[{row['source']}*{row['moderator']}->{row['target']}{at}]"
             yield Quantity(name, row["estimate"], "1", row["low"], row["high"])
 
-    def _said(self, rows: pd.DataFrame) -> str:
+    def _said(self, rows: pd.DataFrame) -> Message:
         change, size, low, _, high = (row for _, row in rows.iterrows())
-        effect = f"the effect of {change['source']} on {change['target']}"
-        number = f"{change['estimate']:+.2f} per standard deviation {between(change['low'], change['high'], '+.2f')}"
+        names = {
+            "effect": say("The effect of {source} on {target}", source=change["source"], target=change["target"]),
+            "moderator": change["moderator"],
+            "change": say(
+                "{estimate} per standard deviation {span}",
+                estimate=Number(change["estimate"], "+.2f"),
+                span=Span(change["low"], change["high"], "+.2f"),
+            ),
+        }
         if change["low"] <= 0 <= change["high"]:
-            return f"{effect[0].upper()}{effect[1:]} does not significantly depend on {change['moderator']}: {number}."
-        grows = "grows" if change["estimate"] > 0 else "falls"
-        ends = ", ".join(f"{r['estimate']:.2f} {between(r['low'], r['high'], '.2f')}" for r in (low, high))
-        return (
-            f"{effect[0].upper()}{effect[1:]} {grows} with {change['moderator']}: {number}, f² {size['estimate']:.3f}; "
-            f"one standard deviation below and above its mean it is {ends}."
+            return say("{effect} does not significantly depend on {moderator}: {change}.", **names)
+        return say(
+            "{moderated}, f² {size}; one standard deviation below and above its mean it is {ends}.",
+            moderated=say("{effect} grows with {moderator}: {change}", **names)
+            if change["estimate"] > 0
+            else say("{effect} falls with {moderator}: {change}", **names),
+            size=Number(size["estimate"], ".3f"),
+            ends=Listed(
+                [
+                    say(
+                        "{estimate} {span}",
+                        estimate=Number(r["estimate"], ".2f"),
+                        span=Span(r["low"], r["high"], ".2f"),
+                    )
+                    for r in (low, high)
+                ],
+                "",
+            ),
         )
 
 
@@ -109,7 +129,7 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     plan = Plan(boot.fit.model)
     tests = [(product, t) for product in plan.products for t, sources in plan.sources.items() if product in sources]
     if not tests:
-        raise CannotAnswer("the model has no interaction. Add a source like 'Image*Value' to the paths.")
+        raise CannotAnswer(say("the model has no interaction. Add a source like 'Image*Value' to the paths."))
     names = plan.model.names
     frames = []
     for product, target in tests:

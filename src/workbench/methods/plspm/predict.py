@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
+from workbench.messages import Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
@@ -61,9 +62,10 @@ class PlsPrediction(Result):
     folds: int
     repetitions: int
 
-    NAME, CHART = "prediction", "Dots with intervals, a row a construct and rival"
+    NAME = "prediction"
+    CHART = say("Dots with intervals, a row a construct and rival")
     FORMATS = dict.fromkeys(["loss", "loss_rival", "difference", "se", "low", "high"], "{:.4f}")
-    PICTURE_CAPTION = "Error of the model less that of a rival: left of zero the model predicts better."
+    PICTURE_CAPTION = say("Error of the model less that of a rival: left of zero the model predicts better.")
 
     @property
     def _ahead(self) -> pd.Series:
@@ -79,28 +81,35 @@ class PlsPrediction(Result):
         share = self._ahead.mean()
         return "high" if share == 1 else "medium" if share >= 0.5 else "low" if share > 0 else "none"
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether the model predicts, against what."""
         rows = self.table[self.table["construct"] == "all"].set_index("against")
-        rivals = {"mean": "the items' means", "linear": "linear regression"}
-        said = {name: _judged(rows.loc[name], 1 - self.level, rival) for name, rival in rivals.items()}
-        better = int(self._ahead.sum())
-        return (
-            f"For respondents it has not seen the model predicts {said['mean']} and {said['linear']} (CVPAT); "
-            f"its error is smaller than the regression's on {better} of {len(self.items)} items: {self.power} "
-            "predictive power."
+        return say(
+            "For respondents it has not seen the model predicts {mean} and {linear} (CVPAT); its error is smaller than "
+            "the regression's on {better} of {n} items: {power}.",
+            mean=_judged(rows.loc["mean"], 1 - self.level, say("the items' means")),
+            linear=_judged(rows.loc["linear"], 1 - self.level, say("linear regression")),
+            better=int(self._ahead.sum()),
+            n=len(self.items),
+            power={
+                "none": say("none predictive power"),
+                "low": say("low predictive power"),
+                "medium": say("medium predictive power"),
+                "high": say("high predictive power"),
+            }[self.power],
         )
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return (
-            "Mean squared errors (points²) of the model and its rivals, and their difference with "
-            f"{self.level:.0%} intervals: negative is better (CVPAT)."
+        return say(
+            "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
+            "negative is better (CVPAT).",
+            level=Share(self.level, 0),
         )
 
     def by_item(self) -> Table:
         """Give the errors item by item (PLSpredict)."""
-        said = "Errors item by item, in points of its scale; q2 above 0: better than the item's mean (PLSpredict)."
+        said = say("Errors item by item, in points of its scale; q2 above 0: better than the item's mean (PLSpredict).")
         return Table("prediction_items", self.items, said, dict.fromkeys(self.items.columns[2:], "{:.3f}"))
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -205,8 +214,10 @@ def _trained(
         solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
         if not solution.converged.all():
             flat = [item for item, gone in zip(plan.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone]
-            why = f"{named(flat)} does not vary there. Leave it out" if flat else "take more folds, or a smaller model"
-            raise CannotAnswer(f"PLS does not converge without one of the folds: {why}.")
+            why = say("take more folds, or a smaller model")
+            if flat:
+                why = say("{items} does not vary there. Leave it out", items=quoted(flat))
+            raise CannotAnswer(say("PLS does not converge without one of the folds: {why}.", why=why))
         yield inside, moment, solution
 
 
@@ -269,9 +280,9 @@ def _tested(loss: np.ndarray, rival: np.ndarray, weight: np.ndarray, level: floa
     }  # fmt: skip
 
 
-def _judged(row: pd.Series, alpha: float, rival: str) -> str:
+def _judged(row: pd.Series, alpha: float, rival: Message) -> Message:
     if np.isnan(row["p"]):
-        return f"the same as {rival}"
+        return say("the same as {rival}", rival=rival)
     if row["p"] >= alpha:
-        return f"neither significantly better nor worse than {rival}"
-    return f"{'better' if row['difference'] < 0 else 'worse'} than {rival}"
+        return say("neither significantly better nor worse than {rival}", rival=rival)
+    return say("better than {rival}", rival=rival) if row["difference"] < 0 else say("worse than {rival}", rival=rival)

@@ -9,11 +9,13 @@ Sarstedt & Ringle (2019), European Business Review 31 (VIF of items).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from workbench.messages import Listed, Message, Number, Share, say
 from workbench.methods.plspm.batch import SINGULAR
 
 if TYPE_CHECKING:
@@ -27,18 +29,29 @@ COLLINEAR = 5.0
 PER_COEFFICIENT = 10
 
 
-def fit_verdicts(fit: PlsFit) -> tuple[str, ...]:
+def doubts_said(doubts: Sequence[str]) -> Message:
+    """Say how many doubts there are."""
+    if not doubts:
+        return say("No doubts about the measurement")
+    return say("{n} doubts about the measurement", n=len(doubts))
+
+
+def fit_verdicts(fit: PlsFit) -> tuple[Message, ...]:
     """Say, one sentence each, what makes a fit doubtful."""
     said = []
     if not fit.converged:
-        said.append(f"PLS did not converge in {fit.iterations} iterations: do not use these numbers.")
+        said.append(say("PLS did not converge in {n} iterations: do not use these numbers.", n=fit.iterations))
     said += dict.fromkeys(fit.unshown.values())
     said += [
-        f"{item}: all but {count} of the respondents gave the same answer, so its correlations rest on {count}."
+        say(
+            "{item}: all but {n} of the respondents gave the same answer, so its correlations rest on {n}.",
+            item=item,
+            n=count,
+        )
         for item, count in fit.scarce.items()
     ]
     said += [
-        f"The paths to {target} cannot be told: among its sources one is a combination of others."
+        say("The paths to {target} cannot be told: among its sources one is a combination of others.", target=target)
         for target in fit.model.order
         if target in fit.model.paths and np.isnan(fit.r2[target])
     ]
@@ -47,8 +60,13 @@ def fit_verdicts(fit: PlsFit) -> tuple[str, ...]:
         weights = fit.weights[name]
         for item, weight in weights[weights < 0].items():
             said.append(
-                f"{name}: the outer weight of {item} is negative ({weight:.3f}), so the index of {name} is not "
-                "defined. Check the item's coding, or leave it out."
+                say(
+                    "{name}: the outer weight of {item} is negative ({weight}), so the index of {name} is not defined. "
+                    "Check the item's coding, or leave it out.",
+                    name=name,
+                    item=item,
+                    weight=Number(weight, ".3f"),
+                )
             )
     for stage in (fit.first, fit) if fit.first else (fit,):
         for name in stage.model.names:
@@ -57,29 +75,42 @@ def fit_verdicts(fit: PlsFit) -> tuple[str, ...]:
                 said += _reliability_verdicts(name, stage.rho_a[name], stage.ave[name])
         said += _collinear_verdicts(stage, fit)
     said += [
-        f"{first} and {second} are hardly distinct: HTMT+ is {value:.3f}, above {DISTINCT:g}. "
-        "Read their separate effects with care."
+        say(
+            "{first} and {second} are hardly distinct: HTMT+ is {htmt}, above {limit}. Read their separate effects "
+            "with care.",
+            first=first,
+            second=second,
+            htmt=Number(value, ".3f"),
+            limit=Number(DISTINCT, "g"),
+        )
         for first, second, value in _pairs(fit.htmt)
         if value > DISTINCT
     ]
     return tuple(said)
 
 
-def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
+def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[Message, ...]:
     """Say what makes a fit doubtful, and what its resamples add."""
     said = list(boot.fit.verdicts)
     if boot.failed:
         said.append(
-            f"{boot.failed:,} of {len(boot.replicates):,} resamples did not converge and are in no interval, so "
-            "intervals may be too narrow."
+            say(
+                "{failed} of {n} resamples did not converge and are in no interval, so intervals may be too narrow.",
+                failed=boot.failed,
+                n=len(boot.replicates),
+            )
         )
     if boot.scale is not None:
         return tuple(said)
     if boot.widening > 1:
-        who = "respondents" if boot.units == boot.fit.n else "clusters"
+        respondents = boot.units == boot.fit.n
         said.append(
-            f"{boot.units} {who} are few to resample: intervals are widened by {boot.widening - 1:.0%} (Student's t), "
-            "and R2, rho_A and HTMT have none. 100 are enough."
+            say(
+                "{units} are few to resample: intervals are widened by {share} (Student's t), and R2, rho_A and HTMT "
+                "have none. 100 are enough.",
+                units=say("{n} respondents", n=boot.units) if respondents else say("{n} clusters", n=boot.units),
+                share=Share(boot.widening - 1, 0),
+            )
         )
     drawn = max(len(boot.replicates) - boot.failed, 1)
     with np.errstate(invalid="ignore"):
@@ -87,25 +118,41 @@ def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[str, ...]:
     for owned, share in negative["weight"].items():
         construct, item = owned.split(":", 1)
         if share > 0.025 and boot.fit.weights[construct, item] > 0:
-            said.append(f"{construct}: the outer weight of {item} is negative in {share:.0%} of the resamples.")
+            said.append(
+                say(
+                    "{construct}: the outer weight of {item} is negative in {share} of the resamples.",
+                    construct=construct,
+                    item=item,
+                    share=Share(share, 0),
+                )
+            )
     return tuple(said)
 
 
-def _small_verdicts(fit: PlsFit) -> list[str]:
+def _small_verdicts(fit: PlsFit) -> list[Message]:
     """Say which regressions have fewer than ten respondents for each of their coefficients."""
-    tasks = {f"{len(sources)} paths lead to {target}": len(sources) for target, sources in fit.model.paths.items()}
-    formed = (c for c in fit.model.constructs if c.mode == "B")
-    tasks |= {f"{len(c.items)} items form {c.name}": len(c.items) for c in formed}
-    short = [task for task, size in tasks.items() if fit.n < PER_COEFFICIENT * size]
-    if not short:
+    tasks = [
+        say("{n} paths lead to {target}", n=len(sources), target=target)
+        for target, sources in fit.model.paths.items()
+        if fit.n < PER_COEFFICIENT * len(sources)
+    ] + [
+        say("{n} items form {construct}", n=len(c.items), construct=c.name)
+        for c in fit.model.constructs
+        if c.mode == "B" and fit.n < PER_COEFFICIENT * len(c.items)
+    ]
+    if not tasks:
         return []
     return [
-        f"{fit.n} respondents are few for this model ({'; '.join(short)}; ten each are the rule of thumb): weights and "
-        "paths are uncertain."
+        say(
+            "{n} respondents are few for this model ({tasks}; ten each are the rule of thumb): weights and paths are "
+            "uncertain.",
+            n=fit.n,
+            tasks=Listed(tasks, ";"),
+        )
     ]
 
 
-def _direction_verdicts(fit: PlsFit, name: str) -> list[str]:
+def _direction_verdicts(fit: PlsFit, name: str) -> list[Message]:
     """Say which items run against the others, and whether the construct's sign is more than a convention."""
     loadings, reflective = fit.loadings[name], fit.model.construct(name).mode == "A"
     against = loadings[loadings < 0]
@@ -113,15 +160,23 @@ def _direction_verdicts(fit: PlsFit, name: str) -> list[str]:
         return []
     said = []
     if reflective:
-        values = ", ".join(f"{item} {value:.2f}" for item, value in against.items())
+        values = (say("{item} {value}", item=item, value=Number(value, ".2f")) for item, value in against.items())
         said.append(
-            f"{name}: these items run against the others (loadings {values}). If they are worded the other way round, "
-            "name them in reversed=."
+            say(
+                "{name}: these items run against the others (loadings {values}). If they are worded the other way "
+                "round, name them in reversed=.",
+                name=name,
+                values=Listed(values, ""),
+            )
         )
     if 2 * len(against) == len(loadings):
         said.append(
-            f"{name}: as many items point down ({', '.join(against.index)}) as up, so which end of {name} is the high "
-            "one is a convention, and the signs of its paths with it."
+            say(
+                "{name}: as many items point down ({items}) as up, so which end of {name} is the high one is a "
+                "convention, and the signs of its paths with it.",
+                name=name,
+                items=Listed(against.index, ""),
+            )
         )
     return said
 
@@ -141,21 +196,41 @@ def inflation(correlation: np.ndarray) -> np.ndarray:
     return np.diag(np.linalg.inv(correlation))
 
 
-def _collinear_verdicts(stage: PlsFit, fit: PlsFit) -> list[str]:
+def _collinear_verdicts(stage: PlsFit, fit: PlsFit) -> list[Message]:
     return [
-        f"{name}: the weight of {item} is hard to tell from those of the other items that form {name}: its VIF is "
-        f"{value:.1f}, above {COLLINEAR:g}. Leave it out, or join it with what it repeats."
+        say(
+            "{name}: the weight of {item} is hard to tell from those of the other items that form {name}: its VIF is "
+            "{vif}, above {limit}. Leave it out, or join it with what it repeats.",
+            name=name,
+            item=item,
+            vif=Number(value, ".1f"),
+            limit=Number(COLLINEAR, "g"),
+        )
         for (name, item), value in item_inflation(stage).items()
         if value > COLLINEAR and (stage is fit or name not in fit.model.names)
     ]
 
 
-def _reliability_verdicts(name: str, rho_a: float, ave: float) -> list[str]:
+def _reliability_verdicts(name: str, rho_a: float, ave: float) -> list[Message]:
     said = []
     if rho_a < RELIABLE:
-        said.append(f"{name} is measured unreliably: rho_A is {rho_a:.3f}, below {RELIABLE:g}.")
+        said.append(
+            say(
+                "{name} is measured unreliably: rho_A is {rho}, below {limit}.",
+                name=name,
+                rho=Number(rho_a, ".3f"),
+                limit=Number(RELIABLE, "g"),
+            )
+        )
     if ave < VARIANCE:
-        said.append(f"{name} explains less than half of its items' variance: AVE is {ave:.3f}, below {VARIANCE:g}.")
+        said.append(
+            say(
+                "{name} explains less than half of its items' variance: AVE is {ave}, below {limit}.",
+                name=name,
+                ave=Number(ave, ".3f"),
+                limit=Number(VARIANCE, "g"),
+            )
+        )
     return said
 
 

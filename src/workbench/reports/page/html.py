@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that fetches nothing and runs nothing.
+"""The page of a report: one HTML file that fetches nothing, and runs nothing but a few lines that sort its tables.
 
 Nothing from data reaches the page as HTML: tables are set from their payload, markdown is rendered with raw
 HTML escaped, and any other output is shown as its plain text.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.reports.page import tables
+from workbench.reports.page.said import answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
@@ -24,6 +25,13 @@ LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
 NOTICE = "<!--notice-->"
 
+DECISION = ("decision",)
+"""Ids of the section that stands on the first screen beside the answer."""
+IDENTITY = ("campaign", "wave", "province", "operator", "service", "date", "month", "period", "customer")
+"""Units of the parameters that say what a report speaks of."""
+
+_SECTION = re.compile(r"(?=<h2 )")
+_HEAD = re.compile(r'<h2 id="(?P<id>[^"]*)">(?P<text>.*?)</h2>\n?', re.DOTALL)
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _FOLDER = Path(__file__).parent / "template"
 
@@ -43,18 +51,21 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     links : list of dict
         href and text of the files beside the page.
     """
-    outline = _Outline(title)
-    blocks = [block for cell in notebook["cells"] for block in _blocks(cell, outline)]
-    contents = outline.entries if len(outline.entries) > 2 else []
+    headings = _Headings(title)
+    first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings))
+    kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
         title=title,
         language=language(notebook),
+        about=[p for p in facts["parameters"] if p["unit"] in IDENTITY or p["changed"]],
         facts=facts,
         links=links,
-        blocks=blocks,
-        contents=contents,
+        first=first,
+        sections=folded,
+        coded="code" in kinds,
         longest=LONGEST_LIST,
         style=_style(),
+        **(_script("sort.js") if "table" in kinds else {}),
     )
 
 
@@ -75,12 +86,8 @@ def failure_page(*, title: str, facts: Mapping[str, Any], links: list[dict], fai
 
 def site_page(*, title: str, reports: list[dict]) -> str:
     """Set the index of all reports."""
-    from markupsafe import Markup
-
-    script = (_FOLDER / "find.js").read_text("utf-8")
-    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
-    only = {"script": Markup(script), "allowed": Markup(f"sha256-{hashed}")} if len(reports) > 5 else {}
+    only = _script("find.js") if len(reports) > 5 else {}
     periods = any(r["period"] for r in reports)
     return _template("site.html").render(
         title=title, language="en", reports=reports, periods=periods, style=_style(), **counts, **only
@@ -108,15 +115,50 @@ def plain(text: str) -> str:
     return text
 
 
-class _Outline:
-    """Collects the headings of a page and gives each a unique id."""
+def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Part a page: the first screen (what stands before, in and between the sections of `FIRST`), then the others.
+
+    Without an answer everything stands on the first screen.
+    """
+    sections: list[dict[str, Any]] = [{"id": "", "title": "", "blocks": []}]
+    for block in blocks:
+        for piece in _SECTION.split(str(block["html"])) if block["kind"] == "markdown" else [""]:
+            if head := _HEAD.match(piece):
+                sections.append({"id": head["id"], "title": _marked(head["text"]), "blocks": []})
+                piece = piece[head.end() :]
+            if block["kind"] != "markdown":
+                sections[-1]["blocks"].append(block)
+            elif piece.strip():
+                sections[-1]["blocks"].append(_safe("markdown", piece))
+    answered = [k for k, section in enumerate(sections) if any(b["kind"] == "answer" for b in section["blocks"])]
+    if not answered:
+        blocks = [b for s in sections for b in ([_safe("markdown", _h2(s))] if s["id"] else []) + s["blocks"]]
+        return [{"question": [], "answer": None, "decision": [], "blocks": blocks}]
+    last = answered[0] + 1
+    decided = next((k for k in range(last, len(sections)) if sections[k]["id"] in DECISION), None)
+    shown = sections[answered[0]]["blocks"]
+    answer = next(b for b in shown if b["kind"] == "answer")
+    first = {
+        "question": [block for section in sections[: last - 1] for block in section["blocks"]],
+        "answer": answer,
+        "decision": [] if decided is None else sections[decided]["blocks"],
+        "blocks": [block for block in shown if block is not answer],
+    }
+    return [first, *(section for k, section in enumerate(sections[last:], last) if k != decided)]
+
+
+def _h2(section: Mapping[str, Any]) -> str:
+    return f'<h2 id="{section["id"]}">{section["title"]}</h2>\n'
+
+
+class _Headings:
+    """Gives each heading of a page a unique id; the first, which is the title, is not repeated."""
 
     def __init__(self, title: str) -> None:
-        self.entries: list[dict[str, Any]] = []
         self._ids: set[str] = set()
         self._title: str | None = title
 
-    def heading(self, text: str, level: int) -> str:
+    def __call__(self, text: str, level: int) -> str:
         shown = html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
         if self._title is not None and (level == 1 or shown == self._title):
             self._title = None
@@ -127,25 +169,23 @@ class _Outline:
         while name in self._ids:
             name, n = f"{stem}-{n}", n + 1
         self._ids.add(name)
-        if level <= 3:
-            self.entries.append({"id": name, "text": shown, "level": level})
         return f'<h{level} id="{html.escape(name)}">{text}</h{level}>\n'
 
 
-def _blocks(cell: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, Any]]:
+def _blocks(cell: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str, Any]]:
     source = "".join(cell["source"])
     tags = cell.get("metadata", {}).get("tags", [])
     if cell["cell_type"] == "markdown":
-        yield _set(source, outline)
+        yield _set(source, headings)
     elif cell["cell_type"] == "code":
         if source.strip() and not {"hide-input", "parameters", "injected-parameters"} & set(tags):
             yield _safe("code", _highlighted(source))
         if "hide-output" not in tags:
             for output in cell.get("outputs", []):
-                yield from _output(output, outline)
+                yield from _output(output, headings)
 
 
-def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, Any]]:
+def _output(output: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str, Any]]:
     if output["output_type"] == "stream":
         kind = "messages" if output["name"] == "stderr" else "text"
         yield {"kind": kind, "text": plain("".join(output["text"]))}
@@ -159,7 +199,9 @@ def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, 
     if kind == "caption":
         return
     if kind == "answer":
-        yield {"kind": "answer", "sentences": text.splitlines()}
+        yield {"kind": "answer", "said": answer_of(output)}
+    elif kind == "decision":
+        yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE))
     elif kind == "quantities":
@@ -171,36 +213,46 @@ def _output(output: Mapping[str, Any], outline: _Outline) -> Iterable[dict[str, 
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
         yield {"kind": "figure", "png": picture, **shown}
     elif "text/markdown" in data:
-        yield _set("".join(data["text/markdown"]), outline)
+        yield _set("".join(data["text/markdown"]), headings)
     elif text:
         yield {"kind": "text", "text": plain(text)}
 
 
-def _set(source: str, outline: _Outline) -> dict[str, Any]:
+def _set(source: str, headings: _Headings) -> dict[str, Any]:
     """Set markdown; what nobody has written by hand, for its length, is shown as text."""
     if len(source) > LONGEST_MARKDOWN:
         return {"kind": "text", "text": plain(source)}
-    return _safe("markdown", _markdown(source, outline))
+    return _safe("markdown", _markdown(source, headings))
 
 
 def _safe(kind: str, escaped: str) -> dict[str, Any]:
+    return {"kind": kind, "html": _marked(escaped)}
+
+
+def _marked(escaped: str) -> Any:
     from markupsafe import Markup
 
-    return {"kind": kind, "html": Markup(escaped)}
+    return Markup(escaped)
 
 
-def _markdown(source: str, outline: _Outline) -> str:
+def _markdown(source: str, headings: _Headings) -> str:
     import mistune
 
     class Renderer(mistune.HTMLRenderer):
         def heading(self, text: str, level: int, **attributes: Any) -> str:
-            return outline.heading(text, level)
+            return headings(text, level)
 
         def image(self, text: str, url: str, title: str | None = None) -> str:
             return f"<em>{text}</em>"
 
+        def block_quote(self, text: str) -> str:
+            return super().block_quote(_within(text))
+
+        def list_item(self, text: str) -> str:
+            return super().list_item(_within(text))
+
         def table(self, text: str) -> str:
-            return f'<div class="table"><table>\n{text}</table></div>\n'
+            return f'<div class="table" tabindex="0"><table>\n{text}</table></div>\n'
 
         def inline_math(self, text: str) -> str:
             return f"<code>{html.escape(text)}</code>"
@@ -210,6 +262,11 @@ def _markdown(source: str, outline: _Outline) -> str:
 
     render = mistune.create_markdown(renderer=Renderer(escape=True), plugins=["table", "strikethrough", "math"])
     return str(render(source))
+
+
+def _within(text: str) -> str:
+    """Take a heading inside a quotation or a list down: it begins no section of the page."""
+    return text.replace("<h2 ", "<h3 ").replace("</h2>", "</h3>")
 
 
 def _highlighted(source: str) -> str:
@@ -237,10 +294,16 @@ def _figure(value: float | None) -> str:
 
 
 @cache
-def _style() -> Any:
-    from markupsafe import Markup
+def _script(name: str) -> dict[str, Any]:
+    """Give a script of ours and the hash by which the page's policy lets it alone run."""
+    script = (_FOLDER / name).read_text("utf-8")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return {"script": _marked(script), "allowed": _marked(f"sha256-{hashed}")}
 
-    return Markup((_FOLDER / "style.css").read_text("utf-8"))
+
+@cache
+def _style() -> Any:
+    return _marked((_FOLDER / "style.css").read_text("utf-8"))
 
 
 @cache

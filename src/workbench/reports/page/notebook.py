@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, use_theme
+from workbench.messages import as_message
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Picture, Quantity, Refusal, Result, Table, default_format
+from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,7 @@ class Saved(Protocol):
     def save(self, path: Path) -> Path: ...
 
 
+TILES = 4
 _SCALE = 2
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
 _ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
@@ -61,13 +63,37 @@ def begin(source: str) -> Warehouse:
 
 
 def answer(*results: Result | Refusal | str) -> None:
-    """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once."""
-    sentences = list(dict.fromkeys(r if isinstance(r, str) else r.headline() for r in results))
+    """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once.
+
+    The first sentence and the first four tiles of the results stand on the first screen of the page.
+    """
+    sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_as_entities, sentences))},
-        {"kind": "answer"},
+        {
+            "kind": "answer",
+            "sentences": [sentence.as_json() for sentence in sentences],
+            "tiles": [tile.as_json() for r in results if isinstance(r, Result) for tile in r.tiles()][:TILES],
+        },
+    )
+
+
+def decide(*decisions: Decision | Refusal) -> None:
+    """Display what is advised, which the page shows beside the answer and the index below it.
+
+    Of several decisions first what to do, then what would change each; a refusal stands for its part, once.
+    """
+    do = [said for d in decisions for said in ((d.headline(),) if isinstance(d, Refusal) else d.do)]
+    change = [d.said()[-1] for d in decisions if isinstance(d, Decision)]
+    sentences = [as_message(sentence) for sentence in dict.fromkeys([*do, *change])]
+    _display(
+        {
+            "text/plain": "\n".join(sentences),
+            "text/markdown": "\n".join(f"- {_as_entities(sentence)}" for sentence in sentences),
+        },
+        {"kind": "decision", "sentences": [sentence.as_json() for sentence in sentences]},
     )
 
 

@@ -17,8 +17,10 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
+from workbench.messages import label
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
+from workbench.reports.page.said import answer_of
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 # In points: a line on A4 between its margins, what surrounds a cell, and the sizes of a table's text.
@@ -60,17 +62,27 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     blocks = [block for cell in notebook["cells"] for block in _blocks(cell)]
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
+    _without_leaps(blocks)
     report = {"title": title, "language": language(notebook), "facts": list(facts), "blocks": blocks}
-    said = json.dumps(_printable(report), ensure_ascii=False)
+    said = json.dumps(_printable(report) | {"title": _printable(title).strip() or "Report"}, ensure_ascii=False)
     _check_glyphs(said)
-    made: Any = typst.compile(  # type: ignore[misc]  # typst's types want the template and the fonts to be of one kind
+    made: Any = typst.compile(  # type: ignore[call-overload]  # typst's types want the template and the fonts to be of one kind
         _TEMPLATE.read_bytes(),
         sys_inputs={"report": said},
         font_paths=[str(font_file().parent)],
         ignore_system_fonts=True,
         timestamp=0,
+        pdf_standards="ua-1",
     )
     path.write_bytes(made)
+
+
+def _without_leaps(blocks: list[dict[str, Any]]) -> None:
+    """Let no heading stand more than one level below the one before: PDF/UA-1 allows no leap."""
+    level = 1
+    for block in blocks:
+        if block["kind"] == "heading":
+            level = block["level"] = min(block["level"], level + 1)
 
 
 def _blocks(cell: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -92,7 +104,11 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     data, ours = output["data"], output.get("metadata", {}).get("workbench", {})
     kind, text = ours.get("kind"), "".join(data.get("text/plain", ""))
     if kind == "answer":
-        yield {"kind": "answer", "sentences": text.splitlines()}
+        said = answer_of(output)
+        yield {"kind": "answer", "sentences": [said.lead, *said.more], "tiles": list(map(dict, said.tiles))}
+    elif kind == "decision":
+        entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
+        yield {"kind": "list", "ordered": False, "entries": entries}
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
@@ -110,7 +126,7 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
     rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
-    names = [column["name"].replace("_", " ") for column in shown]
+    names = [label(column["name"]) for column in shown]
     caption = tables.caption(table, LONGEST_TABLE)
     if len(table["columns"]) > WIDEST:
         caption += f" The first {WIDEST} of {len(table['columns']):,} columns; all are in the sheet '{table['name']}'."
@@ -193,6 +209,8 @@ def _markdown(source: str) -> Iterator[dict[str, Any]]:
 def _token(token: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     kind, inner = token["type"], token.get("children", [])
     if kind == "heading":
+        if not re.search(r"\w", "".join(map(_text, inner))):  # nothing to be heard: PDF/UA wants none
+            return
         yield {"kind": "heading", "level": min(max(token["attrs"]["level"], 2), 4), "parts": _parts(inner)}
     elif kind in ("paragraph", "block_text"):
         yield {"kind": "paragraph", "parts": _parts(inner)}

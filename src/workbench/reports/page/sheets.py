@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.messages import label
 from workbench.reports.page import tables
 
 _LONGEST_CELL = 32_767
@@ -46,9 +47,11 @@ def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[t
     with xlsxwriter.Workbook(str(path), _OPTIONS) as book:
         book.set_properties({"created": dt.datetime(2000, 1, 1)})
         bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "bottom"})
-        taken = {"run", "history"}
-        for table in shown:
-            _write_table(book, book.add_worksheet(sheet_name(table["name"], taken)), table, bold)
+        shown, taken = list(shown), {"contents", "run", "history"}
+        names = [sheet_name(table["name"], taken) for table in shown]
+        _write_contents(book.add_worksheet("contents"), names, shown, bold)
+        for name, table in zip(names, shown, strict=True):
+            _write_table(book, book.add_worksheet(name), table, bold)
         sheet = book.add_worksheet("run")
         sheet.set_column(0, 0, 20)
         sheet.set_column(1, 2, 60)
@@ -88,6 +91,17 @@ def number_format(format_: str) -> str:
     return f"+{shape};-{shape};{shape}" if sign else shape
 
 
+def _write_contents(sheet: Any, names: list[str], shown: list[Mapping[str, Any]], bold: Any) -> None:
+    """Write a line a sheet, with a link to it and what it shows."""
+    sheet.set_column(0, 0, 34)
+    sheet.set_column(1, 1, 90)
+    for column, head in enumerate(("sheet", "what it shows")):
+        _write(sheet, 0, column, head, bold)
+    for row, (name, table) in enumerate(zip(names, shown, strict=True), 1):
+        sheet.write_url(row, 0, "internal:'" + name.replace("'", "''") + "'!A1", string=name)
+        _write(sheet, row, 1, table["caption"], None)
+
+
 def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> None:
     columns, suppressed = table["columns"], set(table["suppressed"])
     if len(columns) > _COLUMNS or len(table["rows"]) + 3 > _ROWS:
@@ -103,7 +117,11 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
         sheet.set_column(i, i, min(longest + 2, 50))
     _write(sheet, 0, 0, table["caption"], None)
     for i, column in enumerate(columns):
+        if label(column["name"]) != column["name"]:
+            _write(sheet, 1, i, label(column["name"]), None)
         _write(sheet, 2, i, column["name"], bold)
+    if columns and table["rows"]:
+        sheet.autofilter(2, 0, len(table["rows"]) + 2, len(columns) - 1)
     for r, row in enumerate(table["rows"]):
         for i, (value, column) in enumerate(zip(row, columns, strict=True)):
             if r in suppressed and tables.hides(table, column):

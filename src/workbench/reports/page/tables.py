@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, require_columns, unknown
+from workbench.messages import label
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIME = "application/vnd.workbench.table+json"
+_CODE = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 _PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
 HIDDEN = "–"
 SENTENCE = 40
@@ -116,12 +118,12 @@ def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
 def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
     """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows.
 
-    Names of columns are shown with spaces, so that they wrap; columns of sentences are kept wide enough to read.
+    Columns are called by their labels; columns of sentences are kept wide enough to read.
     """
     rows = shown(table)[:longest]
     classes = [_class(column, (row[i] for row in rows)) for i, column in enumerate(table["columns"])]
     head = "".join(
-        f'<th scope="col"{k}>{html.escape(c["name"].replace("_", " "))}</th>'
+        f'<th scope="col"{k}>{html.escape(label(c["name"]))}</th>'
         for c, k in zip(table["columns"], classes, strict=True)
     )
     body = "".join(
@@ -129,7 +131,7 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
         for row in rows
     )
     return (
-        f'<div class="table"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
+        f'<div class="table" tabindex="0"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
     )
 
@@ -244,7 +246,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     if column["kind"] == "bool":
         return "yes" if value else "no"
     if not column["format"]:
-        return str(value)
+        return label(value) if _CODE.fullmatch(str(value)) else str(value)
     try:
         text = column["format"].format(value)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:

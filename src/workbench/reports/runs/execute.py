@@ -28,6 +28,7 @@ from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, pdf, sheets, tables
 from workbench.reports.page.notebook import MINIMUM
+from workbench.reports.page.said import answer_of
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
@@ -98,9 +99,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Said:
-    """What a notebook said: the first line of its answer, payloads of its tables, rows of its numbers."""
+    """What a notebook said.
+
+    The first line of its answer and of its decision, its key figures in words, payloads of its tables, rows of its
+    numbers.
+    """
 
     headline: str
+    decision: str
+    tiles: list[dict[str, str]]
     tables: list[dict[str, Any]]
     quantities: list[dict[str, Any]]
 
@@ -165,7 +172,8 @@ def run_job(job: Job) -> dict[str, Any]:
     manifest = _manifest(job, time.monotonic() - started)
     _clean(notebook, job.root)
     if failure is None:
-        manifest |= {"status": "done", "headline": said.headline, "tables": [t["name"] for t in said.tables]}
+        manifest |= {"status": "done", "headline": said.headline, "decision": said.decision}
+        manifest |= {"tiles": said.tiles, "tables": [t["name"] for t in said.tables]}
         try:
             _write_report(job, notebook, said, manifest)
         except WorkbenchError as error:
@@ -212,13 +220,17 @@ def gather(notebook: Mapping[str, Any]) -> Said:
     WorkbenchError
         If two tables or two numbers share a name, or a picture has no caption and description.
     """
-    headline: list[str] = []
+    first: dict[str, str] = {}
+    shown: list[dict[str, str]] = []
     found: dict[str, dict[str, Any]] = {}
     numbers: dict[str, dict[str, Any]] = {}
     for data, ours in _displayed(notebook):
         kind = ours.get("kind")
-        if kind == "answer":
-            headline += "".join(data["text/plain"]).splitlines()
+        if kind == "answer" and kind not in first:
+            said = answer_of({"data": data, "metadata": {"workbench": ours}})
+            first[kind], shown = said.lead, [dict(tile) for tile in said.tiles]
+        elif kind == "decision":
+            first.setdefault(kind, "".join(data["text/plain"]).partition("\n")[0])
         elif kind == "table":
             _add(found, data[tables.MIME], "table")
         elif kind == "quantities":
@@ -226,7 +238,7 @@ def gather(notebook: Mapping[str, Any]) -> Said:
                 _add(numbers, row, "number")
         elif kind != "figure" and any(mime.startswith("image/") for mime in data):
             raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
-    return Said("".join(headline[:1]), list(found.values()), list(numbers.values()))
+    return Said(first.get("answer", ""), first.get("decision", ""), shown, list(found.values()), list(numbers.values()))
 
 
 def without_paths(text: str, root: Path) -> str:

@@ -76,6 +76,8 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     here = quote(folder.relative_to(site).as_posix())
     failed = manifest.get("status") != "done"
+    good = (manifest.get("last_good") or {}) if failed and (folder / "index.html").is_file() else {}
+    number = _first_number(folder)
     period = str(manifest.get("period", ""))
     return {
         "study": folder.parent.name,
@@ -85,13 +87,18 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
         "parameters": _parameters(manifest, folder),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
-        "headline": manifest.get("error" if failed else "headline", ""),
+        "name": ", ".join(str(p["value"]) for p in _changed(manifest)) or "overall",
+        "headline": good["headline"] if good else manifest.get("error" if failed else "headline", ""),
+        "decision": (good or manifest).get("decision", ""),
+        "figure": _figure((good or manifest).get("tiles"), number),
+        "last_good": str(good.get("finished", ""))[:16],
         "data_version": manifest.get("data_version", ""),
         "finished": str(manifest.get("finished", ""))[:16],
         "seconds": manifest.get("seconds", ""),
-        "page": f"{here}/failure.html" if (folder / "failure.html").is_file() else f"{here}/index.html",
+        "page": f"{here}/index.html" if good or not failed else f"{here}/failure.html",
+        "failure": f"{here}/failure.html",
         "files": _files(folder, here, failed),
-        "number": None if failed else _first_number(folder),
+        "number": None if failed else number,
     }
 
 
@@ -103,10 +110,22 @@ def _files(folder: Path, here: str, failed: bool) -> list[dict[str, str]]:
 
 
 def _parameters(manifest: dict[str, Any], folder: Path) -> str:
-    period = manifest.get("period", "")
-    said = [p for p in manifest.get("parameters", []) if p.get("changed") and not (period and p["name"] == "as_of")]
-    changed = [f"{p['name']} = {p['value']}" for p in said]
+    changed = [f"{p['name']} = {p['value']}" for p in _changed(manifest)]
     return ", ".join(changed) or ("as declared" if manifest else folder.name)
+
+
+def _changed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    period = manifest.get("period", "")
+    return [p for p in manifest.get("parameters", []) if p.get("changed") and not (period and p["name"] == "as_of")]
+
+
+def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None) -> dict[str, str]:
+    """Give the first key figure of a report, else its first number, in words."""
+    if tiles:
+        return {"interval": ""} | tiles[0]
+    if number is None:
+        return {"label": "", "value": "", "interval": ""}
+    return {"label": f"{number['name']} ({number['unit']})", "value": f"{number['value']:,.4g}", "interval": ""}
 
 
 def _first_number(folder: Path) -> dict[str, Any] | None:

@@ -13,12 +13,13 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
+from workbench.messages import Amount, Listed, Message, Name, Term, estimated, join, quoted, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result
 from workbench.studies.campaign_effect.windows import t_draws
-from workbench.words import amount, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,9 +44,9 @@ class ArmEffects(Result):
     binary: bool
     unit: str = ""
     campaign: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, COUNTS, CHART = "arm_effects", "members", "Dots with intervals, a row a comparison"
+    NAME, COUNTS, CHART = "arm_effects", "members", say("Dots with intervals, a row a comparison")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "low_joint", "high_joint"], "{:.2f}")
 
     def against_control(self, arm: str | None = None) -> pd.Series:
@@ -55,50 +56,58 @@ class ArmEffects(Result):
             raise unknown("arm", arm, rows.index)
         return rows.loc[rows["estimate"].idxmax() if arm is None else arm]
 
-    def _said(self, row) -> str:
-        scale = 100 if self.binary else 1
-        gain = amount(row.estimate, binary=self.binary, unit=self.unit, signed=True)
-        return f"{gain} {span(scale * row.low_joint, scale * row.high_joint)}"
+    def _said(self, row) -> Message:
+        gain = Amount(row.estimate, self.binary, self.unit, signed=True)
+        return say("{arm} {effect}", arm=Name(row.arm), effect=estimated(gain, row.low_joint, row.high_joint))
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say which arms changed the outcome after Holm, and whether the highest of them beats the others."""
         if self.doubts:
-            return f"Not answerable: {self.doubts[0]}."
+            return say("Not answerable: {reason}.", reason=self.doubts[0])
         against = self.effects[self.effects["against"] == self.control]
         clear = against[against["p_holm"] < 1 - self.level].sort_values("estimate", ascending=False)
         if clear.empty:
-            return f"No evidence that any of the {len(against)} arms changed {self.outcome} (Holm)."
-        parts = [f"{row.arm} {self._said(row)}" for row in clear.itertuples()]
+            return say(
+                "No evidence that any of the {arms} arms changed {outcome} (Holm).",
+                arms=len(against),
+                outcome=self.outcome,
+            )
+        changed = say(
+            "{clear} of {arms} arms changed {outcome} per member (Holm; simultaneous intervals): {effects}.",
+            clear=len(clear),
+            arms=len(against),
+            outcome=self.outcome,
+            effects=Listed(tuple(map(self._said, clear.itertuples())), ";"),
+        )
+        if clear["estimate"].iloc[0] <= 0:
+            return changed
         best = clear["arm"].iloc[0]
         rivals = self.effects[(self.effects["against"] != self.control) & (self.effects["p_holm"] >= 1 - self.level)]
         tied = sorted({*rivals.loc[rivals["arm"] == best, "against"], *rivals.loc[rivals["against"] == best, "arm"]})
-        ending = ""
-        if clear["estimate"].iloc[0] > 0:
-            ending = (
-                f" '{best}' does not differ significantly from {named(tied)}."
-                if tied
-                else f" '{best}' beats every other arm."
-            )
-        return (
-            f"{len(clear)} of {len(against)} arms changed {self.outcome} per member (Holm; simultaneous intervals): "
-            f"{'; '.join(parts)}.{ending}"
-        )
+        if not tied:
+            return join(changed, say("'{arm}' beats every other arm.", arm=Name(best)))
+        alike = say("'{arm}' does not differ significantly from {others}.", arm=Name(best), others=quoted(tied))
+        return join(changed, alike)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the comparisons, those against control first."""
         return self.effects.copy()
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"Arms against control and each other, {self._unit} per member."
+        return say("Arms against control and each other, {unit} per member.", unit=self._unit)
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Effect of each arm on {self.outcome}, {self._unit} per member, with simultaneous intervals."
+        return say(
+            "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.",
+            outcome=self.outcome,
+            unit=self._unit,
+        )
 
     @property
-    def _unit(self) -> str:
-        return "share" if self.binary else self.unit or "units of the outcome"
+    def _unit(self) -> Term:
+        return Term("share") if self.binary else Term(self.unit or "units of the outcome")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name each effect against control; none where the checks forbid the claim."""

@@ -13,10 +13,11 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
+from workbench.messages import Amount, Message, Number, Share, Span, Term, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
-from workbench.words import figure, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,33 +49,40 @@ class AttritionBounds(Result):
     unit: str = ""
     campaign: str = ""
 
-    NAME, CHART = "bounds", "Thick lines from the lowest to the highest effect, thin lines their intervals"
-    PICTURE_CAPTION = (
+    NAME, CHART = "bounds", say("Thick lines from the lowest to the highest effect, thin lines their intervals")
+    PICTURE_CAPTION = say(
         "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
     )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say between which values the effect lies."""
         lee = self.bounds.loc["lee"]
-        unit = f" {self.unit}" if self.unit else ""
-        missing = f"{self.missing_treated:.1%} of the treated and {self.missing_control:.1%} of the control"
         equal = float(f"{self.p:.2g}") >= 1 - self.level
-        start = "The effect is bounded, not known" if equal else "Not answerable with one number"
-        return (
-            f"{start}: '{self.outcome}' is missing for {missing} (p = {self.p:.2g}). On members observed in either arm "
-            f"the effect lies between {figure(lee['lowest'])} and {figure(lee['highest'])}{unit} "
-            f"{span(lee['low'], lee['high'])}."
+        return say(
+            "{answer}: '{outcome}' is missing for {treated} of the treated and {control} of the control (p = {p}). On "
+            "members observed in either arm the effect lies between {lowest} and {highest} {ends}.",
+            answer=say("The effect is bounded, not known") if equal else say("Not answerable with one number"),
+            outcome=self.outcome,
+            treated=Share(self.missing_treated),
+            control=Share(self.missing_control),
+            p=Number(self.p, ".2g"),
+            lowest=Number(lee["lowest"]),
+            highest=Amount(lee["highest"], unit=self.unit),
+            ends=Span(lee["low"], lee["high"]),
         )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the bounds with the interval of the effect."""
         return self.bounds.rename_axis("kind").reset_index()
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return (
-            f"Lowest and highest effect on {self.outcome} that the missing outcomes leave open "
-            f"({self.unit or 'units of the outcome'} per member), with the {self.level:.0%} interval of the effect."
+        return say(
+            "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
+            "{level} interval of the effect.",
+            outcome=self.outcome,
+            unit=Term(self.unit or "units of the outcome"),
+            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -136,14 +144,20 @@ def attrition_bounds(
     y = np.full(len(members), np.nan)
     y[seen] = numbers(members[seen], outcome)
     n = np.array([(seen & treated).sum(), (seen & ~treated).sum()])
-    if n.min() < 20:
+    if n.min() < FEWEST_EVENTS:
         raise CannotAnswer(
-            f"not answerable: an arm has {n.min()} observed values of '{outcome}'; at least 20 are needed."
+            say(
+                "not answerable: an arm has {n} observed values of '{outcome}'; at least {least} are needed.",
+                n=n.min(),
+                outcome=outcome,
+                least=FEWEST_EVENTS,
+            )
         )
     measured = Outcome.of(y[seen])
     events, sizes = counts(measured.events, treated[seen]), n[::-1]
     if not measured.enough(events, sizes, FEWEST_EVENTS):
-        raise CannotAnswer(f"not answerable: of the members whose outcome is known, {too_few(events, sizes, outcome)}.")
+        few = too_few(events, sizes, outcome)
+        raise CannotAnswer(say("not answerable: of the members whose outcome is known, {few}.", few=few))
     total = np.array([treated.sum(), (~treated).sum()])
     rows = {"lee": _lee(y[seen & treated], y[seen & ~treated], n / total, level)}
     if limits is None and np.isin(y[seen], (0.0, 1.0)).all():

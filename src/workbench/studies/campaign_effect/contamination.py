@@ -10,11 +10,12 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, require_columns
+from workbench.messages import Message, Number, Share, Span, say
 from workbench.methods.experiment.checks import ALARM
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.members import arms, require_members
 from workbench.result import Quantity, Result
-from workbench.words import label, span
+from workbench.words import label
 
 EXPOSED = "contacted by others"
 
@@ -45,23 +46,44 @@ class Contamination(Result):
         return self.exposed is None or self.exposed.p_value >= ALARM
 
     @property
-    def reasons(self) -> tuple[str, ...]:
+    def reasons(self) -> tuple[Message, ...]:
         """Why the difference is not this campaign's alone."""
         if self.exposed is None or self.comparable:
             return ()
-        shares = f"{self.share_treated:.1%} of the treated and {self.share_control:.1%} of the control"
-        return (f"other campaigns contacted {shares} in the window, p = {self.exposed.p_value:.1g}",)
+        return (
+            say(
+                "other campaigns contacted {treated} of the treated and {control} of the control in the window, "
+                "p = {p}",
+                treated=Share(self.share_treated),
+                control=Share(self.share_control),
+                p=Number(self.exposed.p_value, ".1g"),
+            ),
+        )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether other campaigns reached the arms alike."""
         if not self.comparable:
-            return f"Contaminated: {self.reasons[0]}. The difference of the arms is that of all campaigns together."
-        shares = f"{self.share_treated:.1%} of the treated, {self.share_control:.1%} of the control"
+            return say(
+                "Contaminated: {reason}. The difference of the arms is that of all campaigns together.",
+                reason=self.reasons[0],
+            )
+        shares = say(
+            "{treated} of the treated, {control} of the control",
+            treated=Share(self.share_treated),
+            control=Share(self.share_control),
+        )
         if self.exposed is None:
-            return f"Other campaigns contacted nobody or everybody in the window ({shares})."
-        gap = span(100 * self.exposed.low, 100 * self.exposed.high)
-        found = "show no difference" if self.exposed.low <= 0 <= self.exposed.high else "may differ"
-        return f"Other campaigns {found} between the arms: {shares}, difference in points {gap}."
+            return say("Other campaigns contacted nobody or everybody in the window ({shares}).", shares=shares)
+        gap = Span(100 * self.exposed.low, 100 * self.exposed.high)
+        if self.exposed.low <= 0 <= self.exposed.high:
+            return say(
+                "Other campaigns show no difference between the arms: {shares}, difference in points {gap}.",
+                shares=shares,
+                gap=gap,
+            )
+        return say(
+            "Other campaigns may differ between the arms: {shares}, difference in points {gap}.", shares=shares, gap=gap
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the share contacted by others and the effect with and without them."""

@@ -12,12 +12,13 @@ from scipy import stats
 
 from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Amount, Message, Number, Share, estimated, join, say
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.means import ratio_set
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
-from workbench.words import amount, direction, label, span
+from workbench.words import direction, label
 
 WEAK = 10.0
 
@@ -61,44 +62,57 @@ class ComplierEffect(Result):
     level: float
 
     @property
-    def assumptions(self) -> str:
+    def assumptions(self) -> Message:
         """What must be true, in a sentence."""
-        defiers = "" if self.one_sided else " no member gets the contact only because of being in control,"
-        return (
-            f"Assumed: arms randomised,{defiers} and assignment changes {self.by_assignment.outcome} through the "
-            "delivered contact alone."
+        outcome = self.by_assignment.outcome
+        if self.one_sided:
+            return say(
+                "Assumed: arms randomised, and assignment changes {outcome} through the delivered contact alone.",
+                outcome=outcome,
+            )
+        return say(
+            "Assumed: arms randomised, no member gets the contact only because of being in control, and assignment "
+            "changes {outcome} through the delivered contact alone.",
+            outcome=outcome,
         )
 
     def _bounded(self) -> bool:
         return not self.outside and bool(np.isfinite(self.high - self.low))
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say the effect on those reached, beside that of assignment; refuse where too few were reached to tell."""
-        effect = self.by_assignment
-        share = f"{self.delivery.estimate:.1%} of the members"
+        effect, share, f = self.by_assignment, Share(self.delivery.estimate), Number(self.first_stage_f, ".1f")
         if effect.doubts:
-            return f"Not answerable: {effect.doubts[0]}."
+            return say("Not answerable: {reason}.", reason=effect.doubts[0])
         if not self._bounded():
-            why = f"assignment changed delivery for {share} only (F = {self.first_stage_f:.1f})"
-            return f"Not answerable: {why}, so the effect of a delivered contact on {effect.outcome} has no bounds."
-        who = "those reached" if self.one_sided else "those reached because of their arm"
-        ends, value = self._ends(self.low, self.high), self._amount(self.estimate)
-        found = f"{value} {ends} on {who} ({share}); by assignment {self._amount(effect.estimate)}"
-        weak = f" Weak: F = {self.first_stage_f:.1f}, only the interval counts." if self.first_stage_f < WEAK else ""
-        ends = self._ends(effect.low, effect.high)
+            return say(
+                "Not answerable: assignment changed delivery for {share} of the members only (F = {f}), so the effect "
+                "of a delivered contact on {outcome} has no bounds.",
+                share=share,
+                f=f,
+                outcome=effect.outcome,
+            )
+        who = say("those reached") if self.one_sided else say("those reached because of their arm")
+        found = say(
+            "{effect} on {who} ({share} of the members); by assignment {assigned} per member",
+            effect=self._said(self),
+            who=who,
+            share=share,
+            assigned=self._said(effect),
+        )
+        weak = say("Weak: F = {f}, only the interval counts.", f=f) if self.first_stage_f < WEAK else say("")
         scale = 100 if effect.binary else 1
         shown = direction(scale * self.low, scale * self.high)
+        how: dict[str, Any] = {"outcome": effect.outcome, "found": found}
         if shown == 0:
-            return f"No evidence that a delivered contact changed {effect.outcome}: {found} {ends} per member.{weak}"
-        verb = "raised" if shown > 0 else "lowered"
-        return f"A delivered contact {verb} {effect.outcome}: {found} {ends} per member.{weak} {self.assumptions}"
+            return join(say("No evidence that a delivered contact changed {outcome}: {found}.", **how), weak)
+        if shown > 0:
+            return join(say("A delivered contact raised {outcome}: {found}.", **how), weak, self.assumptions)
+        return join(say("A delivered contact lowered {outcome}: {found}.", **how), weak, self.assumptions)
 
-    def _amount(self, value: float) -> str:
-        return amount(value, binary=self.by_assignment.binary, unit=self.by_assignment.unit, signed=True)
-
-    def _ends(self, low: float, high: float) -> str:
-        scale = 100 if self.by_assignment.binary else 1
-        return span(scale * low, scale * high)
+    def _said(self, found: AverageEffect | ComplierEffect) -> Message:
+        amount = Amount(found.estimate, self.by_assignment.binary, self.by_assignment.unit, signed=True)
+        return estimated(amount, found.low, found.high)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect by assignment, the change in delivery and the effect where delivered."""
@@ -178,7 +192,9 @@ def complier_effect(
     _require_before(members, delivered, delivered_on, outcome_until)
     first = float(got[treated].mean() - got[~treated].mean())
     if first == 0 or (got == got[0]).all():
-        raise CannotAnswer("not answerable: assignment changed nobody's delivery, so nothing shows what delivery does.")
+        raise CannotAnswer(
+            say("not answerable: assignment changed nobody's delivery, so nothing shows what delivery does.")
+        )
     how: dict[str, Any] = {"treatment": treatment, "covariates": covariates, "clusters": clusters, "level": level}
     effect = average_effect(members, outcome=outcome, checks=checks, unit=unit, campaign=campaign, **how)
     share = average_effect(members.assign(**{delivered: got}), outcome=delivered, **how)

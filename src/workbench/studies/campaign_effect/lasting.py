@@ -13,18 +13,25 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
+from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
-from workbench.words import direction, figure, label, span
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST_LEFT = 10
+FEWEST_DOSED = 50
 ALARM = 0.001
+_WEARING = {
+    -1: say("Each earlier contact wears the effect down"),
+    0: say("Each earlier contact does not change the effect significantly"),
+    1: say("Each earlier contact raises the effect"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,17 +57,18 @@ class Staying(Result):
     level: float
     campaign: str = ""
 
-    NAME, CHART = "staying", "Two falling steps with bands"
+    NAME, CHART = "staying", say("Two falling steps with bands")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many more stay, and for how long."""
-        shown = "" if direction(100 * self.kept.low, 100 * self.kept.high) else ", not significant"
-        return (
-            f"Treated less control, still customers after {self.horizon} days: "
-            f"{figure(100 * self.kept.estimate, signed=True)} points "
-            f"{span(100 * self.kept.low, 100 * self.kept.high)}{shown}; mean days as a customer until then: "
-            f"{figure(self.days_gained.estimate, signed=True)} "
-            f"{span(self.days_gained.low, self.days_gained.high)}."
+        kept = estimated(Amount(self.kept.estimate, binary=True, signed=True), self.kept.low, self.kept.high)
+        days, shown = self.days_gained, direction(100 * self.kept.low, 100 * self.kept.high)
+        return say(
+            "Treated less control, still customers after {days} days: {kept}; mean days as a customer until then: "
+            "{gained}.",
+            days=self.horizon,
+            kept=kept if shown else say("{effect}, not significant", effect=kept),
+            gained=estimated(Amount(days.estimate, signed=True), days.low, days.high),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -71,9 +79,12 @@ class Staying(Result):
             columns=["difference of", "unit", "value", "low", "high"],
         )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Share still customers by days since assignment, treated and control, with {self.level:.0%} intervals."
+        return say(
+            "Share still customers by days since assignment, treated and control, with {level} intervals.",
+            level=Share(self.level, 0),
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both differences."""
@@ -144,7 +155,13 @@ def staying(
     found, curves = {}, []
     for name, arm in (("treated", treated), ("control", ~treated)):
         if time[arm].max() < horizon:
-            raise CannotAnswer(f"not answerable: no {name} member is known for {horizon} days; take a nearer horizon.")
+            raise CannotAnswer(
+                say(
+                    "not answerable: no {arm} member is known for {days} days; take a nearer horizon.",
+                    arm=Term(name),
+                    days=horizon,
+                )
+            )
         curve = SurvfuncRight(time[arm], event[arm])
         found[name] = _at_horizon(curve, horizon, int(arm.sum()))
         seen = curve.surv_times <= horizon
@@ -166,8 +183,15 @@ def _require_departures(gone: list[float], treated: np.ndarray, horizon: int) ->
     expected = float(expected_events(gone[0], sizes[0], gone[1], sizes[1]))
     if expected < FEWEST_LEFT:
         raise CannotAnswer(
-            f"not answerable: {gone[0]:.0f} treated and {gone[1]:.0f} control members left within {horizon} days, of "
-            f"whom the smaller arm would have {np.floor(10 * expected) / 10:g} by chance; {FEWEST_LEFT} are needed."
+            say(
+                "not answerable: {treated} treated and {control} control members left within {days} days, of whom the "
+                "smaller arm would have {expected} by chance; {least} are needed.",
+                treated=round(gone[0]),
+                control=round(gone[1]),
+                days=horizon,
+                expected=Number(np.floor(10 * expected) / 10, "g"),
+                least=FEWEST_LEFT,
+            )
         )
 
 
@@ -216,20 +240,24 @@ class Fatigue(Result):
     NAME, COUNTS = "fatigue", "members"
     FORMATS = dict.fromkeys(["effect", "se", "low", "high"], "{:.2f}")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what an earlier contact does to the effect, or that it is an association only."""
-        change = f"{figure(self.trend.estimate, signed=True)}{f' {self.unit}' if self.unit else ''} "
-        change += span(self.trend.low, self.trend.high)
         if np.isnan(self.trend.low):
-            return f"Not answerable: {self.reason}."
+            return say("Not answerable: {reason}.", reason=self.reason)
+        amount = Amount(self.trend.estimate, unit=self.unit, signed=True)
+        change = estimated(amount, self.trend.low, self.trend.high)
         if not self.randomised:
-            return f"No claim of fatigue, an association only, since {self.reason}: {change} with each earlier contact."
-        verdict = {
-            -1: "wears the effect down",
-            0: "does not change the effect significantly",
-            1: "raises the effect",
-        }[direction(self.trend.low, self.trend.high)]
-        return f"Each earlier contact {verdict}: {change} on {self.outcome} per member."
+            return say(
+                "No claim of fatigue, an association only, since {reason}: {change} with each earlier contact.",
+                reason=self.reason,
+                change=change,
+            )
+        return say(
+            "{verdict}: {change} on {outcome} per member.",
+            verdict=_WEARING[direction(self.trend.low, self.trend.high)],
+            change=change,
+            outcome=self.outcome,
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the doses."""
@@ -286,9 +314,14 @@ def contact_fatigue(
     if (amount < 0).any():
         raise WorkbenchError(f"'{dose}' is below 0 for {int((amount < 0).sum())} members: it counts contacts.")
     uncommon = len(amount) - int(np.unique(amount, return_counts=True)[1].max())
-    if uncommon < 50:
+    if uncommon < FEWEST_DOSED:
         raise CannotAnswer(
-            f"not answerable: {uncommon} members have another than the commonest '{dose}'; 50 are needed."
+            say(
+                "not answerable: {n} members have another than the commonest '{dose}'; {least} are needed.",
+                n=uncommon,
+                dose=dose,
+                least=FEWEST_DOSED,
+            )
         )
     if strata is not None:
         require_columns(members, [strata], "members")
@@ -300,10 +333,11 @@ def contact_fatigue(
     design = np.column_stack([own, own * arm[:, None], x, x * arm[:, None], centred, centred * arm])
     estimate, se, df = _last_coefficient(design, y)
     half = stats.t.isf((1 - level) / 2, df) * se
-    reason = "nothing says that chance decided who had been contacted"
+    reason = say("nothing says that chance decided who had been contacted")
     if strata is not None:
         p = _dose_p(amount, own, x) if x.shape[1] else 1.0
-        reason = "" if p >= ALARM else f"who had been contacted depends on what was known before (p = {p:.1g})"
+        known = say("who had been contacted depends on what was known before (p = {p})", p=Number(p, ".1g"))
+        reason = say("") if p >= ALARM else known
     trend = Interval(estimate, estimate - half, estimate + half)
     few = _too_few(y, treated, amount)
     if few:
@@ -312,17 +346,18 @@ def contact_fatigue(
     return Fatigue(doses, trend, not reason, reason, outcome, level, unit, campaign)
 
 
-def _too_few(y: np.ndarray, treated: np.ndarray, amount: np.ndarray) -> str:
+def _too_few(y: np.ndarray, treated: np.ndarray, amount: np.ndarray) -> Message:
     """Why the trend cannot be told: outcomes of members with another than the commonest dose; "" where it can."""
     values, often = np.unique(amount, return_counts=True)
     other = amount != values[often.argmax()]
     measured = Outcome.of(y)
     events, sizes = counts(measured.events & other, treated), counts(other, treated)
     if min(sizes) == 0:
-        return "the members of an arm all have the same number of earlier contacts"
+        return say("the members of an arm all have the same number of earlier contacts")
     if measured.enough(events, sizes, FEWEST_EVENTS):
-        return ""
-    return f"of those with another than the commonest number of earlier contacts, {too_few(events, sizes)}"
+        return say("")
+    few = too_few(events, sizes)
+    return say("of those with another than the commonest number of earlier contacts, {few}", few=few)
 
 
 def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -331,7 +366,7 @@ def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, 
     kept = size > 1e-9 * size[0]
     left, size, right = left[:, kept], size[kept], right[kept]
     if (right[:, -1] ** 2).sum() < 1 - 1e-6:
-        raise CannotAnswer("not answerable: within the strata the dose does not vary in both arms.")
+        raise CannotAnswer(say("not answerable: within the strata the dose does not vary in both arms."))
     row = left @ (right[:, -1] / size)
     residual = y - left @ (left.T @ y)
     corrected = residual / np.sqrt(np.maximum(1 - (left**2).sum(axis=1), 1e-12))

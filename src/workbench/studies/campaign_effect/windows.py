@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import WorkbenchError, named
 from workbench.figures import axes
+from workbench.messages import Amount, Message, Number, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
+from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.methods.intervals import share_difference
 from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result
-from workbench.words import figure, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,32 +78,40 @@ class EffectWindows(Result):
     unit: str = ""
     campaign: str = ""
     untested: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, CHART = "windows", "Dots with intervals over days, joined by a line"
+    NAME, CHART = "windows", say("Dots with intervals over days, joined by a line")
     FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
-    CAPTION = "Effect by window, and guards with the rise that would be borne."
+    CAPTION = say("Effect by window, and guards with the rise that would be borne.")
 
     @property
     def broken(self) -> list[str]:
         """Guards for which harm is shown."""
         return self.guards.loc[self.guards["verdict"] == "harm", "guard"].tolist()
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what lasts, whether it was only brought forward, and what was harmed."""
-        first, last = self.windows.iloc[0], self.windows.iloc[-1]
-        unit = f" {self.unit}" if self.unit else ""
-        guards = "".join(map(_guarded, self.guards.itertuples()))
+        guards = map(_guarded, self.guards.itertuples())
         if self.doubts:
-            return f"Not answerable: {self.doubts[0]}.{guards}"
-        text = f"After {int(last['days'])} days the effect is {_said(last, unit)} per member"
-        if len(self.windows) > 1:
-            text += f", after {int(first['days'])} days {_said(first, unit)}"
-            fall = (
-                "part of the early effect was only brought forward" if self.pulled_forward else "no later fall is shown"
-            )
-            text += f"; {self.untested}" if self.untested else f"; {fall} (p = {self.pull_p:.2g})"
-        return f"{text}.{guards}"
+            return join(say("Not answerable: {reason}.", reason=self.doubts[0]), *guards)
+        first, last = self.windows.iloc[0], self.windows.iloc[-1]
+        effect: dict[str, Any] = {"days": int(last["days"]), "effect": _said(last, self.unit)}
+        if len(self.windows) == 1:
+            return join(say("After {days} days the effect is {effect} per member.", **effect), *guards)
+        lasts = say(
+            "After {days} days the effect is {effect} per member, after {first} days {early}; {fall}.",
+            **effect,
+            first=int(first["days"]),
+            early=_said(first, self.unit),
+            fall=self.untested or self._fall(),
+        )
+        return join(lasts, *guards)
+
+    def _fall(self) -> Message:
+        p = Number(self.pull_p, ".2g")
+        if self.pulled_forward:
+            return say("part of the early effect was only brought forward (p = {p})", p=p)
+        return say("no later fall is shown (p = {p})", p=p)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate windows and guards, one effect a row."""
@@ -112,9 +122,12 @@ class EffectWindows(Result):
             [windows, guards.set_axis(["effect of", "effect", "se", "low", "high", "margin", "verdict"], axis=1)]
         )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Effect summed since the start, {self.unit or 'units of the outcome'} per member, with joint intervals."
+        return say(
+            "Effect summed since the start, {unit} per member, with joint intervals.",
+            unit=Term(self.unit or "units of the outcome"),
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect of each window and of each guard."""
@@ -190,13 +203,13 @@ def effect_windows(
     days, treated = sorted(outcomes), arms(members, treatment)
     require_members(members, [*outcomes.values(), *covariates, *guards])
     if min(treated.sum(), (~treated).sum()) < 2:
-        raise CannotAnswer("not answerable: an arm has a single member, so nothing tells how uncertain its mean is.")
+        raise unanswerable(SINGLE_MEMBER)
     how = {"treatment": treatment, "covariates": covariates}
     table = members[list(dict.fromkeys([treatment, *covariates]))].copy()
     ends = [numbers(members, outcomes[day]) for day in days]
     found = [_estimate(table, y, name, how) for y, name in zip(ends, (outcomes[d] for d in days), strict=True)]
     if found[-1] is None:
-        raise CannotAnswer(f"not answerable: '{outcomes[days[-1]]}' is the same for all {len(members):,} members.")
+        raise unanswerable(all_alike(outcomes[days[-1]], len(members)))
     parts = [_estimate(table, y - ends[0], f"after day {days[0]}", how) for y in ends[1:]]
     draws = np.random.default_rng(0)
     rows = pd.DataFrame({"days": days})
@@ -268,23 +281,28 @@ def _one_sided(estimate: Estimate, level: float, sign: int) -> float:
 
 def _forward(
     first: Estimate | None, parts: list[Estimate | None], day: int, rng: np.random.Generator
-) -> tuple[float, str]:
+) -> tuple[float, Message]:
     """p value that the first window rose and a later part fell, or why it was not tested."""
     if not parts:
-        return 1.0, "one window alone does not tell what was brought forward"
+        return 1.0, say("one window alone does not tell what was brought forward")
     if all(part is None for part in parts):
-        return 1.0, f"nothing happened after day {day}, so no later fall is shown"
+        return 1.0, say("nothing happened after day {day}, so no later fall is shown", day=day)
     told = [part for part in parts if _told(part)]
-    if not told or not _told(first):
-        when = f"after day {day}" if _told(first) else f"until day {day}"
-        return 1.0, f"too few members have an outcome {when} to tell whether the effect was brought forward"
+    if not _told(first):
+        return 1.0, say(
+            "too few members have an outcome until day {day} to tell whether the effect was brought forward", day=day
+        )
+    if not told:
+        return 1.0, say(
+            "too few members have an outcome after day {day} to tell whether the effect was brought forward", day=day
+        )
     fell = min(_one_sided(part, 0.95, -1) for part in told)
     if len(told) > 1:
         covariance, df = _errors(told)
         if (np.diag(covariance) > 0).all():
             below = (t_draws(covariance, df, rng).min(axis=1) <= stats.t.ppf(fell, df)).sum()
             fell = max(fell, float((below + 1) / (_DRAWS + 1)))
-    return float(max(_one_sided(first, 0.95, 1), fell)), ""
+    return float(max(_one_sided(first, 0.95, 1), fell)), say("")
 
 
 def _guards(
@@ -334,18 +352,24 @@ def _bounds(y: np.ndarray, found: Estimate | None, treated: np.ndarray, level: f
     return effect, (0.0 if found is None else se), *map(float, (lower, upper, p, low, high))
 
 
-def _guarded(row: Any) -> str:
+def _guarded(row: Any) -> Message:
     """Say a guard's verdict with the bound it rests on."""
+    verdict = Term(row.verdict)
     if row.verdict == "cannot be told":
-        return f" {row.guard}: {row.verdict}."
+        return say("{guard}: {verdict}.", guard=row.guard, verdict=verdict)
     worse = row.verdict in ("harm", "worse, but within the margin")
-    bound = f"at least {figure(row.lower)}" if worse else f"at most {figure(row.upper)}"
-    effect = f"{figure(row.effect, signed=True)} per member ({bound}; margin {row.margin:g})"
-    return f" {row.guard}: {row.verdict}, {effect}."
+    return say(
+        "{guard}: {verdict}, {effect} per member ({bound}; margin {margin}).",
+        guard=row.guard,
+        verdict=verdict,
+        effect=Number(row.effect, signed=True),
+        bound=say("at least {n}", n=Number(row.lower)) if worse else say("at most {n}", n=Number(row.upper)),
+        margin=Number(row.margin, "g"),
+    )
 
 
-def _said(row: pd.Series, unit: str) -> str:
-    effect = f"{figure(row['effect'], signed=True)}{unit}"
+def _said(row: pd.Series, unit: str) -> Message:
+    effect = Amount(row["effect"], unit=unit, signed=True)
     if np.isnan(row["low"]):
-        return f"{effect} (too few outcomes for an interval)"
-    return f"{effect} {span(row['low'], row['high'])}"
+        return say("{effect} (too few outcomes for an interval)", effect=effect)
+    return estimated(effect, row["low"], row["high"])

@@ -14,12 +14,13 @@ from scipy.special import ndtr
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
+from workbench.messages import Amount, Listed, Message, Name, Share, Span, Term, estimated, join, quoted, say
 from workbench.methods.experiment.effect import Interval, average_effect
-from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few, unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.methods.multiple import benjamini_hochberg
 from workbench.result import Quantity, Result
-from workbench.words import direction, figure, span
+from workbench.words import direction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ class CampaignLedger(Result):
     set_aside: dict[str, str] = field(default_factory=dict)
     undated: int = 0
 
-    NAME, COUNTS, CHART = "ledger", "members", "Dots with intervals, a row a campaign"
+    NAME, COUNTS, CHART = "ledger", "members", say("Dots with intervals, a row a campaign")
     FORMATS = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}") | {"paid": "{:.0%}"}
 
     @property
@@ -69,44 +70,60 @@ class CampaignLedger(Result):
         """Campaigns that paid, with at most 5% of them false on average."""
         return self.campaigns[self.campaigns["q"] <= DISCOVERY]
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many paid, what the best one is worth after the winner's curse, and whether effects fade."""
-        unit = f" {self.unit}" if self.unit else ""
         best = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
-        text = (
-            f"{len(self.discovered)} of {len(self.campaigns)} campaigns paid (false discovery rate "
-            f"{DISCOVERY:.0%}); the highest measured effect is that of {best['campaign']}, "
-            f"{figure(best['effect'], signed=True)}{unit} a member; a repeat can expect "
-            f"{figure(best['shrunken'], signed=True)} {span(best['low'], best['high'])}, corrected for having been "
-            "picked as the highest."
+        paid = say(
+            "{paid} of {campaigns} campaigns paid (false discovery rate {rate}); the highest measured effect is that "
+            "of {best}, {effect} a member; a repeat can expect {shrunken}, corrected for having been picked as "
+            "the highest.",
+            paid=len(self.discovered),
+            campaigns=len(self.campaigns),
+            rate=Share(DISCOVERY, 0),
+            best=Name(best["campaign"]),
+            effect=Amount(best["effect"], unit=self.unit, signed=True),
+            shrunken=estimated(Amount(best["shrunken"], signed=True), best["low"], best["high"]),
         )
-        if self.set_aside:
-            first = next(iter(self.set_aside))
-            text += f" Set aside: {named(sorted(self.set_aside)[:5])}{' and more' if len(self.set_aside) > 5 else ''}"
-            text += f" (for instance {first}: {self.set_aside[first]})."
+        return join(paid, self._aside(), self._drift())
+
+    def _aside(self) -> Message:
+        if not self.set_aside:
+            return say("")
+        first = next(iter(self.set_aside))
+        names = quoted(sorted(self.set_aside)[:5])
+        why = say("for instance {campaign}: {reason}", campaign=Name(first), reason=self.set_aside[first])
+        if len(self.set_aside) > 5:
+            return say("Set aside: {campaigns} and more ({why}).", campaigns=names, why=why)
+        return say("Set aside: {campaigns} ({why}).", campaigns=names, why=why)
+
+    def _drift(self) -> Message:
         if self.drift is None:
-            return text
-        how = "is changing" if direction(self.drift.low, self.drift.high) else "shows no significant trend"
-        return f"{text} The effect {how}: {figure(self.drift.estimate, signed=True)}{unit} a year " + (
-            f"{span(self.drift.low, self.drift.high)}."
-        )
+            return say("")
+        change = Amount(self.drift.estimate, unit=self.unit, signed=True)
+        ends = Span(self.drift.low, self.drift.high)
+        if direction(self.drift.low, self.drift.high):
+            return say("The effect is changing: {change} a year {ends}.", change=change, ends=ends)
+        return say("The effect shows no significant trend: {change} a year {ends}.", change=change, ends=ends)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the campaigns, the highest shrunken effect first."""
         order = self.campaigns.sort_values(["shrunken", "campaign"], ascending=[False, True])
         return order.reset_index(drop=True)
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"Campaigns by shrunken effect ({self._unit}); paid is the probability that it exceeds the break-even."
+        return say(
+            "Campaigns by shrunken effect ({unit} per member); paid is the probability that it exceeds the break-even.",
+            unit=Term(self.unit or "units of the outcome"),
+        )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Effect of each campaign, {self._unit}: measured and shrunken, with {self.level:.0%} intervals."
-
-    @property
-    def _unit(self) -> str:
-        return f"{self.unit or 'units of the outcome'} per member"
+        return say(
+            "Effect of each campaign, {unit} per member: measured and shrunken, with {level} intervals.",
+            unit=Term(self.unit or "units of the outcome"),
+            level=Share(self.level, 0),
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name how many paid, the mean effect, its spread and its drift."""
@@ -170,7 +187,8 @@ def campaign_effects(
         if varying:
             raise WorkbenchError(f"{named(varying)} differs between members of campaign '{name}': one value is needed.")
         rows.append((name, *_effect(part, outcome, treatment, covariates), *part[list(keep)].iloc[0]))
-    return pd.DataFrame(rows, columns=["campaign", "effect", "se", "low", "high", "members", "doubt", *keep])
+    table = pd.DataFrame(rows, columns=["campaign", "effect", "se", "low", "high", "members", "doubt", *keep])
+    return table.assign(doubt=pd.Series([row[6] for row in rows], dtype=object))  # they stay messages
 
 
 def _effect(part: pd.DataFrame, outcome: str, treatment: str, covariates: Sequence[str]) -> tuple:
@@ -178,10 +196,10 @@ def _effect(part: pd.DataFrame, outcome: str, treatment: str, covariates: Sequen
     try:
         found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates)
     except CannotAnswer as reason:
-        return *[np.nan] * 4, len(part), str(reason).removeprefix("not answerable: ").rstrip(".")
+        return *[np.nan] * 4, len(part), reason.args[0].values["reason"]
     treated, measured = arms(part, treatment), Outcome.of(numbers(part, outcome))
     events, sizes = counts(measured.events, treated), counts(np.ones(len(part), dtype=bool), treated)
-    doubt = found.doubts[0] if found.doubts else ""
+    doubt = found.doubts[0] if found.doubts else say("")
     if not doubt and not measured.enough(events, sizes, FEWEST_EVENTS):
         doubt = too_few(events, sizes, outcome)
     return found.estimate, found.se, found.low, found.high, len(part), doubt
@@ -251,10 +269,14 @@ def campaign_ledger(
     aside = _set_aside(table, effect, se)
     table = table[~table["campaign"].isin(list(aside))].reset_index(drop=True)
     if len(table) < FEWEST:
-        kept = f"; set aside: {'; '.join(f'{name} ({why})' for name, why in list(aside.items())[:5])}" if aside else ""
-        raise CannotAnswer(
-            f"not answerable: {len(table)} campaigns don't tell how much effects differ; {FEWEST} might{kept}."
+        few = say(
+            "{campaigns} campaigns don't tell how much effects differ; {least} might",
+            campaigns=len(table),
+            least=FEWEST,
         )
+        kept = [say("{campaign} ({reason})", campaign=Name(name), reason=why) for name, why in list(aside.items())[:5]]
+        why = say("{few}; set aside: {campaigns}", few=few, campaigns=Listed(tuple(kept), ";"))
+        raise unanswerable(why if aside else few)
     y, s = numbers(table, effect), numbers(table, se, role="error")
     if (s < 0).any():
         raise WorkbenchError(f"'{se}' is below 0 for {named(table['campaign'][s < 0])}.")
@@ -293,15 +315,15 @@ def campaign_ledger(
 
 def _set_aside(table: pd.DataFrame, effect: str, se: str) -> dict[str, str]:
     """Campaigns that cannot enter, by name, with the reason."""
-    found = {}
+    found: dict[str, str] = {}
     doubt = table["doubt"] if "doubt" in table else pd.Series("", table.index)
     for name, why, value, error in zip(table["campaign"], doubt, table[effect], table[se], strict=True):
         if isinstance(why, str) and why:
             found[name] = why
         elif pd.isna(value) or pd.isna(error):
-            found[name] = "its effect is not known"
+            found[name] = say("its effect is not known")
         elif error == 0:
-            found[name] = "its error is 0, so nothing varied that would tell how sure the effect is"
+            found[name] = say("its error is 0, so nothing varied that would tell how sure the effect is")
     return found
 
 

@@ -15,9 +15,11 @@ from scipy.special import lambertw
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
+from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
-from workbench.words import direction, figure, label, span
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,38 +60,43 @@ class Monitoring(Result):
     unit: str = ""
     campaign: str = ""
 
-    NAME, CHART = "running", "A line with a band over the days, and a narrower pair of dotted lines"
-    PICTURE_CAPTION = (
+    NAME, CHART = "running", say("A line with a band over the days, and a narrower pair of dotted lines")
+    PICTURE_CAPTION = say(
         "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
     )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether to stop or go on, and why."""
         last = self.days.iloc[-1]
-        known = (
-            f"{int(last['treated'] + last['control']):,} of {int(last['treated'] + last['control']) + self.waiting:,}"
-        )
-        since = ""
+        decision: Term | Message = Term(self.decision)
         if self.first_stop is not None:
-            then = self.days.set_index("day").loc[self.first_stop]
-            since = f" since {self.first_stop:%Y-%m-%d}, when it was {self._said(then)}"
-        words = self.decision[0].upper() + self.decision[1:]
-        return (
-            f"{words}{since}: the effect on {self.outcome} is {self._said(last)} per member on "
-            f"{last['day']:%Y-%m-%d}, with {known} outcomes known; the interval holds on all {len(self.days)} days at "
-            "once."
-        )
+            then = self._said(self.days.set_index("day").loc[self.first_stop])
+            decision = say(
+                "{decision} since {day}, when it was {effect}", decision=decision, day=self.first_stop, effect=then
+            )
+        known = int(last["treated"] + last["control"])
+        return say(
+            "{decision}: the effect on {outcome} is {effect} per member on {day}, with {known} of {all} outcomes "
+            "known; the interval holds on all {days} days at once.",
+            decision=decision,
+            outcome=self.outcome,
+            effect=self._said(last),
+            day=last["day"],
+            known=known,
+            all=known + self.waiting,
+            days=len(self.days),
+        ).sentence()
 
-    def _said(self, day: pd.Series) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{figure(day['estimate'], signed=True)}{unit} {span(day['low'], day['high'])}"
+    def _said(self, day: pd.Series) -> Message:
+        return estimated(Amount(day["estimate"], unit=self.unit, signed=True), day["low"], day["high"])
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        unit = self.unit or "units of the outcome"
-        return (
-            f"Effect on {self.outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
-            "interval that holds on all days at once, and one (naive) that holds on a single day."
+        return say(
+            "Effect on {outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
+            "interval that holds on all days at once, and one (naive) that holds on a single day.",
+            outcome=self.outcome,
+            unit=Term(self.unit or "units of the outcome"),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -181,7 +188,9 @@ def monitor_campaign(
     arms(members, treatment)
     known = members[closed.notna()]
     if known.empty:
-        raise CannotAnswer(f"not answerable: '{known_on}' is missing for all members, so no outcome is known yet.")
+        raise unanswerable(
+            say("'{known_on}' is missing for all members, so no outcome is known yet", known_on=known_on)
+        )
     treated, y = known[treatment].map(_arm_of(members, treatment)).to_numpy(bool), numbers(known, outcome)
     days, place = np.unique(closed.dropna().dt.normalize().to_numpy(), return_inverse=True)
     sums = {arm: _running(y, place, len(days), treated == arm) for arm in (True, False)}
@@ -189,8 +198,12 @@ def monitor_campaign(
     ready = _ready(y, place, len(days), treated)
     if not ready.any():
         raise CannotAnswer(
-            f"not answerable yet: no day has {FEWEST} known outcomes an arm, {UNUSUAL} of them other than the "
-            "commonest. Go on."
+            say(
+                "not answerable yet: no day has {least} known outcomes an arm, {unusual} of them other than the "
+                "commonest. Go on.",
+                least=FEWEST,
+                unusual=UNUSUAL,
+            )
         )
     planned = len(members) if planned is None else planned
     table = _band({arm: [v[ready] for v in values] for arm, values in sums.items()}, planned, level)
@@ -252,10 +265,15 @@ def _steady(sums: dict[bool, list[np.ndarray]]) -> None:
     p = stats.chi2_contingency(table).pvalue
     if p < ALARM:
         shares = table[0] / table.sum(axis=0)
-        raise CannotAnswer(
-            f"not answerable: the share of treated among the outcomes known runs from {shares.min():.1%} to "
-            f"{shares.max():.1%} over time (p = {p:.1g}). Take a day on which the window of every member, not of "
-            "buyers only, closed; if the arms' shares were changed, monitor each stretch by itself."
+        raise unanswerable(
+            say(
+                "the share of treated among the outcomes known runs from {lowest} to {highest} over time (p = {p}). "
+                "Take a day on which the window of every member, not of buyers only, closed; if the arms' shares were "
+                "changed, monitor each stretch by itself",
+                lowest=Share(shares.min()),
+                highest=Share(shares.max()),
+                p=Number(p, ".1g"),
+            )
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,12 @@ import pandas as pd
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import axes
+from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
-from workbench.result import COUNT, SHARE, Quantity, Result
+from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
 from workbench.studies.lifetime_value.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,48 +78,106 @@ class LifetimeValue(Result):
     currency: str = "yuan"
     step: Step = "day"
 
-    NAME, PICTURE, COUNTS, CHART = "value", "by_tenure", "contracts", "Dots with intervals by tenure"
+    NAME, PICTURE, COUNTS, CHART = "value", "by_tenure", "contracts", say("Dots with intervals by tenure")
     FORMATS = (
         dict.fromkeys(["value", "low", "high", "per_contract"], COUNT)
         | dict.fromkeys(["months", "months_low", "months_high"], "{:.1f}")
         | {"uncounted": SHARE}
     )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        ends = f" {between(row['low'], row['high'], ',.0f')}" if np.isfinite(row["low"]) else ""
-        text = (
-            f"Today's {row['contracts']:,.0f} contracts are worth {row['value']:,.0f} {self.currency}{ends} over "
-            f"{self.horizon} months at {self.discount:.1%} a year, {row['per_contract']:,.2f} each; they run for "
-            f"{row['months']:.1f} of them."
-        )
-        if self.uncounted >= 0.001:
-            how = "carried on by sBG" if self.extrapolate else "counted as nothing: the value is at least this"
-            text += (
-                f" {self.uncounted:.1%} of the contract-months lie at tenures with fewer than {FEWEST} observed, {how}."
+        worth: dict[str, Any] = {
+            "contracts": Number(row["contracts"], ",.0f"),
+            "value": Number(row["value"], ",.0f"),
+            "unit": Term(self.currency),
+            "horizon": self.horizon,
+            "discount": Share(self.discount),
+            "each": Number(row["per_contract"], ",.2f"),
+            "months": Number(row["months"], ".1f"),
+        }
+        if np.isfinite(row["low"]):
+            text = say(
+                "Today's {contracts} contracts are worth {value} {unit} {span} over {horizon} months at {discount} a "
+                "year, {each} each; they run for {months} of them.",
+                span=Span(row["low"], row["high"], ",.0f"),
+                **worth,
             )
+        else:
+            text = say(
+                "Today's {contracts} contracts are worth {value} {unit} over {horizon} months at {discount} a year, "
+                "{each} each; they run for {months} of them.",
+                **worth,
+            )
+        return join(text, *self._reservations())
+
+    def _reservations(self) -> Iterator[Message]:
+        if self.uncounted >= 0.001:
+            how = (
+                say("carried on by sBG") if self.extrapolate else say("counted as nothing: the value is at least this")
+            )
+            yield say(
+                "{share} of the contract-months lie at tenures with fewer than {fewest} observed, {how}.",
+                share=Share(self.uncounted), fewest=FEWEST, how=how,
+            )  # fmt: skip
         if self.step == "month":
-            text += " Departures are known by month only: hazards are by month."
+            yield say("Departures are known by month only: hazards are by month.")
         if early := self.set_aside.get("left before since", 0):
-            text += f" Departures before the first day of records ({early:,}) are left out."
+            yield say("Departures before the first day of records ({early}) are left out.", early=early)
         if below := self.set_aside[BELOW]:
-            text += f" {below:,} contracts have a margin below 0, and lower the sum."
-        return text
+            yield say("{below} contracts have a margin below 0, and lower the sum.", below=below)
 
-    def caption(self) -> str:
+    def tiles(self) -> tuple[Tile, ...]:
+        """Value of all and of one, and the months to come."""
+        row = self.table.iloc[0]
+        n, unit = row["contracts"], Term(self.currency)
+        of_all, each = (Span(row["low"] / k, row["high"] / k, ",.0f") for k in (1, n))
+        return (
+            Tile(say("value of all contracts, {unit}", unit=unit), Number(row["value"], ",.0f"), of_all),
+            Tile(say("value of a contract, {unit}", unit=unit), Number(row["per_contract"], ",.0f"), each),
+            Tile(
+                say("months a contract still runs, of {horizon}", horizon=self.horizon),
+                Number(row["months"], ".1f"),
+                Span(row["months_low"], row["months_high"], ".1f"),
+            ),
+        )
+
+    def decision(self) -> Decision:
+        """Say what keeping a contract may cost at most, where it is worth least and most."""
+        rows = self.table.iloc[1:].dropna(subset=["low", "high"])
+        unit = Term(self.currency)
+        most = say(
+            "Spend on keeping a contract at most what is lost when it ends: {each} {unit} on average.",
+            each=Number(self.table.iloc[0]["per_contract"], ",.0f"), unit=unit,
+        )  # fmt: skip
+        if len(rows) < 2:
+            return Decision(
+                (most,), say("departures that differ from the past, or margins that fall with new tariffs.")
+            )
+        low, high = (rows.loc[pick(rows["per_contract"])] for pick in (pd.Series.idxmin, pd.Series.idxmax))
+        by_tenure = say(
+            "Set the limit by how long a contract has run: from {low} {unit} at {least} months to {high} {unit} at "
+            "{most}.",
+            low=Number(low["per_contract"], ",.0f"), least=Name(low["tenure"]),
+            high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
+        )  # fmt: skip
+        change = say("departures that differ from the past, or margins that fall with new tariffs.")
+        return Decision((most, by_tenure), change)
+
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return (
-            f"Lines, months they stay and value over the next {self.horizon} months in {self.currency}, "
-            "by tenure today (months)."
-        )
+        return say(
+            "Lines, months they stay and value over the next {horizon} months in {unit}, by tenure today (months).",
+            horizon=self.horizon, unit=Term(self.currency),
+        )  # fmt: skip
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return (
-            f"Value of a line over the next {self.horizon} months by its tenure today, with {self.level:.0%} intervals "
-            f"({self.currency})."
-        )
+        return say(
+            "Value of a line over the next {horizon} months by its tenure today, with {level} intervals ({unit}).",
+            horizon=self.horizon, level=Share(self.level, 0), unit=Term(self.currency),
+        )  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
         """Value of all, of one, and expected months."""
@@ -236,7 +294,8 @@ def lifetime_value(
     table, aside, step = known.table, known.set_aside, known.step
     here = table["here"].to_numpy()
     if not here.any():
-        raise CannotAnswer(f"nobody is a customer on {day_of(as_of, 'as_of'):%Y-%m-%d}: there is nothing to value.")
+        today = day_of(as_of, "as_of").date()
+        raise CannotAnswer(say("nobody is a customer on {day}: there is nothing to value.", day=today))
     living = table[here]
     if isinstance(margin, str):
         require_columns(customers, [margin], "customers")
@@ -262,12 +321,16 @@ def lifetime_value(
             1, horizon + 1
         )
         longest = int((by_month <= most_uncounted).sum())
-        shorter = f"a shorter horizon ({longest} month{'s' * (longest > 1)} at most), " if longest else ""
+
         raise CannotAnswer(
-            f"not answerable: {uncounted:.1%} of the contract-months lie at tenures with fewer than {FEWEST} observed, "
-            f"more than {most_uncounted:.1%}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with "
-            "most_uncounted= for a value that is a lower limit only."
-        )
+            say(
+                "not answerable: {share} of the contract-months lie at tenures with fewer than {fewest} observed, more "
+                "than {most}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with most_uncounted= for "
+                "a value that is a lower limit only.",
+                share=Share(uncounted), fewest=FEWEST, most=Share(most_uncounted),
+                shorter=say("a shorter horizon ({months} months at most), ", months=longest) if longest else say(""),
+            )
+        )  # fmt: skip
     hidden = worth.beyond > most_uncounted if extrapolate is None else np.zeros(cells, bool)
     tenure_months = living["tenure"] if step == "month" else living["tenure"] / MONTH
     found = living[["started"]].assign(tenure_months=tenure_months, margin=money)
@@ -306,8 +369,11 @@ def _worth(part, tenure, ends, factor, known, extrapolate, resamples, draw) -> _
     at_risk, gone = life_table(part["entry"], part["exit"], part["alive"], reach)
     if gone.sum() < FEWEST_DEPARTURES:
         raise CannotAnswer(
-            f"not answerable: {gone.sum():,} departures observed (group '{group}'), {FEWEST_DEPARTURES} are needed."
-        )
+            say(
+                "not answerable: {gone} departures observed (group '{group}'), {needed} are needed.",
+                gone=int(gone.sum()), group=str(group), needed=FEWEST_DEPARTURES,
+            )
+        )  # fmt: skip
     told = at_risk >= FEWEST
     events = np.flatnonzero((gone > 0) & told)
     n, d = at_risk[events], gone[events]

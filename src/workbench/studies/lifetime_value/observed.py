@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench.columns import category, days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import say
 from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
 
 Step = Literal["day", "month"]
@@ -56,8 +57,11 @@ def observe(customers, started, left, since, as_of, within, step) -> Observed:
     opened = begin.min() if since is None else day_of(since, "since")
     if not opened < as_of:
         raise CannotAnswer(
-            f"nothing was observed from {opened:%Y-%m-%d} to before {as_of:%Y-%m-%d}. Choose a later as_of."
-        )
+            say(
+                "nothing was observed from {opened} to before {day}. Choose a later as_of.",
+                opened=opened.date(), day=as_of.date(),
+            )
+        )  # fmt: skip
     gone = end < as_of
     step = step or _step_of(end[gone])
     first, last = (_position(moment, step) for moment in (begin, end))

@@ -10,9 +10,10 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import SplineTransformer
 
-from workbench.errors import CannotAnswer
+from workbench.messages import Message, say
 from workbench.methods.coding import arrange, by_members, class_edges, cut
 from workbench.methods.experiment.describe import describe_targets
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.learners import Trees, draw_folds, standardised
 from workbench.methods.experiment.members import features_of, indicator_columns
 from workbench.methods.resampling import Rng, seeds
@@ -39,7 +40,7 @@ class Adjusted:
     inside: np.ndarray
     weight: np.ndarray
     residual: np.ndarray
-    unmodelled: tuple[str, ...] = ()
+    unmodelled: tuple[tuple[str, ...], ...] = ()
     splits: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
 
     def noise(self) -> np.ndarray:
@@ -84,14 +85,14 @@ def adjusted(
     chances, expected = np.array(taken).transpose(1, 0, 2)
     middle = np.median(chances, axis=0), np.median(expected, axis=0)
     contact, outcome = _pairs(values, np.array(middle), y, treated)
-    unmodelled = sorted(" and ".join(sorted(names[at] for at in pair)) for pair in contact if pair in outcome)
+    unmodelled = sorted(tuple(sorted(names[at] for at in pair)) for pair in contact if pair in outcome)
     chances = np.clip(chances, 0.001, 0.999)
     chance, without = np.median(chances, axis=0), middle[1]
     inside = chance <= most_likely
     if min((inside & treated).sum(), (inside & ~treated).sum()) < 2:
-        raise CannotAnswer(
-            f"not answerable: no contacted member has comparable controls. Contact follows a rule: "
-            f"{who(members, covariates, treated[back], (~inside & treated)[back])}."
+        rule = who(members, covariates, treated[back], (~inside & treated)[back])
+        raise unanswerable(
+            say("no contacted member has comparable controls. Contact follows a rule: {rule}", rule=rule)
         )
     rows, seen = [], []
     for c, m in zip(chances, expected, strict=True):
@@ -290,11 +291,11 @@ def _doubly_robust(
     return one - zero, float((error**2).sum() * count / (count - 1))
 
 
-def who(members: pd.DataFrame, covariates: list[str], treated: np.ndarray, outside: np.ndarray) -> str:
+def who(members: pd.DataFrame, covariates: list[str], treated: np.ndarray, outside: np.ndarray) -> Message:
     """Say who the treated outside the overlap are."""
     if not outside.any():
-        return ""
+        return say("")
     score = pd.Series(outside[treated].astype(float), index=members.index[treated])
     groups = describe_targets(members[treated], score=score, features=covariates, share=score.mean()).groups
     top = groups.iloc[0]
-    return f"{top['who']} ({top['targets']:,} of {top['members']:,})"
+    return say("{who} ({n} of {all})", who=top["who"], n=top["targets"], all=top["members"])

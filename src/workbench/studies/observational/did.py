@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import axes
+from workbench.messages import Amount, Listed, Message, Number, Share, Term, as_message, estimated, say
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import numbers
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
-from workbench.words import figure, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,32 +70,46 @@ class DidEffect(Result):
     outcome: str
     unit_of_outcome: str = ""
     campaign: str = ""
-    doubts: tuple[str, ...] = ()
-    set_aside: dict[str, int] = field(default_factory=dict)
+    doubts: tuple[Message, ...] = ()
+    set_aside: dict[Message, int] = field(default_factory=dict)
 
-    NAME, CHART = "months", "Dots with intervals by period, before and since the start"
+    NAME, CHART = "months", say("Dots with intervals by period, before and since the start")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
-    CAPTION = "Average effect, and by period from the start (negative: before it)."
+    CAPTION = say("Average effect, and by period from the start (negative: before it).")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
-        unit = f" {self.unit_of_outcome}" if self.unit_of_outcome else ""
-        effect = f"{figure(self.estimate, signed=True)}{unit}"
+        effect = Amount(self.estimate, unit=self.unit_of_outcome, signed=True)
         if self.doubts:
-            return f"Not answerable: {self.doubts[0]}. The difference ({effect}) is not the rollout's effect."
-        effect += f" {span(self.low, self.high)}"
-        trend = (
-            "trends before could not be tested"
-            if math.isnan(self.pretrend_p)
-            else f"trends before do not differ significantly, p = {self.pretrend_p:.2g}"
-        )
-        basis = f"{self.treated_clusters} treated and {self.control_clusters} other clusters; {trend}"
-        if self.set_aside:
-            basis += f"; set aside: {', '.join(f'{count} {what}' for what, count in self.set_aside.items())}"
+            return say(
+                "Not answerable: {reason}. The difference ({effect}) is not the rollout's effect.",
+                reason=self.doubts[0],
+                effect=effect,
+            )
+        said = estimated(effect, self.low, self.high)
+        found: dict[str, Any] = {"outcome": self.outcome, "effect": said, "basis": self._basis()}
         if self.low <= 0 <= self.high:
-            return f"No evidence that the rollout changed {self.outcome}: {effect} ({basis})."
-        verb = "raised" if self.estimate > 0 else "lowered"
-        return f"The rollout {verb} {self.outcome} by {effect}, assuming parallel trends ({basis})."
+            return say("No evidence that the rollout changed {outcome}: {effect} ({basis}).", **found)
+        if self.estimate > 0:
+            return say("The rollout raised {outcome} by {effect}, assuming parallel trends ({basis}).", **found)
+        return say("The rollout lowered {outcome} by {effect}, assuming parallel trends ({basis}).", **found)
+
+    def _basis(self) -> Message:
+        """Say what is compared, whether trends before were alike, and what is left out."""
+        trend = say("trends before could not be tested")
+        if not math.isnan(self.pretrend_p):
+            p = Number(self.pretrend_p, ".2g")
+            trend = say("trends before do not differ significantly, p = {p}", p=p)
+        basis = say(
+            "{treated} treated and {control} other clusters; {trend}",
+            treated=self.treated_clusters,
+            control=self.control_clusters,
+            trend=trend,
+        )
+        if not self.set_aside:
+            return basis
+        aside = (say("{n} {what}", n=count, what=as_message(what)) for what, count in self.set_aside.items())
+        return say("{basis}; set aside: {aside}", basis=basis, aside=Listed(tuple(aside), ""))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect on average and by period since the start."""
@@ -103,10 +119,14 @@ class DidEffect(Result):
         average["units"] = int(self.by_start["units"].sum())
         return pd.concat([average, self.by_period.astype({"period": object})], ignore_index=True)
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        unit = self.unit_of_outcome or "units of the outcome"
-        return f"Effect on {self.outcome} by period from the start, {unit}, with {self.level:.0%} intervals."
+        return say(
+            "Effect on {outcome} by period from the start, {unit}, with {level} intervals.",
+            outcome=self.outcome,
+            unit=Term(self.unit_of_outcome or "units of the outcome"),
+            level=Share(self.level, 0),
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the test of the trends before; none where it is not the rollout's."""
@@ -221,19 +241,32 @@ def difference_in_differences(
     if not test.varies:
         bend = np.nan
         doubts.append(
-            f"{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it"
+            say(
+                "{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it",
+                outcome=outcome,
+            )
         )
     elif bend < ALARM:
         before = np.flatnonzero(cells.relative < -1)
         worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
         doubts.append(
-            f"treated and control moved apart already before the rollout, most between {worst} periods before it and "
-            f"the last (joint test p = {bend:.2g})"
+            say(
+                "treated and control moved apart already before the rollout, most between {periods} periods before it "
+                "and the last (joint test p = {p})",
+                periods=worst,
+                p=Number(bend, ".2g"),
+            )
         )
     if len(test.noise) < 1 / (1 - level):
         doubts.append(
-            f"{treated} of {treated + control} clusters got it, which has only {len(test.noise)} permutations, "
-            f"so even the largest difference has p = {1 / len(test.noise):.2g}"
+            say(
+                "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
+                "difference has p = {p}",
+                treated=treated,
+                all=treated + control,
+                permutations=len(test.noise),
+                p=Number(1 / len(test.noise), ".2g"),
+            )
         )
     half = test.band(level)
     by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
@@ -268,7 +301,7 @@ def _panel(
     outcome: str,
     weight: str | None,
     clusters: str | None,
-) -> tuple[Panel, dict[str, int]]:
+) -> tuple[Panel, dict[Message, int]]:
     """Check the table and turn it into arrays, in an order of units that only numbers decide; count what is left out.
 
     Units treated from the first period on have no base.
@@ -302,20 +335,27 @@ def _panel(
     shape = len(units), len(periods)
     y = rows["outcome of the panel"].to_numpy().reshape(shape)
     if (y == y[0, 0]).all():
-        raise CannotAnswer(f"not answerable: '{outcome}' is the same in all units and periods.")
+        raise unanswerable(say("'{outcome}' is the same in all units and periods", outcome=outcome))
     first = rows.groupby(level=0).nth(0)
     start = _starts(first[treated_from], periods, treated_from)
     based, last = start > 0, min(int(start.max()), len(periods))
     if not based.any() or start[based].min() >= last:
-        raise CannotAnswer(
-            f"not answerable: no start in '{treated_from}' has both a period before it and units that were not yet "
-            "treated. Without a rollout that some got later or never, nothing shows what would have been."
+        raise unanswerable(
+            say(
+                "no start in '{treated_from}' has both a period before it and units that were not yet treated. Without "
+                "a rollout that some got later or never, nothing shows what would have been",
+                treated_from=treated_from,
+            )
         )
     cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
     if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
-        raise CannotAnswer(
-            f"not answerable: {count} clusters, and fewer than {FEWEST_CLUSTERS} do not tell the rollout from chance. "
-            "Take a finer unit only if the rollout was decided there."
+        raise unanswerable(
+            say(
+                "{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
+                "only if the rollout was decided there",
+                clusters=count,
+                least=FEWEST_CLUSTERS,
+            )
         )
     size = np.ones(len(units))
     if weight:
@@ -326,9 +366,9 @@ def _panel(
     order = order[based[order]]
     compared_only = (start == last) & (last < len(periods))
     set_aside = {
-        "units treated from the first period on": int((~based).sum()),
-        "units that came last and only served to compare": int(compared_only.sum()),
-        "periods with nobody left to compare with": len(periods) - last,
+        say("units treated from the first period on"): int((~based).sum()),
+        say("units that came last and only served to compare"): int(compared_only.sum()),
+        say("periods with nobody left to compare with"): len(periods) - last,
     }
     shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
     size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]

@@ -12,8 +12,9 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from workbench.figures import axes
+from workbench.messages import Message, Number, Share, join, say
 from workbench.result import Quantity, Result
-from workbench.words import figure, label
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,32 +57,43 @@ class Sensitivity(Result):
     outcome: str
     campaign: str = ""
 
-    NAME, CHART = "sensitivity", "Two falling curves, and dots for what was recorded"
+    NAME, CHART = "sensitivity", say("Two falling curves, and dots for what was recorded")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    CAPTION = "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    CAPTION = say(
+        "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what would have to be true for the effect to vanish, against the strongest recorded covariate."""
         if self.near == 0:
-            return (
-                f"The interval of the effect on {self.outcome} holds 0 already: no unrecorded trait is needed for that."
+            return say(
+                "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that.",
+                outcome=self.outcome,
             )
-        odds = (
-            f"by a factor of {figure(self.odds)}" if math.isfinite(self.odds) else f"by more than {MOST_ODDS:.0f} times"
+        odds = say("by more than {most} times", most=int(MOST_ODDS))
+        if math.isfinite(self.odds):
+            odds = say("by a factor of {odds}", odds=Number(self.odds))
+        needed = say(
+            "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
+            "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
+            "or to shift the odds of contact {odds} among members alike in everything recorded.",
+            outcome=self.outcome,
+            share=Share(self.robustness),
+            interval=Share(self.robustness_interval),
+            odds=odds,
         )
-        said = (
-            f"For the effect on {self.outcome} to vanish, a trait that nobody recorded would have to explain "
-            f"{self.robustness:.1%} of what is left of the outcome among controls and of who was contacted "
-            f"({self.robustness_interval:.1%} for the interval to reach 0), or to shift the odds of contact {odds} "
-            "among members alike in everything recorded."
+        if not len(self.benchmarks):
+            return needed
+        top = self.benchmarks.iloc[0]
+        strongest = say(
+            "The strongest covariate, '{covariate}', explains {outcome} and {selection}; one more like it could move "
+            "the estimate by {bias}.",
+            covariate=top["covariate"],
+            outcome=Share(top["outcome_share"]),
+            selection=Share(top["selection_share"]),
+            bias=Number(top["bias"]),
         )
-        if len(self.benchmarks):
-            top = self.benchmarks.iloc[0]
-            said += (
-                f" The strongest covariate, '{top['covariate']}', explains {top['outcome_share']:.1%} and "
-                f"{top['selection_share']:.1%}; one more like it could move the estimate by {figure(top['bias'])}."
-            )
-        return said
+        return join(needed, strongest)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the measures: for the estimate, and for the interval's end (`low`); no `high`."""
@@ -92,11 +104,12 @@ class Sensitivity(Result):
         ]
         return pd.DataFrame(rows, columns=["strength needed", "value", "low"]).assign(high=np.nan)
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return (
-            f"Traits on a curve would make the effect on {self.outcome} vanish (dashed: its interval reach 0); dots "
-            "are the strongest of those recorded."
+        return say(
+            "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
+            "strongest of those recorded.",
+            outcome=self.outcome,
         )
 
     def quantities(self) -> Iterable[Quantity]:

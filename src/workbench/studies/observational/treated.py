@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.figures import axes
+from workbench.messages import Amount, Listed, Message, Name, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import arms, indicator_columns, numbers
 from workbench.methods.multiple import holm
@@ -27,7 +29,7 @@ from workbench.studies.observational.sensitivity import (
     largest_bias,
     robustness_value,
 )
-from workbench.words import figure, label, span
+from workbench.words import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,29 +94,39 @@ class TreatedEffect(Result):
     binary: bool
     unit: str = ""
     campaign: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, PICTURE, CHART = "treated", "balance_after", "Hollow and full dots, a row a trait"
+    NAME, PICTURE, CHART = "treated", "balance_after", say("Hollow and full dots, a row a trait")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    PICTURE_CAPTION = "Differences between contacted and others before the campaign, as they were and after weighting."
+    PICTURE_CAPTION = say(
+        "Differences between contacted and others before the campaign, as they were and after weighting."
+    )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""
-        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
-        effect = f"{figure(scale * self.estimate, signed=True)}{unit} {span(scale * self.low, scale * self.high)}"
         if self.doubts:
-            return f"Not answerable: {self.doubts[0]}. The adjusted difference in {self.outcome} is not the effect."
-        whom = (
-            "the contacted"
-            if self.overlap_share == 1
-            else f"the {min(self.overlap_share, 0.999):.1%} of the contacted with comparable controls"
+            return say(
+                "Not answerable: {reason}. The adjusted difference in {outcome} is not the effect.",
+                reason=self.doubts[0],
+                outcome=self.outcome,
+            )
+        return say(
+            "{claim}, if contact was as good as random among members alike in all recorded covariates.",
+            claim=self._claim(),
         )
-        claim = (
-            f"No evidence that contact changed {self.outcome} of {whom}: {effect}"
-            if self.low <= 0 <= self.high
-            else f"Contact {'raised' if self.estimate > 0 else 'lowered'} {self.outcome} of {whom} by {effect}"
-        )
-        return f"{claim}, if contact was as good as random among members alike in all recorded covariates."
+
+    def _claim(self) -> Message:
+        amount, whom = Amount(self.estimate, self.binary, self.unit, signed=True), say("the contacted")
+        if self.overlap_share != 1:
+            share = Share(min(self.overlap_share, 0.999))
+            whom = say("the {share} of the contacted with comparable controls", share=share)
+        effect = estimated(amount, self.low, self.high)
+        found: dict[str, Any] = {"outcome": self.outcome, "whom": whom, "effect": effect}
+        if self.low <= 0 <= self.high:
+            return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
+        if self.estimate > 0:
+            return say("Contact raised {outcome} of {whom} by {effect}", **found)
+        return say("Contact lowered {outcome} of {whom} by {effect}", **found)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""
@@ -130,19 +142,29 @@ class TreatedEffect(Result):
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high"])
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        unit = "" if self.binary or not self.unit else f" ({self.unit})"
-        return (
-            f"Effect on {self.outcome} of the contacted per member{unit}, what it rests on, and the effects on what "
-            "contact cannot have changed."
+        if self.binary or not self.unit:
+            return say(
+                "Effect on {outcome} of the contacted per member, what it rests on, and the effects on what contact "
+                "cannot have changed.",
+                outcome=self.outcome,
+            )
+        return say(
+            "Effect on {outcome} of the contacted per member ({unit}), what it rests on, and the effects on what "
+            "contact cannot have changed.",
+            outcome=self.outcome,
+            unit=Term(self.unit),
         )
 
-    def before(self) -> str:
+    def before(self) -> Message:
         """Say what the placebos show: where no effect can be, none should be found."""
-        rows = self.placebo.itertuples()
-        found = "; ".join(f"{r.outcome} {figure(r.estimate, signed=True)} {span(r.low, r.high)}" for r in rows)
-        return f"Placebos, where no effect can be: {found or 'no placebo was given'}."
+        found = tuple(
+            say("{outcome} {effect}", outcome=Name(row.outcome), effect=_effect(row))
+            for row in self.placebo.itertuples()
+        )
+        none = (say("no placebo was given"),)
+        return say("Placebos, where no effect can be: {found}.", found=Listed(found or none, ";"))
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect, the overlap and the effective controls; none where it is not answerable."""
@@ -248,7 +270,7 @@ def effect_on_treated(
         )
     treated, y = arms(members, treatment), numbers(members, outcome)
     if (y == y[0]).all():
-        raise CannotAnswer(f"not answerable: '{outcome}' is the same for all {len(y):,} members.")
+        raise unanswerable(all_alike(outcome, len(y)))
     group = cluster_codes(members, clusters)
     how: dict[str, Any] = {
         "trees": True,
@@ -352,28 +374,50 @@ def _answer(
     wide, doubts = 2 * found.noise(), []
     if round(overlap - wide[1], 2) < LEAST_OVERLAP:
         doubts.append(
-            f"only {_give(overlap, wide[1], '.0%')} of the contacted have comparable controls (chance of "
-            f"contact at most {most_likely:.0%}), and {LEAST_OVERLAP:.0%} are needed; without: {outside}"
+            say(
+                "only {share} of the contacted have comparable controls (chance of contact at most {chance}), and "
+                "{least} are needed; without: {outside}",
+                share=_give(overlap, wide[1], ".0%"),
+                chance=Share(most_likely, 0),
+                least=Share(LEAST_OVERLAP, 0),
+                outside=outside,
+            )
         )
     if round(effective - wide[2]) < FEWEST_CONTROLS:
         doubts.append(
-            f"the controls that are like the contacted count as {_give(effective, wide[2], '.0f')}, and "
-            f"{FEWEST_CONTROLS} are needed"
+            say(
+                "the controls that are like the contacted count as {controls}, and {least} are needed",
+                controls=_give(effective, wide[2], ".0f"),
+                least=FEWEST_CONTROLS,
+            )
         )
     if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
         doubts.append(
-            f"weighted controls still differ from the contacted in '{worst['covariate']}' by "
-            f"{_give(abs(worst['after']), wide[3], '.2f')} standard deviations, and {NOTABLE} is the most"
+            say(
+                "weighted controls still differ from the contacted in '{covariate}' by {gap} standard deviations, and "
+                "{most} is the most",
+                covariate=worst["covariate"],
+                gap=_give(abs(worst["after"]), wide[3], ".2f"),
+                most=Number(NOTABLE, "g"),
+            )
         )
     doubts += [
-        f"contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that as a "
-        "column"
+        say(
+            "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
+            "as a column",
+            outcome=outcome,
+            pair=Listed(tuple(map(Name, pair))),
+        )
         for pair in found.unmodelled
     ]
     for row in placebo[placebo["p"] < ALARM].itertuples():
         doubts.append(
-            f"contact seems to have changed '{row.outcome}', which it cannot have ({figure(row.estimate, signed=True)} "
-            f"{span(row.low, row.high)}), so the arms differ in something unrecorded"
+            say(
+                "contact seems to have changed '{outcome}', which it cannot have ({effect}), so the arms differ "
+                "in something unrecorded",
+                outcome=row.outcome,
+                effect=_effect(row),
+            )
         )
     se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
     low, high = found.estimate - t * se, found.estimate + t * se
@@ -405,12 +449,16 @@ def _answer(
     )
 
 
-def _give(value: float, wide: float, digits: str) -> str:
+def _give(value: float, wide: float, digits: str) -> Message | Number:
     """Write a number with what the split into folds leaves open of it, where that shows."""
-    ends = [f"{end:{digits}}" for end in (max(value - wide, 0.0), value + wide)]
-    return (
-        f"{value:{digits}}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by how members are split into folds)"
-    )
+    low, high = Number(max(value - wide, 0.0), digits), Number(value + wide, digits)
+    if low.said() == high.said():
+        return Number(value, digits)
+    return say("{low} to {high} (by how members are split into folds)", low=low, high=high)
+
+
+def _effect(row: Any) -> Message:
+    return estimated(Amount(row.estimate, signed=True), row.low, row.high)
 
 
 def _placebos(tests: dict[str, Adjusted], df: float, level: float) -> pd.DataFrame:

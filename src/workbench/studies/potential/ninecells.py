@@ -14,8 +14,9 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
+from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import interval
-from workbench.result import COUNT, SHARE, Quantity, Result, Table
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.potential.potential import Potential
 
 if TYPE_CHECKING:
@@ -50,35 +51,51 @@ class ValueGrid(Result):
     cuts: dict[str, tuple[float, float]]
     currency: str = "yuan"
 
-    NAME, PICTURE, COUNTS, CHART = "cells", "nine_cells", "customers", "Nine tiles"
+    NAME, PICTURE, COUNTS, CHART = "cells", "nine_cells", "customers", say("Nine tiles")
     FORMATS = dict.fromkeys(["customers_low", "customers_high", "current_value", "potential_value"], COUNT) | {
         "uncertain": SHARE
     }
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many sit firmly in their cell, and what those high in both bring."""
         certain, best = self.customers["certainty"], self.table.iloc[0]
         shares = best[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
+        return join(
+            say(
+                "{firm} of {n} customers sit in their cell with probability above {sure} (mean {mean}).",
+                firm=Share((certain > SURE).mean(), 0), n=len(certain), sure=Number(SURE, "g"),
+                mean=Number(certain.mean(), ".2f"),
+            ),
+            say(
+                "{best} ({share}) are high in both: {current} of the current and {potential} of the potential value.",
+                best=int(best["customers"]), share=Share(best["share"], 0), current=Share(shares.iloc[0], 0),
+                potential=Share(shares.iloc[1], 0),
+            ),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Customers who are high in both, and how many sit firmly."""
+        best = self.table.iloc[0]
+        ends = Span(best["customers_low"], best["customers_high"], ",.0f")
         return (
-            f"{(certain > SURE).mean():.0%} of {len(certain):,} customers sit in their cell with probability "
-            f"above {SURE:g} (mean {certain.mean():.2f}). {best['customers']:,} ({best['share']:.0%}) are high in "
-            f"both: {shares.iloc[0]:.0%} of the current and {shares.iloc[1]:.0%} of the potential value."
+            Tile(say("customers of high current and high potential value"), Count(int(best["customers"])), ends),
+            Tile(say("customers who sit firmly in their cell"), Share((self.customers["certainty"] > SURE).mean(), 0)),
         )
 
     def as_table(self) -> Table:
         """Give the nine cells: who, how much, and how sure."""
         frame = self.table.drop(columns=["name_zh", "action"])
-        caption = f"The nine cells: who, how much ({self.currency} a year), and how sure."
+        caption = say("The nine cells: who, how much ({unit} a year), and how sure.", unit=Term(self.currency))
         return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS)
 
     def strategies(self) -> Table:
         """Give what to do in each cell."""
         columns = ["current", "potential", "strategy", "name_zh", "action"]
-        return Table("strategies", self.table[columns], "What to do in each cell.")
+        return Table("strategies", self.table[columns], say("What to do in each cell."))
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Current by potential value. {self.headline()}"
+        return join(say("Current by potential value."), self.headline())
 
     def quantities(self) -> Iterable[Quantity]:
         """Customers by cell, and the share that sits firmly."""
@@ -150,8 +167,12 @@ def value_grid(
     for name, value in zip(("current", "potential"), values, strict=True):
         if not value.sum() > 0:
             raise CannotAnswer(
-                f"not answerable: the {name} value of all customers is {value.sum():,.0f}, of which no cell has a "
-                "share. Look at the credit notes and costs in the months."
+                say(
+                    "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
+                    "at the credit notes and costs in the months.",
+                    name=Term(name),
+                    value=Number(value.sum(), ",.0f"),
+                )
             )
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
     counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
@@ -177,9 +198,11 @@ def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str)
         raise WorkbenchError(f"{name}_cuts are two rising numbers, where middle and high begin; not {given}.")
     if given is None and len({int(c) for c in (values[:, None] >= cuts).sum(axis=1)}) < 3:
         raise CannotAnswer(
-            f"{len(values):,} customers have {len(np.unique(values)):,} different {name} values, too alike for thirds. "
-            f"Give {name}_cuts."
-        )
+            say(
+                "{n} customers have {different} different {name} values, too alike for thirds. Give {option}.",
+                n=len(values), different=len(np.unique(values)), name=Term(name), option=f"{name}_cuts",
+            )
+        )  # fmt: skip
     return cuts
 
 

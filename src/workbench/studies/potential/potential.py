@@ -10,10 +10,10 @@ import pandas as pd
 
 from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Message, Number, Share, Span, Term, as_message, join, say
 from workbench.methods.resampling import Rng, canonical_order, interval, seeds
-from workbench.result import COUNT, Quantity, Result, Table
+from workbench.result import COUNT, Quantity, Result, Table, Tile
 from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
-from workbench.words import between
 
 FEWEST_MONTHS = 4
 """A customer with fewer months on record is too new to be valued."""
@@ -59,27 +59,49 @@ class Potential(Result):
 
     NAME = "services"
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say the potential, where it comes from, and how many propensities rest on a model."""
         total, low, high = self.total
         now, cross = self.customers[["current", "cross_sell"]].sum()
         closed, least, most = self.closing
-        ends = between(least, most, ".1%")
-        shut = f"Those below their peers closed {closed:.1%} {ends} of the gap in {self.window} months."
+        shut = say(
+            "Those below their peers closed {closed} {span} of the gap in {window} months.",
+            closed=Share(closed), span=Span(least, most, ".1%"), window=self.window,
+        )  # fmt: skip
         if least == most:
-            shut = f"Of the gap to their peers {closed:.1%} is counted, without an interval."
+            shut = say("Of the gap to their peers {closed} is counted, without an interval.", closed=Share(closed))
         few = self.services[self.services["learner"] == NOT_ANSWERABLE]
-        few_said = "".join(
-            f" N{row.why[1:]}; it would bring {row.low:,.0f} to {row.high:,.0f} and is in no potential."
-            for row in few.itertuples()
-        )
-        below = f" {self.set_aside[BELOW]:,} customers bring less than 0 today." if self.set_aside[BELOW] else ""
-        learned = self.services["learner"].isin(["logistic", "boosted trees"]).sum()
+        below = say("{below} customers bring less than 0 today.", below=self.set_aside[BELOW])
+        learned = int(self.services["learner"].isin(["logistic", "boosted trees"]).sum())
+        return join(
+            say(
+                "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from "
+                "services they lack.",
+                n=len(self.customers), now=Number(now, ",.0f"), unit=Term(self.currency), total=Number(total, ",.0f"),
+                span=Span(low, high, ",.0f"), share=Share(cross / max(total, 1e-9), 0),
+            ),
+            shut,
+            say(
+                "{learned} of {all} propensities rest on a model, the others on rates.",
+                learned=learned, all=len(self.services) - len(few),
+            ),
+            *(
+                say(
+                    "{why}; it would bring {low} to {high} and is in no potential.",
+                    why=as_message(row.why).sentence(), low=Number(row.low, ",.0f"), high=Number(row.high, ",.0f"),
+                )
+                for row in few.itertuples()
+            ),
+            *[below] * bool(self.set_aside[BELOW]),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What customers bring today, and what more they could."""
+        unit, total = Term(self.currency), self.total
+        now = self.customers["current"].sum()
         return (
-            f"{len(self.customers):,} customers bring {now:,.0f} {self.currency} a year, potential is {total:,.0f} "
-            f"{between(low, high, ',.0f')} more, {cross / max(total, 1e-9):.0%} of it from services they "
-            f"lack. {shut} {learned} of {len(self.services) - len(few)} propensities rest on a model, the others on "
-            f"rates.{few_said}{below}"
+            Tile(say("current value a year, {unit}", unit=unit), Number(now, ",.0f")),
+            Tile(say("potential value a year, {unit}", unit=unit), Number(total[0], ",.0f"), Span(*total[1:], ",.0f")),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -89,7 +111,7 @@ class Potential(Result):
     def as_table(self) -> Table:
         """Give the services with their take-up, and what the chance of it rests on."""
         columns = [c for c in ("service", "name", "asked", "take_ups", "rate", "learner", "why") if c in self.services]
-        caption = f"Take-up within {self.window} months, and what the chance of it rests on."
+        caption = say("Take-up within {window} months, and what the chance of it rests on.", window=self.window)
         return Table(self.NAME, self.services[columns], caption)
 
     def calibration(self) -> Table:
@@ -100,8 +122,11 @@ class Potential(Result):
         return Table(
             "calibration",
             self.services[["service", *formats]],
-            "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be "
-            f"expected: take-ups, and their value in {self.currency} of margin in a first year.",
+            say(
+                "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be "
+                "expected: take-ups, and their value in {unit} of margin in a first year.",
+                unit=Term(self.currency),
+            ),
             formats,
         )
 
@@ -212,6 +237,7 @@ def potential_value(
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
     table = pd.DataFrame([f.facts for f in fits]).assign(
+        why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
         expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
         high=high[:-2],
     )  # fmt: skip
@@ -239,8 +265,11 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
     enough = (~np.isnan(money)).sum(axis=1) >= FEWEST_MONTHS
     if not enough.any():
         raise CannotAnswer(
-            f"{name}: none of {len(table):,} customers has {FEWEST_MONTHS} months on record to value them by."
-        )
+            say(
+                "{name}: none of {n} customers has {fewest} months on record to value them by.",
+                name=name, n=len(table), fewest=FEWEST_MONTHS,
+            )
+        )  # fmt: skip
     table = table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
     known = {c: table[c] if kind(table[c], c) == "number" else table[c].astype(str) for c in columns[1:]}
     return table.iloc[canonical_order(pd.DataFrame(known))].reset_index(drop=True)

@@ -11,6 +11,7 @@ from scipy.special import expit, logit, xlogy
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from workbench.messages import say
 from workbench.methods.experiment.members import indicator_columns
 from workbench.methods.resampling import Rng, one_thread, seeds
 
@@ -78,9 +79,12 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     varies = np.ptp(x0, axis=0) > 0 if len(rows) else np.zeros(x0.shape[1], bool)
     x0, x1 = x0[:, varies], x1[:, varies]
     events, needed = int(min(y.sum(), (1 - y).sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
-    fits, why = {PEERS_RATE: _peers}, f"{events:,} take-ups for {x0.shape[1]} features: fewer than {needed:,}"
+    fits, why = {PEERS_RATE: _peers}, say(
+        "{events} take-ups for {features} features: fewer than {needed}",
+        events=events, features=x0.shape[1], needed=needed,
+    )  # fmt: skip
     if events >= needed and x0.shape[1]:
-        fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, "least loss on unseen customers"
+        fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, say("least loss on unseen customers")
     base = float(y.mean()) if len(y) else 0.0
     with one_thread():
         found = {
@@ -91,7 +95,7 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
         line, error = _calibration(found[chosen][0], y)
         unseen, models = found[chosen]
         if not line[1] > 1.96 * error[1]:
-            chosen, why = RATE, why if events < needed else "nothing puts unseen customers in the right order"
+            chosen, why = RATE, why if events < needed else say("nothing puts unseen customers in the right order")
             unseen, line, error = np.full(len(y), base), *np.full((2, 2), np.nan)
         now, draw = _today(chosen, line, models, x0, y, g0, x1, g1)
     if y.sum() < FEW_TAKERS and chosen in (RATE, PEERS_RATE):
@@ -99,7 +103,15 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     takers = int(y.sum())
     if takers < FEWEST_TAKERS and len(y) and open_now.any():
         chosen = NOT_ANSWERABLE
-        why = f"not answerable: {takers} taker{'' if takers == 1 else 's'} of {service}, and {FEWEST_TAKERS} are needed"
+        if takers == 1:
+            why = say(
+                "not answerable: 1 taker of {service}, and {fewest} are needed", service=service, fewest=FEWEST_TAKERS
+            )
+        else:
+            why = say(
+                "not answerable: {takers} takers of {service}, and {fewest} are needed",
+                takers=takers, service=service, fewest=FEWEST_TAKERS,
+            )  # fmt: skip
     low, high = line - 1.96 * error, line + 1.96 * error
     facts = {
         "service": service, "asked": len(y), "take_ups": int(y.sum()), "rate": base, "learner": chosen, "why": why,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
+from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import interval
-from workbench.result import SHARE, Quantity, Result, Table
+from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,38 +51,80 @@ class WorthRaising(Result):
     below: float
     currency: str
 
-    NAME, PICTURE, COUNTS, CHART = "levers", "raising", "customers", "Bars with intervals, a row a lever"
+    NAME, PICTURE, COUNTS, CHART = "levers", "raising", "customers", say("Bars with intervals, a row a lever")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many to contact, what is to be expected, and on which assumption."""
         plan, n = self.contacts.iloc[0], int(self.contacts["contacts"].iloc[0])
-        text = (
-            f"Of {len(self.customers):,} customers below {self.below:,.0f} {self.currency} a year, {n:,} are worth a "
-            f"contact at {plan['cost']:g} {self.currency} if contact adds {self.lift:.0%} to what "
-            "like customers brought without it"
-        )
+        known: dict[str, Any] = {
+            "all": len(self.customers),
+            "below": Number(self.below, ",.0f"),
+            "unit": Term(self.currency),
+            "n": n,
+            "cost": Number(plan["cost"], "g"),
+            "lift": Share(self.lift, 0),
+        }
         if not n:
-            return f"{text}: contact nobody."
+            return say(
+                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
+                "adds {lift} to what like customers brought without it: contact nobody.",
+                **known,
+            )
+        return join(
+            say(
+                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
+                "adds {lift} to what like customers brought without it: net {net} {unit} {span}.",
+                net=Number(plan["net"], ",.0f"), span=Span(plan["low"], plan["high"], ",.0f"), **known,
+            ),
+            say(
+                "Below {break_even} they cost more than they bring; only a control group tells what contact adds.",
+                break_even=Share(plan["break_even"], 0),
+            ),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Contacts that pay, and what they net."""
+        plan, unit = self.contacts.iloc[0], Term(self.currency)
+        if not plan["contacts"]:
+            return (Tile(say("customers worth a contact"), Count(0)),)
+        ends = Span(plan["low"], plan["high"], ",.0f")
         return (
-            f"{text}: net {plan['net']:,.0f} {self.currency} {between(plan['low'], plan['high'], ',.0f')}. Below "
-            f"{plan['break_even']:.0%} they cost more than they bring; only a control group tells what contact adds."
+            Tile(say("customers worth a contact"), Count(int(plan["contacts"]))),
+            Tile(say("net of contacting them, {unit} a year", unit=unit), Number(plan["net"], ",.0f"), ends),
+        )
+
+    def decision(self) -> Decision:
+        """Say whether to contact, and how to learn what contact adds."""
+        plan = self.contacts.iloc[0]
+        n, change = int(plan["contacts"]), say("a measured lift on the other side of the break-even.")
+        if not n:
+            return Decision((say("Contact nobody on this list: no expected gain covers its cost."),), change)
+        pilot = say(
+            "Begin with a randomised pilot among the {n} customers listed, and contact the others if it shows more "
+            "than {break_even}.",
+            n=n, break_even=Share(plan["break_even"], 0),
+        )  # fmt: skip
+        if not plan["low"] > 0:
+            return Decision((say("Do not contact the whole list yet: its net may be below 0."), pilot), change)
+        return Decision(
+            (pilot, say("Follow the strategy of each cell for customers who sit firmly in theirs.")), change
         )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the levers."""
         return self.levers
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"What would raise them, and what it would bring ({self.currency} a year)."
+        return say("What would raise them, and what it would bring ({unit} a year).", unit=Term(self.currency))
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return f"Expected gain. {self.headline()}"
+        return join(say("Expected gain."), self.headline())
 
     def by_cost(self) -> Table:
         """Give how many to contact at which cost."""
-        caption = f"How many to contact at which cost of a contact ({self.currency})."
+        caption = say("How many to contact at which cost of a contact ({unit}).", unit=Term(self.currency))
         formats = {"cost": "{:.2f}", "break_even": SHARE}
         return Table("contacts", self.contacts.sort_values("cost"), caption, formats)
 
@@ -96,7 +138,7 @@ class WorthRaising(Result):
         """
         chosen = self.customers.query("contact").drop(columns="contact")
         if chosen.empty:
-            raise CannotAnswer("nobody is worth a contact at this cost, so there is no list.")
+            raise CannotAnswer(say("nobody is worth a contact at this cost, so there is no list."))
         return chosen
 
     def quantities(self) -> Iterable[Quantity]:
@@ -145,7 +187,9 @@ def worth_raising(
     below = float(cut_points(known["current"].to_numpy(), None, "current")[0] if below is None else below)
     low = np.flatnonzero(known["current"] < below)
     if not len(low):
-        raise CannotAnswer(f"no customer is below {below:,.2f} a year: nobody is low. Give another below=.")
+        raise CannotAnswer(
+            say("no customer is below {below} a year: nobody is low. Give another below=.", below=Number(below, ",.2f"))
+        )
     table, draws = known.iloc[low].reset_index(drop=True), potential.draws[:, 1, low].astype(float)
     parts = np.column_stack([potential.chance * potential.gain, known["potential"] - known["cross_sell"]])[low]
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]

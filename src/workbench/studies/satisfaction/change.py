@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, plain
+from workbench.messages import Message, Number, Share, Span, join, quoted, say
+from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
@@ -24,7 +25,6 @@ from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,9 +67,10 @@ class WaveChange(Result):
     level: float
     failed: int
 
-    NAME, CHART = "change", "Dots with intervals, a row a cell"
+    NAME = "change"
+    CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
-    CAPTION = (
+    CAPTION = say(
         "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest"
         " movement that this sample would have shown (points)."
     )
@@ -79,40 +80,69 @@ class WaveChange(Result):
         """Columns that make the cells."""
         return list(self.table.columns[: self.table.columns.get_loc("before")])
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether the movement is significant, what it is made of, and what could have been seen."""
-        clear, count = self.table[self.table["significant"]], len(self.table)
+        clear = self.table[self.table["significant"]]
         rows = clear if len(clear) else self.table
         top = rows.loc[rows["change"].abs().idxmax()]
-        where = f" for {cell_name(top[c] for c in self.by)}" if self.by else ""
-        if count > 1:
-            lead = f"{len(clear) or 'None'} of {count} movements in {self.construct} from {self.waves[0]} to "
-            lead += f"{self.waves[1]} {'are' if len(clear) > 1 else 'is'} significant (Holm); the largest"
-            lead += f"{' of them' if len(clear) > 1 else ''}{where}: {top['before']:.1f} to {top['after']:.1f}"
-        else:
-            lead = (
-                f"{self.construct} moved{where} from {top['before']:.1f} in {self.waves[0]} to {top['after']:.1f} in "
-            )
-            lead += f"{self.waves[1]}, {'' if len(clear) else 'not '}significant"
-        ends = between(top["low"], top["high"], "+.2f", level=self.level)
-        ends = ends if np.isfinite(top["low"]) else "(no interval: all of a wave are of one cluster)"
-        parts = ", ".join(f"{part} {top[part]:+.2f}" for part in PARTS)
-        out = f" {len(self.left_out)} cells are too small in a wave to compare." if len(self.left_out) else ""
-        failed = f" {self.failed:,} resamples did not converge." if self.failed else ""
-        return (
-            f"{lead}, {top['change']:+.2f} points {ends}, "
-            f"of which {parts}. The smallest movement this sample would have detected there ({POWER:.0%} power) is "
-            f"{top['detectable']:.1f} points.{out}{failed}"
+        ends: Span | Message = Span(top["low"], top["high"], "+.2f", self.level)
+        if not np.isfinite(top["low"]):
+            ends = say("(no interval: all of a wave are of one cluster)")
+        out, failed = len(self.left_out), self.failed
+        return join(
+            say(
+                "{lead}, {change} points {ends}, of which weights {weights}, answers {answers}, mix {mix}.",
+                lead=self._lead(top, len(clear)),
+                change=Number(top["change"], "+.2f"),
+                ends=ends,
+                **{part: Number(top[part], "+.2f") for part in PARTS},
+            ),
+            say(
+                "The smallest movement this sample would have detected there ({power} power) is {detectable} points.",
+                power=Share(POWER, 0),
+                detectable=Number(top["detectable"], ".1f"),
+            ),
+            say("{n} cells are too small in a wave to compare.", n=out) if out else say(""),
+            say("{n} resamples did not converge.", n=failed) if failed else say(""),
         )
+
+    def _lead(self, top: pd.Series, clear: int) -> Message:
+        first, last = map(str, self.waves)
+        waves: dict[str, Any] = {"construct": self.construct, "first": first, "last": last}
+        ends: dict[str, Any] = {side: Number(top[side], ".1f") for side in ("before", "after")}
+        where = one_cell(top[c] for c in self.by)
+        if len(self.table) == 1:
+            moved = say("{construct} moved from {before} in {first} to {after} in {last}", **waves, **ends)
+            if self.by:
+                moved = say(
+                    "{construct} moved for {where} from {before} in {first} to {after} in {last}",
+                    where=where, **waves, **ends
+                )  # fmt: skip
+            return say("{moved}, significant", moved=moved) if clear else say("{moved}, not significant", moved=moved)
+        found = {
+            "movements": say("{count} movements in {construct} from {first} to {last}", count=len(self.table), **waves),
+            "largest": say("{where}: {before} to {after}", where=where, **ends),
+        }
+        if not clear:
+            return say("None of {movements} is significant (Holm); the largest for {largest}", **found)
+        if clear == 1:
+            return say("1 of {movements} is significant (Holm); the largest for {largest}", **found)
+        return say("{n} of {movements} are significant (Holm); the largest of them for {largest}", n=clear, **found)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the cells: before, after, change with its parts."""
         return self.table[[*self.by, *SHOWN]]
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        before, after = self.waves
-        return f"Change of the {self.construct} index from {before} to {after}, with {self.level:.0%} intervals."
+        before, after = map(str, self.waves)
+        return say(
+            "Change of the {construct} index from {before} to {after}, with {level} intervals.",
+            construct=self.construct,
+            before=before,
+            after=after,
+            level=Share(self.level, 0),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
@@ -198,7 +228,9 @@ def wave_change(
     refuse_gaps_in(survey, columns)
     waves = tuple(in_time(survey[wave].unique(), wave))
     if len(waves) == 1:
-        raise CannotAnswer(f"not answerable: a change is between two waves; the survey holds {named(waves)} alone.")
+        raise CannotAnswer(
+            say("not answerable: a change is between two waves; the survey holds {waves} alone.", waves=quoted(waves))
+        )
     if len(waves) != 2:
         raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
     survey, pooled = _pooled(survey, by, mix, wave)
@@ -206,7 +238,10 @@ def wave_change(
     enough = count.min(axis=1).to_numpy() >= minimum
     if not enough.any():
         raise CannotAnswer(
-            f"no cell has {minimum} respondents in both waves. Fewer columns in by=, or a lower minimum=."
+            say(
+                "no cell has {minimum} respondents in both waves. Fewer columns in by=, or a lower minimum=.",
+                minimum=minimum,
+            )
         )
     items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
     sides = [
@@ -223,7 +258,11 @@ def wave_change(
     before, after = value[0, 0, 0], value[1, 1, 1]
     change, m = after - before, int(enough.sum())
     if np.isnan(change[0]).any():
-        raise CannotAnswer(f"in a cell nobody answered an item of {construct}. Leave the item or the cell out.")
+        raise CannotAnswer(
+            say(
+                "in a cell nobody answered an item of {construct}. Leave the item or the cell out.", construct=construct
+            )
+        )
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
     cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())
     kept = cells[enough].reset_index(drop=True)

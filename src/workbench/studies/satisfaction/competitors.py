@@ -12,13 +12,13 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
+from workbench.messages import Message, Name, Number, Share, Span, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,24 +54,42 @@ class CompetitorMap(Result):
     target: str
     level: float
 
-    NAME, CHART = "competitors", "A map: importance across, performance up, a mark an operator and driver"
+    NAME = "competitors"
+    CHART = say("A map: importance across, performance up, a mark an operator and driver")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say where the operator is behind and it matters, else where it leads."""
-        table, where = self.table, f" in {self.of}" if self.of else ""
+        table = self.table
         behind, ahead = (table[table["place"].str.startswith(f"important, {w}")] for w in ("behind", "ahead"))
         rows = behind if len(behind) else ahead
-        rule = f"(Holm over {len(table)}, {1 - self.level:.0%})"
+        rule = say("(Holm over {n}, {alpha})", n=len(table), alpha=Share(1 - self.level, 0))
         if not len(rows):
-            return f"Where it matters for {self.target}{where}, no gap of {self.own} is significant {rule}."
-        worth = (rows["importance"] * rows["gap"]).abs()
-        top, more = rows.loc[worth.idxmax()], f", the largest of {len(rows)} such gaps" if len(rows) > 1 else ""
+            return say(
+                "Where it matters for {target}, no gap of {own} is significant {rule}.",
+                target=self._here(self.target),
+                own=self.own,
+                rule=rule,
+            )
+        top = rows.loc[(rows["importance"] * rows["gap"]).abs().idxmax()]
         low, high = sorted(np.sign(top["gap"]) * top[["gap_low", "gap_high"]].to_numpy(float))
-        return (
-            f"{self.own} is {'behind' if top['gap'] < 0 else 'ahead of'} {top['against']}{where} on {top['construct']} "
-            f"by {abs(top['gap']):.1f} points {between(low, high, level=self.level)}{more}: a point there "
-            f"is worth {top['importance']:.2f} points of {self.target} {rule}."
+        gap = say(
+            "{points} points {span}", points=Number(abs(top["gap"]), ".1f"), span=Span(low, high, ".1f", self.level)
         )
+        if len(rows) > 1:
+            gap = say("{gap}, the largest of {n} such gaps", gap=gap, n=len(rows))
+        names = {"own": self.own, "other": self._here(top["against"]), "construct": top["construct"], "gap": gap}
+        return say(
+            "{place}: a point there is worth {importance} points of {target} {rule}.",
+            place=say("{own} is behind {other} on {construct} by {gap}", **names)
+            if top["gap"] < 0
+            else say("{own} is ahead of {other} on {construct} by {gap}", **names),
+            importance=Number(top["importance"], ".2f"),
+            target=self.target,
+            rule=rule,
+        )
+
+    def _here(self, name: str) -> Message | Name:
+        return say("{name} in {place}", name=name, place=self.of) if self.of else Name(name)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
@@ -140,7 +158,7 @@ def competitor_map(
     distinct(rivals, "the competitor")
     rivals = [name for name in rivals if name != own]
     if not rivals:
-        raise CannotAnswer(f"'{own}' stands alone: no other operator to put on the map.")
+        raise CannotAnswer(say("'{own}' stands alone: no other operator to put on the map.", own=own))
     at = [effects.fit.model.names.index(name) for name in drivers]
     chosen = {name: draws.chosen({**(of or {}), operator: name}) for name in [own, *rivals]}
     mean = {name: draws.index(draws.level_of(mask))[:, at] for name, mask in chosen.items()}

@@ -12,7 +12,8 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.messages import Message, join, quoted, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Plan
@@ -85,11 +86,24 @@ class Draws:
             mask &= (cells[column] == value).to_numpy()
         count = int(mask[self.answers.cell].sum())
         if count < MINIMUM:
-            raise CannotAnswer(f"{dict(of or {})} holds {count} respondents; {MINIMUM} are needed. Ask for more cells.")
+            raise CannotAnswer(
+                say(
+                    "{cells} holds {n} respondents; {least} are needed. Ask for more cells.",
+                    cells=str(dict(of or {})),
+                    n=count,
+                    least=MINIMUM,
+                )
+            )
         silent = ~(self.weight[0, mask].sum(axis=0) > 0)
         if silent.any():
             item = self.fit.model.items[int(np.argmax(silent))]
-            raise CannotAnswer(f"nobody in {dict(of or {})} answered '{item}'. Leave the item out, or ask elsewhere.")
+            raise CannotAnswer(
+                say(
+                    "nobody in {cells} answered '{item}'. Leave the item out, or ask elsewhere.",
+                    cells=str(dict(of or {})),
+                    item=item,
+                )
+            )
         return mask
 
     def level_of(self, mask: np.ndarray) -> np.ndarray:
@@ -124,9 +138,16 @@ class Draws:
 
 def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
     """Refuse constructs whose index a negative outer weight leaves undefined."""
-    undefined = [name for name in constructs if np.isnan(fit.index[name])]
-    if undefined:
-        raise CannotAnswer(f"the index of {named(undefined)} is not defined: {' '.join(fit.verdicts)}")
+    gone = [name for name in constructs if np.isnan(fit.index[name])]
+    if gone:
+        raise CannotAnswer(
+            say("the index of {names} is not defined: {why}", names=quoted(gone), why=join(*fit.verdicts))
+        )
+
+
+def undefined(construct: str, fit: PlsFit) -> Message:
+    """Say that the index of a construct is not defined, and why."""
+    return say("the index of {construct} is not defined: {why}", construct=construct, why=join(*fit.verdicts))
 
 
 def draw(

@@ -12,13 +12,14 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
+from workbench.methods.plspm.verdicts import doubts_said
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +43,11 @@ class PathEffects(Result):
     answers: Answers
     seed: int | np.random.SeedSequence
 
-    NAME, CHART = "model", "Path diagram"
-    PICTURE_CAPTION = "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
+    NAME = "model"
+    CHART = say("Path diagram")
+    PICTURE_CAPTION = say(
+        "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
+    )
 
     @property
     def fit(self) -> PlsFit:
@@ -54,10 +58,12 @@ class PathEffects(Result):
     def draws(self) -> Draws:
         """What items and cells need of each resample, drawn when first asked for."""
         if self.fit.first is not None:
-            raise CannotAnswer("items of a model in two stages have no one weight. Take a model without higher order.")
+            raise CannotAnswer(
+                say("items of a model in two stages have no one weight. Take a model without higher order.")
+            )
         return draw(self.answers, self.fit, resamples=len(self.bootstrap.replicates), rng=self.seed)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what drives the construct that is explained best, strongest first."""
         target = self.fit.r2.idxmax()
         table = self.bootstrap.table
@@ -65,12 +71,18 @@ class PathEffects(Result):
         top = paths.loc[paths["estimate"].abs().idxmax()]
         r2 = table[(table["quantity"] == "r2") & (table["name"] == target)].iloc[0]
         source = str(top["name"]).split("->")[0]
-        doubts = len(self.verdicts)
-        return (
-            f"{target} is explained best: {r2['estimate']:.0%} of its variance "
-            f"{between(r2['low'], r2['high'], '.0%')}, most directly by {source}: path {top['estimate']:.2f} "
-            f"{between(top['low'], top['high'], '.2f', level=self.bootstrap.level)}. "
-            f"{doubts or 'No'} doubts about the measurement."
+        return join(
+            say(
+                "{target} is explained best: {r2} of its variance {r2_span}, most directly by {source}: path {path} "
+                "{span}.",
+                target=target,
+                r2=Share(r2["estimate"], 0),
+                r2_span=Span(r2["low"], r2["high"], ".0%"),
+                source=source,
+                path=Number(top["estimate"], ".2f"),
+                span=Span(top["low"], top["high"], ".2f", self.bootstrap.level),
+            ),
+            say("{doubts}.", doubts=doubts_said(self.verdicts)),
         )
 
     def summary(self) -> pd.DataFrame:
@@ -84,16 +96,18 @@ class PathEffects(Result):
 
     def measurement(self) -> Table:
         """Give the reliability as a page shows it."""
-        said = "How well each construct is measured; the last column says what to make of it."
+        said = say("How well each construct is measured; the last column says what to make of it.")
         formats = dict.fromkeys(["alpha", "rho_a", "rho_c", "ave", "htmt_highest"], "{:.2f}")
         return Table("measurement", self.reliability(), said, formats)
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Paths, total effects and R² of the model, with {self.bootstrap.level:.0%} intervals."
+        return say(
+            "Paths, total effects and R² of the model, with {level} intervals.", level=Share(self.bootstrap.level, 0)
+        )
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
+    def verdicts(self) -> tuple[Message, ...]:
         """Doubts about the measurement, one sentence each."""
         return self.bootstrap.verdicts
 
@@ -128,23 +142,33 @@ class ImportancePerformance(Result):
     target: str
     level: float
 
-    NAME, CHART = "drivers", "A map: importance across, performance up, a dot a driver"
+    NAME = "drivers"
+    CHART = say("A map: importance across, performance up, a dot a driver")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what comes first and how sure that is."""
         top = self.table.iloc[0]
-        order = ", ".join(self.table["construct"])
-        sure = "" if top["probability_first"] >= self.level else " The order is not certain."
-        return (
-            f"To raise {self.target}, start with {top['construct']}: one point more brings {top['importance']:.2f} "
-            f"points {between(top['importance_low'], top['importance_high'], '.2f', level=self.level)} and it "
-            f"stands at {top['performance']:.1f}; it comes first in {top['probability_first']:.0%} of the resamples. "
-            f"Order: {order}.{sure}"
+        return join(
+            say(
+                "To raise {target}, start with {construct}: one point more brings {importance} points {span} and it "
+                "stands at {performance}; it comes first in {often} of the resamples.",
+                target=self.target,
+                construct=top["construct"],
+                importance=Number(top["importance"], ".2f"),
+                span=Span(top["importance_low"], top["importance_high"], ".2f", self.level),
+                performance=Number(top["performance"], ".1f"),
+                often=Share(top["probability_first"], 0),
+            ),
+            say("Order: {order}.", order=Listed(self.table["construct"], "")),
+            say("") if top["probability_first"] >= self.level else say("The order is not certain."),
         )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return f"Importance (points of {self.target} for one point more) and performance (index) of each driver."
+        return say(
+            "Importance (points of {target} for one point more) and performance (index) of each driver.",
+            target=self.target,
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""
@@ -208,7 +232,7 @@ def drivers_of(fit: PlsFit, target: str) -> list[str]:
     fit.model.construct(target)
     drivers = [name for name in fit.model.names if (name, target) in fit.importance.index]
     if not drivers:
-        raise CannotAnswer(f"no path leads to '{target}', so nothing drives it in this model.")
+        raise CannotAnswer(say("no path leads to '{target}', so nothing drives it in this model.", target=target))
     refuse_undefined(fit, [*drivers, target])
     return drivers
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name
+from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.methods.cells import one_cell
 from workbench.methods.multiple import benjamini_hochberg, holm
 from workbench.methods.plspm.groups import MeasurementInvariance
 from workbench.methods.resampling import standard_error
 from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
+from workbench.studies.satisfaction.draws import undefined
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,8 @@ class OperatorGaps(Result):
     construct: str
     level: float
 
-    NAME, CHART = "gaps", "Dots with intervals, a row a pair"
+    NAME = "gaps"
+    CHART = say("Dots with intervals, a row a pair")
     FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
 
     @property
@@ -52,48 +54,71 @@ class OperatorGaps(Result):
         """Columns of the cells besides the operator."""
         return list(self.table.columns[: self.table.columns.get_loc("operator")])
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many gaps are significant, and the largest of those (else the largest of all)."""
         table = self.table[self.table["comparable"]]
         broken = self.table[~self.table["comparable"]]
         pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
-        gate = "; ".join(f"{a} and {b}" for a, b in pairs)
-        gate = f" Not comparable, because {self.construct} does not mean the same to their customers: {gate}."
-        if table.empty:
-            return f"No gap in {self.construct} can be claimed.{gate}"
-        return self._claimed(table) + (gate if len(broken) else "")
-
-    def _claimed(self, table: pd.DataFrame) -> str:
-        clear = table[table["significant"]]
-        count, all_of = len(clear), len(table)
-        rule = f"(Holm over {all_of}, {1 - self.level:.0%})" if all_of > 1 else f"({1 - self.level:.0%})"
-        if not count:
-            none = "The gap" if all_of == 1 else f"None of the {all_of} gaps"
-            return (
-                f"{none} in {self.construct} is {'not ' if all_of == 1 else ''}significant {rule}; "
-                f"{'' if all_of == 1 else 'the largest '}measured: {self._said(table)}."
+        claim = say("No gap in {construct} can be claimed.", construct=self.construct)
+        return join(
+            claim if table.empty else self._claimed(table),
+            say(
+                "Not comparable, because {construct} does not mean the same to their customers: {pairs}.",
+                construct=self.construct,
+                pairs=Listed((Listed(map(str, pair)) for pair in pairs), ";"),
             )
-        verb = "is" if count == 1 else "are"
-        lead = "" if count == 1 else "the largest of them "
-        return f"{count} of {all_of} gaps in {self.construct} {verb} significant {rule}: {lead}{self._said(clear)}."
+            if len(broken)
+            else say(""),
+        )
 
-    def _said(self, rows: pd.DataFrame) -> str:
+    def _claimed(self, table: pd.DataFrame) -> Message:
+        clear, alpha = table[table["significant"]], Share(1 - self.level, 0)
+        n, many = len(clear), len(table)
+        gap = self._said(clear if n else table)
+        if many == 1 and not n:
+            return say(
+                "The gap in {construct} is not significant ({alpha}); measured: {gap}.",
+                construct=self.construct, alpha=alpha, gap=gap
+            )  # fmt: skip
+        rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
+        found: dict[str, Any] = {"all": many, "construct": self.construct, "rule": rule, "gap": gap}
+        if not n:
+            return say(
+                "None of the {all} gaps in {construct} is significant {rule}; the largest measured: {gap}.", **found
+            )
+        if n == 1:
+            return say("1 of {all} gaps in {construct} is significant {rule}: {gap}.", **found)
+        return say("{n} of {all} gaps in {construct} are significant {rule}: the largest of them {gap}.", n=n, **found)
+
+    def _said(self, rows: pd.DataFrame) -> Message:
         known = rows.dropna(subset=["low"])
         known = known if len(known) else rows
         top = known.loc[known["gap"].abs().idxmax()]
         first, second, gap, low, high = top["operator"], top["against"], top["gap"], top["low"], top["high"]
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
-        where = f" in {cell_name(top[self.others])}" if self.others else ""
-        return f"{first} above {second}{where} by {gap:.1f} points {between(low, high, level=self.level)}"
+        other = (
+            say("{name} in {place}", name=str(second), place=one_cell(top[self.others])) if self.others else str(second)
+        )
+        return say(
+            "{first} above {second} by {gap} points {span}",
+            first=str(first),
+            second=other,
+            gap=Number(gap, ".1f"),
+            span=Span(low, high, ".1f", self.level),
+        )
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Differences in the {self.construct} index, points."
+        return say("Differences in the {construct} index, points.", construct=self.construct)
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return f"Differences in the {self.construct} index with {self.level:.0%} intervals; zero means no difference."
+        return say(
+            "Differences in the {construct} index with {level} intervals; zero means no difference.",
+            construct=self.construct,
+            level=Share(self.level, 0),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""
@@ -198,7 +223,7 @@ def of_construct(index: SatisfactionIndex, construct: str | None) -> tuple[str, 
     index.fit.model.construct(construct)
     k = index.fit.model.names.index(construct)
     if np.isnan(index.estimate[:, k]).any():
-        raise CannotAnswer(f"the index of {construct} is not defined: {' '.join(index.fit.verdicts)}")
+        raise CannotAnswer(undefined(construct, index.fit))
     return construct, index.estimate[:, k], index.replicates[:, :, k]
 
 
@@ -210,7 +235,9 @@ def operator_groups(index: SatisfactionIndex, operator: str) -> tuple[list[str],
     group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
     groups = [rows for g in range(group.max() + 1) if len(rows := np.flatnonzero(group == g)) > 1]
     if not groups:
-        raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
+        raise CannotAnswer(
+            say("no two values of '{operator}' can be compared: each stands alone in its cell.", operator=operator)
+        )
     return others, groups
 
 

@@ -12,7 +12,17 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name, codes_of, listed, plain, refuse_mixed_waves, said
+from workbench.messages import Listed, Message, Share, join, say
+from workbench.methods.cells import (
+    cell_name,
+    codes_of,
+    listed,
+    one_cell,
+    plain,
+    refuse_mixed_waves,
+    said,
+    some_cells,
+)
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Plan, index_points
@@ -21,7 +31,7 @@ from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import item_reach
+from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
 if TYPE_CHECKING:
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-7
 POINTS = (0.0, 100.0)
-LEFT = "the interval is what scale and number leave"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +97,10 @@ class SatisfactionIndex(Result):
     failed: int
     raking: Raking | None = None
 
-    NAME, COUNTS, CHART = "index", "n", "Dots with intervals, a row a cell"
+    NAME, COUNTS = "index", "n"
+    CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
-    CAPTION = (
+    CAPTION = say(
         "Index of every construct, 0-100 points, with standard error, interval, effective sample size and "
         "design effect."
     )
@@ -104,31 +114,51 @@ class SatisfactionIndex(Result):
         """Give the means of a construct, one a cell."""
         return self.means[self.fit.model.names.index(construct) :: self.estimate.shape[1]]
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say where the index is highest and lowest, and what is not shown."""
         rows = self._shown()
         if rows["index"].isna().all():
-            return f"The index of {self.construct} is not defined: {' '.join(self.fit.verdicts)}"
-        hidden = ""
-        if len(self.suppressed):
-            names = "; ".join(f"{cell_name(r)} ({n})" for *r, n in self.suppressed.itertuples(index=False))
-            hidden = f" Not shown, with fewer than {self.minimum} respondents: {names}."
-        why = "did not converge, or could not meet the margins" if self.raking else "did not converge"
-        failed = f" {self.failed:,} resamples {why}." if self.failed else ""
-        hidden = self._alike() + hidden
+            return undefined(self.construct, self.fit).sentence()
+        failed = say("")
+        if self.failed and self.raking:
+            failed = say("{n} resamples did not converge, or could not meet the margins.", n=self.failed)
+        elif self.failed:
+            failed = say("{n} resamples did not converge.", n=self.failed)
+        return join(self._ends(rows), *self._alike(), self._hidden(), failed)
+
+    def _ends(self, rows: pd.DataFrame) -> Message:
         if len(rows) == 1:
-            return f"The {self.construct} index is {said(rows.iloc[0], 'index')}.{hidden}{failed}"
+            return say("The {construct} index is {said}.", construct=self.construct, said=said(rows.iloc[0], "index"))
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
-        return (
-            f"The {self.construct} index runs from {said(bottom, 'index')} for {cell_name(bottom[list(self.by)])} "
-            f"to {said(top, 'index')} for {cell_name(top[list(self.by)])} "
-            f"({self.level:.0%} intervals).{hidden}{failed}"
+        return say(
+            "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
+            construct=self.construct,
+            least=said(bottom, "index"),
+            last=one_cell(bottom[list(self.by)]),
+            most=said(top, "index"),
+            first=one_cell(top[list(self.by)]),
+            level=Share(self.level, 0),
         )
 
-    def picture_caption(self) -> str:
+    def _hidden(self) -> Message:
+        cells = [say("{cell} ({n})", cell=one_cell(r), n=n) for *r, n in self.suppressed.itertuples(index=False)]
+        if not cells:
+            return say("")
+        return say(
+            "Not shown, with fewer than {minimum} respondents: {cells}.", minimum=self.minimum, cells=Listed(cells, ";")
+        )
+
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
-        return f"{self.construct} index{by}, with {self.level:.0%} intervals."
+        level, construct = Share(self.level, 0), self.construct
+        if not self.by:
+            return say("{construct} index, with {level} intervals.", construct=construct, level=level)
+        return say(
+            "{construct} index by {columns}, with {level} intervals.",
+            construct=construct,
+            columns=Listed(self.by[::-1]),
+            level=level,
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the index of `construct` in every cell with its interval, operators by colour."""
@@ -150,18 +180,19 @@ class SatisfactionIndex(Result):
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
 
-    def _alike(self) -> str:
+    def _alike(self) -> Iterator[Message]:
         """Say in which cells too few differ from the others to know the spread, or all come from one cluster."""
-        means, text = self.of(self.construct), ""
-        for which, reason in (
-            ([m.few and m.df > 0 for m in means], f"(almost) all answered alike: {LEFT}"),
-            ([m.df == 0 for m in means], "all are of one cluster: there is no interval"),
-        ):
-            if any(which):
-                cells = [cell_name(row) for row in self.cells[which].itertuples(index=False)]
-                shown = "; ".join(cells[:5]) + (f" and {len(cells) - 5} more" if len(cells) > 5 else "")
-                text += f" In {shown or 'the survey'}, {reason}."
-        return text
+        means = self.of(self.construct)
+        if any(few := [m.few and m.df > 0 for m in means]):
+            yield say(
+                "In {cells}, (almost) all answered alike: the interval is what scale and number leave.",
+                cells=some_cells(self.cells[few].itertuples(index=False)),
+            )
+        if any(one := [m.df == 0 for m in means]):
+            yield say(
+                "In {cells}, all are of one cluster: there is no interval.",
+                cells=some_cells(self.cells[one].itertuples(index=False)),
+            )
 
 
 def satisfaction_index(
@@ -245,8 +276,12 @@ def satisfaction_index(
     shown = size >= minimum
     if not shown.any():
         raise CannotAnswer(
-            f"no cell has {minimum} respondents (the largest: {size.max()}). Ask for a larger part of the survey, "
-            "fewer columns in by=, or a lower minimum=."
+            say(
+                "no cell has {minimum} respondents (the largest: {largest}). Ask for a larger part of the survey, "
+                "fewer columns in by=, or a lower minimum=.",
+                minimum=minimum,
+                largest=size.max(),
+            )
         )
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]

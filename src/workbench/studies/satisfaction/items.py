@@ -12,14 +12,14 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name
+from workbench.messages import Listed, Message, Number, Span, Value, say
+from workbench.methods.cells import cell_name, one_cell
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,10 +45,11 @@ class ItemGaps(Result):
     construct: str
     level: float
 
-    NAME, CHART = "gap_items", "Dots with intervals, a row an item"
+    NAME = "gap_items"
+    CHART = say("Dots with intervals, a row an item")
     FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say of the largest gap which items it comes from, largest part first."""
         rows = self._largest()
         whole, parts = rows.iloc[-1], rows.iloc[:-1]
@@ -56,12 +57,28 @@ class ItemGaps(Result):
         parts = parts.loc[(parts["gap"] * sign).sort_values(ascending=False, kind="stable").index]
         top = parts.iloc[0]
         low, high = sorted((sign * top["low"], sign * top["high"]))
-        rest = "".join(f", {sign * r['gap']:.1f} from {r['item']}" for r in parts.iloc[1:].to_dict("records"))
-        cell = cell_name(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1])
-        return (
-            f"{cell} is {abs(whole['gap']):.1f} points {'above' if sign > 0 else 'below'} {whole['against']} in "
-            f"{self.construct}; of these, {sign * top['gap']:.1f} {between(low, high, level=self.level)} "
-            f"come from {top['item']}{rest}."
+        first = say(
+            "{gap} {span} come from {item}",
+            gap=Number(sign * top["gap"], ".1f"),
+            span=Span(low, high, ".1f", self.level),
+            item=top["item"],
+        )
+        rest = (
+            say("{gap} from {item}", gap=Number(sign * row["gap"], ".1f"), item=row["item"])
+            for row in parts.iloc[1:].to_dict("records")
+        )
+        names: dict[str, Value | str] = {
+            "cell": one_cell(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1]),
+            "gap": Number(abs(whole["gap"]), ".1f"),
+            "other": str(whole["against"]),
+            "construct": self.construct,
+        }
+        return say(
+            "{gap}; of these, {parts}.",
+            gap=say("{cell} is {gap} points above {other} in {construct}", **names)
+            if sign > 0
+            else say("{cell} is {gap} points below {other} in {construct}", **names),
+            parts=Listed([first, *rest], ""),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:

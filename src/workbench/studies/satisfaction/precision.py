@@ -11,13 +11,14 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.methods.cells import cell_name, listed
+from workbench.messages import Count, Listed, Message, Number, Share, join, say
+from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.result import Quantity, Result, Table
+from workbench.studies.satisfaction.draws import undefined
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 POWER = 0.8
 THIN = 0.5
-NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +45,34 @@ class IndexPrecision(Result):
     limit: float
     level: float
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many cells meet the rule, and what the worst would take."""
         rows = self._shown()
         worst = rows.loc[rows["width"].idxmax()]
-        place = f" ({cell_name(worst[list(self.by)])})" if self.by else ""
         gap = rows["detectable_gap"]
-        return (
-            f"{int(rows['meets'].sum())} of {len(rows)} {self.level:.0%} intervals of the {self.construct} index are "
-            f"at most {self.limit:g} points wide; the widest{place} is {worst['width']:.1f} with {worst['n']:,} "
-            f"respondents, and that rule takes {worst['n_needed']:,}. A gap between two operators is found in "
-            f"{POWER:.0%} of surveys from {gap.min():.1f} points in the best cell, from {gap.max():.1f} in the worst."
+        return join(
+            say(
+                "{met} of {n} {level} intervals of the {construct} index are at most {limit} points wide; {widest} is "
+                "{width} with {asked} respondents, and that rule takes {needed}.",
+                met=int(rows["meets"].sum()),
+                n=len(rows),
+                level=Share(self.level, 0),
+                construct=self.construct,
+                limit=Number(self.limit, "g"),
+                widest=say("the widest ({cell})", cell=one_cell(worst[list(self.by)]))
+                if self.by
+                else say("the widest"),
+                width=Number(worst["width"], ".1f"),
+                asked=worst["n"],
+                needed=Count(worst["n_needed"]),
+            ),
+            say(
+                "A gap between two operators is found in {power} of surveys from {best} points in the best cell, from "
+                "{worst} in the worst.",
+                power=Share(POWER, 0),
+                best=Number(gap.min(), ".1f"),
+                worst=Number(gap.max(), ".1f"),
+            ),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -95,38 +113,45 @@ class ShrunkenIndex(Result):
         "shrinkage": "{:.0%}"
     }
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how far cells differ beyond sampling error, and which are thin."""
         rows = self._shown()
         thin = rows[rows["thin"]].sort_values("shrinkage", kind="stable")
-        parent = f"the same {', '.join(self.toward)}" if self.toward else "the survey"
-        lead = (
-            f"Cells of {parent} differ in {self.construct} by {self.between[self.construct]:.1f} points (standard "
-            "deviation) beyond sampling error;"
-        )
-        if thin.empty:
-            return f"{lead} none of {len(rows)} is thin: each estimate is at least half its own data."
-        names = "; ".join(cell_name(row) for row in thin[list(self.by)].head(NAMED).itertuples(index=False))
-        more = f" and {len(thin) - NAMED} more" if len(thin) > NAMED else ""
-        return (
-            f"{lead} {len(thin)} of {len(rows)} are thin and borrow more than half of their estimate from their "
-            f"parent: {names}{more}."
+        toward = Listed(self.toward, "")
+        borrow = say("none of {n} is thin: each estimate is at least half its own data", n=len(rows))
+        if len(thin):
+            borrow = say(
+                "{thin} of {n} are thin and borrow more than half of their estimate from their parent: {cells}",
+                thin=len(thin),
+                n=len(rows),
+                cells=some_cells(thin[list(self.by)].itertuples(index=False)),
+            )
+        return say(
+            "Cells of {parent} differ in {construct} by {between} points (standard deviation) beyond sampling error; "
+            "{borrow}.",
+            parent=say("the same {columns}", columns=toward) if self.toward else say("the survey"),
+            construct=self.construct,
+            between=Number(self.between[self.construct], ".1f"),
+            borrow=borrow,
         )
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        toward = ", ".join(self.toward) or "survey"
-        return (
-            f"{self.construct} index by {', '.join(self.by)}: of its own respondents, and shrunken towards the "
-            f"{toward}; shrinkage is the share of its own data in it."
+        return say(
+            "{construct} index by {columns}: of its own respondents, and shrunken towards the {parent}; shrinkage is "
+            "the share of its own data in it.",
+            construct=self.construct,
+            columns=Listed(self.by, ""),
+            parent=Listed(self.toward, "") if self.toward else say("survey"),
         )
 
     def as_table(self, **part: object) -> Table:
         """Give the index of `construct` as a page shows it, in the cells of `part` (all if none is given)."""
         rows = self._shown()
         rows = rows[(rows[list(part)] == pd.Series(part, dtype=object)).all(axis=1)].drop(columns=[*part, "construct"])
-        whose = f"{', '.join(map(str, part.values()))}: " if part else ""
-        return replace(super().as_table(), frame=rows, caption=f"{whose}{self.caption()}")
+        said = self.caption()
+        said = say("{cell}: {said}", cell=one_cell(part.values()), said=said) if part else said
+        return replace(super().as_table(), frame=rows, caption=said)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every shrunken index."""
@@ -214,8 +239,12 @@ def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operat
     parent = cells.groupby(toward, sort=True).ngroup().to_numpy() if toward else np.zeros(len(cells), int)
     if len(cells) - parent.max() - 1 < 3:
         raise CannotAnswer(
-            f"{len(cells)} cells in {parent.max() + 1} parents do not tell how much cells of a parent differ. Take "
-            "finer cells (by=), or fewer columns in toward=."
+            say(
+                "{n} cells in {parents} parents do not tell how much cells of a parent differ. Take finer cells (by=), "
+                "or fewer columns in toward=.",
+                n=len(cells),
+                parents=parent.max() + 1,
+            )
         )
     frames, between = [], {}
     for construct, rows in index.table.dropna(subset=["index"]).groupby("construct", sort=False):
@@ -269,7 +298,7 @@ def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np
     known = error > 0  # a cell in which all answered alike lends the spread of its parent's others
     if not known.any():
         raise CannotAnswer(
-            "all respondents of every cell answered alike: how much cells differ by chance is not known."
+            say("all respondents of every cell answered alike: how much cells differ by chance is not known.")
         )
     one = np.where(known, error, 0.0) ** 2 * n
     size, total = np.bincount(parent, n * known), np.bincount(parent, n * one)
@@ -279,4 +308,4 @@ def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np
 
 def _refuse_undefined(index: SatisfactionIndex) -> None:
     if np.isnan(index.fit.index[index.construct]):
-        raise CannotAnswer(f"the index of {index.construct} is not defined: {' '.join(index.fit.verdicts)}")
+        raise CannotAnswer(undefined(index.construct, index.fit))

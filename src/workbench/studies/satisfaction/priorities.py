@@ -11,13 +11,13 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,8 @@ class ItemPriorities(Result):
     top: int
     level: float
 
-    NAME, CHART = "items", "Dots with intervals, a row an item"
+    NAME = "items"
+    CHART = say("Dots with intervals, a row an item")
     FORMATS = (
         {f"{what}{end}": "{:.2f}" for what in _COLUMNS for end in ("", "_low", "_high")}
         | {f"points_per_yuan{end}": "{:.3g}" for end in ("", "_low", "_high")}
@@ -68,31 +69,44 @@ class ItemPriorities(Result):
         """Column that orders the items."""
         return "points_per_yuan" if "points_per_yuan" in self.table else "potential"
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say which item comes first, and which are surely among the first."""
         row, what = self.table.iloc[0], self.ranked_by
-        unit = "points per yuan" if what == "points_per_yuan" else "points up to the end of the scale"
         sure = self.table.loc[self.table["probability_top"] >= self.level, "label"]
-        group = f"first {self.top}" if self.top > 1 else "first"
-        certain = f"Surely among the {group}: {', '.join(sure)}." if len(sure) else f"None is surely among the {group}."
-        return (
-            f"To raise {self.target}{f' of {self.of}' if self.of else ''}, start with {row['label']} "
-            f"({row['construct']}): one point more on its scale brings {row['importance']:.2f} points "
-            f"{between(row['importance_low'], row['importance_high'], '.2f', level=self.level)}, "
-            f"{row[what]:.3g} {unit}; it is among the {group} in {row['probability_top']:.0%} of the resamples. "
-            f"{certain}"
+        group = say("first {n}", n=self.top) if self.top > 1 else say("first")
+        gain = Number(row[what], ".3g")
+        return join(
+            say(
+                "To raise {target}, start with {label} ({construct}): one point more on its scale brings {importance} "
+                "points {span}, {gain}; it is among the {group} in {often} of the resamples.",
+                target=say("{target} of {whose}", target=self.target, whose=self.of) if self.of else self.target,
+                label=row["label"],
+                construct=row["construct"],
+                importance=Number(row["importance"], ".2f"),
+                span=Span(row["importance_low"], row["importance_high"], ".2f", self.level),
+                gain=say("{gain} points per yuan", gain=gain)
+                if what == "points_per_yuan"
+                else say("{gain} points up to the end of the scale", gain=gain),
+                group=group,
+                often=Share(row["probability_top"], 0),
+            ),
+            say("Surely among the {group}: {items}.", group=group, items=Listed(sure, ""))
+            if len(sure)
+            else say("None is surely among the {group}.", group=group),
         )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the items in order of priority."""
         return self.table.drop(columns="label") if (self.table["label"] == self.table["item"]).all() else self.table
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return (
-            f"Items{f' of {self.of}' if self.of else ''} in order of priority: points of {self.target} for one point "
-            "more, mean answer (0-100), points up to the end of the scale, and how often the item is among the first "
-            f"{self.top}."
+        return say(
+            "{items} in order of priority: points of {target} for one point more, mean answer (0-100), points up to "
+            "the end of the scale, and how often the item is among the first {n}.",
+            items=say("Items of {whose}", whose=self.of) if self.of else say("Items"),
+            target=self.target,
+            n=self.top,
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -136,22 +150,32 @@ class Improvement(Result):
     of: str
     level: float
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what was changed, what the end of the scale allowed, and what follows."""
-        asked = " and ".join(
-            f"{row['item']} by {row['asked']:+g} (on average {row['realised']:+.2f}, as {row['capped']:.0%} are too "
-            "near the end of the scale)"
+        asked = [
+            say(
+                "{item} by {asked} (on average {realised}, as {capped} are too near the end of the scale)",
+                item=row["item"],
+                asked=Number(row["asked"], "+g"),
+                realised=Number(row["realised"], "+.2f"),
+                capped=Share(row["capped"], 0),
+            )
             for row in self.changes.to_dict("records")
-        )
+        ]
         index = self.table[(self.table["quantity"] == "index") & (self.table["name"] == self.target)].iloc[0]
-        items = self.table[self.table["quantity"] == "item"]
-        then = ", ".join(f"{r['name']} by {r['change']:+.2f}" for r in items.to_dict("records"))
-        return (
-            f"Changing the answers{f' of {self.of}' if self.of else ''} to {asked} goes with {index['change']:+.2f} "
-            f"points of {self.target} {between(index['low'], index['high'], '+.2f', level=self.level)}"
-            f"{f' and, on their scales, {then}' if then else ''}. This is a regression effect: it follows only if the "
-            "paths are causes."
+        items = self.table[self.table["quantity"] == "item"].to_dict("records")
+        change = say(
+            "Changing {answers} to {asked} goes with {change} points of {target} {span}",
+            answers=say("the answers of {whose}", whose=self.of) if self.of else say("the answers"),
+            asked=Listed(asked),
+            change=Number(index["change"], "+.2f"),
+            target=self.target,
+            span=Span(index["low"], index["high"], "+.2f", self.level),
         )
+        if items:
+            then = (say("{item} by {change}", item=r["name"], change=Number(r["change"], "+.2f")) for r in items)
+            change = say("{change} and, on their scales, {items}", change=change, items=Listed(then, ""))
+        return say("{change}. This is a regression effect: it follows only if the paths are causes.", change=change)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every change."""
@@ -287,7 +311,9 @@ def simulate_improvement(
     gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
     capped = np.abs(gain) < np.abs(asked) - 1e-9
     if not gain[mask[answers.cell]].any():
-        raise CannotAnswer(f"all answers to {named(changes)} stand at the end of the scale: none can move that way.")
+        raise CannotAnswer(
+            say("all answers to {items} stand at the end of the scale: none can move that way.", items=quoted(changes))
+        )
     weight = (~answers.missing[:, at]) * answers.weights[:, None]
     totals = draws.total(np.hstack([gain * weight, capped * weight]))[:, mask].sum(axis=1)
     moved, stopped = np.split(totals / np.tile(draws.weight[:, mask][:, :, at].sum(axis=1), 2), 2, axis=1)

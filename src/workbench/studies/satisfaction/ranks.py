@@ -13,7 +13,8 @@ from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.methods.cells import cell_name, listed, plain
+from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say
+from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
 from workbench.methods.plspm.batch import Plan, index_points
@@ -30,7 +31,6 @@ from workbench.studies.satisfaction.index import (
     satisfaction_index,
 )
 from workbench.studies.satisfaction.weighting import Margins
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,51 +56,71 @@ class OperatorRanks(Result):
     construct: str
     level: float
 
-    NAME, CHART, FORMATS = "ranks", "Stacked bars, a row an operator", {"index": "{:.1f}"}
-    PICTURE_CAPTION = "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
+    NAME, FORMATS = "ranks", {"index": "{:.1f}"}
+    CHART = say("Stacked bars, a row an operator")
+    PICTURE_CAPTION = say(
+        "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
+    )
 
     @property
     def others(self) -> list[str]:
         """Columns of the cells besides the operator."""
         return list(self.table.columns[: self.table.columns.get_loc("operator")])
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who is first in each service and whether that and the order of the others is certain."""
         services = list(self.table.groupby(self.others, sort=False)) if self.others else [((), self.table)]
         if len(services) > SAID:
             sure = sum(int(rows["rank_high"].iloc[0] == 1) for _, rows in services)
-            return (
-                f"The lead in {self.construct} is significant at {self.level:.0%} in {sure} of {len(services)} "
-                f"groups of {', '.join(self.others)}; elsewhere it cannot be told who is first."
+            return say(
+                "The lead in {construct} is significant at {level} in {sure} of {n} groups of {columns}; elsewhere it "
+                "cannot be told who is first.",
+                construct=self.construct,
+                level=Share(self.level, 0),
+                sure=sure,
+                n=len(services),
+                columns=Listed(self.others, ""),
             )
-        return " ".join(self._said(cell_name(where), rows) for where, rows in services)
+        return join(*(self._said(where, rows) for where, rows in services))
 
-    def _said(self, where: str, rows: pd.DataFrame) -> str:
-        top, rest = rows.iloc[0], rows.iloc[1:]
-        level = rows.loc[rows["rank"] == 1, "operator"]
-        lead = f"{where + ': ' if where else ''}{top['operator']} is first in {self.construct}"
-        lead += f" in {top['probability_1']:.0%} of resamples" if np.isfinite(top["probability_1"]) else ""
-        if len(level) > 1:
-            lead = (
-                f"{where + ': ' if where else ''}{', '.join(map(str, level))} share the first place in {self.construct}"
+    def _said(self, where: Sequence[object], rows: pd.DataFrame) -> Message:
+        first = rows.loc[rows["rank"] == 1, "operator"].astype(str)
+        lead, order = self._lead(rows.iloc[0], first), self._order(rows.iloc[len(first) :])
+        said = say("{lead}; {order}.", lead=lead, order=order) if order else say("{lead}.", lead=lead)
+        return say("{cell}: {said}", cell=one_cell(where), said=said) if len(where) else said
+
+    def _lead(self, top: pd.Series, first: pd.Series) -> Message:
+        level, construct = Share(self.level, 0), self.construct
+        if len(first) > 1:
+            return say(
+                "{operators} share the first place in {construct}; which of them is first cannot be told at {level}",
+                operators=Listed(first, ""),
+                construct=construct,
+                level=level,
             )
-            rest = rows.iloc[len(level) :]
-            return f"{lead}{self._order(rest, 'which of them is first cannot be told')}"
-        sure = "" if top["rank_high"] == 1 else "not "
-        return f"{lead}{self._order(rest, f'its lead is {sure}significant')}"
+        lead = say("{operator} is first in {construct}", operator=first.iloc[0], construct=construct)
+        if np.isfinite(top["probability_1"]):
+            lead = say("{lead} in {often} of resamples", lead=lead, often=Share(top["probability_1"], 0))
+        if top["rank_high"] == 1:
+            return say("{lead}; its lead is significant at {level}", lead=lead, level=level)
+        return say("{lead}; its lead is not significant at {level}", lead=lead, level=level)
 
-    def _order(self, rest: pd.DataFrame, place: str) -> str:
-        place = f"; {place} at {self.level:.0%}"
+    def _order(self, rest: pd.DataFrame) -> Message:
         if len(rest) < 2:
-            return f"{place}."
+            return say("")
         if not (rest["rank_high"] - rest["rank_low"] > 0).any():
-            return f"{place}; the order of the others is significant."
-        some = "some of " if rest["rank_high"].min() < rest["rank_low"].max() else ""
-        return f"{place}; {some}the others cannot be ranked."
+            return say("the order of the others is significant")
+        if rest["rank_high"].min() < rest["rank_low"].max():
+            return say("some of the others cannot be ranked")
+        return say("the others cannot be ranked")
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Ranks in {self.construct} that remain possible ({self.level:.0%}), and shares of the resamples."
+        return say(
+            "Ranks in {construct} that remain possible ({level}), and shares of the resamples.",
+            construct=self.construct,
+            level=Share(self.level, 0),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -155,29 +175,45 @@ class OwnWeights(Result):
     level: float
     without: tuple[object, ...] = ()
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how much the weights matter, and whether it changes who is ahead."""
         rows = self._shown().dropna(subset=["difference"])
-        alone = ", ".join(map(str, self.without))
-        alone = f" No weights of their own (answers hardly vary): {alone}." if alone else ""
+        alone = say("")
+        if self.without:
+            alone = say(
+                "No weights of their own (answers hardly vary): {operators}.",
+                operators=Listed(map(str, self.without), ""),
+            )
         if rows.empty:
-            return f"{self.construct} has no index by the operators' own weights: some are negative.{alone}"
+            none = say(
+                "{construct} has no index by the operators' own weights: some are negative.", construct=self.construct
+            )
+            return join(none, alone)
         top = rows.loc[rows["difference"].abs().idxmax()]
         clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
         others = [c for c in self.by if c != self.operator]
         groups = rows.groupby(others) if others else [((), rows)]
         swapped = [
-            cell_name(where if isinstance(where, tuple) else (where,)) or "the survey"
+            where if isinstance(where, tuple) else (where,)
             for where, group in groups
             if (group["pooled"].rank() != group["own"].rank()).any()
         ]
-        order = f"changes in {'; '.join(swapped)}" if swapped else "stays the same"
-        return (
-            f"By its own customers' weights the {self.construct} index of an operator moves by at most "
-            f"{abs(top['difference']):.2f} points ({cell_name(top[list(self.by)])}: {top['difference']:+.2f} "
-            f"{between(top['low'], top['high'], '+.2f', level=self.level)}); {clear} of {len(rows)} differences "
-            f"are significant, and the order of the operators {order}.{alone}"
+        order = say("the order of the operators stays the same")
+        if swapped:
+            order = say("the order of the operators changes in {cells}", cells=some_cells(swapped, len(swapped)))
+        moved = say(
+            "By its own customers' weights the {construct} index of an operator moves by at most {most} points "
+            "({cell}: {difference} {span}); {clear} of {n} differences are significant, and {order}.",
+            construct=self.construct,
+            most=Number(abs(top["difference"]), ".2f"),
+            cell=one_cell(top[list(self.by)]),
+            difference=Number(top["difference"], "+.2f"),
+            span=Span(top["low"], top["high"], "+.2f", self.level),
+            clear=clear,
+            n=len(rows),
+            order=order,
         )
+        return join(moved, alone)
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]
@@ -303,7 +339,10 @@ def own_weights(
         raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
     if operator in survey and len(set(map(str, survey[operator]))) == 1:
         raise CannotAnswer(
-            f"not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
+            say(
+                "not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more.",
+                operator=operator,
+            )
         )
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
@@ -316,7 +355,7 @@ def own_weights(
     panel, plan = Panel.of(survey, model, weight, by, margins, None, strata, clusters), Plan(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
     signs = index.fit.weights.to_numpy()
-    without: dict[object, str] = {}
+    without: dict[object, Message] = {}
     whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
@@ -329,14 +368,19 @@ def own_weights(
             found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
             fits.pop(name, None)
-            without[name] = str(problem)
+            without[name] = say(
+                "{operator} {name} alone: {problem}",
+                operator=operator,
+                name=str(name),
+                problem=as_message(problem.args[0]),
+            )
             continue
         own = fits[name].unstandardised_weights.to_numpy()
         estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
         drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
     if not fits:
-        raise CannotAnswer("; ".join(f"{operator} {name} alone: {problem}" for name, problem in without.items()))
+        raise CannotAnswer(say("{text}", text=Listed(without.values(), ";")))
     return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))
 
 

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.messages import Listed, Message, Number, Share, join, quoted, say
 from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
 
@@ -52,23 +53,41 @@ class Raking(Result):
     factor_high: float
     capped: int
     cycles: int
-    scaled: tuple[str, ...] = ()
+    scaled: tuple[Message, ...] = ()
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who is missing most, and what the repair costs."""
         worst = self.table.loc[self.table["off"].abs().idxmax()]
         left = (self.table["after"] - self.table["population"]).abs().max()
-        capped = (
-            f" The cap holds {self.capped:,} respondents; a margin stays off by up to {100 * left:.1f} points."
-            if self.capped
-            else ""
-        )
-        return (
-            f"Before raking {worst['margin']} {worst['category']} is furthest off: {worst['before']:.1%} of the "
-            f"survey, {worst['population']:.1%} of the population. Raking to {self.table['margin'].nunique()} margins "
-            f"multiplies weights by {self.factor_low:.2f} to {self.factor_high:.2f}; the design effect goes from "
-            f"{self.deff_before:.2f} to {self.deff_after:.2f}.{capped}"
-            + (f" Rounded margins were scaled to one total: {', '.join(self.scaled)}." if self.scaled else "")
+        capped, scaled = say(""), say("")
+        if self.capped:
+            capped = say(
+                "The cap holds {n} respondents; a margin stays off by up to {left} points.",
+                n=self.capped,
+                left=Number(100 * left, ".1f"),
+            )
+        if self.scaled:
+            scaled = say("Rounded margins were scaled to one total: {margins}.", margins=Listed(self.scaled, ""))
+        return join(
+            say(
+                "Before raking {margin} {category} is furthest off: {before} of the survey, {population} of the "
+                "population.",
+                margin=worst["margin"],
+                category=worst["category"],
+                before=Share(worst["before"]),
+                population=Share(worst["population"]),
+            ),
+            say(
+                "Raking to {n} margins multiplies weights by {low} to {high}; the design effect goes from {before} to "
+                "{after}.",
+                n=self.table["margin"].nunique(),
+                low=Number(self.factor_low, ".2f"),
+                high=Number(self.factor_high, ".2f"),
+                before=Number(self.deff_before, ".2f"),
+                after=Number(self.deff_after, ".2f"),
+            ),
+            capped,
+            scaled,
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -183,7 +202,7 @@ class RakingFrame:
     margins: list[Margin]
     total: float
     cap: float | None
-    scaled: tuple[str, ...] = ()
+    scaled: tuple[Message, ...] = ()
 
     @classmethod
     def of(cls, survey: pd.DataFrame, margins: Margins, design: np.ndarray, cap: float | None) -> RakingFrame:
@@ -238,9 +257,12 @@ class RakingFrame:
         """Refuse margins that no weights of these respondents meet (a cap permits it)."""
         if off > OFF and self.cap is None:
             raise CannotAnswer(
-                f"no weights meet all margins at once (a share stays off by {100 * off:.2g} points): some combinations "
-                f"of {named(m.name for m in self.margins)} have no respondent. Join small categories, or leave "
-                "a margin out."
+                say(
+                    "no weights meet all margins at once (a share stays off by {off} points): some combinations of "
+                    "{margins} have no respondent. Join small categories, or leave a margin out.",
+                    off=Number(100 * off, ".2g"),
+                    margins=quoted(m.name for m in self.margins),
+                )
             )
 
     def shares(self, factor: np.ndarray) -> pd.DataFrame:
@@ -264,7 +286,7 @@ def _design(survey: pd.DataFrame, weight: str | None) -> np.ndarray:
     return weights_of(survey, weight)
 
 
-def _one_total(margins: list[Margin]) -> tuple[float, tuple[str, ...]]:
+def _one_total(margins: list[Margin]) -> tuple[float, tuple[Message, ...]]:
     """The total of all margins, 1 if they are shares, and those that differ from it by their rounding."""
     sums = [float(m.share.sum()) for m in margins]
     widest = [max(m.rounding, OFF * total) for m, total in zip(margins, sums, strict=True)]
@@ -272,7 +294,10 @@ def _one_total(margins: list[Margin]) -> tuple[float, tuple[str, ...]]:
     largest = int(np.argmax(sums))
     aim, slack = (1.0, 0.0) if shares else (sums[largest], widest[largest])
     off = [abs(total - aim) > wide + slack for total, wide in zip(sums, widest, strict=True)]
-    said = [f"'{m.name}' sums to {total:,.9g}" for m, total in zip(margins, sums, strict=True)]
+    said = [
+        say("'{margin}' sums to {total}", margin=m.name, total=Number(total, ",.9g"))
+        for m, total in zip(margins, sums, strict=True)
+    ]
     if any(off):
         raise WorkbenchError(
             f"margins disagree in total beyond rounding: {', '.join(said)}. Give all of them as shares that sum to 1, "

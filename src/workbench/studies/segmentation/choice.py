@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import listed
+from workbench.messages import Listed, Message, Number, Share, Term, join, say
 from workbench.methods.resampling import seeds
 from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.stability import (
@@ -208,52 +208,88 @@ def _tied(trials: Mapping[int, Trial]) -> list[int]:
     return [k for k, (mean, of) in least.items() if mean >= top - 3 * np.hypot(error, of)]
 
 
-def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame) -> str:
+def in_words(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame) -> Message:
     """Say why there are so many clusters, and what other criteria would say."""
-    row = table.set_index("k").loc[k]
-    range_ = f"of {table['k'].min()} to {table['k'].max()}"
-    passes = trials[k].standing() == 1
-    mixture = row.bic == row.bic
-    best_by = "has the best BIC" if mixture else "separates best for its number (Calinski-Harabasz)"
-    if passes and not (doubt and k > doubt[0]):
-        surely = "surely " if doubt else ""
-        parted = "the likelihood pays for it" if mixture else "lies nearly as far apart as any"
-        why = (
-            f"the most {range_} where {surely}every cluster is found again (least Jaccard {row.jaccard_least:.2f}, "
-            f"above {HIGHLY_STABLE}), holds {100 * MIN_SHARE:g}% of the customers (least {row.smallest_share:.1%}) and "
-            f"{parted}, and one half of the customers predicts who is together in the other (strength "
-            f"{row.prediction_strength:.2f}, at least {STRONG})"
+    why = _why(k, doubt, trials, table)
+    other = [
+        say(
+            "{k} (least Jaccard {jaccard}, strength {strength}, after {n} resamples, {splits} splits)",
+            k=c,
+            jaccard=Number(t.least.mean(), ".3f"),
+            strength=Number(t.strength.mean(), ".3f"),
+            n=len(t.jaccard),
+            splits=len(t.strength),
         )
-    elif trials[k].likely():
-        among = f"of {listed(doubt)} the one that {best_by}" if doubt else f"the only number {range_}"
-        unsure = "whether it lies nearly as far apart as any is open" if passes else "not beyond chance"
-        why = (
-            f"{among} among those that pass in the mean of the resamples (least Jaccard {row.jaccard_least:.3f}, limit "
-            f"{HIGHLY_STABLE}; strength {row.prediction_strength:.3f}, limit {STRONG}), though {unsure}"
-        )
-    elif trials[k].standing() == 0:
-        among = f"of {listed(doubt)}, which may pass, the one that {best_by}" if doubt else "the only one that may pass"
-        why = (
-            f"no number {range_} gives clusters that are found again, large enough and predicted: this is {among} "
-            f"(least Jaccard {row.jaccard_least:.3f}, limit {HIGHLY_STABLE}; strength {row.prediction_strength:.3f}, "
-            f"limit {STRONG}), not a finding"
-        )
-    else:
-        why = (
-            f"no number {range_} gives clusters that are found again, large enough and predicted: this is the one "
-            f"whose least stable cluster is the most stable (Jaccard {row.jaccard_least:.2f}), not a finding"
-        )
-    if doubt:
-        other = [
-            f"{c} (least Jaccard {t.least.mean():.3f}, strength {t.strength.mean():.3f}, after {len(t.jaccard)} "
-            f"resamples, {len(t.strength)} splits)"
-            for c, t in trials.items()
-            if c in doubt and c != k
-        ]
-        why += f". The data do not decide against {listed(other, 'or')}"
-    others = {"silhouette": "idxmax", "calinski_harabasz": "idxmax", "davies_bouldin": "idxmin", "bic": "idxmin"}
-    given = [name for name in others if table[name].notna().any()]
+        for c, t in trials.items()
+        if c in doubt and c != k
+    ]
+    others = {
+        "silhouette": ("idxmax", Term("silhouette")),
+        "calinski_harabasz": ("idxmax", Term("calinski harabasz")),
+        "davies_bouldin": ("idxmin", Term("davies bouldin")),
+        "bic": ("idxmax", Term("bic")),
+    }
     strong = [c for c, t in trials.items() if standing(t.strength, STRONG) == 1 or (t.strength >= STRONG).all()]
-    votes = [f"prediction strength {max(strong, default='none')}"]
-    votes += [f"{name.replace('_', ' ')} {table['k'][getattr(table[name], others[name])()]}" for name in given]
-    return f"{k} clusters: {why}. Others would say: {', '.join(votes)}."
+    votes = [
+        say("prediction strength {k}", k=max(strong)) if strong else say("prediction strength none"),
+        *(
+            say("{criterion} {k}", criterion=word, k=table["k"][getattr(table[name], best)()])
+            for name, (best, word) in others.items()
+            if table[name].notna().any()
+        ),
+    ]
+    return join(
+        say("{k} clusters: {why}.", k=k, why=why),
+        say("The data do not decide against {others}.", others=Listed(other, "or")) if doubt else say(""),
+        say("Others would say: {votes}.", votes=Listed(votes, "")),
+    )
+
+
+def _why(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.DataFrame) -> Message:
+    row = table.set_index("k").loc[k]
+    ends = {"first": table["k"].min(), "last": table["k"].max()}
+    passes, mixture = trials[k].standing() == 1, row.bic == row.bic
+    jaccard, limit, strong = Number(row.jaccard_least, ".3f"), Number(HIGHLY_STABLE, "g"), Number(STRONG, "g")
+    seen = {"jaccard": jaccard, "limit": limit, "strength": Number(row.prediction_strength, ".3f"), "strong": strong}
+    one = say("the one that separates best for its number (Calinski-Harabasz)")
+    if mixture:
+        one = say("the one that has the best BIC")
+    if passes and not (doubt and k > doubt[0]):
+        least = Number(row.jaccard_least, ".2f")
+        found = say("every cluster is found again (least Jaccard {least}, above {limit})", least=least, limit=limit)
+        if doubt:
+            found = say(
+                "surely every cluster is found again (least Jaccard {least}, above {limit})", least=least, limit=limit
+            )
+        return say(
+            "the most of {first} to {last} where {found}, holds {share} of the customers (least {smallest}) and "
+            "{parted}, and one half of the customers predicts who is together in the other (strength {strength}, at "
+            "least {strong})",
+            **ends, found=found, share=Share(MIN_SHARE, 0), smallest=Share(row.smallest_share),
+            parted=say("the likelihood pays for it") if mixture else say("lies nearly as far apart as any"),
+            strength=Number(row.prediction_strength, ".2f"), strong=strong
+        )  # fmt: skip
+    if trials[k].likely():
+        among = say("the only number of {first} to {last}", **ends)
+        if doubt:
+            among = say("of {numbers} {one}", numbers=Listed(doubt), one=one)
+        return say(
+            "{among} among those that pass in the mean of the resamples (least Jaccard {jaccard}, limit {limit}; "
+            "strength {strength}, limit {strong}), though {unsure}",
+            among=among, **seen,
+            unsure=say("whether it lies nearly as far apart as any is open") if passes else say("not beyond chance")
+        )  # fmt: skip
+    none = say("no number of {first} to {last} gives clusters that are found again, large enough and predicted", **ends)
+    if trials[k].standing() == 0:
+        among = say("the only one that may pass")
+        if doubt:
+            among = say("of {numbers}, which may pass, {one}", numbers=Listed(doubt), one=one)
+        return say(
+            "{none}: this is {among} (least Jaccard {jaccard}, limit {limit}; strength {strength}, limit {strong}), "
+            "not a finding",
+            none=none, among=among, **seen
+        )  # fmt: skip
+    return say(
+        "{none}: this is the one whose least stable cluster is the most stable (Jaccard {jaccard}), not a finding",
+        none=none, jaccard=Number(row.jaccard_least, ".2f")
+    )  # fmt: skip

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, listed, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
@@ -19,7 +20,6 @@ from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.rules import Method, Rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class Segments(Result):
     criteria : DataFrame
         One row a number of clusters that was tried: k, smallest_share, jaccard_least, prediction_strength, silhouette,
         calinski_harabasz, davies_bouldin, bic (of mixtures), chosen.
-    choice : str
+    choice : Message
         How the number of clusters was chosen, in a sentence.
     undecided : tuple of int
         Numbers of clusters between which the data do not decide; empty where they do, or where k was given.
@@ -65,7 +65,7 @@ class Segments(Result):
     labels: pd.Series
     centres: pd.DataFrame
     criteria: pd.DataFrame
-    choice: str
+    choice: Message
     undecided: tuple[int, ...]
     left_out: tuple[str, ...]
     deviations: pd.DataFrame
@@ -75,10 +75,11 @@ class Segments(Result):
     replicates: np.ndarray
     below: dict[str, int] = field(default_factory=dict)
 
-    NAME, COUNTS, CHART = "clusters", "customers", "Heat map of a row a cluster and a column a feature"
+    NAME, COUNTS = "clusters", "customers"
+    CHART = say("Heat map of a row a cluster and a column a feature")
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
-    CAPTION = "Clusters, and the Jaccard similarity of each with its nearest in resamples."
-    PICTURE_CAPTION = "Clusters: deviation of each feature from all customers, in standard deviations."
+    CAPTION = say("Clusters, and the Jaccard similarity of each with its nearest in resamples.")
+    PICTURE_CAPTION = say("Clusters: deviation of each feature from all customers, in standard deviations.")
 
     @property
     def k(self) -> int:
@@ -91,16 +92,19 @@ class Segments(Result):
 
     def names(self) -> pd.Series:
         """Propose a name for each cluster from what sets it apart, index cluster."""
-        taken: dict[str, int] = {}
+        return pd.Series(self._names(), index=self.deviations.index, name="name")
+
+    def _names(self) -> list[Message]:
+        taken: dict[Message, int] = {}
         for cluster, row in self.deviations.iterrows():
             for count in range(2, max(len(row), 2) + 1):
                 name = _describe(row, count)
                 if name not in taken:
                     break
             else:
-                name = f"{name} ({cluster})"
+                name = say("{name} ({cluster})", name=name, cluster=str(cluster))
             taken[name] = cluster
-        return pd.Series(list(taken), index=self.deviations.index, name="name")
+        return list(taken)
 
     def profile(self) -> pd.DataFrame:
         """Tabulate the clusters: size, proposed name and typical values of the features.
@@ -118,22 +122,36 @@ class Segments(Result):
         table = {"cluster": self.deviations.index, "name": self.names().to_numpy(), "jaccard": mean}
         return pd.DataFrame({**table, "low": low, "high": high, "verdict": [verdict(j) for j in mean]})
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many clusters there are, the largest, and how stable the least stable is."""
         table, profile = self.stability(), self.profile()
         least = table.loc[table.jaccard.idxmin()]
-        text = (
-            f"{len(self.labels):,} customers fall into {self.k} clusters; the largest ({profile.share[0]:.1%}): "
-            f"{profile.name[0]}; the least stable, cluster {least.cluster}, is found again in resamples with a Jaccard "
-            f"similarity of {least.jaccard:.2f} {between(least.low, least.high, '.2f')}: {least.verdict}."
-        )
+        undecided, left_out = say(""), say("")
         if self.undecided:
-            text += f" The data do not decide between {listed(self.undecided)} clusters."
+            undecided = say("The data do not decide between {numbers} clusters.", numbers=Listed(self.undecided))
         if self.left_out:
-            text += f" Left out, the same for everybody: {named(self.left_out)}."
-        for feature, count in self.below.items():
-            text += f" Below 0 in {_words(feature)}: {count:,} customers, as far down on the log scale as others up."
-        return text
+            left_out = say("Left out, the same for everybody: {features}.", features=quoted(self.left_out))
+        below = (
+            say(
+                "Below 0 in {feature}: {n} customers, as far down on the log scale as others up.",
+                feature=_words(feature),
+                n=count,
+            )
+            for feature, count in self.below.items()
+        )
+        found = say(
+            "{n} customers fall into {k} clusters; the largest ({share}): {name}; the least stable, cluster {cluster}, "
+            "is found again in resamples with a Jaccard similarity of {jaccard} {span}: {verdict}.",
+            n=len(self.labels),
+            k=self.k,
+            share=Share(profile.share[0]),
+            name=self._names()[0],
+            cluster=str(least.cluster),
+            jaccard=Number(least.jaccard, ".2f"),
+            span=Span(least.low, least.high, ".2f"),
+            verdict=verdict(least.jaccard),
+        )
+        return join(found, undecided, left_out, *below)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate size, stability and verdict of each cluster."""
@@ -141,23 +159,24 @@ class Segments(Result):
 
     def panels(self) -> Picture:
         """Give the deviations, a panel a cluster, as a page shows them."""
-        said = "The same, a cluster a panel: what sets each apart."
-        return Picture("profiles", partial(plot_profiles, self), said, f"A panel of bars a cluster. {self.headline()}")
+        said = say("The same, a cluster a panel: what sets each apart.")
+        alt = join(say("A panel of bars a cluster."), self.headline())
+        return Picture("profiles", partial(plot_profiles, self), said, alt)
 
     def tried(self) -> Table:
         """Give the criteria of each number of clusters as a page shows them."""
-        said = "Number of clusters: what each criterion says. Stability decides; the others stand beside it."
+        said = say("Number of clusters: what each criterion says. Stability decides; the others stand beside it.")
         formats = dict.fromkeys(self.criteria.select_dtypes("float").columns, "{:,.3f}")
         return Table("criteria", self.criteria.reset_index(drop=True), said, formats)
 
     def typical_values(self) -> Table:
         """Give the `profile` as a page shows it."""
         formats = dict.fromkeys(self.typical.columns, "{:,.2f}")
-        return Table("profile", self.profile(), "Clusters with typical values.", formats, "customers")
+        return Table("profile", self.profile(), say("Clusters with typical values."), formats, "customers")
 
     def found_again(self) -> Table:
         """Give the `stability` as a page shows it."""
-        said = "Jaccard similarity of each cluster with its nearest in resamples."
+        said = say("Jaccard similarity of each cluster with its nearest in resamples.")
         return Table("stability", self.stability(), said, self.FORMATS)
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -270,10 +289,14 @@ def fit_segments(
         raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
     most = len(features) // _LEAST
     if most < tried[0]:
-        raise CannotAnswer(
-            f"{tried[0]} clusters of {len(features):,} customers would hold fewer than {_LEAST} on average. "
-            + (f"Take k={most} or fewer." if most > 1 else "There are too few to segment.")
+        few = say(
+            "{k} clusters of {n} customers would hold fewer than {least} on average.",
+            k=tried[0],
+            n=len(features),
+            least=_LEAST,
         )
+        take = say("Take k={k} or fewer.", k=most) if most > 1 else say("There are too few to segment.")
+        raise CannotAnswer(join(few, take))
     tried = [size for size in tried if size <= most]
     how = fit_scale(features, log=log, shares=shares, scale=scale, clip=clip, missing=missing)
     raw = how.read(features)
@@ -286,13 +309,15 @@ def fit_segments(
             trial.begin() if k == "auto" else trial.grow(resamples, SPLITS)
         table, silhouettes = criteria(trials, judge)
         best, doubt = choose(trials, table, silhouettes) if k == "auto" else (k, ())
-        choice = in_words(best, doubt, trials, table) if k == "auto" else f"{k} clusters, as was asked."
+        choice = say("{k} clusters, as was asked.", k=best)
+        if k == "auto":
+            choice = in_words(best, doubt, trials, table)
         table["chosen"] = table["k"] == best
         rule = trials[best].rule
         label = rule.label(x)
         order = _numbering(label, rule)
         if np.bincount(label, minlength=best).min() == 0:
-            raise CannotAnswer(f"{best} clusters: one of them is nobody's likeliest. Take a smaller k.")
+            raise CannotAnswer(say("{k} clusters: one of them is nobody's likeliest. Take a smaller k.", k=best))
         replicates = trials[best].grow(resamples, 0).jaccard
     label = np.argsort(order)[label]
     return _segments(features, raw, x, label, how, rule.ordered(order), table, choice, doubt, replicates[:, order])
@@ -316,8 +341,12 @@ def _drawn(x, tried, draw, sift):
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
     if distinct < tried[0]:
         raise CannotAnswer(
-            f"{tried[0]} clusters need at least as many distinct customers; "
-            f"{len(x):,} rows hold {distinct:,}. Take a smaller k."
+            say(
+                "{k} clusters need at least as many distinct customers; {n} rows hold {distinct}. Take a smaller k.",
+                k=tried[0],
+                n=len(x),
+                distinct=distinct,
+            )
         )
     if len(x) > _FIT_ROWS:
         order = order[np.sort(np.random.default_rng(sift).choice(len(x), _FIT_ROWS, replace=False))]
@@ -358,11 +387,15 @@ def _segments(features, raw, x, label, how, rule, criteria, choice, undecided, r
     )
 
 
-def _describe(deviation: pd.Series, count: int) -> str:
+def _describe(deviation: pd.Series, count: int) -> Message:
     order = np.lexsort([deviation.index.astype(str), -deviation.abs().round(9)])
     strongest = deviation.iloc[order[:count]]
-    parts = [f"{'high' if z > 0 else 'low'} {_words(name)}" for name, z in strongest.items() if abs(z) >= _APART]
-    return ", ".join(parts) or "near the mean in all"
+    parts = [
+        say("high {feature}", feature=_words(name)) if z > 0 else say("low {feature}", feature=_words(name))
+        for name, z in strongest.items()
+        if abs(z) >= _APART
+    ]
+    return say("{text}", text=Listed(parts, "")) if parts else say("near the mean in all")
 
 
 def _words(name: object) -> str:

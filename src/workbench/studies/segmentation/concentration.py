@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import gamma, norm
 
+from workbench import messages
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
+from workbench.messages import Message, Number, Span, join, say
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ class Concentration(Result):
         Customers with an amount below 0 (refunds above payments), counted as 0.
     owed : float
         Sum of their amounts, 0 or less.
-    no_interval : str
+    no_interval : Message
         Why there are no intervals at all; empty where there are.
     """
 
@@ -75,11 +76,12 @@ class Concentration(Result):
     level: float
     negative: int = 0
     owed: float = 0.0
-    no_interval: str = ""
+    no_interval: Message = field(default_factory=Message)
 
-    NAME, CHART = "concentration", "Lorenz curve, best customers first"
+    NAME = "concentration"
+    CHART = say("Lorenz curve, best customers first")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
-    CAPTION = "Share of the revenue that the best customers bring."
+    CAPTION = say("Share of the revenue that the best customers bring.")
 
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
@@ -93,24 +95,34 @@ class Concentration(Result):
             raise WorkbenchError(f"the share of revenue lies above 0 and up to 1; not {share}.")
         return _needed(self.revenue, share)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what the top fifth brings, who brings 80 %, and the Gini coefficient."""
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
-        needed = f"{GOAL:.0%} of it takes {self.customers_for(GOAL):,} of {len(self.revenue):,} customers"
-        below = ""
+        known = np.isfinite(top.low)
+        gini: Number | Message = Number(self.gini.estimate, ".3f")
+        bring = say("The top 20% of customers bring {share} of revenue", share=messages.Share(top.estimate, 2))
+        if known:
+            gini = say("{estimate} {span}", estimate=gini, span=Span(self.gini.low, self.gini.high, ".3f"))
+            bring = say("{bring} {span}", bring=bring, span=Span(top.low, top.high, ".1%", self.level))
+        below = say("")
         if self.negative:
-            part = -self.owed / self.revenue.sum()
-            below = f" Counted as 0: {self.negative:,} with more refunds than payments, {part:.2%} of revenue in all."
-        if not np.isfinite(top.low):
-            why = self.no_interval or f"fewer than {_FEWEST} customers are the top 20%"
-            return (
-                f"The top 20% of customers bring {top.estimate:.2%} of revenue; {needed}; "
-                f"Gini {self.gini.estimate:.3f}. No interval: {why}.{below}"
+            below = say(
+                "Counted as 0: {n} with more refunds than payments, {share} of revenue in all.",
+                n=self.negative,
+                share=messages.Share(-self.owed / self.revenue.sum(), 2),
             )
-        return (
-            f"The top 20% of customers bring {top.estimate:.2%} of revenue "
-            f"{between(top.low, top.high, '.1%', level=self.level)}; {needed}; Gini {self.gini.estimate:.3f} "
-            f"{between(self.gini.low, self.gini.high, '.3f')}.{below}"
+        why = self.no_interval or say("fewer than {n} customers are the top 20%", n=_FEWEST)
+        return join(
+            say(
+                "{bring}; {goal} of it takes {n} of {all} customers; Gini {gini}.",
+                bring=bring,
+                goal=messages.Share(GOAL, 0),
+                n=self.customers_for(GOAL),
+                all=len(self.revenue),
+                gini=gini,
+            ),
+            say("") if known else say("No interval: {why}.", why=why),
+            below,
         )
 
     def summary(self) -> pd.DataFrame:
@@ -119,7 +131,7 @@ class Concentration(Result):
 
     def as_picture(self) -> Picture:
         """Give the curve as a page shows it."""
-        return replace(super().as_picture(), name="lorenz", caption=f"Lorenz curve. {self.headline()}")
+        return replace(super().as_picture(), name="lorenz", caption=join(say("Lorenz curve."), self.headline()))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the Lorenz curve, best customers first, with the top fifth marked."""
@@ -206,7 +218,7 @@ def concentration(
     return Concentration(gini, amounts, table, level, below, owed, why)
 
 
-def _no_interval(ascending: np.ndarray) -> str:
+def _no_interval(ascending: np.ndarray) -> Message:
     """Why no interval of these amounts could be trusted; empty where one can.
 
     A heavy tail seen in the sample is no reason: of samples of one kind, those without their largest customers look
@@ -214,15 +226,24 @@ def _no_interval(ascending: np.ndarray) -> str:
     """
     n, positive = len(ascending), int((ascending > 0).sum())
     if n < _FEWEST_FOR_INTERVALS or positive < _FEWEST_FOR_INTERVALS // 2:
-        few = f"{positive:,} of {n:,} customers bring revenue"
-        return f"{few}, and {_FEWEST_FOR_INTERVALS // 2} of {_FEWEST_FOR_INTERVALS} are needed"
+        return say(
+            "{few} of {n} customers bring revenue, and {least} of {all} are needed",
+            few=positive,
+            n=n,
+            least=_FEWEST_FOR_INTERVALS // 2,
+            all=_FEWEST_FOR_INTERVALS,
+        )
     square = (ascending - ascending.mean()) ** 2
     if square.sum() <= 1e-18 * ascending[-1] ** 2 * n:
-        return "all customers bring the same"
+        return say("all customers bring the same")
     largest = square[-1] / square.sum()
     if largest > _MOST_OF_ONE:
-        return f"one customer makes {largest:.1%} of the spread, and {_MOST_OF_ONE:.0%} is the most that one may"
-    return ""
+        return say(
+            "one customer makes {share} of the spread, and {most} is the most that one may",
+            share=messages.Share(largest),
+            most=messages.Share(_MOST_OF_ONE, 0),
+        )
+    return say("")
 
 
 def _top_name(share: float) -> str:
@@ -254,8 +275,12 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
         )
     amounts = np.sort(np.maximum(amounts, 0))
     if len(amounts) < 2 or amounts[-1] <= 0:
-        what = f"{len(amounts)} customer{'' if len(amounts) == 1 else 's'}" if len(amounts) < 2 else "no revenue at all"
-        raise CannotAnswer(f"concentration needs at least two customers and some revenue; there is {what}.")
+        what = say("no revenue at all")
+        if len(amounts) < 2:
+            what = say("1 customer") if len(amounts) else say("0 customers")
+        raise CannotAnswer(
+            say("concentration needs at least two customers and some revenue; there is {what}.", what=what)
+        )
     return amounts, below, owed
 
 

@@ -14,9 +14,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from workbench.columns import number
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
+from workbench.messages import Day, Message, Number, Share, Span, join, say
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 MODERATE, LARGE = 0.10, 0.25
 CLUSTERS = "(clusters)"
 _ADVICE = {
-    "refit": "its borders were drawn for other customers",
-    "watch": "look again next month",
-    "stable": "keep the segmentation",
-    "too few": "more customers are needed to tell",
+    "refit": say("refit (its borders were drawn for other customers)"),
+    "watch": say("watch (look again next month)"),
+    "stable": say("stable (keep the segmentation)"),
+    "too few": say("too few (more customers are needed to tell)"),
 }
 
 
@@ -48,7 +48,8 @@ class Drift(Result):
     clusters: pd.DataFrame
     since: str
 
-    NAME, CHART = "drift", "Dots with intervals, a row a feature"
+    NAME = "drift"
+    CHART = say("Dots with intervals, a row a feature")
     FORMATS = dict.fromkeys(["psi", "low", "high", "noise"], "{:.3f}")
 
     @property
@@ -56,25 +57,37 @@ class Drift(Result):
         """The gravest of the verdicts: refit, watch, too few, stable."""
         return next(v for v in ("refit", "watch", "too few", "stable") if (self.index["verdict"] == v).any())
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether to refit, and what moved most."""
         worst = self.index.loc[self.index["psi"].idxmax()]
         moved = self.clusters.loc[self.clusters["change"].abs().idxmax()]
-        return (
-            f"Since {self.since}: {self.verdict} ({_ADVICE[self.verdict]}). Moved most: {worst.of.replace('_', ' ')}, "
-            f"stability index {worst.psi:.3f} {between(worst.low, worst.high, '.3f')}; by chance alone it stays under "
-            f"{worst.noise:.3f}. Cluster {moved.cluster} ({moved['name']}) went from {moved.share_then:.1%} to "
-            f"{moved.share_now:.1%} of the customers: {100 * moved.change:+.1f} points "
-            f"{between(100 * moved.low, 100 * moved.high, '+.1f')}."
+        return join(
+            say("Since {day}: {verdict}.", day=Day(self.since), verdict=_ADVICE[self.verdict]),
+            say(
+                "Moved most: {feature}, stability index {psi} {span}; by chance alone it stays under {noise}.",
+                feature=say("(clusters)") if worst.of == CLUSTERS else worst.of.replace("_", " "),
+                psi=Number(worst.psi, ".3f"),
+                span=Span(worst.low, worst.high, ".3f"),
+                noise=Number(worst.noise, ".3f"),
+            ),
+            say(
+                "Cluster {cluster} ({name}) went from {then} to {now} of the customers: {change} points {span}.",
+                cluster=str(moved.cluster),
+                name=moved["name"],
+                then=Share(moved.share_then),
+                now=Share(moved.share_now),
+                change=Number(100 * moved.change, "+.1f"),
+                span=Span(100 * moved.low, 100 * moved.high, "+.1f"),
+            ),
         )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the index of each feature and of the clusters' shares."""
         return self.index
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Population stability index against {self.since}. {self.headline()}"
+        return join(say("Population stability index against {day}.", day=Day(self.since)), self.headline())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""
@@ -111,7 +124,7 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     Yurdakul & Naranjo (2020), J. Risk Model Validation 14. Newcombe (1998), Statistics in Medicine 17.
     """
     if features.empty:
-        raise CannotAnswer("drift needs customers; the table of features is empty.")
+        raise CannotAnswer(say("drift needs customers; the table of features is empty."))
     features = features.assign(**{c: number(features[c], c, missing="keep") for c in saved.edges if c in features})
     now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
     pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}

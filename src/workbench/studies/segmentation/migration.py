@@ -15,12 +15,12 @@ from scipy.stats import random_table
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
+from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,8 @@ class Migration(Result):
     stationary_p: float
     currency: str = "currency"
 
-    NAME, COUNTS, CHART = "moves", "customers", "Bands from the segments before, left, to those after, right"
+    NAME, COUNTS = "moves", "customers"
+    CHART = say("Bands from the segments before, left, to those after, right")
     FORMATS = dict.fromkeys(["revenue_before", "revenue_after"], COUNT) | dict.fromkeys(["low", "high"], SHARE)
 
     def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
@@ -64,38 +65,70 @@ class Migration(Result):
             wide.loc[origin, destination] = value if customers >= minimum else np.nan
         return wide.rename_axis(index="origin", columns="destination")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
         low, high = map(float, share_interval(stayed, was))
         inner = self.summary().query("origin != destination and origin != @ENTERED and destination != @LEFT")
-        most = ""
-        for row in inner.nlargest(1, "customers").itertuples():
-            most = f"; most moved from {row.origin} to {row.destination}: {row.customers:,} ({row.share:.1%})"
-        steady = "two dates cannot show whether moves are steady"
-        if not np.isnan(self.stationary_p):
-            alike = "differ" if self.stationary_p < _SIGNIFICANT else "show no sign of differing"
-            steady = f"moves {alike} between the {len(self.counts) + 1} dates (p = {self.stationary_p:.2g})"
         if not was:
-            return f"Nobody was there at {self.before}; {_said(entered)} entered by {self.after}."
-        return (
-            f"Of {was:,} customers of {self.before}, {stayed / was:.1%} {between(low, high, '.1%')} were in the same "
-            f"segment on {self.after}{most}; {_said(entered)} entered and {_said(left)} left; {steady}."
+            return say(
+                "Nobody was there at {before}; {n} entered by {after}.",
+                before=Day(self.before),
+                n=_said(entered),
+                after=Day(self.after),
+            )
+        most = (
+            say(
+                "most moved from {origin} to {destination}: {n} ({share})",
+                origin=row.origin,
+                destination=row.destination,
+                n=row.customers,
+                share=Share(row.share),
+            )
+            for row in inner.nlargest(1, "customers").itertuples()
         )
+        clauses = [
+            say(
+                "Of {n} customers of {before}, {share} {span} were in the same segment on {after}",
+                n=was,
+                before=Day(self.before),
+                share=Share(stayed / was),
+                span=Span(low, high, ".1%"),
+                after=Day(self.after),
+            ),
+            *most,
+            say("{entered} entered and {left} left", entered=_said(entered), left=_said(left)),
+            self._steady(),
+        ]
+        return say("{clauses}.", clauses=Listed(clauses, ";"))
+
+    def _steady(self) -> Message:
+        if np.isnan(self.stationary_p):
+            return say("two dates cannot show whether moves are steady")
+        dates, p = len(self.counts) + 1, Number(self.stationary_p, ".2g")
+        if self.stationary_p < _SIGNIFICANT:
+            return say("moves differ between the {n} dates (p = {p})", n=dates, p=p)
+        return say("moves show no sign of differing between the {n} dates (p = {p})", n=dates, p=p)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the flows of at least ten customers."""
         return self.flows[self.flows["customers"] >= FEW].reset_index(drop=True)
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        money = f", with their revenue in {self.currency} a month" if "revenue_before" in self.flows else ""
-        return f"Flows from {self.before} to {self.after}{money}."
+        if "revenue_before" not in self.flows:
+            return say("Flows from {before} to {after}.", before=Day(self.before), after=Day(self.after))
+        return say(
+            "Flows from {before} to {after}, with their revenue in {currency} a month.",
+            before=Day(self.before),
+            after=Day(self.after),
+            currency=Term(self.currency),
+        )
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return f"From {self.before} to {self.after}. {self.headline()}"
+        return join(say("From {before} to {after}.", before=Day(self.before), after=Day(self.after)), self.headline())
 
     def as_table(self) -> Table:
         """Give all flows as a page shows them: those of few customers suppressed, not left out."""
@@ -225,7 +258,7 @@ def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataF
     for _, day in history.groupby(when):
         require_once(day, customer)
     if history[when].nunique() < 2:
-        raise CannotAnswer(f"migration needs two dates; history has {named(history[when].unique())}.")
+        raise CannotAnswer(say("migration needs two dates; history has {dates}.", dates=quoted(history[when].unique())))
     found = sorted(category(history[segment], segment).unique())
     names = tuple(found if order is None else map(str, order))
     if left_out := sorted({*found} - {*names}):
@@ -247,5 +280,5 @@ def _stationary_p(counts: np.ndarray) -> float:
     return float((1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + draws)) if len(counts) > 1 else np.nan
 
 
-def _said(number: int) -> str:
-    return f"{number:,}" if number >= FEW or number == 0 else f"fewer than {FEW}"
+def _said(number: int) -> Message:
+    return say("{n}", n=number) if number >= FEW or number == 0 else say("fewer than {n}", n=FEW)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
+from workbench.messages import say
 from workbench.result import Picture
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ def weekly_use(usage: pd.DataFrame) -> Picture:
     return Picture(
         "week",
         partial(plot_usage, usage),
-        "When they use us: share of each cluster's events by weekday and hour.",
-        "A panel a cluster, weekdays down, hours across; brighter hours have more of the cluster's calls, data and "
-        "messages.",
+        say("When they use us: share of each cluster's events by weekday and hour."),
+        say(
+            "A panel a cluster, weekdays down, hours across; brighter hours have more of the cluster's calls, data and "
+            "messages."
+        ),
     )
 
 
@@ -63,7 +66,7 @@ def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     require_columns(usage, ["group", "weekday", "hour", "share"], "usage")
     if usage.empty:
-        raise CannotAnswer("there is no use to draw; the table is empty.")
+        raise CannotAnswer(say("there is no use to draw; the table is empty."))
     ax = plt.gca() if ax is None else ax
     groups = sorted(usage["group"].unique())
     weeks = np.zeros((len(groups), 8, 24))

@@ -13,6 +13,7 @@ import pandas as pd
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import axes
+from workbench.messages import Count, Listed, Message, Named, Share, say
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
@@ -63,31 +64,35 @@ class Rfm(Result):
     set_aside: dict[str, int] = field(default_factory=dict)
     currency: str = "currency"
 
-    NAME, COUNTS, CHART = "rfm", "customers", "Heat map: recency score up, frequency score across"
-    PICTURE_CAPTION = "Customers by recency and frequency score."
+    NAME, COUNTS = "rfm", "customers"
+    CHART = say("Heat map: recency score up, frequency score across")
+    PICTURE_CAPTION = say("Customers by recency and frequency score.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who carries the revenue and who slips away."""
         table = self.summary().set_index("segment")
         best = table.loc[self.grid.segments[0].name]
         concern = table.loc[[s.name for s in self.grid.segments if s.concern]]
-        text = f"Of {len(self.customers):,} customers, {best.customers:,.0f} ({best.share:.1%}) are {_words(best.name)}"
         told = bool(table.monetary_share.notna().any())
-        text += f" and bring {best.monetary_share:.1%} of the amount" if told else ""
-        if len(concern):
-            names = " or ".join(f"'{_words(name)}'" for name in concern.index)
-            few = concern.customers.sum() < FEW
-            text += (
-                f"; fewer than {FEW} are {names}"
-                if few
-                else (
-                    f"; {concern.customers.sum():,} ({concern.share.sum():.1%}) are {names}"
-                    + (f", with {concern.monetary_share.sum():.1%} of it" if told else "")
-                )
+        clauses = [
+            say(
+                "Of {all} customers, {n} ({share}) are {segment}",
+                all=len(self.customers),
+                n=Count(best.customers),
+                share=Share(best.share),
+                segment=_named(best),
             )
-        text += "" if told else "; the amounts of all add up to nothing, so nobody brings a share"
-        below = self.set_aside.get(BELOW, 0)
-        return text + (f"; {below:,} have an amount below 0 (refunds above payments)." if below else ".")
+        ]
+        if told:
+            money = Share(best.monetary_share)
+            clauses = [say("{who} and bring {money} of the amount", who=clauses[0], money=money)]
+        if len(concern):
+            clauses.append(_slipping(concern, told))
+        if not told:
+            clauses.append(say("the amounts of all add up to nothing, so nobody brings a share"))
+        if below := self.set_aside.get(BELOW, 0):
+            clauses.append(say("{n} have an amount below 0 (refunds above payments)", n=below))
+        return say("{clauses}.", clauses=Listed(clauses, ";"))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the segments in the grid's order, empty ones too.
@@ -132,7 +137,7 @@ class Rfm(Result):
         """Give the named segments as a page shows them."""
         amount = f"mean amount ({self.currency})"
         words = {"monetary_mean": amount, "monetary_share": "share of amount"}
-        said = "Named segments and what they bring; recency and frequency are medians in days."
+        said = say("Named segments and what they bring; recency and frequency are medians in days.")
         formats = {"share of amount": SHARE, amount: "{:,.1f}", "recency_days": COUNT, "frequency": COUNT}
         frame = self.summary().drop(columns="action").rename(columns=words)
         return Table("segments", frame, said, formats, self.COUNTS)
@@ -140,7 +145,7 @@ class Rfm(Result):
     def actions(self) -> Table:
         """Give what to do for each segment of ten customers or more as a page shows it."""
         rows = self.summary().query("customers >= @FEW")[["segment", "action"]]
-        return Table("actions", rows, "What to do for each segment.")
+        return Table("actions", rows, say("What to do for each segment."))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of R by F: customers in each square; nothing on fewer than ten."""
@@ -221,8 +226,12 @@ def rfm(
     events = events[[customer]].assign(**{when: moments, amount: number(events[amount], amount)})[~placeholder]
     before = (events[when] < snapshot).to_numpy()
     if not before.any():
-        first = "there are no events" if events.empty else f"the first is of {events[when].min():%Y-%m-%d %H:%M}"
-        raise CannotAnswer(f"no event lies before the snapshot {snapshot:%Y-%m-%d}: {first}. Choose a later as_of.")
+        first = say("there are no events")
+        if not events.empty:
+            first = say("the first is of {time}", time=f"{events[when].min():%Y-%m-%d %H:%M}")
+        raise CannotAnswer(
+            say("no event lies before the snapshot {day}: {first}. Choose a later as_of.", day=snapshot, first=first)
+        )
     known = events.loc[before]
     code, ids = pd.factorize(known[customer], sort=False)
     features = _features(code, len(ids), known[when], known[amount].to_numpy(dtype=float), snapshot)
@@ -311,8 +320,11 @@ def score_rfm(
         )
     if active.sum() < bins:
         raise CannotAnswer(
-            f"{int(active.sum())} active customers cannot be spread over {bins} bins. "
-            "Take fewer bins or more customers."
+            say(
+                "{n} active customers cannot be spread over {bins} bins. Take fewer bins or more customers.",
+                n=int(active.sum()),
+                bins=bins,
+            )
         )
     values = np.column_stack(
         [-table.loc[active, "recency_days"], table.loc[active, "frequency"], table.loc[active, "monetary"]]
@@ -348,8 +360,20 @@ def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tup
     return features.index(name), (-cuts[::-1] if name == "recency" else cuts)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _named(segment: pd.Series) -> Named:
+    return Named(str(segment.name).replace("_", " "), segment.name_zh)
+
+
+def _slipping(concern: pd.DataFrame, told: bool) -> Message:
+    """Say how many are in the segments that slip away, and what they bring."""
+    names = Listed((say("'{name}'", name=_named(row)) for _, row in concern.iterrows()), "or")
+    n = concern.customers.sum()
+    if n < FEW:
+        return say("fewer than {n} are {segments}", n=FEW, segments=names)
+    said = say("{n} ({share}) are {segments}", n=n, share=Share(concern.share.sum()), segments=names)
+    if told:
+        return say("{said}, with {money} of it", said=said, money=Share(concern.monetary_share.sum()))
+    return said
 
 
 def _grid_for(bins: int, grid: SegmentGrid | None) -> SegmentGrid:

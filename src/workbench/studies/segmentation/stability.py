@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples
 
+from workbench.messages import Message, say
 from workbench.methods.resampling import seeds
 from workbench.studies.segmentation.rules import Method, fit_rule
 
@@ -15,13 +16,13 @@ _ERRORS = 3
 _SILHOUETTE_ROWS = 3_000
 
 
-def verdict(jaccard: float) -> str:
+def verdict(jaccard: float) -> Message:
     """Say what a mean Jaccard similarity means, by Hennig's thresholds."""
     if jaccard > HIGHLY_STABLE:
-        return "highly stable"
+        return say("highly stable")
     if jaccard > STABLE:
-        return "stable"
-    return "pattern, borders doubtful" if jaccard > DOUBTFUL else "not stable"
+        return say("stable")
+    return say("pattern, borders doubtful") if jaccard > DOUBTFUL else say("not stable")
 
 
 def bootstrap_jaccard(

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, named, require_columns
+from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, Quantity, Result
 from workbench.studies.tiers.rules import checked, prove, read_rules
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,29 +72,43 @@ class KeyAccounts(Result):
     missing: dict[str, int]
     value: str
 
-    NAME, COUNTS, CHART = "accounts", "accounts", "Letters down, digits across, the darker the more of the value"
+    NAME, COUNTS = "accounts", "accounts"
+    CHART = say("Letters down, digits across, the darker the more of the value")
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
-    CAPTION = "Grades of key accounts."
+    CAPTION = say("Grades of key accounts.")
 
     def advice(self) -> str:
         """Say of how many accounts the grade can be relied on."""
         firm = (self.accounts["best"] == self.accounts["worst"]).mean()
         return f"**Rely on the grade** of {firm:.0%} of the accounts; look at the others by hand."
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
         first = self._upper(self.table)
         mean, low, high = self.changed
-        gaps = [f"{n:,} without {part}" for part, n in self.missing.items() if n]
-        below = int((self.accounts[self.value] < 0).sum())
-        return (
-            f"{first['accounts'].sum():,} of {len(self.accounts):,} accounts are graded {first['grade'].iloc[0]} to "
-            f"{first['grade'].iloc[-1]} and bring {first['value_share'].sum():.0%} of {self.value.replace('_', ' ')}; "
-            f"weights changed by up to {self.change:.0%} move {mean:.1%} {between(low, high, '.1%')} of the grades, "
-            f"and could move {self.can_change:.0%}"
-            + (f"; graded on the rest: {', '.join(gaps)}" if gaps else "")
-            + (f"; {below:,} bring less than 0 (credit notes)." if below else ".")
-        )
+        clauses = [
+            say(
+                "{n} of {all} accounts are graded {best} to {last} and bring {share} of {value}",
+                n=first["accounts"].sum(),
+                all=len(self.accounts),
+                best=first["grade"].iloc[0],
+                last=first["grade"].iloc[-1],
+                share=Share(first["value_share"].sum(), 0),
+                value=self.value.replace("_", " "),
+            ),
+            say(
+                "weights changed by up to {change} move {moved} {span} of the grades, and could move {most}",
+                change=Share(self.change, 0),
+                moved=Share(mean),
+                span=Span(low, high, ".1%"),
+                most=Share(self.can_change, 0),
+            ),
+        ]
+        if gaps := [say("{n} without {part}", n=n, part=part) for part, n in self.missing.items() if n]:
+            clauses.append(say("graded on the rest: {gaps}", gaps=Listed(gaps, "")))
+        if below := int((self.accounts[self.value] < 0).sum()):
+            clauses.append(say("{n} bring less than 0 (credit notes)", n=below))
+        return say("{clauses}.", clauses=Listed(clauses, ";"))
 
     def upper(self) -> pd.DataFrame:
         """Give the accounts of the upper letter, best first."""
@@ -147,7 +161,9 @@ def grade_accounts(
     points = np.column_stack([_points(number(table[p["column"]], p["column"], missing="keep"), p) for p in scheme.part])
     known = ~np.isnan(points)
     if bare := int((~known.any(axis=1)).sum()):
-        raise CannotAnswer(f"{bare:,} accounts have none of {named(parts)}: leave them out, or map the columns.")
+        raise CannotAnswer(
+            say("{n} accounts have none of {parts}: leave them out, or map the columns.", n=bare, parts=quoted(parts))
+        )
     weights, cuts = np.array([p["weight"] for p in scheme.part]), np.array(list(scheme.grades.values()))
 
     def graded(factor: np.ndarray, filled: np.ndarray = points) -> np.ndarray:
@@ -173,8 +189,12 @@ def grade_accounts(
     amount = np.bincount(grade, table[value], len(names))
     if not amount.sum() > 0:
         raise CannotAnswer(
-            f"not answerable: the accounts bring {amount.sum():,.2f} in all, of which no grade has a share. Look at "
-            f"the credit notes in '{value}', or take a longer window."
+            say(
+                "not answerable: the accounts bring {amount} in all, of which no grade has a share. Look at the credit "
+                "notes in '{value}', or take a longer window.",
+                amount=Number(amount.sum(), ",.2f"),
+                value=value,
+            )
         )
     facts = pd.DataFrame({
         "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import written_periods
-from workbench.errors import CannotAnswer, named, require_columns
+from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Named, Number, Share, Span, Term, quoted, say
 from workbench.result import Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,8 @@ class Tiers(Result):
     value: str
     currency: str = "yuan"
 
-    NAME, COUNTS, CHART = "tiers", "customers", "Two bars a tier: its share of the customers and of the value"
+    NAME, COUNTS = "tiers", "customers"
+    CHART = say("Two bars a tier: its share of the customers and of the value")
     FORMATS = dict.fromkeys(["from_value", "stay_value"], "{:,.2f}") | {"value_mean": "{:,.1f}"}
 
     @property
@@ -104,35 +105,59 @@ class Tiers(Result):
         """The rows of `table` that are tiers."""
         return self.table.iloc[: len(self.rules.names)]
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say size, threshold and value of the tiers above the last, what the rules avoid, and who is out."""
         upper, (share, low, high) = self.ranked.iloc[:-1], self.avoided
-        parts = [f"{t.tier} from {t.from_value:,.2f} {self.currency} ({t.customers:,})" for t in upper.itertuples()]
-        text = (
-            f"{upper.customers.sum():,} of {self.ranked.customers.sum():,} customers stand above "
-            f"{self.rules.names[-1]} and bring {upper.value_share.sum():.1%} of {self.value.replace('_', ' ')}: "
-            + ", ".join(parts)
+        tiers = (
+            say(
+                "{tier} from {value} {currency} ({n})",
+                tier=Named(t.tier, t.name_zh),
+                value=Number(t.from_value, ",.2f"),
+                currency=Term(self.currency),
+                n=t.customers,
+            )
+            for t in upper.itertuples()
         )
+        clauses = [
+            say(
+                "{n} of {all} customers stand above {last} and bring {share} of {value}: {tiers}",
+                n=upper.customers.sum(),
+                all=self.ranked.customers.sum(),
+                last=Named(self.rules.names[-1], self.rules.names_zh[-1]),
+                share=Share(upper.value_share.sum()),
+                value=self.value.replace("_", " "),
+                tiers=Listed(tiers, ""),
+            )
+        ]
         if share == share:
-            text += f"; the stay rules avoid {share:.0%} {between(low, high, '.0%')} of the moves between tiers"
+            span = Span(low, high, ".0%")
+            avoided = say(
+                "the stay rules avoid {share} {span} of the moves between tiers", share=Share(share, 0), span=span
+            )
+            clauses.append(avoided)
         if below := int(((self.customers["value"] < 0) & ~self.customers["tier"].isin([EXCLUDED, LEFT])).sum()):
-            text += f"; {below:,} of those in tiers have a value below 0 (credit notes)"
-        out = ", ".join(f"{reason} {count:,}" for reason, count in self.exclusions.items())
-        text += f"; excluded: {out}" if out else ""
-        return text + (f"; no data on: {', '.join(self.unchecked)}." if self.unchecked else ".")
+            clauses.append(say("{n} of those in tiers have a value below 0 (credit notes)", n=below))
+        if out := [say("{reason} {n}", reason=Term(reason), n=n) for reason, n in self.exclusions.items()]:
+            clauses.append(say("excluded: {reasons}", reasons=Listed(out, "")))
+        if self.unchecked:
+            clauses.append(say("no data on: {reasons}", reasons=Listed(map(Term, self.unchecked), "")))
+        return say("{clauses}.", clauses=Listed(clauses, ";"))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
         return self.table.drop(columns=["name_zh", "value"])
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Tiers: where they begin and end ({self.currency} a month), and who is near an edge."
+        return say(
+            "Tiers: where they begin and end ({currency} a month), and who is near an edge.",
+            currency=Term(self.currency),
+        )
 
     def reasons(self) -> Table:
         """Count why customers are where they are, tier by tier."""
         why = self.customers.groupby(["tier", "why"], as_index=False).size().rename(columns={"size": "customers"})
-        return Table("why", why, "Why customers are where they are.", counts="customers")
+        return Table("why", why, say("Why customers are where they are."), counts="customers")
 
     def near_demotion(self) -> pd.DataFrame:
         """Give the customers of the upper tiers who may lose them: all but the last two tiers, the first at least."""
@@ -198,8 +223,14 @@ def tiers(
     stays, age = excluded_for == "", _ages(monthly)
     if len(periods) <= first or not stays.any():
         raise CannotAnswer(
-            f"nobody is left to rank: of {len(ids):,} customers {(~stays).sum():,} are excluded, and there are "
-            f"{len(periods)} periods, of which the first value takes {first + 1}."
+            say(
+                "nobody is left to rank: of {n} customers {out} are excluded, and there are {periods} periods, of "
+                "which the first value takes {first}.",
+                n=len(ids),
+                out=(~stays).sum(),
+                periods=len(periods),
+                first=first + 1,
+            )
         )
     worth = _window_means(monthly, age, rules.months)[:, first:]
     young = ((age <= rules.grace) & (age <= np.arange(len(periods))))[:, first:]
@@ -251,8 +282,14 @@ def _cuts(amounts: np.ndarray, rules: TierRules) -> np.ndarray:
     cuts = distinct[::-1][best]
     if len(set(best)) < len(goals) or cuts[-1] <= 0:
         raise CannotAnswer(
-            f"no tiers by share: {size.sum():,} customers to rank have {len(distinct)} distinct values, and "
-            f"{named(f'{g:.0%}' for g in goals)} fall on {named(cuts)}. Take thresholds (enter) or fewer tiers."
+            say(
+                "no tiers by share: {n} customers to rank have {distinct} distinct values, and {shares} fall on "
+                "{cuts}. Take thresholds (enter) or fewer tiers.",
+                n=size.sum(),
+                distinct=len(distinct),
+                shares=quoted(f"{g:.0%}" for g in goals),
+                cuts=quoted(cuts),
+            )
         )
     return cuts
 
@@ -319,8 +356,11 @@ def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: Tier
     table["share"] = np.where(inside, table["customers"] / table["customers"][inside].sum(), np.nan)
     if not amount[inside].sum() > 0:
         raise CannotAnswer(
-            f"not answerable: the customers in tiers bring {amount[inside].sum():,.2f} in the last period, of which no "
-            "tier has a share. Look at the credit notes, or rank by another value."
+            say(
+                "not answerable: the customers in tiers bring {amount} in the last period, of which no tier has a "
+                "share. Look at the credit notes, or rank by another value.",
+                amount=Number(amount[inside].sum(), ",.2f"),
+            )
         )
     table["value"], table["value_share"] = amount, np.where(inside, amount / amount[inside].sum(), np.nan)
     table["value_mean"] = amount / table["customers"].where(table["customers"] > 0)

@@ -13,11 +13,11 @@ import pandas as pd
 from workbench.columns import number
 from workbench.errors import CannotAnswer, named, require_columns
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Number, Share, Span, Term, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table
 from workbench.studies.tiers.rules import checked, prove, read_rules
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,27 +82,46 @@ class CostToServe(Result):
     level: float
     currency: str = "yuan"
 
-    NAME, COUNTS, CHART = "cost", "customers", "Dots with intervals, a row a tier"
+    NAME, COUNTS = "cost", "customers"
+    CHART = say("Dots with intervals, a row a tier")
     FORMATS = {"losing": "{:.1%}", "total": COUNT} | dict.fromkeys(["estimate", "low", "high"], "{:,.1f}")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say what share of the margin service takes at the top and at the end, and what that rests on."""
         rows = self.table[self.table["measure"] == "cost_share"].iloc[[0, -1]].itertuples()
-        parts = [f"{r.estimate:.1%} {between(r.low, r.high, '.1%')} of the margin of {r.tier}" for r in rows]
-        basis = f"an assumption for {self.assumed:.0%} of the cost, not measured" if self.assumed else "as given"
-        return f"Service takes {' and '.join(parts)} customers ({self.level:.0%} intervals); unit costs are {basis}."
+        parts = (
+            say(
+                "{share} {span} of the margin of {tier}",
+                share=Share(r.estimate),
+                span=Span(r.low, r.high, ".1%"),
+                tier=Term(r.tier),
+            )
+            for r in rows
+        )
+        basis = say("unit costs are as given")
+        if self.assumed:
+            assumed = Share(self.assumed, 0)
+            basis = say("unit costs are an assumption for {share} of the cost, not measured", share=assumed)
+        return say(
+            "Service takes {parts} customers ({level} intervals); {basis}.",
+            parts=Listed(parts),
+            level=Share(self.level, 0),
+            basis=basis,
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate tier and measure with interval and total, in currency."""
         return self.table[self.table["measure"] != "cost_share"]
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"What a customer of each tier brings and costs in a year ({self.currency})."
+        return say(
+            "What a customer of each tier brings and costs in a year ({currency}).", currency=Term(self.currency)
+        )
 
     def basis(self) -> Table:
         """Give the unit costs as a page shows them."""
-        said = f"What a contact or case costs ({self.currency}), and what that rests on."
+        said = say("What a contact or case costs ({currency}), and what that rests on.", currency=Term(self.currency))
         return Table("unit_costs", self.costs.drop(columns="share"), said, {"cost": "{:,.2f}"})
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -147,7 +166,13 @@ def cost_to_serve(
     for name, seed in zip(order, seeds(rng, len(order)), strict=True):
         at = np.flatnonzero(table[tier] == name)
         if len(at) < 2 or not earned[at].sum() > 0:
-            raise CannotAnswer(f"tier '{name}' has {len(at)} customers or no margin: nothing tells what they cost.")
+            raise CannotAnswer(
+                say(
+                    "tier '{tier}' has {n} customers or no margin: nothing tells what they cost.",
+                    tier=Term(name),
+                    n=len(at),
+                )
+            )
         ends = _ratios(tops[at], bottoms[at], level, resamples, seed)
         head = {"tier": name, "customers": len(at), "losing": float((spent[at] > earned[at]).mean())}
         found = {"measure": MEASURES, **dict(zip(("estimate", "low", "high"), ends, strict=True))}
@@ -181,11 +206,12 @@ class PromisesKept(Result):
     unchecked: pd.DataFrame
     level: float
 
-    NAME, COUNTS, CHART = "promises", "customers", "Dots with intervals, a row a promise and tier"
+    NAME, COUNTS = "promises", "customers"
+    CHART = say("Dots with intervals, a row a promise and tier")
     FORMATS = {"promised": "{:g}"} | dict.fromkeys(
         ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
     )
-    CAPTION = "Promised and given, and the difference from the last tier."
+    CAPTION = say("Promised and given, and the difference from the last tier.")
 
     def advice(self) -> str:
         """Say which promise to keep, or to make smaller."""
@@ -195,28 +221,35 @@ class PromisesKept(Result):
             f"is kept in {least['kept']:.0%} of cases."
         )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
         worst, told = self.table.loc[self.table["kept"].idxmin()], self.table.dropna(subset="difference")
         better, worse = (told["difference_low"] > 0).sum(), (told["difference_high"] < 0).sum()
-        verdict = (
-            f"significantly better in {better} and worse in {worse}"
-            if better + worse
-            else "no difference is significant"
-        )
-        few = int(self.table["n"].between(1, FEWEST - 1).sum())
-        unchecked = ", ".join(self.unchecked["promise"])
-        return (
-            f"Kept least: {worst.promise} {worst.promised:g} for {worst.tier}, {worst.kept:.0%} "
-            f"{between(worst.low, worst.high, '.0%')} of {worst.n:,} cases; by the same limits as the last tier, "
-            f"{len(told)} comparisons: {verdict}"
-            + (f"; cells with fewer than {FEWEST} cases: {few}" if few else "")
-            + (f"; not checkable here: {unchecked}." if unchecked else ".")
-        )  # fmt: skip
+        verdict = say("no difference is significant")
+        if better + worse:
+            verdict = say("significantly better in {better} and worse in {worse}", better=better, worse=worse)
+        clauses = [
+            say(
+                "Kept least: {promise} {promised} for {tier}, {kept} {span} of {n} cases",
+                promise=Term(worst.promise),
+                promised=Number(worst.promised, "g"),
+                tier=Term(worst.tier),
+                kept=Share(worst.kept, 0),
+                span=Span(worst.low, worst.high, ".0%"),
+                n=worst.n,
+            ),
+            say("by the same limits as the last tier, {n} comparisons: {verdict}", n=len(told), verdict=verdict),
+        ]
+        if few := int(self.table["n"].between(1, FEWEST - 1).sum()):
+            clauses.append(say("cells with fewer than {least} cases: {n}", least=FEWEST, n=few))
+        if len(self.unchecked):
+            promises = Listed(map(Term, self.unchecked["promise"]), "")
+            clauses.append(say("not checkable here: {promises}", promises=promises))
+        return say("{clauses}.", clauses=Listed(clauses, ";"))
 
     def not_checked(self) -> Table:
         """Give the promises that these data cannot check as a page shows them."""
-        return Table("unchecked", self.unchecked, "Promises that these data cannot check.")
+        return Table("unchecked", self.unchecked, say("Promises that these data cannot check."))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share kept of each promise in each tier."""
@@ -267,7 +300,7 @@ def promises_kept(
     level_all = 1 - (1 - level) / max(compared, 1)
     found = pd.DataFrame([row | _told(own, last, level, level_all) for row, own, last in rows])
     if found["kept"].isna().all():
-        raise CannotAnswer(f"no promise has {FEWEST} cases in any tier. Take a longer window.")
+        raise CannotAnswer(say("no promise has {n} cases in any tier. Take a longer window.", n=FEWEST))
     unchecked = [(p["says"], p["unchecked"]) for p in standard.promises if "unchecked" in p]
     return PromisesKept(found, pd.DataFrame(unchecked, columns=["promise", "reason"]), level)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,10 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.messages import Amount, Listed, Message, Name, Term, join, say
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
 from workbench.result import Result
-from workbench.words import figure
 
 NOBODY = "no contact"
 MOST_CUTS = 300
@@ -45,24 +46,40 @@ class Allocation(Result):
 
     NAME = "offers"
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who gets what, and what one more unit of each limit would earn."""
         given = self.offers[self.offers["members"] > 0]
-        who = ", ".join(f"{row.offer} to {row.members:,}" for row in given.itertuples()) or "no offer to anybody"
-        parts = [f"Of {len(self.choice):,} members: {who}, for {figure(given['spend'].sum())} {self.currency}"]
-        for row in self.limits.itertuples():
-            unit = f"one more {self.currency} of budget" if row.limit == "budget" else f"one more place for {row.limit}"
-            earns = f"earns {figure(row.price)} {self.currency}" if row.price > 0 else "earns nothing"
-            parts.append(f"{unit} {earns}")
-        return f"{'; '.join(parts)} (by the predicted effects)."
+        who = tuple(
+            say("{offer} to {members}", offer=Name(row.offer), members=row.members) for row in given.itertuples()
+        )
+        all_of = say(
+            "Of {members} members: {who}, for {money}",
+            members=len(self.choice),
+            who=Listed(who or (say("no offer to anybody"),), ""),
+            money=Amount(given["spend"].sum(), unit=self.currency),
+        )
+        parts = (all_of, *map(self._earns, self.limits.itertuples()))
+        return say("{parts} (by the predicted effects).", parts=Listed(parts, ";"))
+
+    def _earns(self, limit: Any) -> Message:
+        """Say what one more unit of a limit would earn."""
+        unit, money = Term(self.currency), Amount(limit.price, unit=self.currency)
+        if limit.limit == "budget":
+            if limit.price > 0:
+                return say("one more {unit} of budget earns {money}", unit=unit, money=money)
+            return say("one more {unit} of budget earns nothing", unit=unit)
+        if limit.price > 0:
+            return say("one more place for {limit} earns {money}", limit=limit.limit, money=money)
+        return say("one more place for {limit} earns nothing", limit=limit.limit)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the offers."""
         return self.offers.copy()
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return f"Who gets which offer, and what it is expected to earn ({self.currency}). {self.headline()}"
+        what = say("Who gets which offer, and what it is expected to earn ({unit}).", unit=Term(self.currency))
+        return join(what, self.headline())
 
 
 @dataclass(frozen=True)

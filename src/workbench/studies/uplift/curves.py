@@ -10,15 +10,24 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
+from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, join, say
+from workbench.methods.experiment.events import (
+    FEWEST_EVENTS,
+    Outcome,
+    counts,
+    difference,
+    ends,
+    too_few,
+    unanswerable,
+)
 from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
 from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.words import direction, figure, label, span
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,9 +75,9 @@ class UpliftCurve(Result):
     area: float = np.nan
     area_low: float = np.nan
     area_high: float = np.nan
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, CHART = "curve", "A curve with its band, beside the straight line of contact at random"
+    NAME, CHART = "curve", say("A curve with its band, beside the straight line of contact at random")
 
     @property
     def scale(self) -> float:
@@ -80,21 +89,28 @@ class UpliftCurve(Result):
         """Unit of what is said."""
         return "points" if self.binary else self.unit
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether the score ranks the members by their effect."""
         if self.doubts:
-            return f"Not answerable: {self.doubts[0]}."
+            return say("Not answerable: {reason}.", reason=self.doubts[0])
         if self.low == self.high:
-            return "Not answerable: the score is the same for all members, so it ranks nobody."
-        unit = f" {self.spoken_unit}" if self.spoken_unit else ""
+            return say("Not answerable: the score is the same for all members, so it ranks nobody.")
         low, high = self.scale * self.low, self.scale * self.high
-        number = f"{figure(self.scale * self.qini_excess, signed=True)}{unit} per customer {span(low, high)}"
+        amount = Amount(self.qini_excess, self.binary, self.unit, signed=True)
+        excess = say("{amount} per customer {ends}", amount=amount, ends=Span(low, high))
         shown = direction(low, high)
         if shown > 0:
-            return f"The score finds who reacts: contacting the best first adds {number} over contact at random."
+            return say(
+                "The score finds who reacts: contacting the best first adds {excess} over contact at random.",
+                excess=excess,
+            )
         if shown < 0:
-            return f"The score ranks the wrong way round: contacting its best first changes {self.outcome} by {number}."
-        return f"No evidence that the score finds who reacts: Qini excess {number}."
+            return say(
+                "The score ranks the wrong way round: contacting its best first changes {outcome} by {excess}.",
+                outcome=self.outcome,
+                excess=excess,
+            )
+        return say("No evidence that the score finds who reacts: Qini excess {excess}.", excess=excess)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the Qini excess and the curve at every tenth of the list; "too few buyers" where it has no band."""
@@ -132,21 +148,24 @@ class UpliftCurve(Result):
         ax.set_ylabel(self._what)
         return ax
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return (
-            f"{self._what[0].upper()}{self._what[1:]} by share of the list contacted, highest predicted effect first, "
-            f"with {self.level:.0%} band. {self.headline()}"
+        curve = say(
+            "{what} by share of the list contacted, highest predicted effect first, with {level} band.",
+            what=self._what,
+            level=Share(self.level, 0),
         )
+        return join(curve.sentence(), self.headline())
 
     @property
-    def _what(self) -> str:
-        what = {
-            "uplift": f"extra {self.outcome} per customer",
-            "qini": f"extra {self.outcome} per treated customer, Radcliffe",
-            "toc": f"effect on {self.outcome} above the average",
+    def _what(self) -> Message:
+        outcome, unit = self.outcome, say("({unit})", unit=Term(self.unit or "units of the outcome"))
+        unit = say("(points)") if self.binary else unit
+        return {
+            "uplift": say("extra {outcome} per customer {unit}", outcome=outcome, unit=unit),
+            "qini": say("extra {outcome} per treated customer, Radcliffe {unit}", outcome=outcome, unit=unit),
+            "toc": say("effect on {outcome} above the average {unit}", outcome=outcome, unit=unit),
         }[self.kind]
-        return f"{what} ({self.spoken_unit or 'units of the outcome'})"
 
 
 def uplift_curve(
@@ -371,54 +390,71 @@ class EffectGroups(Result):
     unit: str = ""
     campaign: str = ""
     p_value: float = np.nan
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
-    NAME, COUNTS, CHART = "groups", "members", "Dots with intervals beside a diagonal"
+    NAME, COUNTS, CHART = "groups", "members", say("Dots with intervals beside a diagonal")
 
-    def _said(self, row) -> str:
-        scale, unit = (100, " points") if self.binary else (1, f" {self.unit}" if self.unit else "")
-        effect = f"{figure(scale * row.effect, signed=True)}{unit}"
+    def _said(self, row) -> Message:
+        effect = Amount(row.effect, self.binary, self.unit, signed=True)
         if np.isnan(row.low):
-            return f"{effect} (too few buyers for an interval)"
-        return f"{effect} {span(scale * row.low, scale * row.high)}"
+            return say("{effect} (too few buyers for an interval)", effect=effect)
+        return estimated(effect, row.low, row.high)
 
-    def sleeping_dogs(self) -> str:
+    def sleeping_dogs(self) -> Message:
         """Say whether contact is shown to harm the group with the lowest scores."""
         last, scale = self.groups.iloc[-1], 100 if self.binary else 1
-        who = f"the {last.members:,.0f} members with the lowest scores"
+        who = say("the {n} members with the lowest scores", n=round(last.members))
+        whose: dict[str, Any] = {"outcome": self.outcome, "who": who}
         if CROSSED in self.doubts:
-            return f"Whether contact lowers {self.outcome} of {who} is not answerable: {CROSSED}."
+            return say(
+                "Whether contact lowers {outcome} of {who} is not answerable: {reason}.", reason=CROSSED, **whose
+            )
         if np.isnan(last.low):
-            return f"Whether contact lowers {self.outcome} of {who} cannot be told: too few of them bought."
+            return say("Whether contact lowers {outcome} of {who} cannot be told: too few of them bought.", **whose)
         if direction(scale * last.low, scale * last.high) < 0:
-            return f"Contact lowers {self.outcome} of {who}, as a group: {self._said(last)}."
-        return f"No evidence that contact lowers {self.outcome} of {who}: {self._said(last)}."
+            return say("Contact lowers {outcome} of {who}, as a group: {effect}.", effect=self._said(last), **whose)
+        return say("No evidence that contact lowers {outcome} of {who}: {effect}.", effect=self._said(last), **whose)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how the first and the last group react, and whether the score is to scale."""
         if self.groups["low"].isna().all():
-            return f"Not answerable by group: {self.doubts[0] if self.doubts else 'too few members bought'}."
-        first, last = self._said(self.groups.iloc[0]), self._said(self.groups.iloc[-1])
-        said = f"Effect on {self.outcome}: {first} in the group with the highest scores, {last} in the lowest"
+            why = self.doubts[0] if self.doubts else say("too few members bought")
+            return say("Not answerable by group: {reason}.", reason=why)
+        found = say(
+            "Effect on {outcome}: {first} in the group with the highest scores, {last} in the lowest",
+            outcome=self.outcome,
+            first=self._said(self.groups.iloc[0]),
+            last=self._said(self.groups.iloc[-1]),
+        )
         if np.isnan(self.slope_low):
-            return f"{said}."
-        slope = f"slope {self.slope:.2f} {span(self.slope_low, self.slope_high)}, p {max(self.p_value, 0.001):.3f}"
-        slope = slope.replace("p 0.001", "p at most 0.001") if self.p_value <= 0.001 else slope
+            return say("{found}.", found=found)
+        how: dict[str, Any] = {"found": found, "slope": self._slope()}
         if CROSSED in self.doubts:
-            return f"{said}; whether the predicted effects differ in truth is not answerable: {CROSSED} ({slope})."
+            return say(
+                "{found}; whether the predicted effects differ in truth is not answerable: {reason} ({slope}).",
+                reason=CROSSED,
+                **how,
+            )
         if direction(self.slope_low, self.slope_high) <= 0:
-            return f"{said}; no evidence that the predicted effects differ in truth ({slope})."
-        fit = "are not to scale" if direction(self.slope_low - 1, self.slope_high - 1) else "are to scale"
-        return f"{said}; the predicted differences are real and {fit} ({slope})."
+            return say("{found}; no evidence that the predicted effects differ in truth ({slope}).", **how)
+        if direction(self.slope_low - 1, self.slope_high - 1):
+            return say("{found}; the predicted differences are real and are not to scale ({slope}).", **how)
+        return say("{found}; the predicted differences are real and are to scale ({slope}).", **how)
+
+    def _slope(self) -> Message:
+        slope, ends = Number(self.slope, ".2f"), Span(self.slope_low, self.slope_high)
+        if self.p_value <= 0.001:
+            return say("slope {slope} {ends}, p at most 0.001", slope=slope, ends=ends)
+        return say("slope {slope} {ends}, p {p}", slope=slope, ends=ends, p=Number(self.p_value, ".3f"))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the groups."""
         return self.groups.copy()
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        said = f"Measured effect in {len(self.groups)} groups by predicted effect."
-        return f"{said} {self.headline()} {self.sleeping_dogs()}"
+        what = say("Measured effect in {n} groups by predicted effect.", n=len(self.groups))
+        return join(what, self.headline(), self.sleeping_dogs())
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the calibration slope; none where it carries no verdict."""
@@ -483,13 +519,13 @@ def effect_groups(
     group = np.minimum((depth * groups).astype(int), groups - 1)
     judged = Outcome.of(y)
     rows: list[tuple[Any, ...]] = []
-    doubts: list[str] = []
+    doubts: list[Message] = []
     for k in np.unique(group):
         own = group == k
         one, zero = y[own & treated], y[own & ~treated]
         if min(len(one), len(zero)) < 2:
-            raise CannotAnswer(
-                f"not answerable: group {len(rows) + 1} has fewer than 2 members of an arm; ask for fewer."
+            raise unanswerable(
+                say("group {group} has fewer than 2 members of an arm; ask for fewer", group=len(rows) + 1)
             )
         means = Mean.of(one), Mean.of(zero)
         parts = np.array([mean.variance for mean in means])
@@ -500,7 +536,8 @@ def effect_groups(
         if judged.enough(events, members_of):
             low, high, _ = difference(*means, judged, level, df=max(df, 1.0))
         if np.isnan(low):
-            doubts.append(f"group {len(rows) + 1}: {too_few(events, members_of, outcome, judged.fewest)}")
+            few = too_few(events, members_of, outcome, judged.fewest)
+            doubts.append(say("group {group}: {few}", group=len(rows) + 1, few=few))
         effect, se = one.mean() - zero.mean(), float(np.sqrt(parts.sum()))
         rows.append((len(rows) + 1, own.sum(), order[own].mean(), effect, se, low, high))
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])

@@ -10,8 +10,10 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.messages import Amount, Message, Span, estimated, say
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.learners import (
     Trees,
     by_content,
@@ -32,7 +34,7 @@ from workbench.studies.uplift.allocation import (
     require_margin,
 )
 from workbench.studies.uplift.policy import mean_interval
-from workbench.words import figure, label, span
+from workbench.words import label
 
 PARTS = 5
 FEWEST_IN_ARM = 100
@@ -64,19 +66,28 @@ class OfferValue(Result):
     currency: str = "yuan"
     campaign: str = ""
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whether choosing earns more than one offer for all."""
-        unit = f"{self.currency} per customer"
-        net = f"{figure(self.net.estimate)} {unit} {span(self.net.low, self.net.high)}"
-        more = f"{figure(self.advantage.estimate, signed=True)} {span(self.advantage.low, self.advantage.high)}"
-        rival = "contacting nobody" if self.best_single == NOBODY else f"'{self.best_single}' for as many as allowed"
         if self.net.low == self.net.high == 0:
-            return "Nobody is chosen: no offer is expected to earn more than it costs from any member."
+            return say("Nobody is chosen: no offer is expected to earn more than it costs from any member.")
+        amount = Amount(self.net.estimate, unit=self.currency)
+        net = say("{amount} per customer {ends}", amount=amount, ends=Span(self.net.low, self.net.high))
         if self.net.low <= 0:
-            return f"No evidence that choosing an offer for each member earns anything: net {net}."
+            return say("No evidence that choosing an offer for each member earns anything: net {net}.", net=net)
+        more = estimated(Amount(self.advantage.estimate, signed=True), self.advantage.low, self.advantage.high)
+        rival = say("contacting nobody")
+        if self.best_single != NOBODY:
+            rival = say("'{offer}' for as many as allowed", offer=self.best_single)
         if self.advantage.low <= 0:
-            return f"No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}."
-        return f"Choosing an offer for each member nets {net}, {more} more than {rival}."
+            return say(
+                "No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}.",
+                rival=rival,
+                more=more,
+                net=net,
+            )
+        return say(
+            "Choosing an offer for each member nets {net}, {more} more than {rival}.", net=net, more=more, rival=rival
+        )
 
     def backed(self, plan: Allocation) -> Allocation:
         """Give a plan made in the same way.
@@ -211,7 +222,7 @@ def value_offers(
     require_margin(margin)
     limits_of(offers, cost, budget, capacity or {}, channels or {})
     if np.bincount(codes).min() < FEWEST_IN_ARM:
-        raise CannotAnswer(f"not answerable: an arm has fewer than {FEWEST_IN_ARM} members.")
+        raise unanswerable(say("an arm has fewer than {least} members", least=FEWEST_IN_ARM))
     if (features is None) == (effects is None):
         raise WorkbenchError("give features= for models fitted here, or effects= predicted without this campaign.")
     if effects is not None and crossed(effects):

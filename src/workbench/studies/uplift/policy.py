@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from workbench.messages import Message, say
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
 from workbench.methods.experiment.learners import draw_folds
@@ -189,7 +190,7 @@ class Judge:
         part: np.ndarray | None = None,
         *,
         spared: bool = False,
-    ) -> tuple[Interval, str]:
+    ) -> tuple[Interval, Message]:
         """Interval of `value` that rests on the members of `group` (rows) among so many, and why it has none.
 
         `part` is the part of the list in which each of them was judged, by a difference of its own; `spared`, whether
@@ -199,8 +200,15 @@ class Judge:
         events = counts(self.outcome.events[group], treated)
         members = counts(np.ones(len(group), dtype=bool), treated)
         if self.outcome.amounts:  # who is in the group depends on the outcomes judged: count both arms, not their split
-            enough, why = events.sum() >= FEWEST_AMOUNTS, f"only {events.sum():,} of {members.sum():,} members"
-            why += f" have another '{self.name}' than the commonest, and {FEWEST_AMOUNTS} are needed"
+            enough = events.sum() >= FEWEST_AMOUNTS
+            why = say(
+                "only {events} of {members} members have another '{outcome}' than the commonest, and {least} are "
+                "needed",
+                events=events.sum(),
+                members=members.sum(),
+                outcome=self.name,
+                least=FEWEST_AMOUNTS,
+            )
         else:
             enough = self.outcome.enough(events, members, FEWEST_EVENTS)
             why = too_few(events, members, self.name)
@@ -219,7 +227,7 @@ class Judge:
             np.array(value), np.array(se), np.array(third), one, zero, outcome=self.outcome, known=np.array(True),
             scale=np.array((-share if spared else share) * self.costs.margin), spare=spare, level=self.level,
         )  # fmt: skip
-        return Interval(float(value), float(low), float(high)), ""
+        return Interval(float(value), float(low), float(high)), say("")
 
 
 def _scattered(treated: np.ndarray, part: np.ndarray) -> float:

@@ -14,15 +14,17 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Amount, Listed, Message, Share, as_message, estimated, join, say
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
 from workbench.methods.experiment.effect import Interval
+from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.learners import Learner, Trees, defaults, draw_folds, fitted_effects, standardised
 from workbench.methods.experiment.members import arms, features_of, numbers
 from workbench.methods.intervals import skewed
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
-from workbench.words import figure, label, span
+from workbench.words import label
 
 FORMAT = 1
 LARGEST = 64_000_000  # bytes of a file
@@ -247,7 +249,9 @@ def fit_uplift(
     if share is not None and not 0 < share <= 1:
         raise WorkbenchError(f"share is {share}: give the share of the list to contact, above 0 and at most 1.")
     if (smaller := int(min(treated.sum(), (~treated).sum()))) < FEWEST_IN_ARM:
-        raise CannotAnswer(f"not answerable: {smaller} members in the smaller arm, and {FEWEST_IN_ARM} are needed.")
+        raise unanswerable(
+            say("{members} members in the smaller arm, and {least} are needed", members=smaller, least=FEWEST_IN_ARM)
+        )
     arm = treated.astype(np.int64)
     known = features_of(members, features, y, arm)
     if not known.codings:
@@ -336,31 +340,45 @@ class ScoredList(Result):
     currency: str = "yuan"
     campaign: str = ""
     level: float = 0.95
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Message, ...] = ()
 
     @property
     def share(self) -> float:
         return (self.contacted + self.held_out) / self.listed
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say whom to contact, what that is expected to earn, and who is unlike the campaign's members."""
-        chosen = self.contacted + self.held_out
-        said = f"{chosen:,} of {self.listed:,} members ({self.share:.1%}) are worth a contact"
-        if self.held_out:
-            said += f"; {self.held_out:,} of them are held out, drawn at random"
-        if chosen and not self.doubts:
-            money = f"{figure(self.net.estimate, signed=True)} {self.currency} {span(self.net.low, self.net.high)}"
-            sure = "expected to earn" if self.net.low > 0 else "not shown to earn anything"
-            said += f". Contacting all of them is {sure}: {money}"
+        worth = say(
+            "{chosen} of {listed} members ({share}) are worth a contact",
+            chosen=self.contacted + self.held_out,
+            listed=self.listed,
+            share=Share(self.share),
+        )
+        held = say("{found}; {n} of them are held out, drawn at random.", found=worth, n=self.held_out)
+        return join(held if self.held_out else say("{found}.", found=worth), self._money(), self._unlike())
+
+    def _money(self) -> Message:
         if self.doubts:
-            said += f". No money is given: {'; '.join(self.doubts)}"
-        if self.unlike:
-            most = max(self.strange, key=lambda name: (self.strange[name], name))
-            said += (
-                f". {self.unlike:,} members ({self.unlike / self.listed:.1%}) are unlike those of the campaign, most "
-                f"in '{most}' ({self.strange[most]:,}): the model knows nothing of such"
-            )
-        return f"{said}."
+            return say("No money is given: {reasons}.", reasons=Listed(tuple(map(as_message, self.doubts)), ";"))
+        if not self.contacted + self.held_out:
+            return say("")
+        money = estimated(Amount(self.net.estimate, unit=self.currency, signed=True), self.net.low, self.net.high)
+        if self.net.low > 0:
+            return say("Contacting all of them is expected to earn: {money}.", money=money)
+        return say("Contacting all of them is not shown to earn anything: {money}.", money=money)
+
+    def _unlike(self) -> Message:
+        if not self.unlike:
+            return say("")
+        most = max(self.strange, key=lambda name: (self.strange[name], name))
+        return say(
+            "{n} members ({share}) are unlike those of the campaign, most in '{feature}' ({count}): the model knows "
+            "nothing of such.",
+            n=self.unlike,
+            share=Share(self.unlike / self.listed),
+            feature=most,
+            count=self.strange[most],
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate members and money."""
@@ -419,17 +437,22 @@ class ListCounter:
             If no member came.
         """
         if not self.listed:
-            raise CannotAnswer("the list holds nobody, so there is nobody to score.")
+            raise CannotAnswer(say("the list holds nobody, so there is nobody to score."))
         model, counts = self.model, self.in_band
         bands, used, doubts = model.bands, counts > 0, []
         few = bands.loc[used & (bands["events"] < FEWEST_EVENTS).to_numpy(), "events"]
         if len(few):
             doubts.append(
-                f"in a third of those to contact {int(few.min())} members of an arm had another than the commonest "
-                f"outcome, and {FEWEST_EVENTS} are needed"
+                say(
+                    "in a third of those to contact {events} members of an arm had another than the commonest outcome, "
+                    "and {least} are needed",
+                    events=int(few.min()),
+                    least=FEWEST_EVENTS,
+                )
             )
         if self.unlike > NOTABLE * self.listed:
-            doubts.append(f"{self.unlike / self.listed:.0%} of the list are unlike the campaign's members")
+            share = Share(self.unlike / self.listed, 0)
+            doubts.append(say("{share} of the list are unlike the campaign's members", share=share))
         net = Interval(np.nan, np.nan, np.nan)
         if not doubts:
             value = float(counts @ bands["net"])
@@ -438,7 +461,7 @@ class ListCounter:
                 low, high, _ = skewed(value, se, float(counts**3.0 @ bands["third"]) / se**3, level=self.level)
                 net = Interval(value, float(low), float(high))
             elif counts.any():
-                doubts.append("what members earned did not vary, so nothing shows how much chance moves it")
+                doubts.append(say("what members earned did not vary, so nothing shows how much chance moves it"))
             else:
                 net = Interval(0.0, 0.0, 0.0)
         return ScoredList(

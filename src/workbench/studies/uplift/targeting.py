@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
+from workbench.messages import Amount, Listed, Message, Number, Share, Span, Term, as_message, say
 from workbench.methods.experiment.assignment import assign_arms
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import Interval
@@ -22,7 +23,7 @@ from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
-from workbench.words import direction, figure, label, span
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,16 +79,16 @@ class Targeting(Result):
     advantage: Interval
     break_even: float
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Message, ...]
     customers: int
     level: float
     outcome: str
     currency: str = "yuan"
     campaign: str = ""
 
-    NAME, CHART = "money", "A curve with its band, its top marked"
+    NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
-    CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
+    CAPTION = say("Shares, money per customer of the list, and the effect at which a contact pays.")
 
     @property
     def lost(self) -> tuple[float, float, float]:
@@ -95,9 +96,10 @@ class Targeting(Result):
         estimate, low, high = _triple(self.advantage)
         return estimate * self.customers, low * self.customers, high * self.customers
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say the verdict with its money."""
-        return f"{self.verdict[0].upper()}{self.verdict[1:]}: {'; '.join(self.reasons)}."
+        verdict, reasons = Term(self.verdict), Listed(tuple(map(as_message, self.reasons)), ";")
+        return say("{verdict}: {reasons}.", verdict=verdict, reasons=reasons).sentence()
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the best share and the money per customer of the list."""
@@ -111,11 +113,13 @@ class Targeting(Result):
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return (
-            f"Net by share contacted, {self.currency} per customer of the list, with {self.level:.0%} band. The top of "
-            "the curve is the budget."
+        return say(
+            "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
+            "budget.",
+            unit=Term(self.currency),
+            level=Share(self.level, 0),
         )
 
     def three_numbers(self, unit: str = "") -> Table:
@@ -124,8 +128,10 @@ class Targeting(Result):
         return Table(
             "three_numbers",
             self.summary().iloc[[1, 3, 4]].assign(unit=units),
-            "Three numbers: what the best share earns, how much more that is than contacting everybody, and the effect "
-            "at which a contact pays.",
+            say(
+                "Three numbers: what the best share earns, how much more that is than contacting everybody, and the "
+                "effect at which a contact pays."
+            ),
             self.FORMATS,
         )
 
@@ -138,7 +144,7 @@ class Targeting(Result):
             If contacting the best share is not shown to earn more than contacting everybody.
         """
         if self.verdict != "works and targetable":
-            raise CannotAnswer(f"no targets are named, as the verdict is '{self.verdict}'")
+            raise CannotAnswer(say("no targets are named, as the verdict is '{verdict}'", verdict=Term(self.verdict)))
         return self.best_share
 
     def next_list(
@@ -280,7 +286,7 @@ def targeting(
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
     doubts = _doubts(plain, measured, order, checks, outcome)
-    everybody, why = Interval(all_value, np.nan, np.nan), ""
+    everybody, why = Interval(all_value, np.nan, np.nan), say("")
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
         everybody, _ = judge(all_value, all_errors, np.flatnonzero(everyone), len(y))
@@ -330,29 +336,33 @@ def _require_costs(margin: float, contact: float, incentive: float, fixed: float
         )
 
 
-def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, str]:
+def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Message]:
     """Net of the chosen and its lead over everybody, and why one of them has no interval ("" where both have)."""
     among = len(found.rows)
     if not found.chosen.any():
-        why = "in no part of the list did the parts before it show a share that pays"
+        why = say("in no part of the list did the parts before it show a share that pays")
         chosen = Interval(found.net, np.nan, np.nan)
     else:
         group, part = found.rows[found.chosen], found.part[found.chosen]
-        chosen, why = judge(found.net, found.net_errors, group, among, part)
-        why = f"of those it would contact, {why}" if why else ""
+        chosen, few = judge(found.net, found.net_errors, group, among, part)
+        why = say("of those it would contact, {few}", few=few) if few else few
     if found.chosen.all():
-        return chosen, Interval(0.0, np.nan, np.nan), why or "the share with the highest net is everybody"
+        return chosen, Interval(0.0, np.nan, np.nan), why or say("the share with the highest net is everybody")
     group, part = found.rows[~found.chosen], found.part[~found.chosen]
     advantage, few = judge(found.advantage, found.advantage_errors, group, among, part, spared=True)
-    return chosen, advantage, why or (f"of those it would leave out, {few}" if few else "")
+    return chosen, advantage, why or (say("of those it would leave out, {few}", few=few) if few else few)
 
 
-def _doubts(rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignChecks | None, outcome: str) -> list[str]:
+def _doubts(
+    rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignChecks | None, outcome: str
+) -> list[Message]:
     """Why the data cannot answer."""
     doubts = list(checks.reasons) if checks is not None and not checks.comparable else []
     sizes = int(rows.treated.sum()), int((~rows.treated).sum())
     if min(sizes) < FEWEST_IN_ARM:
-        doubts.append(f"the smaller arm has {min(sizes)} members, fewer than {FEWEST_IN_ARM}")
+        doubts.append(
+            say("the smaller arm has {members} members, fewer than {least}", members=min(sizes), least=FEWEST_IN_ARM)
+        )
     members = np.array(sizes[::-1])
     events = counts(measured.events, rows.treated)
     if not measured.enough(events, members, measured.fewest):
@@ -362,19 +372,28 @@ def _doubts(rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignCh
     if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
         gap = (one.mean() - zero.mean()) / score.std()
         doubts.append(
-            f"the arms differ in the score by {abs(gap):.2f} standard deviations, so they were not randomised"
+            say(
+                "the arms differ in the score by {gap} standard deviations, so they were not randomised",
+                gap=Number(abs(gap), ".2f"),
+            )
         )
     return doubts
 
 
-def _flags(rows: Rows, costs: Costs) -> list[str]:
+def _flags(rows: Rows, costs: Costs) -> list[Message]:
     """What looks like a mistake in the costs."""
     earned = costs.margin * np.abs(rows.y).mean()
     incentives = costs.incentive * float(rows.redeemed[rows.treated].mean())
+    pairs = (say("a contact"), costs.contact), (say("the incentive of a contacted member"), incentives)
     return [
-        f"check the costs, in the unit of the outcome: {what} ({figure(cost)}) costs more than a customer's "
-        f"whole margin ({figure(earned)})"
-        for what, cost in (("a contact", costs.contact), ("the incentive of a contacted member", incentives))
+        say(
+            "check the costs, in the unit of the outcome: {what} ({cost}) costs more than a customer's whole margin "
+            "({margin})",
+            what=what,
+            cost=Number(cost),
+            margin=Number(earned),
+        )
+        for what, cost in pairs
         if cost > earned > 0
     ]
 
@@ -414,38 +433,41 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
 
 
 def _verdict(
-    doubts: list[str],
+    doubts: list[Message],
     chosen: Interval,
     everybody: Interval,
     advantage: Interval,
     why: str,
     best: float,
     currency: str,
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[Verdict, tuple[Message, ...]]:
     """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
 
-    def said(found: Interval, signed: bool = False) -> str:
-        return f"{figure(found.estimate, signed=signed)} {currency} per customer {span(found.low, found.high)}"
+    def said(found: Interval, signed: bool = False) -> Message:
+        amount = Amount(found.estimate, unit=currency, signed=signed)
+        return say("{amount} per customer {ends}", amount=amount, ends=Span(found.low, found.high))
 
     if doubts:
         return "not answerable", tuple(doubts)
     earns, leads, all_earn = (direction(found.low, found.high) for found in (chosen, advantage, everybody))
-    whole = f"contacting everybody nets {said(everybody)}"
-    target = f"contacting the best {best:.0%} nets {said(chosen)}" if not np.isnan(chosen.low) else ""
-    known = not np.isnan(advantage.low)
-    more = f"{said(advantage, signed=True)}" if known else ""
+    whole = say("contacting everybody nets {net}", net=said(everybody))
+    target = say("contacting the best {share} nets {net}", share=Share(best, 0), net=said(chosen))
+    target = say("") if np.isnan(chosen.low) else target
+    more = said(advantage, signed=True)
     if earns > 0 and leads > 0:
-        return "works and targetable", (target, f"that is {more} more than contacting everybody")
-    flat = f"no evidence that targeting beats contacting everybody ({more})"
+        return "works and targetable", (target, say("that is {more} more than contacting everybody", more=more))
+    flat = say("no evidence that targeting beats contacting everybody ({more})", more=more)
     if leads > 0:
-        flat = f"targeting earns {more} more than that, but is not shown to earn more than contacting nobody"
-    if not known:
-        flat = f"no evidence that targeting beats contacting everybody: {why}"
+        flat = say(
+            "targeting earns {more} more than that, but is not shown to earn more than contacting nobody", more=more
+        )
+    if np.isnan(advantage.low):
+        flat = say("no evidence that targeting beats contacting everybody: {reason}", reason=why)
     if all_earn > 0:
         return "works, contact everybody", (whole, flat)
     if earns > 0:
         return "works, contact the best share", (target, whole, flat)
-    nothing = f"no evidence that contacting the best share earns anything ({said(chosen)})" if target else ""
     if all_earn < 0:
-        return "harms", tuple(filter(None, (whole, nothing or f"targeting cannot be judged, since {why}")))
+        nothing = say("no evidence that contacting the best share earns anything ({net})", net=said(chosen))
+        return "harms", (whole, nothing if target else say("targeting cannot be judged, since {reason}", reason=why))
     return "no evidence", tuple(filter(None, (whole, flat, target)))

@@ -13,13 +13,13 @@ from scipy import stats
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
+from workbench.messages import Listed, Message, Number, Share, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
-from workbench.words import between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,9 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
     which = fit.model.construct(construct)
     weight = fit.unstandardised_weights[construct].to_numpy()
     if (weight < 0).any():
-        raise CannotAnswer(f"the score of {construct} is not defined: {' '.join(fit.verdicts)}")
+        raise CannotAnswer(
+            say("the score of {construct} is not defined: {why}", construct=construct, why=join(*fit.verdicts))
+        )
     items = list(which.items)
     require_columns(survey, items, "survey")
     answer = np.column_stack([columns.number(survey[i], i, what="item", missing="keep") for i in items])
@@ -81,13 +83,13 @@ class SatisfactionOutcome(Result):
         One row a fifth of respondents by score: score (mean), n, churned (%), low, high, predicted (%).
     auc : float
         Chance that of two respondents the one who left had the lower score.
-    warnings : tuple of str
+    warnings : tuple of Message
         Ways in which the score may have known the outcome, one sentence each; () where none was found.
     n, events : int
         Respondents, and those who left.
     left_out : int
         Respondents without score or outcome.
-    untold : tuple of str
+    untold : tuple of Message
         Categories of covariates whose respondents all stayed, or all left, one sentence: they tell nothing of how
         churn moves with the score, and are in neither of its estimates (they are in that of revenue).
     covariates : tuple of str
@@ -99,29 +101,46 @@ class SatisfactionOutcome(Result):
     table: pd.DataFrame
     fifths: pd.DataFrame
     auc: float
-    warnings: tuple[str, ...]
+    warnings: tuple[Message, ...]
     n: int
     events: int
     left_out: int
     covariates: tuple[str, ...]
     level: float
     unit: str = "currency"
-    untold: tuple[str, ...] = ()
+    untold: tuple[Message, ...] = ()
 
-    NAME, CHART = "behaviour", "Dots with intervals and a line, a dot a fifth of the respondents"
+    NAME = "behaviour"
+    CHART = say("Dots with intervals and a line, a dot a fifth of the respondents")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.2f}")
-    PICTURE_CAPTION = "Share of the respondents that left after the interview, by score: fifths of them, and the model."
+    PICTURE_CAPTION = say(
+        "Share of the respondents that left after the interview, by score: fifths of them, and the model."
+    )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how churn and revenue move with satisfaction, warnings first."""
         rows = self.table.set_index("quantity")
-        text = f"{STEP} points more of satisfaction: {_moves(rows.loc['risk of churn'], 'percentage points of churn')}"
+        risk = rows.loc["risk of churn"]
+        moves = _judged(risk, say("{estimate} percentage points of churn", estimate=_moves(risk)))
         if "revenue" in rows.index:
-            text += f"; {_moves(rows.loc['revenue'], f'{self.unit} of revenue a month')}"
-        alert = f"WARNING: {' '.join(self.warnings)} " if self.warnings else ""
-        given = f", given {', '.join(self.covariates)}" if self.covariates else ""
-        text = f"{alert}{text} ({self.level:.0%} intervals{given}; {self.n:,} respondents, {self.events} left)."
-        return " ".join([text, *self.untold])
+            paid = rows.loc["revenue"]
+            revenue = say("{estimate} {unit} of revenue a month", estimate=_moves(paid), unit=Term(self.unit))
+            moves = say("{churn}; {revenue}", churn=moves, revenue=_judged(paid, revenue))
+        basis = say("{level} intervals", level=Share(self.level, 0))
+        if self.covariates:
+            basis = say("{intervals}, given {covariates}", intervals=basis, covariates=Listed(self.covariates, ""))
+        return join(
+            say("WARNING: {warnings}", warnings=join(*self.warnings)) if self.warnings else say(""),
+            say(
+                "{step} points more of satisfaction: {moves} ({basis}; {n} respondents, {events} left).",
+                step=STEP,
+                moves=moves,
+                basis=basis,
+                n=self.n,
+                events=self.events,
+            ),
+            *self.untold,
+        )
 
     def advice(self) -> str:
         """Say what to do about the dissatisfied."""
@@ -135,10 +154,15 @@ class SatisfactionOutcome(Result):
         """Say whether the score may have known the outcome."""
         return f"Chance: {self.auc:.2f}. {' '.join(self.warnings) or 'No sign that the score knew the outcome.'}"
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        money = f", and {self.unit} of revenue a month" if (self.table["quantity"] == "revenue").any() else ""
-        return f"Per {STEP} points more: odds ratio and percentage points of churn{money}."
+        if not (self.table["quantity"] == "revenue").any():
+            return say("Per {step} points more: odds ratio and percentage points of churn.", step=STEP)
+        return say(
+            "Per {step} points more: odds ratio and percentage points of churn, and {unit} of revenue a month.",
+            step=STEP,
+            unit=Term(self.unit),
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share that left in each fifth of score with its interval, and what the model predicts."""
@@ -226,11 +250,18 @@ def satisfaction_outcome(
         raise WorkbenchError("a customer stands twice in linked. Take one wave, or one interview a customer.")
     linked = linked[needed].assign(**{d: columns.days(linked[d], d)[0] for d in dates})
     if complete and not (whole := columns.flag(linked[complete], complete)).all():
-        until = f", or interviews until {linked.loc[whole, answered].max():%Y-%m-%d} only" if whole.any() else ""
-        raise CannotAnswer(
-            f"the window after the interview is not over for {(~whole).sum():,} of {len(linked):,} respondents. Take a "
-            f"shorter window, an earlier wave{until}."
+        until = say("Take a shorter window, an earlier wave.")
+        if whole.any():
+            until = say(
+                "Take a shorter window, an earlier wave, or interviews until {day} only.",
+                day=linked.loc[whole, answered].max(),
+            )
+        over = say(
+            "the window after the interview is not over for {open} of {n} respondents.",
+            open=(~whole).sum(),
+            n=len(linked),
         )
+        raise CannotAnswer(join(over, until))
     numbers = {c: columns.number(linked[c], c, missing="keep") for c in [score, churned, *money]}
     linked = linked.assign(**numbers, **({weight: weights_of(linked, weight)} if weight else {}))
     rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (weights_of(linked, weight) > 0)]
@@ -242,7 +273,9 @@ def satisfaction_outcome(
     events = int(y.sum())
     _refuse_few(y)
     if np.ptp(s) == 0:
-        raise CannotAnswer(f"'{score}' is the same for all {len(y):,} respondents: nothing can be related to it.")
+        raise CannotAnswer(
+            say("'{score}' is the same for all {n} respondents: nothing can be related to it.", score=score, n=len(y))
+        )
     z = _design(rows, covariates)
     told = _telling(y, s, w, z)
     estimates, known = _churn(y[told], s[told], w[told], z[told], level)
@@ -262,17 +295,26 @@ def satisfaction_outcome(
     )
 
 
-def _moves(row: pd.Series, what: str) -> str:
-    shown = "" if row["low"] > 0 or row["high"] < 0 else ", not significant"
-    return f"{row['estimate']:+.1f} {between(row['low'], row['high'], '+.1f')} {what}{shown}"
+def _moves(row: pd.Series) -> Message:
+    span = Span(row["low"], row["high"], "+.1f")
+    return say("{estimate} {span}", estimate=Number(row["estimate"], "+.1f"), span=span)
+
+
+def _judged(row: pd.Series, moves: Message) -> Message:
+    return moves if row["low"] > 0 or row["high"] < 0 else say("{moves}, not significant", moves=moves)
 
 
 def _refuse_few(y: np.ndarray) -> None:
     events = int(y.sum())
     if min(events, len(y) - events) < EVENTS:
         raise CannotAnswer(
-            f"{events} of {len(y):,} respondents left: an estimate needs at least {EVENTS} who left and {EVENTS} who "
-            "stayed. Take a longer window, or more waves."
+            say(
+                "{events} of {n} respondents left: an estimate needs at least {least} who left and {least} who stayed. "
+                "Take a longer window, or more waves.",
+                events=events,
+                n=len(y),
+                least=EVENTS,
+            )
         )
 
 
@@ -290,12 +332,16 @@ def _telling(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray) -> np.n
         return told
     if separated(s[:, None] - s.mean(), y, constant=True).any() or told.mean() < 0.5:
         raise CannotAnswer(
-            f"score and covariates tell exactly who left (for {int((~told).sum()):,} of {len(y):,} respondents): the "
-            "odds ratio is not finite. Look for a leak."
+            say(
+                "score and covariates tell exactly who left (for {told} of {n} respondents): the odds ratio is not "
+                "finite. Look for a leak.",
+                told=int((~told).sum()),
+                n=len(y),
+            )
         )
     _refuse_few(y[told])
     if np.ptp(s[told]) == 0:
-        raise CannotAnswer("the score does not vary among those whose covariates leave open whether they left.")
+        raise CannotAnswer(say("the score does not vary among those whose covariates leave open whether they left."))
     return told
 
 
@@ -309,24 +355,32 @@ def _groups(rows: pd.DataFrame, covariates: Sequence[str], told: np.ndarray) -> 
                     yield f"{column} {value}", at
 
 
-def _untold(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[str]:
+def _untold(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[Message]:
     if told.all():
         return
     groups = [(name, int(at.sum()), y[at]) for name, at in _groups(rows, covariates, told)]
-    which = ", ".join(
-        f"{name} ({n:,}, {'all' if left.all() else 'none'} left)" for name, n, left in groups if len(set(left)) == 1
-    )
-    yield (
-        f"Without {int((~told).sum()):,} respondents whose covariates leave no doubt whether they left"
-        f"{f': {which}' if which else ''}; they tell nothing of how churn moves with satisfaction."
-    )
+    which = [
+        say("{group} ({n}, all left)", group=name, n=n)
+        if left.all()
+        else say("{group} ({n}, none left)", group=name, n=n)
+        for name, n, left in groups
+        if len(set(left)) == 1
+    ]
+    out = say("Without {n} respondents whose covariates leave no doubt whether they left", n=int((~told).sum()))
+    if which:
+        out = say("{out}: {groups}", out=out, groups=Listed(which, ""))
+    yield say("{out}; they tell nothing of how churn moves with satisfaction.", out=out)
 
 
-def _all_left(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[str]:
+def _all_left(rows: pd.DataFrame, covariates: Sequence[str], y: np.ndarray, told: np.ndarray) -> Iterable[Message]:
     """Warn of a category all of whom left where chance would hardly do that: it may be known from the outcome."""
     for name, at in _groups(rows, covariates, told):
         if y[at].all() and y.mean() ** at.sum() < UNLIKELY:
-            yield f"all {int(at.sum()):,} respondents of {name} left: the covariate may follow the outcome."
+            yield say(
+                "all {n} respondents of {group} left: the covariate may follow the outcome.",
+                n=int(at.sum()),
+                group=name,
+            )
 
 
 def _read(rows: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
@@ -370,7 +424,9 @@ def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: fl
     x, share = np.column_stack([s / STEP, z]), w / w.sum()
     beta, settled = _logistic(x, y, w)
     if not settled:
-        raise CannotAnswer("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
+        raise CannotAnswer(
+            say("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
+        )
     p = 1 / (1 + np.exp(-x @ beta))
     curve = p * (1 - p)
     inverse = np.linalg.pinv(x.T * (share * curve) @ x)
@@ -418,14 +474,23 @@ def _auc(s: np.ndarray, y: np.ndarray) -> float:
     return float((rank[left].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))
 
 
-def _leaks(rows: pd.DataFrame, answered: str, known_on, starts: str | None, auc: float) -> Iterable[str]:
+def _leaks(rows: pd.DataFrame, answered: str, known_on, starts: str | None, auc: float) -> Iterable[Message]:
     for column in known_on:
         if count := int((rows[column] <= rows[answered]).sum()):
-            yield f"{count:,} respondents were asked on or after '{column}': their score may follow the decision."
+            yield say(
+                "{n} respondents were asked on or after '{column}': their score may follow the decision.",
+                n=count,
+                column=column,
+            )
     if starts and (count := int((rows[starts] < rows[answered]).sum())):
-        yield f"the window of {count:,} respondents begins before their interview, so the score may follow the outcome."
+        yield say(
+            "the window of {n} respondents begins before their interview, so the score may follow the outcome.", n=count
+        )
     if max(auc, 1 - auc) > TOO_GOOD:
-        yield f"the score tells leavers from stayers implausibly well (AUC {auc:.2f}): it may contain the outcome."
+        yield say(
+            "the score tells leavers from stayers implausibly well (AUC {auc}): it may contain the outcome.",
+            auc=Number(auc, ".2f"),
+        )
 
 
 def _fifths(s: np.ndarray, y: np.ndarray, w: np.ndarray, predicted: np.ndarray, level: float) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.messages import Message, Number, Share, join, quoted, say
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
 from workbench.methods.multiple import holm
@@ -48,26 +49,52 @@ class NonResponse(Result):
     NAME, COUNTS = "response", "invited"
     FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many answered and whether some groups did less than others."""
-        every = self.tests.iloc[-1]
-        said = f"{self.answered:,} of {self.invited:,} invited answered ({self.answered / self.invited:.1%})"
+        every, columns = self.tests.iloc[-1], quoted(self.tests["column"][:-1])
+        said = say(
+            "{answered} of {invited} invited answered ({rate})",
+            answered=self.answered,
+            invited=self.invited,
+            rate=Share(self.answered / self.invited),
+        )
         if every["df"] == 0:
-            return f"{said}; {named(self.tests['column'][:-1])} puts all of them into one group: nothing to compare."
+            return say(
+                "{said}; {columns} puts all of them into one group: nothing to compare.", said=said, columns=columns
+            )
         if every["p"] >= 1 - self.level:
-            return f"{said}; who did so does not depend on {named(self.tests['column'][:-1])} (p = {every['p']:.2f})."
+            return say(
+                "{said}; who did so does not depend on {columns} (p = {p}).",
+                said=said,
+                columns=columns,
+                p=Number(every["p"], ".2f"),
+            )
         clear = self.tests.iloc[:-1].loc[lambda t: t["p_holm"] < 1 - self.level, "column"]
         rows = self.table[self.table["column"].isin(clear)] if len(clear) else self.table
         low, high = rows.loc[rows["rate"].idxmin()], rows.loc[rows["rate"].idxmax()]
-        what = f"it depends on {named(clear)}" if len(clear) else "it depends on the groups together"
-        return (
-            f"{said}; {what} (p {_small(every['p'])}): from {low['rate']:.1%} for {low['group']} to {high['rate']:.1%} "
-            f"for {high['group']}. Raking to these columns repairs what they explain, nothing else."
+        what = say("it depends on the groups together")
+        if len(clear):
+            what = say("it depends on {columns}", columns=quoted(clear))
+        return join(
+            say(
+                "{said}; {what} (p {p}): from {least} for {last} to {most} for {first}.",
+                said=said,
+                what=what,
+                p=_small(every["p"]),
+                least=Share(low["rate"]),
+                last=str(low["group"]),
+                most=Share(high["rate"]),
+                first=str(high["group"]),
+            ),
+            say("Raking to these columns repairs what they explain, nothing else."),
         )
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"Invited, answered and rate of response, group by group, with {self.level:.0%} intervals."
+        return say(
+            "Invited, answered and rate of response, group by group, with {level} intervals.",
+            level=Share(self.level, 0),
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""
@@ -120,10 +147,15 @@ def nonresponse(
         yes, keep = (said == "answered").to_numpy(bool), (said != "ineligible").to_numpy(bool)
     left = invited.loc[keep, by].assign(_yes=yes[keep])
     if left["_yes"].nunique() < 2:
-        many = "all" if len(left) and left["_yes"].all() else "none"
+        says = say("column '{column}' says that none answered", column=answered)
+        if len(left) and left["_yes"].all():
+            says = say("column '{column}' says that all answered", column=answered)
         raise CannotAnswer(
-            f"column '{answered}' says that {many} answered; it holds {named(invited[answered].unique()[:5])}. Pass "
-            "everyone invited, with True or 'answered' for those who did."
+            say(
+                "{says}; it holds {values}. Pass everyone invited, with True or 'answered' for those who did.",
+                says=says,
+                values=quoted(invited[answered].unique()[:5]),
+            )
         )
     frames = []
     for column in by:

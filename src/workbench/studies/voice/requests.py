@@ -12,7 +12,8 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import dot_and_interval
-from workbench.methods.cells import cell_name, cells_of, listed, plain, refuse_mixed_waves, said, weights_of
+from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.methods.cells import cell_name, cells_of, listed, one_cell, plain, refuse_mixed_waves, weights_of
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
@@ -51,17 +52,44 @@ class ImprovementRequests(Result):
     level: float
     minimum: int
 
-    NAME, COUNTS, CHART = "requests", "n", "Dots with intervals, a row a request"
+    NAME, COUNTS = "requests", "n"
+    CHART = say("Dots with intervals, a row a request")
     FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many ask, and the commonest requests."""
         first = self.table.sort_values("share", ascending=False, kind="stable").head(3)
-        words = (f"{cell_name(r[[*self.by, 'request']])} {said(r, 'share')} %" for _, r in first.iterrows())
-        hidden = f" {self.hidden} requests of fewer than {self.minimum} respondents are not shown."
-        return (
-            f"{self.asking:.0f} % of respondents ask for an improvement; the commonest: {', '.join(words)} "
-            f"({self.level:.0%} intervals, shares of all respondents).{hidden if self.hidden else ''}"
+        requests = (
+            say(
+                "{request} {share} {span} %",
+                request=one_cell(r[[*self.by, "request"]]),
+                share=Number(r["share"], ".1f"),
+                span=Span(r["low"], r["high"], ".1f"),
+            )
+            for _, r in first.iterrows()
+        )
+        hidden = say("")
+        if self.hidden:
+            hidden = say(
+                "{n} requests of fewer than {minimum} respondents are not shown.", n=self.hidden, minimum=self.minimum
+            )
+        asked = say(
+            "{asking} % of respondents ask for an improvement; the commonest: {requests} ({level} intervals, shares of "
+            "all respondents).",
+            asking=Number(self.asking, ".0f"),
+            requests=Listed(requests, ""),
+            level=Share(self.level, 0),
+        )
+        return join(asked, hidden)
+
+    def caption(self) -> Message:
+        """Say what the table shows, with its units."""
+        level = Share(self.level, 0)
+        if "score" not in self.table:
+            return say("Improvements asked for: share of respondents (%), with {level} intervals.", level=level)
+        return say(
+            "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals.",
+            level=level,
         )
 
     def advice(self) -> str:
@@ -69,14 +97,11 @@ class ImprovementRequests(Result):
         row = self.table.iloc[0]
         return f"**First improvement:** {row['request']}, asked for by {row['share']:.1f}% of respondents."
 
-    def caption(self) -> str:
-        """Say what the table shows, with its units."""
-        score = " and their mean score" if "score" in self.table else ""
-        return f"Improvements asked for: share of respondents (%){score}, with {self.level:.0%} intervals."
-
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return f"Share of respondents that ask for an improvement, with {self.level:.0%} intervals."
+        return say(
+            "Share of respondents that ask for an improvement, with {level} intervals.", level=Share(self.level, 0)
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""
@@ -146,7 +171,10 @@ def improvement_requests(
         found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:TOP]
     if not found:
         raise CannotAnswer(
-            f"no request was made by {minimum} respondents. Lower minimum=, or group the requests first."
+            say(
+                "no request was made by {minimum} respondents. Lower minimum=, or group the requests first.",
+                minimum=minimum,
+            )
         )
     asking = 100 * float(w @ asked.notna().to_numpy()) / w.sum()
     return ImprovementRequests(pd.DataFrame(found), asking, len(hidden), sum(hidden), tuple(by), level, minimum)

@@ -13,12 +13,14 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import dot_and_interval
+from workbench.messages import Listed, Message, Name, Share, join, say
 from workbench.methods.cells import (
     cell_name,
     cells_of,
     codes_of,
     distinct,
     listed,
+    one_cell,
     plain,
     refuse_mixed_waves,
     said,
@@ -146,42 +148,65 @@ class VoiceScores(Result):
     level: float
     minimum: int
 
-    NAME, COUNTS, CHART = "voice", "n", "Dots with intervals, a row a cell"
+    NAME, COUNTS = "voice", "n"
+    CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say each measure's lowest and highest cell."""
         words = []
         for name, rows in self.table.groupby("measure", sort=False):
             lowest, highest = rows.loc[rows["estimate"].idxmin()], rows.loc[rows["estimate"].idxmax()]
             if len(rows) == 1:
-                words.append(f"{name} is {said(lowest)}")
+                words.append(say("{measure} is {said}", measure=name, said=said(lowest)))
             else:
-                ends = (f"{said(row)} for {cell_name(row[list(self.by)])}" for row in (lowest, highest))
-                words.append(f"{name} runs from {' to '.join(ends)}")
-        hidden = f" Not shown, with fewer than {self.minimum} answers: {len(self.suppressed)}."
-        text = f"{'; '.join(words)} ({self.level:.0%} intervals)."
+                words.append(
+                    say(
+                        "{measure} runs from {least} for {last} to {most} for {first}",
+                        measure=name,
+                        least=said(lowest),
+                        last=one_cell(lowest[list(self.by)]),
+                        most=said(highest),
+                        first=one_cell(highest[list(self.by)]),
+                    )
+                )
+        text = [say("{measures} ({level} intervals).", measures=Listed(words, ";"), level=Share(self.level, 0))]
         if alike := int(self.table["alike"].sum()):
-            text += (
-                f" In {alike} of {len(self.table)} figures (almost) all answer alike: the interval is what the scale "
+            text.append(
+                say(
+                    "In {alike} of {n} figures (almost) all answer alike: the interval is what the scale and the "
+                    "number of answers leave.",
+                    alike=alike,
+                    n=len(self.table),
+                )
             )
-            text += "and the number of answers leave."
         if single := int((self.table["df"] == 0).sum()):
-            text += f" {single} of {len(self.table)} figures come from one cluster and have no interval."
-        return text + (hidden if len(self.suppressed) else "")
+            text.append(
+                say(
+                    "{single} of {n} figures come from one cluster and have no interval.",
+                    single=single,
+                    n=len(self.table),
+                )
+            )
+        if hidden := len(self.suppressed):
+            text.append(say("Not shown, with fewer than {minimum} answers: {n}.", minimum=self.minimum, n=hidden))
+        return join(*text)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
         return self.table.drop(columns=["df", "alike"])
 
-    def caption(self) -> str:
+    def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return f"What is said beside the index, in every cell, with {self.level:.0%} intervals."
+        return say("What is said beside the index, in every cell, with {level} intervals.", level=Share(self.level, 0))
 
-    def picture_caption(self) -> str:
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        by = f" by {' and '.join(self.by[::-1])}" if self.by else ""
-        return f"{self._spelt()}{by}, with {self.level:.0%} intervals."
+        level, measure = Share(self.level, 0), self._spelt()
+        if not self.by:
+            return say("{measure}, with {level} intervals.", measure=measure, level=level)
+        columns = Listed(self.by[::-1])
+        return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the first measure in every cell with its interval."""
@@ -223,7 +248,9 @@ class VoiceScores(Result):
         groups = [group for _, group in rows.groupby(others, sort=True)] if others else [rows]
         pairs = [pair for group in groups for pair in combinations(group.index, 2)]
         if not pairs:
-            raise CannotAnswer(f"no two values of '{operator}' can be compared: each stands alone in its cell.")
+            raise CannotAnswer(
+                say("no two values of '{operator}' can be compared: each stands alone in its cell.", operator=operator)
+            )
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
         gap = one["estimate"] - two["estimate"]
         ends_1, ends_2 = (side[["low", "high"]].sub(side["estimate"], axis=0) for side in (one, two))
@@ -235,13 +262,16 @@ class VoiceScores(Result):
     def gap_table(self, measure: str | None = None) -> Table:
         """Give the `gaps` of a measure as a page shows them."""
         formats = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
-        said = f"{self._spelt(measure)}, operator minus other."
+        said = say("{measure}, operator minus other.", measure=self._spelt(measure))
         return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure), said, formats)
 
-    def _spelt(self, measure: str | None = None) -> str:
+    def _spelt(self, measure: str | None = None) -> Message | Name:
         name = self._known(measure)
-        net = next(m.kind == "net" for m in self.measures if m.name == name)
-        return f"Net promoter score (-100 to 100){name.removeprefix('NPS')}" if net else name
+        if not next(m.kind == "net" for m in self.measures if m.name == name):
+            return Name(name)
+        if name == "NPS":
+            return say("Net promoter score (−100 to 100)")
+        return say("Net promoter score (−100 to 100) {item}", item=name.removeprefix("NPS "))
 
     def _known(self, measure: str | None) -> str:
         names = [m.name for m in self.measures]
@@ -327,6 +357,8 @@ def voice_scores(
             row |= {"n": mean.n, "n_effective": mean.n_effective, "df": mean.df}
             shown.append(place | row | {"alike": mean.few if measure.kind == "mean" else mean.se == 0})
     if not shown:
-        raise CannotAnswer(f"no cell has {minimum} answers. Ask for fewer columns in by=, or a lower minimum=.")
+        raise CannotAnswer(
+            say("no cell has {minimum} answers. Ask for fewer columns in by=, or a lower minimum=.", minimum=minimum)
+        )
     suppressed = pd.DataFrame(hidden, columns=[*by, "measure", "n"])
     return VoiceScores(pd.DataFrame(shown), suppressed, tuple(measures), tuple(by), level, minimum)

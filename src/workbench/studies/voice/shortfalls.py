@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -14,8 +14,9 @@ from scipy import stats
 
 from workbench.columns import category, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Listed, Message, Number, Share, Span, Term, join, say
 from workbench.methods.cases import judge
-from workbench.methods.cells import cell_name, cells_of, listed, plain, said, weights_of
+from workbench.methods.cells import cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result
 
@@ -85,22 +86,39 @@ class ServiceShortfalls(Result):
 
     NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
-    CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
+    CAPTION = say("Share of cases that missed the standard (%), with cases, customers and open cases.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
+        *said, last = self._clauses()
+        level = Share(self.level, 0)
+        return join(*(say("{said}.", said=s) for s in said), say("{said} ({level} intervals).", said=last, level=level))
+
+    def _clauses(self) -> Iterator[Message]:
         worst = self.table.loc[self.table["missed"].idxmax()]
-        text = f"Missed most often: {cell_name(worst[['standard', *self.by]])}, {said(worst, 'missed')} % of cases"
-        text += ", all of one customer" if worst["customers"] == 1 else ""
+        missed = say(
+            "Missed most often: {cell}, {share} {span} % of cases",
+            cell=Listed([Term(worst["standard"]), *(str(worst[c]) for c in self.by)], "·"),
+            share=Number(worst["missed"], ".1f"),
+            span=Span(worst["low"], worst["high"], ".1f"),
+        )
+        yield say("{missed}, all of one customer", missed=missed) if worst["customers"] == 1 else missed
         told = self.satisfaction.dropna(subset=["low", "high"])
         clear = told[(told["high"] < 0) | (told["low"] > 0)]
         if len(told):
-            rows = [f"{r['standard']}: {said(r, 'difference')} points" for _, r in clear.iterrows()]
-            text += ". Satisfaction of those with a missed case differs significantly from that of the others for "
-            text += f"{len(clear)} of {len(told)} standards{': ' if rows else ''}{'; '.join(rows)}"
-        if len(told) < len(self.satisfaction):
-            text += f". For {len(self.satisfaction) - len(told)} it cannot be told: on one side all scores are the same"
-        return f"{text} ({self.level:.0%} intervals)."
+            differs = say(
+                "Satisfaction of those with a missed case differs significantly from that of the others for {n} of "
+                "{all} standards",
+                n=len(clear),
+                all=len(told),
+            )
+            rows = (
+                say("{standard}: {difference} points", standard=Term(r["standard"]), difference=said(r, "difference"))
+                for _, r in clear.iterrows()
+            )
+            yield say("{differs}: {standards}", differs=differs, standards=Listed(rows, ";")) if len(clear) else differs
+        if more := len(self.satisfaction) - len(told):
+            yield say("For {n} it cannot be told: on one side all scores are the same", n=more)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share, and every difference in satisfaction."""
@@ -184,7 +202,10 @@ def service_shortfalls(
             met += _difference(standard.name, cases, respondents, score, weight, before_days, level, minimum)
     if not found:
         raise CannotAnswer(
-            f"no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file."
+            say(
+                "no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file.",
+                minimum=minimum,
+            )
         )
     names = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
     satisfaction = pd.DataFrame(met, columns=names)

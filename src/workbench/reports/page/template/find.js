@@ -1,8 +1,9 @@
-const find = document.getElementById("find"), rows = [...document.getElementById("reports").rows];
-const text = rows.map(row => row.textContent.toLowerCase());
+const find = document.getElementById("find"), all = [...document.querySelectorAll("[data-find]")];
+const text = all.map(one => one.dataset.find.toLowerCase());
 find.addEventListener("input", () => {
   const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-  let shown = 0;
-  rows.forEach((row, i) => { row.hidden = !words.every(word => text[i].includes(word)); shown += !row.hidden; });
-  document.getElementById("found").textContent = words.length ? `${shown} of ${rows.length}` : "";
+  all.forEach((one, i) => { one.hidden = !words.every(word => text[i].includes(word)); });
+  document.querySelectorAll("article").forEach(one => { one.hidden = !one.querySelector("[data-find]:not([hidden])"); });
+  const shown = all.filter(one => !one.hidden).length;
+  document.getElementById("found").textContent = words.length ? `${shown} of ${all.length}` : "";
 });

@@ -1,0 +1,466 @@
+"""How sentences are said: an English template with typed values, the template being the key of the Chinese catalogue.
+
+A `Message` is the English text (a `str`, so that whatever takes texts takes it) and remembers what it was made of;
+`Message.said("zh")` says the same in Chinese. Values say themselves, each language in its notation.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+import tomllib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from workbench import words
+from workbench.errors import MOST_NAMED, listed
+
+LANGUAGES = ("en", "zh")
+CATALOGUES = Path(__file__).parent / "locale"
+
+
+class Value(ABC):
+    """What stands in a template's place, and says itself in each language."""
+
+    KINDS: ClassVar[dict[str, type[Value]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Value.KINDS[cls.__name__] = cls
+
+    @abstractmethod
+    def said(self, language: str = "en") -> str:
+        """Say the value."""
+
+
+@dataclass(frozen=True)
+class Name(Value):
+    """Text from data, or a name of a column: the same in every language."""
+
+    text: str
+
+    def said(self, language: str = "en") -> str:
+        return str(self.text)
+
+
+@dataclass(frozen=True)
+class Term(Value):
+    """A word of ours (a unit, a verdict, a measure), with an entry of its own; without one it is said as it is.
+
+    >>> Term("yuan").said("zh")
+    '元'
+    """
+
+    text: str
+
+    def said(self, language: str = "en") -> str:
+        return entry(self.text, language)
+
+
+@dataclass(frozen=True)
+class Label(Value):
+    """What a code (a column, an outcome, a segment) is called.
+
+    >>> Label("revenue_90").said(), Label("revenue_90").said("zh"), Label("opted_out").said()
+    ('revenue within 90 days', '90天内收入', 'opt-outs')
+    """
+
+    code: str
+
+    def said(self, language: str = "en") -> str:
+        return label(self.code, language)
+
+
+@dataclass(frozen=True)
+class Named(Value):
+    """A name that whoever gave it wrote in both languages.
+
+    >>> Named("champions", "重要价值客户").said("zh"), Named("champions", "").said("zh")
+    ('重要价值客户', 'champions')
+    """
+
+    text: str
+    zh: str
+
+    def said(self, language: str = "en") -> str:
+        return self.zh if language == "zh" and self.zh else self.text
+
+
+@dataclass(frozen=True)
+class Count(Value):
+    """A count.
+
+    >>> Count(12345).said(), Count(12345).said("zh"), Count(9999).said("zh")
+    ('12,345', '1.2万', '9999')
+    """
+
+    number: float
+
+    def said(self, language: str = "en") -> str:
+        if language != "zh":
+            return f"{self.number:,.0f}".replace("-", "−")
+        from babel.numbers import format_compact_decimal
+
+        return format_compact_decimal(round(self.number), locale="zh_CN", fraction_digits=1).replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Share(Value):
+    """A share of 1, in per cent.
+
+    >>> Share(0.114).said(), Share(0.114, 0).said("zh")
+    ('11.4%', '11%')
+    """
+
+    share: float
+    digits: int = 1
+
+    def said(self, language: str = "en") -> str:
+        return _minus(f"{self.share:.{self.digits}%}")
+
+
+@dataclass(frozen=True)
+class Number(Value):
+    """A number: to three figures, or in a format; `signed` shows a plus.
+
+    >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
+    ('0.420', '+3.0', '+2.00', '0.00')
+    """
+
+    number: float
+    form: str = ""
+    signed: bool = False
+
+    def said(self, language: str = "en") -> str:
+        if not self.form:
+            return entry(words.figure(self.number, signed=self.signed), language)
+        return _minus(format(self.number, self.form))
+
+
+@dataclass(frozen=True)
+class Span(Value):
+    """An interval in brackets: its ends rounded alike, or in the format of its estimate; `level` where none is said.
+
+    >>> Span(-0.0312, 1.25).said(), Span(0.087, 0.141, ".1%").said("zh"), Span(8.7, math.nan).said("zh")
+    ('(−0.03 to 1.25)', '（8.7%至14.1%）', '（无区间）')
+    >>> Span(0.02, 0.06, ".0%", 0.95).said("zh"), Span(-0.5, 1.0, "+.1f").said()
+    ('（2%至6%，95%区间）', '(−0.5 to +1.0)')
+    """
+
+    low: float
+    high: float
+    form: str = ""
+    level: float | None = None
+
+    def said(self, language: str = "en") -> str:
+        if self.form:
+            text = words.between(self.low, self.high, self.form, level=self.level).replace("-", "−")
+        else:
+            text = words.span(self.low, self.high)
+        if language != "zh":
+            return text
+        if text == words.NO_INTERVAL:
+            return "（无区间）"
+        inside, _, level = text.strip("()").partition("; ")
+        level = f"，{level.removesuffix(' interval')}区间" if level else ""
+        return f"（{inside.replace(' to ', '至')}{level}）"
+
+
+@dataclass(frozen=True)
+class Amount(Value):
+    """An amount of an outcome: a share in percentage points, anything else in its unit.
+
+    >>> Amount(0.0123, binary=True).said(), Amount(4.2, unit="yuan", signed=True).said("zh")
+    ('1.23 points', '+4.20元')
+    """
+
+    amount: float
+    binary: bool = False
+    unit: str = ""
+    signed: bool = False
+
+    def said(self, language: str = "en") -> str:
+        text = words.amount(self.amount, binary=self.binary, unit=self.unit, signed=self.signed)
+        if language != "zh":
+            return text
+        number, _, unit = text.partition(" ")
+        return entry(number, language) + entry(unit, language)
+
+
+@dataclass(frozen=True)
+class Day(Value):
+    """A day or month: ISO in English, 2026年7月1日 in Chinese; other names of a period are said as they are.
+
+    >>> Day(date(2026, 7, 1)).said(), Day(date(2026, 7, 1)).said("zh"), Day("2026-07").said("zh")
+    ('2026-07-01', '2026年7月1日', '2026年7月')
+    """
+
+    day: date | str
+
+    def said(self, language: str = "en") -> str:
+        text = str(self.day)
+        found = re.match(r"\d{4}-\d\d(-\d\d)?(?=$|[ T])", text)
+        if not found:
+            return text
+        parts = zip(found[0].split("-"), "年月日", strict=False)
+        return "".join(f"{int(part)}{unit}" for part, unit in parts) if language == "zh" else found[0]
+
+
+@dataclass(frozen=True)
+class Listed(Value):
+    """Values as a list; the word before the last is "and", "or", or none ("" between names, ";" between clauses).
+
+    With ";" they are parted by semicolons; with "·" they are one name: the values that make a cell. Plain values get
+    their type as in `say`.
+
+    >>> names = Listed(["北京", "上海", "广东"])
+    >>> names.said(), names.said("zh"), Listed(names.items, "").said()
+    ('北京, 上海 and 广东', '北京、上海和广东', '北京, 上海, 广东')
+    >>> [Listed(["A", "B"], last).said(language) for last in ";·" for language in LANGUAGES]
+    ['A; B', 'A；B', 'A, B', 'A·B']
+    """
+
+    BETWEEN: ClassVar[Mapping[str, tuple[str, str]]] = {"": (", ", "、"), ";": ("; ", "；"), "·": (", ", "·")}
+    items: Iterable[Any]
+    last: str = "and"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(map(as_value, self.items)))
+
+    def said(self, language: str = "en") -> str:
+        said: list[str] = [item.said(language) for item in self.items]
+        if self.last in self.BETWEEN:
+            return self.BETWEEN[self.last][language == "zh"].join(said)
+        if language != "zh":
+            return listed(said, self.last)
+        return "、".join(said[:-1]) + {"and": "和", "or": "或"}[self.last] + said[-1] if len(said) > 1 else said[0]
+
+
+class Message(str):
+    """A sentence: its English text, the template and the values it was made of.
+
+    Made by `say` and `join`.
+    """
+
+    template: str
+    values: Mapping[str, Value | Message]
+    parts: tuple[Message, ...]
+    capital: bool
+
+    def __new__(
+        cls,
+        template: str = "",
+        values: Mapping[str, Value | Message] = {},
+        parts: tuple[Message, ...] = (),
+        capital: bool = False,
+    ) -> Self:
+        text = _filled(template, values, "en") if not parts else _joined(parts, "en")
+        made = super().__new__(cls, _start(text) if capital else text)
+        made.template, made.values, made.parts, made.capital = template, dict(values), parts, capital
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.template, self.values, self.parts, self.capital
+
+    def said(self, language: str = "en") -> str:
+        """Say it in a language of `LANGUAGES`; where the catalogue has no entry, in English."""
+        text = _joined(self.parts, language) if self.parts else _filled(self.template, self.values, language)
+        return _start(text) if self.capital else text
+
+    def sentence(self) -> Message:
+        """Begin with a capital letter."""
+        return Message(self.template, self.values, self.parts, capital=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what `read` makes the message of again."""
+        found: dict[str, Any] = {"capital": True} if self.capital else {}
+        if self.parts:
+            return found | {"parts": [part.as_json() for part in self.parts]}
+        return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
+
+
+def say(template: str, **values: Value | Message | str | int | date) -> Message:
+    """Say a sentence.
+
+    Parameters
+    ----------
+    template : str
+        English, with ``{name}`` where a value stands; one sentence, or a clause that stands by itself.
+    **values : Value, Message, str (a `Name`), int (a `Count`) or date (a `Day`)
+        One for each name. A float has no notation of its own: say whether it is a `Share`, `Number` or `Amount`.
+
+    Raises
+    ------
+    TypeError
+        If a value is missing, not in the template, or of another type.
+
+    >>> said = say("{n} of {all} bought {share}.", n=3, all=12000, share=Share(0.00025, 2))
+    >>> said, said.said("zh")
+    ('3 of 12,000 bought 0.03%.', '3 of 1.2万 bought 0.03%.')
+    """
+    wanted = _places(template)
+    if wanted != values.keys():
+        lacks, odd = sorted(wanted - values.keys()), sorted(values.keys() - wanted)
+        raise TypeError(f"the template {template!r} lacks values for {lacks} and has no place for {odd}")
+    return Message(template, {name: as_value(value) for name, value in values.items()})
+
+
+def join(*messages: Message) -> Message:
+    """Put sentences one after the other; empty ones are left out.
+
+    >>> join(say("One."), say(""), say("Two."))
+    'One. Two.'
+    """
+    kept = tuple(message for message in messages if message)
+    return kept[0] if len(kept) == 1 else Message(parts=kept) if kept else Message()
+
+
+def quoted(names: Iterable[object]) -> Listed | Message:
+    """List names in quotation marks; of very many the first.
+
+    >>> quoted(["sms", "call"]).said(), quoted(["sms", "call"]).said("zh")
+    ("'sms', 'call'", '“sms”、“call”')
+    >>> quoted(range(3_000)).said()[-26:], quoted([])
+    (" '38', '39' and 2,960 more", 'nothing')
+    """
+    names = list(names)
+    shown = Listed((say("'{name}'", name=str(name)) for name in names[:MOST_NAMED]), "")
+    if len(names) > MOST_NAMED:
+        return say("{names} and {n} more", names=shown, n=len(names) - MOST_NAMED)
+    return shown if names else say("nothing")
+
+
+def as_message(text: str) -> Message:
+    """Give a message, or a text that is said alike in every language, as a message."""
+    return text if isinstance(text, Message) else say("{text}", text=text)
+
+
+def estimated(amount: Amount, low: float, high: float) -> Message:
+    """Say an amount with its interval, whose ends are in its own units.
+
+    >>> estimated(Amount(0.012, binary=True, signed=True), 0.002, 0.022)
+    '+1.20 points (0.20 to 2.20)'
+    """
+    scale = 100 if amount.binary else 1
+    return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
+
+
+def as_value(value: object) -> Value | Message:
+    """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
+    if isinstance(value, (Value, Message)):
+        return value
+    if isinstance(value, str):
+        return Name(value)
+    if isinstance(value, date):
+        return Day(value)
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{value!r} is a {type(value).__name__}: say whether it is a Share, a Number, an Amount, …")
+    return Count(int(value.__index__()))
+
+
+def read(stored: Mapping[str, Any]) -> Message:
+    """Make a message of what `Message.as_json` gave.
+
+    >>> read(say("Up {by}.", by=Share(0.1)).as_json())
+    'Up 10.0%.'
+    """
+    capital = bool(stored.get("capital"))
+    if "parts" in stored:
+        return Message(parts=tuple(map(read, stored["parts"])), capital=capital)
+    return Message(stored["say"], {name: _read_value(v) for name, v in stored["values"].items()}, capital=capital)
+
+
+def entry(template: str, language: str) -> str:
+    """Give the entry of a template in a language; the template itself where there is none."""
+    return template if language == "en" else catalogue(language).get(template, template)
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
+    from babel.messages.pofile import read_po
+
+    entries = []
+    for file in sorted(CATALOGUES.glob(f"{language}*.po")):
+        with file.open("rb") as text:
+            entries += list(read_po(text, locale=language))
+    kept = ((str(e.id), str(e.string)) for e in entries if e.id and e.string and not e.fuzzy)
+    return {key: said for key, said in kept if _places(said) == _places(key)}
+
+
+@cache
+def label(code: str, language: str = "en") -> str:
+    """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
+
+    >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
+    ('potential, low end', '潜在贡献（下限）', 'my column')
+    """
+    labels, at = _labels(), int(language == "zh")
+    if code in labels["labels"]:
+        return labels["labels"][code][at]
+    stem, _, number = code.rpartition("_")
+    if number.isdigit() and f"{stem}_N" in labels["labels"]:
+        return labels["labels"][f"{stem}_N"][at].replace("N", number)
+    for end, words_of in labels["ends"].items():
+        if code.endswith(end) and (stem := code.removesuffix(end)):
+            return words_of[at].format(label(stem, language))
+    return code.replace("_", " ")
+
+
+@cache
+def _labels() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
+
+
+def _minus(text: str) -> str:
+    """Give a number its minus sign; a zero has none."""
+    if not text.startswith("-"):
+        return text
+    return f"−{text[1:]}" if text.strip("-0.,%") else text[1:]
+
+
+def _places(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def _filled(template: str, values: Mapping[str, Value | Message], language: str) -> str:
+    said = {name: value.said(language) for name, value in values.items()}
+    return entry(template, language).format_map(said)
+
+
+def _joined(parts: Iterable[Message], language: str) -> str:
+    return ("" if language == "zh" else " ").join(part.said(language) for part in parts)
+
+
+def _start(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _as_json(value: Value | Message) -> dict[str, Any]:
+    if isinstance(value, Message):
+        return value.as_json()
+    fields: dict[str, Any] = asdict(value)  # type: ignore[call-overload]  # every kind is a dataclass
+    if isinstance(value, Listed):
+        fields["items"] = [_as_json(item) for item in value.items]
+    if isinstance(value, Day):
+        fields["day"] = value.said()
+    infinite = {key: str(v) for key, v in fields.items() if isinstance(v, float) and not math.isfinite(v)}
+    plain = {key: v.item() if hasattr(v, "item") else v for key, v in fields.items()}
+    return {"kind": type(value).__name__, **plain, **infinite}
+
+
+def _read_value(stored: Mapping[str, Any]) -> Value | Message:
+    if "kind" not in stored:
+        return read(stored)
+    kind = Value.KINDS[stored["kind"]]
+    fields = {key: v for key, v in stored.items() if key != "kind"}
+    if kind is Listed:
+        return Listed(tuple(map(_read_value, fields["items"])), fields["last"])
+    numbers = {"low", "high", "number", "share", "amount"}
+    return kind(**{key: float(v) if key in numbers else v for key, v in fields.items()})

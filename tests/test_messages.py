@@ -1,0 +1,134 @@
+"""Sentences: templates with typed values, and their Chinese catalogue."""
+
+import ast
+import json
+import pickle
+import re
+import string
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import workbench
+from workbench import messages
+from workbench.messages import Amount, Count, Day, Listed, Message, Name, Number, Share, Span, Term, join, read, say
+
+SOURCE = Path(workbench.__file__).parent
+MAKERS = {"say": "a template", "Term": "a word"}
+
+
+def written() -> dict[str, str]:
+    """Every template and word in the package, by text, with the place where it stands."""
+    found = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS and node.args:
+                first, place = node.args[0], f"{file.relative_to(SOURCE)}:{node.lineno}"
+                texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
+                for text in texts:
+                    if isinstance(text, ast.Constant):
+                        found[text.value] = place
+                    elif node.func.id == "say":
+                        assert file.name == "messages.py", f"{place}: a template is a text, written at the call"
+    return {text: place for text, place in found.items() if text and "messages.py" not in place}
+
+
+WRITTEN = written()
+
+
+def test_every_template_has_a_chinese_entry():
+    """None is missing, or kept out because its places differ."""
+    known = messages.catalogue("zh")
+    missing = {place: text for text, place in WRITTEN.items() if text not in known}
+    assert not missing, json.dumps(missing, indent=1)
+
+
+def test_a_template_is_given_its_values():
+    """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+                text, given = node.args[0], {value.arg for value in node.keywords}
+                if isinstance(text, ast.Constant) and file.name != "messages.py":
+                    places = {name for _, name, _, _ in string.Formatter().parse(text.value) if name is not None}
+                    assert places >= given - {None} if None in given else places == given, (file.name, text.value)
+
+
+def test_a_template_has_plain_places():
+    """No format, conversion or position stands in a template: values say themselves."""
+    for text, place in WRITTEN.items():
+        for _, name, form, conversion in string.Formatter().parse(text):
+            assert name is None or (name.isidentifier() and not form and conversion is None), (place, text)
+
+
+def test_a_message_is_its_text_and_remembers_what_it_is_made_of():
+    """Stored as JSON, pickled, joined and begun anew, it says the same in both languages."""
+    said = join(
+        say("{n} of {place}", n=12345, place="{n} <北京>"),
+        say("up {by} {span} on {day}", by=Share(0.1), span=Span(0.05, 0.15, ".0%"), day=date(2026, 7, 1)),
+        say("by {all}", all=Listed((Name("a"), say("b {x}", x=Number(1.5))), "or")),
+    )
+    assert said == "12,345 of {n} <北京> up 10.0% (5% to 15%) on 2026-07-01 by a or b 1.50"
+    for again in (read(json.loads(json.dumps(said.as_json()))), pickle.loads(pickle.dumps(said))):
+        assert again == said and again.said("zh") == said.said("zh") and isinstance(again, Message)
+    assert said.parts[1].sentence() == "Up 10.0% (5% to 15%) on 2026-07-01"
+    assert read(said.parts[1].sentence().as_json()) == said.parts[1].sentence()
+
+
+def test_values_are_typed():
+    """A float without a notation, a lacking value and one too many are refused where they are written."""
+    with pytest.raises(TypeError, match="Share, a Number"):
+        say("{x}", x=0.1)
+    with pytest.raises(TypeError, match="lacks values for \\['x'\\]"):
+        say("{x}", y=1)
+
+
+def test_missing_numbers_are_stored_and_read():
+    """NaN is no JSON: it is kept as a word."""
+    said = say("{x} {span}", x=Number(float("nan")), span=Span(float("nan"), 1.0))
+    stored = json.dumps(said.as_json(), allow_nan=False)
+    assert read(json.loads(stored)) == said == "unknown (no interval)"
+
+
+def test_values_in_chinese():
+    """Counts in 万 from 10,000 up, ranges with 至, days and lists as they are written."""
+    said = [
+        Count(12345678),
+        Count(9999),
+        Span(8.7, 14.1),
+        Day("2026-07-01"),
+        Amount(-0.02, binary=True),
+        Term("points"),
+        Number(float("nan")),
+    ]
+    expected = ["1234.6万", "9999", "（8.7至14.1）", "2026年7月1日", "−2.00个百分点", "个百分点", "未知"]
+    assert [value.said("zh") for value in said] == expected
+
+
+def test_a_broken_entry_is_not_used(tmp_path, monkeypatch):
+    """Fuzzy, empty, or with other places: English is said."""
+    entries = [
+        'msgid "{n} left"\nmsgstr "{m} 离网"',
+        '#, fuzzy\nmsgid "b"\nmsgstr "乙"',
+        'msgid "c"\nmsgstr ""',
+        'msgid "d"\nmsgstr "丁"',
+    ]
+    (tmp_path / "zh.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n' + "\n\n".join(entries)
+    )
+    monkeypatch.setattr(messages, "CATALOGUES", tmp_path)
+    messages.catalogue.cache_clear()
+    try:
+        assert messages.catalogue("zh") == {"d": "丁"}
+        assert say("{n} left", n=3).said("zh") == "3 left"
+    finally:
+        messages.catalogue.cache_clear()
+
+
+def test_an_entry_uses_chinese_punctuation():
+    """Full width between Han characters; no space beside one but around a place."""
+    for key, said in messages.catalogue("zh").items():
+        if re.search(r"[\u4e00-\u9fff]", said):
+            assert not re.search(r"[\u4e00-\u9fff}][,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
