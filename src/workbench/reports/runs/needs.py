@@ -117,12 +117,10 @@ def fits(
         another type.
     """
     mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
-    known = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
-    for name in said_by(mapping):
-        if name not in known and difflib.get_close_matches(
-            name, known, cutoff=0.75
-        ):  # what is like nothing belongs to studies that are not here
-            raise unknown("study or parameter", name, known, f"the project, though {mapping.name} gives it a value")
+    names = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
+    for name in said_by(mapping):  # what is like nothing belongs to studies that are not here
+        if name not in names and difflib.get_close_matches(name, names, cutoff=0.75):
+            raise unknown("study or parameter", name, names, f"the project, though {mapping.name} gives it a value")
     found: dict[str, Fit | None] = {}
     for study in studies.values():
         said = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}

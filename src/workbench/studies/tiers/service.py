@@ -150,9 +150,8 @@ def cost_to_serve(
     """
     costs = unit_costs() if costs is None else costs
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
-    if unknown := [
-        event for event in events if event in customers and len(customers) and customers[event].isna().all()
-    ]:
+    require_columns(customers, events, "customers")
+    if unknown := [event for event in events if len(customers) and customers[event].isna().all()]:
         raise CannotAnswer(f"not answerable: nothing is on record of {named(unknown)}. Contacts and tickets tell it.")
     table = checked(customers, [customer], [revenue, *events, *columns], "customers")
     require_columns(table, [tier], "customers")
