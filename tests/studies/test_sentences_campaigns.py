@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from workbench.messages import Message, catalogue
 from workbench.methods.experiment.effect import AverageEffect, Interval
+from workbench.result import Decision
+from workbench.studies.campaign_effect.arms import ArmEffects
 from workbench.studies.campaign_effect.delivery import ComplierEffect
 from workbench.studies.campaign_effect.lasting import Fatigue, Staying
 from workbench.studies.campaign_effect.windows import EffectWindows
 from workbench.studies.campaign_planning.ledger import CampaignLedger
-from workbench.studies.campaign_planning.monitor import Decision, Monitoring, _decisions
+from workbench.studies.campaign_planning.monitor import Decision as Running
+from workbench.studies.campaign_planning.monitor import Monitoring, _decisions
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
 from workbench.studies.uplift.targeting import Targeting, Verdict, _verdict
+from workbench.words import direction
 
 NUMBER = st.floats(-300, 300).map(lambda x: float(f"{x:.3g}")) | st.floats(-1, 1) | st.floats(-0.005, 0.005)
 UNKNOWN = Interval(1.0, np.nan, np.nan)
@@ -170,7 +174,7 @@ def test_ledger_and_monitor_claim_what_they_show(drift, low, high):
 def test_each_verdict_has_a_chinese_word():
     """A verdict is a term: its entry is found by its value, so no template asks for it."""
     of_guards = {"cannot be told", "worse, but within the margin", "harm", "no worse than the margin", "not shown"}
-    assert {*get_args(Verdict), *get_args(Decision), *of_guards, "treated", "control"} <= catalogue("zh").keys()
+    assert {*get_args(Verdict), *get_args(Running), *of_guards, "treated", "control"} <= catalogue("zh").keys()
 
 
 def test_targeting_that_is_not_known_prints_no_ends():
@@ -184,3 +188,54 @@ def test_targeting_that_is_not_known_prints_no_ends():
     )
     clean(found.headline())
     assert [q.name for q in found.quantities()] == ["best_share", "net_everybody"]
+
+
+ADVICE = re.compile(r"^(Keep|Repeat '|Contact)")
+
+
+def advised(decision: Decision) -> str:
+    """The first sentence of a decision, all of which hold no gap."""
+    assert 2 <= len(decision.said()) <= 4
+    for sentence in decision.said():
+        clean(sentence)
+        assert len(sentence.split()) <= 30, sentence
+    return decision.do[0]
+
+
+def arms_and_guards(found: Interval, p: float, verdict: str, doubts: tuple = ()) -> tuple[ArmEffects, EffectWindows]:
+    """Two arms of which the first has this effect, and windows with one guard of this verdict."""
+    columns = ["arm", "against", "estimate", "low_joint", "high_joint", "p_holm"]
+    rows = [("call", "control", found.estimate, found.low, found.high, p), ("sms", "control", -400.0, -401, -399, 1.0)]
+    pair = ("call", "sms", 1.0, 0.5, 2.0, 0.01)
+    days = pd.DataFrame([(30, 1.0, 1.0, 0.5, 1.5)], columns=["days", "effect", "se", "low", "high"])
+    guards = pd.DataFrame({"guard": ["opted_out"], "verdict": [verdict], "effect": 0.02, "lower": 0.01, "upper": 0.03})
+    effects = pd.DataFrame([*rows, pair], columns=columns)
+    return (
+        ArmEffects(effects, "control", 0.95, "revenue_90", False, "yuan"),
+        EffectWindows(days, False, 1.0, guards.assign(margin=0.01), 0.95, 9, 9, "yuan", doubts=doubts),
+    )
+
+
+GUARDED = ("cannot be told", "worse, but within the margin", "harm", "no worse than the margin", "not shown")
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=intervals(), p=st.floats(0, 0.2), verdict=st.sampled_from(GUARDED), least=st.sampled_from([0, 5.0]))
+def test_an_arm_is_kept_only_where_it_pays_and_harms_nobody(found, p, verdict, least):
+    """Never where the interval reaches the break-even as printed, a guard broke, or the headline has no evidence."""
+    arms, windows = arms_and_guards(found, p, verdict)
+    if np.isnan(found.low):
+        return
+    first = advised(arms.decision(windows, "call", break_even=least))
+    pays = direction(found.low - least, found.high - least) > 0 and p < 0.05
+    assert bool(ADVICE.search(first)) == (pays and verdict != "harm"), first
+    if pays and verdict != "harm":
+        assert found.low > least and not arms.headline().startswith("No evidence")
+        assert first.startswith("Keep") == (verdict in GUARDED[1:4:2])
+    assert first.startswith("Do not repeat") == (verdict == "harm")
+
+
+def test_a_campaign_that_answers_nothing_decides_nothing():
+    """A doubt about the arms is what the decision says."""
+    arms, windows = arms_and_guards(Interval(5, 4, 6), 0.01, "harm", (Message("x"),))
+    assert advised(arms.decision(windows)).startswith("Decide nothing on this campaign")

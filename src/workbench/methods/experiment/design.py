@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Share, Term, join, say
+from workbench.messages import Amount, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
@@ -191,14 +191,14 @@ class CampaignPlan(Result):
                 "do.",
                 members=members,
                 buyers=round(worst["buyers"]),
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
                 least=FEWEST_EVENTS,
                 needed=self.needed,
             )
         found: dict[str, Any] = {
             "members": members,
             "holdout": Share(worst["holdout"], 0),
-            "outcome": self.outcome,
+            "outcome": Label(self.outcome),
             "seen": self._amount(worst["detectable"]),
             "wanted": self._amount(worst["wanted"]),
         }
@@ -232,7 +232,7 @@ class CampaignPlan(Result):
         """Say what the table shows."""
         return say(
             "Holdouts, and the effect on {outcome} that each shows: {unit} a member, and in all.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit or "units"),
         )
 
@@ -241,7 +241,7 @@ class CampaignPlan(Result):
         return say(
             "Smallest effect on {outcome} that is seen with {power} power, by share held out; the line is what is "
             "wanted.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             power=Share(self.power, 0),
         )
 
@@ -275,7 +275,7 @@ class CampaignPlan(Result):
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
         unit = "percentage points" if self.spread.kind == "share" else self.unit or "units of the outcome"
-        ax.set_ylabel(f"detectable effect on {self.outcome} ({unit})")
+        ax.set_ylabel(f"detectable effect on {Label(self.outcome).said()} ({unit})")
         return ax
 
 
@@ -463,7 +463,7 @@ def past_spread(
                 "{n} past values of '{outcome}', {different} different ones, do not tell how it varies; at least "
                 "{least} that differ are needed",
                 n=n,
-                outcome=outcome,
+                outcome=Label(outcome),
                 different=len(np.unique(y)),
                 least=FEWEST,
             )

@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.means import (
@@ -112,7 +112,7 @@ class AverageEffect(Result):
         """Say what the campaign changed, or that the data do not show it."""
         scale = 100 if self.binary else 1
         found: dict[str, Any] = {
-            "outcome": self.outcome,
+            "outcome": Label(self.outcome),
             "effect": Amount(self.estimate, self.binary, self.unit, signed=True),
             "ends": Span(scale * self.low, scale * self.high),
         }
@@ -158,8 +158,10 @@ class AverageEffect(Result):
     def caption(self) -> Message:
         """Say what the table shows."""
         if self.binary or not self.unit:
-            return say("Effect of contact on {outcome} per member.", outcome=self.outcome)
-        return say("Effect of contact on {outcome} per member ({unit}).", outcome=self.outcome, unit=Term(self.unit))
+            return say("Effect of contact on {outcome} per member.", outcome=Label(self.outcome))
+        return say(
+            "Effect of contact on {outcome} per member ({unit}).", outcome=Label(self.outcome), unit=Term(self.unit)
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""
@@ -185,7 +187,7 @@ class AverageEffect(Result):
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
         unit = "percentage points" if self.binary else self.unit or "units of the outcome"
-        ax.set_xlabel(f"effect on {self.outcome} per member ({unit})")
+        ax.set_xlabel(f"effect on {Label(self.outcome).said()} per member ({unit})")
         return ax
 
 

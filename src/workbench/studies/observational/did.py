@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Number, Share, Term, as_message, estimated, say
+from workbench.messages import Amount, Label, Listed, Message, Number, Share, Term, as_message, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import numbers
 from workbench.methods.resampling import Rng
@@ -87,7 +87,7 @@ class DidEffect(Result):
                 effect=effect,
             )
         said = estimated(effect, self.low, self.high)
-        found: dict[str, Any] = {"outcome": self.outcome, "effect": said, "basis": self._basis()}
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "effect": said, "basis": self._basis()}
         if self.low <= 0 <= self.high:
             return say("No evidence that the rollout changed {outcome}: {effect} ({basis}).", **found)
         if self.estimate > 0:
@@ -123,7 +123,7 @@ class DidEffect(Result):
         """Say what the picture shows."""
         return say(
             "Effect on {outcome} by period from the start, {unit}, with {level} intervals.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit_of_outcome or "units of the outcome"),
             level=Share(self.level, 0),
         )
@@ -150,7 +150,8 @@ class DidEffect(Result):
         ax.plot([-1], [0], "o", color="0.5", markersize=5, fillstyle="none")
         ax.set_xlabel("periods since the rollout (−1 = base)")
         ax.set_ylabel(
-            f"treated − control, {self.outcome}" + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
+            f"treated − control, {Label(self.outcome).said()}"
+            + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
         )
         return ax
 
@@ -243,7 +244,7 @@ def difference_in_differences(
         doubts.append(
             say(
                 "{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it",
-                outcome=outcome,
+                outcome=Label(outcome),
             )
         )
     elif bend < ALARM:
@@ -335,7 +336,7 @@ def _panel(
     shape = len(units), len(periods)
     y = rows["outcome of the panel"].to_numpy().reshape(shape)
     if (y == y[0, 0]).all():
-        raise unanswerable(say("'{outcome}' is the same in all units and periods", outcome=outcome))
+        raise unanswerable(say("'{outcome}' is the same in all units and periods", outcome=Label(outcome)))
     first = rows.groupby(level=0).nth(0)
     start = _starts(first[treated_from], periods, treated_from)
     based, last = start > 0, min(int(start.max()), len(periods))

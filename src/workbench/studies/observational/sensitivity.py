@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from workbench.figures import axes
-from workbench.messages import Message, Number, Share, join, say
+from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
 
@@ -68,7 +68,7 @@ class Sensitivity(Result):
         if self.near == 0:
             return say(
                 "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that.",
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
             )
         odds = say("by more than {most} times", most=int(MOST_ODDS))
         if math.isfinite(self.odds):
@@ -77,7 +77,7 @@ class Sensitivity(Result):
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             share=Share(self.robustness),
             interval=Share(self.robustness_interval),
             odds=odds,
@@ -109,7 +109,7 @@ class Sensitivity(Result):
         return say(
             "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
             "strongest of those recorded.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
         )
 
     def quantities(self) -> Iterable[Quantity]:

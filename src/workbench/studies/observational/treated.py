@@ -13,7 +13,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Name, Number, Share, Term, estimated, say
+from workbench.messages import Amount, Label, Listed, Message, Name, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
@@ -108,7 +108,7 @@ class TreatedEffect(Result):
             return say(
                 "Not answerable: {reason}. The adjusted difference in {outcome} is not the effect.",
                 reason=self.doubts[0],
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
             )
         return say(
             "{claim}, if contact was as good as random among members alike in all recorded covariates.",
@@ -121,7 +121,7 @@ class TreatedEffect(Result):
             share = Share(min(self.overlap_share, 0.999))
             whom = say("the {share} of the contacted with comparable controls", share=share)
         effect = estimated(amount, self.low, self.high)
-        found: dict[str, Any] = {"outcome": self.outcome, "whom": whom, "effect": effect}
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": effect}
         if self.low <= 0 <= self.high:
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
         if self.estimate > 0:
@@ -148,12 +148,12 @@ class TreatedEffect(Result):
             return say(
                 "Effect on {outcome} of the contacted per member, what it rests on, and the effects on what contact "
                 "cannot have changed.",
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
             )
         return say(
             "Effect on {outcome} of the contacted per member ({unit}), what it rests on, and the effects on what "
             "contact cannot have changed.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit),
         )
 
@@ -405,7 +405,7 @@ def _answer(
         say(
             "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
             "as a column",
-            outcome=outcome,
+            outcome=Label(outcome),
             pair=Listed(tuple(map(Name, pair))),
         )
         for pair in found.unmodelled

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Number, Share, Span, Term, as_message, say
+from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, as_message, say
 from workbench.methods.experiment.assignment import assign_arms
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import Interval
@@ -108,7 +108,7 @@ class Targeting(Result):
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
             ("net of contacting everybody", *_triple(self.everybody), self.currency),
             ("best share more than everybody", *_triple(self.advantage), self.currency),
-            ("break-even effect", self.break_even, np.nan, np.nan, self.outcome),
+            ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
@@ -124,7 +124,7 @@ class Targeting(Result):
 
     def three_numbers(self, unit: str = "") -> Table:
         """Give what those read who read nothing else; `unit` is that of the outcome."""
-        units = [f"{self.currency} per customer"] * 2 + [f"{unit or self.outcome} per member"]
+        units = [f"{self.currency} per customer"] * 2 + [f"{unit or Label(self.outcome).said()} per member"]
         return Table(
             "three_numbers",
             self.summary().iloc[[1, 3, 4]].assign(unit=units),
