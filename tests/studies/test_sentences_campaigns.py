@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.messages import Message, catalogue
+from workbench.methods.experiment.design import plan_campaign
 from workbench.methods.experiment.effect import AverageEffect, Interval
 from workbench.result import Decision
 from workbench.studies.campaign_effect.arms import ArmEffects
@@ -24,6 +25,9 @@ from workbench.words import direction
 
 NUMBER = st.floats(-300, 300).map(lambda x: float(f"{x:.3g}")) | st.floats(-1, 1) | st.floats(-0.005, 0.005)
 UNKNOWN = Interval(1.0, np.nan, np.nan)
+PAST = pd.DataFrame({"y": np.random.default_rng(0).gamma(2.0, 2.0, 400)})
+WANTED = {"expected_effect": 1.0, "margin": 0.5, "contact_cost": 0.2, "currency": "yuan", "unit": "yuan"}
+PLANS = [plan_campaign(PAST, outcome="y", members=members, **WANTED) for members in (300, 4_000)]
 
 
 @st.composite
@@ -108,6 +112,30 @@ def test_verdicts_follow_from_the_intervals_beside_them(chosen, everybody, advan
         assert printed(reasons[1])[0][0] > 0
     elif np.isnan(advantage.low) and verdict != "harms":
         assert "beats contacting everybody: 8 buyers" in said
+
+
+@settings(max_examples=300, deadline=None)
+@given(chosen=intervals(), everybody=intervals(), advantage=intervals(), doubtful=st.integers(0, 9))
+def test_whom_to_contact_follows_from_what_is_shown_to_pay(chosen, everybody, advantage, doubtful):
+    """ "Contact" stands only beside a net above 0 as printed, of the best where not of everybody; the lead agrees."""
+    if np.isnan(everybody.low):
+        return
+    doubts = [] if doubtful else [Message("x")]
+    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, Message("x"), 0.3, "yuan")
+    points = pd.DataFrame({"share": [0, 1.0], "net": [0, 1.0], "low": 0.0, "high": 0.0, "spend": [0, 1.0]})
+    money = (chosen.estimate, chosen.low, chosen.high, everybody, advantage, 2.0)
+    found = Targeting(points, 0.3, 0.1, 1.0, *money, verdict, reasons, 100, 0.95, "revenue")
+    first, lead = advised(found.decision()), clean(found.headline()).parts or (found.headline(),)
+    assert len(lead[0].split()) <= 30
+    everyone, best = direction(everybody.low, everybody.high) > 0, direction(chosen.low, chosen.high) > 0
+    if first.startswith("Contact everybody"):
+        assert everyone and lead[0].startswith("Contact pays, and for everybody")
+    elif ADVICE.search(first) and not first.startswith("Contact nobody"):
+        assert best and re.match("Choosing whom|Contact pays, but only", lead[0])
+    else:
+        assert doubts or not (everyone or best)
+    for tile in found.tiles():
+        assert np.isfinite([tile.interval.low, tile.interval.high]).all()
 
 
 @settings(max_examples=80, deadline=None)
@@ -239,3 +267,20 @@ def test_a_campaign_that_answers_nothing_decides_nothing():
     """A doubt about the arms is what the decision says."""
     arms, windows = arms_and_guards(Interval(5, 4, 6), 0.01, "harm", (Message("x"),))
     assert advised(arms.decision(windows)).startswith("Decide nothing on this campaign")
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=intervals(), q=st.floats(0, 0.1), least=st.sampled_from([0.0, 4.0]), shown=st.booleans())
+def test_a_campaign_is_repeated_only_where_it_paid_and_will_pay(found, q, least, shown):
+    """Never beside a printed interval that reaches the break-even, or a headline that has no campaign that paid."""
+    if np.isnan(found.low):
+        return
+    row = {"campaign": "春季", "effect": 9.0, "shrunken": found.estimate, "low": found.low, "high": found.high}
+    campaigns = pd.DataFrame([row | {"q": q, "break_even": least}])
+    ledger = CampaignLedger(campaigns, Interval(1.0, 0.5, 2.0), UNKNOWN, None, 0.95, "yuan")
+    plan = PLANS[shown]
+    first = advised(ledger.decision(plan))
+    lead = clean(ledger.headline()).parts[0]
+    assert first.startswith("Repeat 春季") == (q <= 0.05 and direction(found.low - least, found.high - least) > 0)
+    assert first.startswith("Repeat no campaign") == lead.startswith("No evidence") == (q > 0.05)
+    assert ("Hold out" in ledger.decision(plan).do[-1]) == (not np.isnan(plan.recommended)) == bool(plan.tiles())

@@ -13,11 +13,11 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Label, Message, Share, Term, join, say
+from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.result import COUNT, Quantity, Result
+from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.words import label
 
 if TYPE_CHECKING:
@@ -181,9 +181,7 @@ class CampaignPlan(Result):
 
     def headline(self) -> Message:
         """Recommend a holdout, or say how many members it would take."""
-        rows = self._rows()
-        worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
-        members = int(rows["members"].sum() + worst["control"])
+        worst, members = self._worst()
         if np.isnan(worst["detectable"]):
             return say(
                 "Not answerable with {members} members: an arm would have about {buyers} of them with another "
@@ -223,6 +221,30 @@ class CampaignPlan(Result):
         if cost < 0:
             return join(advice, say("If the expected effect is true it saves {money}.", money=money))
         return join(advice, say("If the expected effect is true it costs {money}.", money=money))
+
+    def _worst(self) -> tuple[pd.Series, int]:
+        """Give the arm that detects least with the best holdout, and the members of all arms."""
+        rows = self._rows()
+        worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
+        return worst, int(rows["members"].sum() + worst["control"])
+
+    def advice(self) -> Message:
+        """Say what to do with the next campaign, in a sentence without its statistics."""
+        worst, members = self._worst()
+        if np.isnan(self.recommended):
+            return say("Do not run the next campaign with {members} members: it cannot show the effect wanted, as "
+                "{needed} would.", members=members, needed=self.needed)  # fmt: skip
+        return say(
+            "Hold out {control} of the next {members} members at random: effects from {seen} on are then seen.",
+            control=worst["control"], members=members, seen=self._amount(worst["detectable"]),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give how many to hold out; none where no holdout shows the effect wanted."""
+        worst, members = self._worst()
+        if np.isnan(self.recommended):
+            return ()
+        return (Tile(say("members to hold out, of {members}", members=members), Count(int(worst["control"]))),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the holdouts: what each detects, its power and its cost."""

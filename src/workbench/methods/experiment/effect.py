@@ -36,7 +36,7 @@ from workbench.methods.intervals import (
     uneven,
 )
 from workbench.methods.resampling import Rng
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 from workbench.words import label
 
 if TYPE_CHECKING:
@@ -144,6 +144,15 @@ class AverageEffect(Result):
             change=Number(100 * self.relative.estimate, signed=True),
             ends=Span(100 * self.relative.low, 100 * self.relative.high),
         )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect; none where the checks forbid the claim."""
+        if self.doubts:
+            return ()
+        scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
+        what = say("effect on {outcome}, {unit} a member", outcome=Label(self.outcome), unit=Term(unit))
+        ends = Span(scale * self.low, scale * self.high)
+        return (Tile(what, Number(scale * self.estimate, signed=True), ends),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the relative effect and the means of the arms."""
