@@ -19,6 +19,9 @@ from workbench.studies.campaign_effect.windows import EffectWindows
 from workbench.studies.campaign_planning.ledger import CampaignLedger
 from workbench.studies.campaign_planning.monitor import Decision as Running
 from workbench.studies.campaign_planning.monitor import Monitoring, _decisions
+from workbench.studies.observational.did import DidEffect
+from workbench.studies.observational.sensitivity import Sensitivity
+from workbench.studies.observational.treated import TreatedEffect
 from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
 from workbench.studies.uplift.targeting import Targeting, Verdict, _verdict
 from workbench.words import direction
@@ -284,3 +287,50 @@ def test_a_campaign_is_repeated_only_where_it_paid_and_will_pay(found, q, least,
     assert first.startswith("Repeat 春季") == (q <= 0.05 and direction(found.low - least, found.high - least) > 0)
     assert first.startswith("Repeat no campaign") == lead.startswith("No evidence") == (q > 0.05)
     assert ("Hold out" in ledger.decision(plan).do[-1]) == (not np.isnan(plan.recommended)) == bool(plan.tiles())
+
+
+def printed_side(found: Interval, least: float = 0.0) -> int:
+    """On which side of `least` the interval lies."""
+    return direction(found.low - least, found.high - least)
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=intervals(), doubtful=st.integers(0, 9), per=st.sampled_from(["", "customer and month"]))
+def test_a_rollout_is_extended_only_where_it_raised_the_outcome(found, doubtful, per):
+    """ "Extend" stands beside an interval above 0 as printed; the lead says the same; a doubt decides nothing."""
+    if np.isnan(found.low):
+        return
+    periods = pd.DataFrame({"period": [-1, 0, 1], "estimate": found.estimate, "low": found.low, "high": found.high})
+    doubts = () if doubtful else (Message("x"),)
+    ends = (found.estimate, 1.0, found.low, found.high, 0.5, periods, pd.DataFrame({"units": [8]}), np.nan, 8, 23)
+    effect = DidEffect(*ends, "randomisation", 0.95, "revenue", "yuan", "", doubts, {}, per)
+    first, lead = advised(effect.decision()), clean(effect.headline()).parts[0]
+    side = printed_side(found)
+    if doubts:
+        assert first.startswith("Decide nothing") and lead.startswith("Not answerable") and not effect.tiles()
+        return
+    assert first.startswith("Extend the rollout only") == (side > 0) == ("raised" in lead)
+    assert lead.startswith("No evidence") == (side == 0) == ("on this evidence" in first)
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=intervals(), doubtful=st.integers(0, 9), least=st.sampled_from([0.0, 0.05]), binary=st.booleans())
+def test_a_contact_goes_on_only_where_it_is_shown_to_pay(found, doubtful, least, binary):
+    """ "Go on" stands beside an interval above the break-even as printed; a doubt decides nothing."""
+    if np.isnan(found.low):
+        return
+    doubts = () if doubtful else (Message("x"),)
+    hidden = Sensitivity(found.estimate, 1.0, 0.2, 0.1, 2.0, 1.5, 1.5, 1.2, pd.DataFrame(), 1.0, "revenue")
+    sizes = (1.0, 1.0, UNKNOWN, 900, 900, 0.98, "", pd.Series(dtype=bool), 400.0, pd.DataFrame(), pd.DataFrame())
+    ends = (found.estimate, 1.0, found.low, found.high, 0.5)
+    effect = TreatedEffect(*ends, *sizes, hidden, 0.95, "revenue", binary, "" if binary else "yuan", "", doubts)
+    first, lead = advised(effect.decision(break_even=least)), clean(effect.headline()).parts[0]
+    if doubts:
+        assert first.startswith("Decide nothing") and lead.startswith("Not answerable") and not effect.tiles()
+        return
+    scaled = Interval(*(100 * end if binary else end for end in (found.estimate, found.low, found.high)))
+    pays = printed_side(scaled, 100 * least if binary else least)
+    assert first.startswith("Go on") == (pays > 0)
+    assert lead.startswith("No evidence") == (printed_side(scaled) == 0)
+    assert not ("lowered" in lead and pays > 0)
+    assert all(len(tile.label.split()) <= 12 for tile in effect.tiles())

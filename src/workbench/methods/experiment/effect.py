@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.means import (
@@ -117,11 +117,13 @@ class AverageEffect(Result):
             "ends": Span(scale * self.low, scale * self.high),
         }
         if self.doubts:
-            return say(
-                "Not answerable: {reason}. The difference in {outcome} between the arms ({effect} {ends}) is not shown "
-                "to be the campaign's effect.",
-                reason=self.doubts[0],
-                **found,
+            return join(
+                say("Not answerable: {reason}.", reason=self.doubts[0]),
+                say(
+                    "The difference in {outcome} between the arms ({effect} {ends}) is not shown to be the campaign's "
+                    "effect.",
+                    **found,
+                ),
             )
         if self.low <= 0 <= self.high:
             return say("No evidence that the campaign changed {outcome}: {effect} per member {ends}.", **found)

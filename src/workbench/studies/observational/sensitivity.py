@@ -88,7 +88,7 @@ class Sensitivity(Result):
         strongest = say(
             "The strongest covariate, '{covariate}', explains {outcome} and {selection}; one more like it could move "
             "the estimate by {bias}.",
-            covariate=top["covariate"],
+            covariate=Label(str(top["covariate"])),
             outcome=Share(top["outcome_share"]),
             selection=Share(top["selection_share"]),
             bias=Number(top["bias"]),
@@ -132,7 +132,7 @@ class Sensitivity(Result):
         ax.plot(100 * points["selection_share"], 100 * points["outcome_share"], "o", color="0.4", markersize=4)
         for row in points.itertuples():
             ax.annotate(
-                row.covariate,
+                Label(str(row.covariate)).said(),
                 (100 * row.selection_share, 100 * row.outcome_share),
                 (4, 3),
                 textcoords="offset points",
