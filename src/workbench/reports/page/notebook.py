@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, use_theme
-from workbench.messages import as_message
+from workbench.messages import as_message, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -80,8 +80,11 @@ def answer(*results: Result | Refusal | str) -> None:
     )
 
 
-def decide(decision: Decision) -> None:
-    """Display a decision, which the page shows beside the answer and the index below it."""
+def decide(decision: Decision | Refusal) -> None:
+    """Display a decision, which the page shows beside the answer and the index below it; a refusal decides nothing."""
+    if isinstance(decision, Refusal):
+        nothing = say("Decide nothing on these data: they do not answer the question.")
+        decision = Decision((nothing,), say("more data, or what the refusal above names."))
     sentences = decision.said()
     _display(
         {
