@@ -275,6 +275,8 @@ class Message(str):
 
     def sentence(self) -> Message:
         """Begin with a capital letter."""
+        if self.parts:
+            return Message(parts=(self.parts[0].sentence(), *self.parts[1:]), capital=True)
         return Message(self.template, self.values, self.parts, capital=True)
 
     def as_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer
-from workbench.messages import Term, say
+from workbench.messages import Term, join, say
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity
 
@@ -86,10 +86,13 @@ def maximise(
         if flat or step > 1e-5 or abs(theta[farthest] - start[farthest]) > _REACH - 0.1:
             grows = theta[farthest] > start[farthest]
             raise CannotAnswer(
-                say(
-                    "the data do not tell the parameters of {model}: its likelihood has no maximum inside ('{name}' "
-                    "{ends} without end). Take more customers, or another model.",
-                    model=model, name=names[farthest], ends=Term("grows") if grows else Term("falls"),
+                join(
+                    say("not answerable: a model cannot be fitted to these purchases or departures."),
+                    say(
+                        "The likelihood of {model} has no maximum inside ('{name}' {ends} without end): take more "
+                        "customers, or another model.",
+                        model=model, name=names[farthest], ends=Term("grows") if grows else Term("falls"),
+                    ),
                 )
             )  # fmt: skip
         return Maximum(names, theta, np.linalg.inv(information), float(likelihood(theta)[0]), level)

@@ -19,10 +19,12 @@ from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
 from workbench.methods.resampling import Rng
-from workbench.result import COUNT, Quantity, Result, Table, Tile
+from workbench.result import COUNT, Decision, Quantity, Refusal, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from workbench.methods.btyd.spend import GammaGamma
 
 Model = Literal["bg_nbd", "mbg_nbd", "pareto_nbd"]
 Alike = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -171,7 +173,6 @@ class Btyd(Result):
         found: dict[str, Any] = {
             "all": len(self.customers),
             "active": Number(active[0], ",.0f"),
-            "model": self._process.label,
             "total": Number(total[0], ",.0f"),
             "between": Span(*total[1:], ",.0f"),
             "ahead": ahead,
@@ -179,15 +180,15 @@ class Btyd(Result):
         }
         if self._enough:
             said = say(
-                "Of {all} customers, {active} {span} are still active by {model}; {total} purchases {between} are to "
-                "be expected in the next {ahead} {units}.",
+                "Of {all} customers, {active} {span} are still active; {total} purchases {between} are to be expected "
+                "in the next {ahead} {units}.",
                 span=Span(*active[1:], ",.0f"), **found,
             )  # fmt: skip
             doubt = say("")
         else:
             said = say(
-                "Of {all} customers, {active} are still active by {model}; {total} purchases {between} are to be "
-                "expected in the next {ahead} {units}.",
+                "Of {all} customers, {active} are still active; {total} purchases {between} are to be expected in the "
+                "next {ahead} {units}.",
                 **found,
             )
             doubt = say(
@@ -195,7 +196,8 @@ class Btyd(Result):
                 again=len(self.customers) - once, needed=FEWEST_FOR_INTERVALS,
             )  # fmt: skip
         alike = say("It counts all {once} one-time buyers as active: to tell customers apart take mbg_nbd.", once=once)
-        return join(said, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))
+        by = say("By the model {model}.", model=self._process.label)
+        return join(said, by, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many are still customers, and what they will buy in as long again as was observed."""
@@ -213,6 +215,45 @@ class Btyd(Result):
                 Span(*total[1:], ",.0f"),
             ),
         )
+
+    def decision(self, spend: GammaGamma | Refusal) -> Decision:
+        """Say what keeping these customers may cost, and how many of them are gone.
+
+        Parameters
+        ----------
+        spend : GammaGamma or Refusal
+            Of the amounts of the same purchases.
+        """
+        ahead = round(float(self.customers["seen"].max()))
+        n, active, total = len(self.customers), self.active(), self.total(ahead)
+        expected: dict[str, Any] = {
+            "total": Number(total[0], ",.0f"), "between": Span(*total[1:], ",.0f"), "n": n, "ahead": ahead,
+            "units": Term(f"{self.unit}s"),
+        }  # fmt: skip
+        most = say(
+            "Spend on keeping them at most what they will bring: {total} purchases {between} of {n} customers in "
+            "{ahead} {units}.",
+            **expected,
+        )
+        if not isinstance(spend, Refusal):
+            mean, low, high = spend.mean
+            most = say(
+                "Spend on keeping them at most what they will bring: {total} purchases {between} of {mean} {currency} "
+                "{span} each in {ahead} {units}.",
+                mean=Number(mean, ".2f"), currency=Term(spend.currency), span=Span(low, high, ".2f"),
+                **{name: part for name, part in expected.items() if name != "n"},
+            )  # fmt: skip
+        change = say("a later half of the records that the forecast from the earlier half misses.")
+        if self.model == "bg_nbd":
+            return Decision(
+                (most, say("Take another model to tell who is gone: this one keeps every one-time buyer.")), change
+            )
+        gone = say(
+            "Leave out those most likely gone: about {gone} of {n} customers are.",
+            gone=Number(n - active[0], ",.0f"),
+            n=n,
+        )
+        return Decision((most, gone), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters, and the expectations over as long again as was observed."""

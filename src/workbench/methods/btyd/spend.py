@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Message, Number, Span, Term, join, say
+from workbench.messages import Count, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.methods.btyd.purchases import FEWEST_REPEATERS, histories, left_out
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,19 +58,29 @@ class GammaGamma(Result):
     def headline(self) -> Message:
         """Say what a purchase brings, and whether amount and frequency are as independent as the model has them."""
         mean, low, high = self.mean
-        related = say("all came equally often, so nothing tells whether amount and frequency are related")
+        related = say("All came equally often, so nothing tells whether amount and frequency are related.")
         if np.isfinite(self.correlation):
             related = say(
-                "rank correlation of amount and frequency {correlation}, taken as none",
+                "Rank correlation of amount and frequency {correlation}, taken as none.",
                 correlation=Number(self.correlation, ".2f"),
             )
         text = say(
-            "A purchase brings {mean} {unit} {span} on average over customers, from {again} who bought again; "
-            "{related}.",
+            "A purchase brings {mean} {unit} {span} on average over customers, from {again} who bought again.",
             mean=Number(mean, ".2f"), unit=Term(self.currency), span=Span(low, high, ".2f"),
-            again=int((self.customers["repeats"] > 0).sum()), related=related,
+            again=int((self.customers["repeats"] > 0).sum()),
         )  # fmt: skip
-        return join(text, left_out(self.set_aside))
+        return join(text, related, left_out(self.set_aside))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give what a purchase brings, and from how many that is known."""
+        mean, low, high = self.mean
+        again = int((self.customers["repeats"] > 0).sum())
+        return (
+            Tile(
+                say("a purchase brings, {unit}", unit=Term(self.currency)), Number(mean, ".2f"), Span(low, high, ".2f")
+            ),
+            Tile(say("customers who bought again"), Count(again)),
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters and the expected amount."""

@@ -13,7 +13,7 @@ from scipy import stats
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
-from workbench.messages import Message, Number, Share, say
+from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members
 from workbench.result import Quantity, Result
 from workbench.words import label
@@ -111,7 +111,7 @@ class CampaignChecks(Result):
         ax.axvspan(-NOTABLE, NOTABLE, color="0.92", zorder=0)
         ax.axvline(0, color="0.6", linewidth=1)
         ax.plot(table["difference"], position, "o", markersize=4)
-        ax.set_yticks(position, table["covariate"])
+        ax.set_yticks(position, [Label(str(name)).said() for name in table["covariate"]])
         widest = max(1.5 * NOTABLE, 1.1 * self.largest_difference)
         ax.set_xlim(-widest, widest)
         ax.set_xlabel("treated − control before the campaign (standard deviations)")

@@ -13,11 +13,11 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Share, Term, join, say
+from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
-from workbench.result import COUNT, Quantity, Result
+from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.words import label
 
 if TYPE_CHECKING:
@@ -181,9 +181,7 @@ class CampaignPlan(Result):
 
     def headline(self) -> Message:
         """Recommend a holdout, or say how many members it would take."""
-        rows = self._rows()
-        worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
-        members = int(rows["members"].sum() + worst["control"])
+        worst, members = self._worst()
         if np.isnan(worst["detectable"]):
             return say(
                 "Not answerable with {members} members: an arm would have about {buyers} of them with another "
@@ -191,14 +189,14 @@ class CampaignPlan(Result):
                 "do.",
                 members=members,
                 buyers=round(worst["buyers"]),
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
                 least=FEWEST_EVENTS,
                 needed=self.needed,
             )
         found: dict[str, Any] = {
             "members": members,
             "holdout": Share(worst["holdout"], 0),
-            "outcome": self.outcome,
+            "outcome": Label(self.outcome),
             "seen": self._amount(worst["detectable"]),
             "wanted": self._amount(worst["wanted"]),
         }
@@ -224,6 +222,30 @@ class CampaignPlan(Result):
             return join(advice, say("If the expected effect is true it saves {money}.", money=money))
         return join(advice, say("If the expected effect is true it costs {money}.", money=money))
 
+    def _worst(self) -> tuple[pd.Series, int]:
+        """Give the arm that detects least with the best holdout, and the members of all arms."""
+        rows = self._rows()
+        worst = rows.iloc[int((rows["detectable"] / rows["wanted"]).fillna(np.inf).argmax())]
+        return worst, int(rows["members"].sum() + worst["control"])
+
+    def advice(self) -> Message:
+        """Say what to do with the next campaign, in a sentence without its statistics."""
+        worst, members = self._worst()
+        if np.isnan(self.recommended):
+            return say("Do not run the next campaign with {members} members: it cannot show the effect wanted, as "
+                "{needed} would.", members=members, needed=self.needed)  # fmt: skip
+        return say(
+            "Hold out {control} of the next {members} members at random: effects from {seen} on are then seen.",
+            control=worst["control"], members=members, seen=self._amount(worst["detectable"]),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give how many to hold out; none where no holdout shows the effect wanted."""
+        worst, members = self._worst()
+        if np.isnan(self.recommended):
+            return ()
+        return (Tile(say("members to hold out, of {members}", members=members), Count(int(worst["control"]))),)
+
     def summary(self) -> pd.DataFrame:
         """Tabulate the holdouts: what each detects, its power and its cost."""
         return self.table.copy()
@@ -232,7 +254,7 @@ class CampaignPlan(Result):
         """Say what the table shows."""
         return say(
             "Holdouts, and the effect on {outcome} that each shows: {unit} a member, and in all.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit or "units"),
         )
 
@@ -241,7 +263,7 @@ class CampaignPlan(Result):
         return say(
             "Smallest effect on {outcome} that is seen with {power} power, by share held out; the line is what is "
             "wanted.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             power=Share(self.power, 0),
         )
 
@@ -275,7 +297,7 @@ class CampaignPlan(Result):
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
         unit = "percentage points" if self.spread.kind == "share" else self.unit or "units of the outcome"
-        ax.set_ylabel(f"detectable effect on {self.outcome} ({unit})")
+        ax.set_ylabel(f"detectable effect on {Label(self.outcome).said()} ({unit})")
         return ax
 
 
@@ -463,7 +485,7 @@ def past_spread(
                 "{n} past values of '{outcome}', {different} different ones, do not tell how it varies; at least "
                 "{least} that differ are needed",
                 n=n,
-                outcome=outcome,
+                outcome=Label(outcome),
                 different=len(np.unique(y)),
                 least=FEWEST,
             )

@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.means import (
@@ -36,7 +36,7 @@ from workbench.methods.intervals import (
     uneven,
 )
 from workbench.methods.resampling import Rng
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 from workbench.words import label
 
 if TYPE_CHECKING:
@@ -112,16 +112,18 @@ class AverageEffect(Result):
         """Say what the campaign changed, or that the data do not show it."""
         scale = 100 if self.binary else 1
         found: dict[str, Any] = {
-            "outcome": self.outcome,
+            "outcome": Label(self.outcome),
             "effect": Amount(self.estimate, self.binary, self.unit, signed=True),
             "ends": Span(scale * self.low, scale * self.high),
         }
         if self.doubts:
-            return say(
-                "Not answerable: {reason}. The difference in {outcome} between the arms ({effect} {ends}) is not shown "
-                "to be the campaign's effect.",
-                reason=self.doubts[0],
-                **found,
+            return join(
+                say("Not answerable: {reason}.", reason=self.doubts[0]),
+                say(
+                    "The difference in {outcome} between the arms ({effect} {ends}) is not shown to be the campaign's "
+                    "effect.",
+                    **found,
+                ),
             )
         if self.low <= 0 <= self.high:
             return say("No evidence that the campaign changed {outcome}: {effect} per member {ends}.", **found)
@@ -145,6 +147,15 @@ class AverageEffect(Result):
             ends=Span(100 * self.relative.low, 100 * self.relative.high),
         )
 
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect; none where the checks forbid the claim."""
+        if self.doubts:
+            return ()
+        scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
+        what = say("effect on {outcome}, {unit} a member", outcome=Label(self.outcome), unit=Term(unit))
+        ends = Span(scale * self.low, scale * self.high)
+        return (Tile(what, Number(scale * self.estimate, signed=True), ends),)
+
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the relative effect and the means of the arms."""
         rows = [
@@ -158,8 +169,10 @@ class AverageEffect(Result):
     def caption(self) -> Message:
         """Say what the table shows."""
         if self.binary or not self.unit:
-            return say("Effect of contact on {outcome} per member.", outcome=self.outcome)
-        return say("Effect of contact on {outcome} per member ({unit}).", outcome=self.outcome, unit=Term(self.unit))
+            return say("Effect of contact on {outcome} per member.", outcome=Label(self.outcome))
+        return say(
+            "Effect of contact on {outcome} per member ({unit}).", outcome=Label(self.outcome), unit=Term(self.unit)
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""
@@ -185,7 +198,7 @@ class AverageEffect(Result):
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
         unit = "percentage points" if self.binary else self.unit or "units of the outcome"
-        ax.set_xlabel(f"effect on {self.outcome} per member ({unit})")
+        ax.set_xlabel(f"effect on {Label(self.outcome).said()} per member ({unit})")
         return ax
 
 

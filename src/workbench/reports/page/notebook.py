@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, use_theme
-from workbench.messages import as_message
+from workbench.messages import as_message, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -83,8 +83,12 @@ def answer(*results: Result | Refusal | str) -> None:
 def decide(*decisions: Decision | Refusal) -> None:
     """Display what is advised, which the page shows beside the answer and the index below it.
 
-    Of several decisions first what to do, then what would change each; a refusal stands for its part, once.
+    Of several decisions first what to do, then what would change each; a refusal among them stands for its part. Where
+    all are refused nothing is decided.
     """
+    if not any(isinstance(d, Decision) for d in decisions):
+        nothing = say("Decide nothing on these data: they do not answer the question.")
+        decisions = (Decision((nothing,), say("more data, or what the refusal above names.")),)
     do = [said for d in decisions for said in ((d.headline(),) if isinstance(d, Refusal) else d.do)]
     change = [d.said()[-1] for d in decisions if isinstance(d, Decision)]
     sentences = [as_message(sentence) for sentence in dict.fromkeys([*do, *change])]

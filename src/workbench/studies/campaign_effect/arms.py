@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Amount, Listed, Message, Name, Term, estimated, join, quoted, say
+from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.methods.multiple import holm
-from workbench.result import Quantity, Result
-from workbench.studies.campaign_effect.windows import t_draws
-from workbench.words import label
+from workbench.result import Decision, Quantity, Result, Tile
+from workbench.studies.campaign_effect.windows import EffectWindows, t_draws
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,36 +58,115 @@ class ArmEffects(Result):
 
     def _said(self, row) -> Message:
         gain = Amount(row.estimate, self.binary, self.unit, signed=True)
-        return say("{arm} {effect}", arm=Name(row.arm), effect=estimated(gain, row.low_joint, row.high_joint))
+        return say("{arm} {effect}", arm=Label(row.arm), effect=estimated(gain, row.low_joint, row.high_joint))
+
+    def _shown(self, row, least: float = 0.0) -> int:
+        """Say on which side of `least` the joint interval lies, as it is printed: 1 above, -1 below, 0 neither."""
+        scale = 100 if self.binary else 1
+        return direction(scale * (row.low_joint - least), scale * (row.high_joint - least))
 
     def headline(self) -> Message:
         """Say which arms changed the outcome after Holm, and whether the highest of them beats the others."""
         if self.doubts:
             return say("Not answerable: {reason}.", reason=self.doubts[0])
-        against = self.effects[self.effects["against"] == self.control]
-        clear = against[against["p_holm"] < 1 - self.level].sort_values("estimate", ascending=False)
+        against = self.effects[self.effects["against"] == self.control].sort_values("estimate", ascending=False)
+        shown = np.array([self._shown(row) != 0 for row in against.itertuples()])
+        clear = against[shown & (against["p_holm"] < 1 - self.level)]
+        found: dict[str, Any] = {"arms": len(against), "outcome": Label(self.outcome)}
         if clear.empty:
-            return say(
-                "No evidence that any of the {arms} arms changed {outcome} (Holm).",
-                arms=len(against),
-                outcome=self.outcome,
-            )
-        changed = say(
-            "{clear} of {arms} arms changed {outcome} per member (Holm; simultaneous intervals): {effects}.",
-            clear=len(clear),
-            arms=len(against),
-            outcome=self.outcome,
-            effects=Listed(tuple(map(self._said, clear.itertuples())), ";"),
+            said = self._said(next(against.itertuples()))
+            nothing = say(
+                "No evidence that any of the {arms} offers changed {outcome}; the highest: {highest} a member.",
+                highest=said, **found,
+            )  # fmt: skip
+            return join(nothing, say("Tested with Holm's correction; the intervals are simultaneous."))
+        first, last = clear.iloc[0], clear.iloc[-1]
+        found |= {"clear": len(clear)}
+        if first["estimate"] > 0:
+            said = self._said(first)
+            lead = say(
+                "{clear} of {arms} offers changed {outcome}; the best: {highest} a member.",
+                highest=said, **found,
+            )  # fmt: skip
+        else:
+            lead = say(
+                "No offer raised {outcome}, and {clear} of {arms} lowered it; the worst: {lowest} a member.",
+                lowest=self._said(last), **found,
+            )  # fmt: skip
+        effects = Listed(tuple(map(self._said, clear.itertuples())), ";")
+        return join(
+            lead,
+            say("Significant after Holm's correction, with simultaneous intervals: {effects}.", effects=effects),
+            self._rivals(first),
         )
-        if clear["estimate"].iloc[0] <= 0:
-            return changed
-        best = clear["arm"].iloc[0]
+
+    def _rivals(self, best: pd.Series) -> Message:
+        """Say whether an arm that raised the outcome beats every other."""
+        if best["estimate"] <= 0:
+            return say("")
+        arm = best["arm"]
         rivals = self.effects[(self.effects["against"] != self.control) & (self.effects["p_holm"] >= 1 - self.level)]
-        tied = sorted({*rivals.loc[rivals["arm"] == best, "against"], *rivals.loc[rivals["against"] == best, "arm"]})
+        tied = sorted({*rivals.loc[rivals["arm"] == arm, "against"], *rivals.loc[rivals["against"] == arm, "arm"]})
         if not tied:
-            return join(changed, say("'{arm}' beats every other arm.", arm=Name(best)))
-        alike = say("'{arm}' does not differ significantly from {others}.", arm=Name(best), others=quoted(tied))
-        return join(changed, alike)
+            return say("'{arm}' beats every other offer.", arm=Label(arm))
+        others = Listed(tuple(say("'{name}'", name=Label(str(name))) for name in tied), "")
+        return say("'{arm}' does not differ significantly from {others}.", arm=Label(arm), others=others)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect of the arm with the largest; none where the checks forbid the claim."""
+        if self.doubts:
+            return ()
+        best, scale = self.against_control(), 100 if self.binary else 1
+        label = say("{outcome}, '{arm}' against control, {unit} a member", outcome=Label(self.outcome),
+            arm=Label(best["arm"]), unit=Term("percentage points") if self.binary else self._unit)  # fmt: skip
+        ends = Span(scale * best["low_joint"], scale * best["high_joint"])
+        return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
+
+    def decision(self, over_time: EffectWindows, arm: str | None = None, *, break_even: float = 0.0) -> Decision:
+        """Say whether to keep an arm (the one with the largest effect if None), given what else it did.
+
+        Parameters
+        ----------
+        over_time : EffectWindows
+            Of this arm against control, with the guards.
+        break_even : float
+            Effect a member that pays the costs of contacting one.
+        """
+        if doubts := self.doubts or over_time.doubts:
+            nothing = say("Decide nothing on this campaign, for it cannot be answered: {reason}.", reason=doubts[0])
+            again = say("Repeat it with arms drawn at random and enough members.")
+            return Decision((nothing, again), say("a repeat drawn at random."))
+        row, guards = self.against_control(arm), over_time.guards
+        name, least = Label(row["arm"]), Amount(break_even, self.binary, self.unit)
+        gain = Amount(row["estimate"], self.binary, self.unit, signed=True)
+        brings = say(
+            "It brings {effect} a member in {outcome}; a contact pays from {least} on.",
+            effect=estimated(gain, row["low_joint"], row["high_joint"]),
+            outcome=Label(self.outcome),
+            least=least,
+        )
+        if over_time.broken:
+            raised = Listed(tuple(map(Label, over_time.broken)))
+            stop = say("Do not repeat '{arm}' as it was: it raised {guards}.", arm=name, guards=raised)
+            mend = say("Test a milder contact against control before anybody is contacted in this way again.")
+            safe = say("a test that rules out a rise of {guards} beyond its margin.", guards=raised)
+            return Decision((stop, brings, mend), safe)
+        if not (self._shown(row, break_even) > 0 and row["p_holm"] < 1 - self.level):
+            stop = say("Do not keep '{arm}' on this evidence: it is not shown to pay its cost.", arm=name)
+            return Decision(
+                (stop, brings), say("a repeat whose whole interval lies above {least} a member.", least=least)
+            )
+        keep = say("Keep '{arm}': it is shown to pay its cost.", arm=name)
+        if untold := guards.loc[guards["verdict"].isin(["not shown", "cannot be told"]), "guard"].tolist():
+            keep = say(
+                "Repeat '{arm}' with a control group only: it is shown to pay, but more {guards} are not ruled out.",
+                arm=name,
+                guards=Listed(tuple(map(Label, untold))),
+            )
+        change = say(
+            "a repeat whose interval reaches {least} a member, or that does more harm than its margin.", least=least
+        )
+        return Decision((keep, brings), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the comparisons, those against control first."""
@@ -101,7 +180,7 @@ class ArmEffects(Result):
         """Say what the picture shows."""
         return say(
             "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=self._unit,
         )
 
@@ -121,10 +200,11 @@ class ArmEffects(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the comparisons with their joint intervals."""
         table = self.effects[["estimate", "low_joint", "high_joint"]].set_axis(["estimate", "low", "high"], axis=1)
-        names = [f"{row.arm} − {row.against}" for row in self.effects.itertuples()]
+        names = [f"{Label(row.arm).said()} − {Label(row.against).said()}" for row in self.effects.itertuples()]
         unit = "percentage points" if self.binary else self.unit or "units of the outcome"
         scaled = table * (100 if self.binary else 1)
-        return dot_and_interval(names, scaled, ax, label=f"effect on {self.outcome} per member ({unit})", zero=True)
+        what = f"effect on {Label(self.outcome).said()} per member ({unit})"
+        return dot_and_interval(names, scaled, ax, label=what, zero=True)
 
 
 def arm_effects(

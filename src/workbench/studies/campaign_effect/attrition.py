@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
@@ -62,7 +62,7 @@ class AttritionBounds(Result):
             "{answer}: '{outcome}' is missing for {treated} of the treated and {control} of the control (p = {p}). On "
             "members observed in either arm the effect lies between {lowest} and {highest} {ends}.",
             answer=say("The effect is bounded, not known") if equal else say("Not answerable with one number"),
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             treated=Share(self.missing_treated),
             control=Share(self.missing_control),
             p=Number(self.p, ".2g"),
@@ -80,7 +80,7 @@ class AttritionBounds(Result):
         return say(
             "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
             "{level} interval of the effect.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit or "units of the outcome"),
             level=Share(self.level, 0),
         )
@@ -99,7 +99,7 @@ class AttritionBounds(Result):
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
         ax.set_yticks(rows, self.bounds.index)
         ax.set_ylim(-0.7, len(rows) - 0.3)
-        ax.set_xlabel(f"effect on {self.outcome} ({self.unit or 'units of the outcome'})")
+        ax.set_xlabel(f"effect on {Label(self.outcome).said()} ({self.unit or 'units of the outcome'})")
         return ax
 
 
@@ -149,7 +149,7 @@ def attrition_bounds(
             say(
                 "not answerable: an arm has {n} observed values of '{outcome}'; at least {least} are needed.",
                 n=n.min(),
-                outcome=outcome,
+                outcome=Label(outcome),
                 least=FEWEST_EVENTS,
             )
         )

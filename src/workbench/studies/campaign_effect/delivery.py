@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench.columns import day, days
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import Amount, Message, Number, Share, estimated, join, say
+from workbench.messages import Amount, Label, Message, Number, Share, estimated, join, say
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.means import ratio_set
@@ -64,7 +64,7 @@ class ComplierEffect(Result):
     @property
     def assumptions(self) -> Message:
         """What must be true, in a sentence."""
-        outcome = self.by_assignment.outcome
+        outcome = Label(self.by_assignment.outcome)
         if self.one_sided:
             return say(
                 "Assumed: arms randomised, and assignment changes {outcome} through the delivered contact alone.",
@@ -90,7 +90,7 @@ class ComplierEffect(Result):
                 "of a delivered contact on {outcome} has no bounds.",
                 share=share,
                 f=f,
-                outcome=effect.outcome,
+                outcome=Label(effect.outcome),
             )
         who = say("those reached") if self.one_sided else say("those reached because of their arm")
         found = say(
@@ -103,7 +103,7 @@ class ComplierEffect(Result):
         weak = say("Weak: F = {f}, only the interval counts.", f=f) if self.first_stage_f < WEAK else say("")
         scale = 100 if effect.binary else 1
         shown = direction(scale * self.low, scale * self.high)
-        how: dict[str, Any] = {"outcome": effect.outcome, "found": found}
+        how: dict[str, Any] = {"outcome": Label(effect.outcome), "found": found}
         if shown == 0:
             return join(say("No evidence that a delivered contact changed {outcome}: {found}.", **how), weak)
         if shown > 0:

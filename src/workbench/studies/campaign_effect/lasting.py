@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
+from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
@@ -256,7 +256,7 @@ class Fatigue(Result):
             "{verdict}: {change} on {outcome} per member.",
             verdict=_WEARING[direction(self.trend.low, self.trend.high)],
             change=change,
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
         )
 
     def summary(self) -> pd.DataFrame:

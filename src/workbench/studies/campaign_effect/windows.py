@@ -12,13 +12,13 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Term, estimated, join, say
+from workbench.messages import Amount, Label, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.methods.intervals import share_difference
 from workbench.methods.multiple import holm
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 from workbench.words import label
 
 if TYPE_CHECKING:
@@ -112,6 +112,21 @@ class EffectWindows(Result):
         if self.pulled_forward:
             return say("part of the early effect was only brought forward (p = {p})", p=p)
         return say("no later fall is shown (p = {p})", p=p)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect over the longest window, and the two guards that matter most, those broken first."""
+        found, last = [], self.windows.iloc[-1]
+        if not self.doubts and np.isfinite(last["low"]):
+            unit = Term(self.unit or "units of the outcome")
+            what = say("effect after {days} days, {unit} a member", days=int(last["days"]), unit=unit)
+            found.append(Tile(what, Number(last["effect"], signed=True), Span(last["low"], last["high"])))
+        guards = self.guards[~self.guards["verdict"].eq("cannot be told")]
+        for row in (
+            guards.assign(well=~guards["verdict"].eq("harm")).sort_values("well", kind="stable")[:2].itertuples()
+        ):
+            rise = say("rise of {guard} per 100 members", guard=Label(row.guard))
+            found.append(Tile(rise, Number(100 * row.effect, signed=True), _bound(row, 100)))
+        return tuple(found)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate windows and guards, one effect a row."""
@@ -356,16 +371,22 @@ def _guarded(row: Any) -> Message:
     """Say a guard's verdict with the bound it rests on."""
     verdict = Term(row.verdict)
     if row.verdict == "cannot be told":
-        return say("{guard}: {verdict}.", guard=row.guard, verdict=verdict)
-    worse = row.verdict in ("harm", "worse, but within the margin")
+        return say("{guard}: {verdict}.", guard=Label(row.guard), verdict=verdict)
     return say(
         "{guard}: {verdict}, {effect} per member ({bound}; margin {margin}).",
-        guard=row.guard,
+        guard=Label(row.guard),
         verdict=verdict,
         effect=Number(row.effect, signed=True),
-        bound=say("at least {n}", n=Number(row.lower)) if worse else say("at most {n}", n=Number(row.upper)),
+        bound=_bound(row),
         margin=Number(row.margin, "g"),
     )
+
+
+def _bound(row: Any, of: int = 1) -> Message:
+    """Say the bound that a guard's verdict rests on, of so many members."""
+    if row.verdict in ("harm", "worse, but within the margin"):
+        return say("at least {n}", n=Number(of * row.lower))
+    return say("at most {n}", n=Number(of * row.upper))
 
 
 def _said(row: pd.Series, unit: str) -> Message:

@@ -14,12 +14,27 @@ from scipy.special import ndtr
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Name, Share, Span, Term, estimated, join, quoted, say
+from workbench.messages import (
+    Amount,
+    Count,
+    Listed,
+    Message,
+    Name,
+    Number,
+    Share,
+    Span,
+    Term,
+    estimated,
+    join,
+    quoted,
+    say,
+)
+from workbench.methods.experiment.design import CampaignPlan
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few, unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.methods.multiple import benjamini_hochberg
-from workbench.result import Quantity, Result
+from workbench.result import Decision, Quantity, Result, Tile
 from workbench.words import direction
 
 if TYPE_CHECKING:
@@ -70,21 +85,72 @@ class CampaignLedger(Result):
         """Campaigns that paid, with at most 5% of them false on average."""
         return self.campaigns[self.campaigns["q"] <= DISCOVERY]
 
+    @property
+    def best(self) -> pd.Series | None:
+        """Of the campaigns that paid, the one of which most can be expected; None if none did."""
+        paid = self.discovered
+        order = paid.sort_values(["shrunken", "campaign"], ascending=[False, True])
+        return order.iloc[0] if len(order) else None
+
     def headline(self) -> Message:
         """Say how many paid, what the best one is worth after the winner's curse, and whether effects fade."""
-        best = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
-        paid = say(
-            "{paid} of {campaigns} campaigns paid (false discovery rate {rate}); the highest measured effect is that "
-            "of {best}, {effect} a member; a repeat can expect {shrunken}, corrected for having been picked as "
-            "the highest.",
-            paid=len(self.discovered),
-            campaigns=len(self.campaigns),
+        highest = self.campaigns.sort_values(["effect", "campaign"], ascending=[False, True]).iloc[0]
+        lead = say("No evidence that any of {campaigns} campaigns paid.", campaigns=len(self.campaigns))
+        if self.best is not None:
+            lead = say(
+                "{paid} of {campaigns} campaigns paid; of the best, {best}, a repeat can expect {effect} a member.",
+                paid=len(self.discovered),
+                campaigns=len(self.campaigns),
+                best=Name(self.best["campaign"]),
+                effect=self._expected(self.best),
+            )
+        how = say(
+            "At a false discovery rate of {rate}; the highest measured effect is that of {best}, {effect} a member, of "
+            "which {shrunken} is left after correction for having been picked as the highest.",
             rate=Share(DISCOVERY, 0),
-            best=Name(best["campaign"]),
-            effect=Amount(best["effect"], unit=self.unit, signed=True),
-            shrunken=estimated(Amount(best["shrunken"], signed=True), best["low"], best["high"]),
+            best=Name(highest["campaign"]),
+            effect=Amount(highest["effect"], unit=self.unit, signed=True),
+            shrunken=estimated(Amount(highest["shrunken"], signed=True), highest["low"], highest["high"]),
         )
-        return join(paid, self._aside(), self._drift())
+        return join(lead, how, self._aside(), self._drift())
+
+    def _expected(self, row: pd.Series) -> Message:
+        return estimated(Amount(row["shrunken"], unit=self.unit, signed=True), row["low"], row["high"])
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give how many paid, what the best can be expected to bring again, and what the mean of all is."""
+        unit = Term(self.unit or "units of the outcome")
+        tiles = [
+            Tile(say("campaigns that paid, of {campaigns}", campaigns=len(self.campaigns)), Count(len(self.discovered)))
+        ]
+        if (best := self.best) is not None:
+            what = say("expected of {best} again, {unit} a member", best=Name(best["campaign"]), unit=unit)
+            tiles.append(Tile(what, Number(best["shrunken"], signed=True), Span(best["low"], best["high"])))
+        ends = Span(self.mean.low, self.mean.high)
+        mean = say("mean effect of such campaigns, {unit} a member", unit=unit)
+        return (*tiles, Tile(mean, Number(self.mean.estimate, signed=True), ends))
+
+    def decision(self, plan: CampaignPlan) -> Decision:
+        """Say which campaign to repeat, if any, and how many members the next one holds out."""
+        best, next_one = self.best, plan.advice()
+        if best is None:
+            none = say("Repeat no campaign on this evidence: none of {campaigns} is shown to have paid.",
+                campaigns=len(self.campaigns))  # fmt: skip
+            return Decision((none, next_one), say("a campaign whose whole interval lies above its break-even."))
+        least, expect = Amount(best["break_even"], unit=self.unit), self._expected(best)
+        name = {"best": Name(best["campaign"])}
+        if not direction(best["low"] - best["break_even"], best["high"] - best["break_even"]) > 0:
+            test = say("Test {best} once more before it is repeated at large: it may bring less than it costs.", **name)
+            brings = say(
+                "It can be expected to bring {effect} a member; a contact pays from {least} on.",
+                effect=expect, least=least,
+            )  # fmt: skip
+            return Decision(
+                (test, brings, next_one), say("a repeat whose whole interval lies above {least}.", least=least)
+            )
+        again = say("Repeat {best} if it is still on offer: expect {effect} a member; a contact pays from {least} on.",
+            effect=expect, least=least, **name)  # fmt: skip
+        return Decision((again, next_one), say("a repeat whose interval reaches {least} a member.", least=least))
 
     def _aside(self) -> Message:
         if not self.set_aside:
@@ -146,7 +212,7 @@ class CampaignLedger(Result):
         ax.plot(table["break_even"], at, "|", color="tab:red", markersize=9, label="break-even")
         ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
         ax.set_xlabel(f"effect per member ({self.unit or 'units of the outcome'}); ✓ paid")
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
         return ax
 
 

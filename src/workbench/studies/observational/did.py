@@ -13,13 +13,27 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import WorkbenchError, named, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Number, Share, Term, as_message, estimated, say
+from workbench.messages import (
+    Amount,
+    Count,
+    Label,
+    Listed,
+    Message,
+    Number,
+    Share,
+    Span,
+    Term,
+    as_message,
+    estimated,
+    join,
+    say,
+)
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import numbers
 from workbench.methods.resampling import Rng
-from workbench.result import Quantity, Result
+from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
-from workbench.words import label
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +67,8 @@ class DidEffect(Result):
     set_aside : dict of str to int
         What has no part in the estimate: units treated from the first period on, units that only served to compare,
         periods in which nobody was left to compare with.
+    per : str
+        What an amount of the outcome is of: "customer and month".
     """
 
     estimate: float
@@ -72,6 +88,7 @@ class DidEffect(Result):
     campaign: str = ""
     doubts: tuple[Message, ...] = ()
     set_aside: dict[Message, int] = field(default_factory=dict)
+    per: str = ""
 
     NAME, CHART = "months", say("Dots with intervals by period, before and since the start")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
@@ -81,18 +98,75 @@ class DidEffect(Result):
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
         effect = Amount(self.estimate, unit=self.unit_of_outcome, signed=True)
         if self.doubts:
-            return say(
-                "Not answerable: {reason}. The difference ({effect}) is not the rollout's effect.",
-                reason=self.doubts[0],
-                effect=effect,
+            return join(
+                say("Not answerable: {reason}.", reason=self.doubts[0]),
+                say("The difference ({effect}) is not the rollout's effect.", effect=effect),
             )
-        said = estimated(effect, self.low, self.high)
-        found: dict[str, Any] = {"outcome": self.outcome, "effect": said, "basis": self._basis()}
-        if self.low <= 0 <= self.high:
-            return say("No evidence that the rollout changed {outcome}: {effect} ({basis}).", **found)
-        if self.estimate > 0:
-            return say("The rollout raised {outcome} by {effect}, assuming parallel trends ({basis}).", **found)
-        return say("The rollout lowered {outcome} by {effect}, assuming parallel trends ({basis}).", **found)
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "effect": self._effect()}
+        basis = say("Compared, assuming parallel trends: {basis}.", basis=self._basis())
+        shown = direction(self.low, self.high)
+        if not shown:
+            return join(say("No evidence that the rollout changed {outcome}: {effect}.", **found), basis)
+        if shown > 0:
+            lead = say(
+                "The rollout raised {outcome} by {effect}, if without it those areas would have moved like others.",
+                **found,
+            )
+        else:
+            lead = say(
+                "The rollout lowered {outcome} by {effect}, if without it those areas would have moved like others.",
+                **found,
+            )
+        return join(lead, basis)
+
+    def _effect(self) -> Message:
+        said = estimated(Amount(self.estimate, unit=self.unit_of_outcome, signed=True), self.low, self.high)
+        return say("{effect} per {each}", effect=said, each=Term(self.per)) if self.per else said
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect, that of the last period, and how many got it; none where it is not the rollout's."""
+        last = self.by_period.iloc[-1]
+        if self.doubts or not np.isfinite([self.low, self.high]).all():
+            return ()
+        unit = {"outcome": Label(self.outcome), "unit": Term(self.unit_of_outcome or "units of the outcome")}
+        what = say("effect on {outcome}, {unit}", **unit)
+        if self.per:
+            what = say("effect on {outcome}, {unit} per {each}", each=Term(self.per), **unit)
+        tiles = [Tile(what, Number(self.estimate, signed=True), Span(self.low, self.high))]
+        if last["period"] > 0 and np.isfinite([last["low"], last["high"]]).all():
+            latest = say("effect in the last period, number {k} since the start", k=int(last["period"]) + 1)
+            tiles.append(Tile(latest, Number(last["estimate"], signed=True), Span(last["low"], last["high"])))
+        who = say("areas that got it, compared with {others} others", others=self.control_clusters)
+        return (*tiles, Tile(who, Count(self.treated_clusters)))
+
+    def decision(self) -> Decision:
+        """Say whether to extend the rollout, of whose outcome more is better, and at which cost."""
+        drawn = say("Draw at random who comes next: then nobody has to assume that all would have moved alike.")
+        if self.doubts:
+            nothing = say(
+                "Decide nothing on this comparison, for it cannot be answered: {reason}.", reason=self.doubts[0]
+            )
+            return Decision((nothing, drawn), say("a comparison with others that moved alike before the start."))
+        shown = direction(self.low, self.high)
+        alike = say("a trend of its own before the start, or another event in the same places and periods.")
+        if shown > 0:
+            least = Amount(self.low, unit=self.unit_of_outcome)
+            extend = say(
+                "Extend the rollout only where it costs less than {least}, which it brings at least.", least=least
+            )
+            if self.per:
+                extend = say(
+                    "Extend the rollout only where it costs less than {least} per {each}, which it brings at least.",
+                    least=least, each=Term(self.per),
+                )  # fmt: skip
+            return Decision((extend, drawn), alike)
+        if shown < 0:
+            return Decision(
+                (say("Do not extend the rollout: it lowered {outcome}.", outcome=Label(self.outcome)), drawn), alike
+            )
+        none = say("Do not extend the rollout on this evidence: that it changed {outcome} is not shown.",
+            outcome=Label(self.outcome))  # fmt: skip
+        return Decision((none, drawn), say("more periods or places, with an interval that lies above 0."))
 
     def _basis(self) -> Message:
         """Say what is compared, whether trends before were alike, and what is left out."""
@@ -123,7 +197,7 @@ class DidEffect(Result):
         """Say what the picture shows."""
         return say(
             "Effect on {outcome} by period from the start, {unit}, with {level} intervals.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit_of_outcome or "units of the outcome"),
             level=Share(self.level, 0),
         )
@@ -150,7 +224,8 @@ class DidEffect(Result):
         ax.plot([-1], [0], "o", color="0.5", markersize=5, fillstyle="none")
         ax.set_xlabel("periods since the rollout (−1 = base)")
         ax.set_ylabel(
-            f"treated − control, {self.outcome}" + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
+            f"treated − control, {Label(self.outcome).said()}"
+            + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
         )
         return ax
 
@@ -169,6 +244,7 @@ def difference_in_differences(
     resamples: int = 1_999,
     rng: Rng = 0,
     unit_of_outcome: str = "",
+    per: str = "",
     campaign: str = "",
 ) -> DidEffect:
     """Estimate what a rollout changed in the units that got it, from those that had not got it yet.
@@ -199,8 +275,8 @@ def difference_in_differences(
         The first is the default with 5 clusters or more on each side; else starts are permuted over clusters.
     resamples : int
     rng : int, SeedSequence or Generator
-    unit_of_outcome, campaign : str
-        For the words and the quantities.
+    unit_of_outcome, per, campaign : str
+        For the words and the quantities; `per` what an amount is of, for instance "customer and month".
 
     Raises
     ------
@@ -243,7 +319,7 @@ def difference_in_differences(
         doubts.append(
             say(
                 "{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it",
-                outcome=outcome,
+                outcome=Label(outcome),
             )
         )
     elif bend < ALARM:
@@ -287,6 +363,7 @@ def difference_in_differences(
         level=level,
         outcome=outcome,
         unit_of_outcome=unit_of_outcome,
+        per=per,
         campaign=campaign,
         doubts=tuple(doubts),
         set_aside=set_aside,
@@ -335,7 +412,7 @@ def _panel(
     shape = len(units), len(periods)
     y = rows["outcome of the panel"].to_numpy().reshape(shape)
     if (y == y[0, 0]).all():
-        raise unanswerable(say("'{outcome}' is the same in all units and periods", outcome=outcome))
+        raise unanswerable(say("'{outcome}' is the same in all units and periods", outcome=Label(outcome)))
     first = rows.groupby(level=0).nth(0)
     start = _starts(first[treated_from], periods, treated_from)
     based, last = start > 0, min(int(start.max()), len(periods))

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from workbench.figures import axes
-from workbench.messages import Message, Number, Share, join, say
+from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
 
@@ -68,7 +68,7 @@ class Sensitivity(Result):
         if self.near == 0:
             return say(
                 "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that.",
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
             )
         odds = say("by more than {most} times", most=int(MOST_ODDS))
         if math.isfinite(self.odds):
@@ -77,7 +77,7 @@ class Sensitivity(Result):
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             share=Share(self.robustness),
             interval=Share(self.robustness_interval),
             odds=odds,
@@ -88,7 +88,7 @@ class Sensitivity(Result):
         strongest = say(
             "The strongest covariate, '{covariate}', explains {outcome} and {selection}; one more like it could move "
             "the estimate by {bias}.",
-            covariate=top["covariate"],
+            covariate=Label(str(top["covariate"])),
             outcome=Share(top["outcome_share"]),
             selection=Share(top["selection_share"]),
             bias=Number(top["bias"]),
@@ -109,7 +109,7 @@ class Sensitivity(Result):
         return say(
             "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
             "strongest of those recorded.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -132,7 +132,7 @@ class Sensitivity(Result):
         ax.plot(100 * points["selection_share"], 100 * points["outcome_share"], "o", color="0.4", markersize=4)
         for row in points.itertuples():
             ax.annotate(
-                row.covariate,
+                Label(str(row.covariate)).said(),
                 (100 * row.selection_share, 100 * row.outcome_share),
                 (4, 3),
                 textcoords="offset points",

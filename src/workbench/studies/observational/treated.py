@@ -13,14 +13,27 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Name, Number, Share, Term, estimated, say
+from workbench.messages import (
+    Amount,
+    Label,
+    Listed,
+    Message,
+    Name,
+    Number,
+    Share,
+    Span,
+    Term,
+    estimated,
+    join,
+    say,
+)
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import arms, indicator_columns, numbers
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, one_thread
-from workbench.result import Quantity, Result
+from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, who
 from workbench.studies.observational.sensitivity import (
     Sensitivity,
@@ -29,7 +42,7 @@ from workbench.studies.observational.sensitivity import (
     largest_bias,
     robustness_value,
 )
-from workbench.words import label
+from workbench.words import direction, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,28 +118,85 @@ class TreatedEffect(Result):
     def headline(self) -> Message:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""
         if self.doubts:
-            return say(
-                "Not answerable: {reason}. The adjusted difference in {outcome} is not the effect.",
-                reason=self.doubts[0],
-                outcome=self.outcome,
+            return join(
+                say("Not answerable: {reason}.", reason=self.doubts[0]),
+                say("The adjusted difference in {outcome} is not the effect.", outcome=Label(self.outcome)),
             )
-        return say(
-            "{claim}, if contact was as good as random among members alike in all recorded covariates.",
-            claim=self._claim(),
-        )
+        lead = say("{claim}, if chance alone chose among customers alike in everything recorded.", claim=self._claim())
+        assumed = say("Assumed: contact was as good as random among members alike in all recorded covariates.")
+        return join(lead, assumed)
+
+    @property
+    def _overlap(self) -> Share:
+        return Share(self.overlap_share if self.overlap_share == 1 else min(self.overlap_share, 0.999))
 
     def _claim(self) -> Message:
         amount, whom = Amount(self.estimate, self.binary, self.unit, signed=True), say("the contacted")
         if self.overlap_share != 1:
-            share = Share(min(self.overlap_share, 0.999))
-            whom = say("the {share} of the contacted with comparable controls", share=share)
+            whom = say("the {share} of the contacted with comparable controls", share=self._overlap)
         effect = estimated(amount, self.low, self.high)
-        found: dict[str, Any] = {"outcome": self.outcome, "whom": whom, "effect": effect}
-        if self.low <= 0 <= self.high:
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": effect}
+        shown = self._shown()
+        if not shown:
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
-        if self.estimate > 0:
+        if shown > 0:
             return say("Contact raised {outcome} of {whom} by {effect}", **found)
         return say("Contact lowered {outcome} of {whom} by {effect}", **found)
+
+    def _shown(self, least: float = 0.0) -> int:
+        """Say on which side of `least` the interval lies, as it is printed: 1 above, -1 below, 0 neither."""
+        scale = 100 if self.binary else 1
+        return direction(scale * (self.low - least), scale * (self.high - least))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the effect, also as a share, on how many it is, and what would undo it; none where not answerable."""
+        if self.doubts:
+            return ()
+        scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
+        what = say("effect on {outcome}, {unit} a contacted member", outcome=Label(self.outcome), unit=Term(unit))
+        tiles = [Tile(what, Number(scale * self.estimate, signed=True), Span(scale * self.low, scale * self.high))]
+        share = self.relative
+        if np.isfinite([share.estimate, share.low, share.high]).all():
+            ends = Span(100 * share.low, 100 * share.high)
+            tiles.append(
+                Tile(say("effect in % of what they did without"), Number(100 * share.estimate, signed=True), ends)
+            )
+        tiles.append(Tile(say("contacted members with others like them"), self._overlap))
+        if self.sensitivity.near:
+            hidden = say("what an unrecorded cause must explain to undo it")
+            tiles.append(Tile(hidden, Share(self.sensitivity.robustness)))
+        return tuple(tiles)
+
+    def decision(self, *, break_even: float = 0.0) -> Decision:
+        """Say whether to go on with the contact, of whose outcome more is better.
+
+        Parameters
+        ----------
+        break_even : float
+            Effect a contacted member that pays the costs of contact.
+        """
+        control = say("Keep a random control group next time, so that the effect needs no such assumption.")
+        if self.doubts:
+            nothing = say(
+                "Decide nothing on this comparison, for it cannot be answered: {reason}.", reason=self.doubts[0]
+            )
+            return Decision((nothing, control), say("a repeat with a random control group."))
+        gain, least = (
+            Amount(self.estimate, self.binary, self.unit, signed=True),
+            Amount(break_even, self.binary, self.unit),
+        )
+        found: dict[str, Any] = {"effect": estimated(gain, self.low, self.high), "least": least}
+        brings = say("It brings {effect} a contacted member; a contact pays from {least} on.", **found)
+        change = say("a repeat with a random control group, or a cause of contact that was not recorded.")
+        if self._shown(break_even) > 0:
+            return Decision((say("Go on with this contact, as far as the comparison holds."), brings, control), change)
+        if self._shown() < 0:
+            stop = say("Stop this contact: it lowered {outcome}.", outcome=Label(self.outcome))
+        elif self._shown(break_even) < 0:
+            stop = say("Do not go on with this contact: it brings less than it costs.")
+        else:
+            stop = say("Do not extend this contact on this evidence: that it pays is not shown.")
+        return Decision((stop, brings, control), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""
@@ -148,19 +218,19 @@ class TreatedEffect(Result):
             return say(
                 "Effect on {outcome} of the contacted per member, what it rests on, and the effects on what contact "
                 "cannot have changed.",
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
             )
         return say(
             "Effect on {outcome} of the contacted per member ({unit}), what it rests on, and the effects on what "
             "contact cannot have changed.",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             unit=Term(self.unit),
         )
 
     def before(self) -> Message:
         """Say what the placebos show: where no effect can be, none should be found."""
         found = tuple(
-            say("{outcome} {effect}", outcome=Name(row.outcome), effect=_effect(row))
+            say("{outcome} {effect}", outcome=Label(row.outcome), effect=_effect(row))
             for row in self.placebo.itertuples()
         )
         none = (say("no placebo was given"),)
@@ -186,9 +256,9 @@ class TreatedEffect(Result):
         ax.hlines(rows, table["before"], table["after"], color="0.8", linewidth=1)
         ax.plot(table["before"], rows, "o", color="0.5", markersize=4, fillstyle="none", label="as contacted")
         ax.plot(table["after"], rows, "o", color="C0", markersize=4, label="controls weighted")
-        ax.set_yticks(rows, table["covariate"])
+        ax.set_yticks(rows, [Label(str(name)).said() for name in table["covariate"]])
         ax.set_xlabel("treated − control before the campaign (standard deviations)")
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         return ax
 
 
@@ -405,7 +475,7 @@ def _answer(
         say(
             "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
             "as a column",
-            outcome=outcome,
+            outcome=Label(outcome),
             pair=Listed(tuple(map(Name, pair))),
         )
         for pair in found.unmodelled

@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.messages import Amount, Listed, Message, Name, Term, join, say
+from workbench.messages import Amount, Label, Listed, Message, Term, join, say
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
 from workbench.result import Result
@@ -50,7 +50,7 @@ class Allocation(Result):
         """Say who gets what, and what one more unit of each limit would earn."""
         given = self.offers[self.offers["members"] > 0]
         who = tuple(
-            say("{offer} to {members}", offer=Name(row.offer), members=row.members) for row in given.itertuples()
+            say("{offer} to {members}", offer=Label(row.offer), members=row.members) for row in given.itertuples()
         )
         all_of = say(
             "Of {members} members: {who}, for {money}",
@@ -69,8 +69,8 @@ class Allocation(Result):
                 return say("one more {unit} of budget earns {money}", unit=unit, money=money)
             return say("one more {unit} of budget earns nothing", unit=unit)
         if limit.price > 0:
-            return say("one more place for {limit} earns {money}", limit=limit.limit, money=money)
-        return say("one more place for {limit} earns nothing", limit=limit.limit)
+            return say("one more place for {limit} earns {money}", limit=Label(limit.limit), money=money)
+        return say("one more place for {limit} earns nothing", limit=Label(limit.limit))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the offers."""

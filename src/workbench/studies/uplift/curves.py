@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Amount, Message, Number, Share, Span, Term, estimated, join, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import (
     FEWEST_EVENTS,
     Outcome,
@@ -107,7 +107,7 @@ class UpliftCurve(Result):
         if shown < 0:
             return say(
                 "The score ranks the wrong way round: contacting its best first changes {outcome} by {excess}.",
-                outcome=self.outcome,
+                outcome=Label(self.outcome),
                 excess=excess,
             )
         return say("No evidence that the score finds who reacts: Qini excess {excess}.", excess=excess)
@@ -159,7 +159,7 @@ class UpliftCurve(Result):
 
     @property
     def _what(self) -> Message:
-        outcome, unit = self.outcome, say("({unit})", unit=Term(self.unit or "units of the outcome"))
+        outcome, unit = Label(self.outcome), say("({unit})", unit=Term(self.unit or "units of the outcome"))
         unit = say("(points)") if self.binary else unit
         return {
             "uplift": say("extra {outcome} per customer {unit}", outcome=outcome, unit=unit),
@@ -404,7 +404,7 @@ class EffectGroups(Result):
         """Say whether contact is shown to harm the group with the lowest scores."""
         last, scale = self.groups.iloc[-1], 100 if self.binary else 1
         who = say("the {n} members with the lowest scores", n=round(last.members))
-        whose: dict[str, Any] = {"outcome": self.outcome, "who": who}
+        whose: dict[str, Any] = {"outcome": Label(self.outcome), "who": who}
         if CROSSED in self.doubts:
             return say(
                 "Whether contact lowers {outcome} of {who} is not answerable: {reason}.", reason=CROSSED, **whose
@@ -422,7 +422,7 @@ class EffectGroups(Result):
             return say("Not answerable by group: {reason}.", reason=why)
         found = say(
             "Effect on {outcome}: {first} in the group with the highest scores, {last} in the lowest",
-            outcome=self.outcome,
+            outcome=Label(self.outcome),
             first=self._said(self.groups.iloc[0]),
             last=self._said(self.groups.iloc[-1]),
         )
@@ -474,7 +474,7 @@ class EffectGroups(Result):
         ax.annotate("to scale", (ends[1], ends[1]), (-4, 4), textcoords="offset points", ha="right", color="0.4")
         ax.errorbar(scale * table["predicted"], scale * table["effect"], error, fmt="o", capsize=0)
         unit = "points" if self.binary else self.unit or "units of the outcome"
-        ax.set_xlabel(f"predicted effect on {self.outcome} ({unit})")
+        ax.set_xlabel(f"predicted effect on {Label(self.outcome).said()} ({unit})")
         ax.set_ylabel(f"effect in the group ({unit})")
         return ax
 

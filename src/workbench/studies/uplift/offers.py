@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.messages import Amount, Message, Span, estimated, say
+from workbench.messages import Amount, Label, Message, Span, estimated, say
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import unanswerable
@@ -77,7 +77,7 @@ class OfferValue(Result):
         more = estimated(Amount(self.advantage.estimate, signed=True), self.advantage.low, self.advantage.high)
         rival = say("contacting nobody")
         if self.best_single != NOBODY:
-            rival = say("'{offer}' for as many as allowed", offer=self.best_single)
+            rival = say("'{offer}' for as many as allowed", offer=Label(self.best_single))
         if self.advantage.low <= 0:
             return say(
                 "No evidence that choosing an offer for each beats {rival} ({more}); it nets {net}.",

@@ -12,7 +12,20 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Listed, Message, Number, Share, Span, Term, as_message, say
+from workbench.messages import (
+    Amount,
+    Label,
+    Listed,
+    Message,
+    Number,
+    Share,
+    Span,
+    Term,
+    as_message,
+    estimated,
+    join,
+    say,
+)
 from workbench.methods.experiment.assignment import assign_arms
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import Interval
@@ -20,7 +33,7 @@ from workbench.methods.experiment.events import Outcome, counts, ends, too_few
 from workbench.methods.experiment.means import expected_outcome
 from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed, numbers, scores
 from workbench.methods.resampling import Rng
-from workbench.result import Quantity, Result, Table
+from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 from workbench.words import direction, label
@@ -38,6 +51,15 @@ Verdict = Literal[
 ]
 
 FEWEST_IN_ARM = 100
+
+_SAID = {
+    "works and targetable": say("Choosing whom to contact pays"),
+    "works, contact everybody": say("Contact pays, and for everybody"),
+    "works, contact the best share": say("Contact pays, but only for a part of the list"),
+    "no evidence": say("No evidence that contact pays"),
+    "harms": say("Contact loses money"),
+    "not answerable": say("Not answerable"),
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +120,57 @@ class Targeting(Result):
 
     def headline(self) -> Message:
         """Say the verdict with its money."""
-        verdict, reasons = Term(self.verdict), Listed(tuple(map(as_message, self.reasons)), ";")
-        return say("{verdict}: {reasons}.", verdict=verdict, reasons=reasons).sentence()
+        first, *rest = map(as_message, self.reasons)
+        lead = say("{verdict}: {reason}.", verdict=_SAID[self.verdict], reason=first)
+        return join(lead, say("{reasons}.", reasons=Listed(tuple(rest), ";")).sentence() if rest else say(""))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give what the best share nets, how much more that is than contacting everybody, and what that nets."""
+        unit, chosen = Term(self.currency), Interval(self.net, self.net_low, self.net_high)
+        figures = (
+            (say("net of contacting the best {share}, {unit} per customer", share=self._best, unit=unit), chosen),
+            (say("best share more than everybody, {unit} per customer", unit=unit), self.advantage),
+            (say("net of contacting everybody, {unit} per customer", unit=unit), self.everybody),
+        )
+        known = [(what, found) for what, found in figures if np.isfinite([found.low, found.high]).all()]
+        return tuple(Tile(w, Number(f.estimate, "+,.2f"), Span(f.low, f.high)) for w, f in known)
+
+    @property
+    def _best(self) -> Share:
+        return Share(self.best_share, 0)
+
+    def decision(self) -> Decision:
+        """Say whom to contact next time, what that brings, and what would change it."""
+        share, again = {"share": self._best}, say("a repeat with arms drawn at random and enough members.")
+        if self.verdict == "not answerable":
+            nothing = say("Contact nobody on the strength of this campaign: whether it pays is not answerable.")
+            return Decision((nothing, say("Repeat it with arms drawn at random and enough members.")), again)
+        each = {name: _money(f, self.currency) for name, f in (("net", self.everybody), ("more", self.advantage))}
+        best = {"net": _money(Interval(self.net, self.net_low, self.net_high), self.currency)}
+        lost = say("a repeat whose net per customer is not above 0.")
+        if self.verdict == "works and targetable":
+            who = say("Contact the best {share} of the list, and hold out a random part of them as control.", **share)
+            gain = say("Expect {net} per customer of the list, {more} more than from contacting everybody.", **best,
+                more=each["more"])  # fmt: skip
+            return Decision((who, gain), say("a repeat that does not beat contacting everybody, or nobody."))
+        if self.verdict == "works, contact everybody":
+            who = say("Contact everybody on the list, and hold out a random part as control.")
+            gain = say("Expect {net} per customer; choosing the best is not shown to earn more.", net=each["net"])
+            return Decision((who, gain), lost)
+        if self.verdict == "works, contact the best share":
+            who = say("Contact no more than the best {share}, and hold out a random part of them as control.", **share)
+            gain = say("Expect {net} per customer of the list; contacting everybody is not shown to pay.", **best)
+            return Decision((who, gain), lost)
+        wanted = say(
+            "Test a cheaper contact, or another offer: each contact must add {least} in {outcome} to pay.",
+            least=Number(self.break_even), outcome=Label(self.outcome),
+        )  # fmt: skip
+        pays = say("a repeat whose net per customer lies above 0.")
+        if self.verdict == "harms":
+            stop = say("Stop this contact: contacting everybody nets {net} per customer.", net=each["net"])
+            return Decision((stop, wanted), pays)
+        none = say("Contact nobody on this evidence: that it pays is not shown, for everybody or for the best.")
+        return Decision((none, wanted), pays)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the best share and the money per customer of the list."""
@@ -108,7 +179,7 @@ class Targeting(Result):
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
             ("net of contacting everybody", *_triple(self.everybody), self.currency),
             ("best share more than everybody", *_triple(self.advantage), self.currency),
-            ("break-even effect", self.break_even, np.nan, np.nan, self.outcome),
+            ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
@@ -124,7 +195,7 @@ class Targeting(Result):
 
     def three_numbers(self, unit: str = "") -> Table:
         """Give what those read who read nothing else; `unit` is that of the outcome."""
-        units = [f"{self.currency} per customer"] * 2 + [f"{unit or self.outcome} per member"]
+        units = [f"{self.currency} per customer"] * 2 + [f"{unit or Label(self.outcome).said()} per member"]
         return Table(
             "three_numbers",
             self.summary().iloc[[1, 3, 4]].assign(unit=units),
@@ -203,8 +274,10 @@ class Targeting(Result):
         ax.plot(*at, "o", color=line.get_color())
         text = f"best {self.best_share:.0%}\n(may be {self.best_share_low:.0%} to {self.best_share_high:.0%})"
         side = "right" if self.best_share > 0.5 else "left"
-        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
-        ax.annotate(text, at, (0, -10), textcoords="offset points", ha=side, va="top", bbox=plate)
+        ax.vlines(at[0], ax.get_ylim()[0], at[1], linestyle=":", color="0.5", linewidth=1)
+        ax.set_ylim(ax.get_ylim()[0] - 0.12 * np.ptp(ax.get_ylim()), None)
+        place = ((4 if side == "left" else -4), 4)
+        ax.annotate(text, (at[0], 0), place, ("data", "axes fraction"), "offset points", ha=side, va="bottom")
         return ax
 
 
@@ -316,6 +389,10 @@ def targeting(
         currency=currency,
         campaign=campaign,
     )
+
+
+def _money(found: Interval, currency: str) -> Message:
+    return estimated(Amount(found.estimate, unit=currency, signed=True), found.low, found.high)
 
 
 def _triple(interval: Interval) -> tuple[float, float, float]:
@@ -455,7 +532,10 @@ def _verdict(
     target = say("") if np.isnan(chosen.low) else target
     more = said(advantage, signed=True)
     if earns > 0 and leads > 0:
-        return "works and targetable", (target, say("that is {more} more than contacting everybody", more=more))
+        return "works and targetable", (
+            target,
+            say("choosing them earns {more} more than contacting everybody", more=more),
+        )
     flat = say("no evidence that targeting beats contacting everybody ({more})", more=more)
     if leads > 0:
         flat = say(
