@@ -78,7 +78,7 @@ def drawn(rng):
 
 
 def test_the_decision_on_satisfaction_follows_from_its_intervals():
-    """Nothing is improved on an interval that holds 0, no gap measured and nothing published that is not significant."""
+    """Nothing is improved on an interval that holds 0; no gap or movement counts that is not significant."""
     rng, seen = np.random.default_rng(0), set()
     for _ in range(120):
         standing, items, change = drawn(rng)

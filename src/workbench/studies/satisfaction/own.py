@@ -158,25 +158,32 @@ def own_standing(
 def decision(standing: OwnStanding, items: ItemPriorities, change: WaveChange | Refusal) -> Decision:
     """Say what to improve first, by which gap to judge it, and what may be published."""
     first = items.table.iloc[0]
-    item, known = items.called(first["item"]), {"target": Label(items.target), "own": standing.own}
+    item, target = items.called(first["item"]), Label(items.target)
     if not items.shown:
         improve = say("Improve nothing yet for the sake of {target}: no question is shown to raise it.",
-            target=known["target"])  # fmt: skip
+            target=target)  # fmt: skip
         other = say("a question whose rise goes with more than 0 points in the next wave.")
     else:
         other = say("another question leading in the next wave, or a trial in which {item} rises and nothing moves.",
             item=item)  # fmt: skip
         ends = Span(first["importance_low"], first["importance_high"], ".2f", items.level)
-        told = {"item": item, "points": Number(first["importance"], ".2f"), "span": ends, **known}
+        told: dict[str, Any] = {
+            "item": item,
+            "points": Number(first["importance"], ".2f"),
+            "span": ends,
+            "target": target,
+        }
         if first["probability_top"] >= items.level:
             improve = say(
                 "{own}: improve {item} first; one point more there goes with {points} points of {target} {span}.",
+                own=standing.own,
                 **told,
             )
         else:
             improve = say(
                 "{own}: try improving {item} in one place first, for it is not certain to be among the best; one point "
                 "more there goes with {points} points of {target} {span}.",
+                own=standing.own,
                 **told,
             )
     return Decision((improve, *_judged(standing), *_published(change)), other)

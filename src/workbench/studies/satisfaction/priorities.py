@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, Value, as_value, join, quoted, say
+from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
@@ -289,7 +289,7 @@ def item_priorities(
             raise WorkbenchError(f"cost of {named(np.array(items)[~(yuan > 0)])} is not positive. Give yuan per point.")
         rows["points_per_yuan"] = rows["importance"] / yuan
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
-    names = {**model.labels, **{item: as_value(text) for item, text in (labels or {}).items()}}
+    names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
     table = table.assign(label=[names[i].said() for i in items])
     hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
     for name, values in rows.items():

@@ -1,11 +1,12 @@
 """Who are the customers, what are they worth, and what is to be done for each?
 
 One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which named segment is
-that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we
-find the same groups again?). From month to month: the kept segmentation (`save_segments`), its `drift`, the `migration`
-between segments, `early_warnings` and `silent_services`.
+that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would
+we find the same groups again?); `decision` says what to do. From month to month: the kept segmentation
+(`save_segments`), its `drift`, the `migration` between segments, `early_warnings` and `silent_services`.
 """
 
+from workbench.studies.segmentation.advice import decision
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
 from workbench.studies.segmentation.drift import Drift, drift
@@ -30,6 +31,7 @@ __all__ = [
     "Segments",
     "Share",
     "concentration",
+    "decision",
     "default_grid",
     "drift",
     "early_warnings",
