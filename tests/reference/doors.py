@@ -986,6 +986,16 @@ CASES = [
         survey,
     ),
     Case(
+        "satisfaction.own_standing",
+        lambda t, n: satisfaction.own_standing(
+            (index := _index(t, n)),
+            satisfaction.operator_gaps(index, operator=n("operator")),
+            "A",
+            operator=n("operator"),
+        ),
+        survey,
+    ),
+    Case(
         "satisfaction.operator_ranks",
         lambda t, n: satisfaction.operator_ranks(_index(t, n), operator=n("operator")),
         survey,

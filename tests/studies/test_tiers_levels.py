@@ -175,7 +175,7 @@ def test_tiers_by_share_by_hand():
     assert result.table["from_value"].tolist() == [99, 95, 80, -np.inf]
     assert result.table["stay_value"].tolist() == [95, 95 * 0.85, 68, -np.inf]
     assert result.table["value_share"].sum() == pytest.approx(1)
-    assert "diamond from 99.00 yuan (1)" in result.headline() and "no data on: staff" in result.headline()
+    assert "Diamond from 99.00 yuan (1)" in result.headline() and "no data on: staff" in result.headline()
     again = tiers(base(np.arange(100.0)), customer="id", value="arpu", rules=result.rules)
     assert again.table["customers"].tolist() == [1, 4, 15, 80]
 

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from workbench.errors import WorkbenchError, named, nearest, unknown
+from workbench.messages import Name, Named, Value
 
 Mode = Literal["A", "B"]
-CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed")
+CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed", "label")
 HIGHER_ORDER_KEYS = ("name", "dimensions", "mode")
 USUAL = {"low": 1.0, "high": 10.0}
 MODEL_KEYS = ("title", "construct", "higher_order", "paths", "missing_codes")
@@ -36,12 +37,14 @@ class Construct:
         10, and `assumed` names it: only answers that show this scale make an index (see `fit_pls`).
     reversed : sequence of str
         Items scored the other way round; they are turned before anything is computed.
+    label : mapping of item to text, or to its English and its Chinese text
+        What an item asks about, in a few words, as sentences and pictures name it; its code where none is given.
 
     Raises
     ------
     WorkbenchError
-        If there is no item, an item stands twice, the mode is neither A nor B, a reversed item is not one of
-        the items, or the ends of a scale do not make one.
+        If there is no item, an item stands twice, the mode is neither A nor B, a reversed or labelled item is not one
+        of the items, a label is no text, or the ends of a scale do not make one.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Construct:
     low: float | Sequence[float] | None = None
     high: float | Sequence[float] | None = None
     reversed: Sequence[str] = ()
+    label: Mapping[str, str | Sequence[str]] = field(default_factory=dict, compare=False, repr=False)
     assumed: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,18 @@ class Construct:
         for item in self.reversed:
             if item not in self.items:
                 raise unknown("item", item, self.items, f"{where} (named in reversed)")
+        if not isinstance(self.label, Mapping):
+            raise WorkbenchError(
+                f"{where}: label is {self.label!r}. Give a text for each item, like {{'VA1': 'price'}}."
+            )
+        for item, text in self.label.items():
+            if item not in self.items:
+                raise unknown("item", item, self.items, f"{where} (named in label)")
+            texts = _texts(text)
+            if not 1 <= len(texts) <= 2 or not all(isinstance(t, str) and t.strip() and t.isprintable() for t in texts):
+                raise WorkbenchError(
+                    f"{where}: the label of '{item}' is {text!r}. Give one line, or one in English and one in Chinese."
+                )
         for key in ("low", "high"):
             value = getattr(self, key)
             if isinstance(value, tuple) and len(value) != len(self.items):
@@ -331,6 +347,13 @@ class PathModel:
         """All items, construct by construct."""
         return tuple(item for c in self.constructs for item in c.items)
 
+    @cached_property
+    def labels(self) -> dict[str, Value]:
+        """What each item is called: its label, else its code."""
+        given = {item: _texts(text) for c in self.constructs for item, text in c.label.items()}
+        return {item: Named(*given[item], *[""] * (2 - len(given[item]))) if item in given else Name(item)
+            for item in self.items}  # fmt: skip
+
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:
         """Paths as (source, target), in the order of the model."""
@@ -365,6 +388,11 @@ class PathModel:
         if name not in self.names:
             raise unknown("construct", name, self.names, "the model")
         return self.constructs[self.names.index(name)]
+
+
+def _texts(label: Any) -> list[Any]:
+    """Give the texts of a label: one, or English and Chinese."""
+    return list(label) if isinstance(label, (list, tuple)) else [label]
 
 
 def _known_keys(table: Mapping[str, object], known: Sequence[str], where: str) -> None:

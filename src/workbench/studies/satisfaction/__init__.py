@@ -1,12 +1,12 @@
 """How satisfied are customers, with whom, and what would raise it?
 
-index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py:
-whether a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins. gaps.py:
+index.py: the index 0-100 of every construct in every operator and service, with its uncertainty. precision.py: whether
+a cell's interval is narrow enough, and what thin cells borrow. weighting.py: raking to known margins. gaps.py:
 differences between operators, and which are significant. ranks.py: the ranks that remain possible, and whether
-operators' own weights would change them. items.py: which items a gap comes from. change.py: why the index moved
-between waves. drivers.py: the paths that lead to satisfaction, and where a point is easiest to gain. competitors.py:
-the same beside the competitors. priorities.py: which item to improve, and what would follow. draws.py: what these need
-of a resample.
+operators' own weights would change them. own.py: where one operator stands beside the others, and what it should do.
+items.py: which items a gap comes from. change.py: why the index moved between waves. drivers.py: the paths that lead
+to satisfaction, and where a point is easiest to gain. competitors.py: the same beside the competitors. priorities.py:
+which item to improve, and what would follow. draws.py: what these need of a resample.
 """
 
 from workbench.methods.plspm import Construct, PathModel, path_diagram
@@ -21,6 +21,7 @@ from workbench.studies.satisfaction.drivers import (
 from workbench.studies.satisfaction.gaps import OperatorGaps, operator_gaps
 from workbench.studies.satisfaction.index import SatisfactionIndex, satisfaction_index
 from workbench.studies.satisfaction.items import ItemGaps, gap_to_items
+from workbench.studies.satisfaction.own import OwnStanding, decision, own_standing
 from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenIndex, index_precision, shrunken_index
 from workbench.studies.satisfaction.priorities import (
     Improvement,
@@ -41,6 +42,7 @@ __all__ = [
     "ItemPriorities",
     "OperatorGaps",
     "OperatorRanks",
+    "OwnStanding",
     "OwnWeights",
     "PathEffects",
     "PathModel",
@@ -49,12 +51,14 @@ __all__ = [
     "ShrunkenIndex",
     "WaveChange",
     "competitor_map",
+    "decision",
     "gap_to_items",
     "importance_performance",
     "index_precision",
     "item_priorities",
     "operator_gaps",
     "operator_ranks",
+    "own_standing",
     "own_weights",
     "path_diagram",
     "path_effects",

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, Share, Span, join, quoted, say
+from workbench.messages import Label, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
@@ -108,7 +108,7 @@ class WaveChange(Result):
 
     def _lead(self, top: pd.Series, clear: int) -> Message:
         first, last = map(str, self.waves)
-        waves: dict[str, Any] = {"construct": self.construct, "first": first, "last": last}
+        waves: dict[str, Any] = {"construct": Label(self.construct), "first": first, "last": last}
         ends: dict[str, Any] = {side: Number(top[side], ".1f") for side in ("before", "after")}
         where = one_cell(top[c] for c in self.by)
         if len(self.table) == 1:
@@ -138,7 +138,7 @@ class WaveChange(Result):
         before, after = map(str, self.waves)
         return say(
             "Change of the {construct} index from {before} to {after}, with {level} intervals.",
-            construct=self.construct,
+            construct=Label(self.construct),
             before=before,
             after=after,
             level=Share(self.level, 0),
@@ -146,7 +146,7 @@ class WaveChange(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
-        label = f"change in {self.construct}, {self.waves[0]} to {self.waves[1]} (points)"
+        label = f"change in {Label(self.construct).said()}, {self.waves[0]} to {self.waves[1]} (points)"
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]
             table = self.table.rename(columns={"change": "estimate"})
@@ -260,7 +260,8 @@ def wave_change(
     if np.isnan(change[0]).any():
         raise CannotAnswer(
             say(
-                "in a cell nobody answered an item of {construct}. Leave the item or the cell out.", construct=construct
+                "in a cell nobody answered an item of {construct}. Leave the item or the cell out.",
+                construct=Label(construct),
             )
         )
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))

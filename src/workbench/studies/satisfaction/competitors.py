@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Message, Name, Number, Share, Span, say
+from workbench.messages import Label, Message, Name, Number, Share, Span, Value, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import standard_error
@@ -66,7 +66,7 @@ class CompetitorMap(Result):
         if not len(rows):
             return say(
                 "Where it matters for {target}, no gap of {own} is significant {rule}.",
-                target=self._here(self.target),
+                target=self._here(Label(self.target)),
                 own=self.own,
                 rule=rule,
             )
@@ -77,19 +77,24 @@ class CompetitorMap(Result):
         )
         if len(rows) > 1:
             gap = say("{gap}, the largest of {n} such gaps", gap=gap, n=len(rows))
-        names = {"own": self.own, "other": self._here(top["against"]), "construct": top["construct"], "gap": gap}
+        names = {
+            "own": self.own,
+            "other": self._here(Name(top["against"])),
+            "construct": Label(top["construct"]),
+            "gap": gap,
+        }
         return say(
             "{place}: a point there is worth {importance} points of {target} {rule}.",
             place=say("{own} is behind {other} on {construct} by {gap}", **names)
             if top["gap"] < 0
             else say("{own} is ahead of {other} on {construct} by {gap}", **names),
             importance=Number(top["importance"], ".2f"),
-            target=self.target,
+            target=Label(self.target),
             rule=rule,
         )
 
-    def _here(self, name: str) -> Message | Name:
-        return say("{name} in {place}", name=name, place=self.of) if self.of else Name(name)
+    def _here(self, name: Value) -> Message | Value:
+        return say("{name} in {place}", name=name, place=self.of) if self.of else name
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""
@@ -103,7 +108,7 @@ class CompetitorMap(Result):
             _crosses(ax, rows, "competitor", "s", f"C{k}", name)
             ax.vlines(rows["importance"], rows["performance"], rows["competitor"], color="0.6", linestyle=":", zorder=1)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(f"importance (points of {self.target} per point)")
+        ax.set_xlabel(f"importance (points of {Label(self.target).said()} per point)")
         ax.set_ylabel("performance (index, points)")
         ax.legend(frameon=False)
         return ax

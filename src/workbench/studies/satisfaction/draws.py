@@ -13,7 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Message, join, quoted, say
+from workbench.messages import Label, Message, Name, Value, join, quoted, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Plan
@@ -145,9 +145,15 @@ def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
         )
 
 
+def called(item: str, labels: Mapping[str, Value]) -> Message:
+    """Name an item in a sentence: by its label in quotation marks, else by its code."""
+    label = labels.get(item, Name(item))
+    return say("{code}", code=label) if isinstance(label, Name) else say("'{label}'", label=label)
+
+
 def undefined(construct: str, fit: PlsFit) -> Message:
     """Say that the index of a construct is not defined, and why."""
-    return say("the index of {construct} is not defined: {why}", construct=construct, why=join(*fit.verdicts))
+    return say("the index of {construct} is not defined: {why}", construct=Label(construct), why=join(*fit.verdicts))
 
 
 def draw(

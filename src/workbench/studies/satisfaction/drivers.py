@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
@@ -75,10 +75,10 @@ class PathEffects(Result):
             say(
                 "{target} is explained best: {r2} of its variance {r2_span}, most directly by {source}: path {path} "
                 "{span}.",
-                target=target,
+                target=Label(target),
                 r2=Share(r2["estimate"], 0),
                 r2_span=Span(r2["low"], r2["high"], ".0%"),
-                source=source,
+                source=Label(source),
                 path=Number(top["estimate"], ".2f"),
                 span=Span(top["low"], top["high"], ".2f", self.bootstrap.level),
             ),
@@ -152,14 +152,14 @@ class ImportancePerformance(Result):
             say(
                 "To raise {target}, start with {construct}: one point more brings {importance} points {span} and it "
                 "stands at {performance}; it comes first in {often} of the resamples.",
-                target=self.target,
-                construct=top["construct"],
+                target=Label(self.target),
+                construct=Label(top["construct"]),
                 importance=Number(top["importance"], ".2f"),
                 span=Span(top["importance_low"], top["importance_high"], ".2f", self.level),
                 performance=Number(top["performance"], ".1f"),
                 often=Share(top["probability_first"], 0),
             ),
-            say("Order: {order}.", order=Listed(self.table["construct"], "")),
+            say("Order: {order}.", order=Listed(map(Label, self.table["construct"]), "")),
             say("") if top["probability_first"] >= self.level else say("The order is not certain."),
         )
 
@@ -167,7 +167,7 @@ class ImportancePerformance(Result):
         """Say what to see in the picture."""
         return say(
             "Importance (points of {target} for one point more) and performance (index) of each driver.",
-            target=self.target,
+            target=Label(self.target),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -179,10 +179,12 @@ class ImportancePerformance(Result):
         errors = {"xerr": np.clip(across, 0, None), "yerr": np.clip(up, 0, None)}
         ax.errorbar(rows["importance"], rows["performance"], **errors, fmt="o", color="C0", ecolor="0.7")
         for row in rows.itertuples():
-            ax.annotate(row.construct, (row.importance, row.performance), (6, 5), textcoords="offset points")
+            ax.annotate(
+                Label(row.construct).said(), (row.importance, row.performance), (6, 5), textcoords="offset points"
+            )
         ax.axhline(rows["performance"].mean(), color="0.8", linewidth=0.8, zorder=0)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(f"importance (points of {self.target} per point)")
+        ax.set_xlabel(f"importance (points of {Label(self.target).said()} per point)")
         ax.set_ylabel("performance (index, points)")
         return ax
 

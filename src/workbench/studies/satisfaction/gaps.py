@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import one_cell
 from workbench.methods.multiple import benjamini_hochberg, holm
 from workbench.methods.plspm.groups import MeasurementInvariance
@@ -59,17 +59,35 @@ class OperatorGaps(Result):
         table = self.table[self.table["comparable"]]
         broken = self.table[~self.table["comparable"]]
         pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
-        claim = say("No gap in {construct} can be claimed.", construct=self.construct)
+        claim = say("No gap in {construct} can be claimed.", construct=Label(self.construct))
         return join(
             claim if table.empty else self._claimed(table),
             say(
                 "Not comparable, because {construct} does not mean the same to their customers: {pairs}.",
-                construct=self.construct,
+                construct=Label(self.construct),
                 pairs=Listed((Listed(map(str, pair)) for pair in pairs), ";"),
             )
             if len(broken)
             else say(""),
         )
+
+    def of(self, operator: str) -> pd.DataFrame:
+        """Give the gaps that can be claimed of one operator to each other, as its own minus theirs."""
+        table = self.table[self.table["comparable"] & self.table["low"].notna()]
+        turned = table["against"].astype(str) == str(operator)
+        sign = np.where(turned, -1, 1)
+        ends = table[["low", "high"]].mul(sign, axis=0)
+        table = table.assign(
+            against=table["operator"].where(turned, table["against"]),
+            operator=operator, gap=table["gap"] * sign, low=ends.min(axis=1), high=ends.max(axis=1),
+        )  # fmt: skip
+        return table[turned | (self.table.loc[table.index, "operator"].astype(str) == str(operator))]
+
+    def there(self, operator: object, row: pd.Series) -> Message:
+        """Name an operator in the cell of a row."""
+        if not self.others:
+            return say("{name}", name=str(operator))
+        return say("{name} in {place}", name=str(operator), place=one_cell(row[self.others]))
 
     def _claimed(self, table: pd.DataFrame) -> Message:
         clear, alpha = table[table["significant"]], Share(1 - self.level, 0)
@@ -78,10 +96,10 @@ class OperatorGaps(Result):
         if many == 1 and not n:
             return say(
                 "The gap in {construct} is not significant ({alpha}); measured: {gap}.",
-                construct=self.construct, alpha=alpha, gap=gap
+                construct=Label(self.construct), alpha=alpha, gap=gap
             )  # fmt: skip
         rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
-        found: dict[str, Any] = {"all": many, "construct": self.construct, "rule": rule, "gap": gap}
+        found: dict[str, Any] = {"all": many, "construct": Label(self.construct), "rule": rule, "gap": gap}
         if not n:
             return say(
                 "None of the {all} gaps in {construct} is significant {rule}; the largest measured: {gap}.", **found
@@ -97,26 +115,23 @@ class OperatorGaps(Result):
         first, second, gap, low, high = top["operator"], top["against"], top["gap"], top["low"], top["high"]
         if gap < 0:
             first, second, gap, low, high = second, first, -gap, -high, -low
-        other = (
-            say("{name} in {place}", name=str(second), place=one_cell(top[self.others])) if self.others else str(second)
-        )
         return say(
             "{first} above {second} by {gap} points {span}",
             first=str(first),
-            second=other,
+            second=self.there(second, top),
             gap=Number(gap, ".1f"),
             span=Span(low, high, ".1f", self.level),
         )
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say("Differences in the {construct} index, points.", construct=self.construct)
+        return say("Differences in the {construct} index, points.", construct=Label(self.construct))
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
         return say(
             "Differences in the {construct} index with {level} intervals; zero means no difference.",
-            construct=self.construct,
+            construct=Label(self.construct),
             level=Share(self.level, 0),
         )
 
@@ -127,7 +142,9 @@ class OperatorGaps(Result):
             for row in self.table.to_dict("records")
         ]
         table = self.table.rename(columns={"gap": "estimate"})
-        return dot_and_interval(labels, table, ax, label=f"gap in {self.construct} (points)", zero=True, digits="+.1f")
+        return dot_and_interval(
+            labels, table, ax, label=f"gap in {Label(self.construct).said()} (points)", zero=True, digits="+.1f"
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every gap that can be claimed."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Share, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import (
     cell_name,
     codes_of,
@@ -30,7 +30,7 @@ from workbench.methods.plspm.bootstrap import check_resampling, resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
@@ -128,16 +128,39 @@ class SatisfactionIndex(Result):
 
     def _ends(self, rows: pd.DataFrame) -> Message:
         if len(rows) == 1:
-            return say("The {construct} index is {said}.", construct=self.construct, said=said(rows.iloc[0], "index"))
+            return say(
+                "The {construct} index is {said}.", construct=Label(self.construct), said=said(rows.iloc[0], "index")
+            )
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
         return say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            construct=self.construct,
+            construct=Label(self.construct),
             least=said(bottom, "index"),
             last=one_cell(bottom[list(self.by)]),
             most=said(top, "index"),
             first=one_cell(top[list(self.by)]),
             level=Share(self.level, 0),
+        )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Where the index is lowest and highest."""
+        rows = self._shown().dropna(subset=["index"])
+        if rows.empty:
+            return ()
+        ends = rows.loc[list(dict.fromkeys([rows["index"].idxmin(), rows["index"].idxmax()]))]
+        return tuple(
+            Tile(
+                say(
+                    "{construct} of {cell}, points of 100",
+                    construct=Label(self.construct),
+                    cell=one_cell(row[list(self.by)]),
+                )
+                if self.by
+                else say("{construct}, points of 100", construct=Label(self.construct)),
+                Number(row["index"], ".1f"),
+                Span(row["low"], row["high"], ".1f", self.level),
+            )
+            for _, row in ends.iterrows()
         )
 
     def _hidden(self) -> Message:
@@ -150,7 +173,7 @@ class SatisfactionIndex(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        level, construct = Share(self.level, 0), self.construct
+        level, construct = Share(self.level, 0), Label(self.construct)
         if not self.by:
             return say("{construct} index, with {level} intervals.", construct=construct, level=level)
         return say(
@@ -167,7 +190,7 @@ class SatisfactionIndex(Result):
         ax = dot_and_interval(labels, rows.rename(columns={"index": "estimate"}), ax, digits=".1f")
         if len(self.by) > 1:
             _colour(ax, rows[self.by[0]])
-        ax.set_xlabel(f"{self.construct} index (points, {self.level:.0%} interval)")
+        ax.set_xlabel(f"{Label(self.construct).said()} index (points, {self.level:.0%} interval)")
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

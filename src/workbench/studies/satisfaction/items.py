@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Span, Value, say
+from workbench.messages import Label, Listed, Message, Name, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import refuse_undefined, with_ends
+from workbench.studies.satisfaction.draws import called, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
@@ -39,11 +39,14 @@ class ItemGaps(Result):
         gap (points), se, low, high.
     construct : str
     level : float
+    labels : mapping of item to Value
+        What each item is called.
     """
 
     table: pd.DataFrame
     construct: str
     level: float
+    labels: Mapping[str, Value] = field(default_factory=dict)
 
     NAME = "gap_items"
     CHART = say("Dots with intervals, a row an item")
@@ -61,17 +64,17 @@ class ItemGaps(Result):
             "{gap} {span} come from {item}",
             gap=Number(sign * top["gap"], ".1f"),
             span=Span(low, high, ".1f", self.level),
-            item=top["item"],
+            item=called(top["item"], self.labels),
         )
         rest = (
-            say("{gap} from {item}", gap=Number(sign * row["gap"], ".1f"), item=row["item"])
+            say("{gap} from {item}", gap=Number(sign * row["gap"], ".1f"), item=called(row["item"], self.labels))
             for row in parts.iloc[1:].to_dict("records")
         )
         names: dict[str, Value | str] = {
             "cell": one_cell(whole[c] for c in self.table.columns[: self.table.columns.get_loc("against")][::-1]),
             "gap": Number(abs(whole["gap"]), ".1f"),
             "other": str(whole["against"]),
-            "construct": self.construct,
+            "construct": Label(self.construct),
         }
         return say(
             "{gap}; of these, {parts}.",
@@ -84,9 +87,10 @@ class ItemGaps(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the items' parts of the largest gap and their sum."""
         rows = self._largest()
-        label = f"part of the gap in {self.construct} to {rows['against'].iloc[0]} (points)"
+        label = f"part of the gap in {Label(self.construct).said()} to {rows['against'].iloc[0]} (points)"
         table = rows.rename(columns={"gap": "estimate"})
-        return dot_and_interval(rows["item"], table, ax, label=label, zero=True, digits="+.1f")
+        names = [self.labels.get(item, Name(item)).said() for item in rows["item"]]
+        return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every item's part."""
@@ -190,4 +194,4 @@ def _tabulated(index, pairs, operator, construct, parts, hidden) -> ItemGaps:
     table.insert(table.columns.get_loc("low"), "se", np.where(error > 0, error, np.nan))
     _, *whole = gaps_between(index, construct, first, second, index.level)
     table.loc[table["item"] == SUM, ["se", "low", "high"]] = np.column_stack(whole[:3])
-    return ItemGaps(table, construct, index.level)
+    return ItemGaps(table, construct, index.level, index.fit.model.labels)

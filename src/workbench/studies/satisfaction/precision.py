@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Count, Listed, Message, Number, Share, join, say
+from workbench.messages import Count, Label, Listed, Message, Number, Share, join, say
 from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import undefined
@@ -57,7 +57,7 @@ class IndexPrecision(Result):
                 met=int(rows["meets"].sum()),
                 n=len(rows),
                 level=Share(self.level, 0),
-                construct=self.construct,
+                construct=Label(self.construct),
                 limit=Number(self.limit, "g"),
                 widest=say("the widest ({cell})", cell=one_cell(worst[list(self.by)]))
                 if self.by
@@ -130,7 +130,7 @@ class ShrunkenIndex(Result):
             "Cells of {parent} differ in {construct} by {between} points (standard deviation) beyond sampling error; "
             "{borrow}.",
             parent=say("the same {columns}", columns=toward) if self.toward else say("the survey"),
-            construct=self.construct,
+            construct=Label(self.construct),
             between=Number(self.between[self.construct], ".1f"),
             borrow=borrow,
         )
@@ -140,7 +140,7 @@ class ShrunkenIndex(Result):
         return say(
             "{construct} index by {columns}: of its own respondents, and shrunken towards the {parent}; shrinkage is "
             "the share of its own data in it.",
-            construct=self.construct,
+            construct=Label(self.construct),
             columns=Listed(self.by, ""),
             parent=Listed(self.toward, "") if self.toward else say("survey"),
         )

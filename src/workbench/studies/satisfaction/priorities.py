@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,12 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say
+from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
-from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import refuse_undefined, standing, with_ends
+from workbench.result import Quantity, Result, Tile
+from workbench.studies.satisfaction.draws import called, refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class ItemPriorities(Result):
         Whose answers; empty for all.
     top : int
     level : float
+    labels : mapping of item to Value
+        What each item is called.
     """
 
     table: pd.DataFrame
@@ -47,6 +49,7 @@ class ItemPriorities(Result):
     of: str
     top: int
     level: float
+    labels: Mapping[str, Value] = field(default_factory=dict)
 
     NAME = "items"
     CHART = say("Dots with intervals, a row an item")
@@ -56,14 +59,6 @@ class ItemPriorities(Result):
         | {"probability_top": "{:.0%}"}
     )
 
-    def advice(self) -> str:
-        """Say what to improve first, and what it brings."""
-        row = self.table.iloc[0]
-        return (
-            f"**Improve {row['item']} ({row['construct']}) first.** One point more there brings "
-            f"{row['importance_low']:.2f} to {row['importance_high']:.2f} points of {self.target}."
-        )
-
     @property
     def ranked_by(self) -> str:
         """Column that orders the items."""
@@ -72,28 +67,61 @@ class ItemPriorities(Result):
     def headline(self) -> Message:
         """Say which item comes first, and which are surely among the first."""
         row, what = self.table.iloc[0], self.ranked_by
-        sure = self.table.loc[self.table["probability_top"] >= self.level, "label"]
+        sure = self.table.loc[self.table["probability_top"] >= self.level, "item"]
         group = say("first {n}", n=self.top) if self.top > 1 else say("first")
         gain = Number(row[what], ".3g")
+        target: Label | Message = Label(self.target)
+        said: dict[str, Any] = {
+            "target": say("{target} of {whose}", target=target, whose=self.of) if self.of else target,
+            "item": self.called(row["item"]),
+            "importance": Number(row["importance"], ".2f"),
+            "span": Span(row["importance_low"], row["importance_high"], ".2f", self.level),
+        }
+        lead = say(
+            "No question is shown to raise {target}: even for {item}, which could bring most, one point more goes with "
+            "{importance} points {span}.",
+            **said,
+        )
+        if self.shown:
+            lead = say(
+                "To raise {target}, improve {item} first: one point more on its scale goes with {importance} points "
+                "{span}.",
+                **said,
+            )
         return join(
+            lead,
             say(
-                "To raise {target}, start with {label} ({construct}): one point more on its scale brings {importance} "
-                "points {span}, {gain}; it is among the {group} in {often} of the resamples.",
-                target=say("{target} of {whose}", target=self.target, whose=self.of) if self.of else self.target,
-                label=row["label"],
-                construct=row["construct"],
-                importance=Number(row["importance"], ".2f"),
-                span=Span(row["importance_low"], row["importance_high"], ".2f", self.level),
+                "It could bring {gain} and is among the {group} in {often} of the resamples.",
                 gain=say("{gain} points per yuan", gain=gain)
                 if what == "points_per_yuan"
                 else say("{gain} points up to the end of the scale", gain=gain),
                 group=group,
                 often=Share(row["probability_top"], 0),
             ),
-            say("Surely among the {group}: {items}.", group=group, items=Listed(sure, ""))
+            say("Surely among the {group}: {items}.", group=group, items=Listed(map(self.called, sure), ""))
             if len(sure)
             else say("None is surely among the {group}.", group=group),
         )
+
+    @property
+    def shown(self) -> bool:
+        """Whether the first item's importance is above 0, at the printed digits."""
+        return round(float(self.table["importance_low"].iloc[0]), 2) > 0
+
+    def called(self, item: str) -> Message:
+        """Name an item as sentences do."""
+        return called(item, self.labels)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What the first item could bring."""
+        if not self.shown or self.ranked_by != "potential":
+            return ()
+        row = self.table.iloc[0]
+        label = say(
+            "points of {target} that {item} could bring", target=Label(self.target), item=self.called(row["item"])
+        )
+        ends = Span(row["potential_low"], row["potential_high"], ".1f", self.level)
+        return (Tile(label, Number(row["potential"], ".1f"), ends),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the items in order of priority."""
@@ -105,7 +133,7 @@ class ItemPriorities(Result):
             "{items} in order of priority: points of {target} for one point more, mean answer (0-100), points up to "
             "the end of the scale, and how often the item is among the first {n}.",
             items=say("Items of {whose}", whose=self.of) if self.of else say("Items"),
-            target=self.target,
+            target=Label(self.target),
             n=self.top,
         )
 
@@ -113,8 +141,8 @@ class ItemPriorities(Result):
         """Draw what orders the items, with intervals."""
         what = self.ranked_by
         table = self.table.rename(columns={what: "estimate", f"{what}_low": "low", f"{what}_high": "high"})
-        names = [f"{row.label} · {row.construct}" for row in self.table.itertuples()]
-        label = f"{self.target}: " + (
+        names = [f"{row.label} · {Label(row.construct).said()}" for row in self.table.itertuples()]
+        label = f"{Label(self.target).said()}: " + (
             "points per yuan" if what == "points_per_yuan" else "points if at the end of the scale"
         )
         return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
@@ -142,6 +170,8 @@ class Improvement(Result):
     target : str
     of : str
     level : float
+    labels : mapping of item to Value
+        What each item is called.
     """
 
     table: pd.DataFrame
@@ -149,13 +179,14 @@ class Improvement(Result):
     target: str
     of: str
     level: float
+    labels: Mapping[str, Value] = field(default_factory=dict)
 
     def headline(self) -> Message:
         """Say what was changed, what the end of the scale allowed, and what follows."""
         asked = [
             say(
                 "{item} by {asked} (on average {realised}, as {capped} are too near the end of the scale)",
-                item=row["item"],
+                item=called(row["item"], self.labels),
                 asked=Number(row["asked"], "+g"),
                 realised=Number(row["realised"], "+.2f"),
                 capped=Share(row["capped"], 0),
@@ -169,11 +200,14 @@ class Improvement(Result):
             answers=say("the answers of {whose}", whose=self.of) if self.of else say("the answers"),
             asked=Listed(asked),
             change=Number(index["change"], "+.2f"),
-            target=self.target,
+            target=Label(self.target),
             span=Span(index["low"], index["high"], "+.2f", self.level),
         )
         if items:
-            then = (say("{item} by {change}", item=r["name"], change=Number(r["change"], "+.2f")) for r in items)
+            then = (
+                say("{item} by {change}", item=called(r["name"], self.labels), change=Number(r["change"], "+.2f"))
+                for r in items
+            )
             change = say("{change} and, on their scales, {items}", change=change, items=Listed(then, ""))
         return say("{change}. This is a regression effect: it follows only if the paths are causes.", change=change)
 
@@ -212,6 +246,7 @@ def item_priorities(
     cost : mapping of item to yuan, optional
         What raising the mean by one point of the scale costs; ranks by points per yuan, the items named only.
     labels : mapping of item to text, optional
+        What items are called, where it is not what the model calls them.
 
     Raises
     ------
@@ -254,7 +289,8 @@ def item_priorities(
             raise WorkbenchError(f"cost of {named(np.array(items)[~(yuan > 0)])} is not positive. Give yuan per point.")
         rows["points_per_yuan"] = rows["importance"] / yuan
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
-    table = table.assign(label=[(labels or {}).get(i, i) for i in items])
+    names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
+    table = table.assign(label=[names[i].said() for i in items])
     hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
     for name, values in rows.items():
         table = with_ends(
@@ -262,7 +298,7 @@ def item_priorities(
         )
     place = standing(list(rows.values())[-1])
     table = table.assign(probability_top=(place[1:] < top).mean(axis=0)).iloc[np.argsort(place[0])]
-    return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level)
+    return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level, names)
 
 
 def simulate_improvement(
@@ -344,7 +380,7 @@ def simulate_improvement(
     table = with_ends(table, level, change=values).rename(columns={"change_low": "low", "change_high": "high"})
     table.insert(3, "se", standard_error(values[1:]))
     done = pd.DataFrame({"item": list(changes), "asked": asked, "realised": moved[0], "capped": stopped[0]})
-    return Improvement(table, done, target, cell_name((of or {}).values()), level)
+    return Improvement(table, done, target, cell_name((of or {}).values()), level, model.labels)
 
 
 def _followed(draws, construct: str, item: str, change: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
@@ -75,7 +75,7 @@ class OperatorRanks(Result):
             return say(
                 "The lead in {construct} is significant at {level} in {sure} of {n} groups of {columns}; elsewhere it "
                 "cannot be told who is first.",
-                construct=self.construct,
+                construct=Label(self.construct),
                 level=Share(self.level, 0),
                 sure=sure,
                 n=len(services),
@@ -90,7 +90,7 @@ class OperatorRanks(Result):
         return say("{cell}: {said}", cell=one_cell(where), said=said) if len(where) else said
 
     def _lead(self, top: pd.Series, first: pd.Series) -> Message:
-        level, construct = Share(self.level, 0), self.construct
+        level, construct = Share(self.level, 0), Label(self.construct)
         if len(first) > 1:
             return say(
                 "{operators} share the first place in {construct}; which of them is first cannot be told at {level}",
@@ -118,7 +118,7 @@ class OperatorRanks(Result):
         """Say what the table shows, with its units."""
         return say(
             "Ranks in {construct} that remain possible ({level}), and shares of the resamples.",
-            construct=self.construct,
+            construct=Label(self.construct),
             level=Share(self.level, 0),
         )
 
@@ -139,7 +139,7 @@ class OperatorRanks(Result):
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
-        ax.set_xlabel(f"share of the resamples with that rank in {self.construct}")
+        ax.set_xlabel(f"share of the resamples with that rank in {Label(self.construct).said()}")
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -186,7 +186,8 @@ class OwnWeights(Result):
             )
         if rows.empty:
             none = say(
-                "{construct} has no index by the operators' own weights: some are negative.", construct=self.construct
+                "{construct} has no index by the operators' own weights: some are negative.",
+                construct=Label(self.construct),
             )
             return join(none, alone)
         top = rows.loc[rows["difference"].abs().idxmax()]
@@ -204,7 +205,7 @@ class OwnWeights(Result):
         moved = say(
             "By its own customers' weights the {construct} index of an operator moves by at most {most} points "
             "({cell}: {difference} {span}); {clear} of {n} differences are significant, and {order}.",
-            construct=self.construct,
+            construct=Label(self.construct),
             most=Number(abs(top["difference"]), ".2f"),
             cell=one_cell(top[list(self.by)]),
             difference=Number(top["difference"], "+.2f"),

@@ -1,11 +1,12 @@
 """Who are the customers, what are they worth, and what is to be done for each?
 
 One table of customers: `rfm` and `score_rfm` (who was active lately, often and for much, and which named segment is
-that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would we
-find the same groups again?). From month to month: the kept segmentation (`save_segments`), its `drift`, the `migration`
-between segments, `early_warnings` and `silent_services`.
+that?), `concentration` (how much of the revenue do the best bring?) and `fit_segments` (who behaves alike, and would
+we find the same groups again?); `decision` says what to do. From month to month: the kept segmentation
+(`save_segments`), its `drift`, the `migration` between segments, `early_warnings` and `silent_services`.
 """
 
+from workbench.studies.segmentation.advice import decision
 from workbench.studies.segmentation.clusters import Segments, fit_segments
 from workbench.studies.segmentation.concentration import Concentration, Share, concentration
 from workbench.studies.segmentation.drift import Drift, drift
@@ -14,7 +15,7 @@ from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, m
 from workbench.studies.segmentation.pictures import plot_profiles, plot_usage, weekly_use
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
 from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
-from workbench.studies.segmentation.use import advice, described_use, memberships
+from workbench.studies.segmentation.use import described_use, memberships
 from workbench.studies.segmentation.warning import early_warnings, silent_services
 
 __all__ = [
@@ -30,8 +31,8 @@ __all__ = [
     "SegmentGrid",
     "Segments",
     "Share",
-    "advice",
     "concentration",
+    "decision",
     "default_grid",
     "described_use",
     "drift",

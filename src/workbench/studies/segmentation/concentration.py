@@ -14,9 +14,9 @@ from workbench import messages
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
-from workbench.messages import Message, Number, Span, join, say
+from workbench.messages import Count, Message, Number, Span, join, say
 from workbench.methods.resampling import Rng, bootstrap_weights
-from workbench.result import Picture, Quantity, Result
+from workbench.result import Picture, Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ class Concentration(Result):
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
         known = np.isfinite(top.low)
         gini: Number | Message = Number(self.gini.estimate, ".3f")
-        bring = say("The top 20% of customers bring {share} of revenue", share=messages.Share(top.estimate, 2))
+        bring = say("The best 20% of customers bring {share} of revenue", share=messages.Share(top.estimate))
         if known:
             gini = say("{estimate} {span}", estimate=gini, span=Span(self.gini.low, self.gini.high, ".3f"))
             bring = say("{bring} {span}", bring=bring, span=Span(top.low, top.high, ".1%", self.level))
@@ -113,9 +113,9 @@ class Concentration(Result):
             )
         why = self.no_interval or say("fewer than {n} customers are the top 20%", n=_FEWEST)
         return join(
+            say("{bring}.", bring=bring),
             say(
-                "{bring}; {goal} of it takes {n} of {all} customers; Gini {gini}.",
-                bring=bring,
+                "{goal} of revenue takes {n} of {all} customers; Gini {gini}.",
                 goal=messages.Share(GOAL, 0),
                 n=self.customers_for(GOAL),
                 all=len(self.revenue),
@@ -124,6 +124,18 @@ class Concentration(Result):
             say("") if known else say("No interval: {why}.", why=why),
             below,
         )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What the best fifth brings, and how many bring most of the revenue."""
+        top = self.table.set_index("quantity").loc[_top_name(0.2)]
+        ends = Span(top.low, top.high, ".1%", self.level) if np.isfinite(top.low) else None
+        fifth = Tile(say("revenue from the best 20% of customers"), messages.Share(top.estimate), ends)
+        if min(top.customers, self.customers_for(GOAL)) < _FEWEST:
+            return ()
+        most = say(
+            "customers who bring {goal} of revenue, of {all}", goal=messages.Share(GOAL, 0), all=len(self.revenue)
+        )
+        return fifth, Tile(most, Count(self.customers_for(GOAL)))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate Gini, revenue of the top 1/5/10/20% and customers needed for 80%, in words."""
@@ -144,7 +156,7 @@ class Concentration(Result):
         ax.annotate("all alike", (72, 72), xytext=(4, -12), textcoords="offset points", color="0.4")
         top = self.share_of_top(0.2)
         ax.plot([20], [100 * top], "o", color="black")
-        ax.annotate(f"top 20%: {top:.1%} of revenue", (20, 100 * top), xytext=(10, -14), textcoords="offset points")
+        ax.annotate(f"best 20%: {top:.1%} of revenue", (20, 100 * top), xytext=(10, -14), textcoords="offset points")
         ax.set_xlim(0, 100)
         ax.set_ylim(0, 102)
         ax.set_xlabel("customers, best first (%)")

@@ -17,7 +17,7 @@ from workbench.errors import WorkbenchError, named, unknown
 NEVER_ACTIVE = "never_active"
 """The segment of customers without any activity: they have no recency, hence no scores."""
 
-_KEYS = ("name", "name_zh", "meaning", "action", "boxes", "concern")
+_KEYS = ("name", "name_zh", "meaning", "action", "boxes", "concern", "action_zh")
 _SCORES = ("r", "f", "m")
 
 
@@ -30,6 +30,7 @@ class Segment:
     meaning: str
     action: str
     concern: bool = False
+    action_zh: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ def _segment(entry: Mapping, where: str) -> Segment:
     for key in entry:
         if key not in _KEYS:
             raise unknown("key", key, _KEYS, f"{where}, segment '{entry.get('name', '?')}'")
-    lacking = [key for key in _KEYS[:-1] if not entry.get(key)]
+    lacking = [key for key in _KEYS[:-2] if not entry.get(key)]
     if lacking:
         raise WorkbenchError(f"{where}: segment '{entry.get('name', '?')}' lacks {named(lacking)}.")
     return Segment(**{key: value for key, value in entry.items() if key != "boxes"})

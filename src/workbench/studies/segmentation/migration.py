@@ -18,7 +18,7 @@ from workbench.figures import axes
 from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
-from workbench.result import COUNT, SHARE, Quantity, Result, Table
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
 
@@ -102,6 +102,18 @@ class Migration(Result):
             self._steady(),
         ]
         return say("{clauses}.", clauses=Listed(clauses, ";"))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many stayed where they were."""
+        last = self.counts[-1][:-1]
+        was, stayed = last.sum(), np.trace(last)
+        if stayed < FEW:
+            return ()
+        low, high = map(float, share_interval(stayed, was))
+        label = say(
+            "customers in the same segment on {before} and {after}", before=Day(self.before), after=Day(self.after)
+        )
+        return (Tile(label, Share(stayed / was), Span(low, high, ".1%")),)
 
     def _steady(self) -> Message:
         if np.isnan(self.stationary_p):

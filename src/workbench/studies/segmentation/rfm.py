@@ -14,7 +14,7 @@ from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import axes
 from workbench.messages import Count, Listed, Message, Named, Share, say
-from workbench.result import COUNT, SHARE, Quantity, Result, Table
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
@@ -93,6 +93,19 @@ class Rfm(Result):
         if below := self.set_aside.get(BELOW, 0):
             clauses.append(say("{n} have an amount below 0 (refunds above payments)", n=below))
         return say("{clauses}.", clauses=Listed(clauses, ";"))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many are in the best segment."""
+        best = self.summary().iloc[0]
+        if best.customers < FEW:
+            return ()
+        label = say("{segment}, customers of {all}", segment=self.called(best.segment), all=len(self.customers))
+        return (Tile(label, Count(best.customers)),)
+
+    def called(self, segment: str) -> Named:
+        """Name a segment of the grid."""
+        names = {s.name: s.name_zh for s in self.grid.segments}
+        return Named(segment.replace("_", " "), names.get(segment, ""))
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the segments in the grid's order, empty ones too.

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.result import Refusal
 from workbench.studies.segmentation.saved import SavedSegments
 
 FEWEST_OF_A_SEGMENT = 10
@@ -47,20 +46,3 @@ def memberships(
         saved.members(use, on=day, revenue=table.set_index("customer_id")[revenue])
         for day, (use, table) in days.items()
     )
-
-
-def advice(scores: Any, groups: Any, moved: Any) -> str:
-    """Write what follows, a line each, from the results that there are: a part that was refused has no line."""
-    lines = []
-    if not isinstance(scores, Refusal):
-        best = scores.summary().query("customers >= @FEWEST_OF_A_SEGMENT").nlargest(2, "monetary_share")
-        shares = best["monetary_share"].map("{:.0%}".format)
-        lines += list("**" + best["segment"] + "**, " + shares + " of the revenue: " + best["action"])
-    if not isinstance(groups, Refusal):
-        firm = groups.stability()["jaccard"].ge(0.75).sum()
-        lines.append(f"**Act on behaviour** in {firm} of {groups.k} clusters: those are found again in resamples.")
-    if not isinstance(moved, Refusal):
-        lines.append(
-            "**Use the same clusters next month** as long as their drift is called stable; now: " + f"{moved.verdict}."
-        )
-    return "\n".join(f"- {line}" for line in lines)

@@ -14,9 +14,10 @@ import pandas as pd
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, quoted, say
+from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
-from workbench.result import COUNT, Quantity, Result
+from workbench.result import COUNT, Quantity, Result, Tile
+from workbench.studies.tiers.levels import FEW
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -77,11 +78,6 @@ class KeyAccounts(Result):
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
     CAPTION = say("Grades of key accounts.")
 
-    def advice(self) -> str:
-        """Say of how many accounts the grade can be relied on."""
-        firm = (self.accounts["best"] == self.accounts["worst"]).mean()
-        return f"**Rely on the grade** of {firm:.0%} of the accounts; look at the others by hand."
-
     def headline(self) -> Message:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
         first = self._upper(self.table)
@@ -94,7 +90,7 @@ class KeyAccounts(Result):
                 best=first["grade"].iloc[0],
                 last=first["grade"].iloc[-1],
                 share=Share(first["value_share"].sum(), 0),
-                value=self.value.replace("_", " "),
+                value=Label(self.value),
             ),
             say(
                 "weights changed by up to {change} move {moved} {span} of the grades, and could move {most}",
@@ -104,11 +100,24 @@ class KeyAccounts(Result):
                 most=Share(self.can_change, 0),
             ),
         ]
-        if gaps := [say("{n} without {part}", n=n, part=part) for part, n in self.missing.items() if n]:
+        if gaps := [say("{n} without {part}", n=n, part=Label(part)) for part, n in self.missing.items() if n]:
             clauses.append(say("graded on the rest: {gaps}", gaps=Listed(gaps, "")))
         if below := int((self.accounts[self.value] < 0).sum()):
             clauses.append(say("{n} bring less than 0 (credit notes)", n=below))
         return say("{clauses}.", clauses=Listed(clauses, ";"))
+
+    @property
+    def firm(self) -> float:
+        """Share of the accounts whose grade no weights within `change` alter."""
+        return float((self.accounts["best"] == self.accounts["worst"]).mean())
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many accounts stand in the upper letter."""
+        first = self._upper(self.table)
+        n, letter = int(first["accounts"].sum()), self.table["grade"].iloc[0][0]
+        if n < FEW:
+            return ()
+        return (Tile(say("key accounts of grade {letter}, of {all}", letter=letter, all=len(self.accounts)), Count(n)),)
 
     def upper(self) -> pd.DataFrame:
         """Give the accounts of the upper letter, best first."""
@@ -132,7 +141,7 @@ class KeyAccounts(Result):
         ax.grid(False)
         ax.tick_params(length=0)
         ax.set_ylabel("grade: letter")
-        ax.set_xlabel(f"grade: digit; in the cells accounts and their share of {self.value.replace('_', ' ')}")
+        ax.set_xlabel(f"grade: digit; in the cells accounts and their share of {Label(self.value).said()}")
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

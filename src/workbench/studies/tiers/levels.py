@@ -13,12 +13,15 @@ import pandas as pd
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Named, Number, Share, Span, Term, quoted, say
-from workbench.result import Quantity, Result, Table
+from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say
+from workbench.result import Quantity, Result, Table, Tile
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FEW = 10
+"""Fewer customers are not put on the first screen."""
 
 EXCLUDED, LEFT = "excluded", "left"
 """Instead of a tier: who is kept out by a rule, and who has no value in the last period."""
@@ -111,24 +114,22 @@ class Tiers(Result):
         tiers = (
             say(
                 "{tier} from {value} {currency} ({n})",
-                tier=Named(t.tier, t.name_zh),
+                tier=self.called(t.tier),
                 value=Number(t.from_value, ",.2f"),
                 currency=Term(self.currency),
                 n=t.customers,
             )
             for t in upper.itertuples()
         )
-        clauses = [
-            say(
-                "{n} of {all} customers stand above {last} and bring {share} of {value}: {tiers}",
-                n=upper.customers.sum(),
-                all=self.ranked.customers.sum(),
-                last=Named(self.rules.names[-1], self.rules.names_zh[-1]),
-                share=Share(upper.value_share.sum()),
-                value=self.value.replace("_", " "),
-                tiers=Listed(tiers, ""),
-            )
-        ]
+        lead = say(
+            "{n} of {all} customers are in a tier above {last} and bring {share} of the {value}.",
+            n=upper.customers.sum(),
+            all=self.ranked.customers.sum(),
+            last=self.called(self.rules.names[-1]),
+            share=Share(upper.value_share.sum()),
+            value=Label(self.value),
+        )
+        clauses: list[Message | Listed] = [Listed(tiers, "")]
         if share == share:
             span = Span(low, high, ".0%")
             avoided = say(
@@ -141,7 +142,20 @@ class Tiers(Result):
             clauses.append(say("excluded: {reasons}", reasons=Listed(out, "")))
         if self.unchecked:
             clauses.append(say("no data on: {reasons}", reasons=Listed(map(Term, self.unchecked), "")))
-        return say("{clauses}.", clauses=Listed(clauses, ";"))
+        return join(lead, say("{clauses}.", clauses=Listed(clauses, ";")).sentence())
+
+    def called(self, tier: str) -> Named:
+        """Name a tier."""
+        return Named(tier, dict(zip(self.rules.names, self.rules.names_zh, strict=True)).get(tier, ""))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many stand above the last tier, and what they bring."""
+        upper = self.ranked.iloc[:-1]
+        if not (n := int(upper.customers.sum())) >= FEW:
+            return ()
+        label = say("{value} from the {n} customers above {last}", value=Label(self.value), n=n,
+            last=self.called(self.rules.names[-1]))  # fmt: skip
+        return (Tile(label, Share(upper.value_share.sum())),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
@@ -168,7 +182,7 @@ class Tiers(Result):
         """Draw, for each tier, its share of the customers beside its share of the value."""
         ax = axes(ax)
         place = np.arange(len(self.ranked))
-        for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", self.value.replace("_", " "))):
+        for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", Label(self.value).said())):
             bars = ax.barh(place + offset, 100 * self.ranked[column], height=0.38)
             ax.bar_label(bars, [f"{v:.1%} of {label}" for v in self.ranked[column]], padding=3)
         ax.set_yticks(place, self.ranked["tier"])

@@ -16,7 +16,7 @@ from workbench.figures import dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, Term, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
-from workbench.result import COUNT, SHARE, Quantity, Result, Table
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
 if TYPE_CHECKING:
@@ -108,6 +108,14 @@ class CostToServe(Result):
             level=Share(self.level, 0),
             basis=basis,
         )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What service takes of the margin of the last tier."""
+        last = self.table[self.table["measure"] == "cost_share"].iloc[-1]
+        if last["customers"] < FEWEST:
+            return ()
+        label = say("cost of service as a share of margin, {tier}", tier=Term(last["tier"]))
+        return (Tile(label, Share(last["estimate"]), Span(last["low"], last["high"], ".1%", self.level)),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate tier and measure with interval and total, in currency."""
@@ -212,27 +220,17 @@ class PromisesKept(Result):
     )
     CAPTION = say("Promised and given, and the difference from the last tier.")
 
-    def advice(self) -> str:
-        """Say which promise to keep, or to make smaller."""
-        least = self.table.loc[self.table["kept"].idxmin()]
-        return (
-            f"**Keep what is promised, or promise less:** {least['promise']} {least['promised']:g} for {least['tier']} "
-            f"is kept in {least['kept']:.0%} of cases."
-        )
-
     def headline(self) -> Message:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""
-        worst, told = self.table.loc[self.table["kept"].idxmin()], self.table.dropna(subset="difference")
+        worst, told = self.least, self.table.dropna(subset="difference")
         better, worse = (told["difference_low"] > 0).sum(), (told["difference_high"] < 0).sum()
         verdict = say("no difference is significant")
         if better + worse:
             verdict = say("significantly better in {better} and worse in {worse}", better=better, worse=worse)
         clauses = [
             say(
-                "Kept least: {promise} {promised} for {tier}, {kept} {span} of {n} cases",
-                promise=Term(worst.promise),
-                promised=Number(worst.promised, "g"),
-                tier=Term(worst.tier),
+                "Kept least: {promise}, {kept} {span} of {n} cases",
+                promise=self.said(worst),
                 kept=Share(worst.kept, 0),
                 span=Span(worst.low, worst.high, ".0%"),
                 n=worst.n,
@@ -245,6 +243,24 @@ class PromisesKept(Result):
             promises = Listed(map(Term, self.unchecked["promise"]), "")
             clauses.append(say("not checkable here: {promises}", promises=promises))
         return say("{clauses}.", clauses=Listed(clauses, ";"))
+
+    @property
+    def least(self) -> pd.Series:
+        """The promise that is kept least."""
+        return self.table.loc[self.table["kept"].idxmin()]
+
+    def said(self, row: pd.Series) -> Message:
+        """Name a promise to a tier."""
+        what, limit = Term(row["promise"]), Number(row["promised"], "g")
+        return say("'{promise}: {promised}' for {tier}", promise=what, promised=limit, tier=Term(row["tier"]))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How often the promise kept least is kept."""
+        row = self.least
+        if row["customers"] < FEWEST:
+            return ()
+        ends = Span(row["low"], row["high"], ".0%", self.level)
+        return (Tile(say("kept least: {promise}", promise=self.said(row)), Share(row["kept"], 0), ends),)
 
     def not_checked(self) -> Table:
         """Give the promises that these data cannot check as a page shows them."""

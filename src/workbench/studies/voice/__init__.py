@@ -2,9 +2,10 @@
 
 scores.py: net promoter score, top boxes and means with design-based errors (design.py). requests.py: improvements asked
 for. shortfalls.py: promised service not kept, and what those it happened to say. behaviour.py: churn and revenue after
-the interview. nonresponse.py: who did not answer.
+the interview. nonresponse.py: who did not answer. advice.py: what to do.
 """
 
+from workbench.studies.voice.advice import decision
 from workbench.studies.voice.behaviour import SatisfactionOutcome, respondent_scores, satisfaction_outcome
 from workbench.studies.voice.nonresponse import NonResponse, nonresponse
 from workbench.studies.voice.requests import ImprovementRequests, improvement_requests
@@ -24,6 +25,7 @@ __all__ = [
     "ServiceShortfalls",
     "ServiceStandard",
     "VoiceScores",
+    "decision",
     "improvement_requests",
     "mean_answer",
     "net_promoter",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ from scipy import stats
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
     weight = fit.unstandardised_weights[construct].to_numpy()
     if (weight < 0).any():
         raise CannotAnswer(
-            say("the score of {construct} is not defined: {why}", construct=construct, why=join(*fit.verdicts))
+            say("the score of {construct} is not defined: {why}", construct=Label(construct), why=join(*fit.verdicts))
         )
     items = list(which.items)
     require_columns(survey, items, "survey")
@@ -119,40 +119,73 @@ class SatisfactionOutcome(Result):
 
     def headline(self) -> Message:
         """Say how churn and revenue move with satisfaction, warnings first."""
-        rows = self.table.set_index("quantity")
-        risk = rows.loc["risk of churn"]
-        moves = _judged(risk, say("{estimate} percentage points of churn", estimate=_moves(risk)))
+        rows, revenue = self.table.set_index("quantity"), say("")
         if "revenue" in rows.index:
             paid = rows.loc["revenue"]
             revenue = say("{estimate} {unit} of revenue a month", estimate=_moves(paid), unit=Term(self.unit))
-            moves = say("{churn}; {revenue}", churn=moves, revenue=_judged(paid, revenue))
+            revenue = say(
+                "With {step} points more of satisfaction: {revenue}.", step=STEP, revenue=_judged(paid, revenue)
+            )
         basis = say("{level} intervals", level=Share(self.level, 0))
         if self.covariates:
-            basis = say("{intervals}, given {covariates}", intervals=basis, covariates=Listed(self.covariates, ""))
+            given = Listed(map(Label, self.covariates), "")
+            basis = say("{intervals}, given {covariates}", intervals=basis, covariates=given)
         return join(
             say("WARNING: {warnings}", warnings=join(*self.warnings)) if self.warnings else say(""),
-            say(
-                "{step} points more of satisfaction: {moves} ({basis}; {n} respondents, {events} left).",
-                step=STEP,
-                moves=moves,
-                basis=basis,
-                n=self.n,
-                events=self.events,
-            ),
+            self._lead(),
+            revenue,
+            say("{n} respondents, {events} left; {basis}.", n=self.n, events=self.events, basis=basis),
             *self.untold,
         )
 
-    def advice(self) -> str:
-        """Say what to do about the dissatisfied."""
+    def leak(self) -> Message:
+        """Say whether the score may have known the outcome."""
+        doubts = join(*self.warnings) or say("No sign that the score knew the outcome.")
+        return say("Chance: {auc}. {doubts}", auc=Number(self.auc, ".2f"), doubts=doubts)
+
+    @property
+    def more(self) -> tuple[float, float, float]:
+        """Percentage points more of churn with 10 points less of satisfaction, low and high."""
         risk = self.table.set_index("quantity").loc["risk of churn"]
-        return (
-            f"**Call back the dissatisfied** before they leave{'' if risk['high'] < 0 else ', only as a trial'}: per "
-            f"{STEP} points less, {-risk['high']:.1f} to {-risk['low']:.1f} percentage points more leave in the window."
+        return -float(risk["estimate"]), -float(risk["high"]), -float(risk["low"])
+
+    @property
+    def leave(self) -> bool:
+        """Whether the dissatisfied leave significantly more often, at the printed digits."""
+        return not self.warnings and round(self.more[1], 1) > 0
+
+    def _lead(self) -> Message:
+        estimate, low, high = self.more
+        if round(high, 1) < 0:
+            ends = Span(-high, -low, ".1f", self.level)
+            return say(
+                "The satisfied leave more often: with {step} points more of satisfaction, {churn} percentage points "
+                "more leave {span}.",
+                step=STEP, churn=Number(-estimate, ".1f"), span=ends,
+            )  # fmt: skip
+        said: dict[str, Any] = {
+            "step": STEP,
+            "churn": Number(estimate, ".1f"),
+            "span": Span(low, high, ".1f", self.level),
+        }
+        if round(low, 1) > 0:
+            return say(
+                "The dissatisfied leave more often: with {step} points less of satisfaction, {churn} percentage points "
+                "more leave {span}.",
+                **said,
+            )
+        return say(
+            "It is not shown that the dissatisfied leave more often: with {step} points less of satisfaction, {churn} "
+            "percentage points more leave {span}, not significant.",
+            **said,
         )
 
-    def leak(self) -> str:
-        """Say whether the score may have known the outcome."""
-        return f"Chance: {self.auc:.2f}. {' '.join(self.warnings) or 'No sign that the score knew the outcome.'}"
+    def tiles(self) -> tuple[Tile, ...]:
+        """How churn moves with satisfaction; nothing where a warning stands."""
+        estimate, low, high = self.more
+        label = say("percentage points more churn with {step} points less of satisfaction", step=STEP)
+        tile = Tile(label, Number(estimate, "+.1f"), Span(low, high, "+.1f", self.level))
+        return () if self.warnings else (tile,)
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -168,11 +201,17 @@ class SatisfactionOutcome(Result):
         """Draw the share that left in each fifth of score with its interval, and what the model predicts."""
         ax = axes(ax)
         ax.vlines(self.fifths["score"], self.fifths["low"], self.fifths["high"], color="C0")
-        ax.plot(self.fifths["score"], self.fifths["churned"], "o", color="C0", label="measured")
-        ax.plot(self.fifths["score"], self.fifths["predicted"], "-", color="0.4", label="model")
-        ax.set(xlabel="satisfaction before (mean of a fifth, points)", ylabel=f"left afterwards (%, {self.level:.0%})")
+        ax.plot(self.fifths["score"], self.fifths["churned"], "o", color="C0")
+        ax.plot(self.fifths["score"], self.fifths["predicted"], "-", color="0.4")
+        end = self.fifths.sort_values("score").iloc[-1]
+        ax.annotate(
+            "model", (end["score"], end["predicted"]), (4, 0), textcoords="offset points", va="center", color="0.4"
+        )
+        ax.set(
+            xlabel="satisfaction before (mean of a fifth, points)",
+            ylabel=f"left afterwards (%, {self.level:.0%} interval)",
+        )
         ax.set_ylim(bottom=0)
-        ax.legend(frameon=False)
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

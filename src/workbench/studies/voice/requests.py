@@ -16,7 +16,7 @@ from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import cell_name, cells_of, listed, one_cell, plain, refuse_mixed_waves, weights_of
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ class ImprovementRequests(Result):
         requests = (
             say(
                 "{request} {share} {span} %",
-                request=one_cell(r[[*self.by, "request"]]),
+                request=self.called(r),
                 share=Number(r["share"], ".1f"),
                 span=Span(r["low"], r["high"], ".1f"),
             )
@@ -82,6 +82,18 @@ class ImprovementRequests(Result):
         )
         return join(asked, hidden)
 
+    def tiles(self) -> tuple[Tile, ...]:
+        """The commonest request."""
+        first = self.table.sort_values("share", ascending=False, kind="stable").iloc[0]
+        label = say("respondents who ask for {request}", request=self.called(first))
+        return (
+            Tile(label, Share(first["share"] / 100), Span(first["low"] / 100, first["high"] / 100, ".1%", self.level)),
+        )
+
+    def called(self, row: pd.Series) -> Listed:
+        """Name a request and its cell."""
+        return one_cell(row[[*self.by, "request"]])
+
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
         level = Share(self.level, 0)
@@ -91,11 +103,6 @@ class ImprovementRequests(Result):
             "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals.",
             level=level,
         )
-
-    def advice(self) -> str:
-        """Say what is asked for most."""
-        row = self.table.iloc[0]
-        return f"**First improvement:** {row['request']}, asked for by {row['share']:.1f}% of respondents."
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""

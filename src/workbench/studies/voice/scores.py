@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Name, Share, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -29,7 +29,7 @@ from workbench.methods.cells import (
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design, Kind, gaps_of
-from workbench.result import Quantity, Result, Table
+from workbench.result import Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,12 +158,12 @@ class VoiceScores(Result):
         for name, rows in self.table.groupby("measure", sort=False):
             lowest, highest = rows.loc[rows["estimate"].idxmin()], rows.loc[rows["estimate"].idxmax()]
             if len(rows) == 1:
-                words.append(say("{measure} is {said}", measure=name, said=said(lowest)))
+                words.append(say("{measure} is {said}", measure=Label(name), said=said(lowest)))
             else:
                 words.append(
                     say(
                         "{measure} runs from {least} for {last} to {most} for {first}",
-                        measure=name,
+                        measure=Label(name),
                         least=said(lowest),
                         last=one_cell(lowest[list(self.by)]),
                         most=said(highest),
@@ -207,6 +207,16 @@ class VoiceScores(Result):
             return say("{measure}, with {level} intervals.", measure=measure, level=level)
         columns = Listed(self.by[::-1])
         return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Where the first measure is lowest."""
+        rows = self.table[self.table["measure"] == self._known(None)]
+        row = rows.loc[rows["estimate"].idxmin()]
+        if not self.by:
+            label = say("{measure}", measure=self._spelt())
+        else:
+            label = say("lowest: {measure}, {cell}", measure=self._spelt(), cell=one_cell(row[list(self.by)]))
+        return (Tile(label, Number(row["estimate"], ".1f"), Span(row["low"], row["high"], ".1f", self.level)),)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the first measure in every cell with its interval."""
@@ -265,10 +275,10 @@ class VoiceScores(Result):
         said = say("{measure}, operator minus other.", measure=self._spelt(measure))
         return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure), said, formats)
 
-    def _spelt(self, measure: str | None = None) -> Message | Name:
+    def _spelt(self, measure: str | None = None) -> Message | Label:
         name = self._known(measure)
         if not next(m.kind == "net" for m in self.measures if m.name == name):
-            return Name(name)
+            return Label(name)
         if name == "NPS":
             return say("Net promoter score (−100 to 100)")
         return say("Net promoter score (−100 to 100) {item}", item=name.removeprefix("NPS "))

@@ -18,7 +18,7 @@ from workbench.messages import Listed, Message, Number, Share, Span, Term, join,
 from workbench.methods.cases import judge
 from workbench.methods.cells import cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class ServiceShortfalls(Result):
         return join(*(say("{said}.", said=s) for s in said), say("{said} ({level} intervals).", said=last, level=level))
 
     def _clauses(self) -> Iterator[Message]:
-        worst = self.table.loc[self.table["missed"].idxmax()]
+        worst = self.worst
         missed = say(
             "Missed most often: {cell}, {share} {span} % of cases",
-            cell=Listed([Term(worst["standard"]), *(str(worst[c]) for c in self.by)], "·"),
+            cell=self.called(worst),
             share=Number(worst["missed"], ".1f"),
             span=Span(worst["low"], worst["high"], ".1f"),
         )
@@ -119,6 +119,23 @@ class ServiceShortfalls(Result):
             yield say("{differs}: {standards}", differs=differs, standards=Listed(rows, ";")) if len(clear) else differs
         if more := len(self.satisfaction) - len(told):
             yield say("For {n} it cannot be told: on one side all scores are the same", n=more)
+
+    @property
+    def worst(self) -> pd.Series:
+        """The standard, and its cell, that is missed most often."""
+        return self.table.loc[self.table["missed"].idxmax()]
+
+    def called(self, row: pd.Series) -> Listed:
+        """Name a standard and its cell."""
+        return Listed([Term(row["standard"]), *(str(row[c]) for c in self.by)], "·")
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """The standard that is missed most often."""
+        worst = self.worst
+        if worst["customers"] < self.minimum:
+            return ()
+        ends = Span(worst["low"] / 100, worst["high"] / 100, ".1%", self.level)
+        return (Tile(say("cases that missed: {cell}", cell=self.called(worst)), Share(worst["missed"] / 100), ends),)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share, and every difference in satisfaction."""

@@ -1,0 +1,191 @@
+"""Do the first screens of the survey's reports advise what their numbers show?"""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from doors import CASES, Names
+
+from workbench.messages import read
+from workbench.result import Decision, Refusal
+from workbench.studies import satisfaction, voice
+
+BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\w_\w")
+
+
+def case(name):
+    """The result of a registered case."""
+    one = next(c for c in CASES if c.name == name)
+    return one.call(one.tables(), Names())
+
+
+def whole(decision):
+    """Its sentences, each of which is stored and said in Chinese without English words."""
+    assert isinstance(decision, Decision) and 1 <= len(decision.do) <= 3
+    for said in decision.said():
+        assert not BAD.search(said), said
+        assert read(json.loads(json.dumps(said.as_json()))) == said
+        assert not re.search(r"[A-Za-z]{3,} [A-Za-z]{3,}", said.said("zh")), said.said("zh")
+    return decision.do
+
+
+def test_an_item_is_named_by_its_label(request):
+    """By what it asks about in both languages; by its code where the model says nothing, and in tables."""
+    model = satisfaction.PathModel.from_toml(request.config.rootpath / "data/models/tcsi.toml")
+    assert set(model.labels) == set(model.items) and len({v.said("zh") for v in model.labels.values()}) == 22
+    assert (
+        model.labels["VA1"].said() == "quality for the price paid"
+        and model.labels["VA1"].said("zh") == "既定价格下的质量"
+    )
+    first = case("satisfaction.item_priorities")
+    assert f"improve {first.table['item'].iloc[0]} first" in first.headline()
+    named = dataclasses.replace(first, labels={i: model.labels["VA1"] for i in first.table["item"]})
+    assert "improve 'quality for the price paid' first" in named.headline()
+    assert "“既定价格下的质量”" in named.headline().said("zh")
+
+
+@pytest.mark.parametrize("label", ["", "a\nb", ["a", "b", "c"], [1], 3])
+def test_a_label_that_is_no_line_of_text_is_refused(label):
+    """Empty, of two lines, in three languages, or a number; and one of an item that the construct does not have."""
+    with pytest.raises(satisfaction.index.WorkbenchError, match="the label of 'q'"):
+        satisfaction.Construct("Quality", ["q"], label={"q": label})
+    with pytest.raises(satisfaction.index.WorkbenchError, match="named in label"):
+        satisfaction.Construct("Quality", ["q"], label={"r": "a"})
+
+
+STANDING, ITEMS, CHANGE = (
+    case(f"satisfaction.{name}") for name in ("own_standing", "item_priorities", "wave_change")
+)  # fmt: skip
+
+
+def drawn(rng):
+    """Gaps, items and movements with other numbers; what is significant has an interval without zero."""
+    gaps = STANDING.gaps.table
+    gap, half = rng.normal(0, 3, len(gaps)), rng.uniform(0.5, 4, len(gaps))
+    clear = (abs(gap) > half) & (rng.random(len(gaps)) < 0.8)
+    gaps = gaps.assign(gap=gap, low=gap - half, high=gap + half, significant=clear, comparable=True)
+    items = ITEMS.table.assign(importance_low=ITEMS.table["importance"] * rng.uniform(-0.3, 0.9),
+        probability_top=rng.uniform(0.5, 1, len(ITEMS.table)))  # fmt: skip
+    change = CHANGE.table.assign(significant=rng.random(len(CHANGE.table)) < 0.3)
+    return (
+        dataclasses.replace(STANDING, gaps=dataclasses.replace(STANDING.gaps, table=gaps)),
+        dataclasses.replace(ITEMS, table=items),
+        dataclasses.replace(CHANGE, table=change),
+    )
+
+
+def test_the_decision_on_satisfaction_follows_from_its_intervals():
+    """Nothing is improved on an interval that holds 0; no gap or movement counts that is not significant."""
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(120):
+        standing, items, change = drawn(rng)
+        improve, judged, published = whole(satisfaction.decision(standing, items, change))
+        lead, *_ = standing.headline().parts
+        assert improve.startswith("Improve nothing") == (items.table["importance_low"].iloc[0] < 0.005)
+        assert ("No question is shown" in items.headline()) == improve.startswith("Improve nothing")
+        if "try improving" in improve or "improve" in improve.split(":")[-1][:9]:
+            assert ("try" in improve) == (items.table["probability_top"].iloc[0] < 0.95)
+        own = standing.gaps.of("A")
+        assert (own["low"] <= own["gap"]).all() and (own["gap"] <= own["high"]).all()
+        behind, ahead = (own["significant"] & (own["gap"] * sign > 0) for sign in (-1, 1))
+        assert judged.startswith("Measure success") == behind.any() == ("is behind in" in lead)
+        assert judged.startswith("Claim a lead") == (ahead.any() and not behind.any()) == ("is ahead in" in lead)
+        assert judged.startswith("Publish no rank") == (not (behind | ahead).any()) == ("neither ahead" in lead)
+        assert published.startswith("Publish no movement") == (not change.table["significant"].any())
+        seen |= {improve[:12], judged[:12], published[:12], "and ahead in none" in lead}
+    assert len(seen) == 10, seen
+
+
+def test_gaps_of_one_operator_are_its_own_minus_theirs():
+    """By hand: A above B by 2, C above A by 3 and D not comparable."""
+    pairs = pd.DataFrame({"operator": ["A", "C", "A"], "against": ["B", "A", "D"], "gap": [2.0, 3.0, 1.0],
+        "low": [1.0, 2.5, 0.5], "high": [3.0, 3.5, 1.5], "comparable": [True, True, False]})  # fmt: skip
+    own = dataclasses.replace(STANDING.gaps, table=pairs).of("A")
+    assert own[["against", "gap", "low", "high"]].to_numpy().tolist() == [["B", 2, 1, 3], ["C", -3, -3.5, -2.5]]
+
+
+def test_an_operator_alone_or_with_few_respondents_has_a_sentence():
+    """Without competitors its index leads; below the minimum it is said that nothing is shown."""
+    alone = dataclasses.replace(STANDING, gaps=Refusal("one operator"))
+    assert alone.headline().startswith("Satisfaction of A, of 100 points: ")
+    do = whole(satisfaction.decision(alone, ITEMS, Refusal("one wave")))
+    assert len(do) == 1
+    index = case("satisfaction.satisfaction_index")
+    few = satisfaction.own_standing(index, STANDING.gaps, "E")
+    assert few.headline().startswith("E has fewer than 30 respondents") and not few.tiles()
+    assert "少于" in few.headline().said("zh") or "不足" in few.headline().said("zh")
+
+
+def test_the_key_figures_of_satisfaction():
+    """The operator's own index, the ends of all, and what the first item could bring."""
+    labels = [tile.label for result in (STANDING, ITEMS) for tile in result.tiles()]
+    assert labels[0].startswith("Satisfaction of A, ") and labels[-1].endswith("could bring")
+    low, high = (tile.value.number for tile in case("satisfaction.satisfaction_index").tiles())
+    assert low < high
+
+
+BEHAVIOUR, REQUESTS, SHORTFALLS = (
+    case(f"voice.{name}") for name in ("satisfaction_outcome", "improvement_requests", "service_shortfalls")
+)  # fmt: skip
+
+
+def risk(estimate, low, high):
+    """The link of satisfaction and churn with another estimate, in percentage points per 10 points more."""
+    table = BEHAVIOUR.table.copy()
+    at = table["quantity"] == "risk of churn"
+    table.loc[at, ["estimate", "low", "high"]] = estimate, low, high
+    return dataclasses.replace(BEHAVIOUR, table=table, warnings=())
+
+
+def test_calls_are_advised_only_where_the_dissatisfied_leave_more_often():
+    """Sentence and decision agree with the printed interval; a warning stops both."""
+    rng, seen = np.random.default_rng(3), set()
+    cases = [(-0.9, -1.4, -0.4), (0.9, 0.4, 1.4), (-0.5, -1.0, 0.0), (-0.5, -1.0, -0.04), (-0.5, -1.0, -0.06)]
+    for estimate, low, high in cases + [tuple(np.sort(rng.normal(0, 1, 3))[[1, 0, 2]]) for _ in range(60)]:
+        one = risk(estimate, low, high)
+        lead = next(m for m in one.headline().parts if m)
+        calls = whole(voice.decision(one, REQUESTS, SHORTFALLS))[0]
+        assert calls.startswith("Call back") == lead.startswith("The dissatisfied leave") == (round(high, 1) < 0), lead
+        assert lead.startswith("The satisfied leave") == (round(low, 1) > 0)
+        assert ("not significant" in lead) == (round(low, 1) <= 0 <= round(high, 1))
+        assert calls.startswith("Call nobody") == (round(high, 1) >= 0)
+        seen.add(lead[:14])
+    assert len(seen) == 3
+    warned = dataclasses.replace(risk(-0.9, -1.4, -0.4), warnings=(satisfaction.own.say("the score knew."),))
+    assert warned.headline().parts[0].startswith("WARNING") and not warned.tiles()
+    assert whole(voice.decision(warned, REQUESTS, SHORTFALLS))[0].startswith("Do not act")
+
+
+def test_the_first_request_is_named_alone_only_where_it_is_first():
+    """Two whose intervals overlap are named together; a single one stands alone."""
+    rows = REQUESTS.table.sort_values("share", ascending=False).reset_index(drop=True)
+    assert len(rows) > 1
+    for low, alone in ((rows["high"][1] + 0.1, True), (rows["high"][1] - 0.1, False)):
+        table = rows.assign(low=[low, *rows["low"][1:]])
+        said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=table), SHORTFALLS))[1]
+        assert ("is not certain" not in said) == alone and str(rows["request"][0]) in said
+    said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=rows.head(1)), SHORTFALLS))[1]
+    assert said.endswith("interval).") and " or " not in said
+
+
+def test_a_standard_is_mended_only_where_its_interval_lies_above_the_goal():
+    """Missed in more than 10 % of cases for sure, in less, in perhaps more, and without an interval."""
+    starts = {"Mend": (20.0, 11.0, 30.0), "Leave": (5.0, 2.0, 9.0), "Count": (11.0, 8.0, 15.0)}
+    for start, (missed, low, high) in starts.items():
+        table = SHORTFALLS.table.assign(missed=missed, low=low, high=high)
+        said = whole(voice.decision(BEHAVIOUR, REQUESTS, dataclasses.replace(SHORTFALLS, table=table)))[2]
+        assert said.startswith(start), said
+    table = SHORTFALLS.table.assign(low=np.nan, high=np.nan)
+    said = whole(voice.decision(BEHAVIOUR, REQUESTS, dataclasses.replace(SHORTFALLS, table=table)))[2]
+    assert said.startswith("Count") and "no interval" in said
+
+
+def test_the_key_figures_of_the_voice_report():
+    """Churn, the lowest first measure, the commonest request and the standard missed most often."""
+    results = (risk(-0.9, -1.4, -0.4), case("voice.voice_scores"), REQUESTS, SHORTFALLS)
+    tiles = [tile for result in results for tile in result.tiles()]
+    assert tiles[0].value.said() == "+0.9" and tiles[0].interval.said() == "(+0.4 to +1.4; 95% interval)"
+    assert len(tiles) in (3, 4) and not any(BAD.search(tile.label) for tile in tiles)
