@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workbench.messages import Message, Share, Span, say
 from workbench.result import Decision
 from workbench.studies.tiers.accounts import KeyAccounts
@@ -28,7 +30,7 @@ def decision(levels: Tiers, service: CostToServe, kept: PromisesKept, accounts: 
 def _promise(kept: PromisesKept) -> Message:
     """Advise on the promise kept least: mended below the goal, left alone above it."""
     row, goal = kept.least, Share(GOAL, 0)
-    said = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal,
+    said: dict[str, Any] = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal,
         "span": Span(row["low"], row["high"], ".0%", kept.level)}  # fmt: skip
     if row["high"] < GOAL:
         return say(
