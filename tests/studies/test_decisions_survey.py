@@ -10,6 +10,7 @@ import pytest
 from doors import CASES, Names
 
 from workbench.messages import read
+from workbench.methods import plspm
 from workbench.result import Decision, Refusal
 from workbench.studies import satisfaction, voice
 
@@ -189,3 +190,74 @@ def test_the_key_figures_of_the_voice_report():
     tiles = [tile for result in results for tile in result.tiles()]
     assert tiles[0].value.said() == "+0.9" and tiles[0].interval.said() == "(+0.4 to +1.4; 95% interval)"
     assert len(tiles) in (3, 4) and not any(BAD.search(tile.label) for tile in tiles)
+
+
+QUALITY, PREDICTED, SAME, DIFFER = (
+    case(f"plspm.{name}") for name in ("model_quality", "predict_pls", "measurement_invariance", "compare_groups")
+)  # fmt: skip
+
+
+def model(quality=QUALITY, predicted=PREDICTED, same=SAME, differ=DIFFER):
+    """The decision on a path model, checked."""
+    return whole(plspm.decision(quality, predicted, same, differ, target="Loyalty"))
+
+
+def test_a_model_is_used_only_if_its_sentence_says_so(monkeypatch):
+    """Sound, with doubts, with pairs that may be one, fitting badly, and not converged."""
+    for doubts, apart, error, start, advice in (
+        ((), (3, 3), 0.05, "The model can be relied on", "Set priorities by the model"),
+        (("a", "b"), (3, 3), 0.05, "Rely on the model with care: 2 doubts", "Look at the 2 doubts"),
+        (
+            (),
+            (2, 3),
+            0.05,
+            "Rely on the model with care: 0 doubts about its measures, and 1 of 3",
+            "Set no priority between",
+        ),
+        ((), (3, 3), 0.09, "Rely on the model with care: its measures are sound", "Set no priority by a single path"),
+    ):
+        monkeypatch.setattr(
+            type(QUALITY.bootstrap), "verdicts", tuple(satisfaction.own.say("{a}", a=d) for d in doubts)
+        )
+        monkeypatch.setattr(type(QUALITY), "distinct", apart)
+        monkeypatch.setattr(type(QUALITY), "error", error)
+        assert QUALITY.headline().parts[0].startswith(start)
+        assert model()[0].startswith(advice)
+    fit = dataclasses.replace(QUALITY.bootstrap.fit, converged=False)
+    broken = dataclasses.replace(QUALITY, bootstrap=dataclasses.replace(QUALITY.bootstrap, fit=fit))
+    assert broken.headline().parts[0].startswith("The model cannot be used")
+    said = model(broken)
+    assert said[0].startswith("Do not use the model") and said[1].startswith("Forecast no answers")
+
+
+def test_answers_are_forecast_only_where_the_model_beats_their_mean():
+    """By the test over all items; a refusal forecasts nothing."""
+    for difference, p, forecasts in ((-0.2, 0.01, True), (-0.2, 0.2, False), (0.2, 0.01, False), (0.0, np.nan, False)):
+        table = PREDICTED.table.assign(difference=difference, p=p)
+        one = dataclasses.replace(
+            PREDICTED, table=table, items=PREDICTED.items.assign(q2=0.2, rmse=1.0, rmse_linear=1.1)
+        )
+        assert model(predicted=one)[1].startswith("Forecast answers") == forecasts
+        assert ("better than the items' means" in one.headline()) == forecasts
+    assert model(predicted=Refusal("too few"))[1].startswith("Forecast nothing")
+
+
+def test_groups_are_compared_only_where_they_mean_the_same():
+    """One model for all where no path differs, apart where one does, none where it cannot be told."""
+    same = dataclasses.replace(SAME, permutations=10_000, table=SAME.table.assign(invariance="full", c_lowest=0.99))
+    differ = dataclasses.replace(DIFFER, permutations=10_000, table=DIFFER.table.assign(p_holm=0.5))
+    assert model(same=same, differ=differ)[2].startswith("Use one model")
+    clear = dataclasses.replace(differ, table=DIFFER.table.assign(p_holm=0.01))
+    assert model(same=same, differ=clear)[2].startswith("Fit the model apart") and clear.largest() in clear.headline()
+    other = dataclasses.replace(same, table=same.table.assign(invariance="none"))
+    assert model(same=other, differ=differ)[2].startswith("Compare only")
+    weak = dataclasses.replace(same, table=same.table.assign(c_lowest=0.3))
+    for one, two in ((weak, differ), (same, dataclasses.replace(differ, permutations=1)), (Refusal("one"), differ)):
+        assert model(same=one, differ=two)[2].startswith("Compare no groups")
+
+
+def test_the_key_figures_of_a_path_model():
+    """Pairs told apart, questions predicted, the strongest effect and paths that differ."""
+    tiles = [t for result in (QUALITY, PREDICTED, case("plspm.consistent_pls"), DIFFER) for t in result.tiles()]
+    assert len(tiles) >= 3 and not any(BAD.search(tile.label) for tile in tiles)
+    assert not dataclasses.replace(DIFFER, permutations=1).tiles()

@@ -1,5 +1,6 @@
 """Path models by partial least squares: specify, fit, resample, assess. Knows nothing of telecoms."""
 
+from workbench.methods.plspm.advice import decision
 from workbench.methods.plspm.assess import (
     ModelQuality,
     cross_loadings,
@@ -43,6 +44,7 @@ __all__ = [
     "compare_groups",
     "consistent_pls",
     "cross_loadings",
+    "decision",
     "fit_pls",
     "formative_table",
     "fornell_larcker",

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, join, say
+from workbench.messages import Count, Message, Number, join, say
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fit import PlsFit
 from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, doubts_said, inflation, item_inflation
-from workbench.result import Result, Table
+from workbench.result import Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,17 +49,16 @@ class ModelQuality(Result):
     CAPTION = say("How well each construct is measured; the last column says what to make of it.")
 
     def headline(self) -> Message:
-        """Say how many doubts there are, which constructs cannot be told apart, and how well the model fits."""
-        pairs, doubts = htmt_table(self.bootstrap), self.bootstrap.verdicts
-        distinct = int((pairs["distinct"] == "yes").sum())
-        error = srmr(self.bootstrap.fit)["estimated"]
+        """Say whether the model can be relied on, then doubts, pairs that are told apart, and how well it fits."""
+        doubts, (distinct, n), error = self.bootstrap.verdicts, self.distinct, self.error
         srmr_said, good = Number(error, ".3f"), Number(GOOD, "g")
         return join(
+            self._lead(),
             say(
                 "{doubts}; {distinct} of {n} pairs of constructs are distinct (HTMT+ below {limit}).",
                 doubts=doubts_said(doubts),
                 distinct=distinct,
-                n=len(pairs),
+                n=n,
                 limit=Number(DISTINCT, "g"),
             ),
             say(
@@ -75,6 +74,46 @@ class ModelQuality(Result):
             ),
             say("The first: {doubt}", doubt=doubts[0]) if doubts else say(""),
         )
+
+    @property
+    def distinct(self) -> tuple[int, int]:
+        """Pairs of constructs that are distinct, and all pairs."""
+        pairs = htmt_table(self.bootstrap)
+        return int((pairs["distinct"] == "yes").sum()), len(pairs)
+
+    @property
+    def error(self) -> float:
+        """SRMR of the estimated model."""
+        return float(srmr(self.bootstrap.fit)["estimated"])
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is no doubt, every pair is distinct, and the model fits well."""
+        apart, pairs = self.distinct
+        return not self.bootstrap.verdicts and apart == pairs and self.error < GOOD
+
+    def _lead(self) -> Message:
+        apart, pairs = self.distinct
+        doubts = len(self.bootstrap.verdicts)
+        if not self.bootstrap.fit.converged:
+            return say("The model cannot be used: its estimation did not converge.")
+        if self.sound:
+            return say(
+                "The model can be relied on: each of its {n} measures is reliable, and no two measure the same.",
+                n=len(self.bootstrap.fit.model.names),
+            )
+        if doubts or apart < pairs:
+            return say(
+                "Rely on the model with care: {doubts} doubts about its measures, and {unsure} of {pairs} pairs of "
+                "them may measure the same.",
+                doubts=doubts, unsure=pairs - apart, pairs=pairs,
+            )  # fmt: skip
+        return say("Rely on the model with care: its measures are sound, but it reproduces the answers badly.")
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many pairs of measures are told apart."""
+        apart, pairs = self.distinct
+        return (Tile(say("pairs of measures told apart, of {pairs}", pairs=pairs), Count(apart)),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate reliability and validity by construct."""
@@ -119,7 +158,7 @@ class ModelQuality(Result):
         """Draw HTMT+ with its intervals, and the limit."""
         rows = htmt_table(self.bootstrap)
         ax = dot_and_interval(
-            rows["first"] + " – " + rows["second"], rows.assign(estimate=rows["htmt"]), ax, label="HTMT+"
+            rows["first"] + " – " + rows["second"], rows.assign(estimate=rows["htmt"]), ax, label="likeness of two measures (HTMT+)"
         )
         ax.axvline(DISTINCT, color="tab:red", linewidth=0.8)
         return ax

@@ -148,7 +148,7 @@ class PlsBootstrap(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the path coefficients with their intervals."""
         paths = self.table[self.table["quantity"] == "path"]
-        return dot_and_interval(paths["name"], paths, ax, label="path coefficient", zero=True)
+        return dot_and_interval(paths["name"].str.replace("->", " → "), paths, ax, label="path coefficient", zero=True)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name paths, R2 and the pooled index."""

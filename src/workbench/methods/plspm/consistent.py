@@ -24,13 +24,13 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Plan, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fit import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
-from workbench.result import Quantity, Result
+from workbench.result import Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,12 +86,25 @@ class ConsistentPls(Result):
         strongest = say(
             "Corrected for the items' measurement error, the strongest path is {source} → {target}: {estimate}, "
             "{uncorrected} uncorrected.",
-            source=source,
-            target=target,
+            source=Label(source),
+            target=Label(target),
             estimate=estimate,
             uncorrected=Number(row["uncorrected"], ".2f"),
         )
         return join(strongest, *self.verdicts)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """The strongest corrected path."""
+        if self.paths.isna().all():
+            return ()
+        source, target = self.paths.abs().idxmax()
+        row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
+        label = say(
+            "strongest effect, in standard deviations: {source} on {target}",
+            source=Label(source), target=Label(target),
+        )  # fmt: skip
+        ends = Span(row["low"], row["high"], ".2f", self.level) if np.isfinite(row["low"]) else None
+        return (Tile(label, Number(row["estimate"], ".2f"), ends),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate corrected paths and R2, the uncorrected beside."""
@@ -107,7 +120,9 @@ class ConsistentPls(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""
         rows = self.table[self.table["quantity"] == "path"]
-        ax = dot_and_interval(rows["name"], rows, ax, label="path coefficient, corrected", zero=True)
+        ax = dot_and_interval(
+            rows["name"].str.replace("->", " → "), rows, ax, label="path coefficient, corrected", zero=True
+        )
         ax.plot(rows["uncorrected"], np.arange(len(rows))[::-1], "o", mfc="none", color="0.4", markersize=6)
         return ax
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, Share, Span, say
+from workbench.messages import Label, Message, Number, Share, Span, say
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
@@ -170,9 +170,9 @@ def _kind(row: dict[str, Any]) -> str:
 def _said(row: dict[Any, Any]) -> Message:
     way = say(
         "{source} → {target} through {via}: {indirect} {span}",
-        source=row["source"],
-        target=row["target"],
-        via=say("all chains") if row["via"] == "all" else row["via"],
+        source=Label(row["source"]),
+        target=Label(row["target"]),
+        via=say("all chains") if row["via"] == "all" else Label(row["via"]),
         indirect=Number(row["indirect"], ".2f"),
         span=Span(row["low"], row["high"], ".2f"),
     )

@@ -14,21 +14,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Number, Share, join, quoted, say
+from workbench.messages import Count, Label, Message, Number, Share, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
-from workbench.result import Result, Table
+from workbench.result import Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,6 +71,12 @@ class MeasurementInvariance(Result):
     )
     PICTURE_CAPTION = say("Differences of means: a dot off its line is a difference that permutation does not explain.")
 
+    @property
+    def tellable(self) -> bool:
+        """Whether permutations and groups are enough for a construct that means something else to be found."""
+        few = too_few_permutations(self.permutations, len(self.table), self.level)
+        return not few and not (self.table["c_lowest"] < WEAK).any()
+
     def headline(self) -> Message:
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
@@ -87,7 +93,7 @@ class MeasurementInvariance(Result):
                     "too unreliable, to tell.",
                     first=str(row["first"]),
                     second=str(row["second"]),
-                    construct=row["construct"],
+                    construct=Label(row["construct"]),
                     lowest=Number(row["c_lowest"], ".2f"),
                 ),
             )
@@ -107,7 +113,7 @@ class MeasurementInvariance(Result):
             "compare their paths.",
             broken=len(broken),
             n=len(self.table),
-            construct=worst["construct"],
+            construct=Label(worst["construct"]),
             first=str(worst["first"]),
             second=str(worst["second"]),
             c=Number(worst["c"], ".4f"),
@@ -157,13 +163,33 @@ class GroupDifferences(Result):
     FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
     PICTURE_CAPTION = say("Differences of paths: a dot off its line is a difference that permutation does not explain.")
 
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """The differences of paths between two groups."""
+        return self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
+
+    @property
+    def clear(self) -> pd.DataFrame:
+        """Those of them that are significant after Holm's correction."""
+        return self.pairs[self.pairs["p_holm"] < 1 - self.level]
+
+    @property
+    def tellable(self) -> bool:
+        """Whether there are permutations enough for any difference to be significant."""
+        tests = int((self.table["first"] != "all").sum())
+        return not too_few_permutations(self.permutations, tests, self.level)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many paths differ between groups."""
+        label = say("paths that differ significantly between groups, of {n}", n=len(self.pairs))
+        return (Tile(label, Count(len(self.clear))),) if self.tellable else ()
+
     def headline(self) -> Message:
         """Say how many differences are significant, and the largest."""
         tests = int((self.table["first"] != "all").sum())
-        if too_few_permutations(self.permutations, tests, self.level):
+        if not self.tellable:
             return _no_power(self.permutations, tests, self.level)
-        pairs = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
-        clear = pairs[pairs["p_holm"] < 1 - self.level]
+        pairs, clear = self.pairs, self.clear
         out = say("")
         if self.left_out:
             out = say("{n} are left out: a construct does not mean the same there.", n=self.left_out)
@@ -176,24 +202,29 @@ class GroupDifferences(Result):
             )
             return join(none, out)
         top = clear.loc[clear["difference"].abs().idxmax()]
-        names = {
-            "path": top["name"],
-            "by": Number(abs(top["difference"]), ".2f"),
-            "first": str(top["first"]),
-            "second": str(top["second"]),
-        }
         largest = say(
             "{n} of {all} differences of paths between groups are significant; the largest: {largest} (p = {p}, {holm} "
             "after Holm).",
             n=len(clear),
             all=len(pairs),
-            largest=say("{path} is {by} higher in {first} than in {second}", **names)
-            if top["difference"] > 0
-            else say("{path} is {by} lower in {first} than in {second}", **names),
+            largest=self.largest(),
             p=Number(top["p"], ".3f"),
             holm=Number(top["p_holm"], ".3f"),
         )
         return join(largest, out)
+
+    def largest(self) -> Message:
+        """Say the largest significant difference."""
+        top = self.clear.loc[self.clear["difference"].abs().idxmax()]
+        names: dict[str, Any] = {
+            "path": str(top["name"]),
+            "by": Number(abs(top["difference"]), ".2f"),
+            "first": str(top["first"]),
+            "second": str(top["second"]),
+        }
+        if top["difference"] > 0:
+            return say("{path} is {by} higher in {first} than in {second}", **names)
+        return say("{path} is {by} lower in {first} than in {second}", **names)
 
     def caption(self) -> Message:
         """Say what the table shows."""
@@ -207,7 +238,13 @@ class GroupDifferences(Result):
         """Draw the differences of paths against where chance puts them."""
         rows = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
         rows = rows.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
-        names = rows["name"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
+        names = (
+            rows["name"].str.replace("->", " → ")
+            + ": "
+            + rows["first"].astype(str)
+            + " − "
+            + rows["second"].astype(str)
+        )
         label = f"difference of paths; lines: {self.level:.0%} of the permutations"
         return dot_and_interval(names, rows, ax, label=label, zero=True)
 

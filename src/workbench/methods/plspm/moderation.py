@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Plan, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
@@ -79,9 +79,11 @@ class Moderation(Result):
 
     def _said(self, rows: pd.DataFrame) -> Message:
         change, size, low, _, high = (row for _, row in rows.iterrows())
-        names = {
-            "effect": say("The effect of {source} on {target}", source=change["source"], target=change["target"]),
-            "moderator": change["moderator"],
+        names: dict[str, Any] = {
+            "effect": say(
+                "The effect of {source} on {target}", source=Label(change["source"]), target=Label(change["target"])
+            ),
+            "moderator": Label(change["moderator"]),
             "change": say(
                 "{estimate} per standard deviation {span}",
                 estimate=Number(change["estimate"], "+.2f"),

@@ -21,13 +21,13 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
-from workbench.messages import Message, Share, quoted, say
+from workbench.messages import Count, Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
-from workbench.result import Quantity, Result, Table
+from workbench.result import Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,6 +80,17 @@ class PlsPrediction(Result):
             return "none"
         share = self._ahead.mean()
         return "high" if share == 1 else "medium" if share >= 0.5 else "low" if share > 0 else "none"
+
+    @property
+    def better(self) -> bool:
+        """Whether the model predicts significantly better than the items' means."""
+        row = self.table[(self.table["construct"] == "all") & (self.table["against"] == "mean")].iloc[0]
+        return bool(row["p"] < 1 - self.level and row["difference"] < 0)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many items are predicted better than by regression."""
+        label = say("questions predicted better than by regression, of {n}", n=len(self.items))
+        return (Tile(label, Count(int(self._ahead.sum()))),)
 
     def headline(self) -> Message:
         """Say whether the model predicts, against what."""
