@@ -17,7 +17,7 @@ from workbench.reports.runs.slots import find_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data/README.md"])
-SAYS = {"Markdown", "answer", "record", "show", "show_list", "show_model"}
+SAYS = {"Markdown", "answer", "decide", "record", "show", "show_list", "show_model"}
 STUDIES = sorted(ROOT.glob("notebooks/*.ipynb"))
 COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)
 
@@ -114,7 +114,7 @@ def test_notebooks_are_thin_and_in_order(notebook):
     headings = re.findall(
         r"^## (.+)$", "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown"), re.M
     )
-    assert headings == ["Answer", "Data", "Method", "Result", "Check", "Decision"]
+    assert headings == ["Answer", "Decision", "Data", "Method", "Result", "Check"]
     code = [c for c in cells if c["cell_type"] == "code"]
     looping = r"^\s*((def|class) |(for|while) .*:$)"
     assert not any(re.search(looping, "".join(c["source"]), re.M) for c in code)
