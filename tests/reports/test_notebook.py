@@ -11,8 +11,9 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from workbench.errors import WorkbenchError
-from workbench.messages import read
+from workbench.messages import join, read, say
 from workbench.reports.page import notebook
+from workbench.reports.page.said import answer_of
 from workbench.result import Quantity, Refusal, Table
 
 
@@ -42,6 +43,17 @@ def test_the_answer_is_shown_as_it_is(said):
     assert data["text/markdown"] == "The &lt;b&gt;rise&lt;/b&gt; is \\*2%\\*.\n\nSecond."
     assert ours["kind"] == "answer" and not ours["tiles"]
     assert [read(sentence) for sentence in ours["sentences"]] == data["text/plain"].split("\n")
+
+
+def test_a_refusal_decides_nothing_and_leads_with_its_first_sentence(said):
+    """The page's lead begins with a capital, and its decision does not advise."""
+    reason = join(say("not answerable: one operator."), say("Take more."))
+    notebook.answer(Refusal(reason))
+    notebook.decide(Refusal(reason))
+    (data, ours), (_, decision) = said
+    shown = answer_of({"metadata": {"workbench": ours}, "data": data})
+    assert (shown.lead, shown.more) == ("Not answerable: one operator.", ("Take more.",))
+    assert read(decision["sentences"][0]).startswith("Decide nothing")
 
 
 def test_a_table_carries_its_payload(said):

@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from workbench.messages import Count, Number, Span, say
 from workbench.reports.page import html as page
 from workbench.reports.page import tables
+from workbench.result import Tile
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">\u202e"\'--><!--notice-->'
 PNG = base64.b64encode(b"\x89PNG").decode()
@@ -106,6 +108,15 @@ def test_the_first_screen_has_answer_decision_and_picture_and_the_rest_is_folded
     heads = ["More findings", "Data", "Method", "About this report"]
     assert [next(h for h in heads if f">{h}</h2>" in fold) for fold in folds] == heads
     assert "Others fell." in folds[0] and "rows" in folds[1] and "how" in folds[2] and "The question." in folds[3]
+
+
+def test_a_key_figure_needs_no_interval():
+    """A count is shown without one, an estimate with its own."""
+    tiles = [Tile(say("campaigns"), Count(2)), Tile(say("effect"), Number(1.5), Span(1, 2))]
+    answered = _shown({"text/plain": "It rose."}, kind="answer", tiles=[tile.as_json() for tile in tiles])
+    made = _page(_text("# Title\n\n## Answer"), _code("answer()", [answered]))
+    assert "<dt>campaigns</dt><dd><b>2</b></dd>" in made
+    assert "<dt>effect</dt><dd><b>1.50</b> <span>(1.00 to 2.00)</span></dd>" in made
 
 
 def test_without_an_answer_nothing_is_folded_away():

@@ -12,6 +12,7 @@ from scipy.stats import beta as beta_law
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.btyd.likelihoods import PROCESSES
 from workbench.methods.btyd.purchases import histories
+from workbench.result import Refusal
 from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
 
 TRUTH = {"bg_nbd": [0.6, 6.0, 0.8, 2.5], "mbg_nbd": [0.9, 6.0, 0.8, 2.5], "pareto_nbd": [0.8, 8.0, 0.8, 12.0]}
@@ -203,6 +204,11 @@ def test_answers_in_three_voices():
     assert chances["expected"].sum() == pytest.approx(fit.total(10)[0])
     sure = (fit.p_alive()["p_alive"] > 0.8).sum()
     assert chances["customers"].iloc[-1] == sure and chances["still there"].iloc[-1] == "80% to 100%"
+    amounts = table.assign(yuan=np.random.default_rng(3).gamma(2.0, 5 + table["who"] % 7))
+    spend = fit_gamma_gamma(amounts, customer="who", when="on", amount="yuan", until="2025-11-30")
+    most, gone = fit.decision(spend).do
+    assert f"{fit.total(round(fit.customers['seen'].max()))[0]:,.0f} purchases" in most and "yuan" in most
+    assert "another model" in gone and "yuan" not in fit.decision(Refusal("x")).do[0]
     assert len(fit.summary()) and held.plot().get_xlabel() == "expected"
     _, ax = plt.subplots()
     assert fit.plot(ax) is ax and "week" in ax.get_xlabel() + ax.get_ylabel()

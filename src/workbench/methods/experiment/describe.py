@@ -14,7 +14,7 @@ from sklearn.tree._tree import Tree
 
 from workbench import columns as columns_of
 from workbench.errors import WorkbenchError
-from workbench.messages import Message, Number, Share, say
+from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.coding import arrange, class_edges, cut
 from workbench.methods.experiment.members import categories, is_text, require_members, scores
 from workbench.result import Result
@@ -153,10 +153,10 @@ def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, Mes
             walk(left, low, {**high, name: cut}, said)
             walk(right, {**low, name: cut}, high, said)
         else:
-            no, yes = say("{name} is known", name=name), say("{name} is missing", name=name)
+            no, yes = say("{name} is known", name=Label(name)), say("{name} is missing", name=Label(name))
             if value:
-                no = say("{name} is not {value}", name=name, value=value)
-                yes = say("{name} is {value}", name=name, value=value)
+                no = say("{name} is not {value}", name=Label(name), value=value)
+                yes = say("{name} is {value}", name=Label(name), value=value)
             walk(left, low, high, [*said, no])
             walk(right, low, high, [*said, yes])
 
@@ -166,10 +166,10 @@ def _paths(tree: Tree, questions: list[tuple[str, str | None]]) -> dict[int, Mes
 
 def _bound(name: str, low: float, high: float) -> Message:
     if low == -np.inf:
-        return say("{name} at most {high}", name=name, high=Number(high))
+        return say("{name} at most {high}", name=Label(name), high=Number(high))
     if high == np.inf:
-        return say("{name} over {low}", name=name, low=Number(low))
-    return say("{name} over {low}, at most {high}", name=name, low=Number(low), high=Number(high))
+        return say("{name} over {low}", name=Label(name), low=Number(low))
+    return say("{name} over {low}, at most {high}", name=Label(name), low=Number(low), high=Number(high))
 
 
 def both(one: Message, other: Message) -> Message:

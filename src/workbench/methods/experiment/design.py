@@ -288,7 +288,7 @@ class CampaignPlan(Result):
             (line,) = ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)
             ax.fill_between(100 * rows["holdout"], scale * rows["low"], scale * rows["high"], alpha=0.2)
             end = (100 * rows["holdout"].iloc[-1], scale * rows["detectable"].iloc[-1])
-            ax.annotate(arm, end, (5, -3), textcoords="offset points", color=line.get_color())
+            ax.annotate(Label(str(arm)).said(), end, (5, -3), textcoords="offset points", color=line.get_color())
         wanted = scale * self.table["wanted"].min()
         ax.axhline(wanted, color="0.5", linestyle="--", linewidth=1)
         ax.annotate("wanted", (1, wanted), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")

@@ -8,7 +8,7 @@ from math import floor
 import numpy as np
 
 from workbench.errors import CannotAnswer
-from workbench.messages import Message, Number, say
+from workbench.messages import Label, Message, Number, say
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference, skewed, uneven
 
 FEWEST_EVENTS = 20
@@ -74,7 +74,7 @@ def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: 
         events=int(events[smaller]),
         members=int(members[smaller]),
         arm=say("the control group") if smaller == 0 else say("the contacted"),
-        other=say("another '{outcome}' than the commonest", outcome=outcome) if outcome else commonest,
+        other=say("another '{outcome}' than the commonest", outcome=Label(outcome)) if outcome else commonest,
         expected=Number(expected, ",g"),
         least=fewest,
     )
@@ -87,7 +87,7 @@ def unanswerable(reason: Message) -> CannotAnswer:
 
 def all_alike(outcome: str, members: int) -> Message:
     """Why nothing can be compared: nothing varies."""
-    return say("'{outcome}' is the same for all {members} members", outcome=outcome, members=members)
+    return say("'{outcome}' is the same for all {members} members", outcome=Label(outcome), members=members)
 
 
 def difference(
