@@ -13,20 +13,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError
 from workbench.figures import axes
-from workbench.messages import (
-    Amount,
-    Label,
-    Listed,
-    Message,
-    Name,
-    Number,
-    Share,
-    Span,
-    Term,
-    estimated,
-    join,
-    say,
-)
+from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
@@ -130,13 +117,15 @@ class TreatedEffect(Result):
     def _overlap(self) -> Share:
         return Share(self.overlap_share if self.overlap_share == 1 else min(self.overlap_share, 0.999))
 
+    @property
+    def _effect(self) -> Message:
+        return estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
+
     def _claim(self) -> Message:
-        amount, whom = Amount(self.estimate, self.binary, self.unit, signed=True), say("the contacted")
+        whom, shown = say("the contacted"), self._shown()
         if self.overlap_share != 1:
             whom = say("the {share} of the contacted with comparable controls", share=self._overlap)
-        effect = estimated(amount, self.low, self.high)
-        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": effect}
-        shown = self._shown()
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": self._effect}
         if not shown:
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
         if shown > 0:
@@ -155,16 +144,15 @@ class TreatedEffect(Result):
         scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
         what = say("effect on {outcome}, {unit} a contacted member", outcome=Label(self.outcome), unit=Term(unit))
         tiles = [Tile(what, Number(scale * self.estimate, signed=True), Span(scale * self.low, scale * self.high))]
-        share = self.relative
-        if np.isfinite([share.estimate, share.low, share.high]).all():
-            ends = Span(100 * share.low, 100 * share.high)
-            tiles.append(
-                Tile(say("effect in % of what they did without"), Number(100 * share.estimate, signed=True), ends)
-            )
+        share, low, high = 100 * np.array([self.relative.estimate, self.relative.low, self.relative.high])
+        if np.isfinite([share, low, high]).all():
+            what = say("effect in % of what they did without")
+            tiles.append(Tile(what, Number(share, signed=True), Span(low, high)))
         tiles.append(Tile(say("contacted members with others like them"), self._overlap))
         if self.sensitivity.near:
-            hidden = say("what an unrecorded cause must explain to undo it")
-            tiles.append(Tile(hidden, Share(self.sensitivity.robustness)))
+            tiles.append(
+                Tile(say("what an unrecorded cause must explain to undo it"), Share(self.sensitivity.robustness))
+            )
         return tuple(tiles)
 
     def decision(self, *, break_even: float = 0.0) -> Decision:
@@ -177,16 +165,12 @@ class TreatedEffect(Result):
         """
         control = say("Keep a random control group next time, so that the effect needs no such assumption.")
         if self.doubts:
-            nothing = say(
-                "Decide nothing on this comparison, for it cannot be answered: {reason}.", reason=self.doubts[0]
-            )
+            nothing = say("Decide nothing on this comparison: {reason}.", reason=self.doubts[0])
             return Decision((nothing, control), say("a repeat with a random control group."))
-        gain, least = (
-            Amount(self.estimate, self.binary, self.unit, signed=True),
-            Amount(break_even, self.binary, self.unit),
+        least = Amount(break_even, self.binary, self.unit)
+        brings = say(
+            "It brings {effect} a contacted member; a contact pays from {least} on.", effect=self._effect, least=least
         )
-        found: dict[str, Any] = {"effect": estimated(gain, self.low, self.high), "least": least}
-        brings = say("It brings {effect} a contacted member; a contact pays from {least} on.", **found)
         change = say("a repeat with a random control group, or a cause of contact that was not recorded.")
         if self._shown(break_even) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), brings, control), change)
@@ -214,17 +198,13 @@ class TreatedEffect(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        if self.binary or not self.unit:
-            return say(
-                "Effect on {outcome} of the contacted per member, what it rests on, and the effects on what contact "
-                "cannot have changed.",
-                outcome=Label(self.outcome),
-            )
+        what: Label | Message = Label(self.outcome)
+        if self.unit and not self.binary:
+            what = say("{outcome} ({unit})", outcome=what, unit=Term(self.unit))
         return say(
-            "Effect on {outcome} of the contacted per member ({unit}), what it rests on, and the effects on what "
-            "contact cannot have changed.",
-            outcome=Label(self.outcome),
-            unit=Term(self.unit),
+            "Effect on {outcome} of the contacted per member, what it rests on, and the effects on what contact cannot "
+            "have changed.",
+            outcome=what,
         )
 
     def before(self) -> Message:
@@ -447,36 +427,32 @@ def _answer(
             say(
                 "only {share} of the contacted have comparable controls (chance of contact at most {chance}), and "
                 "{least} are needed; without: {outside}",
-                share=_give(overlap, wide[1], ".0%"),
-                chance=Share(most_likely, 0),
-                least=Share(LEAST_OVERLAP, 0),
+                share=_give(overlap, wide[1], ".0%"), chance=Share(most_likely, 0), least=Share(LEAST_OVERLAP, 0),
                 outside=outside,
             )
-        )
+        )  # fmt: skip
     if round(effective - wide[2]) < FEWEST_CONTROLS:
         doubts.append(
             say(
                 "the controls that are like the contacted count as {controls}, and {least} are needed",
-                controls=_give(effective, wide[2], ".0f"),
-                least=FEWEST_CONTROLS,
+                controls=_give(effective, wide[2], ".0f"), least=FEWEST_CONTROLS,
             )
-        )
+        )  # fmt: skip
     if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
         doubts.append(
             say(
                 "weighted controls still differ from the contacted in '{covariate}' by {gap} standard deviations, and "
                 "{most} is the most",
-                covariate=worst["covariate"],
-                gap=_give(abs(worst["after"]), wide[3], ".2f"),
+                covariate=Label(str(worst["covariate"])), gap=_give(abs(worst["after"]), wide[3], ".2f"),
                 most=Number(NOTABLE, "g"),
             )
-        )
+        )  # fmt: skip
     doubts += [
         say(
             "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
             "as a column",
             outcome=Label(outcome),
-            pair=Listed(tuple(map(Name, pair))),
+            pair=Listed(tuple(map(Label, pair))),
         )
         for pair in found.unmodelled
     ]
@@ -485,7 +461,7 @@ def _answer(
             say(
                 "contact seems to have changed '{outcome}', which it cannot have ({effect}), so the arms differ "
                 "in something unrecorded",
-                outcome=row.outcome,
+                outcome=Label(row.outcome),
                 effect=_effect(row),
             )
         )
