@@ -50,6 +50,19 @@ class Name(Value):
 
 
 @dataclass(frozen=True)
+class Word(Name):
+    """Text from data that may be a word with an entry of its own: a service, a measure.
+
+    >>> Word("broadband").said(), Word("broadband").said("zh"), Word("broadband 2").said("zh")
+    ('broadband', '宽带', 'broadband 2')
+    """
+
+    def said(self, language: str = "en") -> str:
+        known = language != "en" and str(self.text) in catalogue(language)
+        return entry(str(self.text), language) if known else super().said(language)
+
+
+@dataclass(frozen=True)
 class Term(Value):
     """A word of ours (a unit, a verdict, a measure), with an entry of its own; without one it is said as it is.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
-from workbench.messages import Listed, Message, Number, Span, say
+from workbench.messages import Listed, Message, Number, Span, Word, say
 
 
 def listed(by: Sequence[str] | None) -> list[str]:
@@ -113,7 +113,7 @@ def one_cell(values: Iterable[object]) -> Listed:
     >>> one_cell(["中国移动", 2026]).said(), one_cell(["中国移动", 2026]).said("zh")
     ('中国移动, 2026', '中国移动·2026')
     """
-    return Listed(map(str, values), "·")
+    return Listed(map(Word, map(str, values)), "·")
 
 
 def some_cells(cells: Iterable[Iterable[object]], most: int = 5) -> Listed | Message:

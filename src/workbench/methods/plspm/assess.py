@@ -158,7 +158,10 @@ class ModelQuality(Result):
         """Draw HTMT+ with its intervals, and the limit."""
         rows = htmt_table(self.bootstrap)
         ax = dot_and_interval(
-            rows["first"] + " – " + rows["second"], rows.assign(estimate=rows["htmt"]), ax, label="likeness of two measures (HTMT+)"
+            rows["first"] + " – " + rows["second"],
+            rows.assign(estimate=rows["htmt"]),
+            ax,
+            label="likeness of two measures (HTMT+)",
         )
         ax.axvline(DISTINCT, color="tab:red", linewidth=0.8)
         return ax

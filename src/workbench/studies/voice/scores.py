@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -158,12 +158,12 @@ class VoiceScores(Result):
         for name, rows in self.table.groupby("measure", sort=False):
             lowest, highest = rows.loc[rows["estimate"].idxmin()], rows.loc[rows["estimate"].idxmax()]
             if len(rows) == 1:
-                words.append(say("{measure} is {said}", measure=Label(name), said=said(lowest)))
+                words.append(say("{measure} is {said}", measure=Word(name), said=said(lowest)))
             else:
                 words.append(
                     say(
                         "{measure} runs from {least} for {last} to {most} for {first}",
-                        measure=Label(name),
+                        measure=Word(name),
                         least=said(lowest),
                         last=one_cell(lowest[list(self.by)]),
                         most=said(highest),
@@ -275,10 +275,10 @@ class VoiceScores(Result):
         said = say("{measure}, operator minus other.", measure=self._spelt(measure))
         return Table(f"{self._known(measure).lower()}_gaps", self.gaps(measure), said, formats)
 
-    def _spelt(self, measure: str | None = None) -> Message | Label:
+    def _spelt(self, measure: str | None = None) -> Message | Word:
         name = self._known(measure)
         if not next(m.kind == "net" for m in self.measures if m.name == name):
-            return Label(name)
+            return Word(name)
         if name == "NPS":
             return say("Net promoter score (−100 to 100)")
         return say("Net promoter score (−100 to 100) {item}", item=name.removeprefix("NPS "))
