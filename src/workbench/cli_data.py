@@ -115,7 +115,7 @@ def quarantine(
 @click.argument("table", required=False)
 def describe(table: str | None) -> None:
     """Describe the tables, or the columns of TABLE."""
-    from workbench.warehouse import schema
+    from workbench.warehouse import rulebook, schema
 
     if table is None:
         print_table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
@@ -125,6 +125,8 @@ def describe(table: str | None) -> None:
     click.echo(f"A row is identified by: {', '.join(found.key)}.")
     rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
     print_table(["column", "type", "unit", "rules", "meaning"], rows)
+    if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
+        print_table(["rule", "severity", "broken where"], ([r.name, r.severity, r.reason] for r in among))
 
 
 def ensure_sample(root: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+
+from workbench.errors import listed
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -23,6 +26,8 @@ class Account:
         stand), most_refused (the share that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
+    warnings : DataFrame
+        table, rule, rows (that break it), of (rows that stand), said; of rules that refuse no row.
     notes : tuple of str
         What else is to be known: files not read, relationships not checked, another key.
     changed : bool
@@ -33,6 +38,7 @@ class Account:
     version: str
     frame: pd.DataFrame
     reasons: pd.DataFrame
+    warnings: pd.DataFrame
     notes: tuple[str, ...] = ()
     changed: bool = True
 
@@ -75,6 +81,15 @@ class Account:
             said.append(f"{table}: {row['refused']:,} of {row['raw']:,} records{most}{more}.")
         return said
 
+    def warned(self, tables: Iterable[str]) -> list[str]:
+        """Say what to be warned of in some tables: how much, then each warning; nothing where there is none."""
+        found = self.warnings[self.warnings["table"].isin(set(tables))]
+        if found.empty:
+            return []
+        number, where = f"{len(found)} warning{'s' * (len(found) > 1)}", listed(found["table"].unique())
+        head = f"{number} on the data behind this report, in {where}: it stands, and may be wrong."
+        return [head, *map(_warning, found.itertuples())]
+
     def lines(self) -> list[str]:
         """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
@@ -96,6 +111,7 @@ class Account:
                 lines.append(f"    {number:>10,}  {what}")
         spread = self.frame[self.frame["lines"] != self.frame["raw"]]
         lines += [f"  note: {r.file} has {r.raw:,} records on {r.lines:,} lines" for r in spread.itertuples()]
+        lines += [f"  warning: {_warning(row)}" for row in self.warnings.itertuples()]
         return lines + [f"  note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -105,6 +121,10 @@ class Account:
 def _refused(frame: pd.DataFrame) -> pd.Series:
     """Records that were refused for a reason of their own."""
     return frame["quarantined"] - frame["set_aside"] - frame["followed"]
+
+
+def _warning(row: Any) -> str:
+    return f"{row.table}: {row.said}: {row.rows:,} of {row.of:,} rows ({row.rule})"
 
 
 def _percent(share: float) -> str:

@@ -404,8 +404,8 @@ def _inputs(job: Job) -> dict[str, Any]:
     return {"version": job.data_version} | ({"tables": tables} if whole else {})
 
 
-def _refusals(job: Job) -> list[str]:
-    """Say which share of the records of the tables that were read was refused."""
+def _about_data(job: Job) -> dict[str, list[str]]:
+    """Say which share of the records of the tables that were read was refused, and what to be warned of in them."""
     from workbench.warehouse import open_warehouse
 
     read: dict[str, set[str]] = {}
@@ -413,10 +413,12 @@ def _refusals(job: Job) -> list[str]:
         for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
             source, _, table = line.split("\t")
             read.setdefault(source, set()).add(table)
-    said: list[str] = []
+    said: dict[str, list[str]] = {"refusals": [], "warnings": []}
     for source, names in sorted(read.items()):
         with contextlib.suppress(WorkbenchError):  # a source that is gone since
-            said += open_warehouse(source, root=job.root).full_account().refusals(names)
+            account = open_warehouse(source, root=job.root).full_account()
+            said["refusals"] += account.refusals(names)
+            said["warnings"] += account.warned(names)
     return said
 
 
@@ -438,7 +440,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "code": job.code,
         "inputs": _inputs(job),
-        "refusals": _refusals(job),
+        **_about_data(job),
         "period": job.period,
         "plan": job.plan,
         "attempt": job.attempt,
@@ -452,7 +454,8 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "lacking", "refusals")}
+    kept = ("study", "parameters", "data_version", "seconds", "lacking", "refusals", "warnings")
+    same = {k: manifest[k] for k in kept}
     return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
 
 
@@ -482,6 +485,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
         *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
         ("data version", job.data_version, ""),
         *(("refused data", sentence, "") for sentence in manifest["refusals"]),
+        *(("warning", sentence, "") for sentence in manifest["warnings"]),
         ("finished", manifest["finished"], f"{manifest['seconds']} s"),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
@@ -489,7 +493,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
     links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
     said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
     facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-    facts += manifest["refusals"][:1]
+    facts += manifest["refusals"][:1] + manifest["warnings"][:1]
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
         "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
         "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,8 +22,19 @@ from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.read import Batch, batches
 from workbench.warehouse.ingest.repairs import Repairs, without
-from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json, refused_keys
+from workbench.warehouse.ingest.rules import (
+    REPLACED,
+    SET_ASIDE,
+    Check,
+    build,
+    key_text,
+    lookup_relation,
+    record_json,
+    refused_keys,
+)
+from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
+from workbench.warehouse.rulebook import STOP
 from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import one_width
 
@@ -75,10 +87,12 @@ class Build:
         self.unchecked: dict[str, None] = {}
         self.masked: dict[str, int] = {}
         self.months: dict[np.datetime64, pq.ParquetWriter] = {}
+        self.seen: dict[str, pd.DataFrame] = {}
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
         self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
+        self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
             self._prepare()
             for table in schema.tables().values():
@@ -87,6 +101,7 @@ class Build:
             self._close_months()
             self._balance()
             self._store_partials()
+            self._look()
             self._describe(notes)
             self.con.execute("DETACH stage")
             self.con.execute("CHECKPOINT")
@@ -128,6 +143,7 @@ class Build:
             self._rows(table)
         if table.name != BY_MONTH:
             self._finish(table, entries)
+        self._stop(table, sources)
         for entry, _ in entries:
             sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
             entry.quarantined = self._number(sql, entry.number)
@@ -141,10 +157,13 @@ class Build:
         return self.entries[-1]
 
     def _check(self, file: RawFile) -> Check:
-        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled)
+        prefix = f"{file.name}#" if file.block.is_glob else ""
+        return build(file.block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of)
 
     def _read(self, entry: _Entry, file: RawFile) -> None:
         check = self._check(file)
+        for lookup in check.lookups:
+            self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
         self.unchecked |= dict.fromkeys(check.unchecked)
         for batch, hidden in self._batches(file):
             self._take(entry, file.block, check, batch, hidden=hidden)
@@ -170,7 +189,10 @@ class Build:
         batch = Batch(
             pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
         )
-        entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
+        entry, check = (
+            self._entry(self.mapping.file.name, table),
+            build(block, "", self.filled, self.mapping.rulebook, self.mapping.as_of),
+        )
         self._take(entry, block, check, batch)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
@@ -248,6 +270,18 @@ class Build:
         finally:
             self.con.unregister(name)
 
+    def _stop(self, table: schema.Table, sources: list[RawFile]) -> None:
+        """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
+        rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file).rules}
+        rules |= {(f"{table.name}.{c.name}.unique", _earlier(table)) for c in table.columns if c.unique}
+        for name, reason in sorted(rules):
+            if self.mapping.rulebook.severity(name) == STOP:
+                sql = 'SELECT count(*) FROM stage.quarantine WHERE "table" = ? AND list_contains(reasons, ?)'
+                if rows := self._number(sql, table.name, reason):
+                    self.watch.warn(
+                        table.name, name, rows, sum(e.raw for e in self.entries if e.table == table.name), reason
+                    )
+
     def _quarantine(self, entry: _Entry, block: FileBlock, check: Check, rows: pa.Table, reasons: str) -> None:
         hidden = {value.column for value in block.values() if value.pseudonym}
         shown = [name for name in block.sources() if name not in hidden]
@@ -288,7 +322,7 @@ class Build:
         for entry, file in entries:
             repeats = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {entry.number}').to_arrow_table()
             if repeats.num_rows:
-                why = REPLACED if last else f"the key ({key}) stands in an earlier row"
+                why = REPLACED if last else _earlier(table)
                 self._read_repeats(entry, file, repeats.column("#line"), why)
                 entry.accepted -= repeats.num_rows
         self.con.execute(
@@ -296,6 +330,7 @@ class Build:
             'WHERE "table" = ? AND key IS NOT NULL',
             [table.name],
         )
+        self.seen[table.name] = self.watch.profile(table, f"stage.{table.name}", '"#file"')
         self.con.execute(f"DROP TABLE stage.{table.name}")
         self.filled[table.name] = table.name
 
@@ -321,6 +356,23 @@ class Build:
                     place.parent.mkdir(exist_ok=True)
                     self.con.execute(f"COPY ({feature_file(name)}) TO {literal(str(place))} (COMPRESSION zstd)")
                 self.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({literal(str(place))})")
+
+    def _look(self) -> None:
+        """Look for what is hardly true in the tables as they stand."""
+        filled, files = self.filled, {entry.number: entry.file for entry in self.entries}
+        if records := sorted((self.place / BY_MONTH).glob("*.parquet")):
+            table = schema.table(BY_MONTH)
+            places = {name: f"read_parquet({literal(str(self.place / name / '*.parquet'))})" for name in STORED}
+            relation = f"read_parquet([{', '.join(literal(str(file)) for file in records)}])"
+            self.watch.rules(BY_MONTH, relation, filled)
+            self.watch.deliveries(table, self.watch.profile(table, relation, "NULL"), relation, files)
+            self.watch.identifiers(table, places["customer_month"], ["customer_id"], "sum(events)")
+        for name in filled:
+            table = schema.table(name)
+            self.watch.rules(name, name, filled)
+            self.watch.deliveries(table, self.seen[name], name, files)
+            columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
+            self.watch.identifiers(table, name, columns)
 
     def _balance(self) -> None:
         """Count again what stands in the tables; an account that does not balance is not published."""
@@ -373,6 +425,9 @@ class Build:
             'CREATE TABLE quarantine AS SELECT file, "#line" AS line, q."table", reasons, record '
             'FROM stage.quarantine q JOIN account USING ("#file") ORDER BY "#file", line'
         )
+        con.execute('CREATE TABLE warning ("table" VARCHAR, rule VARCHAR, "rows" BIGINT, "of" BIGINT, said VARCHAR)')
+        for w in self.watch.found:
+            con.execute("INSERT INTO warning VALUES (?, ?, ?, ?, ?)", [w.table, w.rule, w.rows, w.of, w.said])
         notes = [*notes, *([f"not checked, for the table is not delivered: {', '.join(self.unchecked)}"]
                            if self.unchecked else [])]  # fmt: skip
         notes += [
@@ -417,6 +472,10 @@ def _few_values() -> list[str]:
     """Columns of the detail records whose values repeat enough for a dictionary."""
     columns = schema.table(BY_MONTH).columns
     return [c.name for c in columns if c.type == "text" and not c.name.endswith("_key")]
+
+
+def _earlier(table: schema.Table) -> str:
+    return f"the key ({', '.join(table.key)}) stands in an earlier row"
 
 
 def _repeats(table: schema.Table, *, last: bool) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, named, nearest, unknown
 from workbench.warehouse import schema
+from workbench.warehouse.rulebook import Rulebook, rulebook
 from workbench.warehouse.texts import KINDS
 
 FORMATS = {
@@ -25,7 +26,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
-MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "file", "rows")
+MAPPING_KEYS = ("title", "operator", "currency", "as_of", "skip", "most_refused", "rules", "file", "rows")
 CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
 FILE_KEYS = (
     "path", "table", "format", *CSV_KEYS, "sheet", "skip_rows", "totals", "missing", "ignore", "optional", "keep",
@@ -156,6 +157,7 @@ class Mapping:
     files: tuple[FileBlock, ...]
     rows: dict[str, tuple[dict[str, str], ...]] = field(default_factory=dict)
     skip: tuple[str, ...] = ()
+    rulebook: Rulebook = field(default_factory=lambda: Rulebook({}))
 
     def tables(self) -> set[str]:
         """Names of the tables that it fills."""
@@ -192,7 +194,10 @@ def read_mapping(file: Path) -> Mapping:
     if not files and not rows:
         raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
     texts = {key: _text(raw, key, where, default) for key, default in _TOP_LEVEL}
-    return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=_texts(raw, "skip", where, ()), **texts)
+    return Mapping(
+        file.stem, file, as_of=as_of, files=files, rows=rows, skip=_texts(raw, "skip", where, ()),
+        rulebook=rulebook(raw.get("rules", {}), where), **texts,
+    )  # fmt: skip
 
 
 _TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))

@@ -7,11 +7,12 @@ are made only for records that break one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from workbench.warehouse.ingest.mapping import EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
+from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
 from workbench.warehouse.schema import Column, Table
 from workbench.warehouse.sql import literal, quoted
 
@@ -28,7 +29,8 @@ TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6
 class Rule:
     """A condition in SQL that is true where the rule is broken, and how it is said.
 
-    `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad.
+    `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad. `name`
+    is that of `workbench.warehouse.rulebook`, where it has one.
     """
 
     broken: str
@@ -36,6 +38,7 @@ class Rule:
     column: str = ""
     parent: str = ""
     explains: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class Check:
     free, numbers : tuple of str
         Columns of the file in whose texts numbers are masked (as `#text:…`), or that must not be clear numbers (what
         they are stands in `#clear:…`).
+    lookups : tuple of Lookup
+        What a row is compared with, which stands in the relations `lookup_relation` names.
+    crossed : tuple of str
+        Conditions over the row (`"#row"`) and the lookups, with their names.
     """
 
     texts: tuple[str, ...]
@@ -67,6 +74,8 @@ class Check:
     order: str = "NULL"
     free: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    crossed: tuple[str, ...] = ()
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
@@ -97,14 +106,24 @@ class Check:
     def _layers(self, relation: str) -> str:
         texts = f"SELECT *{_also(self.texts)} FROM {relation}"
         translated = f"SELECT *{_also(self.translated)} FROM ({texts})"
-        return f"SELECT *{_also(self.typed)} FROM ({translated})"
+        typed = f"SELECT *{_also(self.typed)} FROM ({translated})"
+        if not self.crossed:
+            return typed
+        cells = ", ".join(f"{literal(c.rpartition(' AS ')[2])}: {c.rpartition(' AS ')[0]}" for c in self.columns)
+        joins = " ".join(lookup.join(lookup_relation(lookup), '"#row"') for lookup in self.lookups)
+        return f'SELECT r.*{_also(self.crossed)} FROM (SELECT *, {{{cells}}} AS "#row" FROM ({typed})) r {joins}'
+
+
+def lookup_relation(lookup: Lookup) -> str:
+    """Name the relation that holds a lookup while a version is built."""
+    return quoted(f"lookup {lookup.name}")
 
 
 def _also(expressions: Iterable[str]) -> str:
     return "".join(f", {expression}" for expression in expressions)
 
 
-def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
+def build(block: FileBlock, prefix: str, filled: dict[str, str], book: Rulebook, as_of: date) -> Check:
     """Translate a block of the mapping into SQL.
 
     Parameters
@@ -114,22 +133,31 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str]) -> Check:
         What stands before the number of a record that serves as identifier.
     filled : dict
         Where each table that the mapping fills stands, for relationships.
+    book : Rulebook
+        What follows where a rule is broken.
+    as_of : date
+        The day before which all is known.
     """
-    builder = _Builder(block, prefix, filled)
+    builder = _Builder(block, prefix, filled, book.given)
     columns = tuple(builder.column(column) for column in block.table.columns)
     builder.totals()
+    crossing = [rule for rule in book.of(block.table.name, REFUSE) if rule.reads() <= set(filled)]
+    builder.rules += [Rule(quoted(f"#{rule.name}"), rule.reason, name=rule.name) for rule in crossing]
+    lookups = {lookup.name: lookup for rule in crossing for lookup in rule.lookups}
+    row = '"#row"'
     return Check(
         tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules), columns,
         tuple(builder.unchecked), quoted(block.order) if block.order is not None else "NULL",
-        tuple(builder.free), tuple(builder.numbers),
+        tuple(builder.free), tuple(builder.numbers), tuple(lookups.values()),
+        tuple(f"({rule.sql(row, as_of)}) AS {quoted('#' + rule.name)}" for rule in crossing),
     )  # fmt: skip
 
 
 class _Builder:
     """Collects the layers of a Check, column by column."""
 
-    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str]) -> None:
-        self.block, self.prefix, self.filled = block, prefix, filled
+    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str], severities: Mapping[str, str]) -> None:
+        self.block, self.prefix, self.filled, self.severities = block, prefix, filled, severities
         self.texts: list[str] = []
         self.translated: list[str] = []
         self.typed: list[str] = []
@@ -155,7 +183,7 @@ class _Builder:
         )
         if column.not_null:
             nothing = " AND ".join(f"{quoted('t:' + name)} IS NULL" for name in names)
-            self.rules.append(Rule(nothing, f"{column.name} has no entry"))
+            self._rule(column, "not_null", Rule(nothing, f"{column.name} has no entry"))
         return f"map_from_entries(list_filter([{entries}], lambda e: e.value IS NOT NULL)) AS {column.name}"
 
     def totals(self) -> None:
@@ -188,7 +216,7 @@ class _Builder:
             self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
-            self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
+            self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
         self._limits(column, name, v)
 
     def _clear_numbers(self, value: Value, column: Column, name: str) -> None:
@@ -206,21 +234,27 @@ class _Builder:
             why = f'{name} is {what}: map it with pseudonym = "{kind}" wherever it stands{other}'
             self.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
 
+    def _rule(self, column: Column, kind: str, rule: Rule) -> None:
+        """Add a rule of the schema, unless the mapping lets its rows stand."""
+        name = f"{self.block.table.name}.{column.name}.{kind}"
+        if self.severities.get(name) != WARN:
+            self.rules.append(replace(rule, name=name))
+
     def _limits(self, column: Column, name: str, v: str) -> None:
         if column.accepted_values:
             accepted = ", ".join(literal(text) for text in column.accepted_values)
-            said = ", ".join(column.accepted_values)
-            self.rules.append(Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {said}"))
+            listed = ", ".join(column.accepted_values)
+            self._rule(column, "accepted_values", Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {listed}"))
         if column.in_range:
             low, high = column.in_range
-            between = f"{v} BETWEEN {_bound(low)} AND {_bound(high)}"
-            self.rules.append(Rule(f"NOT {between}", f"{name} is not between {_said(low)} and {_said(high)}"))
+            why = f"{name} is not between {said(low)} and {said(high)}"
+            self._rule(column, "in_range", Rule(f"NOT {v} BETWEEN {bound(low)} AND {bound(high)}", why))
         if column.relationships:
             parent, key = column.relationships
             if parent in self.filled:
                 inside = f"SELECT {key} FROM {self.filled[parent]}"
                 why = f"{name} does not stand in {parent}"
-                self.rules.append(Rule(f"{v} NOT IN ({inside})", why, column.name, parent))
+                self._rule(column, "relationships", Rule(f"{v} NOT IN ({inside})", why, column.name, parent))
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
@@ -353,11 +387,3 @@ def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
 def key_text(table: Table) -> str:
     """The SQL text of a list that tells rows of a table apart."""
     return f"[{', '.join(f'CAST({name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
-
-
-def _bound(value: float | date) -> str:
-    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else f"{float(value)!r}::DOUBLE"
-
-
-def _said(value: float | date) -> str:
-    return value.isoformat() if isinstance(value, date) else f"{value:.15g}"

@@ -29,11 +29,16 @@ from workbench.warehouse.versions import building, one_writer, publish, put_in_f
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
+    "rules.toml",
+    "rulebook.py",
     "pseudonyms.py",
     "texts.py",
     "clear.py",
     "../personal.py",
-    *(f"ingest/{name}.py" for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "build")),
+    *(
+        f"ingest/{name}.py"
+        for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "warned", "build")
+    ),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
 
