@@ -41,8 +41,9 @@ def version_to_read(folder: Path) -> str:
     WorkbenchError
         If the version that the run began with is gone.
     """
-    pinned = Path(os.environ.get(PINNED) or os.devnull)
-    if pinned.parent.resolve() != folder.resolve():
+    places = [Path(place) for place in os.environ.get(PINNED, "").split(os.pathsep) if place]
+    pinned = next((place for place in places if place.parent.resolve() == folder.resolve()), None)
+    if pinned is None:
         return next(iter(versions_in_force(folder)), "")
     if not (folder / pinned.name / "warehouse.duckdb").is_file():
         raise WorkbenchError(

@@ -54,7 +54,8 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     """
     chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
     manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
-    sources = sorted({str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version})
+    read = {str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version}
+    sources = sorted(read.union(*(slot.others for slot in chosen.values())))
     given = {p: [*REPORT, *["tables.xlsx"] * (p / "tables.xlsx").is_file()] for p in chosen}
     files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p, names in given.items() for n in names}
     files |= _inputs(chosen.values(), sources, root) | program()

@@ -34,7 +34,7 @@ from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
+from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
 
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
@@ -71,6 +71,8 @@ class Job:
         Fail where kernels cannot be forked, and don't fall back on plain ones.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    pinned : tuple of Path
+        Folders of the versions that it reads.
     attempt, code, period, plan, minimum_cell
         As in the ledger and in `Slot`, for the manifest.
     """
@@ -89,6 +91,7 @@ class Job:
     preload: tuple[str, ...] = ()
     forked: bool = False
     formats: tuple[str, ...] = FORMATS
+    pinned: tuple[Path, ...] = ()
     attempt: str = ""
     code: str = ""
     period: str = ""
@@ -269,7 +272,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
-    os.environ[PINNED] = str(version_folder(str(job.values.get("source", "")), job.data_version, job.root) or "")
+    os.environ[PINNED] = os.pathsep.join(map(str, job.pinned))
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     notebook = _with_parameters(notebook, job.values)
     deadline = time.monotonic() + job.timeout
