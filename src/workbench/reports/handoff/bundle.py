@@ -199,12 +199,25 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
 
 
 def _data(source: str, root: Path) -> dict[str, Any]:
-    """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
+    """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows.
+
+    Mended records are rows of customers: of them, too, names and hashes alone.
+    """
     from workbench.warehouse import open_warehouse
+    from workbench.warehouse.ingest.repairs import Repairs
     from workbench.warehouse.ingest.run import raw_hash
 
-    raw = root / "data" / "raw" / source
-    read = open_warehouse(source, root=root).files()
+    raw, warehouse, repairs = root / "data" / "raw" / source, open_warehouse(source, root=root), Repairs(source, root)
+    if warehouse.query("SELECT value FROM facts WHERE name = 'repairs'")["value"].tolist() not in (
+        [repairs.digest],
+        [],
+    ):
+        raise WorkbenchError(
+            f"the repairs of '{source}' in data/repairs/{source} are not those that were ingested. Put those back, or "
+            "ingest these and run the report."
+        )
+    mended = {"repairs": {path.name: file_hash(path) for path in repairs.files}} if repairs.files else {}
+    read = warehouse.files()
     rows = {str(file): int(records) for file, records in zip(read["file"], read["records"], strict=True)}
     files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
     if missing := [name for name, file in files.items() if not file["sha256"]]:
@@ -216,6 +229,6 @@ def _data(source: str, root: Path) -> dict[str, Any]:
         raise WorkbenchError(f"{said} Put that one back into data/raw/{source}, or ingest this one and run the report.")
     try:
         recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
-        return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files}
+        return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files} | mended
     except (OSError, ValueError, KeyError):
-        return {"kind": "pointer", "files": files}
+        return {"kind": "pointer", "files": files} | mended
