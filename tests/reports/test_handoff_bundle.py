@@ -538,7 +538,7 @@ ends_on = "to"
     (repairs / "mended.csv").write_text(
         (repairs / "mended.csv").read_text("utf-8-sig").replace(",random,", ",randomised,")
     )
-    with pytest.raises(WorkbenchError, match="the repairs of 'north' .* are not those that were ingested"):
+    with pytest.raises(WorkbenchError, match=r"the repairs of 'north' .* are not those that were ingested"):
         create(["count"], root=root)
     ingest("north", root=root)
     run(root=root, progress=False)

@@ -239,8 +239,8 @@ def _lay_repairs(source: str, repairs: Mapping[str, str], root: Path, data: Path
         found = next((copy for copy in copies if bundle.file_hash(copy) == digest), None)
         if found is None:
             raise NotRun(
-                f"it needs the mended records '{name}' of '{source}', which are rows of customers and not in it. Ask for "
-                f"that file of data/repairs/{source}, and put it into repairs/{source} of the folder of --data."
+                f"it needs the mended records '{name}' of '{source}', which are rows of customers and not in it. Ask "
+                f"for that file of data/repairs/{source}, and put it into repairs/{source} of the folder of --data."
             )
         (folder := root / "data" / "repairs" / source).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, folder / name)

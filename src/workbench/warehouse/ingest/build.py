@@ -431,7 +431,7 @@ class Build:
         notes = [*notes, *([f"not checked, for the table is not delivered: {', '.join(self.unchecked)}"]
                            if self.unchecked else [])]  # fmt: skip
         notes += [
-            f"{count:,} telephone or card numbers in {where} were masked"
+            f"{count:,} telephone or card numbers or mail addresses in {where} were masked"
             for where, count in sorted(self.masked.items())
         ]
         facts = {
