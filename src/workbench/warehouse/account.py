@@ -22,8 +22,8 @@ class Account:
     source, version : str
     frame : DataFrame
         One row a file and table: file, table, raw, accepted, quarantined (records); of the quarantined set_aside
-        (totals, and rows that a later one replaces) and followed (a parent was refused); lines (on which the records
-        stand), most_refused (the share that the mapping allows).
+        (totals, rows that a later one replaces, customers who asked to be forgotten) and followed (a parent was
+        refused); lines (on which the records stand), most_refused (the share that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
     warnings : DataFrame
@@ -104,7 +104,10 @@ class Account:
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
             lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]
         for column, what in (
-            ("set_aside", "of these are totals, or rows that a later one replaces: no loss"),
+            (
+                "set_aside",
+                "of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss",
+            ),
             ("followed", "of these belong to a record that was refused itself"),
         ):
             if number := int(self.frame[column].sum()):

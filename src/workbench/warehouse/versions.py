@@ -104,9 +104,15 @@ def publish(place: Path, version: str) -> None:
     put_in_force(folder, version)
 
 
-def put_in_force(folder: Path, version: str) -> None:
+def keep_only(folder: Path, version: str) -> list[str]:
+    """Remove every version but one; give the names of those that a run still reads."""
+    put_in_force(folder, version, keep=1)
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != version)
+
+
+def put_in_force(folder: Path, version: str, *, keep: int = KEPT) -> None:
     """Point CURRENT to a version, and remove all but it and the one before it."""
-    kept = [version, *(name for name in versions_in_force(folder) if name != version)][:KEPT]
+    kept = [version, *(name for name in versions_in_force(folder) if name != version)][:keep]
     part = folder / f"{BUILDING}CURRENT"
     part.write_text("\n".join(kept) + "\n", encoding="utf-8")
     _sync(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse import clear, schema
 from workbench.warehouse.features import STORED, feature_file
+from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, Value
 from workbench.warehouse.ingest.read import Batch, batches
@@ -79,9 +80,11 @@ class Build:
         version: str,
         progress: Callable[[str], None],
         repairs: Repairs,
+        forgotten: Forgotten,
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
-        self.place, self.version, self.progress, self.repairs = place, version, progress, repairs
+        self.place, self.version, self.progress = place, version, progress
+        self.repairs, self.forgotten = repairs, forgotten
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
@@ -149,7 +152,9 @@ class Build:
             entry.quarantined = self._number(sql, entry.number)
             said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
             self.progress(f"{entry.file}: {said}")
-        if not any(entry.accepted for entry in self.entries if entry.table == table.name):
+        left_out = 'SELECT count(*) FROM stage.quarantine WHERE "table" = ? AND list_contains(reasons, ?)'
+        held = any(entry.accepted for entry in self.entries if entry.table == table.name)
+        if not held and not self._number(left_out, table.name, FORGOTTEN):
             raise WorkbenchError(self._empty(table))
 
     def _entry(self, name: str, table: schema.Table, most_refused: float = 0.0) -> _Entry:
@@ -209,6 +214,9 @@ class Build:
         columns = self._with_keys(block, check, batch.columns, hidden=hidden, counted=True)
         with self._registered("batch", columns):
             checked = self.con.sql(check.select("batch")).to_arrow_table()
+        if (gone := self.forgotten.rows(checked)) is not None:
+            self._leave_out(entry, checked.column("#line").filter(gone))
+            checked = checked.filter(pc.invert(gone))
         bad = checked.column("#bad")
         lines = checked.column("#line").filter(bad)
         entry.accepted += self._write(entry, block.table, checked.filter(pc.invert(bad)) if len(lines) else checked)
@@ -217,6 +225,14 @@ class Build:
         if batch.malformed.num_rows:
             withheld = any(value.pseudonym for value in block.values())
             self._quarantine_malformed(entry, batch, withheld)
+
+    def _leave_out(self, entry: _Entry, lines: pa.ChunkedArray) -> None:
+        """Count the records of customers who asked to be forgotten, and keep nothing of them."""
+        with self._registered("gone", pa.table({"line": lines})):
+            self.con.execute(
+                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, "
+                f"[{literal(FORGOTTEN)}], 'null', NULL, false FROM gone"
+            )
 
     def _with_keys(
         self, block: FileBlock, check: Check, columns: pa.Table, *, hidden: bool, counted: bool = False
@@ -243,7 +259,7 @@ class Build:
     def _write(self, entry: _Entry, table: schema.Table, good: pa.Table) -> int:
         names = [column.name for column in table.columns]
         if table.name == BY_MONTH:
-            return self._write_months(good.select(names))
+            return self._write_months(self.forgotten.without_numbers(good.select(names)))
         with self._registered("good", good):
             return self._number(
                 f'INSERT INTO stage.{table.name} SELECT {entry.number}, "#line", "#order", {", ".join(names)} FROM good'
@@ -294,6 +310,9 @@ class Build:
             )
 
     def _quarantine_malformed(self, entry: _Entry, batch: Batch, withheld: bool) -> None:
+        if any(named := self.forgotten.named(batch.malformed.column("text").to_pylist())):
+            self._leave_out(entry, batch.malformed.column("line").filter(pa.array(named)))
+            batch = replace(batch, malformed=batch.malformed.filter(pc.invert(pa.array(named))))
         text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
         at = batch.malformed.schema.get_field_index("text")
         malformed = batch.malformed.set_column(at, "text", clear.mask(batch.malformed.column("text"))[0])
@@ -379,7 +398,7 @@ class Build:
         for table in {entry.table for entry in self.entries}:
             entries = [entry for entry in self.entries if entry.table == table]
             if table == BY_MONTH:
-                stand = sum(pq.read_metadata(file).num_rows for file in (self.place / BY_MONTH).iterdir())
+                stand = sum(pq.read_metadata(file).num_rows for file in (self.place / BY_MONTH).glob("*"))
             else:
                 stand = self._number(f"SELECT count(*) FROM {table}")
             aside = self._number('SELECT count(*) FROM stage.quarantine WHERE "table" = ?', table)
@@ -397,7 +416,7 @@ class Build:
             if table.name not in self.filled and table.name != BY_MONTH:
                 con.execute(table.ddl())
         digests = {file.name: file.digest for file in self.files}
-        aside = ", ".join(literal(reason) for reason in SET_ASIDE)
+        aside = ", ".join(literal(reason) for reason in (*SET_ASIDE, FORGOTTEN))
         con.execute(
             f"""CREATE TEMP TABLE apart AS SELECT "#file",
             count(*) FILTER (list_has_any(reasons, [{aside}])) AS set_aside,

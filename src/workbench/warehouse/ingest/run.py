@@ -20,6 +20,7 @@ from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.build import Build, RawFile
+from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import FileBlock, Mapping, read_mapping
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.repairs import Repairs
@@ -37,7 +38,18 @@ PROGRAM = (
     "../personal.py",
     *(
         f"ingest/{name}.py"
-        for name in ("mapping", "decode", "lines", "objects", "read", "repairs", "rules", "warned", "build")
+        for name in (
+            "mapping",
+            "decode",
+            "forgotten",
+            "lines",
+            "objects",
+            "read",
+            "repairs",
+            "rules",
+            "warned",
+            "build",
+        )
     ),
 )
 PROGRAM += tuple(f"features/partial/{name}.sql" for name in STORED)
@@ -84,7 +96,8 @@ def ingest(
         files, twice = _without_copies([_raw_file(block, path, raw) for block, paths in found for path in paths])
         repairs = Repairs(source, root)
         repairs.check({file.name: file.digest for file in files}, [(file.name, file.block) for file in files])
-        version = _version(mapping, files, pseudonyms, repairs.digest)
+        forgotten = Forgotten(source, root)
+        version = _version(mapping, files, pseudonyms, repairs.digest + forgotten.digest)
         before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
@@ -94,7 +107,7 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
-            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs).run(notes)
+            Build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten).run(notes)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
