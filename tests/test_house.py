@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 570, 46_800
+LARGEST_FILE, LARGEST_PACKAGE = 570, 48_000
 
 
 def room(module):

@@ -113,7 +113,8 @@ def quarantine(
 
 @data.command()
 @click.option("--source", default=SAMPLE, show_default=True, help="Whose customer.")
-def forget(source: str) -> int:
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
+def forget(source: str, raw: Path | None) -> int:
     """Forget a customer, whose number is read from the prompt or from standard input.
 
     A new version is built without them, older ones are removed, and their rows leave repairs and lists. What still
@@ -124,7 +125,7 @@ def forget(source: str) -> int:
 
     number = click.prompt("Number of the customer", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     root = project_root()
-    done = leave_out(source, number, root, lambda line: click.echo(line, err=True))
+    done = leave_out(source, number, root, raw=raw, progress=lambda line: click.echo(line, err=True))
     refresh_site(root)
     click.echo(f"{done.rows:,} rows are gone; version {done.version} is in force, and the only one")
     for what, names in (("taken out of", (*done.repaired, *done.lists)), ("NAMED STILL in", done.naming)):

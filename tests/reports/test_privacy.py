@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from workbench.cli import workbench as command
 from workbench.errors import WorkbenchError
+from workbench.locks import locked
+from workbench.reports.handoff import bundle
 from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.forget import forget
 from workbench.reports.privacy.search import log, reidentify, scan
@@ -162,11 +164,35 @@ def test_who_is_forgotten_stays_so(root):
     """A later delivery of the same customer is left out; an ingest of the same things does nothing."""
     version = forget("shop", "CUST-01", root).version
     assert not build(root).changed and build(root).version == version
+    with pytest.raises(WorkbenchError, match="asked to be forgotten, so that nobody else can verify"):
+        bundle._data("shop", root)
     (root / "data/raw/shop/ticket.csv").write_text(FILES["ticket"].replace("CASE-01", "CASE-09"))
     (root / "data/repairs/shop/mended.csv").unlink()
     build(root)
     assert "CUST-01" not in everything(root) and "CASE-09" not in everything(root)
     assert open_warehouse("shop", root=root).table("ticket").empty, "the request goes before the rule of no empty table"
+
+
+def test_a_version_that_a_run_reads_is_removed_the_second_time(root):
+    """Also the lists that the run makes of it meanwhile."""
+    old = open_warehouse("shop", root=root)
+    with locked(old.place, shared=True):
+        gone = forget("shop", "CUST-01", root)
+        assert gone.held == (old.version,)
+        lists(root, ["CUST-01", "CUST-02"])
+    again = forget("shop", "CUST-01", root)
+    assert (again.version, again.rows, again.held) == (gone.version, 0, ()) and not old.place.exists()
+    assert again.lists == ("reports/lists/call.list.parquet",)
+    lists(root, ["CUST-01", "CUST-02"])
+    assert forget("shop", "CUST-01", root).lists == again.lists
+    assert len((root / "data/private/forgotten/shop").read_text().splitlines()) == 1
+
+
+def test_under_another_key_nobody_is_remembered_by_mistake(root, monkeypatch):
+    forget("shop", "CUST-01", root)
+    monkeypatch.setenv("WORKBENCH_KEY", "another key of the project")
+    with pytest.raises(WorkbenchError, match="was written under another key"):
+        build(root)
 
 
 def test_what_is_hidden_is_forgotten_by_either_name(root):

@@ -204,6 +204,7 @@ def _data(source: str, root: Path) -> dict[str, Any]:
     Mended records are rows of customers: of them, too, names and hashes alone.
     """
     from workbench.warehouse import open_warehouse
+    from workbench.warehouse.ingest.forgotten import FORGOTTEN
     from workbench.warehouse.ingest.repairs import Repairs
     from workbench.warehouse.ingest.run import raw_hash
 
@@ -215,6 +216,11 @@ def _data(source: str, root: Path) -> dict[str, Any]:
         raise WorkbenchError(
             f"the repairs of '{source}' in data/repairs/{source} are not those that were ingested. Put those back, or "
             "ingest these and run the report."
+        )
+    if len(warehouse.query("SELECT 1 FROM quarantine WHERE list_contains(reasons, ?) LIMIT 1", [FORGOTTEN])):
+        raise WorkbenchError(
+            f"the extracts of '{source}' name customers who asked to be forgotten, so that nobody else can verify the "
+            "report. Have them delivered anew without those, ingest, and run it."
         )
     mended = {"repairs": {path.name: file_hash(path) for path in repairs.files}} if repairs.files else {}
     read = warehouse.files()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,9 @@ class Gone:
     held: tuple[str, ...]
 
 
-def forget(source: str, number: str, root: Path, progress: Callable[[str], None] | None = None) -> Gone:
+def forget(
+    source: str, number: str, root: Path, *, raw: Path | None = None, progress: Callable[[str], None] | None = None
+) -> Gone:
     """Forget a customer: leave them out of a new version, remove the older ones, and mend repairs and lists.
 
     Parameters
@@ -66,6 +68,8 @@ def forget(source: str, number: str, root: Path, progress: Callable[[str], None]
     number : str
         The customer's number as the source writes it, or as the warehouse has it.
     root : Path
+    raw : Path, optional
+        Folder of the extracts, by default `data/raw/SOURCE`.
     progress : callable, optional
         Called with a line of text after each file of the ingest.
 
@@ -77,16 +81,16 @@ def forget(source: str, number: str, root: Path, progress: Callable[[str], None]
     warehouse = open_warehouse(source, root=root)
     mapping = read_mapping(mapping_file(source, root))
     forms = _forms(mapping, number.strip(), warehouse, root)
-    rows, theirs = _theirs(warehouse, forms)
-    (customer,) = theirs["customer_id"]
+    rows, theirs = _theirs(warehouse, forms, Forgotten(source, root))
     forgotten, repairs = Forgotten(source, root).path, _repairs(mapping, root, forms)
     before = forgotten.read_bytes() if forgotten.is_file() else None
     kept = {path: path.read_bytes() for path in repairs}
     try:
-        Forgotten(source, root).add(customer)
+        for customer in theirs["customer_id"]:
+            Forgotten(source, root).add(customer)
         for path, lines in repairs.items():
             _rewrite(path, lines)
-        account = ingest(source, root=root, progress=progress)
+        account = ingest(source, raw=raw, root=root, progress=progress)
     except BaseException:
         forgotten.unlink(missing_ok=True)
         for path, content in (kept if before is None else kept | {forgotten: before}).items():
@@ -121,20 +125,26 @@ def _numbers(mapping: Mapping) -> list[Value]:
     return [value for value in origins if isinstance(value, Value) and value.column is not None]
 
 
-def _theirs(warehouse: Warehouse, forms: set[str]) -> tuple[int, dict[str, set[str]]]:
-    """How many rows a customer has, and by column the identifiers that are theirs alone."""
-    rows, theirs = 0, dict[str, set[str]]()
-    for table in schema.tables().values():
-        own = [c.name for c in table.columns if _is_own(c)]
-        if "customer_id" in own:
+def _theirs(warehouse: Warehouse, forms: set[str], forgotten: Forgotten) -> tuple[int, dict[str, set[str]]]:
+    """How many rows a customer has, and by column the identifiers that are theirs alone, in all versions kept."""
+    rows, here, theirs = 0, set[str](), dict[str, set[str]]()
+    for place in (file.parent for file in warehouse.place.parent.glob("[!.]*/warehouse.duckdb")):
+        version = replace(warehouse, version=place.name, place=place)
+        for table in schema.tables().values():
+            own = [c.name for c in table.columns if _is_own(c)]
+            if "customer_id" not in own:
+                continue
             query = f"SELECT {', '.join(own)} FROM {table.name} WHERE customer_id IN (SELECT unnest(?))"
-            found = warehouse.query(query, [sorted(forms)])
-            rows += len(found)
+            found = version.query(query, [sorted(forms)])
+            if place == warehouse.place:
+                rows, here = rows + len(found), here | set(found["customer_id"])
             for name in own:
                 theirs.setdefault(name, set()).update(map(str, found[name].dropna()))
-    if len(theirs["customer_id"]) != 1:
+    if not theirs["customer_id"]:  # a second time, for what a run had held
+        theirs["customer_id"] = {form for form, known in zip(forms, forgotten.named(forms), strict=False) if known}
+    if not theirs["customer_id"] or len(here) > 1:
         raise WorkbenchError(
-            f"the warehouse of '{warehouse.source}' knows {'several' if rows else 'no'} customers of that number. "
+            f"the warehouse of '{warehouse.source}' knows {'several' if here else 'no'} customers of that number. "
             "Give it as the source writes it, or as the warehouse has it (a pseudonym where the mapping hides it)."
         )
     return rows, theirs

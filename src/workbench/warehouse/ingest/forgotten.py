@@ -1,7 +1,7 @@
 """Who asked to be forgotten? Their records are left out of every version that is built from then on.
 
-`data/private/forgotten/SOURCE` holds a keyed pseudonym of each such customer's number, and nothing clear: the extracts
-may name them until their own systems have deleted them.
+`data/private/forgotten/SOURCE` holds a keyed digest of each such customer's number and the fingerprint of the key, and
+nothing clear: the extracts may name them until their own systems have deleted them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbench.errors import WorkbenchError
 from workbench.warehouse.pseudonyms import read_key
 
 FORGOTTEN = "the customer asked to be forgotten"
@@ -25,18 +26,26 @@ class Forgotten:
 
     def __init__(self, source: str, root: Path) -> None:
         self.path, self._root = root / "data" / "private" / "forgotten" / source, root
-        lines = self.path.read_text("utf-8").split() if self.path.is_file() else []
-        self._key = read_key(root).key if lines else b""
-        self._known = pa.array(sorted(set(lines)), pa.string())
+        lines = sorted(set(self.path.read_text("utf-8").splitlines())) if self.path.is_file() else []
+        key = read_key(root) if lines else None
+        if key and any(not line.startswith(f"{key.fingerprint} ") for line in lines):
+            raise WorkbenchError(
+                f"{self.path} was written under another key: whom it names can't be told. Use that key."
+            )
+        self._key = key.key if key else b""
+        self._known = pa.array([line.split()[-1] for line in lines], pa.string())
         self._numbers: set[str] = set()
-        self.digest = hashlib.blake2b(" ".join(sorted(set(lines))).encode(), digest_size=8).hexdigest() if lines else ""
+        self.digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest() if lines else ""
 
     def add(self, customer_id: str) -> None:
         """Write a customer into the list, which only its owner may read."""
-        hidden = _hidden(customer_id, read_key(self._root).key)
+        key = read_key(self._root)
+        line = f"{key.fingerprint} {_hidden(customer_id, key.key)}\n"
+        if self.path.is_file() and line in self.path.read_text("utf-8"):
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as stream:
-            stream.write(f"{hidden}\n")
+            stream.write(line)
 
     def rows(self, rows: pa.Table) -> pa.ChunkedArray | None:
         """Which rows of a table are those of such customers; None where there are none."""
