@@ -1,12 +1,16 @@
 """Rules beyond a single cell, their severities, and deliveries that look unlike the others."""
 
+from datetime import date
+from time import process_time
+
 import duckdb
 import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse, schema
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.rulebook import _definition, _rules, known, months
+from workbench.warehouse.ingest.warned import Watch
+from workbench.warehouse.rulebook import Rulebook, _definition, _rules, known, months
 
 MAPPING = """
 as_of = 2026-07-01
@@ -202,9 +206,7 @@ def test_every_rule_can_be_run_and_every_lookup_has_one_row_a_key():
         rules = list(_rules())
         for rule in rules:
             joins = " ".join(lookup.join(f"({lookup.sql})", "t") for lookup in rule.lookups)
-            con.execute(
-                f"SELECT count(*) FILTER ({rule.sql('t', schema.date(2026, 7, 1))}) FROM {rule.table} t {joins}"
-            )
+            con.execute(f"SELECT count(*) FILTER ({rule.sql('t', date(2026, 7, 1))}) FROM {rule.table} t {joins}")
             assert rule.name in known() and rule.reads() <= set(list(schema.tables())), rule.name
             later = list(schema.tables()).index(rule.table)
             assert all(list(schema.tables()).index(table) <= later for table in rule.reads()), rule.name
@@ -282,3 +284,40 @@ def test_an_identifier_that_fills_a_gap_is_told(door):
     account, _ = door(line="s,c,n,from,to\n" + "\n".join(lines) + "\n")
     said = "10% of the rows have one and the same number_key: does it stand for a missing one?"
     assert plausible(account)["subscription.number_key.mostly"] == said
+
+
+@pytest.mark.prove
+def test_rules_over_ten_million_rows_cost_less_than_five_scans(tmp_path):
+    """CPU of the rules of detail records and of what is implausible in them, by that of reading every cell."""
+    lines, rows = 100_000, 10_000_000
+    with duckdb.connect(config={"threads": 1, "memory_limit": "2GB"}) as con:
+        con.execute(
+            "CREATE TABLE subscription AS SELECT 'S' || i AS subscription_id, 'C' || (i // 2) AS customer_id, "
+            f"DATE '2020-01-01' + (i % 1000)::INTEGER AS activated_on, NULL::DATE AS ended_on FROM range({lines}) t(i)"
+        )
+        chosen = "list_extract(['{}', '{}', '{}'], 1 + (random() * 2)::INTEGER)".format
+        con.execute(
+            f"""COPY (SELECT 'C' || (j // 2) AS customer_id, 'S' || j AS subscription_id,
+            TIMESTAMP '2026-01-01' + to_seconds((random() * 15552000)::BIGINT) AS started_at,
+            {chosen("call", "message", "data")} AS kind, {chosen("in", "out", "out")} AS direction,
+            {chosen("local", "national", "roaming")} AS zone, random() > .5 AS on_net,
+            md5((random() * 1e5)::INTEGER::VARCHAR)[:20] AS counterpart_key, random() * 600 AS duration_s,
+            random() * 50 AS volume_mb, random() AS charge
+            FROM (SELECT (random() * {lines - 1})::BIGINT AS j FROM range({rows})))
+            TO '{tmp_path}/records.parquet' (COMPRESSION zstd)"""
+        )
+        relation, table = f"read_parquet('{tmp_path}/records.parquet')", schema.table("detail_record")
+        every = ", ".join(f"{'sum' if c.type == 'double' else 'min'}({c.name})" for c in table.columns)
+
+        def cost(work):
+            began = process_time()
+            return work(), process_time() - began
+
+        _, scan = cost(lambda: con.execute(f"SELECT {every} FROM {relation}").fetchall())
+        ranges = {f"detail_record.{c.name}.in_range": "warn" for c in table.columns if c.in_range}
+        watch = Watch(con, Rulebook(ranges), date(2026, 7, 1))
+        _, rules = cost(lambda: watch.rules("detail_record", relation, {"subscription": "subscription"}))
+        seen, profile = cost(lambda: watch.profile(table, relation, "NULL"))
+        _, told = cost(lambda: watch.deliveries(table, seen, relation, {}))
+        print(f"scan 1, rules {rules / scan:.1f}, what is implausible {(profile + told) / scan:.1f}")
+        assert rules + profile + told < 5 * scan and watch.found == []
