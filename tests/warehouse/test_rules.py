@@ -141,6 +141,15 @@ def test_a_rule_may_refuse_its_rows(door):
     assert set(warned(account)) == {"subscription.overlap", "detail_record.other_customer", "payment.over_bill"}
 
 
+def test_rows_of_the_mapping_keep_the_rules_too(door):
+    """A row that the mapping itself holds is compared as those of files are."""
+    row = '[[rows]]\ntable = "usage_month"\ncustomer_id = "c1"\nsubscription_id = "s1"\nmonth = {}\n'
+    strict = '[rules]\nusage_month.outside_line = "refuse"\n'
+    assert len(door(strict + row.format("2026-02-01"))[1].table("usage_month")) == 1
+    with pytest.raises(WorkbenchError, match=r"row 1 of usage_month in \[\[rows\]\]: the month lies outside the life"):
+        door(strict + row.format("2025-12-01"))
+
+
 def test_a_column_rule_may_warn(door):
     """Rows of customers that nobody delivered may stand, counted; so may values outside the range of their column."""
     bills = FILES["bill"] + "b4,c9,2026-04-01,50\nb5,c2,2026-04-01,99999999\n"
@@ -257,6 +266,8 @@ def test_a_month_with_a_tenth_or_ten_times_the_rows_is_told(door):
     }
     gone = [row for row in text if "2026-04" not in row]
     assert plausible(door(bill="\n".join(gone))[0])["bill.month_rows"].startswith("2026-04 has 0 rows")
+    stray = [*gone, "b0,c1,2019-01-01,50"]  # one row of long ago makes no months of it
+    assert [said[:7] for said in plausible(door(bill="\n".join(stray))[0]).values()] == ["2026-04"]
     late = [row for i, row in enumerate(text) if "2026-01" not in row or i % 50 == 0]
     assert plausible(door(bill="\n".join(late))[0]) == {}
 

@@ -48,6 +48,7 @@ class CrossRule:
     reason: str
     severity: str
     lookups: tuple[Lookup, ...] = ()
+    of_column: bool = False
 
     def sql(self, row: str, as_of: date) -> str:
         """The condition, with the name that the row has in a query."""
@@ -89,7 +90,7 @@ class Rulebook:
     def of(self, table: str, *severities: str) -> list[CrossRule]:
         """The rules of a table that have one of some severities; those of columns only where they but warn."""
         found = ((self.severity(r.name, r.severity), r) for r in _rules() if r.table == table)
-        return [replace(r, severity=s) for s, r in found if s in severities and (r.severity != REFUSE or s == WARN)]
+        return [replace(r, severity=s) for s, r in found if s in severities and (not r.of_column or s == WARN)]
 
 
 def _rules() -> Iterator[CrossRule]:
@@ -103,7 +104,9 @@ def _rules() -> Iterator[CrossRule]:
             if column.in_range and not column.is_map:
                 low, high = map(bound, column.in_range)
                 reason = f"{column.name} is not between {said(column.in_range[0])} and {said(column.in_range[1])}"
-                yield CrossRule(f"{name}.in_range", table.name, f"{sql} NOT BETWEEN {low} AND {high}", reason, REFUSE)
+                yield CrossRule(
+                    f"{name}.in_range", table.name, f"{sql} NOT BETWEEN {low} AND {high}", reason, REFUSE, (), True
+                )
             if column.relationships:
                 parent, key = column.relationships
                 lookup = Lookup(
@@ -111,7 +114,7 @@ def _rules() -> Iterator[CrossRule]:
                 )
                 broken = f"{sql} IS NOT NULL AND of_{column.name}.{column.name} IS NULL"
                 reason = f"{column.name} does not stand in {parent}"
-                yield CrossRule(f"{name}.relationships", table.name, broken, reason, REFUSE, (lookup,))
+                yield CrossRule(f"{name}.relationships", table.name, broken, reason, REFUSE, (lookup,), True)
 
 
 @cache

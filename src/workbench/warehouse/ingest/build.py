@@ -161,14 +161,15 @@ class Build:
         self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
         return self.entries[-1]
 
-    def _check(self, file: RawFile) -> Check:
-        prefix = f"{file.name}#" if file.block.is_glob else ""
-        return build(file.block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of)
-
-    def _read(self, entry: _Entry, file: RawFile) -> None:
-        check = self._check(file)
+    def _check(self, block: FileBlock, file: str = "") -> Check:
+        prefix = f"{file}#" if block.is_glob else ""
+        check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of)
         for lookup in check.lookups:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
+        return check
+
+    def _read(self, entry: _Entry, file: RawFile) -> None:
+        check = self._check(file.block, file.name)
         self.unchecked |= dict.fromkeys(check.unchecked)
         for batch, hidden in self._batches(file):
             self._take(entry, file.block, check, batch, hidden=hidden)
@@ -194,10 +195,7 @@ class Build:
         batch = Batch(
             pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
         )
-        entry, check = (
-            self._entry(self.mapping.file.name, table),
-            build(block, "", self.filled, self.mapping.rulebook, self.mapping.as_of),
-        )
+        entry, check = self._entry(self.mapping.file.name, table), self._check(block)
         self._take(entry, block, check, batch)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
@@ -288,7 +286,7 @@ class Build:
 
     def _stop(self, table: schema.Table, sources: list[RawFile]) -> None:
         """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
-        rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file).rules}
+        rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file.block).rules}
         rules |= {(f"{table.name}.{c.name}.unique", _earlier(table)) for c in table.columns if c.unique}
         for name, reason in sorted(rules):
             if self.mapping.rulebook.severity(name) == STOP:
@@ -354,7 +352,7 @@ class Build:
         self.filled[table.name] = table.name
 
     def _read_repeats(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray, reason: str) -> None:
-        check = self._check(file)
+        check = self._check(file.block, file.name)
         for batch, hidden in self._batches(file):
             if (rows := _at(batch.columns, lines)).num_rows:
                 rows = self._with_keys(file.block, check, rows, hidden=hidden)

@@ -55,7 +55,7 @@ class Watch:
         of, *broken = self.con.execute(f"SELECT count(*), {counts} FROM {relation} AS t {joins}").fetchall()[0]
         for rule, rows in zip(rules, broken, strict=True):
             if rows:
-                self.warn(table, rule.name, rows, of, rule.reason)
+                self.warn(table, rule.name, rows, of, rule.reason, rule.severity)
 
     def profile(self, table: schema.Table, relation: str, file: str) -> pd.DataFrame:
         """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading."""
@@ -118,8 +118,9 @@ class Watch:
             self.warn(table, rule, sum(n for _, n in odd.values()), int(by_month["rows"].sum()), said)
 
     def _month_rows(self, table: str, rows: pd.Series) -> None:
-        """The first month may begin late, and that of as_of is not over."""
+        """The first month may begin late, before it stand stray rows alone, and that of as_of is not over."""
         rows = rows[rows.index + pd.offsets.MonthBegin() <= pd.Timestamp(self.as_of)]
+        rows = rows[(rows >= rows[rows > 0].median() / ROWS).cummax()]
         around = pd.concat([rows.shift(k) for k in (-2, -1, 1, 2)], axis=1).median(axis=1)
         odd = rows[(around >= FEWEST) & ~rows.between(around / ROWS, around * ROWS, inclusive="neither")]
         odd = odd[odd.index > rows.index.min()] if len(rows) else odd
@@ -134,7 +135,8 @@ class Watch:
         for before, month in zip(rows.index, rows.index[1:], strict=False):
             empty = filled[month] == 0
             one = empty or (pd.notna(only[month]) and filled[month] == rows[month])
-            if not one or rows[month] < FEWEST or (pd.notna(only[before]) or filled[before] == 0):
+            few = min(rows[before], rows[month]) < FEWEST
+            if few or not one or pd.notna(only[before]) or filled[before] == 0:
                 continue
             dated, value = months()[table], "NULL" if empty else literal(only[month])
             same = f"CAST({column} AS VARCHAR) IS NOT DISTINCT FROM {value}"
@@ -145,7 +147,7 @@ class Watch:
                 said = f"{column} is {'missing' if empty else 'the same'} in all rows from {month:%Y-%m} on, not before"
                 self.warn(table, f"{table}.{column}.constant", int(rows[month]), int(rows.sum()), said)
 
-    def warn(self, table: str, rule: str, rows: int, of: int, said: str) -> None:
+    def warn(self, table: str, rule: str, rows: int, of: int, said: str, severity: str = WARN) -> None:
         """Remember a broken rule.
 
         Raises
@@ -153,7 +155,7 @@ class Watch:
         WorkbenchError
             If it is one that stops the ingest.
         """
-        if (severity := self.book.severity(rule)) == STOP:
+        if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
                 f"{table}: {said} ({rows:,} of {of:,} rows). Mend the files or the mapping; the rule {rule} stops the "
                 "ingest. The version in force is as it was."
