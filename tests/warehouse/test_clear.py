@@ -8,6 +8,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.personal import personal
+from workbench.reports.privacy.search import scan
 from workbench.sample import write_sample
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
@@ -223,3 +224,7 @@ def test_no_clear_text_of_the_sample_stands_anywhere(tmp_path, capfd):
     words = set(re.findall(r"\d+|[\u4e00-\u9fff·]+|[A-Za-z]+", everything))
     assert len(words & {"person", "广东"}) == 2 and not clear & (cells | words)
     assert not {"a telephone number", "an identity card"} & {kind for cell in cells for kind in personal(cell)}
+    assert scan("sample", tmp_path).finds == {}
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "a.txt").write_text(f"{sorted(clear)[0]} and {sorted(clear)[-1]}", encoding="utf-8")
+    assert scan("sample", tmp_path).finds == {("reports/a.txt", "a number or name that the mapping hides"): 2}
