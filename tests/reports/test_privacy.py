@@ -114,6 +114,9 @@ def logged(root):
         return list(csv.DictReader(stream))
 
 
+KINDS = ("a number or name that the mapping hides", "what looks like a telephone number")
+
+
 def lists(root, ids, folder="reports/lists", name="call"):
     said = {"definition": "Call them.", "as_of": "2026-07-01"}
     return write_list(pd.DataFrame({"customer_id": ids, "rank": range(len(ids))}), root / folder, name=name, **said)
@@ -245,9 +248,12 @@ def test_a_search_finds_what_is_clear_and_nothing_else(root):
     frame = pd.DataFrame({"x": ["王伟"], "y": [1]})
     frame.to_parquet(root / "reports/lists/odd.parquet")
     frame.to_excel(root / "reports/lists/odd.xlsx")
+    (root / "reports/lists/bad.xlsx").write_text("13700137000 ")
+    (root / "reports/lists/bad.json").write_text('{"a": 13700137000 ')
     (root / "reports/lists/page.png").write_bytes(b"13700137000")
     found = scan("shop", root)
-    assert found.finds == {
+    damaged = {(f"reports/lists/bad.{ending}", kind): 1 for ending in ("xlsx", "json") for kind in KINDS}
+    assert found.finds == damaged | {
         ("reports/lists/odd.parquet", "a number or name that the mapping hides"): 1,
         ("reports/lists/odd.xlsx", "a number or name that the mapping hides"): 1,
         ("reports/runs/1.log", "a number or name that the mapping hides"): 1,
@@ -257,7 +263,7 @@ def test_a_search_finds_what_is_clear_and_nothing_else(root):
     }
     assert found.unread == 1
     done = CliRunner().invoke(command, ["data", "scan", "shop"], standalone_mode=False)
-    assert done.return_value == 1 and "6 finds in" in done.output and "李娜" not in done.output
+    assert done.return_value == 1 and "10 finds in" in done.output and "李娜" not in done.output
 
 
 def test_pseudonyms_are_turned_back_with_the_key_and_a_reason(root, monkeypatch):
@@ -282,7 +288,7 @@ def test_pseudonyms_are_turned_back_with_the_key_and_a_reason(root, monkeypatch)
 
 
 def test_the_log_takes_a_reason_as_text(tmp_path):
-    """With commas and line breaks, one row a deed."""
-    log(tmp_path, "reidentify", "shop", "v", 1, 'because,\n"it"')
+    """With commas and line breaks, one row a deed; no number of a person."""
+    log(tmp_path, "reidentify", "shop", "v", 1, 'because,\n"it" 13800138000')
     log(tmp_path, "forget", "shop", "v", 1)
-    assert [row["why"] for row in logged(tmp_path)] == ['because,\n"it"', ""]
+    assert [row["why"] for row in logged(tmp_path)] == ['because,\n"it" [number]', ""]

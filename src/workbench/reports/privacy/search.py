@@ -11,9 +11,11 @@ import os
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import numpy as np
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.personal import for_me_alone, personal
+from workbench.personal import for_me_alone, masked, personal
 from workbench.reports.handoff.scan import places
 from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.ingest.mapping import Value, read_mapping
@@ -35,6 +37,7 @@ OUTPUTS = ("reports", "dist", "data/repairs", "data/models")
 """Folders of a project that hold what was made of data, logs among it, beside the warehouse."""
 _WORDS = re.compile(r"[0-9]+|[A-Za-z]+|[\u3400-\u9fff·]+")
 _PICTURES = (".png", ".pdf", ".jpg", ".svgz")
+_DAMAGED = (ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, ElementTree.ParseError)
 _LOG = ("when", "who", "what", "source", "version", "customers", "why")
 
 
@@ -57,7 +60,14 @@ def log(root: Path, what: str, source: str, version: str, customers: int, why: s
         if new:
             writer.writerow(_LOG)
         now = dt.datetime.now().astimezone().isoformat(" ", "seconds")
-        writer.writerow([now, getpass.getuser(), what, source, version, customers, why])
+        writer.writerow([now, _who(), what, source, version, customers, masked(why)[0]])
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return str(os.getuid())
 
 
 def hidden(source: str, root: Path) -> Iterator[tuple[str, Value, pa.ChunkedArray]]:
@@ -116,8 +126,21 @@ def _files(source: str, root: Path) -> Iterator[Path]:
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Give the texts of a file: cells of tables, values of JSON, lines; nothing of a picture."""
-    if path.suffix == ".duckdb":
+    """Give the texts of a file: cells of tables, values of JSON, lines; of a damaged one its bytes as they are.
+
+    Raises
+    ------
+    WorkbenchError
+        If a warehouse's file can't be read.
+    """
+    if path.suffix != ".duckdb":
+        content = path.read_bytes()
+        try:
+            yield from _texts(path.name, content)
+        except _DAMAGED:
+            yield content.decode("utf-8", errors="replace")
+        return
+    try:
         with duckdb.connect(str(path), read_only=True) as con:
             columns = con.execute(
                 "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND data_type LIKE '%VARCHAR%'"
@@ -125,8 +148,8 @@ def texts(path: Path) -> Iterator[str]:
             for table, column in columns:
                 cells = con.execute(f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM {quoted(table)}")
                 yield from (cell for (cell,) in cells.fetchall() if cell)
-        return
-    yield from _texts(path.name, path.read_bytes())
+    except duckdb.Error as error:
+        raise WorkbenchError(f"{path} can't be read, so that nobody knows what is in it: {error}. Delete it.") from None
 
 
 def _texts(name: str, content: bytes) -> Iterator[str]:
