@@ -22,6 +22,7 @@ from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.databases import fetch
+from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
@@ -31,12 +32,14 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives", "build", "codes", "databases", "decode", "headers", "keys", "lines", "mapping", "objects",
+    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "keys", "lines", "mapping", "objects",
     "parts", "prepare", "read", "reading", "repairs", "rules",
 )  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
+    "rules.toml",
+    "rulebook.py",
     "pseudonyms.py",
     "texts.py",
     "clear.py",
@@ -44,7 +47,7 @@ PROGRAM = (
     "../personal.py",
     *(f"ingest/{name}.py" for name in _MODULES),
 )
-MONTHS = ("ingest/months.py", *(f"features/partial/{name}.sql" for name in STORED))
+ALTOGETHER = ("ingest/months.py", "ingest/warned.py", *(f"features/partial/{name}.sql" for name in STORED))
 
 
 def ingest(
@@ -90,7 +93,8 @@ def ingest(
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
         repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
-        version = _version(mapping, files, pseudonyms, repairs.digest)
+        forgotten = Forgotten(source, root)
+        version = _version(mapping, files, pseudonyms, repairs.digest + forgotten.digest)
         before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
@@ -104,7 +108,9 @@ def ingest(
             mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
             mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
             parts = Parts(place, [folder / name for name in before], _program())
-            build = Build(mapping, mapped, pseudonyms, place, version, progress or _silent, repairs, parts, made.taken)
+            build = Build(
+                mapping, mapped, pseudonyms, place, version, progress or _silent, repairs, forgotten, parts, made.taken
+            )
             build.run([*notes, *made.notes])
             shutil.rmtree(place / "prepare", ignore_errors=True)
             _check_unchanged(files)
@@ -184,7 +190,7 @@ def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | No
     digest = hashlib.blake2b(digest_size=6)
     for path in (mapping.file, *mapping.codes):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())
-    digest.update(_program(*MONTHS).encode())
+    digest.update(_program(*ALTOGETHER).encode())
     for file in files:
         digest.update(f"{mapping.blocks().index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())
