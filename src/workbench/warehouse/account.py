@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+
+from workbench.errors import listed
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -19,10 +22,12 @@ class Account:
     source, version : str
     frame : DataFrame
         One row a file and table: file, table, raw, accepted, quarantined (records); of the quarantined set_aside
-        (totals, and rows that a later one replaces) and followed (a parent was refused); lines (on which the records
-        stand), most_refused (the share that the mapping allows).
+        (totals, rows that a later one replaces, customers who asked to be forgotten) and followed (a parent was
+        refused); lines (on which the records stand), most_refused (the share that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
+    warnings : DataFrame
+        table, rule, rows (that break it), of (rows that stand), said; of rules that refuse no row.
     notes : tuple of str
         What else is to be known: files not read, relationships not checked, another key.
     changed : bool
@@ -33,6 +38,7 @@ class Account:
     version: str
     frame: pd.DataFrame
     reasons: pd.DataFrame
+    warnings: pd.DataFrame
     notes: tuple[str, ...] = ()
     changed: bool = True
 
@@ -76,6 +82,15 @@ class Account:
             said.append(f"{table}: {row['refused']:,} of {row['raw']:,} records{most}{more}.")
         return said
 
+    def warned(self, tables: Iterable[str]) -> list[str]:
+        """Say what to be warned of in some tables: how much, then each warning; nothing where there is none."""
+        found = self.warnings[self.warnings["table"].isin(set(tables))]
+        if found.empty:
+            return []
+        number, where = f"{len(found)} warning{'s' * (len(found) > 1)}", listed(found["table"].unique())
+        head = f"{number} on the data behind this report, in {where}: it stands, and may be wrong."
+        return [head, *map(_warning, found.itertuples())]
+
     def lines(self) -> list[str]:
         """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
@@ -92,13 +107,17 @@ class Account:
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
             lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]
         for column, what in (
-            ("set_aside", "of these are totals, or rows that a later one replaces: no loss"),
+            (
+                "set_aside",
+                "of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss",
+            ),
             ("followed", "of these belong to a record that was refused itself"),
         ):
             if number := int(self.frame[column].sum()):
                 lines.append(f"    {number:>10,}  {what}")
         spread = self.frame[self.frame["lines"] != self.frame["raw"]]
         lines += [f"  note: {r.file} has {r.raw:,} records on {r.lines:,} lines" for r in spread.itertuples()]
+        lines += [f"  warning: {_warning(row)}" for row in self.warnings.itertuples()]
         return lines + [f"  note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -108,6 +127,10 @@ class Account:
 def _refused(frame: pd.DataFrame) -> pd.Series:
     """Records that were refused for a reason of their own."""
     return frame["quarantined"] - frame["set_aside"] - frame["followed"]
+
+
+def _warning(row: Any) -> str:
+    return f"{row.table}: {row.said}: {row.rows:,} of {row.of:,} rows ({row.rule})"
 
 
 def _percent(share: float) -> str:
