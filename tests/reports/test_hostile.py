@@ -263,7 +263,7 @@ def test_no_formula_in_a_workbook_and_no_cell_lost(tmp_path):
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
     assert not [cell for cell in cells if cell.data_type == "f"]
     assert sum(isinstance(cell.value, int) for cell in cells) == len(frame)
-    assert [cell.value for cell in book.worksheets[1]["A"] if cell.value and cell.value.startswith("=cmd")]
+    assert [cell.value for cell in book.worksheets[0]["A"] if cell.value and cell.value.startswith("=cmd")]
 
 
 def test_no_formula_in_a_list(tmp_path):

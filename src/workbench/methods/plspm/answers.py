@@ -439,7 +439,13 @@ def _cells(survey: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.Data
         if survey[column].isna().any():
             count = int(survey[column].isna().sum())
             if count == len(survey):
-                raise CannotAnswer(f"not answerable: '{column}' is missing for {count} respondents, who are all.")
+                raise CannotAnswer(
+                    say(
+                        "not answerable: '{column}' is missing for {n} respondents, who are all.",
+                        column=column,
+                        n=count,
+                    )
+                )
             raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")
     groups = survey.groupby(by, sort=True, observed=True)
     return groups.ngroup().to_numpy(), groups.size().reset_index()[by]

@@ -49,7 +49,8 @@ def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[t
         bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "bottom"})
         shown, taken = list(shown), {"contents", "run", "history"}
         names = [sheet_name(table["name"], taken) for table in shown]
-        _write_contents(book.add_worksheet("contents"), names, shown, bold)
+        if len(shown) > 1:
+            _write_contents(book.add_worksheet("contents"), names, shown, bold)
         for name, table in zip(names, shown, strict=True):
             _write_table(book, book.add_worksheet(name), table, bold)
         sheet = book.add_worksheet("run")

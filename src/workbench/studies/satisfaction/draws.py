@@ -258,6 +258,8 @@ def refuse_gaps_in(survey: pd.DataFrame, columns: list[str]) -> None:
     for column in columns:
         count = int(survey[column].isna().sum())
         if count and count == len(survey):
-            raise CannotAnswer(f"not answerable: '{column}' is missing for {count} respondents, who are all.")
+            raise CannotAnswer(
+                say("not answerable: '{column}' is missing for {n} respondents, who are all.", column=column, n=count)
+            )
         if count:
             raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, named, require_columns
+from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Term, say
+from workbench.messages import Listed, Message, Number, Share, Span, Term, quoted, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -160,7 +160,12 @@ def cost_to_serve(
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
     require_columns(customers, events, "customers")
     if unknown := [event for event in events if len(customers) and customers[event].isna().all()]:
-        raise CannotAnswer(f"not answerable: nothing is on record of {named(unknown)}. Contacts and tickets tell it.")
+        raise CannotAnswer(
+            say(
+                "not answerable: nothing is on record of {events}. Contacts and tickets tell it.",
+                events=quoted(unknown),
+            )
+        )
     table = checked(customers, [customer], [revenue, *events, *columns], "customers")
     require_columns(table, [tier], "customers")
     inside, income = table[tier].isin(order).to_numpy(), table[revenue].to_numpy(float)

@@ -135,7 +135,7 @@ def nonresponse(
     distinct(by, "by=")
     require_columns(invited, [*by, answered], "invited", hint="answered= and by= name columns.")
     if invited.empty:
-        raise CannotAnswer("not answerable: no invitation is on record, so nobody knows who stayed silent.")
+        raise CannotAnswer(say("not answerable: no invitation is on record, so nobody knows who stayed silent."))
     holes = [c for c in [*by, answered] if invited[c].isna().any()]
     if holes:
         raise WorkbenchError(f"invited has gaps in {named(holes)}. Fill them with a name for 'unknown'.")
