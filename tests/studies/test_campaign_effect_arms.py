@@ -66,9 +66,7 @@ def test_words_of_several_arms():
     """The arm that did something is named, with its rank; doubts of the checks and small arms refuse."""
     table = campaign()
     found = arm_effects(table, outcome="y", arm="arm", campaign="may")
-    assert (
-        found.headline().startswith("1 of 2 offers changed y;") and "beats every other offer" in found.headline()
-    )
+    assert found.headline().startswith("1 of 2 offers changed y;") and "beats every other offer" in found.headline()
     assert next(q.name for q in found.quantities()) == "effect[campaign=may,outcome=y,arm=call]"
     assert len(found.plot().get_yticks()) == 3
     quiet = arm_effects(table.assign(y=table["id"] % 7), outcome="y", arm="arm")
