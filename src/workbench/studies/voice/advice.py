@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from workbench.messages import Message, Number, Share, Span, say
-from workbench.result import Decision
+from workbench.result import Decision, Refusal
 from workbench.studies.voice.behaviour import STEP, SatisfactionOutcome
 from workbench.studies.voice.requests import ImprovementRequests
 from workbench.studies.voice.shortfalls import ServiceShortfalls
@@ -16,15 +16,21 @@ GOAL = 90
 """Per cent of cases in which a service standard is to be kept."""
 
 
-def decision(behaviour: SatisfactionOutcome, requests: ImprovementRequests, shortfalls: ServiceShortfalls) -> Decision:
+def decision(
+    behaviour: SatisfactionOutcome | Refusal,
+    requests: ImprovementRequests | Refusal,
+    shortfalls: ServiceShortfalls | Refusal,
+) -> Decision:
     """Say whether to call back the dissatisfied, what to improve first, and which standard to mend."""
     change = say("a longer window after the interview, or more waves, in which the dissatisfied do leave more often.")
-    if behaviour.leave:
+    if not isinstance(behaviour, Refusal) and behaviour.leave:
         change = say("a trial in which customers called back leave as often as those who were not.")
     return Decision((_calls(behaviour), _requests(requests), _standards(shortfalls)), change)
 
 
-def _calls(behaviour: SatisfactionOutcome) -> Message:
+def _calls(behaviour: SatisfactionOutcome | Refusal) -> Message:
+    if isinstance(behaviour, Refusal):
+        return say("Call nobody back for fear of churn yet: whether the dissatisfied leave is not answerable here.")
     if behaviour.warnings:
         return say("Do not act on the link of satisfaction and churn: the score may have known who left.")
     if not behaviour.leave:
@@ -37,8 +43,10 @@ def _calls(behaviour: SatisfactionOutcome) -> Message:
     )  # fmt: skip
 
 
-def _requests(requests: ImprovementRequests) -> Message:
+def _requests(requests: ImprovementRequests | Refusal) -> Message:
     """Advise on the commonest request, or on the first two where their intervals overlap."""
+    if isinstance(requests, Refusal):
+        return say("Choose no improvement by requests: too few respondents make the same one.")
     rows = requests.table.sort_values("share", ascending=False, kind="stable")
     first, second = rows.iloc[0], rows.iloc[min(1, len(rows) - 1)]
     said: dict[str, Any] = {"first": requests.called(first), "share": Share(first["share"] / 100),
@@ -53,7 +61,9 @@ def _requests(requests: ImprovementRequests) -> Message:
     return say("Improve {first} first: {share} of respondents ask for it {span}.", **said)
 
 
-def _standards(shortfalls: ServiceShortfalls) -> Message:
+def _standards(shortfalls: ServiceShortfalls | Refusal) -> Message:
+    if isinstance(shortfalls, Refusal):
+        return say("Mend no service standard yet: too few cases are on record.")
     worst, most = shortfalls.worst, 100 - GOAL
     known = np.isfinite(worst["low"])
     said: dict[str, Any] = {

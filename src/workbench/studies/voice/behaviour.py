@@ -149,6 +149,11 @@ class SatisfactionOutcome(Result):
         """Whether the dissatisfied leave significantly more often, at the printed digits."""
         return not self.warnings and round(self.more[1], 1) > 0
 
+    def check(self) -> Message:
+        """Say how well the score tells leavers from stayers, and whether it may have known who left."""
+        doubts = join(*self.warnings) or say("No sign that the score knew the outcome.")
+        return say("Chance: {auc}. {doubts}", auc=Number(self.auc, ".2f"), doubts=doubts)
+
     def _lead(self) -> Message:
         estimate, low, high = self.more
         if round(high, 1) < 0:
