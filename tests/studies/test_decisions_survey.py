@@ -184,6 +184,12 @@ def test_a_standard_is_mended_only_where_its_interval_lies_above_the_goal():
     assert said.startswith("Count") and "no interval" in said
 
 
+def test_what_the_voice_report_cannot_answer_advises_nothing():
+    """A thin province: three refusals, three sentences that start nothing."""
+    said = whole(voice.decision(*[Refusal("too few")] * 3))
+    assert [s.split()[1] for s in said] == ["nobody", "no", "no"]
+
+
 def test_the_key_figures_of_the_voice_report():
     """Churn, the lowest first measure, the commonest request and the standard missed most often."""
     results = (risk(-0.9, -1.4, -0.4), case("voice.voice_scores"), REQUESTS, SHORTFALLS)

@@ -77,8 +77,8 @@ class OwnStanding(Result):
                 m=len(ahead), **self.largest(ahead), **said,
             )  # fmt: skip
         return say(
-            "{construct}: {own} is neither ahead of nor behind any competitor: no difference is significant in "
-            "{all} comparisons.",
+            "{construct}: {own} is neither ahead of nor behind any competitor: no difference is significant "
+            "(compared: {all}).",
             **said,
         )
 
@@ -101,7 +101,7 @@ class OwnStanding(Result):
             "{construct} of {own}, of 100 points: {found}.",
             construct=Label(self.construct), own=self.own, found=Listed(found[:PLACES], ";"),
         )  # fmt: skip
-        if not isinstance(self.gaps, Refusal):
+        if not isinstance(self.gaps, Refusal) and len(self.gaps.table) > 1:
             yield say(
                 "Ahead and behind are said of gaps that are significant over all {n} pairs together (Holm, {alpha}).",
                 n=len(self.gaps.table), alpha=Share(1 - self.level, 0),

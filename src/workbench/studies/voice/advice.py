@@ -20,21 +20,17 @@ def decision(
     behaviour: SatisfactionOutcome | Refusal,
     requests: ImprovementRequests | Refusal,
     shortfalls: ServiceShortfalls | Refusal,
-) -> Decision | Refusal:
-    """Say whether to call back the dissatisfied, what to improve first, and which standard to mend, as far as known."""
+) -> Decision:
+    """Say whether to call back the dissatisfied, what to improve first, and which standard to mend."""
     change = say("a longer window after the interview, or more waves, in which the dissatisfied do leave more often.")
     if not isinstance(behaviour, Refusal) and behaviour.leave:
         change = say("a trial in which customers called back leave as often as those who were not.")
-    do: list[Message] = []
-    do += [] if isinstance(behaviour, Refusal) else [_calls(behaviour)]
-    do += [] if isinstance(requests, Refusal) else [_requests(requests)]
-    do += [] if isinstance(shortfalls, Refusal) else [_standards(shortfalls)]
-    if do:
-        return Decision(tuple(do), change)
-    return next(part for part in (behaviour, requests, shortfalls) if isinstance(part, Refusal))
+    return Decision((_calls(behaviour), _requests(requests), _standards(shortfalls)), change)
 
 
-def _calls(behaviour: SatisfactionOutcome) -> Message:
+def _calls(behaviour: SatisfactionOutcome | Refusal) -> Message:
+    if isinstance(behaviour, Refusal):
+        return say("Call nobody back for fear of churn yet: whether the dissatisfied leave is not answerable here.")
     if behaviour.warnings:
         return say("Do not act on the link of satisfaction and churn: the score may have known who left.")
     if not behaviour.leave:
@@ -47,8 +43,10 @@ def _calls(behaviour: SatisfactionOutcome) -> Message:
     )  # fmt: skip
 
 
-def _requests(requests: ImprovementRequests) -> Message:
+def _requests(requests: ImprovementRequests | Refusal) -> Message:
     """Advise on the commonest request, or on the first two where their intervals overlap."""
+    if isinstance(requests, Refusal):
+        return say("Choose no improvement by requests: too few respondents make the same one.")
     rows = requests.table.sort_values("share", ascending=False, kind="stable")
     first, second = rows.iloc[0], rows.iloc[min(1, len(rows) - 1)]
     said: dict[str, Any] = {"first": requests.called(first), "share": Share(first["share"] / 100),
@@ -63,7 +61,9 @@ def _requests(requests: ImprovementRequests) -> Message:
     return say("Improve {first} first: {share} of respondents ask for it {span}.", **said)
 
 
-def _standards(shortfalls: ServiceShortfalls) -> Message:
+def _standards(shortfalls: ServiceShortfalls | Refusal) -> Message:
+    if isinstance(shortfalls, Refusal):
+        return say("Mend no service standard yet: too few cases are on record.")
     worst, most = shortfalls.worst, 100 - GOAL
     known = np.isfinite(worst["low"])
     said: dict[str, Any] = {

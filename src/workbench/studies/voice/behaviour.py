@@ -138,11 +138,6 @@ class SatisfactionOutcome(Result):
             *self.untold,
         )
 
-    def leak(self) -> Message:
-        """Say whether the score may have known the outcome."""
-        doubts = join(*self.warnings) or say("No sign that the score knew the outcome.")
-        return say("Chance: {auc}. {doubts}", auc=Number(self.auc, ".2f"), doubts=doubts)
-
     @property
     def more(self) -> tuple[float, float, float]:
         """Percentage points more of churn with 10 points less of satisfaction, low and high."""
@@ -153,6 +148,11 @@ class SatisfactionOutcome(Result):
     def leave(self) -> bool:
         """Whether the dissatisfied leave significantly more often, at the printed digits."""
         return not self.warnings and round(self.more[1], 1) > 0
+
+    def check(self) -> Message:
+        """Say how well the score tells leavers from stayers, and whether it may have known who left."""
+        doubts = join(*self.warnings) or say("No sign that the score knew the outcome.")
+        return say("Chance: {auc}. {doubts}", auc=Number(self.auc, ".2f"), doubts=doubts)
 
     def _lead(self) -> Message:
         estimate, low, high = self.more
