@@ -336,3 +336,16 @@ def test_a_step_is_followed_by_parts_and_by_forgetting(operator):
     assert bills(shop) == ["B1"] and sum(reasons(shop).values()) == 2
     assert {reason for _, reason in reasons(shop)} == {FORGOTTEN}
     assert open_warehouse("shop", root=shop.root).refused()["record"].tolist() == ["null", "null"]
+
+
+def test_tables_may_be_empty_where_all_are_forgotten(operator):
+    """No line, bill or event of anybody else: the tables stand, empty, and others come in later."""
+    shop = operator("shop")
+    Forgotten("shop", shop.root).add("C1")
+    alone = {name: "\n".join(x for x in text.split("\n") if "C2," not in x) for name, text in SMALL.items()}
+    shop.deliver({**alone, "crm/1.csv": SMALL["crm/1.csv"]})
+    warehouse = open_warehouse("shop", root=shop.root)
+    assert len(warehouse.table("customer")) == 1 and reasons(shop)["detail_record", FORGOTTEN] == 1
+    assert all(warehouse.table(name).empty for name in ("subscription", "detail_record", "bill", "payment"))
+    shop.deliver(SMALL)
+    assert len(open_warehouse("shop", root=shop.root).table("detail_record")) == 2
