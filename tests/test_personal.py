@@ -81,3 +81,9 @@ def test_a_whole_value_is_told_from_a_text_that_holds_it():
     assert personal(" +86 138-0013-8000 ", whole=True) == ["a telephone number"]
     assert personal("write to li@example.cn") == ["an e-mail address"] == personal("li@example.cn", whole=True)
     assert not personal("write to li@example.cn", whole=True)
+
+
+def test_a_fixed_line_is_no_surrogate_number():
+    """By itself it needs a sign behind its area code, for customers' numbers begin with 0, too."""
+    assert personal("0755-82345678", whole=True) == ["the number of a fixed line"] == personal("找0755-82345678")
+    assert not personal("075582345678", whole=True) and not personal("0.075582345678")

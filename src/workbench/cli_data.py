@@ -178,10 +178,71 @@ def quarantine(
 
 
 @data.command()
+@click.option("--source", default=SAMPLE, show_default=True, help="Whose customer.")
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the extracts.  [default: data/raw/SOURCE]")
+def forget(source: str, raw: Path | None) -> int:
+    """Forget a customer, whose number is read from the prompt or from standard input.
+
+    A new version is built without them, older ones are removed, and their rows leave repairs and lists. What still
+    names them is listed. The log in data/private says that it was done, not to whom.
+    """
+    from workbench.reports.privacy.forget import forget as leave_out
+    from workbench.reports.runs.render import refresh_site
+
+    number = click.prompt("Number of the customer", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    root = project_root()
+    done = leave_out(source, number, root, raw=raw, progress=lambda line: click.echo(line, err=True))
+    refresh_site(root)
+    click.echo(f"{done.rows:,} rows are gone; version {done.version} is in force, and the only one")
+    for what, names in (("taken out of", (*done.repaired, *done.lists)), ("NAMED STILL in", done.naming)):
+        for name in names:
+            click.echo(f"  {what} {name}")
+    click.echo(f"The extracts in data/raw/{source} may name them: they are left out of every ingest from now on.")
+    if done.naming:
+        click.echo("Render those reports again (workbench run STUDY --force), and delete what else was made by hand.")
+    for version in done.held:
+        click.echo(f"version {version} is read by a run; forget again when it has finished", err=True)
+    return 1 if done.naming or done.held else 0
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+def scan(source: str) -> int:
+    """Look for clear identifiers in warehouse, reports, lists, repairs and logs.
+
+    Those that the mapping of SOURCE hides are read from its extracts. Files and kinds are named, never a value; status
+    1 where something was found.
+    """
+    from workbench.reports.privacy.search import scan as search
+
+    found = search(source, project_root())
+    for (name, kind), number in found.finds.items():
+        click.echo(f"{name}: {kind} ({number:,})")
+    unread = f"; {found.unread:,} pictures and PDF files were not searched" if found.unread else ""
+    click.echo(f"{len(found.finds):,} finds in {found.searched:,} files{unread}")
+    return 1 if found.finds else 0
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+@click.option("--why", required=True, help="The reason, for the log.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV, for you alone.")
+def reidentify(source: str, why: str, out: Path) -> None:
+    """Write what pseudonyms stand for, read one a line from standard input.
+
+    It needs the key and the extracts of SOURCE, and is written into the log in data/private.
+    """
+    from workbench.reports.privacy.search import reidentify as turn_back
+
+    wanted = sys.stdin.read().split()
+    click.echo(f"{turn_back(source, wanted, out, project_root(), why=why):,} of {len(set(wanted)):,} written to {out}")
+
+
+@data.command()
 @click.argument("table", required=False)
 def describe(table: str | None) -> None:
     """Describe the tables, or the columns of TABLE."""
-    from workbench.warehouse import schema
+    from workbench.warehouse import rulebook, schema
 
     if table is None:
         print_table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
@@ -191,6 +252,8 @@ def describe(table: str | None) -> None:
     click.echo(f"A row is identified by: {', '.join(found.key)}.")
     rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
     print_table(["column", "type", "unit", "rules", "meaning"], rows)
+    if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
+        print_table(["rule", "severity", "broken where"], ([r.name, r.severity, r.reason] for r in among))
 
 
 def ensure_sample(root: Path) -> None:

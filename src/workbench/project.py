@@ -11,7 +11,7 @@ READS = "WORKBENCH_READS"
 """The environment variable that names the file in which a run wants the tables listed that were read."""
 
 PINNED = "WORKBENCH_PINNED"
-"""The environment variable that names the folder of the version that a run reads, whatever is ingested meanwhile."""
+"""The environment variable that names the folders of the versions that a run reads, whatever is ingested meanwhile."""
 
 
 def project_root() -> Path:

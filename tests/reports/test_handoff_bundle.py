@@ -26,7 +26,9 @@ from workbench.reports.page import tables
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.plans import load_plan
 from workbench.reports.runs.render import run, run_slots
+from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.repairs import write_quarantine
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'seed: int = 0  # 1: of the draw\nregion: str = "北京"  # name: of the region'
@@ -507,6 +509,51 @@ def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
         (raw / "members.csv").write_text("id,arm,contacted,visit\na,mail,true,1\nc,control,false,0\n", "utf-8")
         with pytest.raises(WorkbenchError, match=r"'members.csv' of source 'north' is not the file that was ingested"):
             create(["count"], root=root)
+
+
+def test_a_repaired_source_verifies(tmp_path):
+    """The mended records are asked for by hash, are in no bundle, and lead to the same numbers."""
+    raw = tmp_path / "project/data/raw/north"
+    raw.mkdir(parents=True)
+    columns = "id,name,mode,from,to\n"
+    (raw / "campaigns.csv").write_text(
+        columns + "a,A,randomised,2026-05-01,2026-06-01\nb,B,random,2026-05-01,2026-06-01\n"
+    )
+    mapping = """
+as_of = 2026-07-01
+[[file]]
+path = "campaigns.csv"
+table = "campaign"
+[file.columns]
+campaign_id = "id"
+name = "name"
+assignment = "mode"
+starts_on = "from"
+ends_on = "to"
+"""
+    root = _counting(tmp_path / "project", "north", mapping)
+    aside = open_warehouse("north", root=root).refused()
+    (repairs := root / "data/repairs/north").mkdir(parents=True)
+    write_quarantine(aside, repairs / "mended.csv")
+    (repairs / "mended.csv").write_text(
+        (repairs / "mended.csv").read_text("utf-8-sig").replace(",random,", ",randomised,")
+    )
+    with pytest.raises(WorkbenchError, match=r"the repairs of 'north' .* are not those that were ingested"):
+        create(["count"], root=root)
+    ingest("north", root=root)
+    run(root=root, progress=False)
+    bundle = create(["count"], root=root).path
+    assert not [name for name in unseal(bundle.read_bytes()) if "mended" in name]
+    copy = tmp_path / "received"
+    shutil.copytree(raw, copy / "north")
+    assert "needs the mended records 'mended.csv' of 'north'" in verify(bundle, data=copy).headline
+    shutil.copytree(repairs, copy / "repairs/north")
+    found = verify(bundle, data=copy)
+    assert found.code == 0 and found.headline.startswith("same: 1 numbers")
+    assert verify(bundle, data=raw).code == 0, "the sender's own folders do"
+    out = _json(lambda facts: facts | {"sources": {"north": facts["sources"]["north"] | {"repairs": {"../x": "0"}}}})
+    (tmp_path / "lie.zip").write_bytes(_changed(bundle.read_bytes(), "bundle.json", out))
+    assert verify(tmp_path / "lie.zip", data=copy).code == 3
 
 
 def test_hillstrom_is_handed_over(shared_data, tmp_path):

@@ -89,6 +89,51 @@ subprocess.run([sys.executable, "-c", {code!r}, {str(Path(__file__).parent)!r}],
     assert made.message == f"6 customers, version {last}"
 
 
+def test_a_second_source_is_pinned_too(root):
+    """What a further parameter names is read in the version that the run began with, and outdates the report."""
+    (root / "data/mappings/u.toml").write_text(MAPPING, "utf-8")
+    (root / "data/raw/u").mkdir()
+
+    def second(customers):
+        (root / "data/raw/u/c.csv").write_text("\n".join(["id", *(f"C{i}" for i in range(customers))]) + "\n")
+        return ingest("u", root=root).version
+
+    first = second(7)
+    code = "import sys\nfrom pathlib import Path\nfrom workbench.warehouse.ingest import ingest\nfor n in (8, 9, 10):\n"
+    code += "    Path('data/raw/u/c.csv').write_text('\\n'.join(['id', *map(str, range(n))]))\n"
+    code += "    ingest('u', root=Path('.'))"
+    meanwhile = f"""
+import os, subprocess, sys
+env = {{name: value for name, value in os.environ.items() if name not in {(PINNED, READS)!r}}}
+subprocess.run([sys.executable, "-c", {code!r}], check=True, env=env)
+"""
+    say = SAY.replace("open_warehouse(source)", "open_warehouse(against)")
+    notebook(root, "two", 'against: str = "u"  # name: the other', meanwhile, say)
+    path = root / "notebooks/two.ipynb"
+    book = nbformat.read(path, 4)
+    book.cells[0].source += "\n" + book.cells.pop(1).source
+    nbformat.write(book, path)
+    (made,) = run(root=root, progress=False).slots
+    assert (made.status, made.message) == ("done", f"7 customers, version {first}")
+    (made,) = run(root=root, progress=False).slots
+    assert made.status == "done" and made.message.startswith("10 customers"), "the second source outdates it"
+    assert run(root=root, progress=False).slots[0].status == "unchanged"
+
+
+def test_a_report_tells_the_warnings_of_the_tables_it_reads(root):
+    """On the page, in the manifest and in the workbook; of no table that it does not read."""
+    mapping = MAPPING.replace("joined_on", 'birth_year = { constant = "2021" }\njoined_on')
+    (root / "data/mappings/t.toml").write_text(mapping, "utf-8")
+    deliver(root, 3)
+    notebook(root, "count", SAY)
+    notebook(root, "other", SAY.replace("customer'", "bill'"))
+    run(root=root, progress=False)
+    said = "customer: the customer joined before the year of birth: 3 of 3 rows (customer.born_after_joining)"
+    assert manifest(root, "count")["warnings"][1] == said and manifest(root, "other")["warnings"] == []
+    page = root / "reports/site/count/default/index.html"
+    assert "1 warning on the data behind this report, in customer" in page.read_text("utf-8")
+
+
 def test_a_delivery_that_is_taken_back_leaves_the_report_up_to_date(root):
     """The report of the first delivery is not that of the wrong one."""
     notebook(root, "count", SAY)

@@ -8,6 +8,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.personal import personal
+from workbench.reports.privacy.search import scan
 from workbench.sample import write_sample
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
@@ -74,8 +75,28 @@ def test_numbers_in_free_text_are_masked_and_counted(door):
         "工单12345678901和２０２６",
         "[number]",
     ]
-    assert "4 telephone or card numbers in what of t.csv (ticket) were masked" in account.notes
+    assert "4 telephone or card numbers or mail addresses in what of t.csv (ticket) were masked" in account.notes
     assert not any(clear in stored(warehouse) for clear in (b"13900139000", CARD.encode(), "１３８００".encode()))
+
+
+def test_fixed_lines_and_mail_addresses_in_free_text_are_masked(door):
+    """With area code, however it is written; a date, a service number and an order number stay."""
+    texts = {
+        "座机010-82345678": "座机[number]",
+        "家里（0755）8234 5678转": "家里[number]转",
+        "075582345678": "[number]",
+        "＋86 21 6234-5678": "[number]",
+        "0571-8765432-801": "[number]",
+        "请写li.na@example.cn；或12345＠qq.com": "请写[mail];或[mail]",
+        "13800138000@139.com": "[mail]",
+        "热线10000和400-800-1234": "热线10000和400-800-1234",
+        "2026-06-30 0755200001": "2026-06-30 0755200001",
+        "单号075520000100": "单号[number]",  # cannot be told from a number in Shenzhen
+        "@all": "@all",
+    }
+    warehouse, _ = door(*((f"t{i}", "c1", text) for i, text in enumerate(texts)))
+    found = warehouse.table("ticket").set_index("ticket_id")["category"]
+    assert {text: found[f"t{i}"] for i, text in enumerate(texts)} == texts
 
 
 def test_a_number_as_identifier_is_refused_and_says_what_to_do(door):
@@ -203,3 +224,7 @@ def test_no_clear_text_of_the_sample_stands_anywhere(tmp_path, capfd):
     words = set(re.findall(r"\d+|[\u4e00-\u9fff·]+|[A-Za-z]+", everything))
     assert len(words & {"person", "广东"}) == 2 and not clear & (cells | words)
     assert not {"a telephone number", "an identity card"} & {kind for cell in cells for kind in personal(cell)}
+    assert scan("sample", tmp_path).finds == {}
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "a.txt").write_text(f"{sorted(clear)[0]} and {sorted(clear)[-1]}", encoding="utf-8")
+    assert scan("sample", tmp_path).finds == {("reports/a.txt", "a number or name that the mapping hides"): 2}

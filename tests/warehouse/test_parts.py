@@ -17,7 +17,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.digests import DIGESTS
-from workbench.warehouse.ingest import build, ingest, read
+from workbench.warehouse.ingest import ingest, read
 from workbench.warehouse.ingest.parts import FOLDER
 from workbench.warehouse.ingest.repairs import write_quarantine
 
@@ -74,49 +74,10 @@ def delivered(months=4, customers=6, seed=0):
     return {name: "\n".join([*lines, ""]) for name, lines in files.items()}
 
 
-class Operator:
-    """A project to which files are delivered, and which says which files were read."""
-
-    def __init__(self, root, monkeypatch, mapping=MAPPING):
-        self.root, self.read = root, []
-        (root / "data" / "mappings").mkdir(parents=True)
-        (root / "data" / "private").mkdir(mode=0o700)
-        (root / "data" / "mappings" / "shop.toml").write_text(mapping, encoding="utf-8")
-        (root / "data" / "private" / "key").touch(mode=0o600)
-        (root / "data" / "private" / "key").write_text("0123456789abcdef", encoding="utf-8")
-        original = build.batches
-
-        def noted(path, block):
-            self.read += [path.relative_to(self.raw).as_posix()] if path.is_relative_to(self.raw) else []
-            return original(path, block)
-
-        monkeypatch.setattr(build, "batches", noted)
-
-    @property
-    def raw(self):
-        return self.root / "data" / "raw" / "shop"
-
-    def deliver(self, files):
-        """Lay files into the raw folder (None takes one away), and ingest; give the names of those that were read."""
-        for name, text in files.items():
-            path = self.raw / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            if text is not None:
-                path.write_text(text, encoding="utf-8")
-        self.read.clear()
-        ingest("shop", root=self.root)
-        return sorted(self.read)
-
-    def tables(self):
-        """Digests of all tables, the account and the quarantine among them."""
-        return json.loads((open_warehouse("shop", root=self.root).place / DIGESTS).read_text())
-
-
 @pytest.fixture
-def operator(tmp_path, monkeypatch):
+def operator(operators):
     """Begin projects by name."""
-    return lambda name, mapping=MAPPING: Operator(tmp_path / name, monkeypatch, mapping)
+    return lambda name, mapping=MAPPING: operators(name, mapping)
 
 
 def month(files, number):

@@ -305,7 +305,10 @@ def test_what_a_step_held_is_gone_and_clear_numbers_are_not_shown(shop):
     account, warehouse = shop(mapping, files)
     assert account.frame["accepted"].tolist() == [2, 1]
     for path in (path for path in (shop.root / "data/warehouse").rglob("*") if path.is_file()):
-        assert not re.search(rb"1[35789]00013[5789]000|13[5789]0013[5789]000", path.read_bytes()), path
+        content = path.read_bytes()
+        if path.suffix == ".parquet":
+            content += str(pq.read_table(path).to_pylist()).encode()
+        assert not re.search(rb"1[35789]00013[5789]000|13[5789]0013[5789]000", content), path
     assert {path.name for path in warehouse.place.iterdir()} == {"warehouse.duckdb", "tables.json", "parts"}
     assert warehouse.refused(file="c.csv")["record"].tolist() == ['"(withheld: may hold a clear number or name)"'] * 2
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from workbench import refused
+from workbench.errors import listed
 from workbench.messages import Message, join, say
 
 COUNTS = ["raw", "accepted", "quarantined"]
@@ -23,10 +24,12 @@ class Account:
     source, version : str
     frame : DataFrame
         One row a file and table: file, table, raw, accepted, quarantined (records); of the quarantined set_aside
-        (totals, and rows that a later one replaces) and followed (a parent was refused); lines (on which the records
-        stand), most_refused (the share that the mapping allows).
+        (totals, rows that a later one replaces, customers who asked to be forgotten) and followed (a parent was
+        refused); lines (on which the records stand), most_refused (the share that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
+    warnings : DataFrame
+        table, rule, rows (that break it), of (rows that stand), said; of rules that refuse no row.
     notes : tuple of str
         What else is to be known: files not read, relationships not checked, another key.
     changed : bool
@@ -37,6 +40,7 @@ class Account:
     version: str
     frame: pd.DataFrame
     reasons: pd.DataFrame
+    warnings: pd.DataFrame
     notes: tuple[str, ...] = ()
     changed: bool = True
 
@@ -95,6 +99,15 @@ class Account:
             said.append(join(text, more) if row["followed"] else text)
         return said
 
+    def warned(self, tables: Iterable[str]) -> list[str]:
+        """Say what to be warned of in some tables: how much, then each warning; nothing where there is none."""
+        found = self.warnings[self.warnings["table"].isin(set(tables))]
+        if found.empty:
+            return []
+        number, where = f"{len(found)} warning{'s' * (len(found) > 1)}", listed(found["table"].unique())
+        head = f"{number} on the data behind this report, in {where}: it stands, and may be wrong."
+        return [head, *map(_warning, found.itertuples())]
+
     def lines(self) -> list[str]:
         """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
@@ -111,13 +124,17 @@ class Account:
             lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
             lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]
         for column, what in (
-            ("set_aside", "of these are totals, or rows that a later one replaces: no loss"),
+            (
+                "set_aside",
+                "of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss",
+            ),
             ("followed", "of these belong to a record that was refused itself"),
         ):
             if number := int(self.frame[column].sum()):
                 lines.append(f"    {number:>10,}  {what}")
         spread = self.frame[self.frame["lines"] != self.frame["raw"]]
         lines += [f"  note: {r.file} has {r.raw:,} records on {r.lines:,} lines" for r in spread.itertuples()]
+        lines += [f"  warning: {_warning(row)}" for row in self.warnings.itertuples()]
         return lines + [f"  note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -127,6 +144,10 @@ class Account:
 def _refused(frame: pd.DataFrame) -> pd.Series:
     """Records that were refused for a reason of their own."""
     return frame["quarantined"] - frame["set_aside"] - frame["followed"]
+
+
+def _warning(row: Any) -> str:
+    return f"{row.table}: {row.said}: {row.rows:,} of {row.of:,} rows ({row.rule})"
 
 
 def _width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Does a column hold clear numbers of telephones and cards? Found and masked before anything is stored.
+"""Does a column hold clear numbers of telephones and cards, or mail addresses? Found and masked before it is stored.
 
 What is personal is said in one place, `workbench.personal`; here only the few cells that may hold such a number are
 looked at, for a column has millions.
@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from workbench.personal import CARD, PHONE, masked, personal
 
 _SHORTEST = 11  # digits of a mobile number
-_ANY_DIGIT = "[0-9０-９]"
-_IN_TEXT = f"(?:{_ANY_DIGIT}[- －]?){{{_SHORTEST}}}"
+_SHORTEST_MAIL = 6
+_IN_TEXT = f"[@＠]|(?:[0-9０-９][- －()（）]{{0,3}}){{{_SHORTEST}}}"
 # What may be one as a whole; of cards those with a possible birthday: many a customer's number has eighteen digits.
 _WHOLE = (
     r"^(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}$|"
@@ -52,13 +52,13 @@ def shown(columns: pa.Table, names: Iterable[str]) -> pa.Table:
 
 
 def mask(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
-    """Put `[number]` in the place of each personal number inside texts, and count them.
+    """Put `[number]` or `[mail]` in the place of what is personal inside texts, and count them.
 
     >>> column, count = mask(pa.chunked_array([["请回电13800138000", "工单 12345678901", None]]))
     >>> column.to_pylist(), count
     (['请回电[number]', '工单 12345678901', None], 1)
     """
-    which = _holding(texts, _IN_TEXT)
+    which = _holding(texts, _IN_TEXT, _SHORTEST_MAIL)
     if which is None:
         return texts, 0
     found = [masked(text) for text in texts.filter(which).to_pylist()]
@@ -86,9 +86,9 @@ def kinds(identifiers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pc.replace_with_mask(nothing, which.combine_chunks(), pa.array(found, pa.string()))])
 
 
-def _holding(texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray | None:
+def _holding(texts: pa.ChunkedArray, pattern: str, shortest: int = _SHORTEST) -> pa.ChunkedArray | None:
     """Which texts match a pattern; None if none does, as in most columns. The pattern is tried on long texts alone."""
-    long = pc.fill_null(pc.greater_equal(pc.binary_length(texts), _SHORTEST), False)
+    long = pc.fill_null(pc.greater_equal(pc.binary_length(texts), shortest), False)
     if not pc.any(long).as_py():
         return None
     which = pc.match_substring_regex(pc.if_else(long, texts, ""), pattern)

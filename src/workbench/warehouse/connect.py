@@ -214,7 +214,15 @@ class Warehouse:
             '(SELECT "table", unnest(reasons) AS reason FROM quarantine) '
             'GROUP BY ALL ORDER BY records DESC, "table", reason'
         )
-        return Account(self.source, self.version, self.account(), reasons, self.notes, changed)
+        return Account(self.source, self.version, self.account(), reasons, self.warnings(), self.notes, changed)
+
+    def warnings(self) -> pd.DataFrame:
+        """Give the rules that rows of the tables break, though they stand: table, rule, rows, of (rows), said."""
+        with self.connect() as con:
+            there = con.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'warning'").fetchall()
+        if not there:  # a version of before
+            return pd.DataFrame(columns=["table", "rule", "rows", "of", "said"])
+        return self.query('SELECT "table", rule, "rows", "of", said FROM warning ORDER BY ALL')
 
     def refused(self, table: str | None = None, file: str | None = None) -> pd.DataFrame:
         """Give the records in quarantine, of one table or raw file or all.

@@ -42,8 +42,9 @@ def version_to_read(folder: Path) -> str:
     WorkbenchError
         If the version that the run began with is gone.
     """
-    pinned = Path(os.environ.get(PINNED) or os.devnull)
-    if pinned.parent.resolve() != folder.resolve():
+    places = [Path(place) for place in os.environ.get(PINNED, "").split(os.pathsep) if place]
+    pinned = next((place for place in places if place.parent.resolve() == folder.resolve()), None)
+    if pinned is None:
         return next(iter(versions_in_force(folder)), "")
     if not (folder / pinned.name / "warehouse.duckdb").is_file():
         raise WorkbenchError(
@@ -104,9 +105,15 @@ def publish(place: Path, version: str) -> None:
     put_in_force(folder, version)
 
 
-def put_in_force(folder: Path, version: str) -> None:
+def keep_only(folder: Path, version: str) -> list[str]:
+    """Remove every version but one; give the names of those that a run still reads."""
+    put_in_force(folder, version, keep=1)
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != version)
+
+
+def put_in_force(folder: Path, version: str, *, keep: int = KEPT) -> None:
     """Point CURRENT to a version, and remove all but it and the one before it."""
-    kept = [version, *(name for name in versions_in_force(folder) if name != version)][:KEPT]
+    kept = [version, *(name for name in versions_in_force(folder) if name != version)][:keep]
     part = folder / f"{BUILDING}CURRENT"
     part.write_text("\n".join(kept) + "\n", encoding="utf-8")
     _sync(part)

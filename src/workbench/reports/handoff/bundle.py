@@ -54,7 +54,8 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     """
     chosen = {place: _slot(place, root) for place in (find_folder(name, root) for name in slots)}
     manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
-    sources = sorted({str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version})
+    read = {str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version}
+    sources = sorted(read.union(*(slot.others for slot in chosen.values())))
     given = {p: [*REPORT, *["tables.xlsx"] * (p / "tables.xlsx").is_file()] for p in chosen}
     files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p, names in given.items() for n in names}
     files |= _inputs(chosen.values(), sources, root) | program()
@@ -205,12 +206,31 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
 
 
 def _data(source: str, root: Path) -> dict[str, Any]:
-    """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows."""
+    """Describe the data of a source without a row of it: the recipe of the sample, or names, hashes and rows.
+
+    Mended records are rows of customers: of them, too, names and hashes alone.
+    """
     from workbench.warehouse import open_warehouse
+    from workbench.warehouse.ingest.forgotten import FORGOTTEN
+    from workbench.warehouse.ingest.repairs import Repairs
     from workbench.warehouse.ingest.run import raw_hash
 
-    raw = root / "data" / "raw" / source
-    read = open_warehouse(source, root=root).files()
+    raw, warehouse, repairs = root / "data" / "raw" / source, open_warehouse(source, root=root), Repairs(source, root)
+    if warehouse.query("SELECT value FROM facts WHERE name = 'repairs'")["value"].tolist() not in (
+        [repairs.digest],
+        [],
+    ):
+        raise WorkbenchError(
+            f"the repairs of '{source}' in data/repairs/{source} are not those that were ingested. Put those back, or "
+            "ingest these and run the report."
+        )
+    if len(warehouse.query("SELECT 1 FROM quarantine WHERE list_contains(reasons, ?) LIMIT 1", [FORGOTTEN])):
+        raise WorkbenchError(
+            f"the extracts of '{source}' name customers who asked to be forgotten, so that nobody else can verify the "
+            "report. Have them delivered anew without those, ingest, and run it."
+        )
+    mended = {"repairs": {path.name: file_hash(path) for path in repairs.files}} if repairs.files else {}
+    read = warehouse.files()
     rows = {str(file): int(records) for file, records in zip(read["file"], read["records"], strict=True)}
     files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
     if missing := [name for name, file in files.items() if not file["sha256"]]:
@@ -222,6 +242,6 @@ def _data(source: str, root: Path) -> dict[str, Any]:
         raise WorkbenchError(f"{said} Put that one back into data/raw/{source}, or ingest this one and run the report.")
     try:
         recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
-        return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files}
+        return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files} | mended
     except (OSError, ValueError, KeyError):
-        return {"kind": "pointer", "files": files}
+        return {"kind": "pointer", "files": files} | mended

@@ -46,7 +46,7 @@ def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapp
         finds = {f"{file}: the value of the secret '{name}'": None for file, name in leaks(folder, secret)}
     for name, content in files.items():
         program = name.startswith("code/") or name == "requirements.lock"
-        for place, text in _places(name, content):
+        for place, text in places(name, content):
             kinds = ["a path of this machine"] * any(path in text for path in here)
             kinds += [] if program else _personal(unicodedata.normalize("NFKC", text), "output" in place)
             finds |= dict.fromkeys(f"{name}, {place}: {kind}" for kind in kinds)
@@ -65,7 +65,7 @@ def _personal(text: str, shown: bool) -> list[str]:
     return looks + ["identifiers of single customers"] * bool(shown and _CUSTOMER.search(text))
 
 
-def _places(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+def places(name: str, content: bytes) -> Iterator[tuple[str, str]]:
     """Give every text of a file with its place."""
     if name.endswith(".ipynb"):
         for i, cell in enumerate(json.loads(content)["cells"], 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,6 +157,7 @@ def _run_again(
         call = _caller(root)
         for source, recipe in facts["sources"].items():
             progress(f"data of {source}")
+            _lay_repairs(source, recipe.get("repairs", {}), root, data)
             call("data", "ingest", source, "--raw", str(_raw(source, recipe, root, data, call)))
         groups: dict[str, list[Mapping[str, Any]]] = {}
         for slot in facts["slots"]:
@@ -225,6 +227,23 @@ def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, 
         raise NotRun(f"it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER.")
     name = wrong(data / source if (data / source).is_dir() else data)
     raise NotRun(f"'{name}' of source '{source}' is not in {data}, or is another file than was reported on.")
+
+
+def _lay_repairs(source: str, repairs: Mapping[str, str], root: Path, data: Path | None) -> None:
+    """Lay the receiver's copy of a source's mended records where its ingest looks for them."""
+    places = [folder / "repairs" for folder in (data, *data.resolve().parents[:2])] if data else []
+    for name, digest in repairs.items():
+        if Path(name).name != name or Path(source).name != source:
+            raise Tampered(f"bundle.json names mended records in another folder: {name!r}.")
+        copies = (place / name for folder in places for place in (folder / source, folder))
+        found = next((copy for copy in copies if bundle.file_hash(copy) == digest), None)
+        if found is None:
+            raise NotRun(
+                f"it needs the mended records '{name}' of '{source}', which are rows of customers and not in it. Ask "
+                f"for that file of data/repairs/{source}, and put it into repairs/{source} of the folder of --data."
+            )
+        (folder := root / "data" / "repairs" / source).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found, folder / name)
 
 
 def _compared(name: str, root: Path) -> Comparison:

@@ -35,7 +35,7 @@ from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code, declared, read_source
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests, version_folder
+from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
 
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
@@ -72,6 +72,8 @@ class Job:
         Fail where kernels cannot be forked, and don't fall back on plain ones.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    pinned : tuple of Path
+        Folders of the versions that it reads.
     attempt, code, period, plan, minimum_cell
         As in the ledger and in `Slot`, for the manifest.
     """
@@ -90,6 +92,7 @@ class Job:
     preload: tuple[str, ...] = ()
     forked: bool = False
     formats: tuple[str, ...] = FORMATS
+    pinned: tuple[Path, ...] = ()
     attempt: str = ""
     code: str = ""
     period: str = ""
@@ -281,7 +284,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
-    os.environ[PINNED] = str(version_folder(str(job.values.get("source", "")), job.data_version, job.root) or "")
+    os.environ[PINNED] = os.pathsep.join(map(str, job.pinned))
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     _require_needs(notebook, job)
     notebook = _with_parameters(notebook, job.values)
@@ -432,21 +435,23 @@ def _inputs(job: Job) -> dict[str, Any]:
     return {"version": job.data_version} | ({"tables": tables} if whole else {})
 
 
-def _refusals(job: Job) -> list[str]:
-    """Say which share of the records of the tables that were read was refused."""
+def _about_data(job: Job) -> dict[str, list[str]]:
+    """Say which share of the records of the tables that were read was refused, and what to be warned of in them."""
     read: dict[str, set[str]] = {}
     with contextlib.suppress(OSError):
         for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
             source, _, table = line.split("\t")
             read.setdefault(source, set()).add(table)
+    said: dict[str, list[str]] = {"refusals": [], "warnings": []}
     if not read:  # nor are the libraries of the warehouse
-        return []
+        return said
     from workbench.warehouse import open_warehouse
 
-    said: list[str] = []
     for source, names in sorted(read.items()):
         with contextlib.suppress(WorkbenchError):  # a source that is gone since
-            said += open_warehouse(source, root=job.root).full_account().refusals(names)
+            account = open_warehouse(source, root=job.root).full_account()
+            said["refusals"] += account.refusals(names)
+            said["warnings"] += account.warned(names)
     return said
 
 
@@ -468,7 +473,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "code": job.code,
         "inputs": _inputs(job),
-        "refusals": _refusals(job),
+        **_about_data(job),
         "period": job.period,
         "plan": job.plan,
         "attempt": job.attempt,
@@ -482,7 +487,8 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    same = {k: manifest[k] for k in ("study", "parameters", "data_version", "seconds", "lacking", "refusals")}
+    kept = ("study", "parameters", "data_version", "seconds", "lacking", "refusals", "warnings")
+    same = {k: manifest[k] for k in kept}
     return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
 
 
@@ -512,6 +518,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
         *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
         ("data version", job.data_version, ""),
         *(("refused data", sentence, "") for sentence in manifest["refusals"]),
+        *(("warning", sentence, "") for sentence in manifest["warnings"]),
         ("finished", manifest["finished"], f"{manifest['seconds']} s"),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
@@ -519,7 +526,7 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
     links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
     said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
     facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-    facts += manifest["refusals"][:1]
+    facts += manifest["refusals"][:1] + manifest["warnings"][:1]
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
         "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
         "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
 from workbench.reports.page import lists
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
-from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest, version_folder
+from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
     from workbench.reports.runs.execute import Job
@@ -377,11 +377,11 @@ def _aside(root: Path) -> Iterator[Path]:
 @contextmanager
 def _held(slots: Iterable[Slot], root: Path) -> Iterator[None]:
     """Keep the versions of the warehouses that slots read from being removed, however many newer ones come."""
-    read = {version_folder(str(s.parameters.get("source", "")), s.data_version, root) for s in slots} - {None}
+    read = {place for slot in slots for place in slot.versions(root)}
     with ExitStack() as held:
         for place in read:
             with suppress(FileNotFoundError):  # the kernel says so
-                held.enter_context(locked(cast("Path", place), shared=True))
+                held.enter_context(locked(place, shared=True))
         yield
 
 
@@ -429,6 +429,7 @@ def _job(
         slot=slot.name,
         fingerprint=slot.fingerprint,
         data_version=slot.data_version,
+        pinned=tuple(slot.versions(root)),
         notebook=notebook,
         root=root,
         folder=folder,

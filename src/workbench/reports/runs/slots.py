@@ -14,7 +14,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,8 @@ class Slot:
         Rows of tables that stand on fewer customers are suppressed.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    others : dict
+        Versions of the further sources that its parameters name.
     """
 
     study: Study
@@ -135,6 +137,12 @@ class Slot:
     plan: str = ""
     minimum_cell: int = MINIMUM_CELL
     formats: tuple[str, ...] = FORMATS
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def versions(self, root: Path) -> list[Path]:
+        """Give the folders of the versions that it reads."""
+        read = {str(self.parameters.get("source", "")): self.data_version, **self.others}
+        return [place for name, version in read.items() if (place := version_folder(name, version, root))]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -231,13 +239,16 @@ def make_slot(
     _require_covered(study, changed, period, source, root)
     _require_customer(study, values, source, root)
     version = warehouse_version(source, root)
-    known: list[Any] = [shared, study.cells, values, _models(values, root)]
+    others = _other_sources(values, source, root)
+    known: list[Any] = [shared, study.cells, values, _models(values, root), *filter(None, [others])]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
     code = _digest(known)
     label = period.label if period else ""
     name = ",".join(filter(None, (label, name)))
-    return Slot(study, values, name, _digest([code, version]), version, code, label, plan, minimum_cell, formats)
+    return Slot(
+        study, values, name, _digest([code, version]), version, code, label, plan, minimum_cell, formats, others
+    )  # fmt: skip
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:
@@ -333,6 +344,13 @@ def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
     files = {path.stem: path for path in (root / "data" / "models").glob("*.toml")}
     named = sorted({value for value in values.values() if isinstance(value, str)} & set(files))
     return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in named}
+
+
+def _other_sources(values: Mapping[str, Value], source: str, root: Path) -> dict[str, str]:
+    """Give the versions of the sources that parameters name beside `source`."""
+    named = sorted({value for value in values.values() if isinstance(value, str)} - {source, ""})
+    mapped = [name for name in named if (root / "data" / "mappings" / f"{name}.toml").is_file()]
+    return {name: version for name in mapped if (version := warehouse_version(name, root))}
 
 
 def _digest(known: Any) -> str:

@@ -15,20 +15,34 @@ from functools import cache, partial
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import clear, schema
+from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Value
 from workbench.warehouse.ingest.months import Months
-from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter
+from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter, digest_of
 from workbench.warehouse.ingest.read import Batch, batches, with_texts
 from workbench.warehouse.ingest.repairs import Repairs, without
-from workbench.warehouse.ingest.rules import REPLACED, SET_ASIDE, Check, build, key_text, record_json, refused_keys
+from workbench.warehouse.ingest.rules import (
+    REPLACED,
+    SET_ASIDE,
+    Check,
+    build,
+    key_text,
+    lookup_relation,
+    refused_keys,
+    repeated,
+    with_record,
+)  # fmt: skip
+from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
+from workbench.warehouse.rulebook import STOP
 from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import one_width
 
@@ -90,11 +104,13 @@ class Build:
         version: str,
         progress: Callable[[str], None],
         repairs: Repairs,
+        forgotten: Forgotten,
         parts: Parts,
         taken: Iterable[Taken] = (),
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
-        self.place, self.version, self.progress, self.repairs = place, version, progress, repairs
+        self.place, self.version, self.progress = place, version, progress
+        self.repairs, self.forgotten = repairs, forgotten
         self.taken = list(taken)
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
@@ -103,10 +119,12 @@ class Build:
         self.parts, self.months = parts, Months(place, parts.before)
         self.kept: dict[int, list[pa.Table]] = {}
         self.reread: set[int] = set()
+        self.seen: dict[str, pd.DataFrame] = {}
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
         self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
+        self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
             self._prepare()
             for taken in self.taken:
@@ -117,6 +135,7 @@ class Build:
             self.months.write(self.con)
             notes = [*notes, *self.months.notes()]
             self._balance()
+            self.watch.look(self.place, self.filled, self.seen, {entry.number: entry.file for entry in self.entries})
             self._describe(notes)
             for entry in self.entries:
                 if entry.part:
@@ -153,12 +172,25 @@ class Build:
         if table.name == BY_MONTH:
             for entry in self._entries(table):
                 self.months.add(entry.rows, entry.file, entry.accepted)
-        elif any(entry.accepted for entry in self._entries(table)):
+        else:
             self._finish(table, entries)
+        self._stop(table, sources)
         for entry, _ in entries:
             self._close(entry)
-        if not any(entry.accepted for entry in self._entries(table)):
+        if not any(entry.accepted for entry in self._entries(table)) and not self._refused(table, FORGOTTEN):
             raise WorkbenchError(self._empty(table))
+
+    def _stop(self, table: schema.Table, sources: list[RawFile]) -> None:
+        """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
+        rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file.block).rules}
+        rules |= {(f"{table.name}.{c.name}.unique", _earlier(table)) for c in table.columns if c.unique}
+        for name, reason in sorted(rules):
+            if self.mapping.rulebook.severity(name) == STOP and (rows := self._refused(table, reason)):
+                self.watch.warn(table.name, name, rows, sum(e.raw for e in self._entries(table)), reason)
+
+    def _refused(self, table: schema.Table, reason: str) -> int:
+        sql = 'SELECT count(*) FROM stage.quarantine WHERE "table" = ? AND list_contains(reasons, ?)'
+        return self._number(sql, table.name, reason)
 
     def _close(self, entry: _Entry) -> None:
         sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
@@ -171,10 +203,11 @@ class Build:
         block = taken.file.block
         entry = self._entry(taken.file.name, block.table, block.most_refused)
         entry.raw, entry.lines, entry.accepted = taken.raw, taken.lines, taken.accepted
-        with self._registered("refused", taken.refused):
+        gone = pa.array(self.forgotten.named(taken.refused.column("text").to_pylist()), pa.bool_())
+        with self._registered("refused", taken.refused.append_column("gone", gone)):
             self.con.execute(
-                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, [reason], "
-                "to_json(text), NULL, false FROM refused"
+                f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, "
+                f"[if(gone, {literal(FORGOTTEN)}, reason)], if(gone, 'null', to_json(text)), NULL, false FROM refused"
             )
         self._close(entry)
 
@@ -185,20 +218,25 @@ class Build:
     def _entries(self, table: schema.Table) -> list[_Entry]:
         return [entry for entry in self.entries if entry.table == table.name]
 
-    def _check(self, file: RawFile, typed: frozenset[str] = frozenset()) -> Check:
-        return build(file.block, f"{file.name}#" if file.block.is_glob else "", self.filled, typed)
+    def _check(self, block: FileBlock, file: str = "", typed: frozenset[str] = frozenset()) -> Check:
+        prefix = f"{file}#" if block.is_glob else ""
+        check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of, typed)
+        for lookup in check.lookups:
+            self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
+        return check
 
     def _read(self, entry: _Entry, file: RawFile) -> None:
-        check, block = self._check(file), file.block
+        check, block = self._check(file.block, file.name), file.block
         self.unchecked |= dict.fromkeys(check.unchecked)
         key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
         name = self.parts.name(
-            file.digest, file.name, replace(block, most_refused=0.0), self.repairs.of(file.name, block), key,
-            [rule.reason for rule in check.rules if rule.over],
+            digest_of(file.path) if block.prepared else file.digest, file.name, replace(block, most_refused=0.0),
+            self.repairs.of(file.name, block), key, self.forgotten.of(block.table),
+            [(rule.name, rule.reason) for rule in check.rules],
         )  # fmt: skip
         part = self.parts.found(name)
         if part is None or self._are_refused_now(part, check):
-            part = self._make(name, entry, block, cache(partial(self._check, file)), self._batches(file))
+            part = self._make(name, entry, block, cache(partial(self._check, block, file.name)), self._batches(file))
         self._take(entry, part, check)
         for column, count in part.masked.items():
             where = f"{column} of {block.path} ({block.table.name})"
@@ -206,9 +244,7 @@ class Build:
 
     def _are_refused_now(self, part: Part, check: Check) -> bool:
         """Whether other tables, as they stand now, refuse a record that they once accepted: the file is read again."""
-        if not part.accepted or not (refused := check.crossed()):
-            return False
-        return bool(self._number(f"SELECT count(*) FROM {_parquet(part.rows())} WHERE {refused}"))
+        return bool(part.accepted and self._number(check.refused(_parquet(part.rows()))))
 
     def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
         """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
@@ -231,7 +267,7 @@ class Build:
         batch = Batch(
             pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
         )
-        entry, check = self._entry(self.mapping.file.name, table), build(block, "", self.filled)
+        entry, check = self._entry(self.mapping.file.name, table), self._check(block)
         name = self.parts.name(block, rows)
         self._take(entry, self._make(name, entry, block, lambda typed: check, [(batch, False)]), check)
         bad = self.con.execute(
@@ -259,10 +295,14 @@ class Build:
                 check = checks(frozenset(f.name for f in batch.columns.schema if not pa.types.is_string(f.type)))
                 with self._registered("batch", columns):
                     checked = self.con.sql(check.select("batch")).to_arrow_table()
+                if (gone := self.forgotten.rows(checked)) is not None:
+                    writer.passing |= self.forgotten.has_numbers(checked.filter(gone))
+                    self._leave_out(writer, block.table, checked.column("#line").filter(gone))
+                    checked = checked.filter(pc.invert(gone))
                 flags = checked.column("#bad")
                 lines = checked.column("#line").filter(flags)
                 good = checked.filter(pc.invert(flags)) if len(lines) else checked
-                writer.rows(good.drop_columns("#bad"))
+                writer.rows(self.forgotten.without_numbers(good.drop_columns("#bad")))
                 bad += [with_texts(_at(columns, lines))] if len(lines) else []
                 if sum(rows.num_rows for rows in bad) > MOST_ASIDE:
                     self._write_aside(writer, block, as_texts, bad)
@@ -329,22 +369,35 @@ class Build:
             self.con.unregister(name)
 
     def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
-        rows, record = _with_record(pa.concat_tables(several, promote_options="default"), block)
+        rows, record = with_record(pa.concat_tables(several, promote_options="default"), block)
         with self._registered("batch", rows):
             # Planning takes longer than running; unoptimised it takes a fifth.
             self.con.execute("PRAGMA disable_optimizer")
-            writer.aside(self.con.sql(check.aside("batch", record)).to_arrow_table())
+            aside = self.con.sql(check.aside("batch", record)).to_arrow_table()
+            writer.aside(self.forgotten.without_numbers(aside))
             self.con.execute("PRAGMA enable_optimizer")
 
     def _write_malformed(self, writer: PartWriter, block: FileBlock, malformed: pa.Table) -> None:
+        if any(named := self.forgotten.named(malformed.column("text").to_pylist())):
+            self._leave_out(writer, block.table, malformed.column("line").filter(pa.array(named)))
+            malformed = malformed.filter(pc.invert(pa.array(named)))
         withheld = any(value.pseudonym for value in block.values())
         text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
         at = malformed.schema.get_field_index("text")
         malformed = malformed.set_column(at, "text", clear.mask(malformed.column("text"))[0])
-        columns = ", ".join(f"NULL::{c.sql_type} AS {c.name}" for c in block.table.columns)
-        with self._registered("malformed", malformed):
+        self._write_nothing_but(writer, block.table, malformed, f"CAST(to_json({text}) AS VARCHAR)")
+
+    def _leave_out(self, writer: PartWriter, table: schema.Table, lines: pa.ChunkedArray) -> None:
+        """Count the records of customers who asked to be forgotten, and keep nothing of them."""
+        gone = pa.table({"line": lines, "reason": pa.array([FORGOTTEN] * len(lines), pa.string())})
+        self._write_nothing_but(writer, table, gone, "'null'")
+
+    def _write_nothing_but(self, writer: PartWriter, table: schema.Table, rows: pa.Table, record: str) -> None:
+        """Set records aside of which there are no columns: line, reason, and a text."""
+        columns = ", ".join(f"NULL::{c.sql_type} AS {c.name}" for c in table.columns)
+        with self._registered("bare", rows):
             sql = f"""SELECT line AS "#line", NULL::VARCHAR AS "#order", {columns}, [reason] AS slots, true AS "#bad",
-            CAST(to_json({text}) AS VARCHAR) AS record, NULL::VARCHAR[] AS key FROM malformed"""
+            {record} AS record, NULL::VARCHAR[] AS key FROM bare"""
             writer.aside(self.con.sql(sql).to_arrow_table())
 
     def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
@@ -355,8 +408,10 @@ class Build:
             f'SELECT {entry.number} AS "#file", "#line", "#order", {names} FROM {_parquet(entry.rows)}'
             for entry in self._entries(table) if entry.rows
         ]  # fmt: skip
-        self.con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {' UNION ALL '.join(staged)}")
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {_repeats(table, last=last)}")
+        typed = ", ".join(f"NULL::{column.sql_type} AS {column.name}" for column in table.columns)
+        nothing = f'SELECT NULL::INTEGER AS "#file", 0::BIGINT AS "#line", NULL AS "#order", {typed} LIMIT 0'
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {' UNION ALL '.join(staged) or nothing}")
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated('staged', table, last=last)}")
         once = 'ANTI JOIN repeats USING ("#file", "#line")' if self._number("SELECT count(*) FROM repeats") else ""
         self.con.execute(f"CREATE TABLE {table.name} AS SELECT {names} FROM staged {once}")
         self.con.execute(
@@ -366,12 +421,13 @@ class Build:
             f"ON CAST({table.key[0]} AS VARCHAR) IS NOT DISTINCT FROM part)",
             [f"the key ({key}) stands in another row", table.name, table.name],
         )
-        self._set_repeats_aside(table, entries, REPLACED if last else f"the key ({key}) stands in an earlier row")
+        self._set_repeats_aside(table, entries, REPLACED if last else _earlier(table))
         self.con.execute(
             f"CREATE TEMP TABLE {refused_keys(table.name)} AS SELECT DISTINCT key[1] AS key FROM stage.quarantine "
             'WHERE "table" = ? AND key IS NOT NULL',
             [table.name],
         )
+        self.seen[table.name] = self.watch.profile(table, "staged", '"#file"')
         self.kept.clear()
         self.reread.clear()
         self.filled[table.name] = table.name
@@ -397,13 +453,13 @@ class Build:
         wanted = lines.filter(pc.invert(pc.is_in(lines, known.column("#line").combine_chunks()))) if known else lines
         if not len(wanted):
             return known
-        check = self._check(file)
+        check = self._check(file.block, file.name)
         held = self.kept.get(entry.number)
         found = [with_texts(_at(columns, wanted)) for columns in held or ()]
         for batch, hidden in self._batches(file) if held is None else ():
             if (rows := _at(batch.columns, wanted)).num_rows:
                 found.append(with_texts(self._with_keys(file.block, check, rows, hidden=hidden)[0]))
-        rows, record = _with_record(pa.concat_tables(found, promote_options="default"), file.block)
+        rows, record = with_record(pa.concat_tables(found, promote_options="default"), file.block)
         with self._registered("batch", rows):
             new = self.con.sql(f'SELECT "#line", {record} AS record FROM batch').to_arrow_table()
         known = pa.concat_tables([known, new]) if known else new
@@ -417,7 +473,7 @@ class Build:
             if table.startswith(PREPARED):
                 stand = sum(entry.accepted for entry in entries)
             elif table == BY_MONTH:
-                stand = sum(pq.read_metadata(file).num_rows for file in (self.place / BY_MONTH).iterdir())
+                stand = sum(pq.read_metadata(file).num_rows for file in (self.place / BY_MONTH).glob("*"))
             else:
                 stand = self._number(f"SELECT count(*) FROM {table}")
             aside = self._number('SELECT count(*) FROM stage.quarantine WHERE "table" = ?', table)
@@ -435,7 +491,7 @@ class Build:
             if table.name not in self.filled and table.name != BY_MONTH:
                 con.execute(table.ddl())
         digests = {file.name: file.digest for file in [*self.files, *(taken.file for taken in self.taken)]}
-        aside = ", ".join(literal(reason) for reason in SET_ASIDE)
+        aside = ", ".join(literal(reason) for reason in (*SET_ASIDE, FORGOTTEN))
         con.execute(
             f"""CREATE TEMP TABLE apart AS SELECT "#file",
             count(*) FILTER (list_has_any(reasons, [{aside}])) AS set_aside,
@@ -463,10 +519,11 @@ class Build:
             'CREATE TABLE quarantine AS SELECT file, "#line" AS line, q."table", reasons, record '
             'FROM stage.quarantine q JOIN account USING ("#file") ORDER BY "#file", line'
         )
+        self.watch.write()
         notes = [*notes, *([f"not checked, for the table is not delivered: {', '.join(self.unchecked)}"]
                            if self.unchecked else [])]  # fmt: skip
         notes += [
-            f"{count:,} telephone or card numbers in {where} were masked"
+            f"{count:,} telephone or card numbers or mail addresses in {where} were masked"
             for where, count in sorted(self.masked.items())
         ]
         facts = {
@@ -474,6 +531,7 @@ class Build:
             "title": self.mapping.title, "operator": self.mapping.operator, "currency": self.mapping.currency,
             "as_of": self.mapping.as_of.isoformat(), "created": datetime.now().isoformat(" ", "seconds"),
             "key_fingerprint": self.pseudonyms.fingerprint if self.pseudonyms else "", "notes": "\n".join(notes),
+            "repairs": self.repairs.digest,
         }  # fmt: skip
         con.execute("CREATE TABLE facts (name VARCHAR, value VARCHAR)")
         con.executemany("INSERT INTO facts VALUES (?, ?)", [[name, str(value)] for name, value in facts.items()])
@@ -498,13 +556,6 @@ def _parquet(files: Iterable[Path]) -> str:
     return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
 
 
-def _with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
-    """Records with what of them may be shown, and the SQL text that writes each as it stands in quarantine."""
-    hidden = {value.column for value in block.values() if value.pseudonym}
-    shown = [name for name in block.sources() if name not in hidden]
-    return clear.shown(rows, shown), record_json(block, shown)
-
-
 def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
     """The records that stand on some lines."""
     return rows.filter(pc.is_in(rows.column("#line"), lines.combine_chunks()))
@@ -514,19 +565,5 @@ def _or_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
 
 
-def _repeats(table: schema.Table, *, last: bool) -> str:
-    """The rows of a staged table whose key stands in an earlier row (by file, then line).
-
-    Where the last row of a key is kept: in a later one, by the order that the mapping names, then by file and line.
-    """
-    order = '"#file", "#line"'
-    if last:
-        order = 'TRY_CAST("#order" AS DOUBLE) DESC NULLS LAST, "#order" DESC NULLS LAST, "#file" DESC, "#line" DESC'
-    key, stage = ", ".join(table.key), "staged"
-    same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM d.{name}" for name in table.key)
-    several = f"SELECT {key} FROM {stage} GROUP BY {key} HAVING count(*) > 1"
-    place = f"PARTITION BY {', '.join(f't.{name}' for name in table.key)} ORDER BY {order}"
-    return (
-        f'SELECT "#file", "#line", key FROM (SELECT "#file", "#line", {key_text(table, "t.")} AS key, '
-        f"row_number() OVER ({place}) AS n FROM {stage} t SEMI JOIN ({several}) d ON {same}) WHERE n > 1"
-    )
+def _earlier(table: schema.Table) -> str:
+    return f"the key ({', '.join(table.key)}) stands in an earlier row"

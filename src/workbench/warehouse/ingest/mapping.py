@@ -18,13 +18,14 @@ from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
 from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
+from workbench.warehouse.rulebook import Rulebook, rulebook
 from workbench.warehouse.texts import KINDS
 
 PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
 MAPPING_KEYS = (
-    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "prepare", "file", "rows",
+    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "rules", "prepare", "file", "rows",
 )  # fmt: skip
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
@@ -247,6 +248,7 @@ class Mapping:
     skip: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     codes: tuple[Path, ...] = ()
+    rulebook: Rulebook = field(default_factory=lambda: Rulebook({}))
 
     def blocks(self) -> tuple[FileBlock, ...]:
         """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
@@ -303,7 +305,19 @@ def read_mapping(file: Path) -> Mapping:
         raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
     texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
     skip = texts_of(raw, "skip", where, ())
-    return Mapping(file.stem, file, as_of=as_of, files=files, rows=rows, skip=skip, steps=steps, codes=codes, **texts)
+    book = rulebook(raw.get("rules", {}), where)
+    return Mapping(
+        file.stem,
+        file,
+        as_of=as_of,
+        files=files,
+        rows=rows,
+        skip=skip,
+        steps=steps,
+        codes=codes,
+        rulebook=book,
+        **texts,
+    )
 
 
 def _same(one: FileBlock, other: FileBlock) -> bool:

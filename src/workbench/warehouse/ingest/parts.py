@@ -7,9 +7,11 @@ VERSION/parts/PART/
     part.json               how many there were, and the digests of these files: what differs from them is not used
 
 The name of a part is made of all that it depends on: the file's content and name, its block of the mapping, its
-repairs, key and program. What depends on other files (parents, rules across tables, keys that stand twice) is not kept:
-it is found anew in each version, over the parts. A part is a folder of hard links in each version that uses it, and
-goes with the last of them. Where what was refused would show the clear number of somebody, no part stays.
+rules, repairs, key and program, and who asked to be forgotten. What depends on other files or on `as_of` (parents,
+rules across tables, keys that stand twice) is not kept: it is found anew in each version, over the parts. A part is a
+folder of hard links in each version that uses it, and goes with the last of them. Where what was refused would show
+the clear number of somebody, no part stays; nor does one of a file with lines of somebody forgotten, for their
+numbers, which are left out of others' records, are kept nowhere.
 """
 
 from __future__ import annotations

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
+import pyarrow as pa
+
+from workbench.warehouse import clear
 from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
+from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
 from workbench.warehouse.schema import Column, Table
 from workbench.warehouse.sql import literal, quoted
 
@@ -32,8 +36,9 @@ class Rule:
     """A condition in SQL that is true where the rule is broken, and how it is said.
 
     `parent` is the table in which a value of `column` should stand. What only explains does not make a row bad. `over`
-    says the same of the table's own columns where the rule reads other tables: what they hold may change, and a row
-    that was read before is judged by it anew.
+    says the same of a row of the table (`"#row"`) where the rule reads other tables, or `as_of`: what they hold may
+    change, and a row that was read before is judged by it anew. `name` is that of `workbench.warehouse.rulebook`,
+    where it has one.
     """
 
     broken: str
@@ -42,6 +47,7 @@ class Rule:
     parent: str = ""
     explains: bool = False
     over: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,10 @@ class Check:
     free, numbers : tuple of str
         Columns of the file in whose texts numbers are masked (as `#text:…`), or that must not be clear numbers (what
         they are stands in `#clear:…`).
+    lookups : tuple of Lookup
+        What a row is compared with, which stands in the relations `lookup_relation` names.
+    crossed : tuple of str
+        Conditions over the row (`"#row"`) and the lookups, with their names.
     """
 
     table: Table
@@ -75,6 +85,8 @@ class Check:
     order: str = NO_ORDER
     free: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    crossed: tuple[str, ...] = ()
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
@@ -116,7 +128,7 @@ class Check:
 
     def judged(self, relation: str) -> str:
         """The query that adds to what `aside` gives the `reasons`, as other tables stand now, and if it is `out`."""
-        rules = [rule for rule in self.rules if rule.over]
+        rules = self._over()
         broken = _also(f'coalesce({rule.over}, false) AS "o:{i}"' for i, rule in enumerate(rules))
         cases = " ".join(
             f"WHEN '#{i}' THEN CASE WHEN \"o:{i}\" THEN {literal(r.reason)} END" for i, r in enumerate(rules)
@@ -125,24 +137,44 @@ class Check:
         out = " OR ".join(['"#bad"', *(f'"o:{i}"' for i in range(len(rules)))])
         return (
             f"SELECT *, list_filter({slots}, lambda s: s IS NOT NULL) AS reasons, ({out}) AS out "
-            f"FROM (SELECT *{broken} FROM {relation})"
+            f'FROM (SELECT "#row".*{broken} FROM {relation} AS "#row" {self._joins()})'
         )
 
-    def crossed(self) -> str:
-        """The condition over a row of the table that other tables refuse it."""
-        return " OR ".join(f"coalesce({rule.over}, false)" for rule in self.rules if rule.over)
+    def refused(self, relation: str) -> str:
+        """The query that counts the rows of the table that other tables refuse, as they stand now."""
+        broken = " OR ".join(f"coalesce({rule.over}, false)" for rule in self._over())
+        return f'SELECT count(*) FROM {relation} AS "#row" {self._joins()} WHERE {broken or "false"}'
+
+    def _over(self) -> list[Rule]:
+        return [rule for rule in self.rules if rule.over]
+
+    def _joins(self) -> str:
+        return " ".join(lookup.join(lookup_relation(lookup), '"#row"') for lookup in self.lookups)
 
     def _layers(self, relation: str) -> str:
         texts = f"SELECT *{_also(self.texts)} FROM {relation}"
         translated = f"SELECT *{_also(self.translated)} FROM ({texts})"
-        return f"SELECT *{_also(self.typed)} FROM ({translated})"
+        typed = f"SELECT *{_also(self.typed)} FROM ({translated})"
+        if not self.crossed:
+            return typed
+        cells = ", ".join(f"{literal(c.rpartition(' AS ')[2])}: {c.rpartition(' AS ')[0]}" for c in self.columns)
+        row = f'SELECT *, {{{cells}}} AS "#row" FROM ({typed})'
+        return f"SELECT r.*{_also(self.crossed)} FROM ({row}) r {self._joins()}"
+
+
+def lookup_relation(lookup: Lookup) -> str:
+    """Name the relation that holds a lookup while a version is built."""
+    return quoted(f"lookup {lookup.name}")
 
 
 def _also(expressions: Iterable[str]) -> str:
     return "".join(f", {expression}" for expression in expressions)
 
 
-def build(block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str] = frozenset()) -> Check:
+def build(
+    block: FileBlock, prefix: str, filled: dict[str, str], book: Rulebook, as_of: date,
+    typed: frozenset[str] = frozenset(),
+) -> Check:  # fmt: skip
     """Translate a block of the mapping into SQL.
 
     Parameters
@@ -152,24 +184,38 @@ def build(block: FileBlock, prefix: str, filled: dict[str, str], typed: frozense
         What stands before the number of a record that serves as identifier.
     filled : dict
         Where each table that the mapping fills stands, for relationships.
+    book : Rulebook
+        What follows where a rule is broken.
+    as_of : date
+        The day before which all is known.
     typed : frozenset of str
         Columns of the file that are no texts, see `FileBlock.natural`.
     """
-    builder = _Builder(block, prefix, filled, typed)
+    builder = _Builder(block, prefix, filled, typed, book)
     columns = tuple(builder.column(column) for column in block.table.columns)
     builder.totals()
+    row, crossed, lookups = '"#row"', [], dict[str, Lookup]()
+    for rule in book.of(block.table.name, REFUSE):
+        if rule.reads() <= set(filled):
+            sql, name = f"({rule.sql(row, as_of)})", quoted(f"#{rule.name}")
+            crossed.append(f"{sql} AS {name}")
+            lookups |= {lookup.name: lookup for lookup in rule.lookups}
+            over = sql if rule.lookups or "$as_of" in rule.broken else ""
+            builder.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
     return Check(
         block.table, tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules),
         columns, tuple(builder.unchecked), quoted(block.order) if block.order is not None else NO_ORDER,
-        tuple(builder.free), tuple(builder.numbers),
+        tuple(builder.free), tuple(builder.numbers), tuple(lookups.values()), tuple(crossed),
     )  # fmt: skip
 
 
 class _Builder:
     """Collects the layers of a Check, column by column."""
 
-    def __init__(self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str]) -> None:
-        self.block, self.prefix, self.filled, self.natural = block, prefix, filled, typed
+    def __init__(
+        self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str], book: Rulebook
+    ) -> None:
+        self.block, self.prefix, self.filled, self.natural, self.book = block, prefix, filled, typed, book
         self.texts: list[str] = []
         self.translated: list[str] = []
         self.typed: list[str] = []
@@ -195,7 +241,7 @@ class _Builder:
         )
         if column.not_null:
             nothing = " AND ".join(f"{quoted('t:' + name)} IS NULL" for name in names)
-            self.rules.append(Rule(nothing, f"{column.name} has no entry"))
+            self._rule(column, "not_null", Rule(nothing, f"{column.name} has no entry"))
         return f"map_from_entries(list_filter([{entries}], lambda e: e.value IS NOT NULL)) AS {column.name}"
 
     def totals(self) -> None:
@@ -229,7 +275,7 @@ class _Builder:
             self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
-            self.rules.append(Rule(f"{t} IS NULL", f"{name} is missing"))
+            self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
         self._limits(column, name, v)
 
     def _clear_numbers(self, value: Value, column: Column, name: str) -> None:
@@ -247,22 +293,27 @@ class _Builder:
             why = f'{name} is {what}: map it with pseudonym = "{kind}" wherever it stands{other}'
             self.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
 
+    def _rule(self, column: Column, kind: str, rule: Rule) -> None:
+        """Add a rule of the schema, unless the mapping lets its rows stand."""
+        name = f"{self.block.table.name}.{column.name}.{kind}"
+        if self.book.severity(name, REFUSE) != WARN:
+            self.rules.append(replace(rule, name=name))
+
     def _limits(self, column: Column, name: str, v: str) -> None:
         if column.accepted_values:
             accepted = ", ".join(literal(text) for text in column.accepted_values)
-            said = ", ".join(column.accepted_values)
-            self.rules.append(Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {said}"))
+            listed = ", ".join(column.accepted_values)
+            self._rule(column, "accepted_values", Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {listed}"))
         if column.in_range:
             low, high = column.in_range
-            between = f"{v} BETWEEN {_bound(low)} AND {_bound(high)}"
-            self.rules.append(Rule(f"NOT {between}", f"{name} is not between {_said(low)} and {_said(high)}"))
+            why = f"{name} is not between {said(low)} and {said(high)}"
+            self._rule(column, "in_range", Rule(f"NOT {v} BETWEEN {bound(low)} AND {bound(high)}", why))
         if column.relationships:
             parent, key = column.relationships
             if parent in self.filled:
-                inside = f"SELECT {key} FROM {self.filled[parent]}"
-                why = f"{name} does not stand in {parent}"
-                over = f"{column.name} NOT IN ({inside})"
-                self.rules.append(Rule(f"{v} NOT IN ({inside})", why, column.name, parent, over=over))
+                inside = f"NOT IN (SELECT {key} FROM {self.filled[parent]})"
+                why, over = f"{name} does not stand in {parent}", f'"#row".{column.name} {inside}'
+                self._rule(column, "relationships", Rule(f"{v} {inside}", why, column.name, parent, over=over))
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
@@ -421,14 +472,31 @@ def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
 
 
+def with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
+    """Records with what of them may be shown, and the SQL text that writes each as it stands in quarantine."""
+    hidden = {value.column for value in block.values() if value.pseudonym}
+    shown = [name for name in block.sources() if name not in hidden]
+    return clear.shown(rows, shown), record_json(block, shown)
+
+
 def key_text(table: Table, of: str = "") -> str:
     """The SQL text of a list that tells rows of a table apart; `of` stands before each column."""
     return f"[{', '.join(f'CAST({of}{name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
 
 
-def _bound(value: float | date) -> str:
-    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else f"{float(value)!r}::DOUBLE"
+def repeated(relation: str, table: Table, *, last: bool) -> str:
+    """The query for the rows of a table in a relation whose key stands in an earlier row (by file, then line).
 
-
-def _said(value: float | date) -> str:
-    return value.isoformat() if isinstance(value, date) else f"{value:.15g}"
+    Where the last row of a key is kept: in a later one, by the order that the mapping names, then by file and line.
+    """
+    order = '"#file", "#line"'
+    if last:
+        order = 'TRY_CAST("#order" AS DOUBLE) DESC NULLS LAST, "#order" DESC NULLS LAST, "#file" DESC, "#line" DESC'
+    key = ", ".join(table.key)
+    same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM d.{name}" for name in table.key)
+    several = f"SELECT {key} FROM {relation} GROUP BY {key} HAVING count(*) > 1"
+    place = f"PARTITION BY {', '.join(f't.{name}' for name in table.key)} ORDER BY {order}"
+    return (
+        f'SELECT "#file", "#line", key FROM (SELECT "#file", "#line", {key_text(table, "t.")} AS key, '
+        f"row_number() OVER ({place}) AS n FROM {relation} t SEMI JOIN ({several}) d ON {same}) WHERE n > 1"
+    )

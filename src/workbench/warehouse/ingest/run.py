@@ -26,6 +26,7 @@ from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.databases import fetch
+from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
@@ -36,12 +37,14 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives", "build", "codes", "databases", "decode", "headers", "keys", "lines", "mapping", "objects",
+    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "keys", "lines", "mapping", "objects",
     "parts", "prepare", "read", "reading", "repairs", "rules",
 )  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
+    "rules.toml",
+    "rulebook.py",
     "pseudonyms.py",
     "texts.py",
     "clear.py",
@@ -49,7 +52,7 @@ PROGRAM = (
     "../personal.py",
     *(f"ingest/{name}.py" for name in _MODULES),
 )
-MONTHS = ("ingest/months.py", *(f"features/partial/{name}.sql" for name in STORED))
+ALTOGETHER = ("ingest/months.py", "ingest/warned.py", *(f"features/partial/{name}.sql" for name in STORED))
 
 
 def ingest(
@@ -94,7 +97,8 @@ def ingest(
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
         repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
-        version = _version(mapping, files, pseudonyms, repairs.digest)
+        forgotten = Forgotten(source, root)
+        version = _version(mapping, files, pseudonyms, repairs.digest + forgotten.digest)
         before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
@@ -105,7 +109,7 @@ def ingest(
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
-            _build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, earlier, notes)
+            _build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes)
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -146,21 +150,22 @@ def tried(
         files, twice = _without_copies([*delivered, *fetched])
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
         place.mkdir()
-        repairs = Repairs(mapping.source, root)
-        _build(mapping, files, key, place, "tried", progress or _silent, repairs, [], passed + twice)
+        repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
+        _build(mapping, files, key, place, "tried", progress or _silent, repairs, nobody, [], passed + twice)
         yield open_version(mapping.source, place)
 
 
 def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
-    progress: Callable[[str], None], repairs: Repairs, before: list[Path], notes: list[str],
+    progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
 ) -> None:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
     mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
     parts = Parts(place, before, _program())
-    Build(mapping, mapped, pseudonyms, place, version, progress, repairs, parts, made.taken).run([*notes, *made.notes])
+    build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken)
+    build.run([*notes, *made.notes])
     shutil.rmtree(place / "prepare", ignore_errors=True)
 
 
@@ -249,7 +254,7 @@ def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | No
     digest = hashlib.blake2b(digest_size=6)
     for path in (mapping.file, *mapping.codes):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())
-    digest.update(_program(*MONTHS).encode())
+    digest.update(_program(*ALTOGETHER).encode())
     for file in files:
         digest.update(f"{mapping.blocks().index(file.block)}\n{file.name}\n{file.digest}\n".encode())
     digest.update(repairs.encode())

@@ -1,0 +1,219 @@
+"""What stands in the tables and is hardly true? Rules that only warn, and deliveries that look unlike the others.
+
+Each table is read once for all its rules, and once more, month by month, for what is implausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, listed
+from workbench.warehouse import schema
+from workbench.warehouse.ingest.parts import BY_MONTH
+from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
+from workbench.warehouse.sql import literal, quoted
+
+APART = 50  # times: amounts in fen for yuan are a hundred
+ROWS = 10  # times as many rows as the months around, or a tenth
+FEW = 30  # amounts whose size is typical
+FEWEST = 100  # rows of a month, below which chance does anything
+MOSTLY = 0.05  # share of a table's rows on one identifier, of a hundred or more
+CHANCE = 1e-6  # that a month is constant by itself
+
+
+@dataclass(frozen=True)
+class Warning:
+    """A rule that a table breaks: in how many of its rows, and how it is said."""
+
+    table: str
+    rule: str
+    rows: int
+    of: int
+    said: str
+
+
+class Watch:
+    """Looks at the tables of a version in the making, and remembers what to warn of."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, book: Rulebook, as_of: date) -> None:
+        self.con, self.book, self.as_of = con, book, as_of
+        self.found: list[Warning] = []
+
+    def look(self, place: Path, filled: dict[str, str], seen: dict[str, pd.DataFrame], files: dict[int, str]) -> None:
+        """Look for what is hardly true in the tables of a version as they stand in its folder.
+
+        `seen` has the profile of each table by file, `files` the names of the files by number.
+        """
+        if records := sorted((place / BY_MONTH).glob("*.parquet")):
+            table = schema.table(BY_MONTH)
+            relation = f"read_parquet([{', '.join(literal(str(file)) for file in records)}])"
+            months = f"read_parquet({literal(str(place / 'customer_month' / '*.parquet'))})"
+            self.rules(BY_MONTH, relation, filled)
+            self.deliveries(table, self.profile(table, relation, "NULL"), relation, files)
+            self.identifiers(table, months, ["customer_id"], "sum(events)")
+        for name in filled:
+            table = schema.table(name)
+            self.rules(name, name, filled)
+            self.deliveries(table, seen[name], name, files)
+            columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
+            self.identifiers(table, name, columns)
+
+    def rules(self, table: str, relation: str, filled: dict[str, str]) -> None:
+        """Count the rows that break each rule of a table, in one reading of it."""
+        rules = [r for r in self.book.of(table, WARN, STOP) if r.reads() <= filled.keys()]
+        if not rules:
+            return
+        lookups = {lookup.name: lookup for rule in rules for lookup in rule.lookups}
+        counts = ", ".join(f"count(*) FILTER ({rule.sql('t', self.as_of)})" for rule in rules)
+        joins = " ".join(lookup.join(f"({lookup.sql})", "t") for lookup in lookups.values())
+        of, *broken = self.con.execute(f"SELECT count(*), {counts} FROM {relation} AS t {joins}").fetchall()[0]
+        for rule, rows in zip(rules, broken, strict=True):
+            if rows:
+                self.warn(table, rule.name, rows, of, rule.reason, rule.severity)
+
+    def profile(self, table: schema.Table, relation: str, file: str) -> pd.DataFrame:
+        """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading."""
+        dated = months().get(table.name)
+        month = f"date_trunc('month', {dated})" if dated else "NULL"
+        parts = [f'{file} AS "#file"', f"CAST({month} AS TIMESTAMP) AS month", "count(*) AS rows"]
+        for c in _plain(table) if dated else ():
+            parts.append(f"count({c}) AS {quoted('k:' + c)}")
+            parts += [f"CAST({of}({c}) AS VARCHAR) AS {quoted(f'{of}:{c}')}" for of in ("min", "max")]
+        for c in _sized(table):
+            parts += [f"count(*) FILTER ({c} <> 0) AS {quoted('z:' + c)}"]
+            parts += [f"sum(CASE WHEN {c} <> 0 THEN ln(abs({c})) END) AS {quoted('g:' + c)}"]
+        return self.con.execute(f"SELECT {', '.join(parts)} FROM {relation} GROUP BY 1, 2 ORDER BY 1, 2").df()
+
+    def deliveries(self, table: schema.Table, seen: pd.DataFrame, relation: str, files: dict[int, str]) -> None:
+        """Warn of amounts of another size, of months with too few or too many rows, and of columns turned constant."""
+        for column in _sized(table):
+            self._scale(table.name, column, seen, files)
+        if table.name not in months() or seen["month"].isna().all():
+            return
+        sums = seen.drop(columns="#file").dropna(subset="month").groupby("month")
+        rows = sums["rows"].sum()
+        every = pd.date_range(rows.index.min(), rows.index.max(), freq="MS")
+        self._month_rows(table.name, rows.reindex(every, fill_value=0))
+        for column in _plain(table):
+            filled = sums[f"k:{column}"].sum()
+            low, high = sums[f"min:{column}"].min(), sums[f"max:{column}"].max()
+            self._constant(table.name, column, rows, filled, low.where(low == high), relation)
+
+    def identifiers(self, table: schema.Table, relation: str, columns: Iterable[str], rows: str = "count(*)") -> None:
+        """Warn where many rows stand on one customer, line or number, as they do on a number that fills a gap."""
+        for column in columns:
+            counted = f"SELECT {rows} AS n FROM {relation} WHERE {column} IS NOT NULL GROUP BY {column}"
+            most, of, several = self.con.execute(f"SELECT max(n), sum(n), count(*) FROM ({counted})").fetchall()[0]
+            if several and several >= FEWEST and most >= max(FEWEST, MOSTLY * of):
+                why = f"{most / of:.0%} of the rows have one and the same {column}: does it stand for a missing one?"
+                self.warn(table.name, f"{table.name}.{column}.mostly", int(most), int(of), why)
+
+    def _scale(self, table: str, column: str, seen: pd.DataFrame, files: dict[int, str]) -> None:
+        rule, unit = f"{table}.{column}.scale", schema.table(table).column(column).unit
+        hint = "is one in fen (scale = 0.01)?" if unit == "currency" else f"is it in {unit}?"
+        by_file = _typical(seen, "#file", column)
+        for file, size, rows in by_file.itertuples(name=None):
+            others = by_file["size"].drop(file)
+            if len(others) and size >= APART * others.median():
+                said = f"{column} in {files.get(file, file)} is typically {_times(size / others.median())} that of the "
+                self.warn(table, rule, rows, int(by_file["rows"].sum()), f"{said}other files: {hint}")
+                return
+        by_month = _typical(seen, "month", column)
+        usual, odd = None, {}
+        for month, size, rows in by_month.itertuples(name=None):
+            if usual and not 1 / APART < size / usual < APART:
+                odd[month] = size / usual, rows
+            else:
+                usual = size
+        if odd:
+            which = _months(list(odd))
+            ratio = float(np.median([r for r, _ in odd.values()]))
+            said = f"{column} of {which} is typically {_times(ratio)} that of the months before: {hint}"
+            self.warn(table, rule, sum(n for _, n in odd.values()), int(by_month["rows"].sum()), said)
+
+    def _month_rows(self, table: str, rows: pd.Series) -> None:
+        """The first month may begin late, before it stand stray rows alone, and that of as_of is not over."""
+        rows = rows[rows.index + pd.offsets.MonthBegin() <= pd.Timestamp(self.as_of)]
+        rows = rows[(rows >= rows[rows > 0].median() / ROWS).cummax()]
+        around = pd.concat([rows.shift(k) for k in (-2, -1, 1, 2)], axis=1).median(axis=1)
+        odd = rows[(around >= FEWEST) & ~rows.between(around / ROWS, around * ROWS, inclusive="neither")]
+        odd = odd[odd.index > rows.index.min()] if len(rows) else odd
+        for month, number in odd.items():
+            said = f"{month:%Y-%m} has {number:,} rows, where the months around have {around[month]:,.0f}"
+            self.warn(table, f"{table}.month_rows", int(number), int(rows.sum()), said)
+
+    def _constant(
+        self, table: str, column: str, rows: pd.Series, filled: pd.Series, only: pd.Series, relation: str
+    ) -> None:
+        """A month in which a column has one value alone, or none, after a month in which it had several."""
+        for before, month in zip(rows.index, rows.index[1:], strict=False):
+            empty = filled[month] == 0
+            one = empty or (pd.notna(only[month]) and filled[month] == rows[month])
+            few = min(rows[before], rows[month]) < FEWEST
+            if few or not one or pd.notna(only[before]) or filled[before] == 0:
+                continue
+            dated, value = months()[table], "NULL" if empty else literal(only[month])
+            same = f"CAST({column} AS VARCHAR) IS NOT DISTINCT FROM {value}"
+            share = self.con.execute(
+                f"SELECT avg(CAST({same} AS INTEGER)) FROM {relation} WHERE date_trunc('month', {dated}) = ?", [before]
+            ).fetchall()[0][0]
+            if share ** int(rows[month]) < CHANCE:
+                said = f"{column} is {'missing' if empty else 'the same'} in all rows from {month:%Y-%m} on, not before"
+                self.warn(table, f"{table}.{column}.constant", int(rows[month]), int(rows.sum()), said)
+
+    def write(self) -> None:
+        """Write down what is to be warned of."""
+        rows = '("table" VARCHAR, rule VARCHAR, "rows" BIGINT, "of" BIGINT, said VARCHAR)'
+        self.con.execute(f"CREATE TABLE warning {rows}")
+        for w in self.found:
+            self.con.execute("INSERT INTO warning VALUES (?, ?, ?, ?, ?)", [w.table, w.rule, w.rows, w.of, w.said])
+
+    def warn(self, table: str, rule: str, rows: int, of: int, said: str, severity: str = WARN) -> None:
+        """Remember a broken rule.
+
+        Raises
+        ------
+        WorkbenchError
+            If it is one that stops the ingest.
+        """
+        if (severity := self.book.severity(rule, severity)) == STOP:
+            raise WorkbenchError(
+                f"{table}: {said} ({rows:,} of {of:,} rows). Mend the files or the mapping; the rule {rule} stops the "
+                "ingest. The version in force is as it was."
+            )
+        if severity != OFF:
+            self.found.append(Warning(table, rule, rows, of, said))
+
+
+def _plain(table: schema.Table) -> list[str]:
+    """Columns that may turn constant: no identifiers, days or maps."""
+    plain = (c for c in table.columns if not (c.is_identifier or c.is_map or c.type in ("date", "timestamp")))
+    return [c.name for c in plain]
+
+
+def _sized(table: schema.Table) -> list[str]:
+    """Columns with amounts of a unit."""
+    return [c.name for c in table.columns if c.type == "double" and c.unit not in ("", "share")]
+
+
+def _typical(seen: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
+    """The geometric mean of what is not 0, by file or month: size, rows; of those with enough rows."""
+    sums = seen.groupby(by)[[f"z:{column}", f"g:{column}"]].sum().set_axis(["rows", "logs"], axis=1)
+    sums = sums[sums["rows"] >= FEW]
+    return pd.DataFrame({"size": np.exp(sums["logs"].astype(float) / sums["rows"]), "rows": sums["rows"].astype(int)})
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 1 else f"one {1 / ratio:,.0f}th of"
+
+
+def _months(found: list[pd.Timestamp]) -> str:
+    names = [f"{month:%Y-%m}" for month in found]
+    return listed(names) if len(names) < 4 else f"{len(names)} months ({names[0]} to {names[-1]})"

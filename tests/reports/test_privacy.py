@@ -1,0 +1,295 @@
+"""A customer is forgotten everywhere, no clear identifier stands anywhere, and who turns pseudonyms back is logged."""
+
+import csv
+import stat
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from workbench.cli import workbench as command
+from workbench.errors import WorkbenchError
+from workbench.locks import locked
+from workbench.reports.handoff import bundle
+from workbench.reports.page.lists import write_list
+from workbench.reports.privacy.forget import forget
+from workbench.reports.privacy.search import log, reidentify, scan
+from workbench.warehouse import open_warehouse
+from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.repairs import write_quarantine
+
+MAPPING = """
+as_of = 2026-07-01
+most_refused = 1
+[[file]]
+path = "customer.csv"
+table = "customer"
+[file.columns]
+customer_id = {customer}
+name_key = {{ from = "name", pseudonym = true }}
+kind = {{ constant = "person" }}
+province = "p"
+joined_on = "joined"
+
+[[file]]
+path = "line.csv"
+table = "subscription"
+[file.columns]
+subscription_id = "s"
+customer_id = {customer}
+service = {{ constant = "mobile" }}
+number_key = {{ from = "n", pseudonym = true }}
+activated_on = "from"
+
+[[file]]
+path = "cdr.csv"
+table = "detail_record"
+[file.columns]
+customer_id = {customer}
+subscription_id = "s"
+started_at = "at"
+kind = {{ constant = "call" }}
+zone = {{ constant = "local" }}
+counterpart_key = {{ from = "other", pseudonym = true }}
+charge = {{ constant = 0 }}
+
+[[file]]
+path = "ticket.csv"
+table = "ticket"
+[file.columns]
+ticket_id = "t"
+customer_id = {customer}
+kind = "kind"
+category = "what"
+opened_at = "at"
+"""
+FILES = {
+    "customer": """c,name,p,joined
+CUST-01,李娜,北京,2025-01-01
+cust-01,王伟,北京,2025-01-01
+CUST-02,张敏,北京,2025-01-01
+""",
+    "line": """s,c,n,from
+LINE-01,CUST-01,13800138000,2026-01-01
+LINE-02,CUST-02,13900139000,2026-01-01
+""",
+    "cdr": """c,s,other,at
+CUST-01,LINE-01,13900139000,2026-06-01 10:00:00
+CUST-02,LINE-02,13800138000,2026-06-01 10:00:00
+CUST-02,LINE-02,13700137000,2026-06-02 10:00:00
+""",
+    "ticket": """t,c,kind,what,at
+CASE-01,CUST-01,complaint,a,2026-06-01 10:00:00
+CASE-02,CUST-01,quarrel,b,2026-06-01 10:00:00
+CASE-03,CUST-02,quarrel,c,2026-06-01 10:00:00
+CASE-04,CUST-01,complaint
+""",
+}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project with three customers, mended records, lists and reports of two versions of its warehouse."""
+    monkeypatch.delenv("WORKBENCH_KEY", raising=False)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    for folder in ("data/mappings", "data/raw/shop", "data/repairs/shop", "reports/lists", "reports/site/who/default"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, text in FILES.items():
+        (tmp_path / f"data/raw/shop/{name}.csv").write_text(text, encoding="utf-8")
+    build(tmp_path)
+    write_quarantine(open_warehouse("shop", root=tmp_path).refused("ticket").head(2), tmp_path / "mend.csv")
+    mended = (tmp_path / "mend.csv").read_text("utf-8-sig").replace(",quarrel,", ",fault,")
+    (tmp_path / "data/repairs/shop/mended.csv").write_text(mended, encoding="utf-8")
+    build(tmp_path)
+    return tmp_path
+
+
+def build(root, customer='"c"'):
+    (root / "data/mappings/shop.toml").write_text(MAPPING.format(customer=customer), encoding="utf-8")
+    return ingest("shop", root=root)
+
+
+def logged(root):
+    with (root / "data/private/log.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+KINDS = ("a number or name that the mapping hides", "what looks like a telephone number")
+
+
+def lists(root, ids, folder="reports/lists", name="call"):
+    said = {"definition": "Call them.", "as_of": "2026-07-01"}
+    return write_list(pd.DataFrame({"customer_id": ids, "rank": range(len(ids))}), root / folder, name=name, **said)
+
+
+def everything(root):
+    """All texts and bytes of a project but its extracts."""
+    warehouse = open_warehouse("shop", root=root)
+    tables = (*warehouse.tables(), "account", "quarantine", "facts", "warning")
+    cells = "".join(warehouse.query(f"FROM {table}").astype(str).to_csv() for table in tables)
+    files = [p for p in root.rglob("*") if p.is_file() and "raw" not in p.parts and p.name != "mend.csv"]
+    cells += "".join(pd.read_parquet(path).astype(str).to_csv() for path in files if path.suffix == ".parquet")
+    return cells + "".join(path.read_bytes().decode("utf-8", "replace") for path in files)
+
+
+def test_a_customer_is_forgotten(root):
+    """In tables, partials, quarantine, older versions, repairs and lists; others keep all but the number at the end."""
+    before = open_warehouse("shop", root=root)
+    line = before.table("subscription").set_index("customer_id").loc["CUST-01", "number_key"]
+    assert len(before.table("ticket")) == 3 and "CUST-01" in everything(root) and line in everything(root)
+    lists(root, ["CUST-01", "CUST-02"]), lists(root, ["CUST-01"], name="alone")
+    (root / "reports/site/who/default/manifest.json").write_text("{}")
+    (root / "reports/site/who/default/index.html").write_text("<p>LINE-01 and CUST-02</p>")
+    (root / "reports/notes.txt").write_text("CUST-011 is another")
+
+    gone = forget("shop", "CUST-01", root)
+
+    after = open_warehouse("shop", root=root)
+    assert gone.rows == 1 + 1 + 1 + 2 and gone.version == after.version
+    assert gone.repaired == ("data/repairs/shop/mended.csv",) and gone.held == ()
+    assert gone.lists == ("reports/lists/alone.list.parquet", "reports/lists/call.list.parquet")
+    assert gone.naming == ("reports/site/who/default",)
+    assert [p.name for p in before.place.parent.iterdir() if p.is_dir()] == [after.version]
+    assert after.table("customer")["customer_id"].tolist() == ["CUST-02", "cust-01"]
+    assert after.table("ticket")[["ticket_id", "kind"]].values.tolist() == [["CASE-03", "fault"]]
+    assert after.table("detail_record")["counterpart_key"].notna().tolist() == [False, True]
+    assert after.query("SELECT count(*) AS n FROM counterpart_month")["n"][0] == 1
+    assert pd.read_csv(root / "reports/lists/call.list.csv")["customer_id"].tolist() == ["CUST-02"]
+    assert not list((root / "reports/lists").glob("alone.*"))
+    (root / "reports/site/who/default/index.html").unlink()
+    (root / "reports/notes.txt").unlink()
+    for clear in ("CUST-01", "LINE-01", "CASE-01", "CASE-02", "CASE-04", line):
+        assert clear not in everything(root)
+    account = after.full_account()
+    assert account.balanced and account.frame["set_aside"].tolist() == [1, 1, 1, 3] and not account.excess()
+
+
+def test_who_is_forgotten_stays_so(root):
+    """A later delivery of the same customer is left out; an ingest of the same things does nothing."""
+    version = forget("shop", "CUST-01", root).version
+    assert not build(root).changed and build(root).version == version
+    with pytest.raises(WorkbenchError, match="asked to be forgotten, so that nobody else can verify"):
+        bundle._data("shop", root)
+    (root / "data/raw/shop/ticket.csv").write_text(FILES["ticket"].replace("CASE-01", "CASE-09"))
+    (root / "data/repairs/shop/mended.csv").unlink()
+    build(root)
+    assert "CUST-01" not in everything(root) and "CASE-09" not in everything(root)
+    assert open_warehouse("shop", root=root).table("ticket").empty, "the request goes before the rule of no empty table"
+
+
+def test_a_version_that_a_run_reads_is_removed_the_second_time(root):
+    """Also the lists that the run makes of it meanwhile."""
+    old = open_warehouse("shop", root=root)
+    with locked(old.place, shared=True):
+        gone = forget("shop", "CUST-01", root)
+        assert gone.held == (old.version,)
+        lists(root, ["CUST-01", "CUST-02"])
+    again = forget("shop", "CUST-01", root)
+    assert (again.version, again.rows, again.held) == (gone.version, 0, ()) and not old.place.exists()
+    assert again.lists == ("reports/lists/call.list.parquet",)
+    lists(root, ["CUST-01", "CUST-02"])
+    assert forget("shop", "CUST-01", root).lists == again.lists
+    assert len((root / "data/private/forgotten/shop").read_text().splitlines()) == 1
+
+
+def test_under_another_key_nobody_is_remembered_by_mistake(root, monkeypatch):
+    forget("shop", "CUST-01", root)
+    monkeypatch.setenv("WORKBENCH_KEY", "another key of the project")
+    with pytest.raises(WorkbenchError, match="was written under another key"):
+        build(root)
+
+
+def test_what_is_hidden_is_forgotten_by_either_name(root):
+    """The number as the source writes it, or its pseudonym."""
+    hidden = '{ from = "c", pseudonym = true }'
+    for number in (
+        lambda: "CUST-02",
+        lambda: open_warehouse("shop", root=root).table("subscription")["customer_id"][0],
+    ):
+        (root / "data/private/forgotten/shop").unlink(missing_ok=True)
+        (root / "data/repairs/shop/mended.csv").unlink(missing_ok=True)
+        build(root, hidden)
+        assert len(open_warehouse("shop", root=root).table("customer")) == 2  # c and C are one where they are hidden
+        forget("shop", number(), root)
+        assert len(open_warehouse("shop", root=root).table("customer")) == 1
+
+
+def test_a_failure_changes_nothing(root):
+    """Nobody of that number; extracts that are gone: lists, repairs and versions stand as before."""
+    with pytest.raises(WorkbenchError, match="knows no customers of that number") as error:
+        forget("shop", "CUST-77", root)
+    assert "CUST-77" not in str(error.value)
+    mended = (root / "data/repairs/shop/mended.csv").read_bytes()
+    (root / "data/raw/shop/line.csv").unlink()
+    with pytest.raises(WorkbenchError, match=r"line\.csv"):
+        forget("shop", "CUST-01", root)
+    assert (root / "data/repairs/shop/mended.csv").read_bytes() == mended
+    assert not (root / "data/private/forgotten/shop").exists()
+    assert len(open_warehouse("shop", root=root).table("customer")) == 3
+
+
+def test_the_command_asks_and_logs_without_a_name(root):
+    """Read from standard input; the log and the list of the forgotten are readable by their owner alone."""
+    done = CliRunner().invoke(command, ["data", "forget", "--source", "shop"], input="CUST-01\n", standalone_mode=False)
+    assert done.return_value == 0 and "5 rows are gone" in done.output and "CUST-01" not in done.output
+    for name in ("log.csv", "forgotten/shop"):
+        path = root / "data/private" / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600 and "CUST" not in path.read_text()
+    (row,) = logged(root)
+    assert (row["what"], row["source"], row["customers"]) == ("forget", "shop", "1")
+
+
+def test_a_search_finds_what_is_clear_and_nothing_else(root):
+    """In a page, a list, a workbook, a bundle and a log; files and kinds are named, no value."""
+    lists(root, ["CUST-01"])
+    assert scan("shop", root).finds == {}
+    (root / "reports/site/who/default/index.html").write_text("<p>李娜</p><p>call 138 0013 8000</p>", "utf-8")
+    (root / "reports/runs").mkdir()
+    (root / "reports/runs/1.log").write_text("row 13700137000 failed\n")
+    frame = pd.DataFrame({"x": ["王伟"], "y": [1]})
+    frame.to_parquet(root / "reports/lists/odd.parquet")
+    frame.to_excel(root / "reports/lists/odd.xlsx")
+    (root / "reports/lists/bad.xlsx").write_text("13700137000 ")
+    (root / "reports/lists/bad.json").write_text('{"a": 13700137000 ')
+    (root / "reports/lists/page.png").write_bytes(b"13700137000")
+    found = scan("shop", root)
+    damaged = {(f"reports/lists/bad.{ending}", kind): 1 for ending in ("xlsx", "json") for kind in KINDS}
+    assert found.finds == damaged | {
+        ("reports/lists/odd.parquet", "a number or name that the mapping hides"): 1,
+        ("reports/lists/odd.xlsx", "a number or name that the mapping hides"): 1,
+        ("reports/runs/1.log", "a number or name that the mapping hides"): 1,
+        ("reports/runs/1.log", "what looks like a telephone number"): 1,
+        ("reports/site/who/default/index.html", "a number or name that the mapping hides"): 1,
+        ("reports/site/who/default/index.html", "what looks like a telephone number"): 1,
+    }
+    assert found.unread == 1
+    done = CliRunner().invoke(command, ["data", "scan", "shop"], standalone_mode=False)
+    assert done.return_value == 1 and "10 finds in" in done.output and "李娜" not in done.output
+
+
+def test_pseudonyms_are_turned_back_with_the_key_and_a_reason(root, monkeypatch):
+    """Into a file for its owner alone; the log has the reason and how many, before the file is there."""
+    names = open_warehouse("shop", root=root).table("customer").set_index("customer_id")["name_key"]
+    out = root / "who.csv"
+    call = ["data", "reidentify", "shop", "--why", "case 7 of the regulator", "--out", str(out)]
+    done = CliRunner().invoke(command, call, input=f"{names['CUST-01']}\n{'0' * 20}\n")
+    assert done.exit_code == 0 and "1 of 2 written" in done.output and "李娜" not in done.output
+    written = out.read_text("utf-8-sig").splitlines()
+    assert written == ["pseudonym,column,clear", f"{names['CUST-01']},name_key,李娜"]
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    (row,) = logged(root)
+    assert (row["what"], row["customers"], row["why"]) == ("reidentify", "2", "case 7 of the regulator")
+    with pytest.raises(WorkbenchError, match="say why"):
+        reidentify("shop", names, out, root, why=" ")
+    with pytest.raises(WorkbenchError, match="20 digits"):
+        reidentify("shop", ["CUST-01"], out, root, why="x")
+    monkeypatch.setenv("WORKBENCH_KEY", "another key of the project")
+    with pytest.raises(WorkbenchError, match="the key here is not that of the pseudonyms"):
+        reidentify("shop", names, out, root, why="x")
+
+
+def test_the_log_takes_a_reason_as_text(tmp_path):
+    """With commas and line breaks, one row a deed; no number of a person."""
+    log(tmp_path, "reidentify", "shop", "v", 1, 'because,\n"it" 13800138000')
+    log(tmp_path, "forget", "shop", "v", 1)
+    assert [row["why"] for row in logged(tmp_path)] == ['because,\n"it" [number]', ""]
