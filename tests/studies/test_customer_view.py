@@ -1,5 +1,7 @@
 """Whom each department knows, and one customer through time: by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +37,7 @@ def test_whom_each_department_knows():
     assert found.departments[["department", "customers"]].values.tolist() == [["billing", 4], ["care", 1]]
     assert found.together[["departments", "customers"]].values.tolist() == [[2, 1], [1, 3]]
     assert found.headline() == (
-        "All 2 departments know 25.0% of 4 active customers: billing knows most (100.0%), care fewest (25.0%)."
+        "25.0% of 4 active customers are known to all 2 departments; billing knows most (100.0%), care fewest (25.0%)."
     )
     back = study.known_by_department(BASE[::-1], BEHIND[::-1])
     pd.testing.assert_frame_equal(found.table, back.table)
@@ -44,7 +46,7 @@ def test_whom_each_department_knows():
 def test_one_department_and_none():
     """One is no comparison; no table is a refusal, and so is a base of whom nobody is active."""
     assert study.known_by_department(BASE, BEHIND[2:]).headline() == (
-        "One department (care) knows 25.0% of 4 active customers."
+        "One department, care, knows 25.0% of 4 active customers."
     )
     with pytest.raises(CannotAnswer, match="no table holds a row that names a customer"):
         study.known_by_department(BASE, BEHIND[:0])
@@ -100,8 +102,8 @@ def test_the_time_line():
     assert found.table["department"].tolist() == ["ticket", "payment", "ticket", "billing"]
     assert [text.replace("\xa0", " ") for text in found.table["amount"]] == ["", "20 USD", "", "−3.50 USD"]
     assert found.headline() == (
-        "4 events from 2026-01-01 to 2026-06-30: 1 bill, 1 payment and 2 steps of cases; 1 earlier. The last, on "
-        "2026-03-03: complaint past its promised time."
+        "On record from 2026-01-01 to 2026-06-30: bills 1, payments 1, cases 2. The last, on 2026-03-03: complaint "
+        "past its promised time. Earlier events: 1."
     )
     assert found.use().frame.values.tolist() == [["2026-01", 12.0, 1_500.4]]
     assert history(EVENTS[::-1]).headline() == found.headline()
@@ -148,5 +150,58 @@ def test_the_facts_of_a_customer():
     assert values == [
         *("person", "no", "1987", "2020-03-01", "2", "2026-06", "1,234.50 yuan/month", "0 yuan", "2026-06-01 09:30"),
     ]
-    assert found.headline().replace("\xa0", " ") == "Person, since 2020-03-01, brings 1,234.50 yuan/month."
+    assert found.headline().replace("\xa0", " ") == "Person, customer since 2020-03-01, brings 1,234.50 yuan/month."
     assert study.customer_profile(facts[1:3]).headline() == "Customer."
+
+
+def told(*results):
+    """All that a reader meets of results, as messages."""
+    parts = [(t.label, t.value) for result in results for t in result.tiles()]
+    texts = [text for r in results for text in (r.headline(), r.caption(), r.picture_caption())]
+    return [*texts, *(part for pair in parts for part in pair)]
+
+
+def person(**facts):
+    """The profile of somebody of whom these facts are known."""
+    units = {"monetary": "yuan/month", "arrears": "yuan"}
+    rows = [(name, "Meaning.", units.get(name, ""), value) for name, value in facts.items()]
+    return study.customer_profile(pd.DataFrame(rows, columns=["column", "meaning", "unit", "value"]).astype(object))
+
+
+ONE = {"kind": "person", "province": "天津", "joined_on": pd.Timestamp("2020-03-01"), "tariff": "79", "monetary": 12.5}
+
+
+def test_all_is_said_in_chinese():
+    """Headlines, captions, tiles and decisions of each branch: no two English words in a row, no code."""
+    reaches = [study.known_by_department(BASE, BEHIND), study.known_by_department(BASE, BEHIND[2:])]
+    same = study.known_by_department(BASE.assign(called="x", billed="y"), BEHIND)
+    owing = person(**ONE, arrears=30.0, open_tickets=2.0, left_on=pd.Timestamp("2026-05-01"))
+    people = [person(kind="company"), person(**ONE), owing]
+    stories = [history(), history(until="2026-03-02"), history(EVENTS[5:6])]
+    decisions = [r.decision() for r in [*reaches, same]] + [p.decision(h) for p in people for h in stories]
+    for text in [*told(*reaches, same, *people, *stories[:1], stories[2]), *(t for d in decisions for t in d.said())]:
+        assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", text.said("zh")), text.said("zh")
+        assert not re.search(r"[a-z]_[a-z]", text.said()), text.said()
+
+
+def test_whom_to_ask():
+    """The department that knows fewest, unless all know everybody or there is but one."""
+    many = pd.concat([BASE[:4].assign(customer_id=[f"{k}{c}" for c in "abcd"]) for k in range(10)])
+    found = study.known_by_department(many, BEHIND)
+    assert found.decision().do[0] == "Ask department care first: it has nothing on 30 of 40 active customers (75.0%)."
+    assert [tile.value.said() for tile in found.tiles()] == ["40", "25.0%", "25.0%"]
+    assert study.known_by_department(BASE, BEHIND).tiles() == ()
+    all_know = study.known_by_department(BASE.assign(called="x", billed="y"), BEHIND)
+    assert all_know.headline().endswith("known to all 2 departments; each knows 100.0%.")
+    assert all_know.decision().do[0].startswith("Ask no department")
+    assert study.known_by_department(BASE, BEHIND[2:]).decision().do[0].startswith("Have a second department")
+
+
+def test_what_to_settle_before_a_call():
+    """Open cases and debts come first; where there are none, it is said; somebody who left is not simply called."""
+    do = person(**ONE, arrears=30.0, open_tickets=2.0).decision(history()).do
+    assert do[:2] == ("Settle their open cases first: 2.", "Speak of what they owe: 30 yuan.")
+    assert do[2] == "Before a call read the last events; the latest, on 2026-03-03: complaint past its promised time."
+    assert person(**ONE).decision(history()).do[0].startswith("No open case and no debt is on record")
+    left = person(**ONE, left_on=pd.Timestamp("2026-05-01")).decision(history(EVENTS[5:6]))
+    assert left.do[0].startswith("They left on 2026-05-01") and len(left.do) == 2

@@ -1,12 +1,16 @@
 """Coverage, contradictions, lost records and what is mended first: by hand, and as the rules say."""
 
 import re
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import WorkbenchError
+from workbench import refused
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Message
 from workbench.studies import data_quality as study
 from workbench.warehouse import schema, sqlfiles
 
@@ -41,8 +45,8 @@ def test_months_that_lack_and_months_that_are_thin():
     assert (bill["table"], bill["months"], bill["missing"], bill["thin"]) == ("bill", 5, 1, 1)
     assert (payment["missing"], payment["thin"], payment["gaps"]) == (0, 1, "2026-06 thin")
     assert found.headline() == (
-        "2 of 2 tables that come in every month have gaps until 2026-06-30: bill (billing): 2026-03 missing, 2026-05 "
-        "thin; payment (d): 2026-06 thin."
+        "2 of 2 tables that come in every month have gaps until 2026-06-30: bills (billing): 2026-03 missing, 2026-05 "
+        "thin; payments (d): 2026-06 thin."
     )
 
 
@@ -115,7 +119,7 @@ def test_customers_are_counted_once_a_rule_and_once_in_all(found):
         ["payment_over_bill", "billing", 1, 2],
     ]
     assert found.touched == 47 and len(found.tried) + len(found.untried) == 14
-    assert found.untried["ticket_closed_early"] == "not tried: no rows of ticket"
+    assert found.untried["ticket_closed_early"] == "not tried: no rows of tickets"
     assert found.headline() == (
         "3 of 8 rules between systems are broken, for 47 customers (23.5% of 200); 6 could not be tried."
     )
@@ -144,7 +148,7 @@ def test_lost_records_and_copies():
     """32 of 1,700 are lost, 14 are copies; few customers are not said as a number."""
     lost = study.lost_records(REFUSED.assign(customers=[7, 0, 0, 0]), customers=200)
     assert lost.headline() == (
-        "32 of 1,700 records are lost (1.9%), most of bill (30, from billing); 14 refused ones repeat an accepted "
+        "32 of 1,700 records are lost (1.9%), most of the bills (30, from billing); 14 refused ones repeat an accepted "
         "record and are no loss."
     )
     assert lost.as_table().frame["customers named"].tolist() == ["fewer than 10", "not known", ""]
@@ -159,9 +163,9 @@ def test_what_touches_most_customers_is_mended_first(found):
     assert first.table["customers"].tolist() == [60, 40, 25, 12, 1]
     assert first.table["department"].tolist() == ["billing", "billing", "billing", "crm", "billing"]
     assert first.headline() == (
-        "Mend first, in billing: bill has gaps: 2026-03 missing; it touches 60 customers of 200 (30.0%). Then: a line "
-        "that ran all month, and no bill for it (60 cases) (billing, 40 customers); 30 of 1,000 records of bill lost, "
-        "most often because month is missing (billing, 25 customers)."
+        "First, department billing should complete its bills: 2026-03 missing; a usual month has 60 of 200 customers "
+        "(30.0%). Then: a line that ran all month, and no bill for it (60 cases) (billing, 40 customers); 30 of 1,000 "
+        "records of bills lost, most often because the month is missing (billing, 25 customers)."
     )
     few = study.mend_first(months_, found, lost, minimum=61)
     assert few.headline() == "Nothing was found that touches 61 customers or more."
@@ -174,12 +178,12 @@ def test_each_study_has_its_sentence(found):
     said = study.studies_touched(
         whole, found, study.lost_records(REFUSED, customers=200), tables=[*THERE, "contact"]
     ).table.set_index("study")
-    assert said.loc["satisfaction", "what_follows"] == "Not delivered: survey_response."
+    assert said.loc["satisfaction", "what_follows"] == "Not delivered: survey responses."
     assert said.loc["purchases", "verdict"] == "touched"
     assert said.loc["lifetime_value", "what_follows"] == (
         "40 customers with a line that ran all month, and no bill for it: revenue and value come out too low; 12 "
         "customers with a number that two lines hold on the same day: lines are counted twice; 30 records are lost and "
-        "count as if they had never been, at most 3.00% of a table (bill)."
+        "count as if they had never been, at most 3.00% of a table (bills)."
     )
     assert "Fewer than 10 customers with a bill that was paid" in said.loc["purchases", "what_follows"]
 
@@ -206,4 +210,122 @@ def test_columns_that_are_never_filled():
     )
     told = study.completeness(filled)
     assert told.caption.startswith("Share of rows that have a value, emptiest first; 1 of 3 columns")
-    assert told.frame[["table", "share"]].values.tolist() == [["ticket", 0.0], ["bill", 0.25]]
+    assert told.frame[["table", "share"]].values.tolist() == [["tickets", 0.0], ["bills", 0.25]]
+
+
+ENGLISH = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
+
+
+def said(result):
+    """All that a reader meets of a result, as messages."""
+    tiles = [part for tile in result.tiles() for part in (tile.label, tile.value, tile.interval) if part is not None]
+    return [result.headline(), result.caption(), result.picture_caption(), *tiles]
+
+
+@cache
+def faulty(seed):
+    """A source with other faults each time: gaps, contradictions, lost records, or none; with and without a base."""
+    rng = np.random.default_rng(seed)
+    base = int(rng.choice([0, 200]))
+    rules = BROKEN[BROKEN["rule"].isin(rng.choice(BROKEN["rule"].unique(), rng.integers(0, 4), replace=False))]
+    there = rng.choice([*THERE, "ticket"], rng.integers(2, 6), replace=False).tolist()
+    refusals = REFUSED.assign(
+        lost=REFUSED["lost"] * rng.integers(0, 2, 4), copies=REFUSED["copies"] * rng.integers(0, 2), why=REFUSED["why"]
+    )
+    refusals["customers"] = np.where(refusals["lost"] > 0, refusals["customers"], 0)
+    whole = seen(
+        *(months(name, rng.choice([60, 60, 60, 60, 60, rng.choice([0, 60])], 6)) for name in ("bill", "payment")),
+        months("ticket", [9]),
+    )
+    found = study.contradictions(rules, tables=there, departments=OF, customers=base)
+    lost = study.lost_records(refusals, customers=base)
+    first = study.mend_first(whole, found, lost, minimum=int(rng.choice([10, 50, 500])))
+    return first, found, whole, lost, study.studies_touched(whole, found, lost, tables=there)
+
+
+def test_all_is_said_in_chinese():
+    """Whatever was found, no two English words stand in a row but in names of departments."""
+    for seed in range(20):
+        results = faulty(seed)
+        for one in (*results[0].decision().said(), *(text for result in results for text in said(result))):
+            assert isinstance(one, Message) or not isinstance(one, str), one
+            assert not ENGLISH.search(one.said("zh")), one.said("zh")
+            assert not re.search(r"[a-z]_[a-z]|\bnan\b", one.said()), one.said()
+
+
+def test_the_rules_are_said_in_chinese():
+    """What is found and what it means."""
+    from workbench.messages import Term
+
+    for rule in study.quality_rules().rules.values():
+        for text in (rule.what, rule.means):
+            assert not ENGLISH.search(Term(text).said("zh")), text
+
+
+def test_nothing_is_mended_that_touches_too_few():
+    """The decision names a department if, and only if, the headline does; the largest fault of it."""
+    cases = set()
+    for seed in range(20):
+        first, *_ = faulty(seed)
+        do = first.decision().do
+        assert bool(first.told) == do[0].startswith("Have department ") == first.headline().startswith("First, ")
+        assert bool(first.told) == bool(first.tiles())
+        if first.told:
+            largest = max(fault.customers for fault in first.faults)
+            assert first.told[0].customers == largest >= first.minimum and first.told[0].do == do[0]
+        cases.add(do[0].split()[3])
+        if not first.told:
+            assert do[0].startswith("Mend nothing now")
+            with pytest.raises(CannotAnswer, match="nothing was found that touches"):
+                first.plot()
+    assert cases >= {"deliver", "no"} and len(cases) > 2
+
+
+def test_each_kind_of_fault_has_its_advice(found):
+    """A month that lacks is delivered again, a contradiction looked at, a lost record mended."""
+    lost = study.lost_records(REFUSED, customers=200)
+    gap = study.mend_first(seen(months("bill", [60, 60, 0, 60, 60, 60], department="billing")), found, lost)
+    assert gap.decision().do[0] == "Have department billing deliver its bills again: 2026-03 missing."
+    assert [text.get_text() for text in gap.plot().texts] == ["60", "40", "25", "12"]
+    whole = seen(months("bill", [60] * 6))
+    contradicting = study.mend_first(whole, found, lost)
+    assert contradicting.headline().parts[0] == (
+        "First, department billing should look again: 40 of 200 customers (20.0%) have a line that ran all month, and "
+        "no bill for it."
+    )
+    assert contradicting.decision().do[0].startswith("Have department billing look at the 40 customers with a line")
+    losing = study.mend_first(whole, study.contradictions(BROKEN[:0], tables=THERE, departments=OF), lost)
+    assert losing.headline().parts[0] == (
+        "First, department billing should mend its bills: 30 of 1,000 records were lost when the data came in, which "
+        "touches 25 customers."
+    )
+    assert (
+        losing.decision().do[0]
+        == "Have department billing mend the 30 refused records of its bills, and take them back."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "chinese"),
+    [
+        ("kind has a text not listed under values", "the kind holds a text that the mapping does not list", "未列入"),
+        ("from_on is not a date", "the first day is not a date", "起始日期不是日期"),
+        ("opened_at is not a date and time", "the time of opening is not a date and time", "日期时间"),
+        ("active_days is not between 0 and 31", "the active days is not between 0 and 31", "不在0至31之间"),
+        ("outcomes.revenue is missing", "the revenue is missing", "收入缺失"),
+        ("service is not one of mobile, fixed", "the service is none of mobile, fixed", "mobile, fixed"),
+        ("bill_id was written as a number and may have lost digits", "the bill was written as a number", "丢失位数"),
+        (
+            "customer_id is a telephone number: map it with pseudonym",
+            "the customer is a telephone number in",
+            "电话号码",
+        ),
+        ("the record has 8 fields instead of 9", "the record has 8 fields instead of 9", "应为9个"),
+        ("the key (a, b) stands in an earlier row", "another record has the same key", "同一主键"),
+        ("the line is empty", "the line is empty", "该行为空"),
+    ],
+)
+def test_a_reason_in_words(reason, words, chinese):
+    """Each reason of the quarantine names columns and tables by their labels, in both languages."""
+    told = refused.because(reason)
+    assert told.startswith(words) and chinese in told.said("zh")

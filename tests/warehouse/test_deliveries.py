@@ -456,11 +456,15 @@ def test_more_is_refused_than_allowed(door, monkeypatch):
         "c.csv: 19 of 20 records are refused for customer, where the mapping allows 5% (most_refused)"
     ]
     assert warehouse.full_account().refusals(["payment", "customer", "bill"]) == [
-        "95.1% of the 41 records behind this report were refused when the data came in; of payment 95.2%.",
-        "customer: 19 of 20 records, most often because joined_on is not a date.",
-        "payment: 1 of 21 records, most often because customer_id does not stand in customer; 19 more because what "
-        "they belong to was refused.",
+        "95.1% of the 41 records behind this report were refused when the data came in; of the records of payments "
+        "95.2%.",
+        "customers: 19 of 20 records, most often because the day of joining is not a date.",
+        "payments: 1 of 21 records, most often because the customer is not among the accepted customers. 19 more "
+        "because what they belong to was refused.",
     ]
+    assert warehouse.full_account().refusals(["payment"])[0].said("zh") == (
+        "本报告所依据的21条记录中，入库时拒收95.2%；其中“缴费”拒收95.2%。"
+    )
     assert warehouse.full_account().refusals(["bill"]) == []
     monkeypatch.setenv("WORKBENCH_HOME", str(door.root))
     from workbench.cli import main

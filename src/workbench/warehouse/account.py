@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from workbench import refused
 from workbench.errors import listed
+from workbench.messages import Message, join, say
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -57,7 +59,7 @@ class Account:
             for row in over.itertuples()
         ]
 
-    def refusals(self, tables: Iterable[str]) -> list[str]:
+    def refusals(self, tables: Iterable[str]) -> list[Message]:
         """Say which share of what was delivered for some tables was refused; then, table by table, why most often.
 
         Totals and replaced rows are no loss and do not count; what only follows a refused parent is counted apart.
@@ -72,14 +74,29 @@ class Account:
         shares = (of["refused"] + of["followed"]) / of["raw"]
         worst = str(shares.idxmax())
         said = [
-            f"{_percent((of['refused'] + of['followed']).sum() / raw)} of the {raw:,} records behind this report were "
-            f"refused when the data came in; of {worst} {_percent(shares[worst])}."
-        ]
+            say(
+                "{share} of the {n} records behind this report were refused when the data came in; of the records of "
+                "{table} {most}.",
+                share=refused.part((of["refused"] + of["followed"]).sum() / raw), n=raw,
+                table=refused.table(worst), most=refused.part(shares[worst]),
+            )
+        ]  # fmt: skip
         for table, row in of.iterrows():
             why = self.reasons.loc[self.reasons["table"] == table, "reason"]
-            most = f", most often because {why.iloc[0]}" if row["refused"] and len(why) else ""
-            more = f"; {row['followed']:,} more because what they belong to was refused" if row["followed"] else ""
-            said.append(f"{table}: {row['refused']:,} of {row['raw']:,} records{most}{more}.")
+            known: dict[str, Any] = {
+                "table": refused.table(str(table)),
+                "n": int(row["refused"]),
+                "all": int(row["raw"]),
+            }
+            if row["refused"] and len(why):
+                text = say(
+                    "{table}: {n} of {all} records, most often because {why}.",
+                    why=refused.because(why.iloc[0]), **known,
+                )  # fmt: skip
+            else:
+                text = say("{table}: {n} of {all} records.", **known)
+            more = say("{n} more because what they belong to was refused.", n=int(row["followed"]))
+            said.append(join(text, more) if row["followed"] else text)
         return said
 
     def warned(self, tables: Iterable[str]) -> list[str]:
@@ -131,10 +148,6 @@ def _refused(frame: pd.DataFrame) -> pd.Series:
 
 def _warning(row: Any) -> str:
     return f"{row.table}: {row.said}: {row.rows:,} of {row.of:,} rows ({row.rule})"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "under 0.1%"
 
 
 def _width(text: str) -> int:

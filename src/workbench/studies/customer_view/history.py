@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, listed
+from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.result import Quantity, Result, Table
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Term, join, say
+from workbench.result import Decision, Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,14 +25,9 @@ _LANES = {
     "payment": "payments", "contact": "contacts", "ticket": "cases", "survey_invitation": "surveys",
     "survey_response": "surveys", "campaign_member": "campaigns", "usage_month": "use", "detail_record": "use",
 }  # fmt: skip
+_OTHER = "other"
 _SPACE = "\N{NO-BREAK SPACE}"
 _USE = ("usage_month", "detail_record")
-_NOUNS = {
-    "bill": ("bill", "bills"), "payment": ("payment", "payments"), "contact": ("contact", "contacts"),
-    "ticket": ("step of a case", "steps of cases"), "campaign_member": ("campaign", "campaigns"),
-    "survey_response": ("interview", "interviews"), "holding": ("change of products", "changes of products"),
-    "subscription": ("change of lines", "changes of lines"), "opportunity": ("step of a lead", "steps of leads"),
-}  # fmt: skip
 _COUNTED = ("lines", "contacts", "tickets", "campaigns", "products")  # units that the name of the fact says already
 
 
@@ -60,30 +56,45 @@ class History(Result):
 
     NAME: ClassVar[str] = "events"
     PICTURE: ClassVar[str] = "time_line"
-    CHART: ClassVar[str] = "Dots on a time line, a lane for each kind of event"
-    CAPTION: ClassVar[str] = "Everything on record in the period but use, newest first."
-    PICTURE_CAPTION: ClassVar[str] = (
+    CHART: ClassVar[str] = say("Dots on a time line, a lane for each kind of event")
+    CAPTION: ClassVar[str] = say("Everything on record in the period but use, newest first.")
+    PICTURE_CAPTION: ClassVar[str] = say(
         "Each dot is an event; the lanes are what the departments know. A case that was not closed in its promised "
         "time is red; bars in the lane of use are the month's data, as a share of the largest month."
     )
 
-    def headline(self) -> str:
+    @property
+    def told(self) -> pd.DataFrame:
+        """The events of the period but use, oldest first."""
+        return self.events[~self.events["subject"].isin(_USE)]
+
+    def headline(self) -> Message:
         """Count the events of the period by kind, and say which was the last."""
-        period = f"from {self.since:%Y-%m-%d} to {self.until - pd.Timedelta(days=1):%Y-%m-%d}"
-        told = self.events[~self.events["subject"].isin(_USE)]
-        before = f"; {self.earlier:,} earlier" if self.earlier else ""
-        if told.empty:
-            return f"Nothing but use is on record {period}{before}."
-        counts = told["subject"].value_counts()
-        said = [f"{n:,} {nouns[int(n > 1)]}" for subject, nouns in _NOUNS.items() if (n := counts.get(subject, 0))]
-        last = told.iloc[-1]
-        detail = f" ({last['detail']})" if isinstance(last["detail"], str) else ""
-        kinds = f": {listed(said)}" if said else ""
-        noun = "event" if len(told) == 1 else "events"
-        return (
-            f"{len(told):,} {noun} {period}{kinds}{before}. The last, on {last['happened_at']:%Y-%m-%d}: "
-            f"{last['what']}{detail}."
-        )
+        period = {"since": self.since.date(), "until": (self.until - pd.Timedelta(days=1)).date()}
+        earlier = say("Earlier events: {n}.", n=self.earlier) if self.earlier else say("")
+        if self.told.empty:
+            return join(say("Nothing but use is on record from {since} to {until}.", **period), earlier)
+        counts = self.told["lane"].value_counts()
+        kinds = [
+            say("{what} {n}", what=Term(lane), n=counts[lane])
+            for lane in dict.fromkeys([*_LANES.values(), _OTHER])
+            if lane in counts
+        ]
+        found = say("On record from {since} to {until}: {kinds}.", kinds=Listed(kinds, ""), **period)
+        return join(found, say("The last, on {day}: {event}.", **self.last()), earlier)
+
+    def last(self) -> dict[str, Any]:
+        """Give the day of the last event, and the event, to be said."""
+        last = self.told.iloc[-1]
+        what = say("{what}", what=Term(last["what"]))
+        if isinstance(last["detail"], str):
+            what = say("{what} ({detail})", what=Term(last["what"]), detail=Name(last["detail"]))
+        return {"day": last["happened_at"].date(), "event": what}
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Events of the period."""
+        since = say("events on record since {day}", day=self.since.date())
+        return (Tile(since, Count(len(self.told))),) if len(self.told) else ()
 
     def use(self) -> Table | None:
         """Give the use by month, newest first; None where none is on record."""
@@ -95,7 +106,8 @@ class History(Result):
         wide = by_month.rename(columns=names).rename_axis(index="month", columns=None).iloc[::-1].reset_index()
         wide = wide[["month", *(name for name in names.values() if name in wide)]]
         forms = {name: "{:,.0f}" for name in names.values() if name in wide}
-        return Table("use", wide, "Use by month: outgoing call minutes, MB, and calls, messages and sessions.", forms)
+        caption = say("Use by month: outgoing call minutes, MB, and calls, messages and sessions.")
+        return Table("use", wide, caption, forms)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a lane for each kind of event that the period has."""
@@ -159,11 +171,15 @@ def customer_history(
     within = (read["happened_at"] >= first) & (read["happened_at"] < end)
     if first >= end or not within.any():
         raise CannotAnswer(
-            f"not answerable: nothing of this customer is on record from {first:%Y-%m-%d} and before {end:%Y-%m-%d}; "
-            f"their events run from {read['happened_at'].min():%Y-%m-%d} to {read['happened_at'].max():%Y-%m-%d}."
-        )
+            say(
+                "not answerable: nothing of this customer is on record from {first} and before {end}; their events run "
+                "from {earliest} to {latest}.",
+                first=first.date(), end=end.date(), earliest=read["happened_at"].min().date(),
+                latest=read["happened_at"].max().date(),
+            )
+        )  # fmt: skip
     found = read[within].reset_index(drop=True)
-    found["lane"] = found["subject"].map(_LANES).fillna("other")
+    found["lane"] = found["subject"].map(_LANES).fillna(_OTHER)
     of = departments or {}
     told = found[~found["subject"].isin(_USE)]
     shown = pd.DataFrame(
@@ -198,17 +214,65 @@ class Profile(Result):
     facts: dict[str, Any]
 
     NAME: ClassVar[str] = "facts"
-    CAPTION: ClassVar[str] = "What all departments together know of the customer; what is not on record is left out."
+    CAPTION: ClassVar[str] = say(
+        "What all departments together know of the customer; what is not on record is left out."
+    )
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say who they are, what they have, what they bring and owe, and how they fared."""
-        said = dict(zip(self.table["column"], self.table["value"], strict=True))
-        parts = [str(said.get("kind", "customer")).capitalize()]
-        told = {"province": "in {}", "joined_on": "since {}", "left_on": "left on {}", "tariff": "tariff {}"}
-        parts += [words.format(said[column]) for column, words in told.items() if column in said]
-        some = {"monetary": "brings {}", "arrears": "owes {}", "open_tickets": "open cases: {}"}
-        parts += [words.format(said[column]) for column, words in some.items() if self.facts.get(column, 0) > 0]
-        return f"{', '.join(parts)}."
+        parts: list[Term | Message] = [Term(str(self.facts.get("kind", "customer")))]
+        if (province := self.facts.get("province")) is not None:
+            parts.append(say("in {province}", province=str(province)))
+        if (joined := self._said("joined_on")) is not None:
+            parts.append(say("customer since {day}", day=Day(joined)))
+        if (left := self._said("left_on")) is not None:
+            parts.append(say("left on {day}", day=Day(left)))
+        if (tariff := self.facts.get("tariff")) is not None:
+            parts.append(say("tariff {name}", name=str(tariff)))
+        if self._above("monetary"):
+            parts.append(say("brings {amount}", amount=self._amount("monetary")))
+        if self._above("arrears"):
+            parts.append(say("owes {amount}", amount=self._amount("arrears")))
+        if self._above("open_tickets"):
+            parts.append(say("open cases: {n}", n=int(self.facts["open_tickets"])))
+        return say("{parts}.", parts=Listed(parts, "")).sentence()
+
+    def _above(self, column: str) -> bool:
+        return bool(self.facts.get(column, 0) > 0)
+
+    def _said(self, column: str) -> str | None:
+        """Give a fact as the table shows it; None where it is not on record."""
+        return next(iter(self.table.loc[self.table["column"] == column, "value"]), None)
+
+    def _amount(self, column: str) -> Message:
+        number, _, unit = str(self._said(column)).partition(_SPACE)
+        return say("{number} {unit}", number=Name(number), unit=Term(unit))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What they bring and owe, and what is open."""
+        told = [
+            Tile(what, self._amount(column))
+            for what, column in ((say("what they bring"), "monetary"), (say("what they owe"), "arrears"))
+            if self._above(column)
+        ]
+        open_cases = self.facts.get("open_tickets")
+        return (*told, *([] if open_cases is None else [Tile(say("open cases"), Count(int(open_cases)))]))
+
+    def decision(self, history: History) -> Decision:
+        """Say what is settled first, what to read before a call, and who may see the page."""
+        do = []
+        if self._above("open_tickets"):
+            do.append(say("Settle their open cases first: {n}.", n=int(self.facts["open_tickets"])))
+        if self._above("arrears"):
+            do.append(say("Speak of what they owe: {amount}.", amount=self._amount("arrears")))
+        if (left := self._said("left_on")) is not None:
+            do.append(say("They left on {day}: call only to win them back or to settle what is open.", day=Day(left)))
+        if not do:
+            do.append(say("No open case and no debt is on record: a call has nothing to settle first."))
+        if len(history.told):
+            do.append(say("Before a call read the last events; the latest, on {day}: {event}.", **history.last()))
+        do.append(say("Keep this page to those who serve the customer; it is not published with the other reports."))
+        return Decision(tuple(do), say("what a department knows of them and has not delivered."))
 
     def as_table(self) -> Table:
         """Give the facts."""
@@ -230,7 +294,7 @@ def customer_profile(facts: pd.DataFrame) -> Profile:
     """
     columns.take(facts, "facts", key="column", categories=["meaning", "unit"])
     values = [_value(*row) for row in facts[["column", "value", "unit"]].itertuples(index=False)]
-    names = facts["column"].str.replace("_", " ")
+    names = [Label(column).said() for column in facts["column"]]
     table = pd.DataFrame({"column": facts["column"], "fact": names, "value": values, "meaning": facts["meaning"]})
     return Profile(table, dict(zip(facts["column"], facts["value"], strict=True)))
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from workbench import columns
+from workbench import columns, refused
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.result import Quantity, Refusal, Result, Table
+from workbench.messages import Count, Message, Name, Share, say
+from workbench.result import Decision, Quantity, Refusal, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_FEW = 10  # customers: fewer stand on no tile
 
 
 @dataclass(frozen=True)
@@ -41,30 +44,79 @@ class Reach(Result):
 
     NAME: ClassVar[str] = "known"
     COUNTS: ClassVar[str | None] = "customers"
-    CHART: ClassVar[str] = "Bars of shares, a row a table, by department"
-    CAPTION: ClassVar[str] = "Customers with anything on record, by department and table."
-    PICTURE_CAPTION: ClassVar[str] = (
+    CHART: ClassVar[str] = say("Bars of shares, a row a table, by department")
+    CAPTION: ClassVar[str] = say("Customers with anything on record, by department and table.")
+    PICTURE_CAPTION: ClassVar[str] = say(
         "Share of the customers with anything on record in each table: a short bar is a table that most of the base "
         "is not in."
     )
 
-    def headline(self) -> str:
+    @property
+    def known_to_all(self) -> int:
+        """Customers whom every department knows."""
+        return int(self.together.loc[self.together["departments"] == len(self.departments), "customers"].sum())
+
+    def headline(self) -> Message:
         """Say how many customers all departments know, and which department knows most and fewest."""
-        most, least = self.departments.iloc[0], self.departments.iloc[-1]
+        most, least, n = self.departments.iloc[0], self.departments.iloc[-1], len(self.departments)
+        of: dict[str, Any] = {"all": self.customers, "most": Name(most["department"]), "share": Share(most["share"])}
+        if n == 1:
+            return say("One department, {most}, knows {share} of {all} active customers.", **of)
+        every = Share(self.known_to_all / self.customers)
+        if most["customers"] == least["customers"]:
+            return say(
+                "{every} of {all} active customers are known to all {n} departments; each knows {share}.",
+                every=every, n=n, all=self.customers, share=of["share"],
+            )  # fmt: skip
+        return say(
+            "{every} of {all} active customers are known to all {n} departments; {most} knows most ({share}), {least} "
+            "fewest ({fewest}).",
+            every=every, n=n, least=Name(least["department"]), fewest=Share(least["share"]), **of,
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Active customers, and how many of them all departments, and the one that knows fewest, know."""
+        least, n = self.departments.iloc[-1], len(self.departments)
+        told: list[tuple[Message, Count | Share, int]] = [
+            (say("active customers"), Count(self.customers), self.customers)
+        ]
+        if n > 1:
+            every, fewest = self.known_to_all, int(least["customers"])
+            told += [
+                (say("known to all {n} departments", n=n), Share(every / self.customers), every),
+                (say("known to {name}, the fewest", name=least["department"]), Share(least["share"]), fewest),
+            ]
+        return tuple(Tile(label, value) for label, value, count in told if count >= _FEW)
+
+    def decision(self) -> Decision:
+        """Say which department is asked first, and who gets the list."""
+        least = self.departments.iloc[-1]
+        name, unknown = Name(least["department"]), self.customers - int(least["customers"])
+        given = say("Give the list of active customers to those who serve them, and to nobody else.")
         if len(self.departments) == 1:
-            return (
-                f"One department ({most.department}) knows {most['share']:.1%} of {self.customers:,} active customers."
+            do: tuple[Message, ...] = (
+                say("Have a second department deliver its data: only {name} names customers here.", name=name),
             )
-        every = self.together.loc[self.together["departments"] == len(self.departments), "share"]
-        return (
-            f"All {len(self.departments)} departments know {every.sum():.1%} of {self.customers:,} active customers: "
-            f"{most['department']} knows most ({most['share']:.1%}), {least['department']} fewest "
-            f"({least['share']:.1%})."
-        )
+        elif not unknown:
+            do = (say("Ask no department: each knows every active customer."),)
+        else:
+            do = (
+                say(
+                    "Ask department {name} first: it has nothing on {n} of {all} active customers ({share}).",
+                    name=name, n=unknown, all=self.customers, share=Share(unknown / self.customers),
+                ),
+                say("Learn whether it never dealt with them, or knows them by other numbers than ours."),
+            )  # fmt: skip
+        return Decision((*do, given), say("a department whose customers are not joined to our numbers."))
+
+    def as_table(self) -> Table:
+        """Give the tables by what they hold."""
+        return replace(super().as_table(), frame=refused.with_words(self.table))
 
     def by_number(self) -> Table:
         """Give the customers by the number of departments that know them."""
-        return Table("departments", self.together, "Customers by how many departments know them.", counts="customers")
+        caption = say("Customers by how many departments know them.")
+        return Table("departments", self.together, caption, counts="customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a bar a table, the departments one below the other."""
@@ -74,7 +126,9 @@ class Reach(Result):
         colours = [f"C{names.index(name) % 7}" for name in self.table["department"]]
         bars = ax.barh(place, 100 * self.table["share"], color=colours, height=0.7)
         ax.bar_label(bars, [f"{share:.1%}" for share in self.table["share"]], padding=3)
-        ax.set_yticks(place, [f"{row.department} · {row.table}" for row in self.table.itertuples()])
+        ax.set_yticks(
+            place, [f"{row.department} · {refused.table(row.table).said()}" for row in self.table.itertuples()]
+        )
         ax.set_xlim(0, 115)
         ax.set_xlabel("share of customers (%)")
         figure = ax.get_figure(root=True)
@@ -115,13 +169,15 @@ def known_by_department(base: pd.DataFrame, behind: pd.DataFrame) -> Reach:
     """
     require_columns(behind, ["table", "department", "column"], "behind")
     if behind.empty:
-        raise CannotAnswer("not answerable: no table holds a row that names a customer. Map one, and ingest again.")
+        raise CannotAnswer(
+            say("not answerable: no table holds a row that names a customer. Map one, and ingest again.")
+        )
     columns.take(behind, "behind", key="table", by=["department", "column"])
     columns.take(base, "base", key="customer_id")
     require_columns(base, behind["column"], "base")
     base = base[base["state"] == "active"] if "state" in base else base
     if base.empty:
-        raise CannotAnswer("not answerable: no customer is active on the day. Choose another.")
+        raise CannotAnswer(say("not answerable: no customer is active on the day. Choose another."))
     there = {row.table: base[row.column].notna().to_numpy() for row in behind.itertuples()}
     of = behind.groupby("department")["table"].agg(list)
     any_of = {name: np.logical_or.reduce([there[table] for table in tables]) for name, tables in of.items()}

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from workbench import columns
-from workbench.errors import listed, require_columns, unknown
-from workbench.result import Quantity, Result, Table
+from workbench import columns, refused
+from workbench.errors import require_columns, unknown
+from workbench.messages import Count, Listed, Message, Name, Share, Term, say
+from workbench.result import Quantity, Result, Table, Tile
 from workbench.studies.data_quality.rules import quality_rules
 
 
@@ -23,8 +24,10 @@ class Contradictions(Result):
     table : DataFrame
         One row a rule that is broken, most customers first: rule, department (which looks first), tables, what,
         customers, share (of all), cases, latest (month).
-    tried, untried : dict of str to str
-        Rules that could be tried, and those that could not, with what they lack.
+    tried : tuple of str
+        Rules that could be tried.
+    untried : dict of str to Message
+        Those that could not, with what they lack.
     touched : int
         Customers whom any rule touches.
     customers : int
@@ -33,35 +36,47 @@ class Contradictions(Result):
 
     table: pd.DataFrame
     tried: tuple[str, ...]
-    untried: dict[str, str]
+    untried: dict[str, Message]
     touched: int
     customers: int
 
     NAME: ClassVar[str] = "contradictions"
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many rules are broken and whom that touches, and what could not be tried."""
-        lacks = f"; {len(self.untried)} could not be tried" if self.untried else ""
-        if not self.tried:
-            return f"None of {len(self.untried)} rules between systems can be tried: their tables were not delivered."
+        n, lacking = len(self.tried), len(self.untried)
+        touched = {"n": len(self.table), "all": n, "customers": self.touched}
+        if not n:
+            return say("None of {n} rules between systems can be tried: their tables were not delivered.", n=lacking)
         if self.table.empty:
-            return f"No contradiction between systems: {len(self.tried)} rules were tried and none is broken{lacks}."
-        share = f" ({self.touched / self.customers:.1%} of {self.customers:,})" if self.customers else ""
-        return (
-            f"{len(self.table)} of {len(self.tried)} rules between systems are broken, for {self.touched:,} customers"
-            f"{share}{lacks}."
-        )
+            found = say("No contradiction between systems: {n} rules were tried and none is broken", n=n)
+        elif self.customers:
+            found = say(
+                "{n} of {all} rules between systems are broken, for {customers} customers ({share} of {base})",
+                share=Share(self.touched / self.customers), base=self.customers, **touched,
+            )  # fmt: skip
+        else:
+            found = say("{n} of {all} rules between systems are broken, for {customers} customers", **touched)
+        return _ended(found, say("{n} could not be tried", n=lacking) if lacking else None)
 
-    def caption(self) -> str:
+    def tiles(self) -> tuple[Tile, ...]:
+        """Rules that are broken."""
+        broken = say("{n} of {all}", n=len(self.table), all=len(self.tried))
+        return (Tile(say("rules between systems that are broken"), broken),) if self.tried else ()
+
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return "What was looked for between systems. A month of which no bill was delivered is not judged."
+        return say("What was looked for between systems. A month of which no bill was delivered is not judged.")
 
     def as_table(self) -> Table:
         """Give all rules with their verdict, as words."""
         rules = quality_rules().rules
-        verdicts = dict.fromkeys(self.table["rule"], "found")
+        verdicts: dict[str, str] = dict.fromkeys(self.table["rule"], "found")
         verdicts |= {n: "none" for n in self.tried if n not in verdicts} | self.untried
-        rows = [(f"customers with {rules[n].what}", ", ".join(rules[n].tables), v) for n, v in verdicts.items()]
+        rows = [
+            (say("customers with {what}", what=Term(rules[n].what)), _tables(rules[n].tables).said(), v)
+            for n, v in verdicts.items()
+        ]
         return Table("rules", pd.DataFrame(rows, columns=["looked for", "tables", "verdict"]), self.caption())
 
     def broken(self) -> Table | None:
@@ -70,7 +85,7 @@ class Contradictions(Result):
             return None
         shown = self.table.drop(columns=["rule", "tables"])
         return Table(
-            self.NAME, shown, "Customers by what contradicts, and the last month in which it did.",
+            self.NAME, shown, say("Customers by what contradicts, and the last month in which it did."),
             {"share": "{:.1%}", "cases": "{:,.0f}"}, "customers",
         )  # fmt: skip
 
@@ -132,7 +147,11 @@ def contradictions(
     return Contradictions(
         table,
         tuple(name for name, gaps in lacks.items() if not gaps),
-        {name: f"not tried: no rows of {listed(gaps)}" for name, gaps in lacks.items() if gaps},
+        {
+            name: say("not tried: no rows of {tables}", tables=Listed(map(refused.table, gaps)))
+            for name, gaps in lacks.items()
+            if gaps
+        },
         int(found["customer_id"].nunique()),
         customers,
     )
@@ -159,23 +178,33 @@ class LostRecords(Result):
     NAME: ClassVar[str] = "lost"
     FORMATS = dict.fromkeys(["lost", "copies"], "{:,.0f}") | {"share": "{:.2%}"}
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say how many records are lost, how many refused ones were copies, and where most are lost."""
         lost, copies = int(self.table["lost"].sum()), int(self.table["copies"].sum())
         if not lost + copies:
-            return f"All {self.records:,} records were accepted."
-        copied = f"{copies:,} refused ones repeat an accepted record and are no loss" if copies else ""
+            return say("All {n} records were accepted.", n=self.records)
+        copied = say("{n} refused ones repeat an accepted record and are no loss", n=copies) if copies else None
         if not lost:
-            return f"No record of {self.records:,} is lost: {copied}."
+            return say("No record of {n} is lost: {copied}.", n=self.records, copied=copied or say(""))
         most = self.table.iloc[0]
-        return (
-            f"{lost:,} of {self.records:,} records are lost ({_share(lost / self.records)}), most of {most['table']} "
-            f"({most['lost']:,}, from {most['department']}){'; ' + copied if copied else ''}."
-        )
+        found = say(
+            "{lost} of {n} records are lost ({share}), most of the {table} ({most}, from {department})",
+            lost=lost, n=self.records, share=refused.part(lost / self.records), table=refused.table(most["table"]),
+            most=int(most["lost"]), department=Name(most["department"]),
+        )  # fmt: skip
+        return _ended(found, copied)
 
-    def caption(self) -> str:
+    def tiles(self) -> tuple[Tile, ...]:
+        """Records that are lost."""
+        lost = int(self.table["lost"].sum())
+        if not lost:
+            return ()
+        share = say("{share} of {n}", share=refused.part(lost / self.records), n=self.records)
+        return (Tile(say("records lost when the data came in"), Count(lost), share),)
+
+    def caption(self) -> Message:
         """Say what the table shows."""
-        return (
+        return say(
             "Refused records by table: lost for good, or a copy of an accepted one. Customers are those of the source "
             "whom a lost record names; a record that can't be read names nobody."
         )
@@ -186,9 +215,10 @@ class LostRecords(Result):
             "" if not row.lost else "not known" if not row.customers else _few(row.customers)
             for row in self.table.itertuples()
         ]
-        shown = (
-            self.table.drop(columns="records").assign(customers=named).rename(columns={"customers": "customers named"})
+        shown = self.table.drop(columns="records").assign(
+            customers=named, why=[refused.because(why) if why else "" for why in self.table["why"]]
         )
+        shown = refused.with_words(shown).rename(columns={"customers": "customers named"})
         return Table(self.NAME, shown, self.caption(), self.FORMATS)
 
     def quantities(self) -> Iterable[Quantity]:
@@ -229,5 +259,9 @@ def _few(count: int) -> str:
     return f"{count:,}" if count >= 10 else "fewer than 10"
 
 
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "under 0.1%"
+def _tables(names: Iterable[str]) -> Listed:
+    return Listed(map(refused.table, names), "")
+
+
+def _ended(found: Message, tail: Message | None) -> Message:
+    return say("{found}; {tail}.", found=found, tail=tail) if tail else say("{found}.", found=found)

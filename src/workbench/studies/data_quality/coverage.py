@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
-from workbench import columns
-from workbench.errors import listed
+from workbench import columns, refused
 from workbench.figures import axes
-from workbench.result import Quantity, Result
+from workbench.messages import Count, Day, Listed, Message, Name, say
+from workbench.result import Quantity, Result, Table
 from workbench.studies.data_quality.rules import quality_rules
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Coverage(Result):
     as_of: pd.Timestamp
 
     NAME: ClassVar[str] = "coverage"
-    CHART: ClassVar[str] = "Heat map, a row a table, a column a month; darker is less than usual, red is missing"
-    CAPTION: ClassVar[str] = (
+    CHART: ClassVar[str] = say("Heat map, a row a table, a column a month; darker is less than usual, red is missing")
+    CAPTION: ClassVar[str] = say(
         "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
         "usual rows, and days since the last row. Tables that may come in waves are not judged."
     )
@@ -61,27 +61,52 @@ class Coverage(Result):
         """The months that lack or are thin, one a row."""
         return self.months[self.months["gap"] != ""]
 
-    def headline(self) -> str:
-        """Say which tables lack months, or that none does, and which is the oldest."""
+    def headline(self) -> Message:
+        """Say which tables lack months, or that none does."""
         judged = self.table[self.table["missing"].notna()]
         holes = judged[judged["missing"] + judged["thin"] > 0]
         if self.table.empty:
-            return "No table of dated facts holds a row: what came in when is not known."
+            return say("No table of dated facts holds a row: what came in when is not known.")
         if judged.empty:
-            return "No table comes in every month, so no month can be missing."
-        until = f"{self.as_of - pd.Timedelta(days=1):%Y-%m-%d}"
-        if holes.empty:
-            all_of = "The one table that comes" if len(judged) == 1 else f"Each of the {len(judged)} tables that come"
-            return f"{all_of} in every month is whole until {until}: no month is missing or thin."
-        said = "; ".join(f"{row.table} ({row.department}): {row.gaps}" for row in holes.itertuples())
-        return f"{len(holes)} of {len(judged)} tables that come in every month have gaps until {until}: {said}."
+            return say("No table comes in every month, so no month can be missing.")
+        until = (self.as_of - pd.Timedelta(days=1)).date()
+        if len(holes):
+            return say(
+                "{n} of {all} tables that come in every month have gaps until {until}: {gaps}.",
+                n=len(holes), all=len(judged), until=until, gaps=Listed(map(self._with_gaps, holes["table"]), ";"),
+            )  # fmt: skip
+        if len(judged) == 1:
+            return say(
+                "The one table that comes in every month is whole until {until}: no month is missing or thin.",
+                until=until,
+            )
+        return say(
+            "Each of the {n} tables that come in every month is whole until {until}: no month is missing or thin.",
+            n=len(judged), until=until,
+        )  # fmt: skip
 
-    def picture_caption(self) -> str:
+    def gaps_of(self, table: str) -> Message:
+        """Say which months of a table are missing or thin."""
+        return _gaps(self.months[self.months["table"] == table])
+
+    def _with_gaps(self, table: str) -> Message:
+        department = self.table.loc[self.table["table"] == table, "department"].iloc[0]
+        return say(
+            "{table} ({department}): {gaps}",
+            table=refused.table(table), department=Name(department), gaps=self.gaps_of(table),
+        )  # fmt: skip
+
+    def as_table(self) -> Table:
+        """Give the tables by what they hold."""
+        return Table(self.NAME, refused.with_words(self.table), self.caption(), self.FORMATS)
+
+    def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return (
-            f"Rows of each month as a share of a usual one, the last {_SHOWN} months at most: light is usual, dark is "
+        return say(
+            "Rows of each month as a share of a usual one, the last {n} months at most: light is usual, dark is "
             "little, red is a month that lacks, white one in which nothing is due. Tables in waves show their waves, "
-            "as shares of the largest month."
+            "as shares of the largest month.",
+            n=_SHOWN,
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -109,7 +134,9 @@ class Coverage(Result):
                     ax.add_patch(mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, color="C5"))
         step = max(1, len(grid.columns) // 6)
         ax.set_xticks(range(0, len(grid.columns), step), [f"{m:%Y-%m}" for m in grid.columns[::step]])
-        ax.set_yticks(range(len(grid)), [f"{department} · {name}" for department, name in grid.index])
+        ax.set_yticks(
+            range(len(grid)), [f"{department} · {refused.table(name).said()}" for department, name in grid.index]
+        )
         ax.grid(False)
         if figure is not None:
             figure.colorbar(image, ax=ax, label="share of a usual month", pad=0.01)
@@ -178,8 +205,6 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         thin = (months["share"] < THIN) & (usual >= USUAL) & (months.index > 0) & late
         months.loc[thin, "gap"] = "thin"
         months.loc[(months["records"] == 0) & late, "gap"] = "missing"
-    lacking, few = (months.loc[months["gap"] == gap, "month"] for gap in ("missing", "thin"))
-    said = [f"{_months(which)} {gap}" for which, gap in ((lacking, "missing"), (few, "thin")) if len(which)]
     return {
         "department": department,
         "table": name,
@@ -187,10 +212,10 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         "first": rows.index[0],
         "last": rows["last_on"].max(),
         "months": len(rows),
-        "missing": float(len(lacking)) if monthly else np.nan,
-        "thin": float(len(few)) if monthly else np.nan,
+        "missing": float((months["gap"] == "missing").sum()) if monthly else np.nan,
+        "thin": float((months["gap"] == "thin").sum()) if monthly else np.nan,
         "days_old": float((day - rows["last_on"].max()).days),
-        "gaps": ", ".join(said) if monthly else "not judged",
+        "gaps": _gaps(months) if monthly else "not judged",
     }, months
 
 
@@ -203,6 +228,16 @@ def _usual(records: np.ndarray, dense: bool) -> np.ndarray:
     return np.array([np.median(part) if len(part) else max(own, 1) for part, own in zip(filled, records, strict=True)])
 
 
-def _months(which: pd.Series) -> str:
-    months = [f"{month:%Y-%m}" for month in which]
-    return listed(months) if len(months) <= 3 else f"{len(months)} months from {months[0]} to {months[-1]}"
+def _gaps(months: pd.DataFrame) -> Message:
+    """Say which of the months are missing and which are thin; nothing where none is."""
+    lacking, few = (months.loc[months["gap"] == gap, "month"] for gap in ("missing", "thin"))
+    said = [say("{months} missing", months=_months(lacking))] if len(lacking) else []
+    said += [say("{months} thin", months=_months(few))] if len(few) else []
+    return say("{gaps}", gaps=Listed(said, "")) if said else say("")
+
+
+def _months(which: pd.Series) -> Listed | Message:
+    months = [Day(f"{month:%Y-%m}") for month in which]
+    if len(months) <= 3:
+        return Listed(months)
+    return say("{n} months from {first} to {last}", n=Count(len(months)), first=months[0], last=months[-1])

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from workbench import columns
-from workbench.errors import listed
-from workbench.result import Quantity, Result, Table
+from workbench import columns, refused
+from workbench.errors import CannotAnswer
+from workbench.figures import axes
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Share, Term, join, say
+from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
 from workbench.studies.data_quality.rules import quality_rules
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DRAWN = 10  # faults in the picture
+_WIDTH = 42  # letters of a line that names one
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the data.
+
+    Attributes
+    ----------
+    department : str
+        Which looks first.
+    tables : tuple of str
+    customers : float
+        Whom it touches; of a month that lacks, those of a usual month.
+    what, name : Message
+        The fault with its numbers, and what it is called.
+    lead, do : Message
+        What the department should mend first and why, and what is to be done.
+    why : Message
+        More about the cause; empty where nothing is known of it.
+    """
+
+    department: str
+    tables: tuple[str, ...]
+    customers: float
+    what: Message
+    name: Message
+    lead: Message
+    do: Message
+    why: Message
+
+    @property
+    def studies(self) -> int:
+        """How many studies rest on its tables."""
+        return sum(bool(set(self.tables) & set(tables)) for tables in quality_rules().studies.values())
 
 
 @dataclass(frozen=True)
@@ -25,7 +68,9 @@ class MendFirst(Result):
     ----------
     table : DataFrame
         One row a fault, most customers first: department, fault (in words), customers, share (of all), studies (how
-        many rest on its tables), tables.
+        many rest on its tables).
+    faults : tuple of Fault
+        The same, to be said.
     customers : int
         All customers of the source; 0 where it has no table of them.
     minimum : int
@@ -33,31 +78,81 @@ class MendFirst(Result):
     """
 
     table: pd.DataFrame
+    faults: tuple[Fault, ...]
     customers: int
     minimum: int = 10
 
     NAME: ClassVar[str] = "mend_first"
     COUNTS: ClassVar[str | None] = "customers"
     FORMATS = dict.fromkeys(["studies"], "{:,.0f}")
-    CAPTION: ClassVar[str] = (
+    CHART: ClassVar[str] = say("Bars of customers, a row a fault, the largest above")
+    CAPTION: ClassVar[str] = say(
         "Faults by the customers that they touch, the department that looks first, and how many studies rest on the "
         "tables. Of a month that lacks, the customers of a usual month."
     )
+    PICTURE_CAPTION: ClassVar[str] = say("Customers whom each fault touches, with the department that looks first.")
 
-    def headline(self) -> str:
-        """Say what is mended first, where, and whom it touches; then the next."""
-        told = self.table[self.table["customers"] >= self.minimum]
-        if told.empty:
-            return f"Nothing was found that touches {self.minimum} customers or more."
-        first, *rest = told.head(3).itertuples()
-        share = f" of {self.customers:,} ({first.share:.1%})" if self.customers else ""
-        text = f"Mend first, in {first.department}: {first.fault}; it touches {first.customers:,.0f} customers{share}"
-        more = "; ".join(f"{r.fault} ({r.department}, {r.customers:,.0f} customers)" for r in rest)
-        return f"{text}. Then: {more}." if more else f"{text}."
+    @property
+    def told(self) -> tuple[Fault, ...]:
+        """The faults that touch enough customers."""
+        return tuple(fault for fault in self.faults if fault.customers >= self.minimum)
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the faults."""
-        return self.table.drop(columns="tables")
+    def headline(self) -> Message:
+        """Say what is mended first, where, and whom it touches; then why, and the next."""
+        if not self.told:
+            return say("Nothing was found that touches {n} customers or more.", n=self.minimum)
+        first, *rest = self.told[:3]
+        then = [
+            say(
+                "{fault} ({department}, {n} customers)",
+                fault=fault.what, department=Name(fault.department), n=int(fault.customers),
+            )
+            for fault in rest
+        ]  # fmt: skip
+        return join(first.lead, first.why, say("Then: {faults}.", faults=Listed(then, ";")) if then else say(""))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Customers whom the first fault touches."""
+        if not self.told:
+            return ()
+        n = self.told[0].customers
+        share = say("{share} of {n}", share=Share(n / self.customers), n=self.customers) if self.customers else None
+        return (Tile(say("customers touched by the largest fault"), Count(n), share),)
+
+    def decision(self) -> Decision:
+        """Say what is mended first, by whom, and how studies are read until then."""
+        change = say("a fault that touches few customers, but those with the largest bills.")
+        if not self.told:
+            return Decision((say("Mend nothing now: no fault touches {n} customers or more.", n=self.minimum),), change)
+        first, *rest = self.told
+        then = say(
+            "Until then read the {n} studies that rest on these data with what is said of each below.", n=first.studies
+        )
+        turn = say("Then turn to the next: {n} more faults are listed by the customers they touch.", n=len(rest))
+        return Decision((first.do, then, turn) if len(rest) > 1 else (first.do, then), change)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the customers whom each fault touches, the largest above.
+
+        Raises
+        ------
+        CannotAnswer
+            If no fault touches enough customers.
+        """
+        if not self.told:
+            raise CannotAnswer(say("nothing was found that touches {n} customers or more.", n=self.minimum))
+        ax, shown = axes(ax), self.told[:_DRAWN]
+        names = [textwrap.fill(f"{fault.department} · {fault.name}", _WIDTH) for fault in shown]
+        bars = ax.barh(range(len(shown)), [fault.customers for fault in shown], height=0.7)
+        ax.bar_label(bars, [f"{fault.customers:,.0f}" for fault in shown], padding=3)
+        ax.set_yticks(range(len(shown)), names)
+        ax.invert_yaxis()
+        ax.set_xlim(0, 1.15 * shown[0].customers)
+        ax.set_xlabel("customers")
+        figure = ax.get_figure(root=True)
+        if figure is not None and len(figure.axes) == 1:
+            figure.set_figheight(0.4 * len(shown) + 0.8)
+        return ax
 
     def quantities(self) -> Iterable[Quantity]:
         """Customers whom the largest fault touches."""
@@ -70,30 +165,78 @@ def mend_first(seen: Coverage, found: Contradictions, lost: LostRecords, *, mini
 
     A fault of which nobody knows whom it touches (records that name no customer) is in the table of lost records only.
     """
+    faults = [*_contradicting(found), *_losing(lost, found.customers), *_lacking(seen, found.customers)]
+    faults = sorted(
+        (fault for fault in faults if fault.customers > 0), key=lambda f: (-f.customers, -f.studies, str(f.what))
+    )
     rows = [
-        (r.department, f"{r.what} ({r.cases:,} cases)", float(r.customers), r.tables) for r in found.table.itertuples()
+        (f.department, str(f.what), f.customers, f.customers / (found.customers or np.nan), f.studies) for f in faults
     ]
-    rows += [
-        (r.department, f"{r.lost:,} of {r.records:,} records of {r.table} lost, most often because {r.why}",
-         float(r.customers), (r.table,))
-        for r in lost.table[lost.table["customers"] > 0].itertuples()
-    ]  # fmt: skip
-    gaps = seen.table[seen.table["missing"].fillna(0) + seen.table["thin"].fillna(0) > 0]
+    table = pd.DataFrame(rows, columns=["department", "fault", "customers", "share", "studies"])
+    return MendFirst(table.astype({"customers": float, "share": float}), tuple(faults), found.customers, minimum)
+
+
+def _contradicting(found: Contradictions) -> Iterable[Fault]:
+    for row in found.table.itertuples():
+        what, cases = Term(row.what), int(row.cases)
+        who, touched = _who(row.department), _touched(row.customers, found.customers)
+        yield Fault(
+            row.department, row.tables, float(row.customers),
+            say("{what} ({n} cases)", what=what, n=cases),
+            say("{what}", what=what),
+            say("First, {who} should look again: {customers} have {what}.", who=who, customers=touched, what=what),
+            say("Have {who} look at the {n} customers with {what}.", who=who, n=int(row.customers), what=what),
+            say("These are {n} cases; the last is of {month}.", n=cases, month=Day(row.latest)),
+        )  # fmt: skip
+
+
+def _losing(lost: LostRecords, customers: int) -> Iterable[Fault]:
+    for row in lost.table[lost.table["customers"] > 0].itertuples():
+        why, table = refused.because(row.why), refused.table(row.table)
+        known: dict[str, Any] = {"who": _who(row.department), "table": table, "n": int(row.lost)}
+        yield Fault(
+            row.department, (row.table,), float(row.customers),
+            say(
+                "{n} of {all} records of {table} lost, most often because {why}",
+                n=int(row.lost), all=int(row.records), table=table, why=why,
+            ),
+            say("{table}: lost records", table=table),
+            say(
+                "First, {who} should mend its {table}: {n} of {all} records were lost when the data came in, which "
+                "touches {customers}.",
+                all=int(row.records), customers=_touched(row.customers, customers), **known,
+            ),
+            say("Have {who} mend the {n} refused records of its {table}, and take them back.", **known),
+            say("Most often they were refused because {why}.", why=why),
+        )  # fmt: skip
+
+
+def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
     usual = seen.months[seen.months["gap"] == ""].groupby("table")["customers"].median()
-    rows += [
-        (r.department, f"{r.table} has gaps: {r.gaps}", float(np.floor(usual.get(r.table, 0.0))), (r.table,))
-        for r in gaps.itertuples()
-    ]
-    table = pd.DataFrame(rows, columns=["department", "fault", "customers", "tables"]).astype({"customers": float})
-    studies = quality_rules().studies
-    table.insert(3, "share", table["customers"] / (found.customers or np.nan))
-    table.insert(
-        4, "studies", [sum(bool(set(tables) & set(t)) for t in studies.values()) for tables in table["tables"]]
-    )
-    table = table[table["customers"] > 0].sort_values(
-        ["customers", "studies", "fault"], ascending=[False, False, True], ignore_index=True
-    )
-    return MendFirst(table, found.customers, minimum)
+    for row in seen.table[seen.table["missing"].fillna(0) + seen.table["thin"].fillna(0) > 0].itertuples():
+        table, gaps, n = refused.table(row.table), seen.gaps_of(row.table), float(np.floor(usual.get(row.table, 0.0)))
+        known: dict[str, Any] = {"who": _who(row.department), "table": table, "gaps": gaps}
+        yield Fault(
+            row.department, (row.table,), n,
+            say("gaps in the {table}: {gaps}", table=table, gaps=gaps),
+            say("{table}: months that lack", table=table),
+            say(
+                "First, {who} should complete its {table}: {gaps}; a usual month has {customers}.",
+                customers=_touched(n, customers), **known,
+            ),
+            say("Have {who} deliver its {table} again: {gaps}.", **known),
+            say(""),
+        )  # fmt: skip
+
+
+def _who(department: str) -> Message:
+    return say("department {name}", name=department) if department else say("the operator")
+
+
+def _touched(customers: float, base: int) -> Message:
+    if not base:
+        return say("{n} customers", n=int(customers))
+    return say("{n} of {all} customers ({share})", n=int(customers), all=base, share=Share(customers / base))
 
 
 @dataclass(frozen=True)
@@ -109,20 +252,26 @@ class StudiesTouched(Result):
     table: pd.DataFrame
 
     NAME: ClassVar[str] = "studies"
-    CAPTION: ClassVar[str] = "What each study rests on, and what the faults found here do to it."
+    CAPTION: ClassVar[str] = say("What each study rests on, and what the faults found here do to it.")
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Count the studies that are whole, touched, and without their tables."""
-        counts = self.table["verdict"].value_counts()
-        said = [f"{counts[v]} {words}" for v, words in _VERDICTS.items() if counts.get(v, 0)]
-        return f"Of {len(self.table)} studies {listed(said)}."
+        touched, whole, lacks = ((self.table["verdict"] == v).sum() for v in ("touched", "whole", "lacks"))
+        said = [say("{n} rest on data with faults", n=touched)] if touched else []
+        said += [say("{n} rest on data without", n=whole)] if whole else []
+        said += [say("{n} lack a table that they rest on", n=lacks)] if lacks else []
+        return say("Of {n} studies: {said}.", n=len(self.table), said=Listed(said, ";"))
 
+    def tiles(self) -> tuple[Tile, ...]:
+        """Studies that rest on data with faults."""
+        touched = say("{n} of {all}", n=(self.table["verdict"] == "touched").sum(), all=len(self.table))
+        return (Tile(say("studies that rest on data with faults"), touched),)
 
-_VERDICTS = {
-    "touched": "rest on data with faults",
-    "whole": "rest on data without",
-    "lacks": "lack a table that they rest on",
-}
+    def as_table(self) -> Table:
+        """Give the studies and what they rest on in words."""
+        rests = [Listed(map(refused.table, names.split(", ")), "").said() for names in self.table["rests_on"]]
+        words = {"study": self.table["study"].map(lambda study: Label(study).said()), "rests_on": rests}
+        return replace(super().as_table(), frame=self.table.assign(**words))
 
 
 def studies_touched(
@@ -140,25 +289,29 @@ def studies_touched(
     """
     rules, rows = quality_rules(), []
     for study, rests in rules.studies.items():
-        lacks = [t for t in rests if t not in tables]
-        said = [f"not delivered: {', '.join(lacks[:3])}{f' and {len(lacks) - 3} more' if len(lacks) > 3 else ''}"]
-        said = said if lacks else []
+        lacks = [refused.table(t) for t in rests if t not in tables]
+        said = [say("not delivered: {tables}", tables=Listed(lacks, ""))] if lacks else []
         broken = [r for r in found.table.itertuples() if set(r.tables) & set(rests)]
         for r in broken[:2]:
-            n = f"{r.customers:,}" if r.customers >= minimum else f"fewer than {minimum}"
-            said.append(f"{n} customers with {r.what}: {rules.rules[r.rule].means}")
+            words = {"what": Term(r.what), "means": Term(rules.rules[r.rule].means)}
+            if r.customers >= minimum:
+                said.append(say("{n} customers with {what}: {means}", n=r.customers, **words))
+            else:
+                said.append(say("fewer than {n} customers with {what}: {means}", n=minimum, **words))
         gaps = seen.table[seen.table["table"].isin(rests) & (seen.table["missing"] + seen.table["thin"] > 0)]
-        said += [f"{r.table}: {r.gaps}" for r in gaps.itertuples()]
+        said += [say("{table}: {gaps}", table=refused.table(t), gaps=seen.gaps_of(t)) for t in gaps["table"]]
         gone = lost.table[lost.table["table"].isin(rests) & (lost.table["lost"] > 0)]
         if len(gone):
             worst = gone.loc[gone["share"].idxmax()]
             said.append(
-                f"{gone['lost'].sum():,} records are lost and count as if they had never been, at most "
-                f"{worst['share']:.2%} of a table ({worst['table']})"
-            )
+                say(
+                    "{n} records are lost and count as if they had never been, at most {share} of a table ({table})",
+                    n=int(gone["lost"].sum()), share=Share(worst["share"], 2), table=refused.table(worst["table"]),
+                )
+            )  # fmt: skip
         verdict = "lacks" if lacks else "touched" if said else "whole"
-        text = "; ".join(said)
-        rows.append((study, ", ".join(rests), verdict, f"{text[:1].upper()}{text[1:]}." if text else "Nothing found."))
+        follows = say("{said}.", said=Listed(said, ";")).sentence() if said else say("Nothing found.")
+        rows.append((study, ", ".join(rests), verdict, str(follows)))
     return StudiesTouched(pd.DataFrame(rows, columns=["study", "rests_on", "verdict", "what_follows"]))
 
 
@@ -180,8 +333,11 @@ def completeness(filled: pd.DataFrame) -> Table:
     ).table
     read = read.assign(share=read["filled"] / read["rows"].clip(lower=1))
     some = read[read["share"] < 1].sort_values(["share", "table", "column"], ignore_index=True)
-    caption = (
-        f"Share of rows that have a value, emptiest first; {len(read) - len(some)} of {len(read)} columns that may "
-        "lack one never do. Some lack it rightly: a line that runs has no last day."
-    )
-    return Table("completeness", some[["department", "table", "column", "rows", "share"]], caption, {"rows": "{:,.0f}"})
+    caption = say(
+        "Share of rows that have a value, emptiest first; {n} of {all} columns that may lack one never do. Some lack "
+        "it rightly: a line that runs has no last day.",
+        n=len(read) - len(some), all=len(read),
+    )  # fmt: skip
+    shown = refused.with_words(some[["department", "table", "column", "rows", "share"]])
+    shown["column"] = [Label(name).said() for name in shown["column"]]
+    return Table("completeness", shown, caption, {"rows": "{:,.0f}"})
