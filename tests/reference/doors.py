@@ -1044,6 +1044,11 @@ CASES = [
         survey,
     ),
     Case(
+        "satisfaction.improve_first",
+        lambda t, n: satisfaction.improve_first((effects := _paths(t, n)), satisfaction.item_priorities(effects)),
+        survey,
+    ),
+    Case(
         "satisfaction.wave_change",
         lambda t, n: satisfaction.wave_change(
             t["survey"],

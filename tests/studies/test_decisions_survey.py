@@ -120,6 +120,16 @@ def test_an_operator_alone_or_with_few_respondents_has_a_sentence():
     assert "少于" in few.headline().said("zh") or "不足" in few.headline().said("zh")
 
 
+def test_a_survey_without_an_index_advises_nothing():
+    """Its refusal stands for the standing, and the decision starts nothing."""
+    none = satisfaction.own_standing(Refusal("too few"), Refusal("too few"), "A")
+    assert none == Refusal("too few")
+    (do,) = whole(satisfaction.decision(none, Refusal("too few"), Refusal("one wave")))
+    assert do.startswith("Improve nothing")
+    (do,) = whole(satisfaction.decision(none, ITEMS, Refusal("one wave")))
+    assert "improv" in do and ITEMS.table["item"].iloc[0] in do and ITEMS.shown
+
+
 def test_the_key_figures_of_satisfaction():
     """The operator's own index, the ends of all, and what the first item could bring."""
     labels = [tile.label for result in (STANDING, ITEMS) for tile in result.tiles()]

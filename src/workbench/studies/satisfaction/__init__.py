@@ -26,6 +26,7 @@ from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenInd
 from workbench.studies.satisfaction.priorities import (
     Improvement,
     ItemPriorities,
+    improve_first,
     item_priorities,
     simulate_improvement,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "decision",
     "gap_to_items",
     "importance_performance",
+    "improve_first",
     "index_precision",
     "item_priorities",
     "operator_gaps",

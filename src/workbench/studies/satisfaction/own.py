@@ -129,15 +129,17 @@ def _points(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def own_standing(
-    index: SatisfactionIndex, gaps: OperatorGaps | Refusal, own: str, *, operator: str = "operator"
-) -> OwnStanding:
-    """Take one operator's part of the index and of the gaps.
+    index: SatisfactionIndex | Refusal, gaps: OperatorGaps | Refusal, own: str, *, operator: str = "operator"
+) -> OwnStanding | Refusal:
+    """Take one operator's part of the index and of the gaps; the refusal, where there is no index.
 
     Raises
     ------
     WorkbenchError
         If the cells are not by operator.
     """
+    if isinstance(index, Refusal):
+        return index
     if operator not in index.by:
         raise WorkbenchError(f"the index has no column '{operator}'. Compute it with by=('{operator}', …).")
     rows = index.table[(index.table["construct"] == index.construct) & (index.table[operator].astype(str) == str(own))]
@@ -155,11 +157,14 @@ def own_standing(
     return OwnStanding(table, gaps, str(own), index.construct, index.level, missing)
 
 
-def decision(standing: OwnStanding, items: ItemPriorities | Refusal, change: WaveChange | Refusal) -> Decision:
+def decision(
+    standing: OwnStanding | Refusal, items: ItemPriorities | Refusal, change: WaveChange | Refusal
+) -> Decision:
     """Say what to improve first, by which gap to judge it, and what may be published."""
     if isinstance(items, Refusal):
-        do = (items.headline(), *_judged(standing), *_published(change))
-        return Decision(tuple(map(as_message, do)), say("a survey that asks for what moves satisfaction."))
+        nothing = say("Improve nothing on the ground of these answers: {why}", why=as_message(items.reason))
+        other = say("more respondents, or a survey that asks for what moves satisfaction.")
+        return Decision((nothing, *_judged(standing), *_published(change)), other)
     first = items.table.iloc[0]
     item, target = items.called(first["item"]), Label(items.target)
     if not items.shown:
@@ -171,6 +176,7 @@ def decision(standing: OwnStanding, items: ItemPriorities | Refusal, change: Wav
             item=item)  # fmt: skip
         ends = Span(first["importance_low"], first["importance_high"], ".2f", items.level)
         told: dict[str, Any] = {
+            "own": items.of or say("everyone"),
             "item": item,
             "points": Number(first["importance"], ".2f"),
             "span": ends,
@@ -179,21 +185,19 @@ def decision(standing: OwnStanding, items: ItemPriorities | Refusal, change: Wav
         if first["probability_top"] >= items.level:
             improve = say(
                 "{own}: improve {item} first; one point more there goes with {points} points of {target} {span}.",
-                own=standing.own,
                 **told,
             )
         else:
             improve = say(
                 "{own}: try improving {item} in one place first, for it is not certain to be among the best; one point "
                 "more there goes with {points} points of {target} {span}.",
-                own=standing.own,
                 **told,
             )
     return Decision((improve, *_judged(standing), *_published(change)), other)
 
 
-def _judged(standing: OwnStanding) -> Iterator[Message]:
-    if isinstance(standing.gaps, Refusal) or standing.missing:
+def _judged(standing: OwnStanding | Refusal) -> Iterator[Message]:
+    if isinstance(standing, Refusal) or isinstance(standing.gaps, Refusal) or standing.missing:
         return
     rows = standing.gaps.of(standing.own)
     clear = rows[rows["significant"]]

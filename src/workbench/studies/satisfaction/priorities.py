@@ -383,6 +383,13 @@ def simulate_improvement(
     return Improvement(table, done, target, cell_name((of or {}).values()), level, model.labels)
 
 
+def improve_first(
+    effects: PathEffects, items: ItemPriorities, *, of: Mapping[str, object] | None = None
+) -> Improvement:
+    """Compute what follows if the first of the items rose by a point: `simulate_improvement`."""
+    return simulate_improvement(effects, {items.table["item"].iloc[0]: 1.0}, target=items.target, of=of)
+
+
 def _followed(draws, construct: str, item: str, change: np.ndarray) -> np.ndarray:
     """Change of an item on its scale when its construct's index changes: the slope of item on score.
 
