@@ -401,10 +401,11 @@ def catalogue(language: str) -> dict[str, str]:
     """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
     from babel.messages.pofile import read_po
 
-    entries = []
-    for file in sorted(CATALOGUES.glob(f"{language}*.po")):
-        with file.open("rb") as text:
-            entries += list(read_po(text, locale=language))
+    file = CATALOGUES / f"{language}.po"
+    if not file.exists():
+        return {}
+    with file.open("rb") as text:
+        entries = list(read_po(text, locale=language))
     kept = ((str(e.id), str(e.string)) for e in entries if e.id and e.string and not e.fuzzy)
     return {key: said for key, said in kept if _places(said) == _places(key)}
 
