@@ -41,7 +41,7 @@ def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
     cells = json.loads(path.read_text("utf-8"))["cells"]
     prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     assert prose.startswith("# 欠费: ")
-    assert re.findall(r"^## (.+)$", prose, re.M) == ["Answer", "Data", "Method", "Result", "Check", "Decision"]
+    assert re.findall(r"^## (.+)$", prose, re.M) == ["Answer", "Decision", "Data", "Method", "Result", "Check"]
     code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     assert not any(re.search(r"^\s*((def|class) |(for|while) .*:$)", source, re.M) for source in code)
     assert [p.name for p in find_studies(root)["欠费"].parameters] == ["source", "as_of", "province", "seed"]

@@ -1300,7 +1300,7 @@ WITHOUT = {
     "save_segments": "within drift",
     "described_use": "takes columns by name; test_segmentation_saved",
     "memberships": "takes a saved segmentation; test_segmentation_saved",
-    "advice": "takes results; test_segmentation_saved",
+    "decision": "takes results; test_decisions_survey, test_decisions_customers",
     "plot_profiles": "draws a result",
     "plot_usage": "draws a table",
     "weekly_use": "draws a table",

@@ -122,9 +122,9 @@ def test_an_operator_alone_or_with_few_respondents_has_a_sentence():
 
 def test_a_survey_without_an_index_advises_nothing():
     """Its refusal stands for the standing, and the decision starts nothing."""
-    none = satisfaction.own_standing(Refusal("too few"), Refusal("too few"), "A")
-    assert none == Refusal("too few")
-    (do,) = whole(satisfaction.decision(none, Refusal("too few"), Refusal("one wave")))
+    none = satisfaction.own_standing(Refusal("sparse"), Refusal("sparse"), "A")
+    assert none == Refusal("sparse")
+    (do,) = whole(satisfaction.decision(none, Refusal("sparse"), Refusal("one wave")))
     assert do.startswith("Improve nothing")
     (do,) = whole(satisfaction.decision(none, ITEMS, Refusal("one wave")))
     assert "improv" in do and ITEMS.table["item"].iloc[0] in do and ITEMS.shown
@@ -196,7 +196,7 @@ def test_a_standard_is_mended_only_where_its_interval_lies_above_the_goal():
 
 def test_what_the_voice_report_cannot_answer_advises_nothing():
     """A thin province: three refusals, three sentences that start nothing."""
-    said = whole(voice.decision(*[Refusal("too few")] * 3))
+    said = whole(voice.decision(*[Refusal("sparse")] * 3))
     assert [s.split()[1] for s in said] == ["nobody", "no", "no"]
 
 
@@ -255,7 +255,7 @@ def test_answers_are_forecast_only_where_the_model_beats_their_mean():
         )
         assert model(predicted=one)[1].startswith("Forecast answers") == forecasts
         assert ("better than the items' means" in one.headline()) == forecasts
-    assert model(predicted=Refusal("too few"))[1].startswith("Forecast nothing")
+    assert model(predicted=Refusal("sparse"))[1].startswith("Forecast nothing")
 
 
 def test_groups_are_compared_only_where_they_mean_the_same():

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.result import Refusal
+from workbench.result import Decision, Refusal
 from workbench.studies.segmentation import (
-    advice,
     concentration,
+    decision,
     described_use,
     drift,
     fit_segments,
@@ -179,11 +179,13 @@ def test_memberships_stand_by_day(kept):
     assert found.groupby("on")["revenue"].agg(["size", "sum"]).to_numpy().tolist() == [[600, 1200.0], [10, 20.0]]
 
 
-def test_advice_leaves_out_what_was_refused(kept):
+def test_a_decision_leaves_out_what_was_refused(kept):
+    """Where all was refused there is none; else what could be answered bears one."""
     none = Refusal("not answerable")
-    assert advice(none, none, none) == ""
+    assert decision(none, none, none) is none
     moved = drift(kept, customers(seed=1))
-    assert advice(none, fitted(customers()), moved).count("- **") == 2
+    found = decision(none, fitted(customers()), moved)
+    assert isinstance(found, Decision) and len(found.do) == 1
 
 
 def test_customers_of_whom_no_use_is_known_are_not_ranked():

@@ -115,7 +115,7 @@ def test_no_evidence_that_targeting_pays_on_spend(womens, seed):
     assert "no evidence that the predicted effects differ" in effect_groups(judged, score=score, **how).headline()
     found = targeting(judged, score=score, margin=0.4, contact_cost=0.01, currency="dollar", rng=seed, **how)
     assert found.verdict == "works, contact everybody"
-    assert "no evidence that targeting beats contacting everybody" in found.headline()
+    assert "No evidence that targeting beats contacting everybody" in found.headline()
 
 
 @pytest.mark.parametrize("seed", [1, 3])

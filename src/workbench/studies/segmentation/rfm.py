@@ -328,8 +328,11 @@ def score_rfm(
     active = table["recency_days"].notna().to_numpy()
     if len(table) and not active.any():
         raise CannotAnswer(
-            f"not answerable: of none of {len(table):,} customers is it known when they were last active. Detail "
-            "records (calls, messages, data sessions) or single purchases tell it."
+            say(
+                "not answerable: of none of {n} customers is it known when they were last active. Detail records "
+                "(calls, messages, data sessions) or single purchases tell it.",
+                n=len(table),
+            )
         )
     if active.sum() < bins:
         raise CannotAnswer(
