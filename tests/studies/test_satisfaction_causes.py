@@ -263,7 +263,7 @@ def test_row_order_does_not_move_a_cause(index, effects, waves):
         (lambda i, e, w: gap_to_items(i, construct="Qualty"), "Did you mean 'Quality'"),
         (lambda i, e, w: wave_change(survey(), MODEL, **FAST), "the survey holds '2025'"),
         (lambda i, e, w: wave_change(w, MODEL, mix=["provinc"], **FAST), "Did you mean 'province'"),
-        (lambda i, e, w: wave_change(w.assign(province=None), MODEL, **FAST), "'province' is missing for 1020"),
+        (lambda i, e, w: wave_change(w.assign(province=None), MODEL, **FAST), "'province' is missing for 1,020"),
         (lambda i, e, w: wave_change(w, MODEL, minimum=10_000, **FAST), "no cell has 10,000"),
         (lambda i, e, w: item_priorities(e, of={"operator": "D"}), "no operator 'D'"),
         (lambda i, e, w: item_priorities(e, top=0), "top=0 of 2 items"),
