@@ -65,6 +65,20 @@ def test_one_line_a_report_newest_period_first_with_its_history_and_trend(tmp_pa
     assert "<polyline" not in next(c for c in cards if "北京" in c)
 
 
+def test_the_figures_of_a_grid_are_of_one_kind(tmp_path):
+    """A province whose first figure is another one shows none; names are what sets reports apart."""
+    for province, label in (("北京", "index"), ("上海", "index"), ("西藏", "points to gain")):
+        tile = {"label": label, "value": f"7{len(label)}", "interval": "(6 to 8)"}
+        more = [
+            {"name": name, "value": value, "changed": True} for name, value in (("province", province), ("seed", 9))
+        ]
+        _publish(tmp_path, "s", "", 1.0, province=province, tiles=[tile], parameters=more)
+    page = write_site(tmp_path).read_text("utf-8")
+    cards = {re.search("<bdi>(.*?)</bdi>", c)[1]: c for c in re.findall(r"<li .*?</li>", page, flags=re.S)}
+    assert set(cards) == {"北京", "上海", "西藏"}
+    assert "<b>75</b>" in cards["北京"] and "<b></b>" in cards["西藏"] and "points to gain" not in page
+
+
 def test_the_last_good_version_stands_in_front_of_a_failed_one(tmp_path):
     """Its sentence, decision and figure are shown with a badge that leads to why; without one, the error is."""
     tile = {"label": "index", "value": "70", "interval": "(68 to 72)"}

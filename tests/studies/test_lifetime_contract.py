@@ -83,9 +83,7 @@ def test_left_truncation_matters():
     error = (row["high"] - row["low"]) / 3.92
     assert abs(row["value"] - truth) < 4 * error
     for early in (None, "2022-01-01"):
-        with pytest.raises(
-            WorkbenchError, match=r"first departure on record is of 2024-01-01.* Give since='2024-01-01'"
-        ):
+        with pytest.raises(WorkbenchError, match=r"departures on record begin on 2024-01-01.* Give since='2024-01-01'"):
             lifetime_value(young, **choices, since=early)
 
 
@@ -226,12 +224,10 @@ def test_records_that_stop_or_begin_late_are_refused():
     choices = CHOICES | {"horizon": 12, "resamples": 20, "most_uncounted": 0.5}
     assert lifetime_value(table, **choices, since=since).table.loc[0, "value"] > 0
     late = table[~(table["off"] < "2024-01-01")]
-    with pytest.raises(
-        WorkbenchError, match=r"first departure on record is of 2024-01-0.*expected before.*Give since="
-    ):
+    with pytest.raises(WorkbenchError, match=r"departures on record begin on 2024-01-0.*expected before.*Give since="):
         lifetime_value(late, **choices, since=since)
     stopped = table.assign(off=table["off"].where(table["off"] < "2025-03-01"))
-    with pytest.raises(WorkbenchError, match=r"last departure on record is of 2025-02-2.*Choose an earlier as_of"):
+    with pytest.raises(WorkbenchError, match=r"departures on record end on 2025-02-2.*Choose an earlier as_of"):
         lifetime_value(stopped, **choices, since=since)
     told = lifetime_value(table, **choices, since="2024-01-01")
     assert f"({told.set_aside['left before since']:,}) are left out" in told.headline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def write_site(root: Path) -> Path:
     entries = [_entry(place, site, root) for place in places if not _of_one_customer(place)]
     entries.sort(key=lambda e: (e["study"], e["group"], e["period"]))
     reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
+    for _, of in groupby(reports, key=lambda e: e["study"]):
+        _alike(list(of))
     path = site / "index.html"
     aside = site / ".index.html.new"
     aside.write_text(site_page(title=TITLE, reports=reports), encoding="utf-8")
@@ -50,6 +53,18 @@ def trend(values: list[float]) -> str:
     rise = (_HIGH - 4) / (high - low) if high > low else 0.0
     heights = [_HIGH - 2 - (v - low) * rise if rise else _HIGH / 2 for v in values]
     return " ".join(f"{2 + i * step:.1f},{y:.1f}" for i, y in enumerate(heights))
+
+
+def _alike(reports: list[dict[str, Any]]) -> None:
+    """Name each report of a study by what sets it apart, and show one figure of all: another one has no place there."""
+    apart = [report["changed"] for report in reports if report["changed"]]
+    names = {name for changed in apart for name in changed if len({str(c.get(name)) for c in apart}) > 1}
+    label = Counter(report["figure"]["label"] for report in reports).most_common(1)[0][0]
+    for report in reports:
+        own = [str(value) for name, value in report["changed"].items() if name in names or len(apart) == 1]
+        report["name"] = ", ".join(own) or "overall"
+        if report["figure"]["label"] != label:
+            report["figure"] = {"label": label, "value": "", "interval": ""}
 
 
 def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -87,7 +102,7 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
         "parameters": _parameters(manifest, folder),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
-        "name": ", ".join(str(p["value"]) for p in _changed(manifest)) or "overall",
+        "changed": {p["name"]: p["value"] for p in _changed(manifest)},
         "headline": good["headline"] if good else manifest.get("error" if failed else "headline", ""),
         "decision": (good or manifest).get("decision", ""),
         "figure": _figure((good or manifest).get("tiles"), number),

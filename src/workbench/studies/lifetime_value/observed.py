@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import category, days
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.messages import say
+from workbench.errors import CannotAnswer, require_columns
+from workbench.messages import Number, say
 from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
 
 Step = Literal["day", "month"]
@@ -111,21 +111,27 @@ def require_records(part: pd.DataFrame, group: str) -> None:
     gone = part[~part["alive"]]
     if len(gone) < FEWEST_DEPARTURES:
         return
-    last, where = gone["begin"] + gone["exit"] - 1, f" of group '{group}'" if group != "all" else ""
+    last = gone["begin"] + gone["exit"] - 1
+    where = say("the departures of group '{group}'", group=str(group)) if group != "all" else say("the departures")
     early = _unrecorded(part, part["entry"].clip(lower=int(last.min()) - part["begin"]), part["exit"])
     if _by_luck(early, len(gone)) < _BY_LUCK:
-        first = f"{gone['left'].min():%Y-%m-%d}"
-        raise WorkbenchError(
-            f"the first departure on record{where} is of {first}, and about {early:,.0f} were to be expected before, "
-            f"since records are said to begin: they were not recorded then. Give since='{first}', or the day from "
-            "which they are."
-        )
+        raise CannotAnswer(
+            say(
+                "{where} on record begin on {first}, and about {early} were to be expected before, since records are "
+                "said to begin: they were not recorded then. Give since='{since}', or the day from which they are.",
+                where=where, first=gone["left"].min().date(), early=Number(early, ",.0f"),
+                since=f"{gone['left'].min():%Y-%m-%d}",
+            )
+        )  # fmt: skip
     late = _unrecorded(part, part["entry"], part["exit"].clip(upper=int(last.max()) + 1 - part["begin"]))
     if _by_luck(late, len(gone)) < _BY_LUCK:
-        raise WorkbenchError(
-            f"the last departure on record{where} is of {gone['left'].max():%Y-%m-%d}, and about {late:,.0f} were to "
-            "be expected from then to as_of: they are not recorded to its end. Choose an earlier as_of."
-        )
+        raise CannotAnswer(
+            say(
+                "{where} on record end on {last}, and about {late} were to be expected from then to as_of: they are "
+                "not recorded to its end. Choose an earlier as_of.",
+                where=where, last=gone["left"].max().date(), late=Number(late, ",.0f"),
+            )
+        )  # fmt: skip
 
 
 def _by_luck(expected: float, seen: int) -> float:
