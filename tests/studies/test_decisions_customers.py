@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 from doors import CASES, Names
 
 from workbench.messages import read
@@ -131,3 +132,45 @@ def test_the_key_figures_of_tiers():
     few = dataclasses.replace(LEVELS, table=LEVELS.table.assign(customers=1))
     assert not few.tiles()
     assert isinstance(LEVELS.summary(), pd.DataFrame)
+
+
+VALUE, RAISING = case("lifetime_value.lifetime_value"), case("potential.worth_raising")
+
+
+def test_keeping_a_contract_costs_at_most_what_is_lost():
+    """By tenure only where the intervals of the ends lie apart, of bands that may be shown; nothing if none is shown."""
+    each = [tile.value.number for tile in VALUE.tiles()]
+    row = VALUE.table.iloc[0]
+    assert each == [row["value"], row["per_contract"], row["months"]]
+    spans = [(tile.interval.low, tile.interval.high) for tile in VALUE.tiles()]
+    n = row["contracts"]
+    assert spans == [
+        (row["low"], row["high"]),
+        (row["low"] / n, row["high"] / n),
+        (row["months_low"], row["months_high"]),
+    ]
+    bands = pd.DataFrame(
+        {"tenure": ["all", "0–6", "6–12", "12–24"], "contracts": [1009.0, 500, 500, 9], "value": [3.0e4, 1e4, 2e4, 9e5]}
+    )
+    bands["per_contract"] = bands["value"] / bands["contracts"]
+    for width, said in ((0.1, "from 20 yuan at 0–6 months to 40 yuan at 6–12"), (0.9, "no difference by tenure")):
+        found = bands.assign(low=bands["value"] * (1 - width), high=bands["value"] * (1 + width))
+        do = whole(dataclasses.replace(VALUE, table=found).decision())
+        assert do[0].endswith("30 yuan on average.") and said in do[1] and "12–24" not in do[1]
+    nothing = bands.assign(low=-1.0, high=bands["value"])
+    (only,) = whole(dataclasses.replace(VALUE, table=nothing).decision())
+    assert only.startswith("Spend nothing")
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "begins"), [(0, 0.0, "Contact nobody"), (50, -1.0, "Do not contact"), (50, 1.0, "Begin with")]
+)
+def test_customers_are_raised_only_where_their_net_is_above_zero(n, low, begins):
+    """Nobody, not yet all, or a pilot first: by the interval of the net."""
+    first = RAISING.contacts.iloc[[0]].assign(contacts=n, net=5.0, low=low, high=9.0, break_even=0.1)
+    found = dataclasses.replace(RAISING, contacts=first)
+    assert whole(found.decision())[0].startswith(begins)
+    tiles = found.tiles()
+    assert tiles[0].value.number == n and (len(tiles) == 2) == bool(n)
+    if n:
+        assert (tiles[1].value.number, tiles[1].interval.low, tiles[1].interval.high) == (5.0, low, 9.0)

@@ -116,7 +116,7 @@ def plain(text: str) -> str:
 
 
 def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Part a page: the first screen (what stands before, in and between the sections of `FIRST`), then the others.
+    """Part a page: the first screen (the answer with what stands in its section, the decision), then the others.
 
     Without an answer everything stands on the first screen.
     """

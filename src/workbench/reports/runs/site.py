@@ -91,7 +91,8 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     here = quote(folder.relative_to(site).as_posix())
     failed = manifest.get("status") != "done"
-    good = (manifest.get("last_good") or {}) if failed and (folder / "index.html").is_file() else {}
+    kept = manifest.get("last_good")
+    good = kept if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
     number = _first_number(folder)
     period = str(manifest.get("period", ""))
     return {
@@ -103,7 +104,7 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
         "changed": {p["name"]: p["value"] for p in _changed(manifest)},
-        "headline": good["headline"] if good else manifest.get("error" if failed else "headline", ""),
+        "headline": good.get("headline", "") if good else manifest.get("error" if failed else "headline", ""),
         "decision": (good or manifest).get("decision", ""),
         "figure": _figure((good or manifest).get("tiles"), number),
         "last_good": str(good.get("finished", ""))[:16],

@@ -144,25 +144,30 @@ class LifetimeValue(Result):
         )
 
     def decision(self) -> Decision:
-        """Say what keeping a contract may cost at most, where it is worth least and most."""
-        rows = self.table.iloc[1:].dropna(subset=["low", "high"])
-        unit = Term(self.currency)
+        """Say what keeping a contract may cost at most, and whether that differs by tenure beyond chance."""
+        all_, unit = self.table.iloc[0], Term(self.currency)
+        change = say("departures that differ from the past, or margins that fall with new tariffs.")
+        if not all_["per_contract"] > 0 or all_["low"] <= 0:
+            return Decision(
+                (say("Spend nothing on keeping contracts: it is not shown that they bring anything."),), change
+            )
         most = say(
             "Spend on keeping a contract at most what is lost when it ends: {each} {unit} on average.",
-            each=Number(self.table.iloc[0]["per_contract"], ",.0f"), unit=unit,
+            each=Number(all_["per_contract"], ",.0f"), unit=unit,
         )  # fmt: skip
-        if len(rows) < 2:
-            return Decision(
-                (most,), say("departures that differ from the past, or margins that fall with new tariffs.")
-            )
+        rows = self.table.iloc[1:].dropna(subset=["low", "high"]).query("contracts >= @FEWEST")
+        if rows.empty:
+            return Decision((most,), change)
         low, high = (rows.loc[pick(rows["per_contract"])] for pick in (pd.Series.idxmin, pd.Series.idxmax))
+        if not low["high"] / low["contracts"] < high["low"] / high["contracts"]:
+            alike = say("Set no other limit by how long a contract has run: no difference by tenure is certain.")
+            return Decision((most, alike), change)
         by_tenure = say(
             "Set the limit by how long a contract has run: from {low} {unit} at {least} months to {high} {unit} at "
             "{most}.",
             low=Number(low["per_contract"], ",.0f"), least=Name(low["tenure"]),
             high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
         )  # fmt: skip
-        change = say("departures that differ from the past, or margins that fall with new tariffs.")
         return Decision((most, by_tenure), change)
 
     def caption(self) -> Message:
