@@ -138,7 +138,7 @@ VALUE, RAISING = case("lifetime_value.lifetime_value"), case("potential.worth_ra
 
 
 def test_keeping_a_contract_costs_at_most_what_is_lost():
-    """By tenure only where the intervals of the ends lie apart, of bands that may be shown; nothing if none is shown."""
+    """By tenure only where the intervals of the ends lie apart, of bands that may be shown; else nothing."""
     each = [tile.value.number for tile in VALUE.tiles()]
     row = VALUE.table.iloc[0]
     assert each == [row["value"], row["per_contract"], row["months"]]
