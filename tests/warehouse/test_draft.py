@@ -116,7 +116,7 @@ def test_mobile_numbers_as_identifiers_become_pseudonyms(root):
     assert (found := cells(mapping, "payment")["customer_id"]).pseudonym and found.kind == "phone"
     with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
         assert made.account()["accepted"].tolist() == [20]
-        assert not made.table("payment")["customer_id"].str.startswith("138").any()
+        assert not made.table("payment")["customer_id"].str.contains("1380013").any()
 
 
 def test_a_short_survey_gets_the_model_that_fits(root):

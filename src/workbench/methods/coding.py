@@ -292,17 +292,17 @@ def _parted(
     if not tied.any():
         return order
     group = np.cumsum(~np.append(False, alike))[tied]
+    within = group[1:] == group[:-1]
     rows = rest.iloc[order[tied]]
     content, ids = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
     for position in range(rows.shape[1]):
         column = rows.iloc[:, position]
-        if len(column.drop_duplicates()) == 1:
-            continue
-        amount = columns.is_number(column)
+        value = _mixed(_ranks(columns.as_floats(column)) if columns.is_number(column) else text_hash(column))
+        if not (within & (value[1:] != value[:-1])).any():
+            continue  # parts no tie; and what an arm or a category is called must not enter through it
         if column.nunique() == len(rows) and not pd.api.types.is_float_dtype(column):
             ids += _mixed(text_hash(column))
         else:
-            value = _mixed(_ranks(columns.as_floats(column)) if amount else text_hash(column))
             content += _mixed(value ^ _mixed(value.sum(dtype=np.uint64, keepdims=True)))
     places = np.lexsort([text_hash(rows.index.to_series()), ids, content, group])
     order = order.copy()
