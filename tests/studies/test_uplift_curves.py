@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.uplift import effect_groups, uplift_curve
@@ -154,3 +156,28 @@ def test_the_skewness_of_an_area_is_that_of_its_members():
     step = 1e-5 * np.eye(60)
     influence = [(area(1 + one) - area(1 - one)) / 2e-5 for one in step]
     assert bins.third_of_area(weight, 0.7) == pytest.approx(np.sum(np.power(influence, 3)), rel=1e-5)
+
+
+def test_calibration_slope_is_a_regression_with_a_robust_error():
+    """Slope and HC2 error are those of statsmodels' interacted regression; few controls have few degrees of freedom."""
+    table = campaign(members=160)
+    found = effect_groups(table, groups=2, **HOW)
+    s, t = table["s"] - table["s"].mean(), table["t"]
+    peer = sm.OLS(table["y"].to_numpy(), np.column_stack([np.ones(len(s)), s, t, t * s])).fit(cov_type="HC2")
+    parts = []
+    for own in (t == 1, t == 0):  # Bell and McCaffrey (2002): tr(M)² / tr(M²), by the matrices themselves
+        x = np.column_stack([np.ones(own.sum()), s[own]])
+        rest = np.eye(len(x)) - x @ np.linalg.inv(x.T @ x) @ x.T
+        by = rest * (np.linalg.pinv(x)[1] / np.sqrt(np.diag(rest)))[:, None]
+        shape = by @ by.T
+        left = rest @ table["y"][own]
+        parts.append(
+            (((np.linalg.pinv(x)[1] * left) ** 2 / np.diag(rest)).sum(), np.trace(shape) ** 2 / (shape**2).sum())
+        )
+    df = sum(v for v, _ in parts) ** 2 / sum(v**2 / d for v, d in parts)
+    assert sum(v for v, _ in parts) == pytest.approx(peer.bse[3] ** 2)
+    assert found.slope == pytest.approx(peer.params[3])
+    reach = student.isf(0.025, df) * peer.bse[3]
+    assert (found.slope_low, found.slope_high) == pytest.approx((found.slope - reach, found.slope + reach))
+    assert found.p_value == pytest.approx(student.sf(found.slope / peer.bse[3], df))
+    assert df < 48  # 48 are treated

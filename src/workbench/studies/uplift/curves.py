@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes
@@ -542,28 +543,38 @@ def effect_groups(
         rows.append((len(rows) + 1, own.sum(), order[own].mean(), effect, se, low, high))
     table = pd.DataFrame(rows, columns=["group", "members", "predicted", "effect", "se", "low", "high"])
     table[["low", "high"]] = table[["low", "high"]].astype(float)
-    slope, se = _calibration(y, treated, order)
+    slope, se, df = _calibration(y, treated, order)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
     low = high = p = np.nan
     if judged.enough(events, members_of, FEWEST_EVENTS) and se > 0:
-        z = norm.isf((1 - level) / 2)
-        low, high, p = slope - z * se, slope + z * se, float(norm.sf(slope / se))
+        reach = student.isf((1 - level) / 2, df) * se
+        low, high, p = slope - reach, slope + reach, float(student.sf(slope / se, df))
     elif not np.isnan(slope):
         doubts.insert(0, too_few(events, members_of, outcome))
     doubts += [CROSSED] * crossed(score)
     return EffectGroups(table, slope, low, high, level, outcome, judged.binary, unit, campaign, p, tuple(doubts))
 
 
-def _calibration(y: np.ndarray, treated: np.ndarray, score: np.ndarray) -> tuple[float, float]:
-    """Slope of the effect in the score: coefficient of (t - e)(s - mean s) in a regression of y, with its HC2 error."""
+def _calibration(y: np.ndarray, treated: np.ndarray, score: np.ndarray) -> tuple[float, float, float]:
+    """Slope of the effect in the score (that of the contacted less that of the controls), its HC2 error and df."""
     spread = score.std()
     if spread <= 1e-12 * max(1.0, np.abs(score).max()):
-        return np.nan, np.nan
+        return np.nan, np.nan, np.nan
     centred = (score - score.mean()) / spread
-    arm = treated - treated.mean()
-    design = np.column_stack([np.ones(len(y)), centred, arm, arm * centred])
-    basis, corner = np.linalg.qr(design)
-    row = basis @ np.linalg.solve(corner.T, np.array([0.0, 0.0, 0.0, 1.0]))
-    residual = y - basis @ (basis.T @ y)
-    error = row * residual / np.sqrt(np.maximum(1 - (basis**2).sum(axis=1), 1e-12))
-    return float(row @ y / spread), float(np.sqrt((error**2).sum()) / spread)
+    lines = np.array([_line(y[own], centred[own]) for own in (treated, ~treated)])
+    slope, variance = lines[0, 0] - lines[1, 0], lines[:, 1].sum()
+    df = variance**2 / max((lines[:, 1] ** 2 / lines[:, 2]).sum(), 1e-300)
+    return float(slope / spread), float(np.sqrt(variance) / spread), float(max(df, 1.0))
+
+
+def _line(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
+    """Slope of a regression of y on x, its HC2 variance and the degrees of freedom of Bell and McCaffrey (2002)."""
+    basis, corner = np.linalg.qr(np.column_stack([np.ones(len(y)), x]))
+    if abs(corner[1, 1]) <= 1e-12 * abs(corner[0, 0]):
+        return np.nan, np.nan, np.nan
+    row, leverage = basis[:, 1] / corner[1, 1], np.minimum((basis**2).sum(axis=1), 1 - 1e-12)
+    weight = row**2 / (1 - leverage)
+    variance = (weight * (y - basis @ (basis.T @ y)) ** 2).sum()
+    within = basis.T @ (basis * weight[:, None])
+    df = (row**2).sum() ** 2 / ((weight**2 * (1 - 2 * leverage)).sum() + (within**2).sum())
+    return float(row @ y), float(variance), float(df)
