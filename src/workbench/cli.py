@@ -87,6 +87,12 @@ _TIMEOUT = click.option(
     "--timeout", type=click.FloatRange(min=1), default=1800, show_default=True, help="Seconds allowed per study."
 )
 _JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Studies at a time.  [default: one per processor]")
+_LANG = click.option(
+    "--lang",
+    metavar="LANGUAGES",
+    default="",
+    help="zh, en or zh,en.  [default: the plan's, WORKBENCH_LANG, the machine's]",
+)
 _PLAN = click.option("--plan", metavar="NAME", default="", help="A plan in reports/plans.")
 _PERIOD = click.option(
     "--period", metavar="PERIOD", default="", help="2026-10, 2026Q4, 2026 or a day; it must be over."
@@ -95,15 +101,16 @@ _PERIOD = click.option(
 
 @workbench.command()
 @_JOBS
+@_LANG
 @_TIMEOUT
-def report(jobs: int | None, timeout: float) -> int:
+def report(jobs: int | None, lang: str, timeout: float) -> int:
     """Do everything: sample data if there is none, ingest, all studies.
 
     What is up to date is not done again. Ends with where to look.
     """
     root = project_root()
     ensure_sample(root)
-    return _run(_slots((), {}, "", "", root)[0], root, jobs=jobs, timeout=timeout)
+    return _run(_slots((), {}, "", "", root, lang)[0], root, jobs=jobs, timeout=timeout)
 
 
 @workbench.command(
@@ -120,6 +127,7 @@ Examples:
 @_PLAN
 @_PERIOD
 @_JOBS
+@_LANG
 @click.option("--force", is_flag=True, help="Run also what is up to date, or failed for a cause that stays.")
 @click.option("--only-failed", is_flag=True, help="Run only what failed the last time.")
 @click.option(
@@ -132,6 +140,7 @@ def run(
     assignments: tuple[str, ...],
     plan: str,
     period: str,
+    lang: str,
     timeout: float | None,
     **options: Any,
 ) -> int:
@@ -144,7 +153,7 @@ def run(
     from workbench.reports.runs.parameters import split_assignments
 
     root, given = project_root(), split_assignments(assignments)
-    slots, how = _slots(studies, given, plan, period, root)
+    slots, how = _slots(studies, given, plan, period, root, lang)
     return _run(slots, root, **how | {k: v for k, v in (options | {"timeout": timeout}).items() if v is not None})
 
 
@@ -291,20 +300,22 @@ def show(form: str) -> None:
 
 
 def _slots(
-    studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path
+    studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path, lang: str = ""
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make the slots that are asked for, and say how their plan wants them run."""
+    from workbench.reports.page.languages import split
     from workbench.reports.runs import periods
     from workbench.reports.runs.slots import find_slots
 
+    asked = split(lang) if lang else ()
     if not plan:
         of = periods.parse(period, today=dt.date.today()) if period else None
-        return find_slots(studies or _fitting(given, root), given, root, period=of), {}
+        return find_slots(studies or _fitting(given, root), given, root, period=of, languages=asked), {}
     from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
     of = found.period_of(period, until=found.known_until(root, given))
-    slots = found.slots(of, root, studies=studies, given=given)
+    slots = found.slots(of, root, studies=studies, given=given, languages_asked=asked)
     return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.messages import word
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
@@ -105,6 +107,22 @@ def dot_and_interval(
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_xlabel(label)
     return ax
+
+
+def say_in(figure: Figure, language: str) -> None:
+    """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends."""
+    from matplotlib.text import Text
+
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            ticks = [tick.get_text() for tick in axis.get_majorticklabels()]
+            said = [word(text, language) for text in ticks]
+            if said != ticks:
+                seen = axis.get_view_interval()
+                axis.set_ticks(axis.get_majorticklocs(), said)
+                axis.set_view_interval(*seen, ignore=True)
+    for text in figure.findobj(Text):
+        text.set_text(word(text.get_text(), language))
 
 
 def character_names(characters: Iterable[str], most: int = 3) -> str:

@@ -22,7 +22,11 @@ from workbench import words
 from workbench.errors import MOST_NAMED, listed
 
 LANGUAGES = ("en", "zh")
+TAGS = {"en": "en", "zh": "zh-CN"}
+"""What a page calls its language, for those who read it aloud."""
 CATALOGUES = Path(__file__).parent / "locale"
+MOST_KEPT = 5_000
+_ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
 
 class Value(ABC):
@@ -276,6 +280,7 @@ class Message(str):
         text = _filled(template, values, "en") if not parts else _joined(parts, "en")
         made = super().__new__(cls, _start(text) if capital else text)
         made.template, made.values, made.parts, made.capital = template, dict(values), parts, capital
+        _keep(made)
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
@@ -379,6 +384,52 @@ def as_value(value: object) -> Value | Message:
     return Count(int(value.__index__()))
 
 
+def known(text: str) -> Message | None:
+    """Give the message whose English a text is, if it was made of late: tables and figures keep the text alone.
+
+    >>> made = say("{n} of them", n=3)
+    >>> known("3 of them").as_json() == made.as_json(), known("4 of them")
+    (True, None)
+    """
+    return _made.get(text)
+
+
+def word(text: str, language: str = "en") -> str:
+    """Say a text that stands alone (a cell, a tick, the title of an axis), if anything knows it: else as it is.
+
+    A message that was made of late, an entry, a code or what labels call it; parts and lines each alone, if no English
+    is left among them.
+
+    >>> word("broadband", "zh"), word("revenue_90", "zh"), word("revenue within 90 days", "zh"), word("13800", "zh")
+    ('宽带', '90天内收入', '90天内收入', '13800')
+    >>> word("broadband · opt-outs", "zh"), word("Broadband", "zh")
+    ('宽带 · 退订', '宽带')
+    >>> word("broadband, 中国电信", "zh"), word("broadband, whatever", "zh")
+    ('宽带·中国电信', 'broadband, whatever')
+    """
+    if language == "en" or not text.strip():
+        return text
+    if found := known(text):
+        return found.said(language)
+    entries, called = catalogue(language), _called(language)
+    for form in (text, _small(text)):
+        if form in entries and not _places(form):
+            return entries[form]
+        if form in called:
+            return called[form]
+    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·")):
+        parts = text.split(between)
+        said = [word(part, language) for part in parts] if len(parts) > 1 else parts
+        if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
+            return joined.join(said)
+    return text
+
+
+def prose(text: str, language: str = "en") -> str:
+    """Say what was written for readers (a cell of a notebook, the meaning of a parameter); unknown as it is."""
+    return text if language == "en" else _prose(language).get(text, text)
+
+
 def read(stored: Mapping[str, Any]) -> Message:
     """Make a message of what `Message.as_json` gave.
 
@@ -399,15 +450,22 @@ def entry(template: str, language: str) -> str:
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
+    return {key: said for key, said in _entries(f"{language}.po").items() if _places(said) == _places(key)}
+
+
+@cache
+def _prose(language: str) -> dict[str, str]:
+    return _entries(f"{language}.prose.po")
+
+
+def _entries(name: str) -> dict[str, str]:
     from babel.messages.pofile import read_po
 
-    file = CATALOGUES / f"{language}.po"
+    file = CATALOGUES / name
     if not file.exists():
         return {}
     with file.open("rb") as text:
-        entries = list(read_po(text, locale=language))
-    kept = ((str(e.id), str(e.string)) for e in entries if e.id and e.string and not e.fuzzy)
-    return {key: said for key, said in kept if _places(said) == _places(key)}
+        return {str(e.id): str(e.string) for e in read_po(text) if e.id and e.string and not e.fuzzy}
 
 
 @cache
@@ -434,6 +492,25 @@ def _labels() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
 
 
+@cache
+def _called(language: str) -> dict[str, str]:
+    """Say in a language what labels call a code, by the code and by what it is called in English."""
+    codes = [code for code in _labels()["labels"] if not code.endswith("_N")]
+    named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
+    said = {code: label(code, language) for code in (*codes, *named)}
+    return {label(code): words_of for code, words_of in said.items()} | said
+
+
+_made: dict[str, Message] = {}
+
+
+def _keep(message: Message) -> None:
+    """Remember a message by its English, of very many the last: what is forgotten is said in English."""
+    if len(_made) >= MOST_KEPT:
+        _made.pop(next(iter(_made)), None)
+    _made[str(message)] = message
+
+
 def _minus(text: str) -> str:
     """Give a number its minus sign; a zero has none."""
     if not text.startswith("-"):
@@ -456,6 +533,10 @@ def _joined(parts: Iterable[Message], language: str) -> str:
 
 def _start(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def _small(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 def _as_json(value: Value | Message) -> dict[str, Any]:

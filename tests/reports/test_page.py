@@ -156,8 +156,8 @@ def test_a_page_is_small():
 
 def test_the_mark_of_a_failed_run_is_replaced_not_repeated():
     """Marking twice leaves one mark."""
-    once = page.with_notice(_page(), "first <b>")
-    twice = page.with_notice(once, "second")
+    once = page.with_notice(_page(), say("first {x}", x="<b>"))
+    twice = page.with_notice(once, say("second"))
     assert "first &lt;b&gt;" in once
     assert twice.count('class="notice"') == 1
     assert "second" in twice and "first" not in twice
@@ -168,7 +168,7 @@ def test_the_failure_page_says_why():
     failure = {"message": EVIL, "cell": 3, "section": "Data", "source": "1/0", "traceback": "Traceback"}
     made = page.failure_page(title="T", facts=FACTS, links=[], failure=failure, kept=True)
     assert "in cell 3, under “Data”" in made
-    assert "<details><summary>traceback</summary>" in made
+    assert "<details><summary>Traceback</summary>" in made
     assert "<script" not in made
 
 

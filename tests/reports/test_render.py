@@ -171,7 +171,7 @@ def test_a_refusal_is_said_in_its_own_words(made):
     assert "traceback" not in refused
     broken = (made["broken"].folder / "failure.html").read_text("utf-8")
     assert "FileNotFoundError" in made["broken"].message
-    assert "<summary>traceback</summary>" in broken
+    assert "<summary>Traceback</summary>" in broken
     assert "none.csv" in broken
     assert "the kernel died" in made["dead"].message
 
@@ -214,7 +214,7 @@ def test_the_last_good_version_stays_marked_beside_a_failure(tmp_path):
         assert "Version one." in page
         assert page.count("This is the last good version") == 1
         assert json.loads((folder / "results.json").read_text("utf-8"))[0]["value"] == 1
-        assert 'href="index.html">last good version' in (folder / "failure.html").read_text("utf-8")
+        assert 'href="index.html">The last good version' in (folder / "failure.html").read_text("utf-8")
     assert "without caption and description" in failed.failed[0].message
 
     _notebook(tmp_path, "s", "# S", SAY + "answer('Version two.')")

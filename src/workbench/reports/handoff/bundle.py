@@ -157,6 +157,7 @@ def _slot(place: Path, root: Path) -> Slot:
     made_as = {
         "minimum_cell": manifest.get("minimum_cell", MINIMUM_CELL),
         "formats": tuple(manifest.get("formats", FORMATS)),
+        "languages": tuple(manifest.get("languages", ["en"])),
     }
     if (study := find_studies(root)[place.parent.name]).of_one_customer:
         raise WorkbenchError(f"study '{study.name}' is the page of one customer, and no such page leaves the house.")

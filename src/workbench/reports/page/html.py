@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench.messages import TAGS, Message, as_value, say, word
 from workbench.reports.page import tables
 from workbench.reports.page.said import answer_of
 
@@ -25,8 +26,8 @@ LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
 NOTICE = "<!--notice-->"
 
-DECISION = ("decision",)
-"""Ids of the section that stands on the first screen beside the answer."""
+DECISION = ("decision", "决策", "决策建议")
+"""Ids of the section that stands on the first screen beside the answer, where it displays no decision of ours."""
 IDENTITY = ("campaign", "wave", "province", "operator", "service", "date", "month", "period", "customer")
 """Units of the parameters that say what a report speaks of."""
 
@@ -51,12 +52,12 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     links : list of dict
         href and text of the files beside the page.
     """
-    headings = _Headings(title)
-    first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings))
+    headings, spoken = _Headings(title), language(notebook)
+    first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
         title=title,
-        language=language(notebook),
+        language=spoken,
         about=[p for p in facts["parameters"] if p["unit"] in IDENTITY or p["changed"]],
         facts=facts,
         links=links,
@@ -69,7 +70,15 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     )
 
 
-def failure_page(*, title: str, facts: Mapping[str, Any], links: list[dict], failure: Mapping[str, Any], kept: bool):
+def failure_page(
+    *,
+    title: str,
+    facts: Mapping[str, Any],
+    links: list[dict],
+    failure: Mapping[str, Any],
+    kept: bool,
+    language: str = "en",
+) -> str:
     """Set the page that says why a run failed.
 
     Parameters
@@ -80,17 +89,24 @@ def failure_page(*, title: str, facts: Mapping[str, Any], links: list[dict], fai
         Whether the last good version is beside it.
     """
     return _template("failure.html").render(
-        title=title, language="en", facts=facts, links=links, failure=failure, kept=kept, style=_style()
+        title=title, language=language, facts=facts, links=links, failure=failure, kept=kept, style=_style()
     )
 
 
-def site_page(*, title: str, reports: list[dict]) -> str:
-    """Set the index of all reports."""
+def site_page(*, title: str, reports: list[dict], language: str = "en", links: Iterable[dict] = ()) -> str:
+    """Set the index of all reports, with links to it in other languages."""
     counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
     only = _script("find.js") if len(reports) > 5 else {}
     periods = any(r["period"] for r in reports)
     return _template("site.html").render(
-        title=title, language="en", reports=reports, periods=periods, style=_style(), **counts, **only
+        title=title,
+        language=language,
+        reports=reports,
+        periods=periods,
+        links=list(links),
+        style=_style(),
+        **counts,
+        **only,
     )
 
 
@@ -99,12 +115,19 @@ def comparison_page(**said: Any) -> str:
     return _template("comparison.html").render(language="en", style=_style(), **said)
 
 
-def with_notice(page: str, message: str) -> str:
+def with_notice(page: str, message: Message, language: str = "en") -> str:
     """Mark a good page of an earlier run: `message` stands at its head in place of an earlier mark."""
-    mark = f'<div class="notice" role="note"><p>{html.escape(message)} <a href="failure.html">Why.</a></p></div>'
+    said, why = html.escape(message.said(language)), html.escape(say("Why.").said(language))
+    mark = f'<div class="notice" role="note"><p>{said} <a href="failure.html">{why}</a></p></div>'
     before, _, rest = page.partition(NOTICE)
     rest = re.sub(r'\A<div class="notice" role="note">.*?</div>', "", rest, count=1, flags=re.DOTALL)
     return f"{before}{NOTICE}{mark}{rest}"
+
+
+def spoken_in(page: str) -> str:
+    """Give the language of a page that was written."""
+    tag = re.search(r'<html lang="([\w-]+)">', page)
+    return next((language for language, name in TAGS.items() if tag and name == tag[1]), "en")
 
 
 def plain(text: str) -> str:
@@ -135,7 +158,7 @@ def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         blocks = [b for s in sections for b in ([_safe("markdown", _h2(s))] if s["id"] else []) + s["blocks"]]
         return [{"question": [], "answer": None, "decision": [], "blocks": blocks}]
     last = answered[0] + 1
-    decided = next((k for k in range(last, len(sections)) if sections[k]["id"] in DECISION), None)
+    decided = next((k for k in range(last, len(sections)) if _decides(sections[k])), None)
     shown = sections[answered[0]]["blocks"]
     answer = next(b for b in shown if b["kind"] == "answer")
     first = {
@@ -145,6 +168,10 @@ def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         "blocks": [block for block in shown if block is not answer],
     }
     return [first, *(section for k, section in enumerate(sections[last:], last) if k != decided)]
+
+
+def _decides(section: Mapping[str, Any]) -> bool:
+    return section["id"] in DECISION or any(block["kind"] == "decision" for block in section["blocks"])
 
 
 def _h2(section: Mapping[str, Any]) -> str:
@@ -172,7 +199,7 @@ class _Headings:
         return f'<h{level} id="{html.escape(name)}">{text}</h{level}>\n'
 
 
-def _blocks(cell: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str, Any]]:
+def _blocks(cell: Mapping[str, Any], headings: _Headings, spoken: str) -> Iterable[dict[str, Any]]:
     source = "".join(cell["source"])
     tags = cell.get("metadata", {}).get("tags", [])
     if cell["cell_type"] == "markdown":
@@ -182,10 +209,10 @@ def _blocks(cell: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str, 
             yield _safe("code", _highlighted(source))
         if "hide-output" not in tags:
             for output in cell.get("outputs", []):
-                yield from _output(output, headings)
+                yield from _output(output, headings, spoken)
 
 
-def _output(output: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str, Any]]:
+def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iterable[dict[str, Any]]:
     if output["output_type"] == "stream":
         kind = "messages" if output["name"] == "stderr" else "text"
         yield {"kind": kind, "text": plain("".join(output["text"]))}
@@ -199,7 +226,7 @@ def _output(output: Mapping[str, Any], headings: _Headings) -> Iterable[dict[str
     if kind == "caption":
         return
     if kind == "answer":
-        yield {"kind": "answer", "said": answer_of(output)}
+        yield {"kind": "answer", "said": answer_of(output, spoken)}
     elif kind == "decision":
         yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
@@ -308,10 +335,19 @@ def _style() -> Any:
 
 @cache
 def _template(name: str) -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+
+    @pass_context
+    def in_language(context: Any, template: str, **values: Any) -> str:
+        return Message(template, {name: as_value(v) for name, v in values.items()}).said(context["language"])
+
+    @pass_context
+    def alone(context: Any, text: object) -> str:
+        return word(str(text), context["language"])
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["figure"] = _figure
+    environment.filters |= {"figure": _figure, "t": in_language, "word": alone}
+    environment.globals["tags"] = TAGS
     return environment.get_template(name)

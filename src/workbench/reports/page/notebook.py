@@ -6,6 +6,7 @@ set the page, the sheets and `results.json`.
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import math
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.figures import character_names, use_theme
-from workbench.messages import as_message, say
+from workbench.figures import character_names, say_in, use_theme
+from workbench.messages import as_message, join, known, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
+from workbench.reports.page.languages import PICTURES, languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
@@ -121,10 +123,16 @@ class Markdown:
         self.text = text
 
     def __repr__(self) -> str:
-        return self.text
+        return str(self.text)
 
     def _repr_markdown_(self) -> str:
         return _RULE.sub(r"\1\\\2", "**".join(map(_literal, self.text.split("**"))))
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        said = {"kind": "said", "said": {"text": as_message(self.text).as_json()}}
+        return {"text/plain": repr(self), "text/markdown": self._repr_markdown_()}, {"workbench": said}
 
 
 def show(*things: Result | Table | Picture | Refusal | None) -> None:
@@ -154,8 +162,8 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
         elif isinstance(one, Refusal):
             if one in things[:place]:
                 continue
-            said = Markdown(one.headline())
-            _display({"text/plain": repr(said), "text/markdown": said._repr_markdown_()}, {})
+            data, metadata = Markdown(one.headline())._repr_mimebundle_()
+            _display(data, metadata["workbench"])
         elif one is not None:
             raise WorkbenchError(
                 f"show() was given a {type(one).__name__}. Pass results, or a Table or Picture with name and caption."
@@ -198,8 +206,15 @@ def show_table(
     table = tables.payload(frame, name=name, caption=caption, formats=formats, counts=counts, minimum=minimum)
     _display(
         {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
-        {"kind": "table", "name": name},
+        {"kind": "table", "name": name, "said": _said_cells(table) | {"caption": as_message(caption).as_json()}},
     )
+
+
+def _said_cells(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the messages among the texts of a table, stored, by their English."""
+    texts = {cell for row in table["rows"] for cell in row if isinstance(cell, str)}
+    made = {text: known(text) for text in sorted(texts)}
+    return {"cells": {text: message.as_json() for text, message in made.items() if message}}
 
 
 def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) -> None:
@@ -265,13 +280,16 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
         If a text is empty.
     """
     _require_words("figure", name=name, caption=caption, alt=alt)
-    png, width, height, lacking = _picture(ax_or_figure)
+    pictures, lacking = _pictures(ax_or_figure, languages())
     if lacking:
-        caption = f"{caption.rstrip()} Drawn as boxes, for the font lacks them: {character_names(lacking)}."
-    size = {"width": width, "height": height}
+        boxes = say("Drawn as boxes, for the font lacks them: {characters}.", characters=character_names(lacking))
+        caption = join(as_message(caption.rstrip()), boxes)
+    png, size = pictures.pop("en")
+    said = {"caption": as_message(caption).as_json(), "alt": as_message(alt).as_json()}
+    others = {language: {"png": other, **size_of} for language, (other, size_of) in pictures.items()}
     _display(
-        {"image/png": png, "text/plain": f"[{alt}]"},
-        {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size},
+        {"image/png": png, "text/plain": f"[{alt}]", **({PICTURES: others} if others else {})},
+        {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size, "said": said},
         {"image/png": {**size, "alt": alt}},
     )
     _display({"text/plain": caption, "text/html": f"<p><em>{html.escape(caption)}</em></p>"}, {"kind": "caption"})
@@ -356,28 +374,34 @@ def _as_entities(text: str) -> str:
     return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
 
 
-def _picture(ax_or_figure: Axes | Figure) -> tuple[str, int, int, set[str]]:
-    """Draw to PNG; give it in base64, its width and height in CSS pixels, and the characters that the font lacks."""
-    import base64
-
+def _pictures(ax_or_figure: Axes | Figure, said_in: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
+    """Draw to PNG in English and the other languages; give each in base64 with its size, and what the font lacks."""
     from matplotlib import pyplot as plt
 
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
+    drawn = {}
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.filterwarnings("always", message=_LACKS.pattern)
-            drawn = _drawn(figure)
+            for language in dict.fromkeys(("en", *said_in)):
+                if language != "en":
+                    say_in(figure, language)
+                drawn[language] = _png(_drawn(figure))
     finally:
         plt.close(figure)
-    lacks = [_LACKS.match(str(warning.message)) for warning in said]
-    for warning in (w for w, lack in zip(said, lacks, strict=True) if not lack):
+    lacks = [_LACKS.match(str(warning.message)) for warning in warned]
+    for warning in (w for w, lack in zip(warned, lacks, strict=True) if not lack):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    lacking = {chr(int(lack[1])) for lack in lacks if lack}
+    return drawn, {chr(int(lack[1])) for lack in lacks if lack}
+
+
+def _png(drawn: Image.Image) -> tuple[str, dict[str, int]]:
+    """Give a picture in base64, and its size in CSS pixels."""
     small, picture = io.BytesIO(), _few_colours(drawn)
     picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
-    size = round(picture.width / _SCALE), round(picture.height / _SCALE)
-    return base64.b64encode(small.getvalue()).decode("ascii"), *size, lacking
+    size = {"width": round(picture.width / _SCALE), "height": round(picture.height / _SCALE)}
+    return base64.b64encode(small.getvalue()).decode("ascii"), size
 
 
 def _drawn(figure: Figure) -> Image.Image:

@@ -17,7 +17,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
-from workbench.messages import label
+from workbench.messages import join, say
 from workbench.reports.page import tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
 from workbench.reports.page.said import answer_of
@@ -59,11 +59,12 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     """
     import typst
 
-    blocks = [block for cell in notebook["cells"] for block in _blocks(cell)]
+    spoken = language(notebook)
+    blocks = [block for cell in notebook["cells"] for block in _blocks(cell, spoken)]
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
     _without_leaps(blocks)
-    report = {"title": title, "language": language(notebook), "facts": list(facts), "blocks": blocks}
+    report = {"title": title, "language": spoken, "facts": list(facts), "blocks": blocks}
     said = json.dumps(_printable(report) | {"title": _printable(title).strip() or "Report"}, ensure_ascii=False)
     _check_glyphs(said)
     made: Any = typst.compile(  # type: ignore[call-overload]  # typst's types want the template and the fonts to be of one kind
@@ -85,15 +86,15 @@ def _without_leaps(blocks: list[dict[str, Any]]) -> None:
             level = block["level"] = min(block["level"], level + 1)
 
 
-def _blocks(cell: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _blocks(cell: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
     if cell["cell_type"] == "markdown":
         yield from _markdown("".join(cell["source"]))
     elif cell["cell_type"] == "code" and "hide-output" not in cell.get("metadata", {}).get("tags", []):
         for output in cell.get("outputs", []):
-            yield from _output(output)
+            yield from _output(output, spoken)
 
 
-def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
     if output["output_type"] == "stream":
         if output["name"] == "stdout":
             yield {"kind": "text", "text": plain("".join(output["text"]))}
@@ -104,7 +105,7 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     data, ours = output["data"], output.get("metadata", {}).get("workbench", {})
     kind, text = ours.get("kind"), "".join(data.get("text/plain", ""))
     if kind == "answer":
-        said = answer_of(output)
+        said = answer_of(output, spoken)
         yield {"kind": "answer", "sentences": [said.lead, *said.more], "tiles": list(map(dict, said.tiles))}
     elif kind == "decision":
         entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
@@ -126,14 +127,22 @@ def _output(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
     rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
-    names = [label(column["name"]) for column in shown]
-    caption = tables.caption(table, LONGEST_TABLE)
+    names = list(map(tables.called, shown))
+    caption, spoken = tables.caption(table, LONGEST_TABLE), table.get("language", "en")
     if len(table["columns"]) > WIDEST:
-        caption += f" The first {WIDEST} of {len(table['columns']):,} columns; all are in the sheet '{table['name']}'."
-    yield from _fitted(caption, names, [column["kind"] in ("number", "integer") for column in shown], rows)
+        cut = say(
+            "The first {n} of {all} columns; all are in the sheet '{name}'.",
+            n=WIDEST,
+            all=len(table["columns"]),
+            name=table["name"],
+        )
+        caption = join(say("{caption}", caption=caption), cut).said(spoken)
+    yield from _fitted(caption, names, [column["kind"] in ("number", "integer") for column in shown], rows, spoken)
 
 
-def _fitted(caption: str, names: list[str], numbers: list[bool], rows: list[list[str]]) -> Iterator[dict[str, Any]]:
+def _fitted(
+    caption: str, names: list[str], numbers: list[bool], rows: list[list[str]], spoken: str = "en"
+) -> Iterator[dict[str, Any]]:
     """Give a table as it fits on the page: in smaller type, else in blocks of columns, each with the first of them."""
     names, rows = [_breakable(name) for name in names], [[_breakable(cell) for cell in row] for row in rows]
     columns = list(zip(names, *rows, strict=True))
@@ -145,9 +154,10 @@ def _fitted(caption: str, names: list[str], numbers: list[bool], rows: list[list
     size, parts = _parted(least)
     for i, part in enumerate(parts, 1):
         widths = _widths([whole[k] for k in part], [least[k] for k in part], size)
+        place = say("{caption} (part {i} of {n}, by columns)", caption=caption, i=i, n=len(parts))
         yield {
             "kind": "table",
-            "caption": caption if len(parts) == 1 else f"{caption} (part {i} of {len(parts)}, by columns)".strip(),
+            "caption": caption if len(parts) == 1 else place.said(spoken).strip(),
             "size": size,
             "columns": [
                 {"name": names[k], "number": numbers[k], "points": w} for k, w in zip(part, widths, strict=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.messages import label
+from workbench.messages import entry
 from workbench.reports.page import tables
 
 _LONGEST_CELL = 32_767
@@ -23,7 +23,9 @@ _OPTIONS = {
 _DATES = {"date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss"}
 
 
-def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[tuple[str, Any, str]]) -> None:
+def write_sheets(
+    path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[tuple[str, Any, str]], language: str = "en"
+) -> None:
     """Write the tables of a report as a workbook.
 
     Numbers are numbers at full precision and dates are dates; text is text, whatever it begins with.
@@ -36,6 +38,8 @@ def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[t
         Payloads of the tables, a sheet each.
     run : iterable of (str, value, str)
         Name, value and note of what the sheet "run" says.
+    language : str
+        That of the contents; names of sheets and columns are the same in each, with what columns are called above.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def write_sheets(path: Path, shown: Iterable[Mapping[str, Any]], run: Iterable[t
         shown, taken = list(shown), {"contents", "run", "history"}
         names = [sheet_name(table["name"], taken) for table in shown]
         if len(shown) > 1:
-            _write_contents(book.add_worksheet("contents"), names, shown, bold)
+            _write_contents(book.add_worksheet("contents"), names, shown, bold, language)
         for name, table in zip(names, shown, strict=True):
             _write_table(book, book.add_worksheet(name), table, bold)
         sheet = book.add_worksheet("run")
@@ -92,12 +96,12 @@ def number_format(format_: str) -> str:
     return f"+{shape};-{shape};{shape}" if sign else shape
 
 
-def _write_contents(sheet: Any, names: list[str], shown: list[Mapping[str, Any]], bold: Any) -> None:
+def _write_contents(sheet: Any, names: list[str], shown: list[Mapping[str, Any]], bold: Any, language: str) -> None:
     """Write a line a sheet, with a link to it and what it shows."""
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, 1, 90)
     for column, head in enumerate(("sheet", "what it shows")):
-        _write(sheet, 0, column, head, bold)
+        _write(sheet, 0, column, entry(head, language), bold)
     for row, (name, table) in enumerate(zip(names, shown, strict=True), 1):
         sheet.write_url(row, 0, "internal:'" + name.replace("'", "''") + "'!A1", string=name)
         _write(sheet, row, 1, table["caption"], None)
@@ -118,8 +122,8 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
         sheet.set_column(i, i, min(longest + 2, 50))
     _write(sheet, 0, 0, table["caption"], None)
     for i, column in enumerate(columns):
-        if label(column["name"]) != column["name"]:
-            _write(sheet, 1, i, label(column["name"]), None)
+        if (called := tables.called(column)) != column["name"]:
+            _write(sheet, 1, i, called, None)
         _write(sheet, 2, i, column["name"], bold)
     if columns and table["rows"]:
         sheet.autofilter(2, 0, len(table["rows"]) + 2, len(columns) - 1)

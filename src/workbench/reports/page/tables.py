@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, require_columns, unknown
-from workbench.messages import label
+from workbench.messages import entry, join, label, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,8 +123,7 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
     rows = shown(table)[:longest]
     classes = [_class(column, (row[i] for row in rows)) for i, column in enumerate(table["columns"])]
     head = "".join(
-        f'<th scope="col"{k}>{html.escape(label(c["name"]))}</th>'
-        for c, k in zip(table["columns"], classes, strict=True)
+        f'<th scope="col"{k}>{html.escape(called(c))}</th>' for c, k in zip(table["columns"], classes, strict=True)
     )
     body = "".join(
         "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
@@ -138,12 +137,23 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
 
 def caption(table: Mapping[str, Any], longest: int | None) -> str:
     """Give the caption with what the reader does not see: rows beyond `longest`, rows suppressed."""
-    note = ""
+    notes = [say("{caption}", caption=table["caption"])]
     if longest is not None and len(table["rows"]) > longest:
-        note = f" The first {longest} of {len(table['rows']):,} rows; all are in the sheet '{table['name']}'."
+        cut = say(
+            "The first {n} of {all} rows; all are in the sheet '{name}'.",
+            n=longest,
+            all=len(table["rows"]),
+            name=table["name"],
+        )
+        notes.append(cut)
     if table["suppressed"]:
-        note += f" Rows on fewer than {table['minimum']} are suppressed."
-    return table["caption"] + note
+        notes.append(say("Rows on fewer than {n} are suppressed.", n=table["minimum"]))
+    return join(*notes).said(table.get("language", "en"))
+
+
+def called(column: Mapping[str, Any]) -> str:
+    """Say what a column is called: by its label in the table's language."""
+    return str(column.get("label") or label(column["name"]))
 
 
 def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:
@@ -244,9 +254,9 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     if value is None:
         return MISSING
     if column["kind"] == "bool":
-        return "yes" if value else "no"
+        return entry("yes" if value else "no", table.get("language", "en"))
     if not column["format"]:
-        return label(value) if _CODE.fullmatch(str(value)) else str(value)
+        return label(value, table.get("language", "en")) if _CODE.fullmatch(str(value)) else str(value)
     try:
         text = column["format"].format(value)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:

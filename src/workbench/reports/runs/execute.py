@@ -24,9 +24,11 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import say, word
 from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, pdf, sheets, tables
+from workbench.reports.page.languages import NAMES, SPOKEN, file_name, said_facts, title_of, translated
 from workbench.reports.page.notebook import MINIMUM
 from workbench.reports.page.said import answer_of
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -72,6 +74,8 @@ class Job:
         Fail where kernels cannot be forked, and don't fall back on plain ones.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    languages : tuple of str
+        In which pages are said, the first in front.
     pinned : tuple of Path
         Folders of the versions that it reads.
     attempt, code, period, plan, minimum_cell
@@ -92,6 +96,7 @@ class Job:
     preload: tuple[str, ...] = ()
     forked: bool = False
     formats: tuple[str, ...] = FORMATS
+    languages: tuple[str, ...] = ("en",)
     pinned: tuple[Path, ...] = ()
     attempt: str = ""
     code: str = ""
@@ -216,7 +221,7 @@ def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMIN
 
 
 def gather(notebook: Mapping[str, Any]) -> Said:
-    """Gather what an executed notebook said.
+    """Gather what an executed notebook said, in its language.
 
     Raises
     ------
@@ -230,7 +235,7 @@ def gather(notebook: Mapping[str, Any]) -> Said:
     for data, ours in _displayed(notebook):
         kind = ours.get("kind")
         if kind == "answer" and kind not in first:
-            said = answer_of({"data": data, "metadata": {"workbench": ours}})
+            said = answer_of({"data": data, "metadata": {"workbench": ours}}, page.language(notebook))
             first[kind], shown = said.lead, [dict(tile) for tile in said.tiles]
         elif kind == "decision":
             first.setdefault(kind, "".join(data["text/plain"]).partition("\n")[0])
@@ -284,6 +289,7 @@ def _execute(notebook: Any, job: Job) -> Any:
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
     os.environ[MINIMUM] = str(job.minimum_cell)
+    os.environ[SPOKEN] = ",".join(job.languages)
     os.environ[PINNED] = os.pathsep.join(map(str, job.pinned))
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     _require_needs(notebook, job)
@@ -479,6 +485,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "attempt": job.attempt,
         "minimum_cell": job.minimum_cell,
         "formats": list(job.formats),
+        "languages": list(job.languages),
         "lacking": {},
         "versions": versions,
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
@@ -513,32 +520,58 @@ def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any])
 
     nbformat.write(notebook, job.folder / "report.ipynb")
     write_json(job.folder / "results.json", said.quantities)
+    for language in job.languages:
+        in_it = translated(notebook, language)
+        told = said if language == "en" else gather(in_it)
+        if language != "en":
+            about = {"headline": told.headline, "decision": told.decision, "tiles": told.tiles}
+            manifest.setdefault("said", {})[language] = {"title": title_of(in_it, job.title), **about}
+        _write_language(job, in_it, told, manifest, language)
+
+
+def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any], language: str) -> None:
+    """Write page, paper and sheets in a language; the first has the plain names, and the workbook alone."""
+    title, first = title_of(notebook, job.title) if language != "en" else job.title, language == job.languages[0]
+    told = said_facts(_facts(manifest), language)
     lines = [
-        ("study", job.study, job.title),
-        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in job.declared),
+        ("study", job.study, title),
+        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in told["parameters"]),
         ("data version", job.data_version, ""),
-        *(("refused data", sentence, "") for sentence in manifest["refusals"]),
-        *(("warning", sentence, "") for sentence in manifest["warnings"]),
+        *(("refused data", sentence, "") for sentence in told["refusals"]),
+        *(("warning", sentence, "") for sentence in told["warnings"]),
         ("finished", manifest["finished"], f"{manifest['seconds']} s"),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
-    links = [{"href": "results.json", "text": "Numbers (json)"}, {"href": "report.ipynb", "text": "Notebook"}]
-    said_of = [f"{name} = {value}" for name, value, _ in lines[1 : 1 + len(job.declared)]]
-    facts = [", ".join(said_of), f"data version {job.data_version or 'none'}, {manifest['finished']}"]
-    facts += manifest["refusals"][:1] + manifest["warnings"][:1]
+    lines = [(word(name, language), value, word(note, language)) for name, value, note in lines]
+    links = [_link("results.json", "Numbers (json)", language), _link("report.ipynb", "Notebook", language)]
+    said_of = [f"{p['name']} = {p['value']}" for p in job.declared]
+    version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
+    facts = [", ".join(said_of), version.said(language), *told["refusals"][:1], *told["warnings"][:1]]
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
-        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=job.title, facts=facts)),
-        "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines)),
+        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=title, facts=facts)),
+        "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines, language)),
     }
     for form, (name, text, write) in writers.items():
-        if form in job.formats:
-            if why := _costs(write, job.folder / name):
-                manifest["lacking"][form] = without_paths(why, job.root)
-            else:
-                links.insert(0, {"href": name, "text": text})
-    made = page.report_page(notebook, title=job.title, facts=_facts(manifest), links=links)
-    (job.folder / "index.html").write_text(made, encoding="utf-8")
+        if form not in job.formats or (form == "xlsx" and not first):
+            continue
+        name = file_name(name, language, job.languages)
+        if why := _costs(write, job.folder / name):
+            manifest["lacking"][form] = without_paths(why, job.root)
+        else:
+            links.insert(0, _link(name, text, language))
+    if "xlsx" in job.formats and not first and (job.folder / "tables.xlsx").is_file():
+        links.insert(1, _link("tables.xlsx", "Tables (xlsx)", language))
+    others = [other for other in job.languages if other != language]
+    links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
+    told["lacking"] = {form: word(why, language) for form, why in manifest["lacking"].items()}
+    told["index"] = f"../../{file_name('index.html', language, job.languages)}"
+    made = page.report_page(notebook, title=title, facts=told, links=links)
+    (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
+
+
+def _link(href: str, text: str, language: str) -> dict[str, str]:
+    return {"href": href, "text": word(text, language)}
 
 
 def _write_failure(job: Job, notebook: Any, failure: _Failure, manifest: Mapping[str, Any]) -> None:
@@ -553,6 +586,8 @@ def _write_failure(job: Job, notebook: Any, failure: _Failure, manifest: Mapping
         shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
     shown["traceback"] = without_paths(failure.traceback, job.root)
     kept = (job.root / "reports" / "site" / job.study / job.slot / "index.html").is_file()
-    links = [{"href": "failed.ipynb", "text": "Notebook as far as it came"}]
-    made = page.failure_page(title=job.title, facts=_facts(manifest), links=links, failure=shown, kept=kept)
+    language = job.languages[0]
+    links = [_link("failed.ipynb", "Notebook as far as it came", language)]
+    title, facts = title_of(translated(notebook, language), job.title), said_facts(_facts(manifest), language)
+    made = page.failure_page(title=title, facts=facts, links=links, failure=shown, kept=kept, language=language)
     (job.folder / "failure.html").write_text(made, encoding="utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, listed, unknown
+from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
 from workbench.reports.runs.hooks import check_hooks
@@ -66,6 +67,8 @@ class Plan:
     cron, timezone : str
         When it is due, five fields; empty for never by itself.
     formats : tuple of str
+    lang : tuple of str
+        Languages of its reports, the first in front; empty for the project's.
     minimum_cell, jobs, retries : int
         `jobs` 0 is one a processor.
     timeout : float
@@ -81,6 +84,7 @@ class Plan:
     cron: str = ""
     timezone: str = "UTC"
     formats: tuple[str, ...] = FORMATS
+    lang: tuple[str, ...] = ()
     minimum_cell: int = MINIMUM_CELL
     jobs: int = 0
     timeout: float = 1800.0
@@ -118,6 +122,7 @@ class Plan:
         *,
         studies: Iterable[str] = (),
         given: Mapping[str, Any] | None = None,
+        languages_asked: Iterable[str] = (),
     ) -> list[Slot]:
         """Make its slots for a period, "all" replaced by what the warehouse knows.
 
@@ -129,6 +134,8 @@ class Plan:
             Only these of its studies; all if empty.
         given : mapping, optional
             Values that replace the plan's, in every study that has the parameter.
+        languages_asked : iterable of str
+            In place of the plan's.
 
         Raises
         ------
@@ -153,6 +160,7 @@ class Plan:
             "plan": self.name,
             "minimum_cell": self.minimum_cell,
             "formats": self.formats,
+            "languages": languages(languages_asked or self.lang),
         }
         for task in tasks:
             said = {name: period.fill(pattern) for name, pattern in task.from_period.items()} if period else {}
@@ -208,6 +216,7 @@ _KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "cron": (str, _TEXT),
     "timezone": (str, _TEXT),
     "formats": (list, "a list of texts"),
+    "lang": (list, 'a list of texts, such as ["zh", "en"]'),
     "minimum_cell": (int, _WHOLE),
     "jobs": (int, _WHOLE),
     "timeout": ((int, float), "a number of seconds"),
@@ -229,6 +238,7 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
     for key in written.get("formats", ()):
         if key not in (PAGE, *FORMATS):
             raise unknown("format", key, (PAGE, *FORMATS))
+    languages(written.get("lang", ()))
     if written.get("period") and written["period"] not in periods.KINDS:
         raise unknown("kind of period", written["period"], periods.KINDS)
     zone = written.get("timezone", "UTC")
@@ -246,9 +256,13 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
             if not any(key in getattr(task, "grid" if table == "parameters" else table) for task in tasks):
                 known = dict.fromkeys(p.name for task in tasks for p in task.study.parameters)
                 raise unknown("parameter", key, known, f"its studies, though [{table}] names it")
-    rest = {k: v for k, v in written.items() if k not in ("study", "parameters", "from_period", "title", "formats")}
+    rest = {
+        k: v for k, v in written.items() if k not in ("study", "parameters", "from_period", "title", "formats", "lang")
+    }
     formats = tuple(f for f in FORMATS if f in written.get("formats", FORMATS))
-    return Plan(name, written.get("title", name), tuple(tasks), formats=formats, **rest)
+    return Plan(
+        name, written.get("title", name), tuple(tasks), formats=formats, lang=tuple(written.get("lang", ())), **rest
+    )
 
 
 def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[str, Study]) -> Task:

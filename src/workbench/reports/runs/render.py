@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
+from workbench.messages import say
 from workbench.reports.page import lists
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 TIMEOUT = 1800.0
 _GRACE = 90.0
 _PREVIOUS, _DUE = ".previous", ".index.due"
-_GOOD = ("index.html", "tables.xlsx", "report.pdf", "results.json", "report.ipynb")
+_GOOD = ("index*.html", "tables.xlsx", "report*.pdf", "results.json", "report.ipynb", lists.PATTERN, lists.MODELS)
 
 
 @dataclass(frozen=True)
@@ -297,22 +298,24 @@ def publish(made: Path, place: Path) -> None:
 
 def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
     """Take the last good version of a slot over into the folder of its failed run, marked as such."""
-    from workbench.reports.page.html import with_notice
+    from workbench.reports.page.html import spoken_in, with_notice
     from workbench.reports.runs.execute import write_json
 
     if not (place / "index.html").is_file():
         return
     before = read_manifest(place)
     good = before if before.get("status") == "done" else before.get("last_good", {})
-    for path in [*(place / name for name in _GOOD), *place.glob(lists.PATTERN), *place.glob(lists.MODELS)]:
+    for path in (path for pattern in _GOOD for path in place.glob(pattern)):
         if path.is_file():
             shutil.copy2(path, made / path.name)
-    mark = (
-        f"This is the last good version, of {str(good.get('finished', 'an earlier run'))[:16]}. "
-        f"The run of {manifest['finished'][:16]} failed."
+    mark = say(
+        "This is the last good version, of {day}. The run of {today} failed.",
+        day=str(good.get("finished", "an earlier run"))[:16],
+        today=manifest["finished"][:16],
     )
-    path = made / "index.html"
-    path.write_text(with_notice(path.read_text("utf-8"), mark), encoding="utf-8")
+    for path in made.glob("index*.html"):
+        page = path.read_text("utf-8")
+        path.write_text(with_notice(page, mark, spoken_in(page)), encoding="utf-8")
     write_json(made / "manifest.json", manifest | {"last_good": good})
 
 
@@ -439,6 +442,7 @@ def _job(
         preload=preload,
         forked=forked,
         formats=slot.formats,
+        languages=slot.languages,
         attempt=claim.token,
         code=slot.code,
         period=slot.period,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.messages import word
+from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 
 TITLE = "Reports"
@@ -19,6 +21,8 @@ _WIDE, _HIGH = 96, 22
 
 def write_site(root: Path) -> Path:
     """Write `reports/site/index.html` from what is published, but for pages of one customer, and give its path.
+
+    In each language in which there is a report; that of the newest has the plain name.
 
     Parameters
     ----------
@@ -30,16 +34,29 @@ def write_site(root: Path) -> Path:
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
     places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
-    entries = [_entry(place, site, root) for place in places if not _of_one_customer(place)]
-    entries.sort(key=lambda e: (e["study"], e["group"], e["period"]))
+    shown = [place for place in places if not _of_one_customer(place)]
+    known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
+    spoken = tuple(dict.fromkeys(language for m in known for language in m.get("languages", ["en"]))) or ("en",)
+    names = {language: file_name("index.html", language, spoken) for language in spoken}
+    for language, name in names.items():
+        others = [{"href": names[o], "text": NAMES[o], "language": o} for o in spoken if o != language]
+        reports = _reports([_entry(place, site, root, language) for place in shown])
+        page = site_page(title=word(TITLE, language), reports=reports, language=language, links=others)
+        aside = site / f".{name}.new"
+        aside.write_text(page, encoding="utf-8")
+        os.replace(aside, site / name)
+    for left in set(site.glob("index.*.html")) - {site / name for name in names.values()}:
+        left.unlink()
+    return site / "index.html"
+
+
+def _reports(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the newest entry of each study and its parameters, with what is said of all of a study alike."""
+    entries = sorted(entries, key=lambda e: (e["study"], e["group"], e["period"]))
     reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
     for _, of in groupby(reports, key=lambda e: e["study"]):
         _alike(list(of))
-    path = site / "index.html"
-    aside = site / ".index.html.new"
-    aside.write_text(site_page(title=TITLE, reports=reports), encoding="utf-8")
-    os.replace(aside, path)
-    return path
+    return reports
 
 
 def trend(values: list[float]) -> str:
@@ -87,11 +104,11 @@ def _of_one_customer(folder: Path) -> bool:
     return CUSTOMER in ((p.get("name"), p.get("type")) for p in read_manifest(folder).get("parameters", []))
 
 
-def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
-    manifest = read_manifest(folder)
+def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any]:
+    manifest = _said_in(read_manifest(folder), language)
     here = quote(folder.relative_to(site).as_posix())
     failed = manifest.get("status") != "done"
-    kept = manifest.get("last_good")
+    kept = _said_in(manifest.get("last_good"), language)
     good = kept if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
     number = _first_number(folder)
     period = str(manifest.get("period", ""))
@@ -100,7 +117,7 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
         "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
         "period": period,
         "title": manifest.get("title") or folder.parent.name,
-        "parameters": _parameters(manifest, folder),
+        "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
         "changed": {p["name"]: p["value"] for p in _changed(manifest)},
@@ -111,17 +128,32 @@ def _entry(folder: Path, site: Path, root: Path) -> dict[str, Any]:
         "data_version": manifest.get("data_version", ""),
         "finished": str(manifest.get("finished", ""))[:16],
         "seconds": manifest.get("seconds", ""),
-        "page": f"{here}/index.html" if good or not failed else f"{here}/failure.html",
+        "page": f"{here}/{_page(folder, manifest, language) if good or not failed else 'failure.html'}",
         "failure": f"{here}/failure.html",
-        "files": _files(folder, here, failed),
+        "files": _files(folder, here, failed, manifest, language),
         "number": None if failed else number,
     }
 
 
-def _files(folder: Path, here: str, failed: bool) -> list[dict[str, str]]:
-    good = [{"href": f"{here}/{name}", "text": text} for name, text in FILES if (folder / name).is_file()]
+def _said_in(manifest: Any, language: str) -> Any:
+    """Give what a manifest tells of its report in a language, as far as it was said in it."""
+    return manifest | manifest.get("said", {}).get(language, {}) if isinstance(manifest, dict) else manifest
+
+
+def _page(folder: Path, manifest: dict[str, Any], language: str, name: str = "index.html") -> str:
+    """Name a report's page in a language, or in its own first one."""
+    own = file_name(name, language, manifest.get("languages") or ["en"])
+    return own if (folder / own).is_file() else name
+
+
+def _files(folder: Path, here: str, failed: bool, manifest: dict[str, Any], language: str) -> list[dict[str, str]]:
+    there = [(_page(folder, manifest, language, name), text) for name, text in FILES]
+    good = [
+        {"href": f"{here}/{name}", "text": word(text, language)} for name, text in there if (folder / name).is_file()
+    ]
     if failed and (folder / "index.html").is_file():
-        good.insert(0, {"href": f"{here}/index.html", "text": "last good version"})
+        page = _page(folder, manifest, language)
+        good.insert(0, {"href": f"{here}/{page}", "text": word("last good version", language)})
     return good
 
 

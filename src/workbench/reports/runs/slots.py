@@ -21,6 +21,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import WorkbenchError, unknown
+from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
 from workbench.reports.runs.periods import Period, last_complete, parse
@@ -123,6 +124,8 @@ class Slot:
         Rows of tables that stand on fewer customers are suppressed.
     formats : tuple of str
         Of FORMATS, what is made beside page, notebook and numbers.
+    languages : tuple of str
+        In which its pages are said, the first in front.
     others : dict
         Versions of the further sources that its parameters name.
     """
@@ -137,6 +140,7 @@ class Slot:
     plan: str = ""
     minimum_cell: int = MINIMUM_CELL
     formats: tuple[str, ...] = FORMATS
+    languages: tuple[str, ...] = ("en",)
     others: Mapping[str, str] = field(default_factory=dict)
 
     def versions(self, root: Path) -> list[Path]:
@@ -160,7 +164,12 @@ def find_studies(root: Path) -> dict[str, Study]:
 
 
 def find_slots(
-    names: Iterable[str], given: Mapping[str, Any], root: Path, *, period: Period | None = None
+    names: Iterable[str],
+    given: Mapping[str, Any],
+    root: Path,
+    *,
+    period: Period | None = None,
+    languages: tuple[str, ...] = (),
 ) -> list[Slot]:
     """Make the slots that a run asks for, all parameters checked.
 
@@ -174,6 +183,8 @@ def find_slots(
         The project.
     period : Period, optional
         What the reports speak of: see `make_slot`.
+    languages : tuple of str
+        In which they are said; if empty as `workbench.reports.page.languages` says.
 
     Raises
     ------
@@ -190,7 +201,8 @@ def find_slots(
     if "source" in given:
         check_source(str(given["source"]), root)
     shared = shared_fingerprint(root)
-    return [make_slot(studies[name], given, root, shared, period=period) for name in chosen]
+    spoken = spoken_languages(languages)
+    return [make_slot(studies[name], given, root, shared, period=period, languages=spoken) for name in chosen]
 
 
 def make_slot(
@@ -204,6 +216,7 @@ def make_slot(
     plan: str = "",
     minimum_cell: int = MINIMUM_CELL,
     formats: tuple[str, ...] = FORMATS,
+    languages: tuple[str, ...] = ("en",),
 ) -> Slot:
     """Make the slot of a study with parameters, all checked.
 
@@ -213,7 +226,7 @@ def make_slot(
 
     Parameters
     ----------
-    study, given, root, period, plan, minimum_cell, formats
+    study, given, root, period, plan, minimum_cell, formats, languages
         As in `Slot` and `find_slots`.
     shared : str
         What `shared_fingerprint` gave.
@@ -243,12 +256,25 @@ def make_slot(
     known: list[Any] = [shared, study.cells, values, _models(values, root), *filter(None, [others])]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
+    if languages != ("en",):
+        known += [list(languages)]
     code = _digest(known)
     label = period.label if period else ""
     name = ",".join(filter(None, (label, name)))
     return Slot(
-        study, values, name, _digest([code, version]), version, code, label, plan, minimum_cell, formats, others
-    )  # fmt: skip
+        study=study,
+        parameters=values,
+        name=name,
+        fingerprint=_digest([code, version]),
+        data_version=version,
+        code=code,
+        period=label,
+        plan=plan,
+        minimum_cell=minimum_cell,
+        formats=formats,
+        languages=languages,
+        others=others,
+    )
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:

@@ -5,5 +5,5 @@ find.addEventListener("input", () => {
   all.forEach((one, i) => { one.hidden = !words.every(word => text[i].includes(word)); });
   document.querySelectorAll("article").forEach(one => { one.hidden = !one.querySelector("[data-find]:not([hidden])"); });
   const shown = all.filter(one => !one.hidden).length;
-  document.getElementById("found").textContent = words.length ? `${shown} of ${all.length}` : "";
+  document.getElementById("found").textContent = words.length ? `${shown} / ${all.length}` : "";
 });

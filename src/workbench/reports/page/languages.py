@@ -1,0 +1,169 @@
+"""One run, several languages: an executed notebook keeps what its sentences were made of, and is said again in another.
+
+`translated` gives the notebook as if it had been written in the language; page, paper and sheets are set from that.
+"""
+
+from __future__ import annotations
+
+import copy
+import locale
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from workbench import messages
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import LANGUAGES, label, prose, word
+from workbench.reports.page import tables
+
+PICTURES = "application/vnd.workbench.pictures+json"
+"""The figures of an output in the languages other than English: png, width and height of each."""
+
+SPOKEN = "WORKBENCH_LANG"
+"""The environment variable that names the languages of reports, the first one in front: "zh,en"."""
+
+NAMES = {"en": "English", "zh": "中文"}
+
+
+def languages(asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Give the languages in which reports are said: those asked for, else WORKBENCH_LANG, else the machine's, else en.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no catalogue of a language.
+
+    >>> languages(["zh", "en", "zh"])
+    ('zh', 'en')
+    """
+    chosen = tuple(dict.fromkeys(asked)) or _listed(os.environ.get(SPOKEN, ""))
+    if not chosen:
+        spoken = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+        chosen = ("zh", "en") if locale.normalize(spoken).startswith("zh") else ("en",)
+    for language in chosen:
+        if language not in LANGUAGES:
+            raise unknown("language", language, LANGUAGES)
+    return chosen
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Read languages parted by commas.
+
+    Raises
+    ------
+    WorkbenchError
+        If none is named, or there is no catalogue of one.
+
+    >>> split("zh, en")
+    ('zh', 'en')
+    """
+    if not (named := _listed(text)):
+        raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
+    return languages(named)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
+
+
+def file_name(name: str, language: str, spoken: Iterable[str]) -> str:
+    """Name a file of a report in a language: the first language has the plain name.
+
+    >>> file_name("index.html", "zh", ("zh", "en")), file_name("index.html", "en", ("zh", "en"))
+    ('index.html', 'index.en.html')
+    """
+    stem, _, ending = name.rpartition(".")
+    return name if language == next(iter(spoken)) else f"{stem}.{language}.{ending}"
+
+
+def translated(notebook: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Say an executed notebook in a language.
+
+    What has no entry stays in English; code, numbers and names of columns in the sheets are as they were.
+
+    Parameters
+    ----------
+    notebook : mapping
+        The executed notebook (format 4), whose outputs `workbench.reports.page.notebook` displayed.
+    language : str
+        Of `LANGUAGES`.
+    """
+    if language == "en":
+        return dict(notebook)
+    made = {**notebook, "metadata": {**notebook["metadata"], "language": language}, "cells": []}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell = {**cell, "source": prose("".join(cell["source"]), language)}
+        elif "outputs" in cell:
+            cell = {**cell, "outputs": [_said(output, language) for output in cell["outputs"]]}
+        made["cells"].append(cell)
+    return made
+
+
+def title_of(notebook: Mapping[str, Any], otherwise: str) -> str:
+    """Give the first heading of a notebook's text."""
+    lines = (
+        line for c in notebook["cells"] if c["cell_type"] == "markdown" for line in "".join(c["source"]).split("\n")
+    )
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), otherwise)
+
+
+def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Say what a page tells of its run: meanings and units of the parameters, and what was refused of the data."""
+    told = [
+        {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language)} for p in facts["parameters"]
+    ]
+    lists = {key: [word(sentence, language) for sentence in facts.get(key, ())] for key in ("refusals", "warnings")}
+    return {**facts, "parameters": told, **lists}
+
+
+def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
+    ours = output.get("metadata", {}).get("workbench", {})
+    kind, stored = ours.get("kind"), ours.get("said", {})
+    if kind == "decision":
+        return _with(output, {"text/plain": "\n".join(messages.read(s).said(language) for s in ours["sentences"])})
+    if kind == "said":
+        from workbench.reports.page.notebook import Markdown
+
+        text = messages.read(stored["text"]).said(language)
+        return _with(output, {"text/plain": text, "text/markdown": Markdown(text)._repr_markdown_()})
+    if kind == "table":
+        return _with(output, {tables.MIME: _table(output["data"][tables.MIME], stored, language)})
+    if kind == "figure":
+        words = {field: messages.read(message).said(language) for field, message in stored.items()}
+        drawn = dict(output["data"].get(PICTURES, {}).get(language, {}))
+        png = {"image/png": drawn.pop("png")} if drawn else {}
+        return _with(output, png, {**words, **drawn})
+    if kind == "list" and "text" in stored:
+        return _with(output, {"text/plain": messages.read(stored["text"]).said(language)})
+    return output
+
+
+def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] | None = None) -> dict[str, Any]:
+    told = {**output["metadata"]["workbench"], **(ours or {})}
+    return {**output, "data": {**output["data"], **data}, "metadata": {**output["metadata"], "workbench": told}}
+
+
+def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Say a table's payload: its caption, what its columns are called, and its texts; numbers stay."""
+    known = {text: messages.read(message) for text, message in stored.get("cells", {}).items()}
+
+    def said(value: Any, column: Mapping[str, Any]) -> Any:
+        if column["kind"] != "text" or not isinstance(value, str):
+            return value
+        return known[value].said(language) if value in known else word(value, language)
+
+    made = copy.copy(dict(table))
+    made["language"] = language
+    if "caption" in stored:
+        made["caption"] = messages.read(stored["caption"]).said(language)
+    made["columns"] = [{**c, "label": _called(c["name"], language)} for c in table["columns"]]
+    made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
+    return made
+
+
+def _called(name: str, language: str) -> str:
+    """Say what a column is called; one of several levels part by part."""
+    return " · ".join(
+        found if (found := word(part, language)) != part else label(part, language) for part in name.split(" · ")
+    )
