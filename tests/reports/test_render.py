@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from workbench.reports.runs import execute
+from workbench.reports.runs import execute, write
 from workbench.reports.runs.render import publish, run
 
 EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
@@ -272,15 +272,15 @@ def test_what_the_machine_refuses_costs_the_report(tmp_path):
             raise RuntimeError("could not close the file") from error
 
     with pytest.raises(RuntimeError):
-        execute._costs(full, tmp_path / "x")
+        write._costs(full, tmp_path / "x")
     assert not list(tmp_path.iterdir())
-    assert execute._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
+    assert write._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
 
 
 def test_a_cell_that_was_never_begun_is_a_failure():
     """Whatever ended the execution, and even if nothing raised."""
     notebook = new_notebook(cells=[new_code_cell("1", execution_count=1), new_code_cell("2")])
-    with pytest.raises(execute._Failure, match="never begun") as error:
+    with pytest.raises(execute.Failure, match="never begun") as error:
         execute._require_all_begun(notebook)
     assert error.value.cell == 1
 

@@ -86,7 +86,7 @@ class Comparison:
 
 def read_report(folder: Path) -> Reading:
     """Read a published report; a folder that holds no whole one is refused."""
-    from workbench.reports.runs.execute import gather
+    from workbench.reports.runs.write import gather
     from workbench.reports.runs.parameters import read_source
 
     try:

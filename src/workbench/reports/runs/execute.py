@@ -6,17 +6,13 @@ Nothing here touches what is published: the files go to a folder of their own, a
 from __future__ import annotations
 
 import contextlib
-import copy
 import datetime as dt
 import functools
-import json
 import logging
 import os
-import re
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +20,11 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import say, word
 from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
-from workbench.reports.page import lists, pdf, sheets, tables
-from workbench.reports.page.languages import NAMES, SPOKEN, file_name, said_facts, title_of, translated
+from workbench.reports.page import lists
+from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.notebook import MINIMUM
-from workbench.reports.page.said import answer_of
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
@@ -39,6 +33,7 @@ from workbench.reports.runs.parameters import Value, as_code, declared, read_sou
 from workbench.reports.runs.secrets import leaks
 from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
+from workbench.reports.runs.write import gather, without_paths, write_failure, write_json, write_report
 
 _VERSIONED = ("pandas", "numpy", "scipy", "scikit-learn", "duckdb", "matplotlib")
 _PASSING = (
@@ -49,7 +44,6 @@ _PASSING = (
     "ConnectionRefusedError",
     "TimeoutError",
 )
-_HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -105,22 +99,7 @@ class Job:
     minimum_cell: int = MINIMUM_CELL
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a notebook said.
-
-    The first line of its answer and of its decision, its key figures in words, payloads of its tables, rows of its
-    numbers.
-    """
-
-    headline: str
-    decision: str
-    tiles: list[dict[str, str]]
-    tables: list[dict[str, Any]]
-    quantities: list[dict[str, Any]]
-
-
-class _Failure(Exception):
+class Failure(Exception):
     """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""
 
     def __init__(
@@ -173,25 +152,25 @@ def run_job(job: Job) -> dict[str, Any]:
     try:
         notebook = _execute(notebook, job)
         said = gather(notebook)
-    except _Failure as error:
+    except Failure as error:
         failure, notebook = error, error.notebook or notebook
     except WorkbenchError as error:
-        failure = _Failure(str(error))
+        failure = Failure(str(error))
     manifest = _manifest(job, time.monotonic() - started)
     _clean(notebook, job.root)
     if failure is None:
         manifest |= {"status": "done", "headline": said.headline, "decision": said.decision}
         manifest |= {"tiles": said.tiles, "tables": [t["name"] for t in said.tables]}
         try:
-            _write_report(job, notebook, said, manifest)
+            write_report(job, notebook, said, manifest)
         except WorkbenchError as error:
-            failure = _Failure(str(error))
+            failure = Failure(str(error))
     if failure is not None:
         for half_done in job.folder.iterdir():
             half_done.unlink()
         manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
         manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
-        _write_failure(job, notebook, failure, manifest)
+        write_failure(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
     if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
         file, name = leaked[0]
@@ -212,70 +191,12 @@ def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMIN
     try:
         for left in job.folder.iterdir():
             left.unlink()
-        _write_failure(job, nbformat.read(job.notebook, as_version=4), _Failure(message), manifest)
+        write_failure(job, nbformat.read(job.notebook, as_version=4), Failure(message), manifest)
         write_json(job.folder / "manifest.json", manifest)
     except OSError:
         (job.folder / "manifest.json").unlink(missing_ok=True)
         manifest["error_kind"] = TRANSIENT
     return manifest
-
-
-def gather(notebook: Mapping[str, Any]) -> Said:
-    """Gather what an executed notebook said, in its language.
-
-    Raises
-    ------
-    WorkbenchError
-        If two tables or two numbers share a name, or a picture has no caption and description.
-    """
-    first: dict[str, str] = {}
-    shown: list[dict[str, str]] = []
-    found: dict[str, dict[str, Any]] = {}
-    numbers: dict[str, dict[str, Any]] = {}
-    for data, ours in _displayed(notebook):
-        kind = ours.get("kind")
-        if kind == "answer" and kind not in first:
-            said = answer_of({"data": data, "metadata": {"workbench": ours}}, page.language(notebook))
-            first[kind], shown = said.lead, [dict(tile) for tile in said.tiles]
-        elif kind == "decision":
-            first.setdefault(kind, "".join(data["text/plain"]).partition("\n")[0])
-        elif kind == "table":
-            _add(found, data[tables.MIME], "table")
-        elif kind == "quantities":
-            for row in data[page.QUANTITIES]:
-                _add(numbers, row, "number")
-        elif kind != "figure" and any(mime.startswith("image/") for mime in data):
-            raise WorkbenchError("a cell shows a picture without caption and description. Show it with show_figure().")
-    return Said(first.get("answer", ""), first.get("decision", ""), shown, list(found.values()), list(numbers.values()))
-
-
-def without_paths(text: str, root: Path) -> str:
-    """Take the paths of this machine out of a message or a traceback."""
-    here = {str(root): ".", str(root.resolve()): ".", str(PACKAGE): "workbench", str(PACKAGE.parent): "src"}
-    prefixes = {sys.prefix: "…", sys.base_prefix: "…", os.path.expanduser("~"): "~", tempfile.gettempdir(): "…"}
-    text = re.sub(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py", "cell", text)
-    for path, short in sorted((here | prefixes).items(), key=lambda p: -len(p[0])):
-        if len(path) > 1:
-            text = re.sub(re.escape(path) + r"(?=[/\\'\"\s:,)]|$)", short, text)
-    return text
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON readable by people and by every reader: real characters, no NaN."""
-    path.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-
-
-def _displayed(notebook: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            if "data" in output:
-                yield output["data"], output.get("metadata", {}).get("workbench", {})
-
-
-def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) -> None:
-    if one["name"] in found:
-        raise WorkbenchError(f"two {what}s of the notebook are named '{one['name']}'. Give each a name of its own.")
-    found[one["name"]] = copy.deepcopy(dict(one))
 
 
 def _execute(notebook: Any, job: Job) -> Any:
@@ -332,16 +253,16 @@ def _require_needs(notebook: Any, job: Job) -> None:
         needs = declared_needs(cells) if source else None
         found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root)) if needs else None
     except WorkbenchError as error:
-        raise _Failure(str(error), notebook, refused=True) from None
+        raise Failure(str(error), notebook, refused=True) from None
     if found and found.lacks:
-        raise _Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
+        raise Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
 
 
 def _refuse_exit(notebook: Any) -> None:
     """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for success."""
     for i, cell in enumerate(notebook.cells):
         if any(o.output_type == "error" and o.ename == "SystemExit" for o in cell.get("outputs", [])):
-            raise _Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)
+            raise Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)
 
 
 def _require_all_begun(notebook: Any) -> None:
@@ -349,7 +270,7 @@ def _require_all_begun(notebook: Any) -> None:
     for i, cell in enumerate(notebook.cells):
         skipped = cell.cell_type != "code" or "skip-execution" in cell.metadata.get("tags", [])
         if not skipped and cell.source.strip() and cell.execution_count is None:
-            raise _Failure("the cell was never begun, so the report would lack it.", notebook, i)
+            raise Failure("the cell was never begun, so the report would lack it.", notebook, i)
 
 
 def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
@@ -395,19 +316,19 @@ def _living_nursery(studies: tuple[str, ...], *, required: bool) -> Nursery | No
     return _nursery(studies, required)
 
 
-def _failed_cell(notebook: Any, error: Any) -> _Failure:
+def _failed_cell(notebook: Any, error: Any) -> Failure:
     ours = getattr(errors, error.ename, None)
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
-        return _Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
+        return Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
     message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
     passes = error.ename in _PASSING
-    return _Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
+    return Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
 
 
-def _interrupted(notebook: Any, message: str) -> _Failure:
+def _interrupted(notebook: Any, message: str) -> Failure:
     """Say what stopped a notebook from outside, in the last cell that was begun."""
     begun = [i for i, c in enumerate(notebook.cells) if c.metadata.get("papermill", {}).get("start_time")]
-    return _Failure(message, notebook, begun[-1] if begun else None, passes=True)
+    return Failure(message, notebook, begun[-1] if begun else None, passes=True)
 
 
 def _clean(notebook: Any, root: Path) -> None:
@@ -491,103 +412,3 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
     }
-
-
-def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("study", "parameters", "data_version", "seconds", "lacking", "refusals", "warnings")
-    same = {k: manifest[k] for k in kept}
-    return same | {"finished": manifest["finished"][:16], "workbench": manifest["versions"]["workbench"]}
-
-
-def _costs(write: Callable[[Path], None], path: Path) -> str:
-    """Write one of a report's formats; where it cannot be written say why: that costs the format, not the report.
-
-    What the machine refuses (disk, memory) costs the report, which is made again.
-    """
-    try:
-        write(path)
-        return ""
-    except Exception as error:
-        path.unlink(missing_ok=True)
-        causes = {error, error.__cause__, error.__context__}
-        if any(isinstance(e, (OSError, MemoryError)) and not isinstance(e, FileNotFoundError) for e in causes):
-            raise
-        return str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
-
-
-def _write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any]) -> None:
-    import nbformat
-
-    nbformat.write(notebook, job.folder / "report.ipynb")
-    write_json(job.folder / "results.json", said.quantities)
-    for language in job.languages:
-        in_it = translated(notebook, language)
-        told = said if language == "en" else gather(in_it)
-        if language != "en":
-            about = {"headline": told.headline, "decision": told.decision, "tiles": told.tiles}
-            manifest.setdefault("said", {})[language] = {"title": title_of(in_it, job.title), **about}
-        _write_language(job, in_it, told, manifest, language)
-
-
-def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any], language: str) -> None:
-    """Write page, paper and sheets in a language; the first has the plain names, and the workbook alone."""
-    title, first = title_of(notebook, job.title) if language != "en" else job.title, language == job.languages[0]
-    told = said_facts(_facts(manifest), language)
-    lines = [
-        ("study", job.study, title),
-        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in told["parameters"]),
-        ("data version", job.data_version, ""),
-        *(("refused data", sentence, "") for sentence in told["refusals"]),
-        *(("warning", sentence, "") for sentence in told["warnings"]),
-        ("finished", manifest["finished"], f"{manifest['seconds']} s"),
-        *((name, version, "version") for name, version in manifest["versions"].items()),
-        ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
-    ]
-    lines = [(word(name, language), value, word(note, language)) for name, value, note in lines]
-    links = [_link("results.json", "Numbers (json)", language), _link("report.ipynb", "Notebook", language)]
-    said_of = [f"{p['name']} = {p['value']}" for p in job.declared]
-    version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
-    facts = [", ".join(said_of), version.said(language), *told["refusals"][:1], *told["warnings"][:1]]
-    writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
-        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=title, facts=facts)),
-        "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines, language)),
-    }
-    for form, (name, text, write) in writers.items():
-        if form not in job.formats or (form == "xlsx" and not first):
-            continue
-        name = file_name(name, language, job.languages)
-        if why := _costs(write, job.folder / name):
-            manifest["lacking"][form] = without_paths(why, job.root)
-        else:
-            links.insert(0, _link(name, text, language))
-    if "xlsx" in job.formats and not first and (job.folder / "tables.xlsx").is_file():
-        links.insert(1, _link("tables.xlsx", "Tables (xlsx)", language))
-    others = [other for other in job.languages if other != language]
-    links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
-    told["lacking"] = {form: word(why, language) for form, why in manifest["lacking"].items()}
-    told["index"] = f"../../{file_name('index.html', language, job.languages)}"
-    made = page.report_page(notebook, title=title, facts=told, links=links)
-    (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
-
-
-def _link(href: str, text: str, language: str) -> dict[str, str]:
-    return {"href": href, "text": word(text, language)}
-
-
-def _write_failure(job: Job, notebook: Any, failure: _Failure, manifest: Mapping[str, Any]) -> None:
-    import nbformat
-
-    nbformat.write(notebook, job.folder / "failed.ipynb")
-    shown = {"message": manifest["error"], "cell": None, "section": "", "source": "", "traceback": ""}
-    if failure.cell is not None and failure.cell < len(notebook.cells):
-        before = notebook.cells[: failure.cell + 1]
-        headings = [h for c in before if c.cell_type == "markdown" for h in _HEADING.findall(c.source)]
-        ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
-        shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
-    shown["traceback"] = without_paths(failure.traceback, job.root)
-    kept = (job.root / "reports" / "site" / job.study / job.slot / "index.html").is_file()
-    language = job.languages[0]
-    links = [_link("failed.ipynb", "Notebook as far as it came", language)]
-    title, facts = title_of(translated(notebook, language), job.title), said_facts(_facts(manifest), language)
-    made = page.failure_page(title=title, facts=facts, links=links, failure=shown, kept=kept, language=language)
-    (job.folder / "failure.html").write_text(made, encoding="utf-8")

@@ -91,6 +91,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     *,
     root: Path,
+    languages: tuple[str, ...] = (),
     **options: Any,
 ) -> RunReport:
     """Render studies of a project and publish their reports.
@@ -103,6 +104,8 @@ def run(
         Values by name, as text (read by the declared type) or typed.
     root : Path
         The project.
+    languages : tuple of str
+        In which the reports are said, the first in front: as for `find_slots`.
     **options
         As for `run_slots`.
 
@@ -113,7 +116,7 @@ def run(
         nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
     """
     root = root.resolve()
-    return run_slots(find_slots(studies, parameters or {}, root), root=root, **options)
+    return run_slots(find_slots(studies, parameters or {}, root, languages=languages), root=root, **options)
 
 
 def run_slots(
@@ -299,7 +302,7 @@ def publish(made: Path, place: Path) -> None:
 def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
     """Take the last good version of a slot over into the folder of its failed run, marked as such."""
     from workbench.reports.page.html import spoken_in, with_notice
-    from workbench.reports.runs.execute import write_json
+    from workbench.reports.runs.write import write_json
 
     if not (place / "index.html").is_file():
         return

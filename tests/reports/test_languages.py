@@ -1,0 +1,192 @@
+"""One run, two languages: the same numbers, each page in its own words."""
+
+import json
+import re
+
+import nbformat
+import openpyxl
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from workbench.errors import WorkbenchError
+from workbench.reports.page import languages
+from workbench.reports.runs.render import run
+
+SETUP = """
+import pandas as pd
+from matplotlib import pyplot as plt
+from workbench.messages import Amount, Count, Name, say
+from workbench.reports.page.notebook import Markdown, answer, decide, record, show_figure, show_table, use_theme
+from workbench.result import Decision, Quantity
+use_theme()
+"""
+SAID = """
+answer(say("{n} reports", n=12345), "<b>{n}</b> & more")
+"""
+DECIDED = """
+decide(Decision((say("{amount} {ends}", amount=Amount(4.2, unit="yuan"), ends=Name("<i>")),), say("Why.")))
+"""
+SHOWN = """
+said = [str(say("{n} failed", n=n)) for n in (3, 20_000, 5)]
+frame = pd.DataFrame({"revenue_90": [1.5, 2.5, None], "service": ["broadband", "<b>", "a, b"], "text": said})
+frame["done"] = [True, False, True]
+show_table(frame, name="one two", caption=say("Why."))
+figure, ax = plt.subplots()
+ax.barh(["broadband", "朝阳 <b>"], [1, 2])
+ax.set_xlabel(say("{n} of older data", n=7))
+show_figure(ax, name="f", caption=say("All reports"), alt="{n} of <these>")
+record(Quantity("n", 2.0, "1"))
+"""
+MARKDOWN = 'Markdown(say("Without {form}: {why}", form=Name("**PDF**"), why=Name("<script>")))'
+
+
+def write(root, name: str, *cells: str) -> None:
+    """Write a notebook with these code cells below its heading."""
+    (root / "notebooks").mkdir(parents=True, exist_ok=True)
+    (root / "data" / "mappings").mkdir(parents=True, exist_ok=True)
+    decided = [new_markdown_cell("## Decision"), new_code_cell(DECIDED)]
+    made = [
+        new_markdown_cell(f"# Title of {name}"),
+        *map(new_code_cell, cells[:2]),
+        *decided,
+        *map(new_code_cell, cells[2:]),
+    ]
+    nbformat.write(new_notebook(cells=made), root / "notebooks" / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A report of one run in both languages, and one in English alone."""
+    root = tmp_path_factory.mktemp("两种语言")
+    write(root, "s", SETUP, SAID, SHOWN, MARKDOWN)
+    write(root, "t", SETUP, SAID, SHOWN, MARKDOWN)
+    (made,) = run(["s"], root=root, progress=False, kernel="plain", languages=("zh", "en")).slots
+    (alone,) = run(["t"], root=root, progress=False, kernel="plain", languages=("en",)).slots
+    assert made.status == alone.status == "done", made.message
+    return made.folder, alone.folder
+
+
+def test_each_language_has_its_page(both):
+    """Answer, decision, tables, captions and chrome are said in it; what is data stays, escaped."""
+    pages = ((both[0] / name).read_text("utf-8") for name in ("index.html", "index.en.html"))
+    zh, en = (re.sub(r'<pre class="code">.*?</pre>', "", page, flags=re.DOTALL) for page in pages)
+    assert '<html lang="zh-CN">' in zh and '<html lang="en">' in en
+    for words in (
+        "1.2万份报告",
+        "4.20元",
+        "90天内收入",
+        "宽带",
+        "3份失败",
+        "2万份失败",
+        "全部报告",
+        "决策建议",
+        "缺少<strong>PDF",
+    ):
+        assert words in zh and words not in en, words
+    for words in (
+        "12,345 reports",
+        "4.20 yuan",
+        "revenue within 90 days",
+        "broadband",
+        "20,000 failed",
+        "Without <strong>PDF",
+    ):
+        assert words in en and words not in zh, words
+    for page in (zh, en):
+        assert "<script>alert" not in page and "&lt;b&gt;{n}&lt;/b&gt; &amp; more" in page and "a, b" in page
+        assert not re.search(r"<(b|i|script)>(?!\d)[^<]*&", page)
+    assert "是</td>" in zh and "yes</td>" in en
+    assert 'href="index.en.html" lang="en">English' in zh and 'href="index.html" lang="zh-CN">中文' in en
+    assert 'href="../../index.html"' in zh and 'href="../../index.en.html"' in en
+    assert 'href="report.pdf"' in zh and 'href="report.en.pdf"' in en and (both[0] / "report.en.pdf").is_file()
+
+
+def test_a_figure_is_drawn_once_a_language(both):
+    """The pages show different pictures; the English one is that of a run in English alone."""
+    pictures = [
+        re.search(r"data:image/png;base64,([^\"]+)", (folder / name).read_text("utf-8"))[1]
+        for folder, name in ((both[0], "index.html"), (both[0], "index.en.html"), (both[1], "index.html"))
+    ]
+    assert pictures[0] != pictures[1] == pictures[2]
+
+
+def test_numbers_know_no_language(both):
+    """results.json, names of sheets and columns are the same; what columns are called stands above them."""
+    assert (both[0] / "results.json").read_bytes() == (both[1] / "results.json").read_bytes()
+    zh, en = (openpyxl.load_workbook(folder / "tables.xlsx") for folder in both)
+    assert zh.sheetnames == en.sheetnames
+    heads = [
+        [[cell.value for cell in row] for row in book["one two"].iter_rows(min_row=2, max_row=3)] for book in (zh, en)
+    ]
+    assert heads[0][1] == heads[1][1] == ["revenue_90", "service", "text", "done"]
+    assert heads[0][0][0] == "90天内收入" and heads[1][0][0] == "revenue within 90 days"
+
+
+def test_the_index_stands_in_each_language(both):
+    """Each links to its own pages; a report that is in English alone is linked from both."""
+    site = both[0].parents[1]
+    pages = [path.read_text("utf-8") for path in sorted(site.glob("index*.html"))]
+    zh, en = (next(page for page in pages if f'<html lang="{tag}">' in page) for tag in ("zh-CN", "en"))
+    assert len(pages) == 2
+    assert "1.2万份报告" in zh and "12,345 reports" in en
+    assert "s/default/index.html" in zh and "s/default/index.en.html" in en
+    assert "t/default/index.html" in zh and "t/default/index.html" in en
+
+
+def test_a_failure_is_said_in_the_first_language(tmp_path):
+    """And the last good pages stay, each with the mark in its language."""
+    write(tmp_path, "s", SETUP, SAID)
+    asked = {"root": tmp_path, "progress": False, "kernel": "plain", "languages": ("zh", "en")}
+    assert run(["s"], **asked).slots[0].status == "done"
+    write(tmp_path, "s", SETUP, SAID, "1 / 0")
+    (made,) = run(["s"], **asked).slots
+    assert made.status == "failed"
+    assert "本次运行失败" in (made.folder / "failure.html").read_text("utf-8")
+    assert "运行失败。" in (made.folder / "index.html").read_text("utf-8")
+    assert "This is the last good version" in (made.folder / "index.en.html").read_text("utf-8")
+
+
+def test_what_has_no_entry_stays_in_english(tmp_path):
+    """A sentence, a cell of text and a column without a Chinese entry: the page stands, in English there."""
+    frame = "show_table(pd.DataFrame({'nobody_knows': ['No entry of this.']}), name='t', caption='Not known {n}.')"
+    write(tmp_path, "s", SETUP, "answer('A sentence that nobody translated.')", frame, "print('out')")
+    (made,) = run(["s"], root=tmp_path, progress=False, kernel="plain", languages=("zh",)).slots
+    page = (made.folder / "index.html").read_text("utf-8")
+    for words in (
+        "A sentence that nobody translated.",
+        "No entry of this.",
+        "nobody knows",
+        "Not known {n}.",
+        "Title of s",
+    ):
+        assert words in page
+    manifest = json.loads((made.folder / "manifest.json").read_text("utf-8"))
+    assert manifest["said"]["zh"]["headline"] == manifest["headline"] and manifest["languages"] == ["zh"]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "machine", "found"),
+    [
+        ("zh, en", "en_US.UTF-8", ("zh", "en")),
+        ("", "zh_CN.UTF-8", ("zh", "en")),
+        ("", "zh_CN.GBK", ("zh", "en")),
+        ("", "C", ("en",)),
+        ("", "xx_YY", ("en",)),
+        ("", "", ("en",)),
+        ("en", "zh_CN", ("en",)),
+    ],
+)
+def test_languages_are_those_asked_for_else_the_machines(monkeypatch, spoken, machine, found):
+    """WORKBENCH_LANG goes before the locale; a locale that nobody has is English."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", machine)
+    monkeypatch.setenv(languages.SPOKEN, spoken)
+    assert languages.languages() == found
+
+
+@pytest.mark.parametrize("text", ["fr", "zh,fr", "ZH", "zh;en", ","])
+def test_a_language_without_a_catalogue_is_refused(text):
+    """By name, with what there is."""
+    with pytest.raises(WorkbenchError, match="zh"):
+        languages.split(text)
