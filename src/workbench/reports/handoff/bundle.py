@@ -31,6 +31,7 @@ from workbench.reports.runs.slots import (
 
 FORMAT = 1
 REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json")
+BESIDE = ("index.*.html", "tables.xlsx")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     manifests = {f"{place.parent.name}/{place.name}": read_manifest(place) for place in chosen}
     read = {str(slot.parameters["source"]) for slot in chosen.values() if slot.data_version}
     sources = sorted(read.union(*(slot.others for slot in chosen.values())))
-    given = {p: [*REPORT, *["tables.xlsx"] * (p / "tables.xlsx").is_file()] for p in chosen}
+    given = {p: [*REPORT, *sorted(f.name for kind in BESIDE for f in p.glob(kind))] for p in chosen}
     files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p, names in given.items() for n in names}
     files |= _inputs(chosen.values(), sources, root) | program()
     if wrong := [name for name in files if not is_safe(name)]:
