@@ -1,5 +1,6 @@
 """One run, two languages: the same numbers, each page in its own words."""
 
+import datetime as dt
 import json
 import re
 
@@ -10,7 +11,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
 from workbench.reports.page import languages
-from workbench.reports.runs.render import run
+from workbench.reports.runs.periods import parse
+from workbench.reports.runs.render import run, run_slots
+from workbench.reports.runs.slots import find_slots
 
 SETUP = """
 import pandas as pd
@@ -144,6 +147,36 @@ def test_a_failure_is_said_in_the_first_language(tmp_path):
     assert "本次运行失败" in (made.folder / "failure.html").read_text("utf-8")
     assert "运行失败。" in (made.folder / "index.html").read_text("utf-8")
     assert "This is the last good version" in (made.folder / "index.en.html").read_text("utf-8")
+
+
+def test_a_key_figure_stands_beside_that_of_the_period_before(tmp_path):
+    """That of the last earlier report with the same parameters, in the page's language; none where there is none."""
+    shown = """
+from workbench.messages import Number, Span
+from workbench.result import Result, Tile
+class Found(Result):
+    def headline(self): return say("All reports")
+    def summary(self): return pd.DataFrame({"n": [1]})
+    def tiles(self): return (Tile(say("why"), Number(float(month[-2:]), ".1f"), Span(1, 2)),)
+answer(Found())
+"""
+    parameters = 'month: period = "2026-01"  # name: the month'
+    write(tmp_path, "s", SETUP, shown)
+    path = tmp_path / "notebooks" / "s.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(1, new_code_cell("period = str"))
+    notebook.cells.insert(2, new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+    nbformat.write(notebook, path)
+    pages = {}
+    for label in ("2025-11", "2026-02", "2026-03"):
+        period = parse(label, today=dt.date(2026, 9, 1))
+        (slot,) = find_slots(["s"], {}, tmp_path, period=period, languages=("en", "zh"))
+        (made,) = run_slots([slot], root=tmp_path, progress=False, kernel="plain").slots
+        assert made.status == "done", made.message
+        pages[label] = [(made.folder / name).read_text("utf-8") for name in ("index.html", "index.zh.html")]
+    assert 'class="before"' not in pages["2025-11"][0]
+    assert '<span class="before">2025-11: 11.0 (1.00 to 2.00)</span>' in pages["2026-02"][0]
+    assert '<span class="before">2026年2月：2.0（1.00至2.00）</span>' in pages["2026-03"][1]
 
 
 def test_what_has_no_entry_stays_in_english(tmp_path):

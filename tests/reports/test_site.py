@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from workbench.places import provinces
 from workbench.reports.runs.site import write_site
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>=1+1 ../../x \"' \u202eabc"
@@ -77,6 +78,23 @@ def test_the_figures_of_a_grid_are_of_one_kind(tmp_path):
     cards = {re.search("<bdi>(.*?)</bdi>", c)[1]: c for c in re.findall(r"<li .*?</li>", page, flags=re.S)}
     assert set(cards) == {"北京", "上海", "西藏"}
     assert "<b>75</b>" in cards["北京"] and "<b></b>" in cards["西藏"] and "points to gain" not in page
+
+
+def test_provinces_stand_in_the_order_of_their_codes_as_a_map(tmp_path):
+    """From twenty on on tiles, each once; the whole stands before them; fewer are a list in the same order."""
+    names = list(dict.fromkeys(province.short for province in provinces().values()))
+    assert names[:3] == ["北京", "天津", "河北"] and names[28:31] == ["青海", "宁夏", "新疆"] and len(names) == 34
+    assert len({(p.row, p.column) for p in provinces().values()}) == 34
+    for study, shown in (("many", names[:31]), ("few", names[25:31])):
+        for province in shown:
+            more = [{"name": "province", "value": province, "changed": True}]
+            _publish(tmp_path, study, "", 1.0, province=province, parameters=more)
+        _publish(tmp_path, study, "", 1.0)
+    page = write_site(tmp_path).read_text("utf-8")
+    few, many = re.findall(r"<article>.*?</article>", page, flags=re.S)
+    for article, shown in ((few, names[25:31]), (many, names[:31])):
+        assert re.findall(r"<li .*?<bdi>(.*?)</bdi>", article, flags=re.S) == ["overall", *shown]
+    assert 'class="grid map"' in many and "--row: 8; --column: 4" in many and "map" not in few
 
 
 def test_the_last_good_version_stands_in_front_of_a_failed_one(tmp_path):

@@ -86,8 +86,8 @@ class Comparison:
 
 def read_report(folder: Path) -> Reading:
     """Read a published report; a folder that holds no whole one is refused."""
-    from workbench.reports.runs.write import gather
     from workbench.reports.runs.parameters import read_source
+    from workbench.reports.runs.write import gather
 
     try:
         rows, manifest = (json.loads((folder / f"{n}.json").read_text("utf-8")) for n in ("results", "manifest"))

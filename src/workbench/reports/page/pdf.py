@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from workbench.errors import WorkbenchError
@@ -38,7 +39,14 @@ _INLINE = {
 }
 
 
-def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Iterable[str]) -> None:
+def write_pdf(
+    path: Path,
+    notebook: Mapping[str, Any],
+    *,
+    title: str,
+    facts: Iterable[str],
+    before: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Set an executed notebook on A4.
 
     Parameters
@@ -51,6 +59,8 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
         Title of the report; the notebook's first heading is not repeated.
     facts : iterable of str
         Lines below the title: parameters, data, date.
+    before : mapping of str to str
+        What key figures were in the period before, by what they are called.
 
     Raises
     ------
@@ -64,6 +74,8 @@ def write_pdf(path: Path, notebook: Mapping[str, Any], *, title: str, facts: Ite
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
     _without_leaps(blocks)
+    for tile in (tile for block in blocks if block["kind"] == "answer" for tile in block["tiles"]):
+        tile["before"] = before.get(tile["label"], "")
     report = {"title": title, "language": spoken, "facts": list(facts), "blocks": blocks}
     said = json.dumps(_printable(report) | {"title": _printable(title).strip() or "Report"}, ensure_ascii=False)
     _check_glyphs(said)

@@ -98,6 +98,11 @@ class Job:
     plan: str = ""
     minimum_cell: int = MINIMUM_CELL
 
+    @property
+    def published(self) -> Path:
+        """Where the report is to stand, and where the one before it stands."""
+        return self.root / "reports" / "site" / self.study / self.slot
+
 
 class Failure(Exception):
     """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""

@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench.messages import word
+from workbench.places import provinces
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
+from workbench.reports.runs.write import said_in
 
 TITLE = "Reports"
 FILES = (("tables.xlsx", "xlsx"), ("report.pdf", "PDF"), ("report.ipynb", "notebook"), ("results.json", "results"))
@@ -40,7 +42,7 @@ def write_site(root: Path) -> Path:
     names = {language: file_name("index.html", language, spoken) for language in spoken}
     for language, name in names.items():
         others = [{"href": names[o], "text": NAMES[o], "language": o} for o in spoken if o != language]
-        reports = _reports([_entry(place, site, root, language) for place in shown])
+        reports = _reports([_entry(place, site, root, language) for place in shown], language)
         page = site_page(title=word(TITLE, language), reports=reports, language=language, links=others)
         aside = site / f".{name}.new"
         aside.write_text(page, encoding="utf-8")
@@ -50,13 +52,12 @@ def write_site(root: Path) -> Path:
     return site / "index.html"
 
 
-def _reports(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _reports(entries: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
     """Give the newest entry of each study and its parameters, with what is said of all of a study alike."""
     entries = sorted(entries, key=lambda e: (e["study"], e["group"], e["period"]))
     reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
-    for _, of in groupby(reports, key=lambda e: e["study"]):
-        _alike(list(of))
-    return reports
+    studies = [_alike(list(of), language) for _, of in groupby(reports, key=lambda e: e["study"])]
+    return [report for of in studies for report in of]
 
 
 def trend(values: list[float]) -> str:
@@ -72,16 +73,21 @@ def trend(values: list[float]) -> str:
     return " ".join(f"{2 + i * step:.1f},{y:.1f}" for i, y in enumerate(heights))
 
 
-def _alike(reports: list[dict[str, Any]]) -> None:
-    """Name each report of a study by what sets it apart, and show one figure of all: another one has no place there."""
+def _alike(reports: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
+    """Name each report of a study by what sets it apart, and show one figure of all: another one has no place there.
+
+    Provinces come in the order of their codes, after the whole.
+    """
     apart = [report["changed"] for report in reports if report["changed"]]
     names = {name for changed in apart for name in changed if len({str(c.get(name)) for c in apart}) > 1}
     label = Counter(report["figure"]["label"] for report in reports).most_common(1)[0][0]
     for report in reports:
         own = [str(value) for name, value in report["changed"].items() if name in names or len(apart) == 1]
-        report["name"] = ", ".join(own) or "overall"
+        report["name"] = ", ".join(own) or word("overall", language)
+        report["place"] = provinces().get(report["name"])
         if report["figure"]["label"] != label:
             report["figure"] = {"label": label, "value": "", "interval": ""}
+    return sorted(reports, key=lambda r: (r["place"] is not None, r["place"].code if r["place"] else ""))
 
 
 def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -105,11 +111,11 @@ def _of_one_customer(folder: Path) -> bool:
 
 
 def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any]:
-    manifest = _said_in(read_manifest(folder), language)
+    manifest = said_in(read_manifest(folder), language)
     here = quote(folder.relative_to(site).as_posix())
     failed = manifest.get("status") != "done"
-    kept = _said_in(manifest.get("last_good"), language)
-    good = kept if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
+    kept = manifest.get("last_good")
+    good = said_in(kept, language) if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
     number = _first_number(folder)
     period = str(manifest.get("period", ""))
     return {
@@ -133,11 +139,6 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "files": _files(folder, here, failed, manifest, language),
         "number": None if failed else number,
     }
-
-
-def _said_in(manifest: Any, language: str) -> Any:
-    """Give what a manifest tells of its report in a language, as far as it was said in it."""
-    return manifest | manifest.get("said", {}).get(language, {}) if isinstance(manifest, dict) else manifest
 
 
 def _page(folder: Path, manifest: dict[str, Any], language: str, name: str = "index.html") -> str:

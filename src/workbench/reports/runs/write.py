@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.messages import say, word
+from workbench.messages import Day, say, word
 from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
 from workbench.reports.page.languages import NAMES, file_name, said_facts, title_of, translated
 from workbench.reports.page.said import answer_of
-from workbench.reports.runs.slots import PACKAGE
+from workbench.reports.runs.slots import PACKAGE, read_manifest
 
 if TYPE_CHECKING:
     from workbench.reports.runs.execute import Failure, Job
@@ -120,8 +120,13 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     said_of = [f"{p['name']} = {p['value']}" for p in job.declared]
     version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
     facts = [", ".join(said_of), version.said(language), *told["refusals"][:1], *told["warnings"][:1]]
+    before = _before(job, language)
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
-        "pdf": ("report.pdf", "PDF", lambda path: pdf.write_pdf(path, notebook, title=title, facts=facts)),
+        "pdf": (
+            "report.pdf",
+            "PDF",
+            lambda path: pdf.write_pdf(path, notebook, title=title, facts=facts, before=before),
+        ),
         "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines, language)),
     }
     for form, (name, text, write) in writers.items():
@@ -138,8 +143,38 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
     told["lacking"] = {form: word(why, language) for form, why in manifest["lacking"].items()}
     told["index"] = f"../../{file_name('index.html', language, job.languages)}"
+    told["before"] = before
     made = page.report_page(notebook, title=title, facts=told, links=links)
     (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
+
+
+def _before(job: Job, language: str) -> dict[str, str]:
+    """Say what each key figure was in the report of the period before, by what the figure is called."""
+    rest = job.slot.removeprefix(job.period)
+    folders = job.published.parent.glob("*/manifest.json") if job.period else ()
+    there = {folder.parent.name.removesuffix(rest): folder.parent for folder in folders}
+    earlier = sorted(label for label in there if len(label) == len(job.period) and label < job.period)
+    for label in reversed(earlier):
+        if there[label].name != f"{label}{rest}":
+            continue
+        found = said_in(read_manifest(there[label]), language)
+        if found.get("status") == "done" and found.get("period") == label:
+            tiles = found.get("tiles", ())
+            return {
+                tile["label"]: say("{period}: {value}", period=Day(label), value=_tile(tile, language)).said(language)
+                for tile in tiles
+            }
+    return {}
+
+
+def _tile(tile: Mapping[str, str], language: str) -> str:
+    between = "" if language == "zh" else " "
+    return f"{tile['value']}{between}{tile['interval']}" if "interval" in tile else tile["value"]
+
+
+def said_in(manifest: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Give what a manifest tells of its report in a language, as far as it was said in it."""
+    return {**manifest, **manifest.get("said", {}).get(language, {})}
 
 
 def write_failure(job: Job, notebook: Any, failure: Failure, manifest: Mapping[str, Any]) -> None:
@@ -153,7 +188,7 @@ def write_failure(job: Job, notebook: Any, failure: Failure, manifest: Mapping[s
         ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
         shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
     shown["traceback"] = without_paths(failure.traceback, job.root)
-    kept = (job.root / "reports" / "site" / job.study / job.slot / "index.html").is_file()
+    kept = (job.published / "index.html").is_file()
     language = job.languages[0]
     links = [_link("failed.ipynb", "Notebook as far as it came", language)]
     title, facts = title_of(translated(notebook, language), job.title), said_facts(_facts(manifest), language)
