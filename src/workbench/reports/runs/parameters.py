@@ -75,15 +75,15 @@ class Parameter:
 
         >>> Parameter("area", "str", "").parse("010")
         '010'
-        >>> Parameter("top", "float", 0.2).parse("0.25")
-        0.25
+        >>> Parameter("top", "float", 0.2).parse("0.25"), Parameter("wave", "int", 2025).parse("２０２６")
+        (0.25, 2026)
 
         Raises
         ------
         WorkbenchError
             If the text is not of the type, or not one of the choices.
         """
-        stripped = text.strip()
+        stripped = unicodedata.normalize("NFKC", text).strip()  # ２０２６ is a number, too
         if self.type == "str":
             value: Value | None = text
         elif self.type == "bool":
