@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.messages import word
+from workbench.messages import Named, Term, Value, known, word
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
 _INK, _GRID = "#222222", "#dddddd"
+_SIGNS = {": ": "：", " · ": " · ", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
+"""What joins the names in a label, and what joins them in Chinese."""
 
 
 def use_theme() -> None:
@@ -109,20 +112,110 @@ def dot_and_interval(
     return ax
 
 
+def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:
+    """Give the unit of an effect as an axis names it: of a share, points of a hundred.
+
+    >>> axis_unit("yuan").said("zh"), axis_unit("", points=True).said("zh"), axis_unit("").said()
+    ('元', '百分点', 'units of the outcome')
+    """
+    return Named(called, "百分点") if points else Term(unit or "units of the outcome")
+
+
 def say_in(figure: Figure, language: str) -> None:
-    """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends."""
+    """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends.
+
+    Ticks keep their places and their look: what they say is said as they are drawn.
+    """
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = [tick.get_text() for tick in axis.get_majorticklabels()]
-            said = [word(text, language) for text in ticks]
-            if said != ticks:
-                seen = axis.get_view_interval()
-                axis.set_ticks(axis.get_majorticklocs(), said)
-                axis.set_view_interval(*seen, ignore=True)
+    for axis in figure.findobj(Axis):
+        for formatter, put in (
+            (axis.get_major_formatter(), axis.set_major_formatter),
+            (axis.get_minor_formatter(), axis.set_minor_formatter),
+        ):
+            put(_said_ticks(formatter, language))
     for text in figure.findobj(Text):
-        text.set_text(word(text.get_text(), language))
+        text.set_text(_said(text.get_text(), language))
+
+
+def _said_ticks(inner: Formatter, language: str) -> Formatter:
+    """Give a formatter that says in a language what another says in English."""
+    from matplotlib.ticker import Formatter, NullFormatter
+
+    class Said(Formatter):
+        def __init__(self) -> None:
+            self.inner = inner
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return _tick(inner(x, pos), language)
+
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            ticks = inner.format_ticks(values)
+            plain = not inner.get_offset()
+            return [_tick(text, language) if plain else _said(text, language) for text in ticks]
+
+        def format_data(self, value: float) -> str:
+            return inner.format_data(value)
+
+        def format_data_short(self, value: float) -> str:
+            return inner.format_data_short(value)
+
+        def get_offset(self) -> str:
+            return inner.get_offset()
+
+        def set_locs(self, locs: Sequence[float]) -> None:
+            inner.set_locs(locs)
+
+    return inner if isinstance(inner, NullFormatter) else Said()
+
+
+def _tick(text: str, language: str) -> str:
+    """Say a tick; a number from 10,000 on in 万 or 亿.
+
+    >>> _tick("12,500", "zh"), _tick("−250000000", "zh"), _tick("8000", "zh"), _tick("low", "zh")
+    ('1.25万', '−2.5亿', '8000', '下限')
+    """
+    if language == "zh" and re.fullmatch(r"−?(\d{1,3}(,\d{3})+|\d+)(\.0+)?", text):
+        size = float(re.sub(r"[−,]", "", text))
+        unit, name = (1e8, "亿") if size >= 1e8 else (1e4, "万") if size >= 1e4 else (1, "")
+        return f"{'−' * text.startswith('−')}{size / unit:.10g}{name}" if name else text.replace(",", "")
+    return _said(text, language)
+
+
+def _said(text: str, language: str) -> str:
+    """Say a text of a figure: a message, a text broken into lines for its place, names joined by a sign, or a word."""
+    if known(text) or not text.strip():
+        return word(text, language)
+    if (bare := text.strip()) != text:
+        return text.replace(bare, _said(bare, language))
+    if "\n" in text and (said := _said(" ".join(text.split()), language)) != " ".join(text.split()):
+        return _broken(said, max(map(len, text.split("\n"))))
+    if (said := word(text, language)) != text:
+        return said
+    for sign, joined in _SIGNS.items():
+        parts = text.split(sign) if sign in text else []
+        if (said_parts := [_said(part, language) for part in parts]) != parts:
+            return joined.join(said_parts)
+    return text
+
+
+def _broken(text: str, columns: int) -> str:
+    """Break a text into lines of so many columns, Han two columns wide; no line begins with a closing mark.
+
+    >>> _broken("高ARPU、低通话分钟，新客户", 10).split("\\n")
+    ['高ARPU、', '低通话分', '钟，新客户']
+    """
+    lines = [""]
+    for piece in re.findall(r"(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text):
+        if lines[-1] and _columns(lines[-1] + piece.rstrip()) > columns:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _columns(text: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def character_names(characters: Iterable[str], most: int = 3) -> str:
