@@ -204,7 +204,7 @@ def _broken(text: str, columns: int) -> str:
     """Break a text into lines of so many columns, Han two columns wide; no line begins with a closing mark.
 
     >>> _broken("高ARPU、低通话分钟，新客户", 10).split("\\n")
-    ['高ARPU、', '低通话分', '钟，新客户']
+    ['高ARPU、低', '通话分钟，', '新客户']
     """
     lines = [""]
     for piece in re.findall(r"(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text):

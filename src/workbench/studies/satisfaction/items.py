@@ -90,7 +90,7 @@ class ItemGaps(Result):
         other = str(rows["against"].iloc[0])
         label = say("part of the gap in {construct} to {other} (points)", construct=Label(self.construct), other=other)
         table = rows.rename(columns={"gap": "estimate"})
-        names = [say("{item}", item=self.labels[item]) if item in self.labels else str(item) for item in rows["item"]]
+        names = [say("{it}", it=self.labels[item]) if item in self.labels else str(item) for item in rows["item"]]
         return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:
