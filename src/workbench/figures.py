@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
 _INK, _GRID = "#222222", "#dddddd"
-_SIGNS = {": ": "：", " · ": " · ", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
+_SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
 """What joins the names in a label, and what joins them in Chinese."""
+_LEADING = 1.4  # of the lines of a text, for Han is higher than Latin
 
 
 def use_theme() -> None:
@@ -136,7 +137,10 @@ def say_in(figure: Figure, language: str) -> None:
         ):
             put(_said_ticks(formatter, language))
     for text in figure.findobj(Text):
-        text.set_text(_said(text.get_text(), language))
+        said = _said(text.get_text(), language)
+        if said != text.get_text():
+            text.set_text(said)
+            text.set_linespacing(_LEADING)
 
 
 def _said_ticks(inner: Formatter, language: str) -> Formatter:
