@@ -197,6 +197,8 @@ def _said(text: str, language: str) -> str:
         return _broken(said, max(map(len, text.split("\n"))))
     if (said := word(text, language)) != text:
         return said
+    if (numbered := re.match(r"\d+ ", text)) and (said := _said(text[numbered.end() :], language)):
+        return numbered[0] + said
     for sign, joined in _SIGNS.items():
         parts = text.split(sign) if sign in text else []
         if (said_parts := [_said(part, language) for part in parts]) != parts:
