@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 import warnings
@@ -154,7 +155,7 @@ def _said_ticks(inner: Formatter, language: str) -> Formatter:
         def __call__(self, x: float, pos: int | None = None) -> str:
             return _tick(inner(x, pos), language)
 
-        def format_ticks(self, values: Sequence[float]) -> list[str]:
+        def format_ticks(self, values: list[float]) -> list[str]:
             ticks = inner.format_ticks(values)
             plain = not inner.get_offset()
             return [_tick(text, language) if plain else _said(text, language) for text in ticks]
@@ -168,7 +169,7 @@ def _said_ticks(inner: Formatter, language: str) -> Formatter:
         def get_offset(self) -> str:
             return inner.get_offset()
 
-        def set_locs(self, locs: Sequence[float]) -> None:
+        def set_locs(self, locs: list[float]) -> None:
             inner.set_locs(locs)
 
     return inner if isinstance(inner, NullFormatter) else Said()
@@ -207,14 +208,16 @@ def _said(text: str, language: str) -> str:
 
 
 def _broken(text: str, columns: int) -> str:
-    """Break a text into lines of so many columns, Han two columns wide; no line begins with a closing mark.
+    """Break a text into even lines of at most so many columns, Han two wide; marks stay with what they enclose.
 
-    >>> _broken("高ARPU、低通话分钟，新客户", 10).split("\\n")
-    ['高ARPU、低', '通话分钟，', '新客户']
+    >>> _broken("高流量（MB）、低通话分钟，新客户", 20).split("\\n")
+    ['高流量（MB）、低', '通话分钟，新客户']
     """
+    pieces = re.findall(r"[（《“]*(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text)
+    even = math.ceil(_columns(text) / math.ceil(_columns(text) / columns)) + 1
     lines = [""]
-    for piece in re.findall(r"(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text):
-        if lines[-1] and _columns(lines[-1] + piece.rstrip()) > columns:
+    for piece in pieces:
+        if lines[-1] and _columns(lines[-1] + piece.rstrip()) > min(even, columns):
             lines.append("")
         lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)

@@ -147,7 +147,7 @@ class WaveChange(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
         label = say("change in {construct}, {first} to {second} (points)", construct=Label(self.construct),
-            first=Day(self.waves[0]), second=Day(self.waves[1]))  # fmt: skip
+            first=Day(str(self.waves[0])), second=Day(str(self.waves[1])))  # fmt: skip
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]
             table = self.table.rename(columns={"change": "estimate"})

@@ -15,7 +15,7 @@ from scipy.stats import random_table
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, Word, join, quoted, say
+from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -158,10 +158,7 @@ class Migration(Result):
         for edge, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
             low = np.cumsum(total + gap) - total - gap
             ax.bar(edge, total, 0.02, low, align="edge", color=colours)
-            words = [
-                say("{name}: {n}", name=Word(name), n=_said(n))
-                for name, n in zip((*self.segments, other), total, strict=True)
-            ]
+            words = [f"{name}: {_said(n)}" for name, n in zip((*self.segments, other), total, strict=True)]
             side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
             side.set_ticks(low + total / 2, [textwrap.fill(text, 26) for text in words])
             side.set_tick_params(length=0)
