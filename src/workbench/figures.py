@@ -26,7 +26,7 @@ PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#5
 _INK, _GRID = "#222222", "#dddddd"
 _SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
 """What joins the names in a label, and what joins them in Chinese."""
-_LEADING = 1.4  # of the lines of a text, for Han is higher than Latin
+_LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
 
 
 def use_theme() -> None:
@@ -139,26 +139,23 @@ def say_in(figure: Figure, language: str) -> None:
             put(_said_ticks(formatter, language))
     for text in figure.findobj(Text):
         said = _said(text.get_text(), language)
-        if said != text.get_text():
-            text.set_text(said)
+        if "\n" in said and said != text.get_text():
             text.set_linespacing(_LEADING)
+        text.set_text(said)
 
 
 def _said_ticks(inner: Formatter, language: str) -> Formatter:
     """Give a formatter that says in a language what another says in English."""
-    from matplotlib.ticker import Formatter, NullFormatter
+    from matplotlib.ticker import Formatter, NullFormatter, ScalarFormatter, StrMethodFormatter
 
     class Said(Formatter):
-        def __init__(self) -> None:
-            self.inner = inner
-
         def __call__(self, x: float, pos: int | None = None) -> str:
-            return _tick(inner(x, pos), language)
+            return _said(inner(x, pos), language)
 
         def format_ticks(self, values: list[float]) -> list[str]:
             ticks = inner.format_ticks(values)
-            plain = not inner.get_offset()
-            return [_tick(text, language) if plain else _said(text, language) for text in ticks]
+            numbers = isinstance(inner, (ScalarFormatter, StrMethodFormatter)) and not inner.get_offset()
+            return [_number(text, language) if numbers else _said(text, language) for text in ticks]
 
         def format_data(self, value: float) -> str:
             return inner.format_data(value)
@@ -175,17 +172,17 @@ def _said_ticks(inner: Formatter, language: str) -> Formatter:
     return inner if isinstance(inner, NullFormatter) else Said()
 
 
-def _tick(text: str, language: str) -> str:
-    """Say a tick; a number from 10,000 on in 万 or 亿.
+def _number(text: str, language: str) -> str:
+    """Say the number of a tick: from 10,000 on in 万 or 亿.
 
-    >>> _tick("12,500", "zh"), _tick("−250000000", "zh"), _tick("8000", "zh"), _tick("low", "zh")
-    ('1.25万', '−2.5亿', '8000', '下限')
+    >>> _number("12,500", "zh"), _number("−250000000", "zh"), _number("8,000", "zh"), _number("0.5", "zh")
+    ('1.25万', '−2.5亿', '8000', '0.5')
     """
-    if language == "zh" and re.fullmatch(r"−?(\d{1,3}(,\d{3})+|\d+)(\.0+)?", text):
-        size = float(re.sub(r"[−,]", "", text))
-        unit, name = (1e8, "亿") if size >= 1e8 else (1e4, "万") if size >= 1e4 else (1, "")
-        return f"{'−' * text.startswith('−')}{size / unit:.10g}{name}" if name else text.replace(",", "")
-    return _said(text, language)
+    if language != "zh" or not re.fullmatch(r"−?(\d{1,3}(,\d{3})+|\d+)(\.0+)?", text):
+        return _said(text, language)
+    size = float(re.sub(r"[−,]", "", text))
+    unit, name = (1e8, "亿") if size >= 1e8 else (1e4, "万")
+    return f"{'−' * text.startswith('−')}{size / unit:.10g}{name}" if size >= 1e4 else text.replace(",", "")
 
 
 def _said(text: str, language: str) -> str:
@@ -214,12 +211,15 @@ def _broken(text: str, columns: int) -> str:
     ['高流量（MB）、低', '通话分钟，新客户']
     """
     pieces = re.findall(r"[（《“]*(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text)
-    even = math.ceil(_columns(text) / math.ceil(_columns(text) / columns)) + 1
-    lines = [""]
-    for piece in pieces:
-        if lines[-1] and _columns(lines[-1] + piece.rstrip()) > min(even, columns):
-            lines.append("")
-        lines[-1] += piece
+    wanted = max(1, math.ceil(_columns(text) / columns))
+    for width in range(math.ceil(_columns(text) / wanted), columns + 1):
+        lines = [""]
+        for piece in pieces:
+            if lines[-1] and _columns(lines[-1] + piece.rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+        if len(lines) <= wanted:
+            break
     return "\n".join(line.rstrip() for line in lines)
 
 
