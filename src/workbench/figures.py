@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 import warnings
@@ -12,16 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.messages import word
+from workbench.messages import Named, Term, Value, known, word
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
 _INK, _GRID = "#222222", "#dddddd"
+_SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
+"""What joins the names in a label, and what joins them in Chinese."""
+_LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
 
 
 def use_theme() -> None:
@@ -109,20 +114,117 @@ def dot_and_interval(
     return ax
 
 
+def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:
+    """Give the unit of an effect as an axis names it: of a share, points of a hundred.
+
+    >>> axis_unit("yuan").said("zh"), axis_unit("", points=True).said("zh"), axis_unit("").said()
+    ('元', '百分点', 'units of the outcome')
+    """
+    return Named(called, "百分点") if points else Term(unit or "units of the outcome")
+
+
 def say_in(figure: Figure, language: str) -> None:
-    """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends."""
+    """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends.
+
+    Ticks keep their places and their look: what they say is said as they are drawn.
+    """
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = [tick.get_text() for tick in axis.get_majorticklabels()]
-            said = [word(text, language) for text in ticks]
-            if said != ticks:
-                seen = axis.get_view_interval()
-                axis.set_ticks(axis.get_majorticklocs(), said)
-                axis.set_view_interval(*seen, ignore=True)
+    for axis in figure.findobj(Axis):
+        for formatter, put in (
+            (axis.get_major_formatter(), axis.set_major_formatter),
+            (axis.get_minor_formatter(), axis.set_minor_formatter),
+        ):
+            put(_said_ticks(formatter, language))
     for text in figure.findobj(Text):
-        text.set_text(word(text.get_text(), language))
+        said = _said(text.get_text(), language)
+        if "\n" in said and said != text.get_text():
+            text.set_linespacing(_LEADING)
+        text.set_text(said)
+
+
+def _said_ticks(inner: Formatter, language: str) -> Formatter:
+    """Give a formatter that says in a language what another says in English."""
+    from matplotlib.ticker import Formatter, NullFormatter, ScalarFormatter, StrMethodFormatter
+
+    class Said(Formatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return _said(inner(x, pos), language)
+
+        def format_ticks(self, values: list[float]) -> list[str]:
+            ticks = inner.format_ticks(values)
+            numbers = isinstance(inner, (ScalarFormatter, StrMethodFormatter)) and not inner.get_offset()
+            return [_number(text, language) if numbers else _said(text, language) for text in ticks]
+
+        def format_data(self, value: float) -> str:
+            return inner.format_data(value)
+
+        def format_data_short(self, value: float) -> str:
+            return inner.format_data_short(value)
+
+        def get_offset(self) -> str:
+            return inner.get_offset()
+
+        def set_locs(self, locs: list[float]) -> None:
+            inner.set_locs(locs)
+
+    return inner if isinstance(inner, NullFormatter) else Said()
+
+
+def _number(text: str, language: str) -> str:
+    """Say the number of a tick: from 10,000 on in 万 or 亿.
+
+    >>> _number("12,500", "zh"), _number("−250000000", "zh"), _number("8,000", "zh"), _number("0.5", "zh")
+    ('1.25万', '−2.5亿', '8000', '0.5')
+    """
+    if language != "zh" or not re.fullmatch(r"−?(\d{1,3}(,\d{3})+|\d+)(\.0+)?", text):
+        return _said(text, language)
+    size = float(re.sub(r"[−,]", "", text))
+    unit, name = (1e8, "亿") if size >= 1e8 else (1e4, "万")
+    return f"{'−' * text.startswith('−')}{size / unit:.10g}{name}" if size >= 1e4 else text.replace(",", "")
+
+
+def _said(text: str, language: str) -> str:
+    """Say a text of a figure: a message, a text broken into lines for its place, names joined by a sign, or a word."""
+    if known(text) or not text.strip():
+        return word(text, language)
+    if (bare := text.strip()) != text:
+        return text.replace(bare, _said(bare, language))
+    if "\n" in text and (said := _said(" ".join(text.split()), language)) != " ".join(text.split()):
+        return _broken(said, max(map(len, text.split("\n"))))
+    if (said := word(text, language)) != text:
+        return said
+    if (numbered := re.match(r"\d+ ", text)) and (said := _said(text[numbered.end() :], language)):
+        return numbered[0] + said
+    for sign, joined in _SIGNS.items():
+        parts = text.split(sign) if sign in text else []
+        if (said_parts := [_said(part, language) for part in parts]) != parts:
+            return joined.join(said_parts)
+    return text
+
+
+def _broken(text: str, columns: int) -> str:
+    """Break a text into even lines of at most so many columns, Han two wide; marks stay with what they enclose.
+
+    >>> _broken("高流量（MB）、低通话分钟，新客户", 20).split("\\n")
+    ['高流量（MB）、低', '通话分钟，新客户']
+    """
+    pieces = re.findall(r"[（《“]*(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text)
+    wanted = max(1, math.ceil(_columns(text) / columns))
+    for width in range(math.ceil(_columns(text) / wanted), columns + 1):
+        lines = [""]
+        for piece in pieces:
+            if lines[-1] and _columns(lines[-1] + piece.rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+        if len(lines) <= wanted:
+            break
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _columns(text: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def character_names(characters: Iterable[str], most: int = 3) -> str:

@@ -62,8 +62,7 @@ class Word(Name):
     """
 
     def said(self, language: str = "en") -> str:
-        known = language != "en" and str(self.text) in catalogue(language)
-        return entry(str(self.text), language) if known else super().said(language)
+        return _entered(str(self.text), language) or super().said(language)
 
 
 @dataclass(frozen=True)
@@ -358,7 +357,7 @@ def quoted(names: Iterable[object]) -> Listed | Message:
 
 def as_message(text: str) -> Message:
     """Give a message, or a text that is said alike in every language, as a message."""
-    return text if isinstance(text, Message) else say("{text}", text=text)
+    return text if isinstance(text, Message) else known(text) or say("{text}", text=text)
 
 
 def estimated(amount: Amount, low: float, high: float) -> Message:
@@ -411,18 +410,27 @@ def word(text: str, language: str = "en") -> str:
         return text
     if found := known(text):
         return found.said(language)
-    entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text)):
-        if form in entries and not _places(form):
-            return entries[form]
-        if form in called:
-            return called[form]
+    if entered := _entered(text, language):
+        return entered
     for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·")):
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
             return joined.join(said)
     return text
+
+
+def _entered(text: str, language: str) -> str:
+    """Look a word up among the entries and what labels call; empty if there is none."""
+    if language == "en":
+        return ""
+    entries, called = catalogue(language), _called(language)
+    for form in (text, _small(text)):
+        if form in entries and not _places(form):
+            return entries[form]
+        if form in called:
+            return called[form]
+    return ""
 
 
 def prose(text: str, language: str = "en") -> str:
@@ -505,7 +513,12 @@ _made: dict[str, Message] = {}
 
 
 def _keep(message: Message) -> None:
-    """Remember a message by its English, of very many the last: what is forgotten is said in English."""
+    """Remember a message by its English, of very many the last: what is forgotten is said in English.
+
+    One that is a name and nothing else has nothing to say, and would hide what the same text is elsewhere.
+    """
+    if any(type(value) is Name and message.template == f"{{{name}}}" for name, value in message.values.items()):
+        return
     if len(_made) >= MOST_KEPT:
         _made.pop(next(iter(_made)), None)
     _made[str(message)] = message

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Span, Term, join, say
+from workbench.messages import Count, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
@@ -326,8 +326,10 @@ class Btyd(Result):
         )
         actual = float(self.customers["repeats"].sum())
         ax.plot([at[-1]], [actual], "o", color="black")
-        ax.annotate(f"actual {actual:,.0f}", (at[-1], actual), (-6, -14), textcoords="offset points", ha="right")
-        ax.set_xlabel(f"{self.unit}s since the first purchase of all")
+        ax.annotate(
+            say("actual {n}", n=Count(actual)), (at[-1], actual), (-6, -14), textcoords="offset points", ha="right"
+        )
+        ax.set_xlabel(say("{units} since the first purchase of all", units=Term(f"{self.unit}s")))
         ax.set_ylabel("repeat purchases so far")
         return ax
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
@@ -296,8 +296,8 @@ class CampaignPlan(Result):
             ax.axvline(100 * self.recommended, color="0.8", linewidth=1, zorder=0)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
-        unit = "percentage points" if self.spread.kind == "share" else self.unit or "units of the outcome"
-        ax.set_ylabel(f"detectable effect on {Label(self.outcome).said()} ({unit})")
+        unit = axis_unit(self.unit, self.spread.kind == "share")
+        ax.set_ylabel(say("detectable effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
         return ax
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -197,8 +197,13 @@ class AverageEffect(Result):
         ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
-        unit = "percentage points" if self.binary else self.unit or "units of the outcome"
-        ax.set_xlabel(f"effect on {Label(self.outcome).said()} per member ({unit})")
+        ax.set_xlabel(
+            say(
+                "effect on {outcome} per member ({unit})",
+                outcome=Label(self.outcome),
+                unit=axis_unit(self.unit, self.binary),
+            )
+        )
         return ax
 
 

@@ -74,7 +74,10 @@ class Mediation(Result):
         """Draw what all chains between two constructs carry together, with intervals."""
         ends = self.table.groupby(["source", "target"])["via"]
         rows = self.table[(ends.transform("size") == 1) | (self.table["via"] == "all")]
-        labels = rows["source"] + "→" + rows["target"] + " via " + rows["via"]
+        labels = [
+            say("{source}→{target} via {via}", source=Label(row.source), target=Label(row.target), via=Label(row.via))
+            for row in rows.itertuples()
+        ]
         rows = rows.rename(columns={"indirect": "estimate"})
         return dot_and_interval(labels, rows, ax, label="indirect effect", zero=True)
 

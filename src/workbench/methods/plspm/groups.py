@@ -129,7 +129,7 @@ class MeasurementInvariance(Result):
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
         names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
-        label = f"difference of means (sd); lines: {self.level:.0%} of the permutations"
+        label = say("difference of means (sd); lines: {level} of the permutations", level=Share(self.level, 0))
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
 
 
@@ -245,7 +245,7 @@ class GroupDifferences(Result):
             + " − "
             + rows["second"].astype(str)
         )
-        label = f"difference of paths; lines: {self.level:.0%} of the permutations"
+        label = say("difference of paths; lines: {level} of the permutations", level=Share(self.level, 0))
         return dot_and_interval(names, rows, ax, label=label, zero=True)
 
 

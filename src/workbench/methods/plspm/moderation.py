@@ -66,8 +66,15 @@ class Moderation(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""
         rows = self.table[self.table["what"] == "slope"]
-        at = rows["at"].map({-1.0: "low", 0.0: "average", 1.0: "high"})
-        names = rows["source"] + "→" + rows["target"] + ", " + rows["moderator"] + " " + at
+        names = []
+        for row in rows.itertuples():
+            of = {"source": Label(row.source), "target": Label(row.target), "moderator": Label(row.moderator)}
+            levels = {
+                -1.0: say("{source}→{target}, {moderator} low", **of),
+                0.0: say("{source}→{target}, {moderator} average", **of),
+                1.0: say("{source}→{target}, {moderator} high", **of),
+            }
+            names.append(levels[row.at])
         return dot_and_interval(names, rows, ax, label="slope (standard deviations)", zero=True)
 
     def quantities(self) -> Iterable[Quantity]:

@@ -21,7 +21,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import dot_and_interval
-from workbench.messages import Count, Message, Share, quoted, say
+from workbench.messages import Count, Label, Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
@@ -125,7 +125,12 @@ class PlsPrediction(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences in loss; left of zero the model predicts better."""
-        names = self.table["construct"] + " against " + self.table["against"]
+        names = [
+            say("{construct} against mean", construct=Label(row.construct))
+            if row.against == "mean"
+            else say("{construct} against linear", construct=Label(row.construct))
+            for row in self.table.itertuples()
+        ]
         rows = self.table.rename(columns={"difference": "estimate"})
         return dot_and_interval(names, rows, ax, label="loss − rival's loss (squared points)", zero=True)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import axis_unit, dot_and_interval
 from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
@@ -200,10 +200,15 @@ class ArmEffects(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the comparisons with their joint intervals."""
         table = self.effects[["estimate", "low_joint", "high_joint"]].set_axis(["estimate", "low", "high"], axis=1)
-        names = [f"{Label(row.arm).said()} − {Label(row.against).said()}" for row in self.effects.itertuples()]
-        unit = "percentage points" if self.binary else self.unit or "units of the outcome"
+        names = [
+            say("{arm} − {against}", arm=Label(r.arm), against=Label(r.against)) for r in self.effects.itertuples()
+        ]
         scaled = table * (100 if self.binary else 1)
-        what = f"effect on {Label(self.outcome).said()} per member ({unit})"
+        what = say(
+            "effect on {outcome} per member ({unit})",
+            outcome=Label(self.outcome),
+            unit=axis_unit(self.unit, self.binary),
+        )
         return dot_and_interval(names, scaled, ax, label=what, zero=True)
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
@@ -99,7 +99,7 @@ class AttritionBounds(Result):
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
         ax.set_yticks(rows, self.bounds.index)
         ax.set_ylim(-0.7, len(rows) - 0.3)
-        ax.set_xlabel(f"effect on {Label(self.outcome).said()} ({self.unit or 'units of the outcome'})")
+        ax.set_xlabel(say("effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=axis_unit(self.unit)))
         return ax
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -162,7 +162,7 @@ class EffectWindows(Result):
         ax.errorbar(days, effect, [effect - self.windows["low"], self.windows["high"] - effect], fmt="o-", capsize=3)
         ax.set_xticks(days)
         ax.set_xlabel("days since assignment")
-        ax.set_ylabel(f"effect so far per member ({self.unit or 'units of the outcome'})")
+        ax.set_ylabel(say("effect so far per member ({unit})", unit=axis_unit(self.unit)))
         return ax
 
 

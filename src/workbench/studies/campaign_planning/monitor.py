@@ -14,7 +14,7 @@ from scipy.special import lambertw
 
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
@@ -124,7 +124,7 @@ class Monitoring(Result):
         if self.first_stop is not None:
             ax.axvline(self.first_stop, color="tab:red", linewidth=1)
             ax.annotate("may stop", (self.first_stop, 1), xycoords=("data", "axes fraction"), color="tab:red", va="top")
-        ax.set_ylabel(f"effect on {Label(self.outcome).said()} ({self.unit or 'units of the outcome'})")
+        ax.set_ylabel(say("effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=axis_unit(self.unit)))
         ax.legend(loc="best")
         ax.figure.autofmt_xdate()
         return ax

@@ -127,7 +127,11 @@ class Reach(Result):
         bars = ax.barh(place, 100 * self.table["share"], color=colours, height=0.7)
         ax.bar_label(bars, [f"{share:.1%}" for share in self.table["share"]], padding=3)
         ax.set_yticks(
-            place, [f"{row.department} · {refused.table(row.table).said()}" for row in self.table.itertuples()]
+            place,
+            [
+                say("{department} · {table}", department=row.department, table=refused.table(row.table))
+                for row in self.table.itertuples()
+            ],
         )
         ax.set_xlim(0, 115)
         ax.set_xlabel("share of customers (%)")

@@ -135,7 +135,8 @@ class Coverage(Result):
         step = max(1, len(grid.columns) // 6)
         ax.set_xticks(range(0, len(grid.columns), step), [f"{m:%Y-%m}" for m in grid.columns[::step]])
         ax.set_yticks(
-            range(len(grid)), [f"{department} · {refused.table(name).said()}" for department, name in grid.index]
+            range(len(grid)),
+            [say("{department} · {table}", department=str(d), table=refused.table(name)) for d, name in grid.index],
         )
         ax.grid(False)
         if figure is not None:

@@ -142,7 +142,10 @@ class MendFirst(Result):
         if not self.told:
             raise CannotAnswer(say("nothing was found that touches {n} customers or more.", n=self.minimum))
         ax, shown = axes(ax), self.told[:_DRAWN]
-        names = [textwrap.fill(f"{fault.department} · {fault.name}", _WIDTH) for fault in shown]
+        names = [
+            textwrap.fill(say("{department} · {table}", department=fault.department, table=fault.name), _WIDTH)
+            for fault in shown
+        ]
         bars = ax.barh(range(len(shown)), [fault.customers for fault in shown], height=0.7)
         ax.bar_label(bars, [f"{fault.customers:,.0f}" for fault in shown], padding=3)
         ax.set_yticks(range(len(shown)), names)

@@ -204,7 +204,9 @@ class LifetimeValue(Result):
             ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
-        ax.set_ylabel(f"value of a contract over {self.horizon} months ({self.currency})")
+        ax.set_ylabel(
+            say("value of a contract over {n} months ({currency})", n=self.horizon, currency=Term(self.currency))
+        )
         return ax
 
 

@@ -221,10 +221,10 @@ class DidEffect(Result):
             ax.plot(rows["period"], rows["estimate"], "o", color=color, markersize=4)
         ax.plot([-1], [0], "o", color="0.5", markersize=5, fillstyle="none")
         ax.set_xlabel("periods since the rollout (−1 = base)")
-        ax.set_ylabel(
-            f"treated − control, {Label(self.outcome).said()}"
-            + (f" ({self.unit_of_outcome})" * bool(self.unit_of_outcome))
-        )
+        outcome: Label | Message = Label(self.outcome)
+        if self.unit_of_outcome:
+            outcome = say("{outcome} ({unit})", outcome=outcome, unit=Term(self.unit_of_outcome))
+        ax.set_ylabel(say("treated − control, {outcome}", outcome=outcome))
         return ax
 
 

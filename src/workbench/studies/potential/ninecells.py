@@ -14,7 +14,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import interval
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.potential.potential import Potential
@@ -119,14 +119,33 @@ class ValueGrid(Result):
                 "ha": "center",
                 "va": "center",
             }
-            ax.text(x, y + 0.27, f"{row.strategy} {row.name_zh}", fontsize=11, **style)
-            lines = f"{now:.0%} of current value\n{later:.0%} of potential\n{row.uncertain:.0%} uncertain"
-            text = f"{row.customers:,} customers\n{lines}" if row.customers else "no customers"
+            ax.text(
+                x,
+                y + 0.27,
+                say("{name}", name=Named(f"{row.strategy} {row.name_zh}", str(row.name_zh))),
+                fontsize=11,
+                **style,
+            )
+            parts = {"now": Share(now, 0), "later": Share(later, 0), "uncertain": Share(row.uncertain, 0)}
+            text = say("no customers")
+            if row.customers:
+                text = say(
+                    "{n} customers\n{now} of current value\n{later} of potential\n{uncertain} uncertain",
+                    n=row.customers,
+                    **parts,
+                )
             ax.text(x, y - 0.1, text, fontsize=8, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
-            axis.set_ticks(range(3), [f"low\n< {low:,.1f}", "middle", f"high\n≥ {high:,.1f}"])
-            axis.set_label_text(f"{name} value ({self.currency} a year)")
+            ends = (
+                say("low\n< {to}", to=Number(low, ",.1f")),
+                "middle",
+                say("high\n≥ {since}", since=Number(high, ",.1f")),
+            )
+            axis.set_ticks(range(3), ends)
+            axis.set_label_text(
+                say("{name} ({currency} a year)", name=Label(f"{name}_value"), currency=Term(self.currency))
+            )
         ax.tick_params(length=0)
         ax.grid(False)
         return ax

@@ -154,11 +154,18 @@ class WorthRaising(Result):
         ax.barh(rows["lever"], rows["gain"], height=0.6, alpha=0.7)
         ax.hlines(rows["lever"], rows["low"], rows["high"], color="0.2")
         for row in rows.itertuples():
-            text = f"{row.customers:,} customers, {row.gain / row.customers:,.1f} each"
+            each = Number(row.gain / row.customers, ",.1f")
+            text = say("{n} customers, {each} each", n=row.customers, each=each)
             ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
         ax.set_xlim(0, 1.5 * rows["high"].max())
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.set_xlabel(f"expected gain ({self.currency} a year); levers of fewer than {FEW} customers left out")
+        ax.set_xlabel(
+            say(
+                "expected gain ({currency} a year); levers of fewer than {n} customers left out",
+                currency=Term(self.currency),
+                n=FEW,
+            )
+        )
         return ax
 
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, join, quoted, say
+from workbench.messages import Day, Label, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
@@ -146,7 +146,8 @@ class WaveChange(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
-        label = f"change in {Label(self.construct).said()}, {self.waves[0]} to {self.waves[1]} (points)"
+        label = say("change in {construct}, {first} to {second} (points)", construct=Label(self.construct),
+            first=Day(str(self.waves[0])), second=Day(str(self.waves[1])))  # fmt: skip
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]
             table = self.table.rename(columns={"change": "estimate"})

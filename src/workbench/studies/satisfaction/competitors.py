@@ -108,7 +108,7 @@ class CompetitorMap(Result):
             _crosses(ax, rows, "competitor", "s", f"C{k}", name)
             ax.vlines(rows["importance"], rows["performance"], rows["competitor"], color="0.6", linestyle=":", zorder=1)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(f"importance (points of {Label(self.target).said()} per point)")
+        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
         ax.set_ylabel("performance (index, points)")
         ax.legend(frameon=False)
         return ax

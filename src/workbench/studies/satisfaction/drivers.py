@@ -184,7 +184,7 @@ class ImportancePerformance(Result):
             )
         ax.axhline(rows["performance"].mean(), color="0.8", linewidth=0.8, zorder=0)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(f"importance (points of {Label(self.target).said()} per point)")
+        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
         ax.set_ylabel("performance (index, points)")
         return ax
 

@@ -143,7 +143,12 @@ class OperatorGaps(Result):
         ]
         table = self.table.rename(columns={"gap": "estimate"})
         return dot_and_interval(
-            labels, table, ax, label=f"gap in {Label(self.construct).said()} (points)", zero=True, digits="+.1f"
+            labels,
+            table,
+            ax,
+            label=say("gap in {construct} (points)", construct=Label(self.construct)),
+            zero=True,
+            digits="+.1f",
         )
 
     def quantities(self) -> Iterable[Quantity]:

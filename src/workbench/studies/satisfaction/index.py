@@ -190,7 +190,13 @@ class SatisfactionIndex(Result):
         ax = dot_and_interval(labels, rows.rename(columns={"index": "estimate"}), ax, digits=".1f")
         if len(self.by) > 1:
             _colour(ax, rows[self.by[0]])
-        ax.set_xlabel(f"{Label(self.construct).said()} index (points, {self.level:.0%} interval)")
+        ax.set_xlabel(
+            say(
+                "{construct} index (points, {level} interval)",
+                construct=Label(self.construct),
+                level=Share(self.level, 0),
+            )
+        )
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Name, Number, Span, Value, say
+from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
@@ -87,9 +87,10 @@ class ItemGaps(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the items' parts of the largest gap and their sum."""
         rows = self._largest()
-        label = f"part of the gap in {Label(self.construct).said()} to {rows['against'].iloc[0]} (points)"
+        other = str(rows["against"].iloc[0])
+        label = say("part of the gap in {construct} to {other} (points)", construct=Label(self.construct), other=other)
         table = rows.rename(columns={"gap": "estimate"})
-        names = [self.labels.get(item, Name(item)).said() for item in rows["item"]]
+        names = [say("{it}", it=self.labels[item]) if item in self.labels else str(item) for item in rows["item"]]
         return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Value, join, quoted, say
+from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.resampling import standard_error
@@ -141,10 +141,13 @@ class ItemPriorities(Result):
         """Draw what orders the items, with intervals."""
         what = self.ranked_by
         table = self.table.rename(columns={what: "estimate", f"{what}_low": "low", f"{what}_high": "high"})
-        names = [f"{row.label} · {Label(row.construct).said()}" for row in self.table.itertuples()]
-        label = f"{Label(self.target).said()}: " + (
-            "points per yuan" if what == "points_per_yuan" else "points if at the end of the scale"
-        )
+        names = [
+            say("{item} · {construct}", item=self.labels.get(row.item, Name(row.item)), construct=Label(row.construct))
+            for row in self.table.itertuples()
+        ]
+        per_yuan = what == "points_per_yuan"
+        unit = say("points per yuan") if per_yuan else say("points if at the end of the scale")
+        label = say("{target}: {unit}", target=Label(self.target), unit=unit)
         return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
 
     def quantities(self) -> Iterable[Quantity]:

@@ -139,7 +139,7 @@ class OperatorRanks(Result):
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
-        ax.set_xlabel(f"share of the resamples with that rank in {Label(self.construct).said()}")
+        ax.set_xlabel(say("share of the resamples with that rank in {construct}", construct=Label(self.construct)))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Span, Word, join, quoted, say
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
@@ -134,7 +134,7 @@ class Segments(Result):
         below = (
             say(
                 "Below 0 in {feature}: {n} customers, as far down on the log scale as others up.",
-                feature=_words(feature),
+                feature=Word(_words(feature)),
                 n=count,
             )
             for feature, count in self.below.items()
@@ -391,7 +391,7 @@ def _describe(deviation: pd.Series, count: int) -> Message:
     order = np.lexsort([deviation.index.astype(str), -deviation.abs().round(9)])
     strongest = deviation.iloc[order[:count]]
     parts = [
-        say("high {feature}", feature=_words(name)) if z > 0 else say("low {feature}", feature=_words(name))
+        say("high {feature}", feature=Word(_words(name))) if z > 0 else say("low {feature}", feature=Word(_words(name)))
         for name, z in strongest.items()
         if abs(z) >= _APART
     ]

@@ -156,7 +156,12 @@ class Concentration(Result):
         ax.annotate("all alike", (72, 72), xytext=(4, -12), textcoords="offset points", color="0.4")
         top = self.share_of_top(0.2)
         ax.plot([20], [100 * top], "o", color="black")
-        ax.annotate(f"best 20%: {top:.1%} of revenue", (20, 100 * top), xytext=(10, -14), textcoords="offset points")
+        ax.annotate(
+            say("best 20%: {share} of revenue", share=Number(float(top), ".1%")),
+            (20, 100 * top),
+            xytext=(10, -14),
+            textcoords="offset points",
+        )
         ax.set_xlim(0, 100)
         ax.set_ylim(0, 102)
         ax.set_xlabel("customers, best first (%)")

@@ -92,12 +92,12 @@ class Drift(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each index with its interval, what chance alone gives, and the two conventional thresholds."""
         table = self.index.rename(columns={"psi": "estimate"})
-        label = f"population stability index since {self.since} (bar: chance alone)"
+        label = say("population stability index since {day} (bar: chance alone)", day=Day(self.since))
         ax = dot_and_interval(table["of"].str.replace("_", " "), table, ax, label=label, digits=".3f")
         ax.plot(table["noise"], range(len(table))[::-1], "|", color="0.4", markersize=12)
-        for at, word in ((MODERATE, "watch"), (LARGE, "refit")):
+        for at, name in ((MODERATE, "watch"), (LARGE, "refit")):
             ax.axvline(at, color="0.6", linestyle="--")
-            ax.text(at, 1, f" {word}", transform=ax.get_xaxis_transform(), va="bottom")
+            ax.text(at, 1, f" {name}", transform=ax.get_xaxis_transform(), va="bottom")
         ax.set_xlim(right=max(1.2 * LARGE, 1.05 * table["high"].max()))
         return ax
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import say
+from workbench.messages import as_message, say
 from workbench.result import Picture
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
         zero = panel * step
         ax.barh(place, row, left=zero, color=np.where(row > 0, "#D55E00", "#0072B2"))
         ax.axvline(zero, color="0.3", linewidth=0.8)
-        words = textwrap.fill(f"{cluster}: {fitted.names()[cluster]}", max(10, 84 // fitted.k))
+        words = textwrap.fill(
+            say("{name}: {n}", name=str(cluster), n=as_message(fitted.names()[cluster])), max(10, 84 // fitted.k)
+        )
         ax.annotate(
             words, (zero, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center"
         )

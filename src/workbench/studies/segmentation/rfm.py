@@ -175,8 +175,8 @@ class Rfm(Result):
         ax.grid(False)
         ax.set_xticks(range(bins), [str(i + 1) for i in range(bins)])
         ax.set_yticks(range(bins), [str(i + 1) for i in range(bins)])
-        ax.set_xlabel(f"frequency score (1 rarest, {bins} most frequent)")
-        ax.set_ylabel(f"recency score (1 longest ago, {bins} latest)")
+        ax.set_xlabel(say("frequency score (1 rarest, {n} most frequent)", n=bins))
+        ax.set_ylabel(say("recency score (1 longest ago, {n} latest)", n=bins))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

@@ -141,7 +141,7 @@ class KeyAccounts(Result):
         ax.grid(False)
         ax.tick_params(length=0)
         ax.set_ylabel("grade: letter")
-        ax.set_xlabel(f"grade: digit; in the cells accounts and their share of {Label(self.value).said()}")
+        ax.set_xlabel(say("grade: digit; in the cells accounts and their share of {value}", value=Label(self.value)))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

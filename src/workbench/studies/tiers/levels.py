@@ -182,9 +182,13 @@ class Tiers(Result):
         """Draw, for each tier, its share of the customers beside its share of the value."""
         ax = axes(ax)
         place = np.arange(len(self.ranked))
-        for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", Label(self.value).said())):
+        for offset, column, label in ((-0.2, "share", "customers"), (0.2, "value_share", self.value)):
             bars = ax.barh(place + offset, 100 * self.ranked[column], height=0.38)
-            ax.bar_label(bars, [f"{v:.1%} of {label}" for v in self.ranked[column]], padding=3)
+            ax.bar_label(
+                bars,
+                [say("{share} of {whole}", share=Share(v), whole=Label(label)) for v in self.ranked[column]],
+                padding=3,
+            )
         ax.set_yticks(place, self.ranked["tier"])
         ax.invert_yaxis()
         ax.set_xlim(0, 145 * self.ranked[["share", "value_share"]].max().max())

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Term, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, quoted, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -135,7 +135,7 @@ class CostToServe(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each tier's margin that service takes."""
         rows = self.table[self.table["measure"] == "cost_share"]
-        label = f"cost to serve (% of margin, {self.level:.0%} interval)"
+        label = say("cost to serve (% of margin, {level} interval)", level=Share(self.level, 0))
         return dot_and_interval(rows["tier"], 100 * rows[["estimate", "low", "high"]], ax, label=label, digits=".1f")
 
     def quantities(self) -> Iterable[Quantity]:
@@ -274,8 +274,11 @@ class PromisesKept(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share kept of each promise in each tier."""
         rows = self.table.dropna(subset="kept").rename(columns={"kept": "estimate"})
-        names = [f"{r.promise} {r.promised:g}, {r.tier}" for r in rows.itertuples()]
-        label = f"kept (% of cases, {self.level:.0%} interval)"
+        names = [
+            say("{promise} {n}, {tier}", promise=Word(r.promise), n=Number(r.promised, "g"), tier=Word(r.tier))
+            for r in rows.itertuples()
+        ]
+        label = say("kept (% of cases, {level} interval)", level=Share(self.level, 0))
         return dot_and_interval(names, 100 * rows[["estimate", "low", "high"]], ax, label=label, digits=".0f")
 
     def quantities(self) -> Iterable[Quantity]:

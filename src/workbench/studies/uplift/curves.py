@@ -12,7 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import (
     FEWEST_EVENTS,
@@ -474,9 +474,9 @@ class EffectGroups(Result):
         ax.plot(ends, ends, color="0.5", linestyle="--", linewidth=1)
         ax.annotate("to scale", (ends[1], ends[1]), (-4, 4), textcoords="offset points", ha="right", color="0.4")
         ax.errorbar(scale * table["predicted"], scale * table["effect"], error, fmt="o", capsize=0)
-        unit = "points" if self.binary else self.unit or "units of the outcome"
-        ax.set_xlabel(f"predicted effect on {Label(self.outcome).said()} ({unit})")
-        ax.set_ylabel(f"effect in the group ({unit})")
+        unit = axis_unit(self.unit, self.binary, "points")
+        ax.set_xlabel(say("predicted effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
+        ax.set_ylabel(say("effect in the group ({unit})", unit=unit))
         return ax
 
 

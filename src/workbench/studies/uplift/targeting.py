@@ -264,15 +264,17 @@ class Targeting(Result):
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.curve["net"])
         ax.set_xlim(0, share.max())
-        ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else f"spend ({self.currency})")
-        ax.set_ylabel(f"net per customer of the list ({self.currency})")
+        spent = say("spend ({currency})", currency=Term(self.currency))
+        ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else spent)
+        ax.set_ylabel(say("net per customer of the list ({currency})", currency=Term(self.currency)))
         if self.verdict == "not answerable":
             ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
             return ax
         best = int((self.curve["share"] - self.best_share).abs().argmin())
         at = share.iloc[best], self.curve["net"].iloc[best]
         ax.plot(*at, "o", color=line.get_color())
-        text = f"best {self.best_share:.0%}\n(may be {self.best_share_low:.0%} to {self.best_share_high:.0%})"
+        low, high = Share(self.best_share_low, 0), Share(self.best_share_high, 0)
+        text = say("best {share}\n(may be {low} to {high})", share=Share(self.best_share, 0), low=low, high=high)
         side = "right" if self.best_share > 0.5 else "left"
         ax.vlines(at[0], ax.get_ylim()[0], at[1], linestyle=":", color="0.5", linewidth=1)
         ax.set_ylim(ax.get_ylim()[0] - 0.12 * np.ptp(ax.get_ylim()), None)

@@ -209,7 +209,7 @@ class SatisfactionOutcome(Result):
         )
         ax.set(
             xlabel="satisfaction before (mean of a fifth, points)",
-            ylabel=f"left afterwards (%, {self.level:.0%} interval)",
+            ylabel=say("left afterwards (%, {level} interval)", level=Share(self.level, 0)),
         )
         ax.set_ylim(bottom=0)
         return ax

@@ -223,7 +223,13 @@ class VoiceScores(Result):
         name = self._known(None)
         rows = self.table[self.table["measure"] == name].sort_values(list(self.by[::-1]), kind="stable")
         labels = [cell_name(values) for values in rows[list(self.by[::-1])].to_numpy()] if self.by else ["all"]
-        return dot_and_interval(labels, rows, ax, label=f"{name} ({self.level:.0%} interval)", digits=".1f")
+        return dot_and_interval(
+            labels,
+            rows,
+            ax,
+            label=say("{measure} ({level} interval)", measure=Word(name), level=Share(self.level, 0)),
+            digits=".1f",
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every estimate shown."""
