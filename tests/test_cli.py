@@ -72,6 +72,8 @@ def test_a_new_study_is_written_once(root, call):
         0, "notebooks/arrears.ipynb: written. Its room is src/workbench/studies/arrears.\n", "",
     )  # fmt: skip
     assert "arrears" in call("list")[1]
+    assert call("new", "欠费", "--lang", "zh")[0] == 0
+    assert "# 欠费：要回答什么问题？" in (root / "notebooks" / "欠费.ipynb").read_text("utf-8")
     code, said, complaint = call("new", "arrears")
     assert (code, said) == (2, "") and "there is a study 'arrears' already" in complaint
     assert "cannot be the name of a study" in call("new", "../x")[2]

@@ -15,24 +15,41 @@ from workbench import messages
 from workbench.messages import Amount, Count, Day, Listed, Message, Name, Number, Share, Span, Term, join, read, say
 
 SOURCE = Path(workbench.__file__).parent
+NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
 MAKERS = {"say": "a template", "Term": "a word"}
 
 
+def notebook_cells() -> list[tuple[str, ast.Module]]:
+    """Every code cell of the notebooks, but for the parameters, with the place where it stands."""
+    return [
+        (f"{file.name}[{number}]", ast.parse("".join(cell["source"])))
+        for file in NOTEBOOKS
+        for number, cell in enumerate(json.loads(file.read_text("utf-8"))["cells"])
+        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())
+    ]
+
+
+CELLS = notebook_cells()
+TREES = [
+    *((str(file.relative_to(SOURCE)), ast.parse(file.read_text("utf-8"))) for file in sorted(SOURCE.rglob("*.py"))),
+    *CELLS,
+]
+
+
 def written() -> dict[str, str]:
-    """Every template and word in the package, by text, with the place where it stands."""
+    """Every template and word in the package and the notebooks, by text, with the place where it stands."""
     found = {}
-    for file in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(file.read_text("utf-8"))
+    for name, tree in TREES:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS and node.args:
-                first, place = node.args[0], f"{file.relative_to(SOURCE)}:{node.lineno}"
+                first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
                 for text in texts:
                     if isinstance(text, ast.Constant):
                         found[text.value] = place
                     elif node.func.id == "say":
-                        assert file.name == "messages.py", f"{place}: a template is a text, written at the call"
-    return {text: place for text, place in found.items() if text and "messages.py" not in place}
+                        assert name == "messages.py", f"{place}: a template is a text, written at the call"
+    return {text: place for text, place in found.items() if text and not place.startswith("messages.py")}
 
 
 WRITTEN = written()
@@ -47,13 +64,29 @@ def test_every_template_has_a_chinese_entry():
 
 def test_a_template_is_given_its_values():
     """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
-    for file in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for name, tree in TREES:
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
                 text, given = node.args[0], {value.arg for value in node.keywords}
-                if isinstance(text, ast.Constant) and file.name != "messages.py":
+                if isinstance(text, ast.Constant) and name != "messages.py":
                     places = {name for _, name, _, _ in string.Formatter().parse(text.value) if name is not None}
-                    assert places >= given - {None} if None in given else places == given, (file.name, text.value)
+                    assert places >= given - {None} if None in given else places == given, (name, text.value)
+
+
+@pytest.mark.parametrize(("place", "cell"), CELLS, ids=[place for place, _ in CELLS])
+def test_a_notebook_says_in_chinese_what_it_writes(place, cell):
+    """No f-string holds words, and a text of several words is a template, or has an entry; conditions are no text."""
+    known, conditions = messages.catalogue("zh"), set()
+    for node in ast.walk(cell):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "query":
+            conditions |= {id(argument) for argument in node.args}
+    for node in ast.walk(cell):
+        if isinstance(node, ast.JoinedStr):
+            texts = "".join(part.value for part in node.values if isinstance(part, ast.Constant))
+            assert not (re.search("[A-Za-z]", texts) and " " in texts), f"{place}: say() it: {ast.unparse(node)}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in conditions:
+            said = node.value in known or messages.word(node.value, "zh") != node.value
+            assert said or not re.search(r"\w \w", node.value), f"{place}: no entry: {node.value!r}"
 
 
 def test_a_template_has_plain_places():

@@ -215,12 +215,14 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 @workbench.command()
 @click.argument("study")
-def new(study: str) -> None:
+@click.option("--lang", metavar="LANGUAGE", default="", help="zh or en.  [default: WORKBENCH_LANG, the machine's]")
+def new(study: str, lang: str) -> None:
     """Write the notebook of a new STUDY from the template: it runs, and is changed cell by cell."""
     from workbench.lab.template import new_study
 
     root = project_root()
-    click.echo(f"{new_study(study, root).relative_to(root)}: written. Its room is src/workbench/studies/{study}.")
+    path = new_study(study, root, lang)
+    click.echo(f"{path.relative_to(root)}: written. Its room is src/workbench/studies/{study}.")
 
 
 @workbench.command(

@@ -232,8 +232,8 @@ class Day(Value):
 class Listed(Value):
     """Values as a list; the word before the last is "and", "or", or none ("" between names, ";" between clauses).
 
-    With ";" they are parted by semicolons; with "·" they are one name: the values that make a cell. Plain values get
-    their type as in `say`.
+    With ";" they are parted by semicolons; with "·" they are one name: the values that make a cell; with a line break
+    each has a line. Plain values get their type as in `say`.
 
     >>> names = Listed(["北京", "上海", "广东"])
     >>> names.said(), names.said("zh"), Listed(names.items, "").said()
@@ -242,7 +242,12 @@ class Listed(Value):
     ['A; B', 'A；B', 'A, B', 'A·B']
     """
 
-    BETWEEN: ClassVar[Mapping[str, tuple[str, str]]] = {"": (", ", "、"), ";": ("; ", "；"), "·": (", ", "·")}
+    BETWEEN: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "": (", ", "、"),
+        ";": ("; ", "；"),
+        "·": (", ", "·"),
+        "\n": ("\n", "\n"),
+    }
     items: Iterable[Any]
     last: str = "and"
 
@@ -356,8 +361,12 @@ def quoted(names: Iterable[object]) -> Listed | Message:
 
 
 def as_message(text: str) -> Message:
-    """Give a message, or a text that is said alike in every language, as a message."""
-    return text if isinstance(text, Message) else known(text) or say("{text}", text=text)
+    """Give a text as a message: one with an entry is said by it, any other is said alike in every language.
+
+    >>> as_message("All windows are closed.").said("zh"), as_message("<b>").said("zh")
+    ('各观察窗口均已结束。', '<b>')
+    """
+    return text if isinstance(text, Message) else known(text) or say("{text}", text=Word(text))
 
 
 def estimated(amount: Amount, low: float, high: float) -> Message:
@@ -517,7 +526,7 @@ def _keep(message: Message) -> None:
 
     One that is a name and nothing else has nothing to say, and would hide what the same text is elsewhere.
     """
-    if any(type(value) is Name and message.template == f"{{{name}}}" for name, value in message.values.items()):
+    if any(isinstance(value, Name) and message.template == f"{{{name}}}" for name, value in message.values.items()):
         return
     if len(_made) >= MOST_KEPT:
         _made.pop(next(iter(_made)), None)

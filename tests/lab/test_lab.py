@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from workbench.errors import WorkbenchError
 from workbench.lab.server import describe, refusals
 from workbench.lab.start import EXTENSIONS, settings
-from workbench.lab.template import new_study
+from workbench.lab.template import TEMPLATE, new_study
 from workbench.reports.runs.render import run
 from workbench.reports.runs.slots import find_studies
 
@@ -62,6 +62,30 @@ def test_a_new_study_never_replaces_one(root):
     with pytest.raises(WorkbenchError, match="there is a study 'buyers' already"):
         new_study("buyers", root)
     assert (root / "notebooks" / "buyers.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(("spoken", "asked", "title"), [
+    ("zh,en", "", "# buyers_2：要回答什么问题？\n"), ("zh,en", "en", "# buyers_2: what is the question?\n"),
+    ("", "", "# buyers_2: what is the question?\n"), ("", "zh", "# buyers_2：要回答什么问题？\n"),
+])  # fmt: skip
+def test_a_new_study_is_written_in_the_language_of_reports(spoken, asked, title, root, monkeypatch):
+    """The first of them, or the one asked for; every cell of text is, and the code is the same."""
+    monkeypatch.setenv("WORKBENCH_LANG", spoken)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    cells = json.loads(new_study("buyers_2", root, asked).read_text("utf-8"))["cells"]
+    template = json.loads(TEMPLATE.read_text("utf-8"))["cells"]
+    assert cells[0]["source"][0] == title and "NAME" not in "".join(cells[0]["source"])
+    chinese = ["\u4e00" <= "".join(c["source"]).lstrip("# ")[0] for c in cells[1:] if c["cell_type"] == "markdown"]
+    assert set(chinese) == {"：" in title}
+    assert [c for c in cells if c["cell_type"] == "code"] == [c for c in template if c["cell_type"] == "code"]
+    assert [c["id"] for c in cells] == [c["id"] for c in template]
+
+
+def test_a_language_without_a_catalogue_is_refused(root):
+    """Nothing is written."""
+    with pytest.raises(WorkbenchError, match="no language 'fr'"):
+        new_study("buyers_2", root, "fr")
+    assert [p.name for p in (root / "notebooks").iterdir()] == ["buyers.ipynb"]
 
 
 def test_each_wrong_value_is_named_beside_its_field(root):

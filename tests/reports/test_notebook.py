@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import warnings
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ from PIL import Image
 from workbench.errors import WorkbenchError
 from workbench.messages import join, read, say
 from workbench.reports.page import notebook
+from workbench.reports.page.languages import translated
 from workbench.reports.page.said import answer_of
 from workbench.result import Quantity, Refusal, Table
 
@@ -54,6 +56,29 @@ def test_a_refusal_decides_nothing_and_leads_with_its_first_sentence(said):
     shown = answer_of({"metadata": {"workbench": ours}, "data": data})
     assert (shown.lead, shown.more) == ("Not answerable: one operator.", ("Take more.",))
     assert read(decision["sentences"][0]).startswith("Decide nothing")
+
+
+def test_a_list_and_a_model_say_what_they_are_in_both_languages(said, tmp_path, monkeypatch):
+    """The English is as it was; the definition is a message, or a text with an entry."""
+    monkeypatch.setenv("WORKBENCH_OUTPUT", str(tmp_path))
+    frame = pd.DataFrame({"customer_id": [f"c{n}" for n in range(1200)]})
+    notebook.show_list(frame, name="targets", as_of="2026-07-01", definition=say("{n} rows", n=3))
+    notebook.show_list(frame[:1], name="one", as_of="2026-07-01", definition="All windows are closed.")
+    model = type("M", (), {"save": lambda self, path: path})()
+    notebook.show_model(model, name="who", definition="Of <b>.")
+    assert [data["text/plain"] for data, _ in said] == [
+        "List 'targets' as of 2026-07-01: 1,200 rows. 3 rows",
+        "List 'one' as of 2026-07-01: 1 row. All windows are closed.",
+        "Model 'who'. Of <b>.",
+    ]
+    outputs = [{"output_type": "display_data", "data": d, "metadata": {"workbench": ours}} for d, ours in said]
+    cell = {"cell_type": "code", "source": "", "outputs": json.loads(json.dumps(outputs))}
+    chinese = translated({"metadata": {}, "cells": [cell]}, "zh")["cells"][0]["outputs"]
+    assert [output["data"]["text/plain"] for output in chinese] == [
+        "清单“targets”，截至2026年7月1日：1200行。3行",
+        "清单“one”，截至2026年7月1日：1行。各观察窗口均已结束。",
+        "模型“who”。Of <b>.",
+    ]
 
 
 def test_a_table_carries_its_payload(said):

@@ -188,6 +188,8 @@ def test_mobi_priorities(shared_data, request):
         "Quality": 74.98, "Expectation": 72.47, "Image": 73.53, "Value": 62.35,
     }  # fmt: skip
     assert any("Expectation is measured unreliably" in said for said in effects.verdicts)
+    lines = [effects.doubts().said(language).split("\n") for language in ("en", "zh")]
+    assert lines[0] == [f"- {doubt}" for doubt in effects.verdicts] and len(lines[1]) == len(lines[0])
     said = importance_performance(effects).headline()
     assert "start with Quality" in said and "order is not certain" in said
 

@@ -57,6 +57,8 @@ def test_windows_are_the_sums_of_their_days(warehouse, offers):
 def test_what_is_not_there_is_said(warehouse, offers):
     """Detail records reach back half a year only; a window still open is named; none closed is refused."""
     assert offers.not_available == ("events: detail_record has rows from 2026-01-01 only",)
+    assert offers.headline() == "Not available: events: detail_record has rows from 2026-01-01 only."
+    assert offers.headline().said("zh") == "无法提供：使用记录数：detail_record仅有2026年1月1日以来的数据。"
     recent = campaign_windows(warehouse, "data_upgrade")
     assert recent.days == (30, 60, 90) and "180 days: the window is open" in recent.not_available[0]
     assert recent.members["events_30"].le(recent.members["events_90"]).all()

@@ -26,6 +26,8 @@ def test_each_kind_of_campaign_has_its_study(operator):
         campaign_arms(warehouse, "home_pilot", **asked)
     arms = campaign_arms(warehouse, "retention_call", **asked)
     means, members = arms.means(), arms.members
+    assert arms.headline().startswith("Contact from 2026-") and arms.headline().endswith("columns.")
+    assert arms.caption().endswith("assignment: selected).") and "人工选取" in arms.caption().said("zh")
     assert means["members"].to_dict() == {
         "control": sum(members["treatment"] == 0),
         "contact": sum(members["treatment"]),

@@ -7,12 +7,14 @@ import keyword
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.messages import prose
+from workbench.reports.page.languages import languages
 
 TEMPLATE = Path(__file__).resolve().parent / "study.ipynb"
 _LONGEST = 60
 
 
-def new_study(name: str, root: Path) -> Path:
+def new_study(name: str, root: Path, language: str = "") -> Path:
     """Write `notebooks/NAME.ipynb` from the template, and give its path.
 
     Parameters
@@ -21,11 +23,13 @@ def new_study(name: str, root: Path) -> Path:
         One word, as a Python module would be called; Chinese is fine.
     root : Path
         The project.
+    language : str
+        In which its text is written; by default the first one of reports.
 
     Raises
     ------
     WorkbenchError
-        If the name is not fit to be one, or there is such a study already.
+        If the name is not fit to be one, there is such a study already, or there is no catalogue of the language.
     """
     name = name.strip()
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or len(name) > _LONGEST:
@@ -34,6 +38,10 @@ def new_study(name: str, root: Path) -> Path:
             f"at most {_LONGEST}, such as late_payers: its notebook, module and report are called so."
         )
     notebook = json.loads(TEMPLATE.read_text("utf-8"))
+    spoken = languages([language] if language else ())[0]
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = prose("".join(cell["source"]), spoken).splitlines(keepends=True)
     first = notebook["cells"][0]
     first["source"] = [line.replace("NAME", name) for line in first["source"]]
     path = root / "notebooks" / f"{name}.ipynb"

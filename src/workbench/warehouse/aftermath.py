@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.messages import Day, Listed, Message, Named, label, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, spans
 from workbench.warehouse.views import view
@@ -31,13 +32,19 @@ class CampaignWindows:
         for curves of survival.
     days : tuple of int
         Windows that closed before as_of.
-    not_available : tuple of str
+    not_available : tuple of Message
         What was asked for and cannot be given, each with its reason.
     """
 
     members: pd.DataFrame
     days: tuple[int, ...]
-    not_available: tuple[str, ...]
+    not_available: tuple[Message, ...]
+
+    def headline(self) -> Message:
+        """Say what cannot be given."""
+        if not self.not_available:
+            return say("All windows are closed.")
+        return say("Not available: {reasons}.", reasons=Listed(self.not_available, ";"))
 
     def outcomes(self, name: str = "revenue") -> dict[int, str]:
         """Give the columns of an outcome by window, as `effect_windows` takes them."""
@@ -77,19 +84,24 @@ def campaign_windows(
         raise CannotAnswer(f"members of campaign '{campaign}' were assigned on different days: split it by day.")
     first = start if start.day == 1 else _later(start.replace(day=1), 1)
     closed = tuple(n for n in sorted(set(days)) if max(start + timedelta(n), _later(first, n // 30)) <= day)
-    missing = [f"{n} days: the window is open on {day}" for n in sorted(set(days)) if n not in closed]
+    missing = [say("{n} days: the window is open on {day}", n=n, day=day) for n in sorted(set(days)) if n not in closed]
     if not closed:
         raise CannotAnswer(f"no window of campaign '{campaign}', assigned on {start}, closed before {day}.")
     found = {n: view(warehouse, "campaign_member_window", campaign=campaign, days=n) for n in closed}
     billed = set(view(warehouse, "billed_month")["month"].dt.date)
     unbilled = {n: [m for m in (_later(first, k) for k in range(n // 30)) if m not in billed] for n in closed}
     columns = {f"revenue_{n}": found[n]["revenue"] for n in closed if not unbilled[n]}
-    missing += [f"revenue of {n} days: no bill of {gaps[0]:%Y-%m} is on record" for n, gaps in unbilled.items() if gaps]
+    missing += [
+        say("revenue of {n} days: no bill of {month} is on record", n=n, month=Day(f"{gaps[0]:%Y-%m}"))
+        for n, gaps in unbilled.items()
+        if gaps
+    ]
     on_record = spans(warehouse)
     for name, table in _COUNTED.items():
         begin = on_record[table][0] if table in on_record else None
         if begin is None or begin > start:
-            missing.append(f"{name}: {table} has {'no rows' if begin is None else f'rows from {begin} only'}")
+            lacks = say("no rows") if begin is None else say("rows from {day} only", day=Day(begin))
+            missing.append(say("{name}: {table} has {lacks}", name=_named(name), table=table, lacks=lacks))
         else:
             columns |= {f"{name}_{n}": found[n][name] for n in closed}
     for n in closed:
@@ -98,7 +110,7 @@ def campaign_windows(
     if life["revenue_before"].notna().any():
         columns["revenue_before"] = life["revenue_before"]
     else:
-        missing.append("revenue_before: no bill of the three months before is on record")
+        missing.append(say("{name}: no bill of the three months before is on record", name=_named("revenue_before")))
     wide = members.assign(**columns, days_known=life["days_known"], left_us=life["left_us"])
     return CampaignWindows(wide, closed, tuple(missing))
 
@@ -193,6 +205,10 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
             "'observational' where they were not randomised."
         )
     return view(warehouse, "province_month", campaign=campaign, kind=kind, as_of=warehouse.as_of)
+
+
+def _named(column: str) -> Named:
+    return Named(column, label(column, "zh"))
 
 
 def _later(first: date, months: int) -> date:

@@ -9,6 +9,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.messages import Message, Term, join, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, customer_features
 from workbench.warehouse.views import view
@@ -41,6 +42,26 @@ class CampaignArms:
     facts: pd.Series
     others: int
     unknown_before: int
+
+    def headline(self) -> Message:
+        """Say when the members were contacted, and who and what is among them."""
+        return join(
+            say(
+                "Contact from {first}, outcomes until {last}.",
+                first=self.facts["starts_on"],
+                last=self.facts["ends_on"],
+            ),
+            say("Members of other arms, left out: {n}.", n=self.others),
+            say("Members of whom nothing was known before: {n}.", n=self.unknown_before),
+            say("What was known before assignment: {n} columns.", n=len(self.covariates)),
+        )
+
+    def caption(self) -> Message:
+        """Say what `means` shows."""
+        return say(
+            "Members and mean outcomes by arm ({name}, assignment: {assignment}).",
+            name=str(self.facts["name"]), assignment=Term(str(self.facts["assignment"])),
+        )  # fmt: skip
 
     def means(self) -> pd.DataFrame:
         """Give members and mean outcomes by arm."""

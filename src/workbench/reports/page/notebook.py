@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, say_in, use_theme
-from workbench.messages import as_message, join, known, say
+from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import PICTURES, languages
@@ -231,10 +231,12 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
         If the list cannot be written: see there.
     """
     made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
-    said = (
-        f"List '{made.name}' as of {made.as_of}: {made.rows:,} {'row' if made.rows == 1 else 'rows'}. {made.definition}"
-    )
-    _display({"text/plain": said}, {"kind": "list", "name": made.name, "files": [file.name for file in made.files]})
+    rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
+    said = say(
+        "List '{name}' as of {day}: {rows}. {definition}",
+        name=made.name, day=Day(made.as_of), rows=rows, definition=as_message(definition),
+    )  # fmt: skip
+    _display_files(said, made.name, made.files)
 
 
 def show_model(model: Saved, *, name: str, definition: str) -> None:
@@ -257,7 +259,12 @@ def show_model(model: Saved, *, name: str, definition: str) -> None:
     if not re.fullmatch(r"[\w-]{1,60}", name):
         raise WorkbenchError(f"model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
     path = model.save(lists.output_folder() / f"{name}.model.json")
-    _display({"text/plain": f"Model '{name}'. {definition}"}, {"kind": "list", "name": name, "files": [path.name]})
+    _display_files(say("Model '{name}'. {definition}", name=name, definition=as_message(definition)), name, [path])
+
+
+def _display_files(said: Message, name: str, files: Iterable[Path]) -> None:
+    ours = {"kind": "list", "name": name, "files": [file.name for file in files], "said": {"text": said.as_json()}}
+    _display({"text/plain": said}, ours)
 
 
 def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: str) -> None:

@@ -111,6 +111,12 @@ class PathEffects(Result):
         """Doubts about the measurement, one sentence each."""
         return self.bootstrap.verdicts
 
+    def doubts(self) -> Message:
+        """List them, one a line."""
+        if not self.verdicts:
+            return say("No doubts about the measurement.")
+        return say("{doubts}", doubts=Listed((say("- {doubt}", doubt=doubt) for doubt in self.verdicts), "\n"))
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the model; dashed paths have intervals that include zero."""
         table = self.bootstrap.table

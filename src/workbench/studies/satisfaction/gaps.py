@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, Word, join, say
 from workbench.methods.cells import one_cell
 from workbench.methods.multiple import benjamini_hochberg, holm
 from workbench.methods.plspm.groups import MeasurementInvariance
@@ -86,8 +86,8 @@ class OperatorGaps(Result):
     def there(self, operator: object, row: pd.Series) -> Message:
         """Name an operator in the cell of a row."""
         if not self.others:
-            return say("{name}", name=str(operator))
-        return say("{name} in {place}", name=str(operator), place=one_cell(row[self.others]))
+            return say("{name}", name=Word(str(operator)))
+        return say("{name} in {place}", name=Word(str(operator)), place=one_cell(row[self.others]))
 
     def _claimed(self, table: pd.DataFrame) -> Message:
         clear, alpha = table[table["significant"]], Share(1 - self.level, 0)
