@@ -371,6 +371,15 @@ def estimated(amount: Amount, low: float, high: float) -> Message:
     return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
 
 
+def spelt(text: str, zh: str) -> Message:
+    """Give a name that whoever gave it wrote in both languages as a message: for the cells of a table.
+
+    >>> spelt("champions", "重要价值客户").said("zh")
+    '重要价值客户'
+    """
+    return say("{text}", text=Named(text, zh or label(text, "zh")))
+
+
 def as_value(value: object) -> Value | Message:
     """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
     if isinstance(value, (Value, Message)):

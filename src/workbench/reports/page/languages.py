@@ -157,13 +157,18 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
     made["language"] = language
     if "caption" in stored:
         made["caption"] = messages.read(stored["caption"]).said(language)
-    made["columns"] = [{**c, "label": _called(c["name"], language)} for c in table["columns"]]
+    made["columns"] = [{**c, "label": _called(c["name"], language, known)} for c in table["columns"]]
     made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
     return made
 
 
-def _called(name: str, language: str) -> str:
-    """Say what a column is called; one of several levels part by part."""
-    return " · ".join(
-        found if (found := word(part, language)) != part else label(part, language) for part in name.split(" · ")
-    )
+def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}) -> str:
+    """Say what a column is called: by labels, else as a cell; one of several levels part by part."""
+    if name in known:
+        return known[name].said(language)
+
+    def said(part: str) -> str:
+        found = label(part, language)
+        return found if found != label(part) else word(part, language) if word(part, language) != part else found
+
+    return " · ".join(map(said, name.split(" · ")))

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.messages import Amount, Label, Message, Span, estimated, say
+from workbench.messages import Amount, Label, Message, Span, Word, estimated, say
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import unanswerable
@@ -103,7 +103,11 @@ class OfferValue(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the money per customer of the list."""
-        names = ("offer chosen for each", f"best single offer ({self.best_single})", "difference")
+        names = (
+            "offer chosen for each",
+            say("best single offer ({offer})", offer=Word(self.best_single)),
+            "difference",
+        )
         found = (self.net, self.single, self.advantage)
         rows = [(name, i.estimate, i.low, i.high) for name, i in zip(names, found, strict=True)]
         return pd.DataFrame(rows, columns=["net of", "value", "low", "high"])
