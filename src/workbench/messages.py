@@ -371,13 +371,13 @@ def estimated(amount: Amount, low: float, high: float) -> Message:
     return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
 
 
-def spelt(text: str, zh: str) -> Message:
-    """Give a name that whoever gave it wrote in both languages as a message: for the cells of a table.
+def spelt(text: str, zh: str = "") -> Message:
+    """Give a name as a message, for cells and lists: in Chinese as whoever gave it wrote it, else by `word`.
 
-    >>> spelt("champions", "重要价值客户").said("zh")
-    '重要价值客户'
+    >>> spelt("champions", "金牌客户").said("zh"), spelt("arpu_before"), spelt("arpu_before").said("zh")
+    ('金牌客户', 'arpu_before', '此前每用户月均收入')
     """
-    return say("{text}", text=Named(text, zh or label(text, "zh")))
+    return say("{text}", text=Named(text, zh or word(text, "zh")))
 
 
 def as_value(value: object) -> Value | Message:

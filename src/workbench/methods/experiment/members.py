@@ -198,8 +198,8 @@ def trait(column: str, value: object = None) -> Message:
     ('tariff=basic', '资费缺失')
     """
     if value is None:
-        return say("{column} missing", column=spelt(column, ""))
-    return say("{column}={value}", column=spelt(column, ""), value=Word(str(value)))
+        return say("{column} missing", column=spelt(column))
+    return say("{column}={value}", column=spelt(column), value=Word(str(value)))
 
 
 def independent(traits: dict[str, np.ndarray], treated: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from workbench import messages
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, label, prose, word
 from workbench.reports.page import tables
+from workbench.reports.page.html import QUANTITIES
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output in the languages other than English: png, width and height of each."""
@@ -134,6 +135,9 @@ def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
         drawn = dict(output["data"].get(PICTURES, {}).get(language, {}))
         png = {"image/png": drawn.pop("png")} if drawn else {}
         return _with(output, png, {**words, **drawn})
+    if kind == "quantities":
+        rows = [{**row, "unit": _called(row["unit"], language)} for row in output["data"][QUANTITIES]]
+        return _with(output, {QUANTITIES: rows})
     if kind == "list" and "text" in stored:
         return _with(output, {"text/plain": messages.read(stored["text"]).said(language)})
     return output
@@ -164,11 +168,12 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
 
 def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}) -> str:
     """Say what a column is called: by labels, else as a cell; one of several levels part by part."""
-    if name in known:
-        return known[name].said(language)
 
     def said(part: str) -> str:
         found = label(part, language)
-        return found if found != label(part) else word(part, language) if word(part, language) != part else found
+        if found != label(part):
+            return found
+        other = known[part].said(language) if part in known else word(part, language)
+        return found if other == part else other
 
     return " · ".join(map(said, name.split(" · ")))

@@ -193,7 +193,7 @@ class TreatedEffect(Result):
             ("share of the treated inside the overlap", self.overlap_share, nan, nan),
             ("effective controls", self.effective_controls, nan, nan),
             *(
-                (say("placebo {outcome}", outcome=spelt(row.outcome, "")), row.estimate, row.low, row.high)
+                (say("placebo {outcome}", outcome=spelt(row.outcome)), row.estimate, row.low, row.high)
                 for row in self.placebo.itertuples()
             ),
         ]

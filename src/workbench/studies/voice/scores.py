@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say
+from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -207,7 +207,7 @@ class VoiceScores(Result):
         level, measure = Share(self.level, 0), self._spelt()
         if not self.by:
             return say("{measure}, with {level} intervals.", measure=measure, level=level)
-        columns = Listed(self.by[::-1])
+        columns = Listed(map(spelt, self.by[::-1]))
         return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
 
     def tiles(self) -> tuple[Tile, ...]:
