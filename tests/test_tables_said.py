@@ -16,7 +16,10 @@ from workbench.result import Result
 matplotlib.use("Agg")
 
 # Terms that Chinese texts write in Latin letters
-TERMS = r"ARPU|NPS|RFM|HHI|PLS|AVE|HTMT|Qini|AUTOC|Lee|Delta|Holm|Brier|Jaccard|Calinski|Harabasz|Davies|Bouldin|raking|rho_A|rho_c"
+TERMS = (
+    r"ARPU|NPS|RFM|HHI|PLS|AVE|HTMT|Qini|AUTOC|Lee|Delta|Holm|Brier|Jaccard|"
+    r"Calinski|Harabasz|Davies|Bouldin|raking|rho_A|rho_c"
+)
 # Names that the cases' rules and models give: they are data
 NAMES = {"visits", "wait", "quit", "price", "speed", "fixed", "yuan", "may", "low", "bar"}
 ENGLISH = re.compile(r"[A-Za-z]{2,}[ ,;:'’-]+[A-Za-z]{2,}|(?<![A-Za-z])[a-z][a-z-]{2,}(?![A-Za-z])")
