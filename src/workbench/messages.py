@@ -421,7 +421,7 @@ def word(text: str, language: str = "en") -> str:
     if found := known(text):
         return found.said(language)
     entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text)):
+    for form in (text, _small(text), text.replace("_", " ")):
         if form in entries and not _places(form):
             return entries[form]
         if form in called:
