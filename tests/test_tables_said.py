@@ -51,23 +51,22 @@ def english(text: str, allowed: set[str]) -> str:
     return found[0] if found else ""
 
 
-def said(frame: pd.DataFrame) -> dict:
+def said(frame: pd.DataFrame, name: str = "t") -> dict:
     """A table as a page in Chinese says it."""
-    table = tables.payload(frame, name="t", caption="t")
+    table = tables.payload(frame, name=name, caption="t")
     return languages._table(table, notebook._said_cells(table), "zh")
 
 
 @pytest.mark.parametrize(("case", "result"), RESULTS, ids=[case.name for case, _ in RESULTS])
 def test_a_table_is_said_in_chinese(case, result):
     """No English is left in headers, texts and captions, but for names."""
-    table, allowed = said(result.as_table().frame), of_data(case)
+    shown = result.as_table()
+    table, allowed = said(shown.frame, shown.name or "t"), of_data(case)
     texts = {c["label"] for c in table["columns"]}
     for i, column in enumerate(table["columns"]):
         if column["kind"] == "text":
             texts |= {row[i] for row in table["rows"] if isinstance(row[i], str)}
-    texts |= {
-        text.said("zh") for text in map(messages.as_message, (result.as_table().caption, result.picture_caption()))
-    }
+    texts |= {text.said("zh") for text in map(messages.as_message, (shown.caption, result.picture_caption()))}
     left = {text: found for text in sorted(texts) if (found := english(text, allowed))}
     assert not left
 
@@ -101,11 +100,18 @@ def test_a_header_with_a_unit_is_said():
     assert said(pd.DataFrame({column: [1.5]}))["columns"][0]["label"] == "平均金额（元）"
 
 
-def test_a_header_is_called_by_its_label_and_a_cell_by_its_entry():
-    """The two differ where a word has two meanings: `low` and `high` are ends of an interval, or levels."""
-    table = said(pd.DataFrame({"low": ["high", "x"]}))
-    assert table["columns"][0]["label"] == label("low", "zh") == "下限"
+def test_a_code_may_mean_something_else_in_a_table():
+    """`low` is the end of an interval above a column, and a level in the cells of the nine."""
+    table = said(pd.DataFrame({"low": ["high", "x"]}), "cells")
+    assert table["columns"][0]["label"] == label("low", "zh", "cells") == "低"
     assert [row[0] for row in table["rows"]] == ["高", "x"]
+    assert said(pd.DataFrame({"low": [1.0]}))["columns"][0]["label"] == label("low", "zh") == "下限"
+
+
+def test_parts_of_a_cell_are_said():
+    """A path, and a detail after a colon."""
+    table = said(pd.DataFrame({"name": ["Quality->Satisfaction", "web: complaint", "web: 7"]}))
+    assert [row[0] for row in table["rows"]] == ["感知质量→用户满意度", "网上营业厅：投诉", "网上营业厅：7"]
 
 
 def test_names_of_rules_are_said_as_their_file_does():

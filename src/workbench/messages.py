@@ -426,7 +426,7 @@ def word(text: str, language: str = "en") -> str:
             return entries[form]
         if form in called:
             return called[form]
-    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·")):
+    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·"), ("->", "→"), (": ", "：")):
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
@@ -478,13 +478,19 @@ def _entries(name: str) -> dict[str, str]:
 
 
 @cache
-def label(code: str, language: str = "en") -> str:
+def label(code: str, language: str = "en", table: str = "") -> str:
     """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
+
+    In a table it may mean something else: then its entry there is TABLE.CODE.
 
     >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
     ('potential, low end', '潜在贡献（下限）', 'my column')
+    >>> label("first", "zh"), label("first", "zh", "coverage")
+    ('第一', '最早记录')
     """
     labels, at = _labels(), int(language == "zh")
+    if table and f"{table}.{code}" in labels["labels"]:
+        return labels["labels"][f"{table}.{code}"][at]
     if code in labels["labels"]:
         return labels["labels"][code][at]
     stem, _, number = code.rpartition("_")
@@ -492,7 +498,7 @@ def label(code: str, language: str = "en") -> str:
         return labels["labels"][f"{stem}_N"][at].replace("N", number)
     for end, words_of in labels["ends"].items():
         if code.endswith(end) and (stem := code.removesuffix(end)):
-            return words_of[at].format(label(stem, language))
+            return words_of[at].format(label(stem, language, table))
     return code.replace("_", " ")
 
 
@@ -504,7 +510,7 @@ def _labels() -> dict[str, dict[str, list[str]]]:
 @cache
 def _called(language: str) -> dict[str, str]:
     """Say in a language what labels call a code, by the code and by what it is called in English."""
-    codes = [code for code in _labels()["labels"] if not code.endswith("_N")]
+    codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
     named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
     said = {code: label(code, language) for code in (*codes, *named)}
     return {label(code): words_of for code, words_of in said.items()} | said

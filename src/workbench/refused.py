@@ -22,7 +22,7 @@ def table(name: str) -> Label:
 
 def with_words(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a frame with the names in its column `table` in words."""
-    return frame.assign(table=[table(name).said() for name in frame["table"]])
+    return frame.assign(table=[say("{text}", text=table(name)) for name in frame["table"]])
 
 
 def part(share: float) -> Share | Message:

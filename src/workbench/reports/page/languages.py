@@ -150,27 +150,29 @@ def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] 
 
 def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say a table's payload: its caption, what its columns are called, and its texts; numbers stay."""
-    known = {text: messages.read(message) for text, message in stored.get("cells", {}).items()}
+    known, name = {text: messages.read(m) for text, m in stored.get("cells", {}).items()}, table["name"]
 
     def said(value: Any, column: Mapping[str, Any]) -> Any:
         if column["kind"] != "text" or not isinstance(value, str):
             return value
+        if (here := label(value, language, name)) != label(value, language):
+            return here
         return known[value].said(language) if value in known else word(value, language)
 
     made = copy.copy(dict(table))
     made["language"] = language
     if "caption" in stored:
         made["caption"] = messages.read(stored["caption"]).said(language)
-    made["columns"] = [{**c, "label": _called(c["name"], language, known)} for c in table["columns"]]
+    made["columns"] = [{**c, "label": _called(c["name"], language, known, name)} for c in table["columns"]]
     made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
     return made
 
 
-def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}) -> str:
+def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}, table: str = "") -> str:
     """Say what a column is called: by labels, else as a cell; one of several levels part by part."""
 
     def said(part: str) -> str:
-        found = label(part, language)
+        found = label(part, language, table)
         if found != label(part):
             return found
         other = known[part].said(language) if part in known else word(part, language)

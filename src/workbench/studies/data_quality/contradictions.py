@@ -74,7 +74,7 @@ class Contradictions(Result):
         verdicts: dict[str, str] = dict.fromkeys(self.table["rule"], "found")
         verdicts |= {n: "none" for n in self.tried if n not in verdicts} | self.untried
         rows = [
-            (say("customers with {what}", what=Term(rules[n].what)), _tables(rules[n].tables).said(), v)
+            (say("customers with {what}", what=Term(rules[n].what)), say("{text}", text=_tables(rules[n].tables)), v)
             for n, v in verdicts.items()
         ]
         return Table("rules", pd.DataFrame(rows, columns=["looked for", "tables", "verdict"]), self.caption())

@@ -269,7 +269,9 @@ class StudiesTouched(Result):
 
     def as_table(self) -> Table:
         """Give the studies and what they rest on in words."""
-        rests = [Listed(map(refused.table, names.split(", ")), "").said() for names in self.table["rests_on"]]
+        rests = [
+            say("{text}", text=Listed(map(refused.table, names.split(", ")), "")) for names in self.table["rests_on"]
+        ]
         words = {"study": self.table["study"].map(lambda study: Label(study).said()), "rests_on": rests}
         return replace(super().as_table(), frame=self.table.assign(**words))
 
