@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from workbench.messages import Count, Label, Message, Name, Share, Term, say
+from workbench.messages import Count, Label, Message, Name, Named, Share, Term, label, say
 
 _COLUMN = r"(?P<column>[^\s]+)"
 
@@ -18,6 +18,15 @@ def table(name: str) -> Label:
     ('detail records', 'bills', '账单')
     """
     return Label(f"{name}_table")
+
+
+def department(name: str) -> Named:
+    """Say which department a name of the warehouse is.
+
+    >>> department("survey").said(), department("survey").said("zh")
+    ('survey', '满意度调查')
+    """
+    return Named(name, label(name, "zh", "department"))
 
 
 def with_words(frame: pd.DataFrame) -> pd.DataFrame:

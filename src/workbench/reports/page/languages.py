@@ -155,8 +155,9 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
     def said(value: Any, column: Mapping[str, Any]) -> Any:
         if column["kind"] != "text" or not isinstance(value, str):
             return value
-        if (here := label(value, language, name)) != label(value, language):
-            return here
+        for place in (name, column["name"]):
+            if (here := label(value, language, place)) != label(value, language):
+                return here
         return known[value].said(language) if value in known else word(value, language)
 
     made = copy.copy(dict(table))

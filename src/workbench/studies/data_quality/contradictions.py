@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench import columns, refused
 from workbench.errors import require_columns, unknown
-from workbench.messages import Count, Listed, Message, Share, Term, Word, say
+from workbench.messages import Count, Listed, Message, Share, Term, say
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.studies.data_quality.rules import quality_rules
 
@@ -190,7 +190,7 @@ class LostRecords(Result):
         found = say(
             "{lost} of {n} records are lost ({share}), most of the {table} ({most}, from {department})",
             lost=lost, n=self.records, share=refused.part(lost / self.records), table=refused.table(most["table"]),
-            most=int(most["lost"]), department=Word(most["department"]),
+            most=int(most["lost"]), department=refused.department(most["department"]),
         )  # fmt: skip
         return _ended(found, copied)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns, refused
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, Word, join, say
+from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, join, say
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
@@ -105,7 +105,7 @@ class MendFirst(Result):
         then = [
             say(
                 "{fault} ({department}, {n} customers)",
-                fault=fault.what, department=Word(fault.department), n=int(fault.customers),
+                fault=fault.what, department=refused.department(fault.department), n=int(fault.customers),
             )
             for fault in rest
         ]  # fmt: skip
