@@ -97,15 +97,15 @@ class Label(Value):
 class Named(Value):
     """A name that whoever gave it wrote in both languages.
 
-    >>> Named("champions", "重要价值客户").said("zh"), Named("champions", "").said("zh")
-    ('重要价值客户', 'champions')
+    >>> Named("champions", "重要价值客户").said("zh"), Named("nobody's", "").said("zh")
+    ('重要价值客户', "nobody's")
     """
 
     text: str
     zh: str
 
     def said(self, language: str = "en") -> str:
-        return self.zh if language == "zh" and self.zh else self.text
+        return self.text if language == "en" else self.zh or _entered(self.text, language) or self.text
 
 
 @dataclass(frozen=True)
@@ -379,6 +379,16 @@ def estimated(amount: Amount, low: float, high: float) -> Message:
     return say("{amount} {ends}", amount=amount, ends=Span(scale * low, scale * high))
 
 
+def spelt(text: str, zh: str = "") -> Message:
+    """Give a name as a message, for cells and lists: in Chinese as whoever gave it wrote it, else by `word`.
+
+    >>> spelt("champions", "金牌客户").said("zh"), spelt("arpu_before"), spelt("arpu_before").said("zh")
+    ('金牌客户', 'arpu_before', '此前每用户月均收入')
+    """
+    made = known(text)
+    return made if made and not zh else say("{text}", text=Named(text, zh))
+
+
 def as_value(value: object) -> Value | Message:
     """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
     if isinstance(value, (Value, Message)):
@@ -421,7 +431,7 @@ def word(text: str, language: str = "en") -> str:
         return found.said(language)
     if entered := _entered(text, language):
         return entered
-    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·")):
+    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·"), ("->", "→"), (": ", "：")):
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
@@ -434,7 +444,7 @@ def _entered(text: str, language: str) -> str:
     if language == "en":
         return ""
     entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text)):
+    for form in (text, _small(text), text.replace("_", " ")):
         if form in entries and not _places(form):
             return entries[form]
         if form in called:
@@ -486,13 +496,19 @@ def _entries(name: str) -> dict[str, str]:
 
 
 @cache
-def label(code: str, language: str = "en") -> str:
+def label(code: str, language: str = "en", table: str = "") -> str:
     """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
+
+    In a table it may mean something else: then its entry there is TABLE.CODE.
 
     >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
     ('potential, low end', '潜在贡献（下限）', 'my column')
+    >>> label("first", "zh"), label("first", "zh", "coverage")
+    ('第一', '最早记录')
     """
     labels, at = _labels(), int(language == "zh")
+    if table and f"{table}.{code}" in labels["labels"]:
+        return labels["labels"][f"{table}.{code}"][at]
     if code in labels["labels"]:
         return labels["labels"][code][at]
     stem, _, number = code.rpartition("_")
@@ -500,7 +516,7 @@ def label(code: str, language: str = "en") -> str:
         return labels["labels"][f"{stem}_N"][at].replace("N", number)
     for end, words_of in labels["ends"].items():
         if code.endswith(end) and (stem := code.removesuffix(end)):
-            return words_of[at].format(label(stem, language))
+            return words_of[at].format(label(stem, language, table))
     return code.replace("_", " ")
 
 
@@ -512,7 +528,7 @@ def _labels() -> dict[str, dict[str, list[str]]]:
 @cache
 def _called(language: str) -> dict[str, str]:
     """Say in a language what labels call a code, by the code and by what it is called in English."""
-    codes = [code for code in _labels()["labels"] if not code.endswith("_N")]
+    codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
     named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
     said = {code: label(code, language) for code in (*codes, *named)}
     return {label(code): words_of for code, words_of in said.items()} | said

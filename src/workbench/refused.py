@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from workbench.messages import Count, Label, Message, Name, Share, Term, say
+from workbench.messages import Count, Label, Message, Name, Named, Share, Term, label, say
 
 _COLUMN = r"(?P<column>[^\s]+)"
 
@@ -20,9 +20,18 @@ def table(name: str) -> Label:
     return Label(f"{name}_table")
 
 
+def department(name: str) -> Named:
+    """Say which department a name of the warehouse is.
+
+    >>> department("survey").said(), department("survey").said("zh")
+    ('survey', '满意度调查')
+    """
+    return Named(name, label(name, "zh", "department"))
+
+
 def with_words(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a frame with the names in its column `table` in words."""
-    return frame.assign(table=[table(name).said() for name in frame["table"]])
+    return frame.assign(table=[say("{text}", text=table(name)) for name in frame["table"]])
 
 
 def part(share: float) -> Share | Message:

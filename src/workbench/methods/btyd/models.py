@@ -258,7 +258,7 @@ class Btyd(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters, and the expectations over as long again as was observed."""
         ahead = round(float(self.customers["seen"].max()))
-        ahead_words = f"purchases in the next {ahead} {self.unit}s"
+        ahead_words = say("purchases in the next {ahead} {units}", ahead=str(ahead), units=Term(f"{self.unit}s"))
         rows = {"customers still active": self.active(), ahead_words: self.total(ahead)}
         rest = pd.DataFrame(rows, index=["estimate", "low", "high"]).T
         return pd.concat([self.params, rest]).rename_axis("quantity").reset_index()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named
-from workbench.messages import Listed, Message, Name, Share, say
+from workbench.messages import Listed, Message, Share, say, spelt
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
@@ -51,7 +51,12 @@ class Assignment(Result):
     def headline(self) -> Message:
         """Say how many members went into each arm."""
         sizes = tuple(
-            say("{arm} {members} ({share})", arm=Name(row.arm), members=int(row.members), share=Share(row.share, 2))
+            say(
+                "{arm} {members} ({share})",
+                arm=spelt(str(row.arm)),
+                members=int(row.members),
+                share=Share(row.share, 2),
+            )
             for row in self.summary().itertuples()
         )
         return say(

@@ -14,7 +14,7 @@ from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import axes
 from workbench.messages import Label, Message, Number, Share, say
-from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members
+from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members, trait
 from workbench.result import Quantity, Result
 from workbench.words import label
 
@@ -288,12 +288,12 @@ def _balance(members: pd.DataFrame, covariates: Sequence[str], treated: np.ndarr
         if is_text(column):
             text = column.astype(str).where(~missing, None)
             frequent = text.value_counts().head(50).index
-            traits = {f"{name}={value}": (text == value).to_numpy(dtype=float) for value in sorted(frequent)}
+            traits = {trait(name, value): (text == value).to_numpy(dtype=float) for value in sorted(frequent)}
         else:
             traits = {name: column.to_numpy(dtype=float, na_value=np.nan)}
         if missing.any():
-            traits = {**traits, f"{name} missing": missing.astype(float)}
-        rows += [(trait, *_difference(values[treated], values[~treated])) for trait, values in traits.items()]
+            traits = {**traits, trait(name): missing.astype(float)}
+        rows += [(what, *_difference(values[treated], values[~treated])) for what, values in traits.items()]
     return pd.DataFrame(rows, columns=["covariate", "treated", "control", "difference", "missing"])
 
 

@@ -11,7 +11,7 @@ from scipy.linalg import qr
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, require_columns
-from workbench.messages import say
+from workbench.messages import Message, Word, say, spelt
 from workbench.methods.coding import OTHER, Coding, arrange, as_codes, make_codings, require_features
 
 CONTROL = "control"
@@ -178,17 +178,28 @@ def indicator_columns(members: pd.DataFrame, covariates: Sequence[str]) -> dict[
             rare = np.isin(codes, np.flatnonzero(counts < RARE)) & ~missing
             common = [k for k in range(len(names)) if counts[k] >= RARE]
             for k in common[1:]:
-                found[f"{name}={names[k]}"] = (codes == k).astype(float)
+                found[trait(name, names[k])] = (codes == k).astype(float)
             if rare.any():
-                found[f"{name}=(rare)"] = rare.astype(float)
+                found[trait(name, "(rare)")] = rare.astype(float)
         else:
             values = columns.number(column, name, what="covariate", missing="keep")
             if missing.all():
                 continue
             found[name] = np.where(missing, np.nanmean(values), values)
         if missing.any():
-            found[f"{name} missing"] = missing.astype(float)
+            found[trait(name)] = missing.astype(float)
     return found
+
+
+def trait(column: str, value: object = None) -> Message:
+    """Name what of a column is a covariate: one of its categories, or that it is missing.
+
+    >>> trait("tariff", "basic"), trait("tariff").said("zh")
+    ('tariff=basic', '资费缺失')
+    """
+    if value is None:
+        return say("{column} missing", column=spelt(column))
+    return say("{column}={value}", column=spelt(column), value=Word(str(value)))
 
 
 def independent(traits: dict[str, np.ndarray], treated: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from workbench import messages
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, label, prose, word
 from workbench.reports.page import tables
+from workbench.reports.page.html import QUANTITIES
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output in the languages other than English: png, width and height of each."""
@@ -134,6 +135,9 @@ def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
         drawn = dict(output["data"].get(PICTURES, {}).get(language, {}))
         png = {"image/png": drawn.pop("png")} if drawn else {}
         return _with(output, png, {**words, **drawn})
+    if kind == "quantities":
+        rows = [{**row, "unit": _called(row["unit"], language)} for row in output["data"][QUANTITIES]]
+        return _with(output, {QUANTITIES: rows})
     if kind == "list" and "text" in stored:
         return _with(output, {"text/plain": messages.read(stored["text"]).said(language)})
     return output
@@ -146,24 +150,33 @@ def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] 
 
 def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say a table's payload: its caption, what its columns are called, and its texts; numbers stay."""
-    known = {text: messages.read(message) for text, message in stored.get("cells", {}).items()}
+    known, name = {text: messages.read(m) for text, m in stored.get("cells", {}).items()}, table["name"]
 
     def said(value: Any, column: Mapping[str, Any]) -> Any:
         if column["kind"] != "text" or not isinstance(value, str):
             return value
+        for place in (name, column["name"]):
+            if (here := label(value, language, place)) != label(value, language):
+                return here
         return known[value].said(language) if value in known else word(value, language)
 
     made = copy.copy(dict(table))
     made["language"] = language
     if "caption" in stored:
         made["caption"] = messages.read(stored["caption"]).said(language)
-    made["columns"] = [{**c, "label": _called(c["name"], language)} for c in table["columns"]]
+    made["columns"] = [{**c, "label": _called(c["name"], language, known, name)} for c in table["columns"]]
     made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
     return made
 
 
-def _called(name: str, language: str) -> str:
-    """Say what a column is called; one of several levels part by part."""
-    return " · ".join(
-        found if (found := word(part, language)) != part else label(part, language) for part in name.split(" · ")
-    )
+def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}, table: str = "") -> str:
+    """Say what a column is called: by labels, else as a cell; one of several levels part by part."""
+
+    def said(part: str) -> str:
+        found = label(part, language, table)
+        if found != label(part):
+            return found
+        other = known[part].said(language) if part in known else word(part, language)
+        return found if other == part else other
+
+    return " · ".join(map(said, name.split(" · ")))

@@ -212,7 +212,9 @@ def show_table(
 
 def _said_cells(table: Mapping[str, Any]) -> dict[str, Any]:
     """Give the messages among the texts of a table, stored, by their English."""
-    texts = {cell for row in table["rows"] for cell in row if isinstance(cell, str)}
+    texts = {cell for row in table["rows"] for cell in row if isinstance(cell, str)} | {
+        c["name"] for c in table["columns"]
+    }
     made = {text: known(text) for text in sorted(texts)}
     return {"cells": {text: message.as_json() for text, message in made.items() if message}}
 

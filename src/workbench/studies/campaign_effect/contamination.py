@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, require_columns
-from workbench.messages import Message, Number, Share, Span, say
+from workbench.messages import Message, Number, Share, Span, Term, say
 from workbench.methods.experiment.checks import ALARM
 from workbench.methods.experiment.effect import AverageEffect, average_effect
 from workbench.methods.experiment.members import arms, require_members
@@ -88,7 +88,7 @@ class Contamination(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the share contacted by others and the effect with and without them."""
         rows = {EXPOSED: self.exposed} if self.exposed else {}
-        rows |= {f"effect, {name}": found for name, found in self.effects.items()}
+        rows |= {say("effect, {group}", group=Term(name)): found for name, found in self.effects.items()}
         columns = ["estimate", "se", "low", "high", "n_treated", "n_control"]
         return pd.DataFrame([[n, *(getattr(e, c) for c in columns)] for n, e in rows.items()], columns=["of", *columns])
 

@@ -131,7 +131,7 @@ class EffectWindows(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate windows and guards, one effect a row."""
         windows = self.windows[["days", "effect", "se", "low", "high"]]
-        windows.insert(0, "effect of", [f"first {int(days)} days" for days in windows.pop("days")])
+        windows.insert(0, "effect of", [say("first {n} days", n=int(days)) for days in windows.pop("days")])
         guards = self.guards[["guard", "effect", "se", "lower", "upper", "margin", "verdict"]]
         return pd.concat(
             [windows, guards.set_axis(["effect of", "effect", "se", "low", "high", "margin", "verdict"], axis=1)]

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Count, Day, Label, Listed, Message, Name, Term, join, say
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Term, join, say, spelt
 from workbench.result import Decision, Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def customer_history(
             "time": told["happened_at"].dt.strftime("%H:%M").replace("00:00", ""),
             "department": [of.get(subject, subject) for subject in told["subject"]],
             "what": told["what"],
-            "detail": told["detail"],
+            "detail": told["detail"].map(_detail),
             "reference": told["reference"],
             "amount": [
                 _amount(value, unit, currency) for value, unit in zip(told["amount"], told["unit"], strict=True)
@@ -309,14 +309,25 @@ def _value(column: str, value: Any, unit: str) -> str:
     if isinstance(value, int | float | np.number):
         if unit == "year":
             return f"{value:.0f}"
-        return f"{_number(float(value))}{_SPACE}{'' if unit in _COUNTED else unit}".rstrip()
+        return _with_unit(float(value), "" if unit in _COUNTED else unit)
     return str(value)
 
 
 def _amount(value: float, unit: str | None, currency: str) -> str:
     if value != value:
         return ""
-    return f"{_number(value)}{_SPACE}{currency if unit == 'currency' else unit or ''}".rstrip()
+    return _with_unit(value, currency if unit == "currency" else unit or "")
+
+
+def _with_unit(value: float, unit: str) -> str:
+    number = _number(value)
+    return say("{number}\N{NO-BREAK SPACE}{unit}", number=number, unit=Term(unit)) if unit else number
+
+
+def _detail(text: object) -> object:
+    """Give the detail of an event so that what a respondent asks for can be said in another language."""
+    where, asks, request = str(text).partition(": asks for ")
+    return say("{where}: asks for {request}", where=spelt(where), request=spelt(request)) if asks else text
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from workbench import columns, refused
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Count, Message, Name, Share, say
+from workbench.messages import Count, Message, Share, say
 from workbench.result import Decision, Quantity, Refusal, Result, Table, Tile
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Reach(Result):
     def headline(self) -> Message:
         """Say how many customers all departments know, and which department knows most and fewest."""
         most, least, n = self.departments.iloc[0], self.departments.iloc[-1], len(self.departments)
-        of: dict[str, Any] = {"all": self.customers, "most": Name(most["department"]), "share": Share(most["share"])}
+        of: dict[str, Any] = {
+            "all": self.customers, "most": refused.department(most["department"]), "share": Share(most["share"]),
+        }  # fmt: skip
         if n == 1:
             return say("One department, {most}, knows {share} of {all} active customers.", **of)
         every = Share(self.known_to_all / self.customers)
@@ -71,7 +73,7 @@ class Reach(Result):
         return say(
             "{every} of {all} active customers are known to all {n} departments; {most} knows most ({share}), {least} "
             "fewest ({fewest}).",
-            every=every, n=n, least=Name(least["department"]), fewest=Share(least["share"]), **of,
+            every=every, n=n, least=refused.department(least["department"]), fewest=Share(least["share"]), **of,
         )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -91,7 +93,7 @@ class Reach(Result):
     def decision(self) -> Decision:
         """Say which department is asked first, and who gets the list."""
         least = self.departments.iloc[-1]
-        name, unknown = Name(least["department"]), self.customers - int(least["customers"])
+        name, unknown = refused.department(least["department"]), self.customers - int(least["customers"])
         given = say("Give the list of active customers to those who serve them, and to nobody else.")
         if len(self.departments) == 1:
             do: tuple[Message, ...] = (

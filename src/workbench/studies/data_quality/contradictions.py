@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench import columns, refused
 from workbench.errors import require_columns, unknown
-from workbench.messages import Count, Listed, Message, Name, Share, Term, say
+from workbench.messages import Count, Listed, Message, Share, Term, say
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.studies.data_quality.rules import quality_rules
 
@@ -74,7 +74,7 @@ class Contradictions(Result):
         verdicts: dict[str, str] = dict.fromkeys(self.table["rule"], "found")
         verdicts |= {n: "none" for n in self.tried if n not in verdicts} | self.untried
         rows = [
-            (say("customers with {what}", what=Term(rules[n].what)), _tables(rules[n].tables).said(), v)
+            (say("customers with {what}", what=Term(rules[n].what)), say("{text}", text=_tables(rules[n].tables)), v)
             for n, v in verdicts.items()
         ]
         return Table("rules", pd.DataFrame(rows, columns=["looked for", "tables", "verdict"]), self.caption())
@@ -190,7 +190,7 @@ class LostRecords(Result):
         found = say(
             "{lost} of {n} records are lost ({share}), most of the {table} ({most}, from {department})",
             lost=lost, n=self.records, share=refused.part(lost / self.records), table=refused.table(most["table"]),
-            most=int(most["lost"]), department=Name(most["department"]),
+            most=int(most["lost"]), department=refused.department(most["department"]),
         )  # fmt: skip
         return _ended(found, copied)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench import columns, refused
 from workbench.figures import axes
-from workbench.messages import Count, Day, Listed, Message, Name, say
+from workbench.messages import Count, Day, Listed, Message, say
 from workbench.result import Quantity, Result, Table
 from workbench.studies.data_quality.rules import quality_rules
 
@@ -93,7 +93,7 @@ class Coverage(Result):
         department = self.table.loc[self.table["table"] == table, "department"].iloc[0]
         return say(
             "{table} ({department}): {gaps}",
-            table=refused.table(table), department=Name(department), gaps=self.gaps_of(table),
+            table=refused.table(table), department=refused.department(department), gaps=self.gaps_of(table),
         )  # fmt: skip
 
     def as_table(self) -> Table:

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns, refused
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Count, Day, Label, Listed, Message, Name, Share, Term, join, say
+from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, join, say
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
@@ -105,7 +105,7 @@ class MendFirst(Result):
         then = [
             say(
                 "{fault} ({department}, {n} customers)",
-                fault=fault.what, department=Name(fault.department), n=int(fault.customers),
+                fault=fault.what, department=refused.department(fault.department), n=int(fault.customers),
             )
             for fault in rest
         ]  # fmt: skip
@@ -272,7 +272,9 @@ class StudiesTouched(Result):
 
     def as_table(self) -> Table:
         """Give the studies and what they rest on in words."""
-        rests = [Listed(map(refused.table, names.split(", ")), "").said() for names in self.table["rests_on"]]
+        rests = [
+            say("{text}", text=Listed(map(refused.table, names.split(", ")), "")) for names in self.table["rests_on"]
+        ]
         words = {"study": self.table["study"].map(lambda study: Label(study).said()), "rests_on": rests}
         return replace(super().as_table(), frame=self.table.assign(**words))
 

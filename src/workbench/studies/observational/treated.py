@@ -13,7 +13,7 @@ from scipy import stats
 
 from workbench.errors import WorkbenchError
 from workbench.figures import axes
-from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say
+from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
@@ -192,7 +192,10 @@ class TreatedEffect(Result):
             ("mean without contact", self.mean_without, nan, nan),
             ("share of the treated inside the overlap", self.overlap_share, nan, nan),
             ("effective controls", self.effective_controls, nan, nan),
-            *((f"placebo {row.outcome}", row.estimate, row.low, row.high) for row in self.placebo.itertuples()),
+            *(
+                (say("placebo {outcome}", outcome=spelt(row.outcome)), row.estimate, row.low, row.high)
+                for row in self.placebo.itertuples()
+            ),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high"])
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say
+from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.potential.potential import Potential
@@ -84,14 +84,18 @@ class ValueGrid(Result):
 
     def as_table(self) -> Table:
         """Give the nine cells: who, how much, and how sure."""
-        frame = self.table.drop(columns=["name_zh", "action"])
+        frame = self._spelt().drop(columns=["name_zh", "action"])
         caption = say("The nine cells: who, how much ({unit} a year), and how sure.", unit=Term(self.currency))
         return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS)
 
     def strategies(self) -> Table:
         """Give what to do in each cell."""
         columns = ["current", "potential", "strategy", "name_zh", "action"]
-        return Table("strategies", self.table[columns], say("What to do in each cell."))
+        return Table("strategies", self._spelt()[columns], say("What to do in each cell."))
+
+    def _spelt(self) -> pd.DataFrame:
+        names = zip(self.table["strategy"], self.table["name_zh"], strict=True)
+        return self.table.assign(strategy=[spelt(*both) for both in names])
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

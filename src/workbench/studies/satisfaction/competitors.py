@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Label, Message, Name, Number, Share, Span, Value, say
+from workbench.messages import Label, Message, Name, Number, Share, Span, Value, Word, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import standard_error
@@ -94,7 +94,7 @@ class CompetitorMap(Result):
         )
 
     def _here(self, name: Value) -> Message | Value:
-        return say("{name} in {place}", name=name, place=self.of) if self.of else name
+        return say("{name} in {place}", name=name, place=Word(self.of)) if self.of else name
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: dots are the operator's own, squares competitors', joined by driver."""

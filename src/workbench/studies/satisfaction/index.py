@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     codes_of,
@@ -179,7 +179,7 @@ class SatisfactionIndex(Result):
         return say(
             "{construct} index by {columns}, with {level} intervals.",
             construct=construct,
-            columns=Listed(self.by[::-1]),
+            columns=Listed(map(spelt, self.by[::-1])),
             level=level,
         )
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Count, Label, Listed, Message, Number, Share, join, say
+from workbench.messages import Count, Label, Listed, Message, Number, Share, join, say, spelt
 from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import undefined
@@ -117,7 +117,7 @@ class ShrunkenIndex(Result):
         """Say how far cells differ beyond sampling error, and which are thin."""
         rows = self._shown()
         thin = rows[rows["thin"]].sort_values("shrinkage", kind="stable")
-        toward = Listed(self.toward, "")
+        toward = Listed(map(spelt, self.toward), "")
         borrow = say("none of {n} is thin: each estimate is at least half its own data", n=len(rows))
         if len(thin):
             borrow = say(
@@ -141,8 +141,8 @@ class ShrunkenIndex(Result):
             "{construct} index by {columns}: of its own respondents, and shrunken towards the {parent}; shrinkage is "
             "the share of its own data in it.",
             construct=Label(self.construct),
-            columns=Listed(self.by, ""),
-            parent=Listed(self.toward, "") if self.toward else say("survey"),
+            columns=Listed(map(spelt, self.by), ""),
+            parent=Listed(map(spelt, self.toward), "") if self.toward else say("survey"),
         )
 
     def as_table(self, **part: object) -> Table:

@@ -293,7 +293,7 @@ def item_priorities(
         rows["points_per_yuan"] = rows["importance"] / yuan
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
     names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
-    table = table.assign(label=[names[i].said() for i in items])
+    table = table.assign(label=[say("{text}", text=names[i]) for i in items])
     hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
     for name, values in rows.items():
         table = with_ends(

@@ -13,7 +13,7 @@ from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
@@ -79,7 +79,7 @@ class OperatorRanks(Result):
                 level=Share(self.level, 0),
                 sure=sure,
                 n=len(services),
-                columns=Listed(self.others, ""),
+                columns=Listed(map(spelt, self.others), ""),
             )
         return join(*(self._said(where, rows) for where, rows in services))
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from workbench import columns as reader
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Listed, Message, Number, Share, join, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Word, join, quoted, say, spelt
 from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
 
@@ -72,8 +72,8 @@ class Raking(Result):
             say(
                 "Before raking {margin} {category} is furthest off: {before} of the survey, {population} of the "
                 "population.",
-                margin=worst["margin"],
-                category=worst["category"],
+                margin=spelt(worst["margin"]),
+                category=Word(str(worst["category"])),
                 before=Share(worst["before"]),
                 population=Share(worst["population"]),
             ),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Number, Share, Span, Word, join, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
@@ -134,7 +134,7 @@ class Segments(Result):
         below = (
             say(
                 "Below 0 in {feature}: {n} customers, as far down on the log scale as others up.",
-                feature=Word(_words(feature)),
+                feature=words(feature),
                 n=count,
             )
             for feature, count in self.below.items()
@@ -191,9 +191,12 @@ class Segments(Result):
         profile = self.profile()
         ax.grid(False)
         ax.set_yticks(range(self.k), [f"{c}  ({s:.0%})" for c, s in zip(profile.cluster, profile.share, strict=True)])
-        words = [_words(c) for c in self.deviations.columns]
+        called = [words(c) for c in self.deviations.columns]
         ax.set_xticks(
-            range(len(words)), words, rotation=30 if len(words) > 3 else 0, ha="right" if len(words) > 3 else "center"
+            range(len(called)),
+            called,
+            rotation=30 if len(called) > 3 else 0,
+            ha="right" if len(called) > 3 else "center",
         )
         ax.set_ylabel("cluster (share of customers)")
         ax.set_xlabel("deviation from all customers (standard deviations)")
@@ -391,12 +394,13 @@ def _describe(deviation: pd.Series, count: int) -> Message:
     order = np.lexsort([deviation.index.astype(str), -deviation.abs().round(9)])
     strongest = deviation.iloc[order[:count]]
     parts = [
-        say("high {feature}", feature=Word(_words(name))) if z > 0 else say("low {feature}", feature=Word(_words(name)))
+        say("high {feature}", feature=words(name)) if z > 0 else say("low {feature}", feature=words(name))
         for name, z in strongest.items()
         if abs(z) >= _APART
     ]
     return say("{text}", text=Listed(parts, "")) if parts else say("near the mean in all")
 
 
-def _words(name: object) -> str:
-    return str(name).replace("_", " ")
+def words(name: object) -> Message:
+    """Name a feature."""
+    return spelt(str(name).replace("_", " "))

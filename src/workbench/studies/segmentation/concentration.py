@@ -421,11 +421,11 @@ def _logit(value, error):
     return np.log(value) - np.log1p(-value), error / (value * (1 - value))
 
 
-def _in_words(name: str) -> str:
-    kind, _, share = name.partition("[")
-    share = f"{float(share.rstrip(']')):.0%}" if share else ""
-    return {
-        "gini": "Gini coefficient",
-        "share_of_top": f"share of revenue from the top {share}",
-        "share_of_customers_for": f"share of customers that bring {share}",
-    }[kind]
+def _in_words(name: str) -> Message:
+    kind, _, part = name.partition("[")
+    if kind == "gini":
+        return say("Gini coefficient")
+    share = messages.Share(float(part.rstrip("]")), 0)
+    if kind == "share_of_top":
+        return say("share of revenue from the top {share}", share=share)
+    return say("share of customers that bring {share}", share=share)

@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from workbench.columns import number
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
-from workbench.messages import Day, Message, Number, Share, Span, join, say
+from workbench.messages import Day, Message, Number, Share, Span, join, say, spelt
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
 
@@ -65,7 +65,7 @@ class Drift(Result):
             say("Since {day}: {verdict}.", day=Day(self.since), verdict=_ADVICE[self.verdict]),
             say(
                 "Moved most: {feature}, stability index {psi} {span}; by chance alone it stays under {noise}.",
-                feature=say("(clusters)") if worst.of == CLUSTERS else worst.of.replace("_", " "),
+                feature=say("(clusters)") if worst.of == CLUSTERS else spelt(worst.of.replace("_", " ")),
                 psi=Number(worst.psi, ".3f"),
                 span=Span(worst.low, worst.high, ".3f"),
                 noise=Number(worst.noise, ".3f"),
@@ -73,7 +73,7 @@ class Drift(Result):
             say(
                 "Cluster {cluster} ({name}) went from {then} to {now} of the customers: {change} points {span}.",
                 cluster=str(moved.cluster),
-                name=moved["name"],
+                name=spelt(moved["name"]),
                 then=Share(moved.share_then),
                 now=Share(moved.share_now),
                 change=Number(100 * moved.change, "+.1f"),

@@ -15,7 +15,7 @@ from scipy.stats import random_table
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say
+from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -81,8 +81,8 @@ class Migration(Result):
         most = (
             say(
                 "most moved from {origin} to {destination}: {n} ({share})",
-                origin=row.origin,
-                destination=row.destination,
+                origin=spelt(row.origin),
+                destination=spelt(row.destination),
                 n=row.customers,
                 share=Share(row.share),
             )

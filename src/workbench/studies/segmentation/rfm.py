@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import axes
-from workbench.messages import Count, Listed, Message, Named, Share, say
+from workbench.messages import Count, Listed, Message, Named, Share, Term, say, spelt
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
@@ -148,16 +148,24 @@ class Rfm(Result):
 
     def as_table(self) -> Table:
         """Give the named segments as a page shows them."""
-        amount = f"mean amount ({self.currency})"
+        amount = say("mean amount ({unit})", unit=Term(self.currency))
         words = {"monetary_mean": amount, "monetary_share": "share of amount"}
         said = say("Named segments and what they bring; recency and frequency are medians in days.")
         formats = {"share of amount": SHARE, amount: "{:,.1f}", "recency_days": COUNT, "frequency": COUNT}
-        frame = self.summary().drop(columns="action").rename(columns=words)
+        frame = self._spelt(self.summary()).drop(columns="action").rename(columns=words)
         return Table("segments", frame, said, formats, self.COUNTS)
+
+    def _spelt(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Let segments and actions be said in Chinese as the grid does."""
+        acts = {s.name: s.action_zh for s in self.grid.segments}
+        return rows.assign(
+            segment=[spelt(*names) for names in zip(rows["segment"], rows["name_zh"], strict=True)],
+            action=[spelt(act, acts.get(s, "")) for s, act in zip(rows["segment"], rows["action"], strict=True)],
+        )
 
     def actions(self) -> Table:
         """Give what to do for each segment of ten customers or more as a page shows it."""
-        rows = self.summary().query("customers >= @FEW")[["segment", "action"]]
+        rows = self._spelt(self.summary().query("customers >= @FEW"))[["segment", "action"]]
         return Table("actions", rows, say("What to do for each segment."))
 
     def plot(self, ax: Axes | None = None) -> Axes:

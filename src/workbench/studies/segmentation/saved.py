@@ -18,6 +18,7 @@ import pandas as pd
 
 from workbench.columns import day, number
 from workbench.errors import WorkbenchError, named
+from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
 from workbench.studies.segmentation.rules import Rule
 from workbench.studies.segmentation.scaling import FeatureScale
@@ -68,7 +69,8 @@ class SavedSegments:
     @property
     def titles(self) -> list[str]:
         """Number and name of each cluster, "2 low night share"."""
-        return [f"{number} {name}" for number, name in enumerate(self.names, 1)]
+        names = enumerate(map(spelt, self.names), 1)
+        return [say("{number} {name}", number=str(number), name=name) for number, name in names]
 
     def members(self, features: pd.DataFrame, *, on: date | str, revenue: pd.Series) -> pd.DataFrame:
         """Tabulate who is in which cluster on a day, with revenue (0 where missing) by customer: for `migration`."""

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
-from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say
+from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.studies.tiers.rules import checked, prove, read_rules
 
@@ -159,7 +159,8 @@ class Tiers(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
-        return self.table.drop(columns=["name_zh", "value"])
+        names = zip(self.table["tier"], self.table["name_zh"], strict=True)
+        return self.table.drop(columns=["name_zh", "value"]).assign(tier=[spelt(*both) for both in names])
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""

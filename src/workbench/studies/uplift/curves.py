@@ -117,7 +117,9 @@ class UpliftCurve(Result):
         """Tabulate the Qini excess and the curve at every tenth of the list; "too few buyers" where it has no band."""
         at = np.arange(1, 11) / 10
         rows = {name: np.interp(at, self.points["share"], self.points[name]) for name in ("gain", "low", "high")}
-        table = pd.DataFrame({"estimate of": [f"gain at {share:.0%}" for share in at], "value": rows["gain"]})
+        table = pd.DataFrame(
+            {"estimate of": [say("gain at {share}", share=Share(share, 0)) for share in at], "value": rows["gain"]}
+        )
         table["low"], table["high"] = rows["low"], rows["high"]
         first = [("Qini excess", self.qini_excess, self.low, self.high)]
         if self.kind != "uplift":

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.messages import Amount, Listed, Message, Share, as_message, estimated, join, say
+from workbench.messages import Amount, Listed, Message, Share, Term, as_message, estimated, join, say
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
 from workbench.methods.experiment.effect import Interval
@@ -382,13 +382,13 @@ class ScoredList(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate members and money."""
-        nan = np.nan
+        nan, net = np.nan, say("net of contacting all chosen ({unit})", unit=Term(self.currency))
         rows = [
             ("members of the list", self.listed, nan, nan),
             ("contacted", self.contacted, nan, nan),
             ("held out", self.held_out, nan, nan),
             ("unlike the campaign's members", self.unlike, nan, nan),
-            (f"net of contacting all chosen ({self.currency})", self.net.estimate, self.net.low, self.net.high),
+            (net, self.net.estimate, self.net.low, self.net.high),
         ]
         return pd.DataFrame(rows, columns=["number of", "value", "low", "high"])
 

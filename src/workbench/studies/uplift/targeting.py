@@ -195,7 +195,8 @@ class Targeting(Result):
 
     def three_numbers(self, unit: str = "") -> Table:
         """Give what those read who read nothing else; `unit` is that of the outcome."""
-        units = [f"{self.currency} per customer"] * 2 + [f"{unit or Label(self.outcome).said()} per member"]
+        each = say("{unit} per customer", unit=Term(self.currency))
+        units = [each, each, say("{unit} per member", unit=Term(unit) if unit else Label(self.outcome))]
         return Table(
             "three_numbers",
             self.summary().iloc[[1, 3, 4]].assign(unit=units),

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say
+from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -105,7 +105,8 @@ def net_promoter(
     The scale ends at 10 unless given; if nobody answers more than 7 it must be.
     """
     end = 10 if high is None else high
-    return Measure("NPS" if item == "NPS" else f"NPS {item}", item, "net", low, end, top, bottom, high is not None)
+    name = "NPS" if item == "NPS" else say("NPS {item}", item=Word(item))
+    return Measure(name, item, "net", low, end, top, bottom, high is not None)
 
 
 def top_boxes(item: str, *, low: float = 1, high: float | None = None, boxes: int = 2, name: str = "") -> Measure:
@@ -114,7 +115,8 @@ def top_boxes(item: str, *, low: float = 1, high: float | None = None, boxes: in
     The scale ends at 10 unless given; if nobody answers more than 7 it must be.
     """
     end = 10 if high is None else high
-    return Measure(name or f"{item} top {boxes}", item, "top", low, end, end - boxes + 1, given=high is not None)
+    name = name or say("{item} top {boxes}", item=Word(item), boxes=boxes)
+    return Measure(name, item, "top", low, end, end - boxes + 1, given=high is not None)
 
 
 def mean_answer(item: str, *, low: float = 1, high: float = 10, name: str = "") -> Measure:
@@ -205,7 +207,7 @@ class VoiceScores(Result):
         level, measure = Share(self.level, 0), self._spelt()
         if not self.by:
             return say("{measure}, with {level} intervals.", measure=measure, level=level)
-        columns = Listed(self.by[::-1])
+        columns = Listed(map(spelt, self.by[::-1]))
         return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -284,7 +286,7 @@ class VoiceScores(Result):
     def _spelt(self, measure: str | None = None) -> Message | Word:
         name = self._known(measure)
         if not next(m.kind == "net" for m in self.measures if m.name == name):
-            return Word(name)
+            return name if isinstance(name, Message) else Word(name)
         if name == "NPS":
             return say("Net promoter score (−100 to 100)")
         return say("Net promoter score (−100 to 100) {item}", item=name.removeprefix("NPS "))
