@@ -6,6 +6,7 @@ A `Message` is the English text (a `str`, so that whatever takes texts takes it)
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import string
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workbench import words
-from workbench.errors import MOST_NAMED, listed
+from workbench.errors import MOST_NAMED, WorkbenchError, closest, listed
 
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
@@ -27,6 +28,9 @@ TAGS = {"en": "en", "zh": "zh-CN"}
 CATALOGUES = Path(__file__).parent / "locale"
 MOST_KEPT = 5_000
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
+_QUOTED = r'(?:"[^\n]*"\n?)+'
+_ENTRY = re.compile(rf"(?P<notes>(?:^#[^\n]*\n)*)^msgid (?P<id>{_QUOTED})msgstr (?P<said>{_QUOTED})", re.MULTILINE)
+_FUZZY = re.compile(r"^#,.*\bfuzzy\b", re.MULTILINE)
 
 
 class Value(ABC):
@@ -122,6 +126,8 @@ class Count(Value):
     def said(self, language: str = "en") -> str:
         if language != "zh":
             return f"{self.number:,.0f}".replace("-", "−")
+        if abs(round(self.number)) < 10_000:
+            return str(round(self.number)).replace("-", "−")
         from babel.numbers import format_compact_decimal
 
         return format_compact_decimal(round(self.number), locale="zh_CN", fraction_digits=1).replace("-", "−")
@@ -305,14 +311,14 @@ class Message(str):
         return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
 
 
-def say(template: str, **values: Value | Message | str | int | date) -> Message:
+def say(template: str, **values: Value | Message | WorkbenchError | str | int | date) -> Message:
     """Say a sentence.
 
     Parameters
     ----------
     template : str
         English, with ``{name}`` where a value stands; one sentence, or a clause that stands by itself.
-    **values : Value, Message, str (a `Name`), int (a `Count`) or date (a `Day`)
+    **values : Value, Message, WorkbenchError (its message), str (a `Name`), int (a `Count`) or date (a `Day`)
         One for each name. A float has no notation of its own: say whether it is a `Share`, `Number` or `Amount`.
 
     Raises
@@ -356,9 +362,19 @@ def quoted(names: Iterable[object]) -> Listed | Message:
     return shown if names else say("nothing")
 
 
+def suggestion(name: str, names: Iterable[str]) -> Message:
+    """Ask whether a mistyped name meant the nearest of some; empty where none is near.
+
+    >>> suggestion("uplit", ["uplift"]).said("zh"), suggestion("x", ["uplift"])
+    ('是否指“uplift”？', '')
+    """
+    near = closest(name, names)
+    return say("Did you mean '{name}'?", name=near) if near else Message()
+
+
 def as_message(text: str) -> Message:
-    """Give a message, or a text that is said alike in every language, as a message."""
-    return text if isinstance(text, Message) else say("{text}", text=text)
+    """Give a message, one that was made of late, or a text that is said alike in every language, as a message."""
+    return text if isinstance(text, Message) else known(text) or say("{text}", text=text)
 
 
 def estimated(amount: Amount, low: float, high: float) -> Message:
@@ -372,11 +388,13 @@ def estimated(amount: Amount, low: float, high: float) -> Message:
 
 
 def as_value(value: object) -> Value | Message:
-    """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
+    """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`, a refusal its words."""
     if isinstance(value, (Value, Message)):
         return value
     if isinstance(value, str):
         return Name(value)
+    if isinstance(value, WorkbenchError):
+        return as_message(value.args[0])
     if isinstance(value, date):
         return Day(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -409,7 +427,7 @@ def word(text: str, language: str = "en") -> str:
     """
     if language == "en" or not text.strip():
         return text
-    if found := known(text):
+    if found := text if isinstance(text, Message) else known(text):
         return found.said(language)
     entries, called = catalogue(language), _called(language)
     for form in (text, _small(text)):
@@ -450,7 +468,8 @@ def entry(template: str, language: str) -> str:
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
-    return {key: said for key, said in _entries(f"{language}.po").items() if _places(said) == _places(key)}
+    found = _entries(f"{language}.po")
+    return {key: said for key, said in found.items() if "{" not in key + said or _places(said) == _places(key)}
 
 
 @cache
@@ -459,13 +478,16 @@ def _prose(language: str) -> dict[str, str]:
 
 
 def _entries(name: str) -> dict[str, str]:
-    from babel.messages.pofile import read_po
-
+    """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks."""
     file = CATALOGUES / name
-    if not file.exists():
-        return {}
-    with file.open("rb") as text:
-        return {str(e.id): str(e.string) for e in read_po(text) if e.id and e.string and not e.fuzzy}
+    text = file.read_text("utf-8") if file.exists() else ""
+    found = {_text(e["id"]): _text(e["said"]) for e in _ENTRY.finditer(text) if not _FUZZY.search(e["notes"])}
+    return {key: said for key, said in found.items() if key and said}
+
+
+def _text(quoted: str) -> str:
+    """Give the text of quoted lines of a catalogue."""
+    return "".join(json.loads(line) if "\\" in line else line.strip()[1:-1] for line in quoted.splitlines())
 
 
 @cache

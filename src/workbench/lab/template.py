@@ -7,6 +7,7 @@ import keyword
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 
 TEMPLATE = Path(__file__).resolve().parent / "study.ipynb"
 _LONGEST = 60
@@ -30,9 +31,10 @@ def new_study(name: str, root: Path) -> Path:
     name = name.strip()
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or len(name) > _LONGEST:
         raise WorkbenchError(
-            f"'{name[:_LONGEST]}' cannot be the name of a study. Take one word of small letters, digits and _, "
-            f"at most {_LONGEST}, such as late_payers: its notebook, module and report are called so."
-        )
+            say("'{name}' cannot be the name of a study. Take one word of small letters, digits and _, at most {most}, "
+                "such as late_payers: its notebook, module and report are called so.",
+                name=name[:_LONGEST], most=_LONGEST)
+        )  # fmt: skip
     notebook = json.loads(TEMPLATE.read_text("utf-8"))
     first = notebook["cells"][0]
     first["source"] = [line.replace("NAME", name) for line in first["source"]]
@@ -41,5 +43,6 @@ def new_study(name: str, root: Path) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
     except FileExistsError:
-        raise WorkbenchError(f"there is a study '{name}' already. Open it, or take another name.") from None
+        said = say("there is a study '{name}' already. Open it, or take another name.", name=name)
+        raise WorkbenchError(said) from None
     return path

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench import messages
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, label, prose, word
+from workbench.messages import LANGUAGES, label, prose, say, word
 from workbench.reports.page import tables
 
 PICTURES = "application/vnd.workbench.pictures+json"
@@ -46,6 +46,18 @@ def languages(asked: Iterable[str] = ()) -> tuple[str, ...]:
     return chosen
 
 
+def spoken() -> str:
+    """Give the language of the command line: the first of `languages`; English where WORKBENCH_LANG names none.
+
+    >>> spoken()
+    'en'
+    """
+    try:
+        return languages()[0]
+    except WorkbenchError:
+        return LANGUAGES[0]
+
+
 def split(text: str) -> tuple[str, ...]:
     """Read languages parted by commas.
 
@@ -58,7 +70,7 @@ def split(text: str) -> tuple[str, ...]:
     ('zh', 'en')
     """
     if not (named := _listed(text)):
-        raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
+        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
     return languages(named)
 
 
