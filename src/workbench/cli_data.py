@@ -165,6 +165,7 @@ def quarantine(
     root = project_root()
     if take_back is not None:
         return _take_back(source, take_back, root)
+    from workbench.refused import in_words
     from workbench.warehouse import open_warehouse
 
     aside = open_warehouse(source, root=root).refused(table, file)
@@ -182,7 +183,13 @@ def quarantine(
         return 0
     for row in aside.head(rows).itertuples():
         where = {"file": row.file, "line": Number(row.line, "d"), "table": row.table}
-        echo(say("{file}, line {line}, {table}: {why}", why=Listed(map(Term, row.reasons), ";"), **where))
+        echo(
+            say(
+                "{file}, line {line}, {table}: {why}",
+                why=Listed([in_words(why, spoken()) for why in row.reasons], ";"),
+                **where,
+            )
+        )
     if len(aside) > rows:
         echo(say("{n} records in quarantine, {shown} of them shown", n=exact(len(aside)), shown=exact(rows)))
     else:

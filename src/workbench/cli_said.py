@@ -73,8 +73,11 @@ _GETTEXT = {"_": _gettext, "ngettext": _ngettext}
 
 def complaint(error: click.ClickException) -> str:
     """Give what click complains of, as a whole sentence."""
-    said = error.format_message()
-    return said if spoken() == LANGUAGES[0] else re.sub(r"[.。]?$", "。", said.rstrip(), count=1).replace("？。", "？")
+    said = error.format_message().rstrip()
+    if spoken() == LANGUAGES[0]:
+        return said
+    said = re.sub(r"(?<=[一-鿿。]) (?=\W|[一-鿿])", "", said).rstrip(".。")  # click glues what it says with spaces
+    return said if said.endswith("？") else f"{said}。"
 
 
 def echo(text: str, **how: Any) -> None:

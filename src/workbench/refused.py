@@ -34,6 +34,15 @@ def part(share: float) -> Share | Message:
     return Share(share) if share >= 0.001 else say("under {share}", share=Share(0.001))
 
 
+def in_words(reason: str, language: str) -> str:
+    """Say a reason of the quarantine in another language than English, in which it stands as it is.
+
+    >>> in_words("bill_id is missing", "en"), in_words("bill_id is missing", "zh")
+    ('bill_id is missing', '账单编号缺失')
+    """
+    return reason if language == "en" else because(reason).said(language)
+
+
 def because(reason: str) -> Message:
     """Say a reason of the quarantine in words; one without words of its own is said as it is.
 

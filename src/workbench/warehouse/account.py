@@ -132,7 +132,8 @@ class Account:
         if len(shown):
             lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
             lines += [
-                f"    {n:>10,}  {table}: {word(reason, language)}" for table, reason, n in shown.itertuples(index=False)
+                f"    {n:>10,}  {table}: {refused.in_words(reason, language)}"
+                for table, reason, n in shown.itertuples(index=False)
             ]
         for column, what in (
             (

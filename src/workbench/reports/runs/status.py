@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.messages import Listed, Message, Number, Term, say
+from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import STATES, Ledger, is_outdated
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
 
@@ -55,7 +56,7 @@ def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
         elif row and state == "done" and is_outdated(row, root):
             state = "stale"
         states[state] += 1
-        lines.append([*key, state, *_told(row)])
+        lines.append([*key, state, *_told(row, root)])
     left = _seconds_left([rows[k] for k in chosen if k in rows], usual) if states["running"] else None
     each = [say("{n} {state}", n=states[s], state=Term(s)) for s in (*STATES, "stale") if states[s]]
     said: Message | Listed = Listed(each, "") if each else say("nothing was run yet")
@@ -71,15 +72,23 @@ def _now(slot: Slot, state: str, row: sqlite3.Row, root: Path) -> str:
     return "stale" if read_manifest(slot.folder(root)).get("status") == "done" else "due"
 
 
-def _told(row: sqlite3.Row | None) -> list[str]:
+def _told(row: sqlite3.Row | None, root: Path) -> list[str]:
     if row is None:
         return ["", "", "", ""]
     running = row["state"] == "running"
     ended = dt.datetime.fromtimestamp(row["finished"]).isoformat(" ", "minutes") if row["finished"] else ""
     seconds = time.time() - row["started"] if running else row["seconds"]
     process = {"pid": str(row["pid"]), "host": row["host"].split()[0]} if running else {}
-    said = say("process {pid} on {host}", **process) if running else row["error"] or row["headline"]
+    said = say("process {pid} on {host}", **process) if running else row["error"] or _headline(row, root)
     return [str(row["attempts"] or ""), ended, "" if seconds is None else f"{seconds:.1f}", said]
+
+
+def _headline(row: sqlite3.Row, root: Path) -> str:
+    """Give the headline in the language of the terminal, where its report was said in it."""
+    if not row["headline"] or spoken() == "en":
+        return str(row["headline"])
+    said = read_manifest(root / row["outputs"]).get("said", {}).get(spoken(), {})
+    return str(said.get("headline") or row["headline"])
 
 
 def _seconds_left(rows: list[sqlite3.Row], usual: dict[str, float]) -> float | None:
