@@ -94,8 +94,8 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
         output.write_text(text, encoding="utf-8")
     echo(say("{file}: drafted, as of {day}", file=shown(output, root), day=str(made.as_of)))
     mapped = (say("{n} of {all}", n=len(b.cells), all=len(b.table.columns)) for b in made.blocks)
-    files = ((b.sample.path.name, b.table.name) for b in made.blocks)
-    rows = ([*names, word(number, spoken())] for names, number in zip(files, mapped, strict=True))
+    places = ((b.sample.path.name, b.table.name) for b in made.blocks)
+    rows = ([*names, word(number, spoken())] for names, number in zip(places, mapped, strict=True))
     print_table(heads("file", "table", "columns"), rows, indent=2)
     for sample in made.homeless:
         echo(say("  {file} fits no table and was left out", file=sample.path.name))

@@ -122,7 +122,7 @@ def folded(text: str, most: int) -> list[str]:
     """Break a text into lines of so many columns; Han characters count two, and closing marks begin no line.
 
     >>> folded("先运行 workbench report，再看。", 12)
-    ['先运行', 'workbench', 'report，再看', '。']
+    ['先运行', 'workbench', 'report，再', '看。']
     >>> folded("一二三，四", 6)
     ['一二', '三，四']
     """

@@ -82,8 +82,10 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     """
     from workbench.messages import Term, join, quoted, say, suggestion
 
-    known, said = list(known), {"what": Term(what), "name": str(name)}
-    there = say("no {what} '{name}' in {where}.", where=where, **said) if where else say("no {what} '{name}'.", **said)
+    known, kind, name = list(known), Term(what), str(name)
+    there = say("no {what} '{name}'.", what=kind, name=name)
+    if where:
+        there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=where)
     return WorkbenchError(join(there, suggestion(name, known), say("There are: {names}.", names=quoted(known))))
 
 

@@ -38,7 +38,7 @@ def in_words(reason: str, language: str) -> str:
     """Say a reason of the quarantine in another language than English, in which it stands as it is.
 
     >>> in_words("bill_id is missing", "en"), in_words("bill_id is missing", "zh")
-    ('bill_id is missing', '账单编号缺失')
+    ('bill_id is missing', '账单缺失')
     """
     return reason if language == "en" else because(reason).said(language)
 

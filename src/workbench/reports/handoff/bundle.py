@@ -196,7 +196,9 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
     notebooks = {s["name"]: json.loads(files[f"results/{s['name']}/report.ipynb"]) for s in facts["slots"]}
     sheet, text = crate.claims(notebooks, root / "docs" / "results.md")
     locked = re.findall(r"^([\w.-]+)==", files.get("requirements.lock", b"").decode(), re.MULTILINE)
-    return {
+    manifests = {s["name"]: json.loads(files[f"results/{s['name']}/manifest.json"]) for s in facts["slots"]}
+    said = {name: m["said"]["zh"]["headline"] for name, m in manifests.items() if "zh" in m.get("said", {})}
+    return ({"README.zh.md": crate.readme(facts, "zh", said)} if said else {}) | {
         "README.md": crate.readme(facts),
         "CITATION.cff": crate.citation(facts),
         "claims.csv": sheet,

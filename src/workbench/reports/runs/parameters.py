@@ -102,7 +102,7 @@ class Parameter:
         """Give a value back if it is legal, else refuse it."""
         shown = "text that is none" if self.type == "secret" else value if shown is None else shown
         if not self._fits(value):
-            what = {"name": self.name, "value": _short(shown), "expected": Term(_EXPECTED[self.type])}
+            what: dict[str, Any] = {"name": self.name, "value": _short(shown), "expected": Term(_EXPECTED[self.type])}
             raise WorkbenchError(say("parameter '{name}' is {value}, but must be {expected}.", **what))
         if self.type == "period":
             try:

@@ -309,7 +309,7 @@ def _check_keys(written: Mapping[str, Any], keys: Mapping[str, tuple[Any, str]],
             raise WorkbenchError(say("{where}{error}", where=where, error=unknown("key", key, keys)))
         kind, said = keys[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            what = {"where": where, "key": key, "value": repr(value), "expected": Term(said)}
+            what: dict[str, Any] = {"where": where, "key": key, "value": repr(value), "expected": Term(said)}
             raise WorkbenchError(say("{where}{key} is {value}, but must be {expected}.", **what))
 
 
