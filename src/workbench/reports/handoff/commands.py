@@ -97,7 +97,7 @@ def diff(before: str, after: str, page: Path | None) -> int:
     if page:
         headline = say("same") if same else say("differs")
         content: dict[str, Any] = {"headline": headline, "reports": found, "lists": {}, "good": same}
-        _write_page([page], title=", ".join(found), causes=True, **content)
+        _write_page([page], title=word(", ".join(found), spoken()), causes=True, **content)
     return 0 if same else 1
 
 

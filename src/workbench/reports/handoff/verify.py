@@ -114,7 +114,9 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
         names = [*zip(old, new, strict=True)] if len(old) == len(new) == 1 else [(n, n) for n in old if n in new]
         if not names:
             raise WorkbenchError(f"'{before}' has {named(old)}, '{after}' has {named(new)}: no report in common.")
-        return {a if a == b else f"{a} and {b}": compare(read_report(old[a]), read_report(new[b])) for a, b in names}
+        called = (a if a == b else say("{a} and {b}", a=a, b=b) for a, b in names)
+        found = (compare(read_report(old[a]), read_report(new[b])) for a, b in names)
+        return dict(zip(called, found, strict=True))
 
 
 @contextmanager
