@@ -16,6 +16,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -95,7 +96,7 @@ def find_folder(name: str, root: Path) -> Path:
     place = root / "reports" / "site" / study
     there = sorted(p.parent.name for p in place.glob("[!.]*/manifest.json"))
     if not there:
-        raise WorkbenchError(f"there is no report of '{study}' yet. Run: workbench run {study}")
+        raise WorkbenchError(say("there is no report of '{study}' yet. Run: workbench run {study}", study=study))
     folder = folder or ("default" if len(there) > 1 else there[0])
     if folder not in there:
         raise unknown("report", f"{study}/{folder}", [f"{study}/{t}" for t in there], "reports/site")
