@@ -14,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench import cli, messages
 from workbench.lab import server
+from workbench.reports.handoff import crate
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
 
@@ -248,3 +249,18 @@ def test_every_label_of_the_panel_has_an_entry():
     """What the extension asks for by t('…') is in the catalogue."""
     assert len(server.words("en")) > 20
     assert all(re.search("[一-鿿]", said) for said in server.words("zh").values())
+
+
+def test_the_readme_of_a_bundle_is_said_in_chinese():
+    """Headlines as their reports say them, the commands as in English, and nothing else of it."""
+    sources = {"sample": {"kind": "sample"}, "crm": {"kind": "pointer", "files": {"a.csv": {}}}}
+    slots = [{"name": "uplift/default", "study": "uplift", "headline": "Contact pays."}]
+    facts = {"sources": sources, "slots": slots, "minimum": 10}
+    english, said = crate.readme(facts), crate.readme(facts, "zh", {"uplift/default": "触达盈利。"})
+    assert (
+        "- uplift/default: 触达盈利。" in said
+        and "不足10人的数字不显示。" in said
+        and "接收方须自备crm的原始数据" in said
+    )
+    assert re.findall("```\n(.*?)```", said, re.DOTALL) == re.findall("```\n(.*?)```", english, re.DOTALL)
+    assert not ENGLISH.search(re.sub("```.*?```|`.*?`|Process Run Crate", "", said, flags=re.DOTALL))

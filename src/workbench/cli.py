@@ -14,7 +14,6 @@ import click
 
 from workbench import __version__
 from workbench.cli_data import data, ensure_sample, fit_lines
-from workbench.cli_said import Commands, clipped, complaint, echo, heads, print_table, speak
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
 from workbench.locks import require_locks
@@ -22,6 +21,7 @@ from workbench.messages import Listed, Number, Term, prose, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
 from workbench.reports.page.languages import spoken, title_of
+from workbench.reports.page.terminal import Commands, clipped, complaint, echo, heads, print_table, speak
 from workbench.reports.runs.stops import stoppable
 
 

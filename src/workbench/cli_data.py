@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from workbench.cli_said import Commands, echo, exact, heads, print_table
 from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Number, Term, prose, say, word
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
+from workbench.reports.page.terminal import Commands, echo, exact, heads, print_table
 
 SAMPLE = "sample"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from workbench.cli_said import Command, Commands, echo
 from workbench.messages import Number, say, word
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
+from workbench.reports.page.terminal import Command, Commands, echo
 
 _FILE = click.Path(path_type=Path)
 _MOST = 40
