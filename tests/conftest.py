@@ -17,6 +17,8 @@ if os.environ.get("CI"):
 
 ROOT = Path(__file__).resolve().parents[1]
 
+os.environ["WORKBENCH_LANG"] = "en"  # what is said is compared in English, whatever the machine speaks
+
 # A grammar that takes a second to load: workers of reports (`prepare_worker`) and kernels go without it too.
 sys.modules.setdefault("rfc3987_syntax", None)
 

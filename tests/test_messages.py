@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import workbench
-from workbench import messages
+from workbench import catalogue, messages
 from workbench.messages import Amount, Count, Day, Listed, Message, Name, Number, Share, Span, Term, join, read, say
 
 SOURCE = Path(workbench.__file__).parent
@@ -57,7 +57,7 @@ WRITTEN = written()
 
 def test_every_template_has_a_chinese_entry():
     """None is missing, or kept out because its places differ."""
-    known = messages.catalogue("zh")
+    known = catalogue.catalogue("zh")
     missing = {place: text for text, place in WRITTEN.items() if text not in known}
     assert not missing, json.dumps(missing, indent=1)
 
@@ -76,7 +76,7 @@ def test_a_template_is_given_its_values():
 @pytest.mark.parametrize(("place", "cell"), CELLS, ids=[place for place, _ in CELLS])
 def test_a_notebook_says_in_chinese_what_it_writes(place, cell):
     """No f-string holds words, and a text of several words is a template, or has an entry; conditions are no text."""
-    known, conditions = messages.catalogue("zh"), set()
+    known, conditions = catalogue.catalogue("zh"), set()
     for node in ast.walk(cell):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "query":
             conditions |= {id(argument) for argument in node.args}
@@ -151,17 +151,17 @@ def test_a_broken_entry_is_not_used(tmp_path, monkeypatch):
     (tmp_path / "zh.po").write_text(
         'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n' + "\n\n".join(entries)
     )
-    monkeypatch.setattr(messages, "CATALOGUES", tmp_path)
-    messages.catalogue.cache_clear()
+    monkeypatch.setattr(catalogue, "CATALOGUES", tmp_path)
+    catalogue.catalogue.cache_clear()
     try:
-        assert messages.catalogue("zh") == {"d": "丁"}
+        assert catalogue.catalogue("zh") == {"d": "丁"}
         assert say("{n} left", n=3).said("zh") == "3 left"
     finally:
-        messages.catalogue.cache_clear()
+        catalogue.catalogue.cache_clear()
 
 
 def test_an_entry_uses_chinese_punctuation():
     """Full width between Han characters; no space beside one but around a place."""
-    for key, said in messages.catalogue("zh").items():
+    for key, said in catalogue.catalogue("zh").items():
         if re.search(r"[\u4e00-\u9fff]", said):
             assert not re.search(r"[\u4e00-\u9fff}][,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)

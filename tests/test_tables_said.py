@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from doors import CASES, Case, answered
 
-from workbench import messages
-from workbench.messages import Message, known, label, say, spelt
+from workbench import catalogue, messages
+from workbench.catalogue import label
+from workbench.messages import Message, known, say, spelt
 from workbench.reports.page import languages, notebook, tables
 from workbench.result import Result
 
@@ -23,7 +24,7 @@ TERMS = (
 # Names that the cases' rules and models give: they are data
 NAMES = {"visits", "wait", "quit", "price", "speed", "fixed", "yuan", "may", "low", "bar"}
 ENGLISH = re.compile(r"[A-Za-z]{2,}[ ,;:'’-]+[A-Za-z]{2,}|(?<![A-Za-z])[a-z][a-z-]{2,}(?![A-Za-z])")
-LABELS = tomllib.loads((messages.CATALOGUES / "labels.toml").read_text("utf-8"))
+LABELS = tomllib.loads((catalogue.CATALOGUES / "labels.toml").read_text("utf-8"))
 ALIKE = {"BIC", "HTMT+", "Q²", "R²", "rho_A", "rho_c", "{}"}
 
 

@@ -13,20 +13,22 @@ from typing import Any, NoReturn
 import click
 
 from workbench import __version__
-from workbench.cli_data import Commands, data, ensure_sample, fit_lines, print_table
+from workbench.catalogue import prose
+from workbench.cli_data import data, ensure_sample, fit_lines
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
 from workbench.locks import require_locks
+from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
+from workbench.reports.page.languages import spoken, title_of
+from workbench.reports.page.terminal import Commands, clipped, complaint, echo, heads, print_table, speak
 from workbench.reports.runs.stops import stoppable
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 good, 1 a report failed or an account does not balance, 2 the caller can mend it."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    speak()
     try:
         require_locks()
         with stoppable():
@@ -36,22 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         status = 2
     except click.ClickException as error:
-        status = _refuse(f"{error.format_message()} See --help.")
+        status = _refuse(say("{what} See --help.", what=complaint(error)))
     except WorkbenchError as error:
-        status = _refuse(str(error))
+        status = _refuse(error.said(spoken()))
     except BrokenPipeError:  # who read the output has had enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        where = f"'{error.filename}': " if error.filename else ""
-        status = _refuse(f"{where}{error.strerror or error}. Check the path, its permissions and the room on the disk.")
+        what = f"'{error.filename}': {error.strerror or error}" if error.filename else str(error.strerror or error)
+        status = _refuse(say("{what}. Check the path, its permissions and the room on the disk.", what=what))
     except (click.Abort, KeyboardInterrupt):
-        status = _refuse("stopped; what was published before stands.", 130)
+        status = _refuse(say("stopped; what was published before stands."), 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _refuse(message: str, status: int = 2) -> int:
-    click.echo(f"workbench: {_relative(message)}", err=True)
+    click.echo(f"workbench: {_relative(word(message, spoken()))}", err=True)
     return status
 
 
@@ -170,16 +172,18 @@ def list_(plan: str, period: str, source: str) -> None:
         from workbench.warehouse import open_warehouse
 
         root = project_root()
-        click.echo("\n".join(fit_lines(fits(open_warehouse(source, root=root), root), source)))
+        for line in fit_lines(fits(open_warehouse(source, root=root), root), source):
+            echo(line)
         return
     if plan:
         _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
         return
     for study in find_studies(project_root()).values():
-        click.echo(f"{study.name}: {study.title}")
+        click.echo(f"{study.name}: {_title(study)}")
+        said = ((word(p.unit, spoken()), prose(p.meaning, spoken())) for p in study.parameters)
         print_table(
-            ["parameter", "type", "default", "unit", "meaning"],
-            ([p.name, _type(p), str(p.default), p.unit, p.meaning] for p in study.parameters),
+            heads("parameter", "type", "default", "unit", "meaning"),
+            ([p.name, _type(p), str(p.default), *told] for p, told in zip(study.parameters, said, strict=True)),
             indent=2,
         )
         click.echo()
@@ -221,8 +225,8 @@ def new(study: str, lang: str) -> None:
     from workbench.lab.template import new_study
 
     root = project_root()
-    path = new_study(study, root, lang)
-    click.echo(f"{path.relative_to(root)}: written. Its room is src/workbench/studies/{study}.")
+    path = str(new_study(study, root, lang).relative_to(root))
+    echo(say("{path}: written. Its room is src/workbench/studies/{study}.", path=path, study=study))
 
 
 @workbench.command(
@@ -248,7 +252,8 @@ def score(model: Path, listed: Path, into: Path | None, campaign: str, member: s
     key = read_key(project_root()).key
     into = into or listed.with_suffix(".scored.parquet")
     made = score_file(model, listed, into, member=member, campaign=campaign, key=key, holdout=holdout)
-    click.echo(f"{made.found.headline()}\n{made.path}")
+    echo(made.found.headline())
+    click.echo(made.path)
 
 
 @workbench.group(cls=Commands)
@@ -270,9 +275,9 @@ def tick(plans: tuple[str, ...], quiet: bool) -> int:
     made = tick(plans, root=project_root())
     for one in made:
         if one.states or one.error or not quiet:
-            click.echo(_relative(one.line()), err=bool(one.error))
+            click.echo(_relative(word(one.line(), spoken())), err=bool(one.error))
     if not made and not quiet:
-        click.echo("nothing is due")
+        echo(say("nothing is due"))
     return 2 if any(one.error for one in made) else 0
 
 
@@ -283,7 +288,7 @@ def keep_ticking(plans: tuple[str, ...], every: int) -> None:
     """Keep running what falls due, until stopped."""
     from workbench.reports.runs.schedule import keep_ticking
 
-    click.echo(f"ticking every {every} s; stop with Ctrl-C", err=True)
+    echo(say("ticking every {n} s; stop with Ctrl-C", n=every), err=True)
     keep_ticking(plans, root=project_root(), every=every)
 
 
@@ -296,7 +301,7 @@ def show(form: str) -> None:
     from workbench.reports.runs.schedule import snippet, upcoming
 
     root = project_root()
-    print_table(["plan", "next time", "period then", "dealt with until"], upcoming(root))
+    print_table(heads("plan", "next time", "period then", "dealt with until"), upcoming(root))
     click.echo()
     click.echo(snippet(form, root=root), nl=False)
 
@@ -333,10 +338,10 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     found = fits(open_warehouse(source, root=root), root, given=given)
     for name, fit in found.items():
         if fit and fit.lacks:
-            click.echo(f"{name}: not run: {fit.sentence(source)}", err=True)
+            echo(say("{name}: not run: {why}", name=name, why=fit.sentence(source)), err=True)
     fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
     if not fitting:
-        raise WorkbenchError(f"no study can run on '{source}'. Map what they need, or name a study.")
+        raise WorkbenchError(say("no study can run on '{source}'. Map what they need, or name a study.", source=source))
     return fitting
 
 
@@ -345,15 +350,17 @@ def _show_status(slots: Iterable[Any] | None, root: Path) -> bool:
     from workbench.reports.runs.status import read_status
 
     seen = read_status(root, slots)
-    head = ["study", "slot", "state", "attempts", "finished", "seconds", "headline or error"]
-    print_table(head, ([*line[:-1], _clipped(line[-1])] for line in seen.lines))
-    click.echo(seen.summary)
+    head = heads("study", "slot", "state", "attempts", "finished", "seconds", "headline or error")
+    rows = ([*line[:2], word(line[2], spoken()), *line[3:-1], clipped(word(line[-1], spoken()))] for line in seen.lines)
+    print_table(head, rows)
+    echo(seen.summary)
     return seen.running
 
 
-def _clipped(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:79] + "…"
+def _title(study: Any) -> str:
+    """Give the title of a study, said in the language of the terminal."""
+    cells = [{"cell_type": c["kind"], "source": prose(c["source"], spoken())} for c in study.cells]
+    return title_of({"cells": cells}, study.title) if spoken() != "en" else str(study.title)
 
 
 def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
@@ -361,27 +368,26 @@ def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
 
     made = run_slots(slots, root=root, **options)
     if not made.slots:
-        click.echo("nothing to do: nothing failed the last time")
+        echo(say("nothing to do: nothing failed the last time"))
         return 0
     if all(s.status == "refused" and s.slot != "default" for s in made.slots):
         return 2
     known = ("done", "failed", "refused", "unchanged", "running")
     count = {status: sum(s.status == status for s in made.slots) for status in known}
-    if count["unchanged"] == len(made.slots):
-        click.echo(f"nothing to do: {_many(len(made.slots), 'report')} up to date")
+    many = len(made.slots)
+    reports = say("1 report") if many == 1 else say("{n} reports", n=many)
+    if count["unchanged"] == many:
+        echo(say("nothing to do: {reports} up to date", reports=reports))
     else:
-        said = [f"{n} {status}" for status, n in count.items() if n]
-        click.echo(f"{_many(len(made.slots), 'report')}: {', '.join(said)}, in {made.seconds:.1f} s")
-    click.echo(f"open {_nearby(made.index)}")
+        said = Listed((say("{n} {state}", n=n, state=Term(state)) for state, n in count.items() if n), "")
+        took = Number(made.seconds, ".1f")
+        echo(say("{reports}: {states}, in {seconds} s", reports=reports, states=said, seconds=took))
+    echo(say("open {page}", page=str(_nearby(made.index))))
     return 2 if made.refused else 1 if made.failed else 0
 
 
 def _type(parameter: Any) -> str:
     return " | ".join(map(str, parameter.choices)) or parameter.type
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _nearby(path: Path) -> Path:

@@ -6,30 +6,20 @@ import datetime as dt
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.catalogue import prose
+from workbench.errors import WorkbenchError
+from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
+from workbench.reports.page.languages import spoken
+from workbench.reports.page.terminal import Commands, echo, exact, heads, print_table
 
 SAMPLE = "sample"
-
-
-class Commands(click.Group):
-    """A group that answers a mistyped command with the nearest one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], self.list_commands(ctx))
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
 
 
 @click.group(cls=Commands)
@@ -86,14 +76,16 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
 
     root = project_root()
     if not files:
-        raise WorkbenchError("name the files: workbench data draft FILE…")
+        raise WorkbenchError(say("name the files: workbench data draft FILE…"))
     whole = files[0].name if len(files) == 1 else files[0].resolve().parent.name
     name = name or re.sub(r"\W+", "_", whole.split(".")[0])
     if not re.fullmatch(r"[\w.-]+", name):
-        raise WorkbenchError(f"'{name}' cannot be the name of a source. Use letters, digits, _ and -.")
+        raise WorkbenchError(say("'{name}' cannot be the name of a source. Use letters, digits, _ and -.", name=name))
     output = output or root / "data" / "mappings" / f"{name}.toml"
     if output.exists():
-        raise WorkbenchError(f"{output} stands already. Give another --name or --output, or take it away.")
+        raise WorkbenchError(
+            say("{file} stands already. Give another --name or --output, or take it away.", file=str(output))
+        )
     asked: dict[str, Any] = {"name": name, "root": root, "today": dt.date.today()}
     made, text, raw = draft_mapping(files, **asked)
     output.write_text(text, encoding="utf-8")
@@ -101,18 +93,29 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     if last and last >= made.as_of:  # only a piece was read before
         made, text, raw = draft_mapping(files, **asked, until=last)
         output.write_text(text, encoding="utf-8")
-    click.echo(f"{shown(output, root)}: drafted, as of {made.as_of}")
-    rows = ([b.sample.path.name, b.table.name, f"{len(b.cells)} of {len(b.table.columns)}"] for b in made.blocks)
-    print_table(["file", "table", "columns"], rows, indent=2)
+    echo(say("{file}: drafted, as of {day}", file=shown(output, root), day=str(made.as_of)))
+    mapped = (say("{n} of {all}", n=len(b.cells), all=len(b.table.columns)) for b in made.blocks)
+    places = ((b.sample.path.name, b.table.name) for b in made.blocks)
+    rows = ([*names, word(number, spoken())] for names, number in zip(places, mapped, strict=True))
+    print_table(heads("file", "table", "columns"), rows, indent=2)
     for sample in made.homeless:
-        click.echo(f"  {sample.path.name} fits no table and was left out")
+        echo(say("  {file} fits no table and was left out", file=sample.path.name))
     said = doubts(text)
-    click.echo(f"to check ({len(said)}):" if said else "names and values agree everywhere")
+    echo(say("to check ({n}):", n=len(said)) if said else say("names and values agree everywhere"))
     click.echo("".join(f"  {line}\n" for line in said))
-    click.echo("\n".join(lines))
-    again = name if output == root / "data" / "mappings" / f"{name}.toml" else output
-    click.echo(f"next: mend {shown(output, root)}, look again with: workbench data try {again} --raw {raw}")
-    click.echo(f"then: workbench data ingest {name} --raw {raw}; workbench run -p source={name}")
+    for line in lines:
+        echo(line)
+    own = output == root / "data" / "mappings" / f"{name}.toml"
+    how = {"mapping": name if own else str(output), "raw": str(raw)}
+    echo(
+        say(
+            "next: mend {file}, look again with: workbench data try {mapping} --raw {raw}",
+            file=shown(output, root),
+            **how,
+        )
+    )
+    again = f"workbench data ingest {name} --raw {raw}; workbench run -p source={name}"
+    echo(say("then: {command}", command=again))
     return status
 
 
@@ -128,7 +131,8 @@ def try_(mapping: Path, raw: Path | None) -> int:
 
     root = project_root()
     lines, status, _ = _tried(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
-    click.echo("\n".join(lines))
+    for line in lines:
+        echo(line)
     return status
 
 
@@ -162,6 +166,7 @@ def quarantine(
     root = project_root()
     if take_back is not None:
         return _take_back(source, take_back, root)
+    from workbench.refused import in_words
     from workbench.warehouse import open_warehouse
 
     aside = open_warehouse(source, root=root).refused(table, file)
@@ -169,11 +174,27 @@ def quarantine(
         from workbench.warehouse.ingest.repairs import write_quarantine
 
         number = write_quarantine(aside, export)
-        click.echo(f"{number:,} of {len(aside):,} records written to {export}. Mend them, then: --take-back {export}")
+        counts = {"n": exact(number), "all": exact(len(aside))}
+        echo(
+            say(
+                "{n} of {all} records written to {file}. Mend them, then: --take-back {file}",
+                file=str(export), **counts,
+            )
+        )  # fmt: skip
         return 0
     for row in aside.head(rows).itertuples():
-        click.echo(f"{row.file}, line {row.line}, {row.table}: {'; '.join(row.reasons)}")
-    click.echo(f"{len(aside):,} records in quarantine" + (f", {rows:,} of them shown" if len(aside) > rows else ""))
+        where = {"file": row.file, "line": Number(row.line, "d"), "table": row.table}
+        echo(
+            say(
+                "{file}, line {line}, {table}: {why}",
+                why=Listed([in_words(why, spoken()) for why in row.reasons], ";"),
+                **where,
+            )
+        )
+    if len(aside) > rows:
+        echo(say("{n} records in quarantine, {shown} of them shown", n=exact(len(aside)), shown=exact(rows)))
+    else:
+        echo(say("{n} records in quarantine", n=exact(len(aside))))
     return 0
 
 
@@ -189,19 +210,30 @@ def forget(source: str, raw: Path | None) -> int:
     from workbench.reports.privacy.forget import forget as leave_out
     from workbench.reports.runs.render import refresh_site
 
-    number = click.prompt("Number of the customer", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    asked = word("Number of the customer", spoken())
+    number = click.prompt(asked, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     root = project_root()
-    done = leave_out(source, number, root, raw=raw, progress=lambda line: click.echo(line, err=True))
+    done = leave_out(source, number, root, raw=raw, progress=lambda line: echo(line, err=True))
     refresh_site(root)
-    click.echo(f"{done.rows:,} rows are gone; version {done.version} is in force, and the only one")
-    for what, names in (("taken out of", (*done.repaired, *done.lists)), ("NAMED STILL in", done.naming)):
-        for name in names:
-            click.echo(f"  {what} {name}")
-    click.echo(f"The extracts in data/raw/{source} may name them: they are left out of every ingest from now on.")
+    echo(
+        say(
+            "{n} rows are gone; version {version} is in force, and the only one",
+            n=exact(done.rows),
+            version=done.version,
+        )
+    )
+    for name in (*done.repaired, *done.lists):
+        echo(say("  taken out of {name}", name=name))
+    for name in done.naming:
+        echo(say("  NAMED STILL in {name}", name=name))
+    echo(
+        say("The extracts in {folder} may name them: they are left out of every ingest from now on.",
+            folder=f"data/raw/{source}")
+    )  # fmt: skip
     if done.naming:
-        click.echo("Render those reports again (workbench run STUDY --force), and delete what else was made by hand.")
+        echo(say("Render those reports again (workbench run STUDY --force), and delete what else was made by hand."))
     for version in done.held:
-        click.echo(f"version {version} is read by a run; forget again when it has finished", err=True)
+        echo(say("version {version} is read by a run; forget again when it has finished", version=version), err=True)
     return 1 if done.naming or done.held else 0
 
 
@@ -217,9 +249,10 @@ def scan(source: str) -> int:
 
     found = search(source, project_root())
     for (name, kind), number in found.finds.items():
-        click.echo(f"{name}: {kind} ({number:,})")
-    unread = f"; {found.unread:,} pictures and PDF files were not searched" if found.unread else ""
-    click.echo(f"{len(found.finds):,} finds in {found.searched:,} files{unread}")
+        echo(say("{name}: {kind} ({n})", name=name, kind=Term(kind), n=exact(number)))
+    finds = say("{n} finds in {files} files", n=exact(len(found.finds)), files=exact(found.searched))
+    unread = say("{n} pictures and PDF files were not searched", n=exact(found.unread))
+    echo(say("{parts}", parts=Listed([finds, unread][: 1 + bool(found.unread)], ";")))
     return 1 if found.finds else 0
 
 
@@ -235,7 +268,8 @@ def reidentify(source: str, why: str, out: Path) -> None:
     from workbench.reports.privacy.search import reidentify as turn_back
 
     wanted = sys.stdin.read().split()
-    click.echo(f"{turn_back(source, wanted, out, project_root(), why=why):,} of {len(set(wanted)):,} written to {out}")
+    n = turn_back(source, wanted, out, project_root(), why=why)
+    echo(say("{n} of {all} written to {file}", n=exact(n), all=exact(len(set(wanted))), file=str(out)))
 
 
 @data.command()
@@ -245,15 +279,16 @@ def describe(table: str | None) -> None:
     from workbench.warehouse import rulebook, schema
 
     if table is None:
-        print_table(["table", "meaning"], ([t.name, t.meaning] for t in schema.tables().values()))
+        print_table(heads("table", "meaning"), ([t.name, prose(t.meaning, spoken())] for t in schema.tables().values()))
         return
     found = schema.table(table)
-    click.echo(f"{found.name}: {found.meaning}")
-    click.echo(f"A row is identified by: {', '.join(found.key)}.")
-    rows = ([c.name, c.type, c.unit, _rules(c), c.meaning] for c in found.columns)
-    print_table(["column", "type", "unit", "rules", "meaning"], rows)
+    click.echo(f"{found.name}: {prose(found.meaning, spoken())}")
+    echo(say("A row is identified by: {columns}.", columns=Listed(found.key, "")))
+    rows = ([c.name, c.type, word(c.unit, spoken()), _rules(c), prose(c.meaning, spoken())] for c in found.columns)
+    print_table(heads("column", "type", "unit", "rules", "meaning"), rows)
     if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
-        print_table(["rule", "severity", "broken where"], ([r.name, r.severity, r.reason] for r in among))
+        said = ([r.name, r.severity, word(r.reason, spoken())] for r in among)
+        print_table(heads("rule", "severity", "broken where"), said)
 
 
 def ensure_sample(root: Path) -> None:
@@ -266,7 +301,7 @@ def ensure_sample(root: Path) -> None:
     version = root / "data" / "warehouse" / SAMPLE / warehouse_version(SAMPLE, root)
     if _is_stale(SAMPLE, root) or not (version / "warehouse.duckdb").is_file():
         if _ingest(SAMPLE, None, root):
-            raise WorkbenchError("the account of the sample operator is not in order. See workbench data check.")
+            raise WorkbenchError(say("the account of the sample operator is not in order. See workbench data check."))
         (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()
 
 
@@ -288,19 +323,23 @@ def _is_stale(source: str, root: Path) -> bool:
 def _write_sample(folder: Path, customers: int, seed: int) -> None:
     from workbench.sample import write_sample
 
-    with _progress("sample operator") as advance:
+    with _progress(word("sample operator", spoken())) as advance:
         made = write_sample(folder, customers=customers, seed=seed, progress=advance)
     rows, bad = int(made.files["rows"].sum()), int(made.files["bad_rows"].sum())
-    click.echo(
-        f"sample operator: {len(made.files)} files, {rows:,} lines ({bad:,} bad on purpose), {made.seconds:.1f} s"
-    )
+    counts: dict[str, Any] = {
+        "files": len(made.files),
+        "rows": exact(rows),
+        "bad": exact(bad),
+        "s": Number(made.seconds, ".1f"),
+    }
+    echo(say("sample operator: {files} files, {rows} lines ({bad} bad on purpose), {s} s", **counts))
 
 
 def _ingest(source: str, raw: Path | None, root: Path) -> int:
     from workbench.reports.runs.render import refresh_site
     from workbench.warehouse.ingest import ingest
 
-    account = ingest(source, raw=raw, root=root, progress=lambda line: click.echo(line, err=True))
+    account = ingest(source, raw=raw, root=root, progress=lambda line: echo(line, err=True))
     refresh_site(root)
     return _show_account(account)
 
@@ -310,7 +349,13 @@ def _take_back(source: str, mended: Path, root: Path) -> int:
 
     place = repairs_folder(source, root) / mended.name
     if place.exists() and not place.samefile(mended):
-        raise WorkbenchError(f"{place} stands already. Give {mended} another name, or take that one away.")
+        raise WorkbenchError(
+            say(
+                "{file} stands already. Give {mended} another name, or take that one away.",
+                file=str(place),
+                mended=str(mended),
+            )
+        )
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = not place.exists()
     if new:
@@ -332,10 +377,15 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
 
     with tried(mapping, raw=raw, root=root) as made:
         account, last = made.full_account(), max((b for _, b in spans(made).values()), default=None)
-        lines = [f"{mapping.stem}: tried as of {made.as_of}; nothing of it is kept", *account.lines()[1:]]
-        lines += [f"TOO MUCH IS REFUSED: {said}" for said in account.excess()]
+        day = str(made.as_of)
+        head = say("{source}: tried as of {day}; nothing of it is kept", source=mapping.stem, day=day)
+        lines: list[str] = [head, *account.lines(spoken())[1:]]
+        lines += [say("TOO MUCH IS REFUSED: {what}", what=said) for said in account.excess()]
         if last and last >= made.as_of:
-            lines.append(f"  note: the data reach {last}, but no study sees what is not before as_of = {made.as_of}")
+            lines.append(
+                say("  note: the data reach {last}, but no study sees what is not before as_of = {day}",
+                    last=str(last), day=day)
+            )  # fmt: skip
         lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, shown(mapping, root))
     return lines, 1 if account.excess() else 0, last
 
@@ -348,24 +398,32 @@ def shown(path: Path, root: Path) -> str:
 def fit_lines(found: Mapping[str, Any], source: str, mapping: str = "") -> list[str]:
     """Say which studies run on a source, which parts of them lack something, and what the others lack."""
     runs = {name: fit for name, fit in found.items() if fit is not None and not fit.lacks}
-    lines = ["studies that run:" if runs else "no study runs"]
+    lines: list[str] = [say("studies that run:") if runs else say("no study runs")]
     for name, fit in runs.items():
-        without = ", ".join(part.replace("|", " or ") for part in fit.parts)
-        lines.append(f"  {name}" + (f" (without {without}: the parts that rest on it say so)" if without else ""))
-    lines += ["studies that do not:"] if len(runs) < len(found) else []
+        without = Listed((Listed(part.split("|"), "or") for part in fit.parts), "")
+        parts = say("  {name} (without {parts}: the parts that rest on it say so)", name=name, parts=without)
+        lines.append(parts if fit.parts else f"  {name}")
+    lines += [say("studies that do not:")] if len(runs) < len(found) else []
     for name, fit in found.items():
         if fit is None:
-            lines.append(f"  {name}: it does not say what it needs (needs = … in its parameters cell)")
+            lines.append(say("  {name}: it does not say what it needs (needs = … in its parameters cell)", name=name))
         elif fit.lacks:
-            lines.append(f"  {name}: {fit.sentence(source, mapping)}")
+            lines.append(say("  {name}: {why}", name=name, why=fit.sentence(source, mapping)))
     return lines
 
 
 def _show_account(account: Any) -> int:
-    click.echo("\n".join(account.lines()))
-    click.echo("the account balances" if account.balanced else "THE ACCOUNT DOES NOT BALANCE: see the files above")
+    for line in account.lines(spoken()):
+        echo(line)
+    balance = say("the account balances"), say("THE ACCOUNT DOES NOT BALANCE: see the files above")
+    echo(balance[not account.balanced])
     for said in account.excess():
-        click.echo(f"TOO MUCH IS REFUSED: {said}. See: workbench data quarantine {account.source}", err=True)
+        echo(
+            say(
+                "TOO MUCH IS REFUSED: {what}. See: workbench data quarantine {source}", what=said, source=account.source
+            ),
+            err=True,
+        )
     return 1 if account.excess() or not account.balanced else 0
 
 
@@ -399,13 +457,3 @@ def _rules(column: Any) -> str:
     if column.relationships:
         rules.append("in " + ".".join(column.relationships))
     return "; ".join(rules)
-
-
-def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None) -> None:
-    from workbench.reports.page.tables import width
-
-    grid = [head, *rows]
-    widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
-    for row in grid:
-        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
-        click.echo((" " * indent + "  ".join(cells)).rstrip(), file)

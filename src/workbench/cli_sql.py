@@ -8,19 +8,22 @@ from typing import Any
 
 import click
 
-from workbench.cli_data import SAMPLE, print_table
+from workbench.cli_data import SAMPLE
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.project import project_root
+from workbench.reports.page.terminal import Command, echo, exact, print_table
 
 SHOWN = 20
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   workbench sql "SELECT province, count(*) FROM customer GROUP BY province"
   workbench sql "SHOW TABLES"
-  workbench sql "SELECT * FROM customer_features" -p as_of=2026-06-01 --format parquet --output june.parquet"""
+  workbench sql "SELECT * FROM customer_features" -p as_of=2026-06-01 --format parquet --output june.parquet""",
 )
 @click.argument("statement")
 @click.option("--source", default=SAMPLE, show_default=True, help="Whose warehouse.")
@@ -47,20 +50,22 @@ def sql(
     from workbench.warehouse.connect import open_warehouse
 
     if form == "parquet" and output is None:
-        raise WorkbenchError("Parquet goes into a file. Say which: --output FILE")
+        raise WorkbenchError(say("Parquet goes into a file. Say which: --output FILE"))
     limit = SHOWN if limit is None and form == "table" and output is None else limit
     warehouse = open_warehouse(source, root=project_root())
     found = select(statement, warehouse, parameters=split_assignments(assignments), limit=limit, seconds=seconds)
     if output is not None:
         _write(found, form, output)
-        click.echo(f"{found.table.num_rows:,} rows written to {output}")
+        echo(say("{n} rows written to {file}", n=exact(found.table.num_rows), file=str(output)))
     elif form == "csv":
+        if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")
         found.frame().to_csv(sys.stdout, index=False)
     else:
         frame = found.frame()
         print_table([_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)])
     if found.more:
-        click.echo(f"there are more rows than these {found.table.num_rows:,}: --limit N for more", err=True)
+        echo(say("there are more rows than these {n}: --limit N for more", n=exact(found.table.num_rows)), err=True)
 
 
 def _write(found: Any, form: str, output: Path) -> None:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 class WorkbenchError(Exception):
     """The caller can mend it. The command line prints the message alone and exits with 2."""
 
+    def said(self, language: str = "en") -> str:
+        """Say the message in a language, if it was made by `workbench.messages.say`; else in English."""
+        from workbench.messages import word
+
+        return word(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
+
 
 class CannotAnswer(WorkbenchError):
     """The data cannot support the answer that was asked for; the message says why."""
@@ -54,14 +60,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("xyz", ["satisfaction"])
     ''
     """
+    close = closest(name, known)
+    return f" Did you mean '{close}'?" if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Give the known name that a mistyped one most likely meant; "" where none is near."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=5, cutoff=0.5)
-    if not close:
-        return ""
 
     def likeness(other: str) -> tuple[float, bool]:
         return difflib.SequenceMatcher(None, other, str(name)).ratio(), other[:1] == str(name)[:1]
 
-    return f" Did you mean '{max(close, key=likeness)}'?"
+    return max(close, key=likeness) if close else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:
@@ -70,9 +80,13 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    known = list(known)
-    place = f" in {where}" if where else ""
-    return WorkbenchError(f"no {what} '{name}'{place}.{nearest(name, known)} There are: {named(known)}.")
+    from workbench.messages import Term, join, quoted, say, suggestion
+
+    known, kind, name = list(known), Term(what), str(name)
+    there = say("no {what} '{name}'.", what=kind, name=name)
+    if where:
+        there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=where)
+    return WorkbenchError(join(there, suggestion(name, known), say("There are: {names}.", names=quoted(known))))
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, hint: str = "") -> None:

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-import string
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workbench import words
-from workbench.errors import MOST_NAMED, listed
+from workbench.catalogue import entered, entry, label, places
+from workbench.errors import MOST_NAMED, WorkbenchError, closest, listed
 
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
-CATALOGUES = Path(__file__).parent / "locale"
 MOST_KEPT = 5_000
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
@@ -62,7 +58,7 @@ class Word(Name):
     """
 
     def said(self, language: str = "en") -> str:
-        return _entered(str(self.text), language) or super().said(language)
+        return entered(str(self.text), language) or super().said(language)
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class Named(Value):
     zh: str
 
     def said(self, language: str = "en") -> str:
-        return self.text if language == "en" else self.zh or _entered(self.text, language) or self.text
+        return self.text if language == "en" else self.zh or entered(self.text, language) or self.text
 
 
 @dataclass(frozen=True)
@@ -121,6 +117,8 @@ class Count(Value):
     def said(self, language: str = "en") -> str:
         if language != "zh":
             return f"{self.number:,.0f}".replace("-", "−")
+        if abs(round(self.number)) < 10_000:
+            return str(round(self.number)).replace("-", "−")
         from babel.numbers import format_compact_decimal
 
         return format_compact_decimal(round(self.number), locale="zh_CN", fraction_digits=1).replace("-", "−")
@@ -309,14 +307,14 @@ class Message(str):
         return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
 
 
-def say(template: str, **values: Value | Message | str | int | date) -> Message:
+def say(template: str, **values: Value | Message | WorkbenchError | str | int | date) -> Message:
     """Say a sentence.
 
     Parameters
     ----------
     template : str
         English, with ``{name}`` where a value stands; one sentence, or a clause that stands by itself.
-    **values : Value, Message, str (a `Name`), int (a `Count`) or date (a `Day`)
+    **values : Value, Message, WorkbenchError (its message), str (a `Name`), int (a `Count`) or date (a `Day`)
         One for each name. A float has no notation of its own: say whether it is a `Share`, `Number` or `Amount`.
 
     Raises
@@ -328,7 +326,7 @@ def say(template: str, **values: Value | Message | str | int | date) -> Message:
     >>> said, said.said("zh")
     ('3 of 12,000 bought 0.03%.', '3 of 1.2万 bought 0.03%.')
     """
-    wanted = _places(template)
+    wanted = places(template)
     if wanted != values.keys():
         lacks, odd = sorted(wanted - values.keys()), sorted(values.keys() - wanted)
         raise TypeError(f"the template {template!r} lacks values for {lacks} and has no place for {odd}")
@@ -358,6 +356,16 @@ def quoted(names: Iterable[object]) -> Listed | Message:
     if len(names) > MOST_NAMED:
         return say("{names} and {n} more", names=shown, n=len(names) - MOST_NAMED)
     return shown if names else say("nothing")
+
+
+def suggestion(name: str, names: Iterable[str]) -> Message:
+    """Ask whether a mistyped name meant the nearest of some; empty where none is near.
+
+    >>> suggestion("uplit", ["uplift"]).said("zh"), suggestion("x", ["uplift"])
+    ('是否指“uplift”？', '')
+    """
+    near = closest(name, names)
+    return say("Did you mean '{name}'?", name=near) if near else Message()
 
 
 def as_message(text: str) -> Message:
@@ -390,11 +398,13 @@ def spelt(text: str, zh: str = "") -> Message:
 
 
 def as_value(value: object) -> Value | Message:
-    """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`."""
+    """Give a plain value its type: text is a `Name`, a whole number a `Count`, a date a `Day`, a refusal its words."""
     if isinstance(value, (Value, Message)):
         return value
     if isinstance(value, str):
         return Name(value)
+    if isinstance(value, WorkbenchError):
+        return as_message(value.args[0])
     if isinstance(value, date):
         return Day(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -427,34 +437,16 @@ def word(text: str, language: str = "en") -> str:
     """
     if language == "en" or not text.strip():
         return text
-    if found := known(text):
+    if found := text if isinstance(text, Message) else known(text):
         return found.said(language)
-    if entered := _entered(text, language):
-        return entered
+    if entry_of := entered(text, language):
+        return entry_of
     for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·"), ("->", "→"), (": ", "：")):
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
             return joined.join(said)
     return text
-
-
-def _entered(text: str, language: str) -> str:
-    """Look a word up among the entries and what labels call; empty if there is none."""
-    if language == "en":
-        return ""
-    entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text), text.replace("_", " ")):
-        if form in entries and not _places(form):
-            return entries[form]
-        if form in called:
-            return called[form]
-    return ""
-
-
-def prose(text: str, language: str = "en") -> str:
-    """Say what was written for readers (a cell of a notebook, the meaning of a parameter); unknown as it is."""
-    return text if language == "en" else _prose(language).get(text, text)
 
 
 def read(stored: Mapping[str, Any]) -> Message:
@@ -467,71 +459,6 @@ def read(stored: Mapping[str, Any]) -> Message:
     if "parts" in stored:
         return Message(parts=tuple(map(read, stored["parts"])), capital=capital)
     return Message(stored["say"], {name: _read_value(v) for name, v in stored["values"].items()}, capital=capital)
-
-
-def entry(template: str, language: str) -> str:
-    """Give the entry of a template in a language; the template itself where there is none."""
-    return template if language == "en" else catalogue(language).get(template, template)
-
-
-@cache
-def catalogue(language: str) -> dict[str, str]:
-    """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
-    return {key: said for key, said in _entries(f"{language}.po").items() if _places(said) == _places(key)}
-
-
-@cache
-def _prose(language: str) -> dict[str, str]:
-    return _entries(f"{language}.prose.po")
-
-
-def _entries(name: str) -> dict[str, str]:
-    from babel.messages.pofile import read_po
-
-    file = CATALOGUES / name
-    if not file.exists():
-        return {}
-    with file.open("rb") as text:
-        return {str(e.id): str(e.string) for e in read_po(text) if e.id and e.string and not e.fuzzy}
-
-
-@cache
-def label(code: str, language: str = "en", table: str = "") -> str:
-    """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
-
-    In a table it may mean something else: then its entry there is TABLE.CODE.
-
-    >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
-    ('potential, low end', '潜在贡献（下限）', 'my column')
-    >>> label("first", "zh"), label("first", "zh", "coverage")
-    ('第一', '最早记录')
-    """
-    labels, at = _labels(), int(language == "zh")
-    if table and f"{table}.{code}" in labels["labels"]:
-        return labels["labels"][f"{table}.{code}"][at]
-    if code in labels["labels"]:
-        return labels["labels"][code][at]
-    stem, _, number = code.rpartition("_")
-    if number.isdigit() and f"{stem}_N" in labels["labels"]:
-        return labels["labels"][f"{stem}_N"][at].replace("N", number)
-    for end, words_of in labels["ends"].items():
-        if code.endswith(end) and (stem := code.removesuffix(end)):
-            return words_of[at].format(label(stem, language, table))
-    return code.replace("_", " ")
-
-
-@cache
-def _labels() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
-
-
-@cache
-def _called(language: str) -> dict[str, str]:
-    """Say in a language what labels call a code, by the code and by what it is called in English."""
-    codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
-    named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
-    said = {code: label(code, language) for code in (*codes, *named)}
-    return {label(code): words_of for code, words_of in said.items()} | said
 
 
 _made: dict[str, Message] = {}
@@ -556,10 +483,6 @@ def _minus(text: str) -> str:
     return f"−{text[1:]}" if text.strip("-0.,%") else text[1:]
 
 
-def _places(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-
-
 def _filled(template: str, values: Mapping[str, Value | Message], language: str) -> str:
     said = {name: value.said(language) for name, value in values.items()}
     return entry(template, language).format_map(said)
@@ -571,10 +494,6 @@ def _joined(parts: Iterable[Message], language: str) -> str:
 
 def _start(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-def _small(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:]}"
 
 
 def _as_json(value: Value | Message) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
 
 READS = "WORKBENCH_READS"
 """The environment variable that names the file in which a run wants the tables listed that were read."""
@@ -25,16 +26,18 @@ def project_root() -> Path:
     home = os.environ.get("WORKBENCH_HOME")
     if home:
         if not (Path(home) / "data" / "mappings").is_dir():
-            raise WorkbenchError(f"WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.")
+            raise WorkbenchError(
+                say("WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.", home=home)
+            )
         return Path(home).resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "data" / "mappings").is_dir():
             return folder
     raise WorkbenchError(
-        f"'{here}' is not inside a workbench project (no folder upwards holds data/mappings). "
-        "Go to the project, or set WORKBENCH_HOME to its folder."
-    )
+        say("'{here}' is not inside a workbench project (no folder upwards holds data/mappings). Go to the project, or "
+            "set WORKBENCH_HOME to its folder.", here=str(here))
+    )  # fmt: skip
 
 
 def model_file(name: str) -> Path:

@@ -6,7 +6,8 @@ import re
 
 import pandas as pd
 
-from workbench.messages import Count, Label, Message, Name, Named, Share, Term, label, say
+from workbench.catalogue import label
+from workbench.messages import Count, Label, Message, Name, Named, Share, Term, say
 
 _COLUMN = r"(?P<column>[^\s]+)"
 
@@ -41,6 +42,15 @@ def part(share: float) -> Share | Message:
     ('3.2%', 'under 0.1%')
     """
     return Share(share) if share >= 0.001 else say("under {share}", share=Share(0.001))
+
+
+def in_words(reason: str, language: str) -> str:
+    """Say a reason of the quarantine in another language than English, in which it stands as it is.
+
+    >>> in_words("bill_id is missing", "en"), in_words("bill_id is missing", "zh")
+    ('bill_id is missing', '账单缺失')
+    """
+    return reason if language == "en" else because(reason).said(language)
 
 
 def because(reason: str) -> Message:

@@ -1,6 +1,7 @@
 """Two reports side by side: what changed, whether significantly, and what may have caused it."""
 
 import json
+import re
 
 import nbformat
 import pandas as pd
@@ -151,7 +152,7 @@ def test_causes_are_named():
     assert compare(old, new).causes == (
         "parameter seed: 0 → 1",
         "version of pandas: 3.0 → 3.1",
-        "data: a → b",
+        "data version: a → b",
         "notebook: 0 cells gone or changed, 1 new or changed",
         "package, models or lock: may differ too",
     )
@@ -186,9 +187,25 @@ def test_the_command_says_what_changed(tmp_path):
     assert result.return_value == 1
     assert "numbers: 1 differs (1 significant)" in result.output
     assert f"differs  x{evil}: 5 (4 to 6) → 8 (7 to 9) yuan, significant" in result.output
-    assert f"cause?   data: 5.0{evil} → 8.0{evil}" in result.output
+    assert f"cause?   data version: 5.0{evil} → 8.0{evil}" in result.output
     page = (tmp_path / "d.html").read_text("utf-8")
     assert "<script" not in page and "&lt;script" in page
+
+
+def test_the_command_says_it_in_chinese(tmp_path, monkeypatch):
+    """Lines and page; names, numbers and the exit code are the same."""
+    monkeypatch.setenv("WORKBENCH_LANG", "zh")
+    a, b = _report(tmp_path / "s/a", 5.0), _report(tmp_path / "s/b", 8.0)
+    told = [a, b, "--page", str(tmp_path / "d.html")]
+    result = CliRunner().invoke(workbench, ["diff", *told], standalone_mode=False)
+    assert result.return_value == 1
+    first, line, cause, page = result.output.splitlines()
+    assert first == "s/a与s/b：数字：不同1（其中显著1）；表格与答案的单元格：1个中0个不同"
+    assert line == "  不同     x: 5（4至6） → 8（7至9） 元，显著"
+    assert cause == "  可能原因  数据版本：5.0 → 8.0" and page.startswith("页面：")
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", "|", (tmp_path / "d.html").read_text("utf-8"), flags=re.DOTALL)
+    assert not re.search("[A-Za-z]{2,} [a-z]{2,}", text), text
+    assert 'lang="zh-CN"' in (tmp_path / "d.html").read_text("utf-8") and "全部记录的数字" in text
 
 
 def test_half_a_report_is_refused(tmp_path):

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from workbench.catalogue import label
 from workbench.errors import WorkbenchError
-from workbench.messages import label
 from workbench.reports.page import pdf, tables
 from workbench.reports.page.pdf import write_pdf
 

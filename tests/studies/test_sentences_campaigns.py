@@ -8,7 +8,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.messages import Message, catalogue
+from workbench.catalogue import catalogue
+from workbench.messages import Message
 from workbench.methods.experiment.design import plan_campaign
 from workbench.methods.experiment.effect import AverageEffect, Interval
 from workbench.result import Decision

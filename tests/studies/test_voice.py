@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.catalogue import catalogue
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import catalogue
 from workbench.methods.survey import Design
 from workbench.studies.voice.requests import improvement_requests
 from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ from jupyter_server.base.handlers import APIHandler, AuthenticatedFileHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
+from workbench.catalogue import entry, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.lab.execution import FILES
+from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
+from workbench.messages import word
+from workbench.reports.page.languages import spoken
 from workbench.reports.runs.parameters import Parameter, resolve
 from workbench.reports.runs.slots import Study, find_slots, find_studies, read_manifest
+
+EXTENSION = EXTENSIONS / "workbench" / "static" / "remoteEntry.js"
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -31,6 +38,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     rooms = [
         ("studies", StudiesHandler, {"root": root}),
         ("runs", RunsHandler, {"root": root}),
+        ("words", WordsHandler, {"root": root}),
         ("site/(.*)", SiteHandler, {"path": str(root / "reports" / "site")}),
     ]
     server.web_app.add_handlers(".*$", [(url_path_join(base, name), *room) for name, *room in rooms])
@@ -70,9 +78,19 @@ class StudiesHandler(_Handler):
         try:
             path = new_study(str(self.asked().get("name", "")), self.root)
         except WorkbenchError as error:
-            return self.refuse({"": str(error)})
+            return self.refuse({"": error.said(spoken())})
         self.set_status(201)
         self.finish(json.dumps({"notebook": path.relative_to(self.root).as_posix()}))
+
+
+class WordsHandler(_Handler):
+    """The labels of the panel in the language of the server."""
+
+    @authenticated
+    @authorized
+    def get(self) -> None:
+        """Give what each is called."""
+        self.finish(json.dumps(words(spoken())))
 
 
 class RunsHandler(_Handler):
@@ -93,7 +111,7 @@ class RunsHandler(_Handler):
             (slot,) = find_slots([name], given, self.root)
             job = self._start(studies[name], given)
         except (WorkbenchError, SchedulerError) as error:
-            return self.refuse({"": str(error)})
+            return self.refuse({"": word(str(error), spoken())})
         self.set_status(202)
         self.finish(json.dumps({"job": job, "page": _page(slot.folder(self.root), self.root)}))
 
@@ -121,6 +139,11 @@ class SiteHandler(AuthenticatedFileHandler):
         )
 
 
+def words(language: str) -> dict[str, str]:
+    """Say every label that the extension's script asks for by ``t('…')``."""
+    return {text: entry(text, language) for text in re.findall(r"\bt\('([^']+)'\)", EXTENSION.read_text("utf-8"))}
+
+
 def describe(study: Study, root: Path) -> dict[str, Any]:
     """Give what the panel shows of a study; one that cannot be read says why.
 
@@ -133,12 +156,13 @@ def describe(study: Study, root: Path) -> dict[str, Any]:
     known = {"name": study.name, "title": study.name, "notebook": study.path.relative_to(root).as_posix()}
     folder = root / "reports" / "site" / study.name / "default"
     manifest = read_manifest(folder)
+    manifest |= manifest.get("said", {}).get(spoken(), {})
     report = {key: str(manifest.get(key, "")) for key in ("status", "headline", "error", "finished")}
     try:
         fields = [_field(parameter) for parameter in study.parameters]
         return known | {"title": study.title, "parameters": fields, "report": report, "page": _page(folder, root)}
     except WorkbenchError as error:
-        return known | {"parameters": [], "report": report, "page": _page(folder, root), "error": str(error)}
+        return known | {"parameters": [], "report": report, "page": _page(folder, root), "error": error.said(spoken())}
 
 
 def refusals(study: Study, given: Mapping[str, Any]) -> dict[str, str]:
@@ -148,12 +172,13 @@ def refusals(study: Study, given: Mapping[str, Any]) -> dict[str, str]:
         try:
             resolve(study.parameters, {name: value}, study=study.name)
         except WorkbenchError as error:
-            errors[name] = str(error).removeprefix(f"study '{study.name}': ")
+            errors[name] = word(str(error).removeprefix(f"study '{study.name}': "), spoken())
     return errors
 
 
 def _field(parameter: Parameter) -> dict[str, Any]:
-    told = {key: getattr(parameter, key) for key in ("name", "type", "unit", "meaning")}
+    told = {key: getattr(parameter, key) for key in ("name", "type")}
+    told |= {"unit": word(parameter.unit, spoken()), "meaning": prose(parameter.meaning, spoken())}
     return told | {"default": str(parameter.default), "choices": [str(choice) for choice in parameter.choices]}
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench import refused
 from workbench.errors import listed
-from workbench.messages import Message, join, say
+from workbench.messages import Message, Number, Share, as_message, join, say, word
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -49,13 +49,19 @@ class Account:
         """Whether each file's records are all accepted or quarantined."""
         return bool((self.frame["raw"] == self.frame["accepted"] + self.frame["quarantined"]).all())
 
-    def excess(self) -> list[str]:
+    def excess(self) -> list[Message]:
         """Name each file of which more records were refused than its mapping allows; one record always may be."""
         frame = self.frame.assign(refused=_refused(self.frame))
         over = frame[frame["refused"] > (frame["most_refused"] * frame["raw"]).clip(lower=1)]
         return [
-            f"{row.file}: {row.refused:,} of {row.raw:,} records are refused for {row.table}, where the mapping allows "
-            f"{row.most_refused:.0%} (most_refused)"
+            say(
+                "{file}: {n} of {all} records are refused for {table}, where the mapping allows {most} (most_refused)",
+                file=row.file,
+                n=_exact(row.refused),
+                all=_exact(row.raw),
+                table=row.table,
+                most=Share(row.most_refused, 0),
+            )
             for row in over.itertuples()
         ]
 
@@ -108,34 +114,42 @@ class Account:
         head = f"{number} on the data behind this report, in {where}: it stands, and may be wrong."
         return [head, *map(_warning, found.itertuples())]
 
-    def lines(self) -> list[str]:
+    def lines(self, language: str = "en") -> list[str]:
         """Print the account: one line a file, the total, the ten most frequent reasons, and the notes."""
         total = self.frame[COUNTS].sum()
-        rows = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False), ("total", "", *total)]
+        files = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False)]
+        head = [word(text, language) for text in ("file", "table", "records", "accepted", "quarantined")]
+        rows = [(*row[:2], *(f"{n:,}" for n in row[2:])) for row in (*files, (word("total", language), "", *total))]
         width, wide = max(_width(row[0]) for row in rows), max(16, *(_width(row[1]) + 1 for row in rows))
-        said = "published" if self.changed else "is in force already: files, mapping and program are the same"
-        lines = [f"{self.source}: version {self.version} {said}"]
-        lines.append(f"  {_left('file', width)}  {'table':{wide}}{'records':>12}{'accepted':>12}{'quarantined':>13}")
-        lines += [
-            f"  {_left(f, width)}  {_left(t, wide)}{raw:>12,}{good:>12,}{bad:>13,}" for f, t, raw, good, bad in rows
-        ]
+        which: dict[str, str] = {"source": self.source, "version": self.version}
+        anew = say("{source}: version {version} published", **which)
+        same = say("{source}: version {version} is in force already: files, mapping and program are the same", **which)
+        lines: list[str] = [anew if self.changed else same]
+        for row in (head, *rows):
+            numbers = "".join(map(_right, row[2:], (12, 12, 13)))
+            lines.append(f"  {_left(row[0], width)}  {_left(row[1], wide)}{numbers}")
         shown = self.reasons.head(10)
         if len(shown):
-            lines.append(f"  why in quarantine ({len(shown)} of {len(self.reasons)} reasons)")
-            lines += [f"    {n:>10,}  {table}: {reason}" for table, reason, n in shown.itertuples(index=False)]
+            lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
+            lines += [
+                f"    {n:>10,}  {table}: {refused.in_words(reason, language)}"
+                for table, reason, n in shown.itertuples(index=False)
+            ]
         for column, what in (
             (
                 "set_aside",
-                "of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss",
+                say("of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss"),
             ),
-            ("followed", "of these belong to a record that was refused itself"),
+            ("followed", say("of these belong to a record that was refused itself")),
         ):
             if number := int(self.frame[column].sum()):
-                lines.append(f"    {number:>10,}  {what}")
-        spread = self.frame[self.frame["lines"] != self.frame["raw"]]
-        lines += [f"  note: {r.file} has {r.raw:,} records on {r.lines:,} lines" for r in spread.itertuples()]
-        lines += [f"  warning: {_warning(row)}" for row in self.warnings.itertuples()]
-        return lines + [f"  note: {note}" for note in self.notes]
+                lines.append(f"    {number:>10,}  {what.said(language)}")
+        for r in self.frame[self.frame["lines"] != self.frame["raw"]].itertuples():
+            counts = {"n": _exact(r.raw), "lines": _exact(r.lines)}
+            lines.append(say("  note: {file} has {n} records on {lines} lines", file=str(r.file), **counts))
+        lines += [say("  warning: {what}", what=_warning(row)) for row in self.warnings.itertuples()]
+        lines += [say("  note: {what}", what=as_message(note)) for note in self.notes]
+        return [word(line, language) for line in lines]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -157,3 +171,11 @@ def _width(text: str) -> int:
 
 def _left(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - _width(text)) + text
+
+
+def _exact(number: Any) -> Number:
+    return Number(int(number), ",d")

@@ -8,8 +8,9 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from workbench.catalogue import label
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.messages import Day, Listed, Message, Named, label, say
+from workbench.messages import Day, Listed, Message, Named, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, spans
 from workbench.warehouse.views import view

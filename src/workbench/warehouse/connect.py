@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
 from workbench.project import project_root
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
@@ -60,16 +61,17 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     root = Path(root) if root is not None else project_root()
     mapping_file(source, root)
     folder = warehouse_folder(source, root)
-    command = f"Run: workbench data ingest {source}"
+    command = say("Run: workbench data ingest {source}", source=source)
     version = version_to_read(folder)
     if not version:
-        raise WorkbenchError(f"no warehouse of '{source}' in {folder}. {command}")
+        where = {"source": source, "folder": str(folder), "command": command}
+        raise WorkbenchError(say("no warehouse of '{source}' in {folder}. {command}", **where))
     return open_version(source, folder / version)
 
 
 def open_version(source: str, place: Path) -> Warehouse:
     """Open a version of a source's warehouse in whatever folder, as `open_warehouse` does the one in force."""
-    command = f"Run: workbench data ingest {source}"
+    command = say("Run: workbench data ingest {source}", source=source)
     try:
         with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
             facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
@@ -272,7 +274,8 @@ class Warehouse:
         """
         waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
         if not waves:
-            raise WorkbenchError(f"the warehouse of '{self.source}' holds no survey. Map one, and ingest again.")
+            said = say("the warehouse of '{source}' holds no survey. Map one, and ingest again.", source=self.source)
+            raise WorkbenchError(said)
         chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province}
         chosen = {column: value for column, value in chosen.items() if value}
         for column, value in chosen.items():
@@ -296,7 +299,7 @@ class Warehouse:
     def _check(self, table: str, column: str, value: str) -> None:
         known = self.query(f"SELECT DISTINCT {column} FROM {table} ORDER BY {column}")[column].tolist()
         if value not in known:
-            raise unknown(column, value, known, f"the warehouse of '{self.source}'")
+            raise unknown(column, value, known, say("the warehouse of '{source}'", source=self.source))
 
     def _wide(self, name: str, where: str, parameters: list) -> pd.DataFrame:
         """Give rows of a table with a column for each value of its maps, from its long twin."""

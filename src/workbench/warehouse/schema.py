@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Literal
 
 from workbench.errors import unknown
+from workbench.messages import say
 
 ColumnType = Literal["text", "integer", "double", "boolean", "date", "timestamp", "numbers", "texts"]
 
@@ -98,7 +99,7 @@ class Table:
         for column in self.columns:
             if column.name == name:
                 return column
-        raise unknown("column", name, [c.name for c in self.columns], f"table {self.name}")
+        raise unknown("column", name, [c.name for c in self.columns], say("table {table}", table=self.name))
 
     def ddl(self) -> str:
         """The statement that makes the empty table in DuckDB."""

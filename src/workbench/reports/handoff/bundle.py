@@ -16,6 +16,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -96,7 +97,7 @@ def find_folder(name: str, root: Path) -> Path:
     place = root / "reports" / "site" / study
     there = sorted(p.parent.name for p in place.glob("[!.]*/manifest.json"))
     if not there:
-        raise WorkbenchError(f"there is no report of '{study}' yet. Run: workbench run {study}")
+        raise WorkbenchError(say("there is no report of '{study}' yet. Run: workbench run {study}", study=study))
     folder = folder or ("default" if len(there) > 1 else there[0])
     if folder not in there:
         raise unknown("report", f"{study}/{folder}", [f"{study}/{t}" for t in there], "reports/site")
@@ -197,7 +198,9 @@ def _about(facts: Mapping[str, Any], files: Files, root: Path) -> dict[str, str]
     notebooks = {s["name"]: json.loads(files[f"results/{s['name']}/report.ipynb"]) for s in facts["slots"]}
     sheet, text = crate.claims(notebooks, root / "docs" / "results.md")
     locked = re.findall(r"^([\w.-]+)==", files.get("requirements.lock", b"").decode(), re.MULTILINE)
-    return {
+    manifests = {s["name"]: json.loads(files[f"results/{s['name']}/manifest.json"]) for s in facts["slots"]}
+    said = {name: m["said"]["zh"]["headline"] for name, m in manifests.items() if "zh" in m.get("said", {})}
+    return ({"README.zh.md": crate.readme(facts, "zh", said)} if said else {}) | {
         "README.md": crate.readme(facts),
         "CITATION.cff": crate.citation(facts),
         "claims.csv": sheet,

@@ -9,13 +9,17 @@ from typing import Any
 
 import click
 
+from workbench.messages import Number, say, word
 from workbench.project import project_root
+from workbench.reports.page.languages import spoken
+from workbench.reports.page.tables import width
+from workbench.reports.page.terminal import Command, Commands, echo
 
 _FILE = click.Path(path_type=Path)
 _MOST = 40
 
 
-@click.group()
+@click.group(cls=Commands)
 def handoff() -> None:
     """Hand reports over so that others can prove the numbers."""
 
@@ -33,7 +37,9 @@ def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
     from workbench.reports.handoff import bundle
 
     made = bundle.create(slots, out, root=project_root(), minimum=minimum)
-    click.echo(f"{made.path}: {made.files} files, {made.bytes / 1e6:.1f} MB\nsha256 {made.sha256}")
+    size = Number(made.bytes / 1e6, ".1f")
+    echo(say("{file}: {n} files, {size} MB", file=str(made.path), n=made.files, size=size))
+    click.echo(f"sha256 {made.sha256}")
 
 
 @handoff.command()
@@ -50,18 +56,19 @@ def verify(file: Path, page: Path | None, **options: Any) -> int:
     """
     from workbench.reports.handoff.verify import verify
 
-    found = verify(file, progress=lambda line: click.echo(line, err=True), **options)
+    found = verify(file, progress=lambda line: echo(line, err=True), **options)
     for name, comparison in found.reports.items():
-        click.echo(f"{name}: {comparison.headline()}")
-    said = {"Environment": found.environment, "Notes": (*found.notes, f"sha256 of the file: {found.sha256}")}
+        echo(say("{name}: {what}", name=name, what=comparison.headline()))
+    notes = (*found.notes, say("sha256 of the file: {hash}", hash=found.sha256))
+    said = {"Environment": found.environment, "Notes": notes}
     places = [page] if page else [file.with_suffix(".html"), Path(f"{file.stem}.html")]
     content = {"headline": found.headline, "reports": found.reports, "lists": said, "good": found.code == 0}
-    _write_page(places, title=f"Verification of {file.name}", causes=False, **content)
-    click.echo(found.headline)
+    _write_page(places, title=say("Verification of {file}", file=file.name), causes=False, **content)
+    echo(found.headline)
     return found.code
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @click.option("--page", type=_FILE, help="Page to write with every number.")
@@ -78,14 +85,19 @@ def diff(before: str, after: str, page: Path | None) -> int:
     for name, comparison in found.items():
         changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
         changes.sort(key=lambda c: c.significance != LOUD)
-        lines = [f"  {c.status:8} {c.name}: {c.said()}" for c in changes[:_MOST]]
-        lines += [f"  … and {len(changes) - _MOST:,} more, which --page FILE shows"] * (len(changes) > _MOST)
-        causes = [f"  cause?   {cause}" for cause in comparison.causes if changes]
-        click.echo("\n".join([f"{name}: {comparison.headline()}", *lines, *causes]))
+        echo(say("{name}: {what}", name=name, what=comparison.headline()))
+        for c in changes[:_MOST]:
+            status = word(c.status, spoken())
+            click.echo(f"  {status}{' ' * (8 - width(status))} {c.name}: {c.said().said(spoken())}")
+        if len(changes) > _MOST:
+            echo(say("  … and {n} more, which --page FILE shows", n=len(changes) - _MOST))
+        for cause in comparison.causes if changes else ():
+            echo(say("  cause?   {cause}", cause=cause))
     same = all(c.same for c in found.values())
     if page:
-        content = {"headline": "same" if same else "differs", "reports": found, "lists": {}, "good": same}
-        _write_page([page], title=", ".join(found), causes=True, **content)
+        headline = say("same") if same else say("differs")
+        content: dict[str, Any] = {"headline": headline, "reports": found, "lists": {}, "good": same}
+        _write_page([page], title=word(", ".join(found), spoken()), causes=True, **content)
     return 0 if same else 1
 
 
@@ -94,13 +106,13 @@ def _write_page(places: Iterable[Path], **content: Any) -> None:
     from workbench.reports.handoff.bundle import write_whole
     from workbench.reports.page.html import comparison_page
 
-    made, said = comparison_page(**content).encode(), ""
+    made, said = comparison_page(language=spoken(), **content).encode(), ""
     for place in places:
         try:
             write_whole(place, made)
         except OSError as error:
             said = str(error.strerror)
         else:
-            click.echo(f"page: {os.path.relpath(place)}")
+            echo(say("page: {file}", file=os.path.relpath(place)))
             return
-    click.echo(f"no page was written: {said}. Name another place with --page.", err=True)
+    echo(say("no page was written: {why}. Name another place with --page.", why=said), err=True)

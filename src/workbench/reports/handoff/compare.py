@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Listed, Message, Name, Span, Term, Value, Word, say
 from workbench.reports.page import tables
-from workbench.words import between
 
 SAME, WITHIN, DIFFERS, MISSING, NEW = "same", "within tolerance", "differs", "missing", "new"
 LOUD, QUIET = "significant", "not significant"
@@ -54,11 +54,13 @@ class Change:
         """Whether it counts as the same."""
         return self.status in (SAME, WITHIN)
 
-    def said(self) -> str:
+    def said(self) -> Message:
         """Say it in a line: both sides, the unit, whether the change is significant."""
         unit = (self.before or self.after or {}).get("unit", "1")
-        judged = f", {self.significance}" if self.significance else ""
-        return f"{_said(self.before)} → {_said(self.after)}{'' if unit == '1' else f' {unit}'}{judged}"
+        sides = say("{before} → {after}", before=_said(self.before), after=_said(self.after))
+        change = sides if unit == "1" else say("{change} {unit}", change=sides, unit=Word(unit))
+        judged = self.significance
+        return say("{change}, {significance}", change=change, significance=Term(judged)) if judged else change
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,28 @@ class Comparison:
     numbers: tuple[Change, ...]
     cells: tuple[Change, ...]
     compared: int
-    causes: tuple[str, ...]
+    causes: tuple[Message, ...]
 
     @property
     def same(self) -> bool:
         """Whether all is the same, or within its tolerance."""
         return all(c.good for c in (*self.numbers, *self.cells))
 
-    def headline(self) -> str:
+    def headline(self) -> Message:
         """Say it in a sentence."""
         count = Counter(c.status for c in self.numbers)
-        said = ", ".join(f"{count[s]:,} {s}" for s in (SAME, WITHIN, DIFFERS, MISSING, NEW) if count[s]) or "none"
-        loud = f" ({sum(c.significance == LOUD for c in self.numbers):,} significant)" if count[DIFFERS] else ""
+        each = [
+            say("{n} {status}", n=count[s], status=Term(s)) for s in (SAME, WITHIN, DIFFERS, MISSING, NEW) if count[s]
+        ]
+        said: Listed | Message = Listed(each, "") if each else say("none")
+        if count[DIFFERS]:
+            loud = sum(c.significance == LOUD for c in self.numbers)
+            said = say("{counts} ({n} significant)", counts=said, n=loud)
         off = sum(not c.good for c in self.cells)
-        return f"numbers: {said}{loud}; cells of tables and answer: {off:,} of {self.compared:,} differ"
+        return say(
+            "numbers: {numbers}; cells of tables and answer: {off} of {all} differ",
+            numbers=said, off=off, all=self.compared,
+        )  # fmt: skip
 
 
 def read_report(folder: Path) -> Reading:
@@ -219,31 +229,39 @@ def _alike(a: str, b: str, rtol: float) -> bool:
     return all(abs(x - y) <= rtol * max(x, y) + (1.01 * 10.0**-places if places else 0) for x, y, places in figures)
 
 
-def _causes(before: Reading, after: Reading) -> Iterator[str]:
+def _causes(before: Reading, after: Reading) -> Iterator[Message]:
     """Name what differs among all that a report depends on."""
     old, new = before.manifest, after.manifest
-    parts = {
-        "parameter ": [{p["name"]: p["value"] for p in m.get("parameters", [])} for m in (old, new)],
-        "version of ": [m.get("versions", {}) for m in (old, new)],
-        "": [{"data": m.get("data_version") or "none"} for m in (old, new)],
-    }
+    values = [{p["name"]: p["value"] for p in m.get("parameters", [])} for m in (old, new)]
+    versions = [m.get("versions", {}) for m in (old, new)]
+    data = [{"data": m.get("data_version") or "none"} for m in (old, new)]
     found = [
-        f"{what}{k}: {a.get(k, '–')} → {b.get(k, '–')}"
-        for what, (a, b) in parts.items() for k in {**a, **b} if a.get(k) != b.get(k)
-    ]  # fmt: skip
+        *(say("parameter {name}: {before} → {after}", **each) for each in _changed(*values)),
+        *(say("version of {name}: {before} → {after}", **each) for each in _changed(*versions)),
+        *(say("{name}: {before} → {after}", **each | {"name": Term("data version")}) for each in _changed(*data)),
+    ]
     if before.source != after.source:
         cells = [Counter(side.source) for side in (before, after)]
         gone, come = ((x - y).total() for x, y in (cells, cells[::-1]))
-        found.append(f"notebook: {gone} cells gone or changed, {come} new or changed")
+        found.append(say("notebook: {gone} cells gone or changed, {come} new or changed", gone=gone, come=come))
     yield from found
     if old.get("fingerprint") != new.get("fingerprint"):
-        yield "package, models or lock: " + ("may differ too" if found else "differ, as nothing else does")
+        may = say("package, models or lock: may differ too")
+        yield may if found else say("package, models or lock: differ, as nothing else does")
 
 
-def _said(number: Fields | None) -> str:
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name):
+            yield {"name": name, "before": str(old.get(name, "–")), "after": str(new.get(name, "–"))}
+
+
+def _said(number: Fields | None) -> Value | Message:
     if number is None:
-        return "–"
+        return Name("–")
     if "shown" in number or not isinstance(number["value"], float):
-        return str(number.get("shown", number["value"]))
-    low, high = number.get("low"), number.get("high")
-    return f"{number['value']:.9g}" + ("" if low is None or high is None else f" {between(low, high, '.6g')}")
+        return Word(str(number.get("shown", number["value"])))
+    low, high, value = number.get("low"), number.get("high"), Name(f"{number['value']:.9g}")
+    if low is None or high is None:
+        return value
+    return say("{value} {ends}", value=value, ends=Span(low, high, ".6g"))

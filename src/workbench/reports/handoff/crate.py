@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.catalogue import entry
+from workbench.messages import Listed, join, say
+
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 AUTHORS = "The telecom-CRM research workbench authors"
 _HEAD = ("report", "claim", "cell", "name", "value", "low", "high", "unit", "rtol")
@@ -55,20 +58,24 @@ version, differs; 2: it could not be run; 3: the file was changed.
 """
 
 
-def readme(facts: Mapping[str, Any]) -> str:
-    """Write the README of a bundle."""
+def readme(facts: Mapping[str, Any], language: str = "en", said: Mapping[str, str] = {}) -> str:
+    """Write the README of a bundle in a language; `said` are headlines in it, by the name of the report."""
     asked = [name for name, source in facts["sources"].items() if source["kind"] == "pointer" and source["files"]]
     made = [name for name, source in facts["sources"].items() if source["kind"] == "sample"]
-    data = f"The fictional operator ({', '.join(made)}) is made anew from its recipe. " * bool(made)
+    data = []
+    if made:
+        data.append(say("The fictional operator ({names}) is made anew from its recipe.", names=Listed(made, "")))
     if asked:
-        data += (
-            f"For {', '.join(asked)} the receiver needs the raw extracts, by name and hash in `bundle.json`, in FOLDER."
-        )
-    return _README.format(
+        data.append(
+            say("For {names} the receiver needs the raw extracts, by name and hash in `bundle.json`, in FOLDER.",
+                names=Listed(asked, ""))
+        )  # fmt: skip
+    headlines = {s["name"]: said.get(s["name"], s["headline"]) for s in facts["slots"]}
+    return entry(_README, language).format(
         studies=", ".join(dict.fromkeys(s["study"] for s in facts["slots"])),
-        answers="\n".join(f"- {_line(s['name'])}: {_line(s['headline'])}" for s in facts["slots"]),
+        answers="\n".join(f"- {_line(name)}: {_line(headline)}" for name, headline in headlines.items()),
         option=" --data FOLDER" * bool(asked),
-        data=data,
+        data=join(*data).said(language),
         minimum=facts["minimum"],
     )
 

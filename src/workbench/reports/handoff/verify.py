@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, named
+from workbench.messages import Listed, Message, Number, say
 from workbench.project import project_root
 from workbench.reports.handoff import bundle
 from workbench.reports.handoff.compare import Comparison, compare, read_report
@@ -49,7 +50,7 @@ class Verification:
     """
 
     code: int
-    headline: str
+    headline: Message
     sha256: str
     environment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -82,18 +83,23 @@ def verify(
         facts, differing, notes = _described(files)
         reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
-        return Verification(3, f"tampered: {error}", digest)
+        return Verification(3, say("tampered: {why}", why=error), digest)
     except OSError as error:
         why = f"{error.filename or file}: {error.strerror or error}"
-        return Verification(2, f"could not run: {why}", digest, differing, notes)
+        return Verification(2, say("could not run: {why}", why=why), digest, differing, notes)
     except WorkbenchError as error:
-        return Verification(2, f"could not run: {error}", digest, differing, notes)
+        return Verification(2, say("could not run: {why}", why=error), digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
-    said = f"{'same' if same else 'differs'}: {numbers:,} numbers in {time.monotonic() - began:.0f} s"
+    took = Number(time.monotonic() - began, ".0f")
+    outcome = say("same") if same else say("differs")
+    said = say("{outcome}: {n} numbers in {seconds} s", outcome=outcome, n=numbers, seconds=took)
     if differing:
-        accepted = "accepted" if allow_environment else "which --allow-environment accepts"
-        said += f"; another environment ({', '.join(differing[:3])}{', …' * (len(differing) > 3)}), {accepted}"
+        more = ", …" * (len(differing) > 3)
+        which = {"said": said, "libraries": f"{', '.join(differing[:3])}{more}"}
+        taken = say("{said}; another environment ({libraries}), accepted", **which)
+        not_taken = say("{said}; another environment ({libraries}), which --allow-environment accepts", **which)
+        said = taken if allow_environment else not_taken
     good = same and (allow_environment or not differing)
     return Verification(int(not good), said, digest, differing, notes, reports)
 
@@ -108,7 +114,9 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
         names = [*zip(old, new, strict=True)] if len(old) == len(new) == 1 else [(n, n) for n in old if n in new]
         if not names:
             raise WorkbenchError(f"'{before}' has {named(old)}, '{after}' has {named(new)}: no report in common.")
-        return {a if a == b else f"{a} and {b}": compare(read_report(old[a]), read_report(new[b])) for a, b in names}
+        called = (a if a == b else say("{a} and {b}", a=a, b=b) for a, b in names)
+        found = (compare(read_report(old[a]), read_report(new[b])) for a, b in names)
+        return dict(zip(called, found, strict=True))
 
 
 @contextmanager
@@ -140,7 +148,7 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
         if made["platform"] != here["platform"]:
             notes.append(f"{made['platform']} → {here['platform']}")
         if bundle.code_hash(bundle.program()) != facts["code"]:
-            notes.append("the workbench here is another version than that of the bundle, which was run")
+            notes.append(say("the workbench here is another version than that of the bundle, which was run"))
         return facts, tuple(differing), tuple(notes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Tampered(f"it does not describe itself ({type(error).__name__}: {error}).") from None
@@ -156,7 +164,7 @@ def _run_again(
         (root / "data" / "mappings").mkdir(parents=True, exist_ok=True)
         call = _caller(root)
         for source, recipe in facts["sources"].items():
-            progress(f"data of {source}")
+            progress(say("data of {source}", source=source))
             _lay_repairs(source, recipe.get("repairs", {}), root, data)
             call("data", "ingest", source, "--raw", str(_raw(source, recipe, root, data, call)))
         groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -165,7 +173,7 @@ def _run_again(
             groups.setdefault(json.dumps(alike, sort_keys=True), []).append(slot)
         for same, group in groups.items():
             studies = [slot["study"] for slot in group]
-            progress(f"running {', '.join(studies)}")
+            progress(say("running {studies}", studies=Listed(studies, "")))
             call("run", *_asked(studies, root, **json.loads(same)), *options, good=(0, 1))
         return {slot["name"]: _compared(slot["name"], root) for slot in facts["slots"]}
 
@@ -224,7 +232,10 @@ def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, 
             raise NotRun(f"'{name}' of the sample operator has other bytes when it is made here.")
         return folder
     if data is None:
-        raise NotRun(f"it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER.")
+        raise NotRun(
+            say("it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER.",
+                source=source)
+        )  # fmt: skip
     name = wrong(data / source if (data / source).is_dir() else data)
     raise NotRun(f"'{name}' of source '{source}' is not in {data}, or is another file than was reported on.")
 

@@ -110,9 +110,9 @@ def site_page(*, title: str, reports: list[dict], language: str = "en", links: I
     )
 
 
-def comparison_page(**said: Any) -> str:
+def comparison_page(*, language: str = "en", **said: Any) -> str:
     """Set reports side by side: title, headline, lists of lines by heading, comparisons by name, good, causes."""
-    return _template("comparison.html").render(language="en", style=_style(), **said)
+    return _template("comparison.html").render(language=language, style=_style(), **said)
 
 
 def with_notice(page: str, message: Message, language: str = "en") -> str:
@@ -343,7 +343,7 @@ def _template(name: str) -> Any:
 
     @pass_context
     def alone(context: Any, text: object) -> str:
-        return word(str(text), context["language"])
+        return word(text if isinstance(text, str) else str(text), context["language"])
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True

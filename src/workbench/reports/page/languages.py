@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workbench import messages
+from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, label, prose, word
+from workbench.messages import LANGUAGES, say, word
 from workbench.reports.page import tables
 from workbench.reports.page.html import QUANTITIES
 
@@ -47,6 +48,18 @@ def languages(asked: Iterable[str] = ()) -> tuple[str, ...]:
     return chosen
 
 
+def spoken() -> str:
+    """Give the language of the command line: the first of `languages`; English where WORKBENCH_LANG names none.
+
+    >>> spoken()
+    'en'
+    """
+    try:
+        return languages()[0]
+    except WorkbenchError:
+        return LANGUAGES[0]
+
+
 def split(text: str) -> tuple[str, ...]:
     """Read languages parted by commas.
 
@@ -59,7 +72,7 @@ def split(text: str) -> tuple[str, ...]:
     ('zh', 'en')
     """
     if not (named := _listed(text)):
-        raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
+        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
     return languages(named)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.catalogue import entry
 from workbench.errors import WorkbenchError
-from workbench.messages import entry
 from workbench.reports.page import tables
 
 _LONGEST_CELL = 32_767

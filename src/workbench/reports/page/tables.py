@@ -13,8 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.catalogue import entry, label
 from workbench.errors import WorkbenchError, require_columns, unknown
-from workbench.messages import entry, join, label, say
+from workbench.messages import join, say
 
 if TYPE_CHECKING:
     import pandas as pd

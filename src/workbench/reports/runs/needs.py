@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, listed, named, unknown
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Listed, Message, Word, as_message, join, quoted, say
 from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -35,7 +36,7 @@ class Fit:
 
     Attributes
     ----------
-    lacks : tuple of str
+    lacks : tuple of Message
         What it needs and the source has not; empty where it can run.
     parts : tuple of str
         Tables that are not there and on which parts of the study rest.
@@ -43,19 +44,20 @@ class Fit:
         Values of parameters with which it could run, as for the command line; "" for none.
     """
 
-    lacks: tuple[str, ...]
+    lacks: tuple[Message, ...]
     parts: tuple[str, ...]
     instead: str = ""
 
-    def sentence(self, source: str, mapping: str = "") -> str:
+    def sentence(self, source: str, mapping: str = "") -> Message:
         """Say what is lacking and what to do; `mapping` is the file to mend, if not the source's own."""
-        said = f"it needs {listed(self.lacks)}."
+        needs = say("it needs {lacks}.", lacks=Listed(map(as_message, self.lacks)))
         tables = re.findall(r"(?:rows|values) of (\w+)", " ".join(self.lacks))
         if self.instead:
-            said += f" With {self.instead} it can run on what '{source}' has."
-        elif tables:
-            said += f" Map it in {mapping or f'data/mappings/{source}.toml'} (workbench data describe {tables[0]})."
-        return said
+            return join(needs, say("With {how} it can run on what '{source}' has.", how=self.instead, source=source))
+        if tables:
+            file = mapping or f"data/mappings/{source}.toml"
+            return join(needs, say("Map it in {file} (workbench data describe {table}).", file=file, table=tables[0]))
+        return needs
 
 
 def declared_needs(cells: Iterable[Mapping[str, Any]]) -> Needs | None:
@@ -120,7 +122,8 @@ def fits(
     names = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
     for name in said_by(mapping):  # what is like nothing belongs to studies that are not here
         if name not in names and difflib.get_close_matches(name, names, cutoff=0.75):
-            raise unknown("study or parameter", name, names, f"the project, though {mapping.name} gives it a value")
+            where = say("the project, though {file} gives it a value", file=mapping.name)
+            raise unknown("study or parameter", name, names, where)
     found: dict[str, Fit | None] = {}
     for study in studies.values():
         said = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}
@@ -129,8 +132,8 @@ def fits(
     return found
 
 
-def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[str], list[str]]:
-    lacks: list[str] = []
+def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[Message], list[str]]:
+    lacks: list[Message] = []
     parts: list[str] = []
     for key, least in needs.items():
         if isinstance(least, dict):
@@ -143,20 +146,21 @@ def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> t
         if all(found) and least == 0:
             parts.append(key)
         elif all(found):
-            lacks.append(" or ".join(found))
+            lacks.append(say("{lacks}", lacks=Listed(found, "or")))
     return list(dict.fromkeys(lacks)), parts
 
 
-def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> str:
+def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> Message:
     """Say what of one table or column is lacking; "" for nothing."""
     from workbench.warehouse import schema
 
     table, _, column = key.partition(".")
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
-        return f"rows of {table}"
+        return say("rows of {table}", table=table)
     if not column:
         rows = _count(warehouse, f"SELECT count(*) FROM {table}") if isinstance(least, int) and least > 1 else 1
-        return "" if rows >= int(least) else f"{least} rows of {table} (there are {rows})"
+        lack = {"least": str(least), "table": table, "rows": str(rows)}
+        return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
     known = schema.table(table).column(column)
     what = f"unnest(map_keys({column}))" if known.is_map else column
     if isinstance(least, str):
@@ -167,20 +171,26 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         f"SELECT count(DISTINCT v) FROM (SELECT {what} AS v FROM {table} WHERE {column} IS NOT NULL {limit})",
     )
     if number >= max(least, 1):
-        return ""
+        return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
-    return f"values of {key} ({meaning})" if least < 2 else f"{least} different values of {key} (there is {number})"
+    if least < 2:
+        return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
+    lack = {"least": str(least), "column": key, "n": str(number)}
+    return say("{least} different values of {column} (there is {n})", **lack)
 
 
-def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Warehouse) -> str:
+def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Warehouse) -> Message:
     """Say which values of a parameter (of a path model, its items) a column has not; "" where it has all."""
     table = key.partition(".")[0]
     found = warehouse.query(f"SELECT DISTINCT {what} AS v FROM {table} ORDER BY v")["v"].dropna().astype(str).tolist()
     wanted = _items(value) if parameter == "model" else [value] if value else []
     missing = [one for one in wanted if one not in found]
     if not missing:
-        return ""
-    return f"{named(missing)} in {key}, as -p {parameter}={value} asks (there are: {named(found)})"
+        return Message()
+    return say(
+        "{missing} in {column}, as -p {parameter}={value} asks (there are: {found})",
+        missing=quoted(missing), column=key, parameter=parameter, value=value, found=quoted(found),
+    )  # fmt: skip
 
 
 def _items(model: str) -> list[str]:

@@ -23,7 +23,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.errors import WorkbenchError, named, nearest
+from workbench.errors import WorkbenchError
+from workbench.messages import Message, Term, join, quoted, say, suggestion
 from workbench.reports.runs import periods
 from workbench.reports.runs.secrets import REFERENCE
 
@@ -101,18 +102,17 @@ class Parameter:
         """Give a value back if it is legal, else refuse it."""
         shown = "text that is none" if self.type == "secret" else value if shown is None else shown
         if not self._fits(value):
-            raise WorkbenchError(f"parameter '{self.name}' is {_short(shown)}, but must be {_EXPECTED[self.type]}.")
+            what: dict[str, Any] = {"name": self.name, "value": _short(shown), "expected": Term(_EXPECTED[self.type])}
+            raise WorkbenchError(say("parameter '{name}' is {value}, but must be {expected}.", **what))
         if self.type == "period":
             try:
                 value = periods.parse(value, today=dt.date.today()).label
             except WorkbenchError as error:
-                raise WorkbenchError(f"parameter '{self.name}': {error}") from None
+                raise WorkbenchError(say("parameter '{name}': {error}", name=self.name, error=error)) from None
         if self.choices and value not in self.choices:
-            legal = named(self.choices)
-            raise WorkbenchError(
-                f"parameter '{self.name}' is {_short(shown)}.{nearest(str(value), map(str, self.choices))} "
-                f"It must be one of: {legal}."
-            )
+            said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))
+            near = suggestion(str(value), map(str, self.choices))
+            raise WorkbenchError(join(said, near, say("It must be one of: {legal}.", legal=quoted(self.choices))))
         return float(value) if self.type == "float" else value
 
     def _fits(self, value: Any) -> bool:
@@ -148,7 +148,7 @@ def read_source(notebook: str | bytes) -> list[dict[str, Any]]:
             for cell in cells
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise WorkbenchError("this is not a notebook of format 4. Save it again from JupyterLab.") from error
+        raise WorkbenchError(say("this is not a notebook of format 4. Save it again from JupyterLab.")) from error
 
 
 def declared(cells: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
@@ -178,16 +178,15 @@ def resolve(parameters: Iterable[Parameter], given: Mapping[str, Any], *, study:
     by_name = {p.name: p for p in parameters}
     for name in given:
         if name not in by_name:
-            raise WorkbenchError(
-                f"study '{study}' has no parameter {_short(name)}.{nearest(name, by_name)} It has: {named(by_name)}."
-            )
+            said = say("study '{study}' has no parameter {name}.", study=study, name=_short(name))
+            raise WorkbenchError(join(said, suggestion(name, by_name), say("It has: {names}.", names=quoted(by_name))))
     values = {}
     for name, parameter in by_name.items():
         value = given.get(name, parameter.default)
         try:
             values[name] = parameter.parse(value) if isinstance(value, str) else parameter.check(value)
         except WorkbenchError as error:
-            raise type(error)(f"study '{study}': {error}") from None
+            raise type(error)(say("study '{study}': {error}", study=study, error=error)) from None
     return values
 
 
@@ -202,9 +201,11 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise WorkbenchError(f"parameter {_short(text)} is not of the form name=value, such as seed=1.")
+            raise WorkbenchError(
+                say("parameter {text} is not of the form name=value, such as seed=1.", text=_short(text))
+            )
         if name in given:
-            raise WorkbenchError(f"parameter '{name}' is given twice. Give one value.")
+            raise WorkbenchError(say("parameter '{name}' is given twice. Give one value.", name=name))
         given[name] = value
     return given
 
@@ -235,9 +236,11 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _short(value: object) -> str:
+def _short(value: object) -> Message:
     text = "".join(c if c.isprintable() else "·" for c in str(value))
-    return f"'{text[:60]}…' ({len(text):,} characters)" if len(text) > 60 else f"'{text}'"
+    if len(text) > 60:
+        return say("'{text}…' ({n} characters)", text=text[:60], n=len(text))
+    return say("'{name}'", name=text)
 
 
 def _is_date(text: str) -> bool:

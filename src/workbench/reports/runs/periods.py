@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Term, say
 
 KINDS = ("day", "month", "quarter", "year")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -116,24 +117,27 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
     found = _FORM.fullmatch(text.strip())
     if not found:
         raise WorkbenchError(
-            f"'{text[:40]}' is no period. Write a month as 2026-10, a quarter as 2026Q4, a year as 2026 or a day as "
-            "2026-10-05."
-        )
+            say("'{text}' is no period. Write a month as 2026-10, a quarter as 2026Q4, a year as 2026 or a day as "
+                "2026-10-05.", text=text[:40])
+        )  # fmt: skip
     year, quarter, month, day = found.groups()
     try:
         first = dt.date(int(year), int(month or (int(quarter) - 1) * 3 + 1 if quarter else month or 1), int(day or 1))
     except ValueError:
-        raise WorkbenchError(f"'{text}' is no period: there is no such {_part(quarter, day)}.") from None
+        part = Term(_part(quarter, day))
+        raise WorkbenchError(say("'{text}' is no period: there is no such {part}.", text=text, part=part)) from None
     period = containing(first, "day" if day else "month" if month else "quarter" if quarter else "year")
     if kind and period.kind != kind:
+        kinds = {"is": Term(period.kind), "asked": Term(kind)}
+        such = containing(period.start, kind).label
         raise WorkbenchError(
-            f"'{text}' is a {period.kind}, but a {kind} is asked for, such as {containing(period.start, kind).label}."
+            say("'{text}' is a {is}, but a {asked} is asked for, such as {such}.", text=text, such=such, **kinds)
         )
     if today is not None and period.end > today:
         raise WorkbenchError(
-            f"period '{period.label}' is not over on {today}: the last complete {period.kind} is "
-            f"{last_complete(today, period.kind).label}."
-        )
+            say("period '{period}' is not over on {today}: the last complete {kind} is {last}.",
+                period=period.label, today=today, kind=Term(period.kind), last=last_complete(today, period.kind).label)
+        )  # fmt: skip
     return period
 
 

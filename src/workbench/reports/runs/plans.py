@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, listed, unknown
+from workbench.messages import Term, say
 from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
@@ -103,7 +104,9 @@ class Plan:
         """
         if not self.period:
             if text:
-                raise WorkbenchError(f"plan '{self.name}' has no periods. Leave --period out, or give the plan one.")
+                raise WorkbenchError(
+                    say("plan '{name}' has no periods. Leave --period out, or give the plan one.", name=self.name)
+                )
             return None
         today = (now or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone)).date()
         if text:
@@ -204,9 +207,10 @@ def load_plan(name: str, root: Path) -> Plan:
         text = (root / "reports" / "plans" / f"{name}.toml").read_text("utf-8")
         return _plan(name, tomllib.loads(text), find_studies(root))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"plan '{name}' is not a TOML file in UTF-8: {error}.") from None
+        said = say("plan '{name}' is not a TOML file in UTF-8: {error}.", name=name, error=str(error))
+        raise WorkbenchError(said) from None
     except WorkbenchError as error:
-        raise WorkbenchError(f"plan '{name}': {error}") from None
+        raise WorkbenchError(say("plan '{name}': {error}", name=name, error=error)) from None
 
 
 _TEXT, _WHOLE = "a text", "a whole number"
@@ -249,7 +253,7 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
         _trigger(written["cron"], zone)
     check_hooks(written.get("hooks", {}))
     if not written.get("study"):
-        raise WorkbenchError("it has no study. Add [[study]] with a name.")
+        raise WorkbenchError(say("it has no study. Add [[study]] with a name."))
     tasks = [_task(i, one, written, studies) for i, one in enumerate(written["study"], 1)]
     for table in ("parameters", "from_period"):
         for key in written.get(table, {}):
@@ -302,10 +306,11 @@ def _plain(value: Any) -> Any:
 def _check_keys(written: Mapping[str, Any], keys: Mapping[str, tuple[Any, str]], where: str) -> None:
     for key, value in written.items():
         if key not in keys:
-            raise WorkbenchError(f"{where}{unknown('key', key, keys)}")
+            raise WorkbenchError(say("{where}{error}", where=where, error=unknown("key", key, keys)))
         kind, said = keys[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise WorkbenchError(f"{where}{key} is {value!r}, but must be {said}.")
+            what: dict[str, Any] = {"where": where, "key": key, "value": repr(value), "expected": Term(said)}
+            raise WorkbenchError(say("{where}{key} is {value}, but must be {expected}.", **what))
 
 
 def _trigger(cron: str, zone: str) -> CronTrigger:
@@ -383,7 +388,7 @@ class _Known:
             if value == ALL:
                 yield from self._names(name, source)
             elif value and value not in (known := self._names(name, source)):
-                raise unknown(name, value, known, f"the warehouse of '{source}'")
+                raise unknown(name, value, known, say("the warehouse of '{source}'", source=source))
             else:
                 yield value
 

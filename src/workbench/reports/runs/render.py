@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
-from workbench.messages import say
+from workbench.messages import Number, Term, as_message, say, word
 from workbench.reports.page import lists
+from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
 
@@ -263,7 +264,10 @@ class _Grid:
             with _publishing(root):
                 mine = self._ledger.finish(claim, manifest, place)
         except OSError as error:
-            why = f"the report could not be published: {error.strerror or error}. Make room, or mend the permissions."
+            why = say(
+                "the report could not be published: {why}. Make room, or mend the permissions.",
+                why=str(error.strerror or error),
+            )
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
         with suppress(OSError):  # it stays marked as due, and is written at the end
             _write_site(root, every=2.0)
@@ -277,9 +281,9 @@ class _Grid:
         status = row["state"] if verdict in ("known", "later") else verdict
         said = row["error"] or row["headline"]
         if verdict == "known":
-            said = f"{said} (as before: nothing has changed; --force runs it again)"
+            said = say("{said} (as before: nothing has changed; --force runs it again)", said=as_message(said))
         if verdict == "running":
-            said = f"process {row['pid']} on {row['host'].split()[0]} is running it"
+            said = say("process {pid} on {host} is running it", pid=str(row["pid"]), host=row["host"].split()[0])
         folder = self._ledger.root / row["outputs"]
         self._made[slot.key] = SlotReport(slot.study.name, slot.name, status, said, row["seconds"] or 0.0, folder)
         self._tell(self._made[slot.key])
@@ -406,7 +410,7 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
 
     studies = tuple(dict.fromkeys(slot.study.name for slot in due))
     if kernel == "forked" and not FORKS:
-        raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
+        raise WorkbenchError(say("kernels can be forked on Linux only. Use --kernel plain."))
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
@@ -461,7 +465,7 @@ class _bar:
         from tqdm import tqdm
 
         quiet = not (shown and sys.stderr.isatty())
-        self._shown, self._bar = shown, tqdm(total=total, unit="report", disable=quiet, leave=False)
+        self._shown, self._bar = shown, tqdm(total=total, unit=word("report", spoken()), disable=quiet, leave=False)
 
     def __enter__(self):
         self._bar.refresh()
@@ -472,10 +476,13 @@ class _bar:
 
     def _tell(self, made: SlotReport) -> None:
         if self._shown and made.status != "unchanged":
-            word = {"failed": "FAILED: ", "done": ""}.get(made.status, f"{made.status}: ")
-            said = word + ("done" if made.status == "done" else made.message)
             where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
-            self._bar.write(f"{where}: {said} ({made.seconds:.1f} s)", file=sys.stderr)
+            state = Term("FAILED" if made.status == "failed" else made.status)
+            told = say("{state}: {message}", state=state, message=as_message(word(made.message, spoken())))
+            what = Term("done") if made.status == "done" else told
+            took = Number(made.seconds, ".1f")
+            line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)
+            self._bar.write(line.said(spoken()), file=sys.stderr)
         self._bar.update()
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.locks import locked
+from workbench.messages import Listed, Message, Term, as_message, say
 from workbench.reports.runs.ledger import Ledger, is_outdated
 from workbench.reports.runs.periods import Period, parse
 from workbench.reports.runs.plans import Plan, load_plan, plan_names
@@ -69,15 +70,22 @@ class Ticked:
     error: str = ""
     waits: str = ""
 
-    def line(self) -> str:
+    def line(self) -> Message:
         """Say it in a line."""
         if self.error:
-            return f"{self.plan}: {self.error}"
-        ended = ", ".join(f"{n} {state}" for state, n in self.states.items()) or "no slot"
-        goes_on = f"; waits for data: {self.waits}" if self.waits else "; goes on at the next tick"
-        rest = "" if self.dealt_with else goes_on
-        called = f"; {self.hooks} hook{'s' * (self.hooks > 1)} called" if self.hooks else ""
-        return f"{self.plan} [{', '.join(self.periods) or 'no period'}]: {ended}{called}{rest}"
+            return say("{plan}: {what}", plan=self.plan, what=as_message(self.error))
+        states = [say("{n} {state}", n=n, state=Term(state)) for state, n in self.states.items()]
+        parts: list[Message | Listed] = [Listed(states, "") if states else say("no slot")]
+        if self.hooks:
+            parts.append(say("1 hook called") if self.hooks == 1 else say("{n} hooks called", n=self.hooks))
+        if not self.dealt_with:
+            parts.append(
+                say("waits for data: {what}", what=as_message(self.waits))
+                if self.waits
+                else say("goes on at the next tick")
+            )
+        periods = Listed(self.periods, "") if self.periods else say("no period")
+        return say("{plan} [{periods}]: {what}", plan=self.plan, periods=periods, what=Listed(parts, ";"))
 
 
 def find_due(plan: Plan, since: dt.datetime | None, now: dt.datetime) -> Due | None:

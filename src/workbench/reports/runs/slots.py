@@ -21,6 +21,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
@@ -61,8 +62,10 @@ class Study:
         """Cells with kind, source and tags."""
         try:
             return read_source(self.content)
-        except (WorkbenchError, OSError) as error:
-            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+        except OSError as error:
+            raise WorkbenchError(say("notebook '{name}': {error}", name=self.path.name, error=str(error))) from error
+        except WorkbenchError as error:
+            raise self._wrong(error) from error
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -70,7 +73,7 @@ class Study:
         try:
             return declared(self.cells)
         except WorkbenchError as error:
-            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+            raise self._wrong(error) from error
 
     @cached_property
     def needs(self) -> Mapping[str, Any] | None:
@@ -80,7 +83,10 @@ class Study:
         try:
             return declared_needs(self.cells)
         except WorkbenchError as error:
-            raise WorkbenchError(f"notebook '{self.path.name}': {error}") from error
+            raise self._wrong(error) from error
+
+    def _wrong(self, error: WorkbenchError) -> WorkbenchError:
+        return WorkbenchError(say("notebook '{name}': {error}", name=self.path.name, error=error))
 
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
@@ -193,7 +199,8 @@ def find_slots(
     """
     studies = find_studies(root)
     if not studies:
-        raise WorkbenchError(f"no notebook in '{root / 'notebooks'}'. Put one there, named after its study.")
+        folder = str(root / "notebooks")
+        raise WorkbenchError(say("no notebook in '{folder}'. Put one there, named after its study.", folder=folder))
     chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
     for name in chosen:
         if name not in studies:
@@ -326,22 +333,28 @@ def _require_covered(
     study: Study, changed: Mapping[str, Value], period: Period | None, source: str, root: Path
 ) -> None:
     """Refuse a period, and an `as_of` or a parameter of the type period that is not as declared, beyond the data."""
-    ends = {f"period '{period.label}'": period.end} if period else {}
+    ends = {say("period '{period}'", period=period.label): period.end} if period else {}
     for p in study.parameters:
         if p.name in changed and p.type == "period":
-            ends[f"period '{changed[p.name]}'"] = parse(str(changed[p.name])).end
+            ends[say("period '{period}'", period=str(changed[p.name]))] = parse(str(changed[p.name])).end
         elif p.name in changed and (p.name, p.type) == ("as_of", "date"):
-            ends[f"as_of = {changed[p.name]}"] = dt.date.fromisoformat(str(changed[p.name]))
+            ends[say("as_of = {day}", day=Name(str(changed[p.name])))] = dt.date.fromisoformat(str(changed[p.name]))
     if not ends or (until := known_until(source, root)) is None:
         return
     what, end = max(ends.items(), key=lambda item: item[1])
     if end > until:
         kind = period.kind if period else "month"
+        covered = last_complete(until, kind).label
+        last, as_of = Name(str(until - dt.timedelta(1))), Name(str(until))
         raise NotCovered(
-            f"study '{study.name}': {what} is not covered: the data of '{source}' end with {until - dt.timedelta(1)} "
-            f"(as_of = {until}). The last {kind} that they cover is {last_complete(until, kind).label}: ask for that, "
-            f"or ingest what came later, with as_of of data/mappings/{source}.toml set to the day it reaches."
-        )
+            join(
+                say("study '{study}': {what} is not covered: the data of '{source}' end with {last} (as_of = {as_of}).",
+                    study=study.name, what=what, source=source, last=last, as_of=as_of),
+                say("The last {kind} that they cover is {period}: ask for that, or ingest what came later, with as_of "
+                    "of {file} set to the day it reaches.",
+                    kind=Term(kind), period=covered, file=f"data/mappings/{source}.toml"),
+            )
+        )  # fmt: skip
 
 
 def _require_customer(study: Study, values: Mapping[str, Value], source: str, root: Path) -> None:
@@ -389,7 +402,7 @@ def check_source(source: str, root: Path) -> None:
     if source not in known:
         raise unknown("source", source, known, "data/mappings")
     if not warehouse_version(source, root):
-        raise WorkbenchError(f"no warehouse of '{source}'. Run: workbench data ingest {source}")
+        raise WorkbenchError(say("no warehouse of '{source}'. Run: workbench data ingest {source}", source=source))
 
 
 def warehouse_version(source: str, root: Path) -> str:

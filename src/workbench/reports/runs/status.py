@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.messages import Listed, Message, Number, Term, say
+from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import STATES, Ledger, is_outdated
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
 
@@ -23,14 +25,14 @@ class Status:
     ----------
     lines : list of list of str
         study, slot (period and parameters), state, attempts, finished, seconds, headline or error.
-    summary : str
+    summary : Message
         How many are in each state and, while anything runs, the time left.
     running : bool
         Whether anything runs.
     """
 
     lines: list[list[str]]
-    summary: str
+    summary: Message
     running: bool
 
 
@@ -54,10 +56,12 @@ def read_status(root: Path, slots: Iterable[Slot] | None = None) -> Status:
         elif row and state == "done" and is_outdated(row, root):
             state = "stale"
         states[state] += 1
-        lines.append([*key, state, *_told(row)])
+        lines.append([*key, state, *_told(row, root)])
     left = _seconds_left([rows[k] for k in chosen if k in rows], usual) if states["running"] else None
-    said = ", ".join(f"{states[s]} {s}" for s in (*STATES, "stale") if states[s]) or "nothing was run yet"
-    return Status(lines, said + (f"; about {_span(left)} left" if left is not None else ""), bool(states["running"]))
+    each = [say("{n} {state}", n=states[s], state=Term(s)) for s in (*STATES, "stale") if states[s]]
+    said: Message | Listed = Listed(each, "") if each else say("nothing was run yet")
+    rest = () if left is None else (say("about {time} left", time=_span(left)),)
+    return Status(lines, say("{parts}", parts=Listed((said, *rest), ";")), bool(states["running"]))
 
 
 def _now(slot: Slot, state: str, row: sqlite3.Row, root: Path) -> str:
@@ -68,14 +72,23 @@ def _now(slot: Slot, state: str, row: sqlite3.Row, root: Path) -> str:
     return "stale" if read_manifest(slot.folder(root)).get("status") == "done" else "due"
 
 
-def _told(row: sqlite3.Row | None) -> list[str]:
+def _told(row: sqlite3.Row | None, root: Path) -> list[str]:
     if row is None:
         return ["", "", "", ""]
     running = row["state"] == "running"
     ended = dt.datetime.fromtimestamp(row["finished"]).isoformat(" ", "minutes") if row["finished"] else ""
     seconds = time.time() - row["started"] if running else row["seconds"]
-    said = f"process {row['pid']} on {row['host'].split()[0]}" if running else row["error"] or row["headline"]
+    process = {"pid": str(row["pid"]), "host": row["host"].split()[0]} if running else {}
+    said = say("process {pid} on {host}", **process) if running else row["error"] or _headline(row, root)
     return [str(row["attempts"] or ""), ended, "" if seconds is None else f"{seconds:.1f}", said]
+
+
+def _headline(row: sqlite3.Row, root: Path) -> str:
+    """Give the headline in the language of the terminal, where its report was said in it."""
+    if not row["headline"] or spoken() == "en":
+        return str(row["headline"])
+    said = read_manifest(root / row["outputs"]).get("said", {}).get(spoken(), {})
+    return str(said.get("headline") or row["headline"])
 
 
 def _seconds_left(rows: list[sqlite3.Row], usual: dict[str, float]) -> float | None:
@@ -89,16 +102,14 @@ def _seconds_left(rows: list[sqlite3.Row], usual: dict[str, float]) -> float | N
     return work / len(running)
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: float) -> Message:
     """Write a span of time as people say it.
 
-    >>> _span(12), _span(170), _span(8000)
-    ('12 s', '3 min', '2.2 h')
+    >>> _span(12), _span(170), _span(8000).said("zh")
+    ('12 s', '3 min', '2.2小时')
     """
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 90:
+        return say("{n} s", n=Number(seconds, ".0f"))
+    if seconds < 5400:
+        return say("{n} min", n=Number(seconds / 60, ".0f"))
+    return say("{n} h", n=Number(seconds / 3600, ".1f"))

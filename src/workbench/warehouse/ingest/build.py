@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Number, say
 from workbench.warehouse import clear, schema
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.lines import MALFORMED
@@ -195,8 +196,11 @@ class Build:
     def _close(self, entry: _Entry) -> None:
         sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
         entry.quarantined = self._number(sql, entry.number)
-        said = f"{entry.raw:,} records = {entry.accepted:,} accepted + {entry.quarantined:,} quarantined"
-        self.progress(f"{entry.file}: {said}")
+        counts = {"n": entry.raw, "accepted": entry.accepted, "quarantined": entry.quarantined}
+        said = {name: Number(n, ",d") for name, n in counts.items()}
+        self.progress(
+            say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
+        )
 
     def _account_for(self, taken: Taken) -> None:
         """Enter what a prepare step took of a file."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
 from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
@@ -271,12 +272,15 @@ def read_mapping(file: Path) -> Mapping:
     try:
         raw = tomllib.loads(text := file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{file} is not a TOML file in UTF-8: {error}. Mend it there.") from None
+        said = say("{file} is not a TOML file in UTF-8: {error}. Mend it there.", file=str(file), error=str(error))
+        raise WorkbenchError(said) from None
     where = file.name
     check_keys(raw, MAPPING_KEYS, where)
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
-        raise WorkbenchError(f"{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01")
+        raise WorkbenchError(
+            say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where)
+        )
     said = raw.get("parameters", {})
     if not isinstance(said, dict) or any(isinstance(value, list) for value in said.values()):
         raise WorkbenchError(f'{where}: parameters are what studies take for this source, such as campaign = "email".')
@@ -428,7 +432,7 @@ def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict
         try:
             column = table.column(name)
         except WorkbenchError as error:
-            raise WorkbenchError(f"{where}: {error}") from None
+            raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None
         place = f"{where}, {column.name}"
         columns[column.name] = (_map if column.is_map else _value)(raw[column.name], column, missing, place)
     lacking = [c.name for c in table.columns if c.not_null and c.name not in columns]
@@ -529,4 +533,4 @@ def _table(raw: dict, where: str) -> schema.Table:
     try:
         return schema.table(name)
     except WorkbenchError as error:
-        raise WorkbenchError(f"{where}: {error}") from None
+        raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None

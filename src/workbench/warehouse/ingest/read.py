@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.messages import say
 from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
 from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
@@ -42,8 +43,9 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     """
     if any(not block.prepared and not block.url for block in mapping.blocks()) and not folder.is_dir():
         raise WorkbenchError(
-            f"no raw folder {folder}. Put the extracts of '{mapping.source}' there, or name their folder: --raw FOLDER."
-        )
+            say("no raw folder {folder}. Put the extracts of '{source}' there, or name their folder: --raw FOLDER.",
+                folder=str(folder), source=mapping.source)
+        )  # fmt: skip
     found, notes = [], []
     for block in mapping.blocks():
         if block.prepared or block.url:

@@ -4,6 +4,10 @@
   'use strict';
   const NAME = 'workbench';
   let scope = {};
+  let words = {};
+
+  /* Say a label in the language of the server, which has the catalogue: it finds them here as literals. */
+  const t = text => words[text] ?? text;
 
   async function shared(name) {
     const order = text => text.split(/[.-]/).map(Number);
@@ -48,7 +52,8 @@
 
   const button = (text, onclick, kind = '') => make('button', { class: `jp-mod-styled ${kind}`, type: 'button', onclick }, text);
 
-  function activate(app, lab, launch, palette, restorer) {
+  async function activate(app, lab, launch, palette, restorer) {
+    words = await ask(lab, 'workbench/words').catch(() => ({}));
     document.head.append(make('style', {}, STYLE));
     const open = path => app.commands.execute('docmanager:open', { path });
     const page = (path, label) => {
@@ -71,14 +76,14 @@
         content.addClass('wb-panel');
         panel = new lab.MainAreaWidget({ content });
         panel.id = 'workbench-studies';
-        panel.title.label = 'Studies';
+        panel.title.label = t('Studies');
         panel.title.icon = lab.listIcon;
         panel.title.closable = true;
         tracker.add(panel);
       }
       if (!panel.isAttached) app.shell.add(panel, 'main');
       app.shell.activateById(panel.id);
-      return fill(panel.content.node, study).catch(error => lab.showErrorMessage('Studies', error));
+      return fill(panel.content.node, study).catch(error => lab.showErrorMessage(t('Studies'), error));
     }
 
     async function fill(node, wanted) {
@@ -92,18 +97,17 @@
       const row = study => make('section', { class: 'wb-study', 'data-study': study.name },
         make('h2', {}, study.title), make('p', { class: 'wb-name' }, study.notebook),
         make('p', { class: study.error || study.report.error ? 'wb-error' : '' },
-          study.error || study.report.error || study.report.headline || 'No report with the standard parameters yet.'),
+          study.error || study.report.error || study.report.headline || t('No report with the standard parameters yet.')),
         make('p', {},
-          ...(study.error ? [] : [button('Run…', () => show(study.name), 'jp-mod-accept')]),
-          button('Open the notebook', () => open(study.notebook)),
-          ...(study.report.headline ? [button('Open the report', () => page(study.page, study.title))] : [])));
-      const empty = make('p', {}, 'There is no study yet.');
-      return [make('h1', {}, 'Studies'),
-        make('p', {}, 'Each is a notebook. Open one to work in it, or run it with parameters of your own: ' +
-          'its report is then published like every other.'),
-        make('p', {}, button('New study…', () => app.commands.execute('workbench:new')),
-          button('All reports', () => page('index.html', 'Reports')),
-          button('Refresh', () => show())), ...(studies.length ? studies.map(row) : [empty])];
+          ...(study.error ? [] : [button(t('Run…'), () => show(study.name), 'jp-mod-accept')]),
+          button(t('Open the notebook'), () => open(study.notebook)),
+          ...(study.report.headline ? [button(t('Open the report'), () => page(study.page, study.title))] : [])));
+      const empty = make('p', {}, t('There is no study yet.'));
+      return [make('h1', {}, t('Studies')),
+        make('p', {}, t('Each is a notebook. Open one to work in it, or run it with parameters of your own: its report is then published like every other.')),
+        make('p', {}, button(t('New study…'), () => app.commands.execute('workbench:new')),
+          button(t('All reports'), () => page('index.html', t('Reports'))),
+          button(t('Refresh'), () => show())), ...(studies.length ? studies.map(row) : [empty])];
     }
 
     function field(parameter) {
@@ -121,7 +125,7 @@
 
     function form(study) {
       const said = make('div', { class: 'wb-said', role: 'status' });
-      const start = make('button', { class: 'jp-mod-styled jp-mod-accept', type: 'submit' }, 'Run');
+      const start = make('button', { class: 'jp-mod-styled jp-mod-accept', type: 'submit' }, t('Run'));
       const fields = make('form', {
         novalidate: true,
         onsubmit: event => {
@@ -130,8 +134,8 @@
           run(study, fields, said).catch(error => said.replaceChildren(failure(String(error.message ?? error))))
             .finally(() => { start.disabled = false; });
         }
-      }, ...study.parameters.map(field), make('p', {}, start, button('Open the notebook', () => open(study.notebook)),
-        button('All studies', () => show()), button('Jobs', () => app.commands.execute('scheduling:list-jobs-from-launcher'))));
+      }, ...study.parameters.map(field), make('p', {}, start, button(t('Open the notebook'), () => open(study.notebook)),
+        button(t('All studies'), () => show()), button(t('Jobs'), () => app.commands.execute('scheduling:list-jobs-from-launcher'))));
       return [make('h1', {}, study.title), make('p', { class: 'wb-name' }, study.notebook), fields, said];
     }
 
@@ -151,33 +155,34 @@
       const began = Date.now();
       let job;
       do {
-        said.replaceChildren(`Running for ${Math.round((Date.now() - began) / 1000)} s. You may leave: the job goes on, see Jobs.`);
+        said.replaceChildren(t('Running for # s. You may leave: the job goes on, see Jobs.')
+          .replace('#', Math.round((Date.now() - began) / 1000)));
         await new Promise(done => setTimeout(done, 700));
         job = await ask(lab, `scheduler/jobs/${made.job}`);
       } while (!['COMPLETED', 'FAILED', 'STOPPED'].includes(job.status) && fields.isConnected);
       if (job.status === 'COMPLETED') {
         said.replaceChildren(make('p', { class: 'wb-answer' }, job.status_message ?? ''),
-          button('Open the report', () => page(made.page, study.title), 'jp-mod-accept'));
-      } else said.replaceChildren(failure(job.status_message ?? 'The job was stopped.'));
+          button(t('Open the report'), () => page(made.page, study.title), 'jp-mod-accept'));
+      } else said.replaceChildren(failure(job.status_message ?? t('The job was stopped.')));
     }
 
     app.commands.addCommand('workbench:studies', {
-      label: 'Studies', caption: 'All studies and their reports', icon: lab.listIcon, execute: () => show()
+      label: t('Studies'), caption: t('All studies and their reports'), icon: lab.listIcon, execute: () => show()
     });
     app.commands.addCommand('workbench:run', {
-      label: 'Run a study', caption: 'A study with parameters of your own, as a report', icon: lab.runIcon,
+      label: t('Run a study'), caption: t('A study with parameters of your own, as a report'), icon: lab.runIcon,
       execute: () => {
         const path = app.shell.currentWidget?.context?.path ?? '';
         return show(path.match(/^notebooks\/([^/]+)\.ipynb$/)?.[1]);
       }
     });
     app.commands.addCommand('workbench:new', {
-      label: 'New study', caption: 'A notebook that already runs, to be changed', icon: lab.addIcon,
+      label: t('New study'), caption: t('A notebook that already runs, to be changed'), icon: lab.addIcon,
       execute: async () => {
-        const asked = await lab.InputDialog.getText({ title: 'New study', label: 'Name, such as late_payers', okLabel: 'Make' });
+        const asked = await lab.InputDialog.getText({ title: t('New study'), label: t('Name, such as late_payers'), okLabel: t('Make') });
         if (!asked.button.accept || !asked.value) return;
         const made = await ask(lab, 'workbench/studies', { name: asked.value });
-        return made.errors ? lab.showErrorMessage('New study', made.errors['']) : open(made.notebook);
+        return made.errors ? lab.showErrorMessage(t('New study'), made.errors['']) : open(made.notebook);
       }
     });
     ['workbench:studies', 'workbench:run', 'workbench:new'].forEach((command, rank) => {

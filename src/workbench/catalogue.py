@@ -1,0 +1,110 @@
+"""What stands in `locale/`: Chinese entries of sentences and prose, and what codes are called in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+import tomllib
+from functools import cache
+from pathlib import Path
+
+CATALOGUES = Path(__file__).parent / "locale"
+_QUOTED = r'(?:"[^\n]*"\n?)+'
+_ENTRY = re.compile(rf"(?P<notes>(?:^#[^\n]*\n)*)^msgid (?P<id>{_QUOTED})msgstr (?P<said>{_QUOTED})", re.MULTILINE)
+_FUZZY = re.compile(r"^#,.*\bfuzzy\b", re.MULTILINE)
+
+
+def entry(template: str, language: str) -> str:
+    """Give the entry of a template in a language; the template itself where there is none."""
+    return template if language == "en" else catalogue(language).get(template, template)
+
+
+def prose(text: str, language: str = "en") -> str:
+    """Say what was written for readers (a cell of a notebook, the meaning of a parameter); unknown as it is."""
+    return text if language == "en" else _prose(language).get(text, text)
+
+
+def entered(text: str, language: str) -> str:
+    """Look a word up among the entries and what labels call; empty if there is none."""
+    if language == "en":
+        return ""
+    entries, called = catalogue(language), _called(language)
+    for form in (text, _small(text), text.replace("_", " ")):
+        if form in entries and not places(form):
+            return entries[form]
+        if form in called:
+            return called[form]
+    return ""
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
+    found = _entries(f"{language}.po")
+    return {key: said for key, said in found.items() if "{" not in key + said or places(said) == places(key)}
+
+
+@cache
+def label(code: str, language: str = "en", table: str = "") -> str:
+    """Say what a code is called, by `locale/labels.toml`; one without an entry is said with spaces.
+
+    In a table it may mean something else: then its entry there is TABLE.CODE.
+
+    >>> label("potential_low"), label("potential_low", "zh"), label("my_column")
+    ('potential, low end', '潜在贡献（下限）', 'my column')
+    >>> label("first", "zh"), label("first", "zh", "coverage")
+    ('第一', '最早记录')
+    """
+    labels, at = _labels(), int(language == "zh")
+    if table and f"{table}.{code}" in labels["labels"]:
+        return labels["labels"][f"{table}.{code}"][at]
+    if code in labels["labels"]:
+        return labels["labels"][code][at]
+    stem, _, number = code.rpartition("_")
+    if number.isdigit() and f"{stem}_N" in labels["labels"]:
+        return labels["labels"][f"{stem}_N"][at].replace("N", number)
+    for end, words_of in labels["ends"].items():
+        if code.endswith(end) and (stem := code.removesuffix(end)):
+            return words_of[at].format(label(stem, language, table))
+    return code.replace("_", " ")
+
+
+@cache
+def _prose(language: str) -> dict[str, str]:
+    return _entries(f"{language}.prose.po")
+
+
+@cache
+def _called(language: str) -> dict[str, str]:
+    """Say in a language what labels call a code, by the code and by what it is called in English."""
+    codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
+    named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
+    said = {code: label(code, language) for code in (*codes, *named)}
+    return {label(code): words_of for code, words_of in said.items()} | said
+
+
+@cache
+def _labels() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
+
+
+def _entries(name: str) -> dict[str, str]:
+    """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks."""
+    file = CATALOGUES / name
+    text = file.read_text("utf-8") if file.exists() else ""
+    found = {_text(e["id"]): _text(e["said"]) for e in _ENTRY.finditer(text) if not _FUZZY.search(e["notes"])}
+    return {key: said for key, said in found.items() if key and said}
+
+
+def _text(quoted: str) -> str:
+    """Give the text of quoted lines of a catalogue."""
+    return "".join(json.loads(line) if "\\" in line else line.strip()[1:-1] for line in quoted.splitlines())
+
+
+def places(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def _small(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"

@@ -1,0 +1,223 @@
+"""What the command line says, in the language of the terminal: help, lines, tables, and click's own words.
+
+What machines read (CSV, JSON, paths, hashes, names of columns) goes through none of this.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+import click
+import click.core
+import click.exceptions
+import click.formatting
+import click.parser
+import click.termui
+import click.types
+
+from workbench.catalogue import entry
+from workbench.errors import unknown
+from workbench.messages import LANGUAGES, Number, word
+from workbench.reports.page.languages import spoken
+from workbench.reports.page.tables import width
+
+CLICK = (click.core, click.exceptions, click.formatting, click.parser, click.termui, click.types)
+"""The parts of click that say something when the command runs; each has gettext as `_`."""
+
+_PIECE = re.compile(r"[（《“‘【]*(?:[\x21-\x7e]+|[^\s\x21-\x7e（《“‘【])[，。；：？！、）》”’】…—]*|\s+")
+_EXPLAINED = re.compile(r"(?<=\S)(\s{2,})(\S.*)$")
+
+
+def speak() -> None:
+    """Let streams take what is said, and click say its own words in the language of the terminal."""
+    codecs.register_error("readable", _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding=_encoding(stream.encoding), errors="readable")
+    for module in CLICK:  # gettext itself reads compiled catalogues alone
+        vars(module).update({name: said for name, said in _GETTEXT.items() if name in vars(module)})
+
+
+def _encoding(own: str | None) -> str:
+    """Keep an encoding that has Chinese (a GBK console shows nothing else); UTF-8 instead of any other."""
+    try:
+        "中文".encode(own or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "utf-8"
+    return own or "utf-8"
+
+
+def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write what an encoding lacks as what is nearest to it, or by its number."""
+    if isinstance(error, UnicodeEncodeError) and set(error.object[error.start : error.end]) <= _NEAREST.keys():
+        return "".join(_NEAREST[sign] for sign in error.object[error.start : error.end]), error.end
+    return codecs.backslashreplace_errors(error)
+
+
+_NEAREST = {"−": "-", "\xa0": " ", "¥": "￥"}
+
+
+def _gettext(text: str) -> str:
+    return entry(text, spoken())
+
+
+def _ngettext(one: str, many: str, n: int) -> str:
+    return entry(one if n == 1 else many, spoken())
+
+
+_GETTEXT = {"_": _gettext, "ngettext": _ngettext}
+
+
+def complaint(error: click.ClickException) -> str:
+    """Give what click complains of, as a whole sentence."""
+    said = error.format_message().rstrip()
+    if spoken() == LANGUAGES[0]:
+        return said
+    said = re.sub(r"(?<=[一-鿿。]) (?=\W|[一-鿿])", "", said).rstrip(".。")  # click glues what it says with spaces
+    return said if said.endswith("？") else f"{said}。"
+
+
+def echo(text: str, **how: Any) -> None:
+    """Say a line: a message, or a text that has an entry; anything else as it is. Takes what `click.echo` takes."""
+    click.echo(word(text, spoken()), **how)
+
+
+def exact(n: int) -> Number:
+    """Give a count whose last figure matters, in every language alike."""
+    return Number(n, ",d")
+
+
+def heads(*texts: str) -> list[str]:
+    """Say the heads of a table."""
+    return [word(text, spoken()) for text in texts]
+
+
+def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None) -> None:
+    """Print a table, its columns as wide as what stands in them."""
+    grid = [head, *rows]
+    widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
+    for row in grid:
+        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
+        click.echo((" " * indent + "  ".join(cells)).rstrip(), file)
+
+
+def clipped(text: str, most: int = 80) -> str:
+    """Put a text on one line of so many columns at most.
+
+    >>> clipped("one  two", 5), clipped("满意度指数", 7), clipped("满意度", 6)
+    ('one …', '满意度…', '满意度')
+    """
+    text = " ".join(text.split())
+    if width(text) <= most:
+        return text
+    while width(text) >= most:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def folded(text: str, most: int) -> list[str]:
+    """Break a text into lines of so many columns; Han characters count two, and closing marks begin no line.
+
+    >>> folded("先运行 workbench report，再看。", 12)
+    ['先运行', 'workbench', 'report，再', '看。']
+    >>> folded("一二三，四", 6)
+    ['一二', '三，四']
+    """
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if lines[-1] and width(lines[-1] + piece) > most and not piece.isspace():
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines]
+
+
+class _Formatter(click.HelpFormatter):
+    """Says help by the catalogue: a paragraph, or the words beside an option, are the key; English is click's own."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        if prefix is None and spoken() != LANGUAGES[0]:
+            prefix = entry("Usage:", spoken())
+        super().write_usage(prog, args, prefix)
+
+    def write_heading(self, heading: str) -> None:
+        if spoken() == LANGUAGES[0]:
+            return super().write_heading(heading)
+        self.write(f"{' ' * self.current_indent}{heading}：\n")
+        return None
+
+    def write_text(self, text: str) -> None:
+        if spoken() == LANGUAGES[0]:
+            return super().write_text(text)
+        indent = " " * self.current_indent
+        for i, paragraph in enumerate(text.split("\n\n")):
+            self.write("\n" * (i > 0))
+            if paragraph.startswith("\b"):
+                lines = [_example(line) for line in paragraph.splitlines()[1:]]
+            else:
+                lines = folded(entry(" ".join(paragraph.split()), spoken()), self.width - len(indent))
+            self.write("".join(f"{indent}{line}".rstrip() + "\n" for line in lines))
+        return None
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        if spoken() == LANGUAGES[0]:
+            return super().write_dl(rows, col_max, col_spacing)
+        rows, indent = list(rows), self.current_indent
+        first = min(max(len(name) for name, _ in rows), col_max) + col_spacing
+        for name, text in rows:
+            lines = folded("  [".join(_option(part) for part in text.split("  [")), self.width - first - indent)
+            own = [] if len(name) > first - col_spacing else [f"{name:{first}}{lines.pop(0)}"]
+            placed = own or [name]
+            self.write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in placed))
+            self.write("".join(f"{' ' * (indent + first)}{line}\n" for line in lines))
+        return None
+
+
+def _option(part: str) -> str:
+    """Say what stands beside an option: its help, or what follows in brackets."""
+    inside, close = (part[:-1], "]") if part.endswith("]") else (part, "")
+    return "；".join(entry(piece, spoken()) for piece in inside.split("; ")) + close if close else entry(part, spoken())
+
+
+def _example(line: str) -> str:
+    """Say a line of examples: a heading, or a command and, after a gap, what it does; the command stays."""
+    explained = _EXPLAINED.sub(lambda found: found[1] + entry(found[2], spoken()), line)
+    return explained if line.startswith(" ") else entry(line, spoken())
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+class Command(click.Command):
+    """A command whose help is said in the language of the terminal."""
+
+    context_class = _Context
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Give the first sentence, in as many columns as there are."""
+        english = super().get_short_help_str(limit if spoken() == LANGUAGES[0] else 1_000)
+        if spoken() == LANGUAGES[0]:
+            return english
+        first = " ".join((self.help or "").partition("\n\n")[0].split())
+        return clipped(entry(first, spoken()).partition("。")[0], limit)
+
+
+class Commands(Command, click.Group):
+    """A group that answers a mistyped command with the nearest one."""
+
+    command_class = Command
+    group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
