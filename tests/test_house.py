@@ -50,7 +50,8 @@ def lines():
     """Count the lines of each room, code and data; a catalogue grows with what is said, whoever says it shortly."""
     found = Counter()
     for file in PACKAGE.rglob("*"):
-        if file.suffix in (".py", ".sql", ".toml", ".html", ".css", ".js", ".typ") and not {"static", "locale"} & {*file.parts}:
+        counted = file.suffix in (".py", ".sql", ".toml", ".html", ".css", ".js", ".typ")
+        if counted and not {"static", "locale"} & {*file.parts}:
             module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
             found[room(module)] += len(file.read_text(encoding="utf-8").splitlines())
     return found

@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import string
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -165,3 +166,9 @@ def test_an_entry_uses_chinese_punctuation():
     for key, said in catalogue.catalogue("zh").items():
         if re.search(r"[\u4e00-\u9fff]", said):
             assert not re.search(r"[\u4e00-\u9fff}][,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
+
+
+def test_rules_of_the_data_are_said_in_chinese():
+    """What is broken stands on pages and in the account: each reason has an entry."""
+    rules = tomllib.loads((SOURCE / "warehouse" / "rules.toml").read_text("utf-8"))["rule"]
+    assert {rule["reason"] for rule in rules} <= set(catalogue.catalogue("zh"))

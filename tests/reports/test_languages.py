@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.page import languages
+from workbench.reports.page import languages, tables
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.render import run, run_slots
 from workbench.reports.runs.slots import find_slots
@@ -223,3 +223,22 @@ def test_a_language_without_a_catalogue_is_refused(text):
     """By name, with what there is."""
     with pytest.raises(WorkbenchError, match="zh"):
         languages.split(text)
+
+
+def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):
+    """Rich outputs are in the first language, escaped; the text that others read and the payload stay English."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    monkeypatch.setenv(languages.SPOKEN, "zh")
+    monkeypatch.delenv("WORKBENCH_OUTPUT", raising=False)
+    shell = InteractiveShell.instance()
+    with capture_output() as shown:
+        for cell in (SETUP, SAID, DECIDED, SHOWN):
+            assert shell.run_cell(cell).success
+    shell.clear_instance()
+    kinds = {o.metadata["workbench"]["kind"]: o.data for o in shown.outputs if "workbench" in o.metadata}
+    assert "1.2万份报告" in kinds["answer"]["text/markdown"] and "&lt;b&gt;" in kinds["answer"]["text/markdown"]
+    assert kinds["decision"]["text/markdown"].startswith("- 4.20元")
+    assert "90天内收入" in kinds["table"]["text/html"] and "宽带" in kinds["table"]["text/html"]
+    assert kinds["table"][tables.MIME]["rows"][0][1] == "broadband" and "全部报告" in kinds["caption"]["text/html"]

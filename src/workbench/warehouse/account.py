@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from workbench import refused
-from workbench.errors import listed
-from workbench.messages import Message, Number, Share, as_message, join, say, word
+from workbench.messages import Listed, Message, Number, Share, Word, as_message, join, say, word
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -105,13 +104,16 @@ class Account:
             said.append(join(text, more) if row["followed"] else text)
         return said
 
-    def warned(self, tables: Iterable[str]) -> list[str]:
+    def warned(self, tables: Iterable[str]) -> list[Message]:
         """Say what to be warned of in some tables: how much, then each warning; nothing where there is none."""
         found = self.warnings[self.warnings["table"].isin(set(tables))]
         if found.empty:
             return []
-        number, where = f"{len(found)} warning{'s' * (len(found) > 1)}", listed(found["table"].unique())
-        head = f"{number} on the data behind this report, in {where}: it stands, and may be wrong."
+        of: dict[str, Any] = {"n": len(found), "tables": Listed(map(Word, found["table"].unique()))}
+        if len(found) == 1:
+            head = say("{n} warning on the data behind this report, in {tables}: it stands, and may be wrong.", **of)
+        else:
+            head = say("{n} warnings on the data behind this report, in {tables}: it stands, and may be wrong.", **of)
         return [head, *map(_warning, found.itertuples())]
 
     def lines(self, language: str = "en") -> list[str]:
@@ -160,8 +162,15 @@ def _refused(frame: pd.DataFrame) -> pd.Series:
     return frame["quarantined"] - frame["set_aside"] - frame["followed"]
 
 
-def _warning(row: Any) -> str:
-    return f"{row.table}: {row.said}: {row.rows:,} of {row.of:,} rows ({row.rule})"
+def _warning(row: Any) -> Message:
+    counts = {"n": _exact(row.rows), "all": _exact(row.of)}
+    return say(
+        "{table}: {what}: {n} of {all} rows ({rule})",
+        table=Word(row.table),
+        what=Word(row.said),
+        rule=row.rule,
+        **counts,
+    )
 
 
 def _width(text: str) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import locale
 import os
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,10 @@ from workbench import messages
 from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, say, word
-from workbench.reports.page import tables
+from workbench.reports.page import lists, tables
+from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
+from workbench.reports.page.said import answer_of
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output in the languages other than English: png, width and height of each."""
@@ -137,10 +140,8 @@ def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
     if kind == "decision":
         return _with(output, {"text/plain": "\n".join(messages.read(s).said(language) for s in ours["sentences"])})
     if kind == "said":
-        from workbench.reports.page.notebook import Markdown
-
         text = messages.read(stored["text"]).said(language)
-        return _with(output, {"text/plain": text, "text/markdown": Markdown(text)._repr_markdown_()})
+        return _with(output, {"text/plain": text, "text/markdown": as_markdown(text)})
     if kind == "table":
         return _with(output, {tables.MIME: _table(output["data"][tables.MIME], stored, language)})
     if kind == "figure":
@@ -154,6 +155,27 @@ def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
     if kind == "list" and "text" in stored:
         return _with(output, {"text/plain": messages.read(stored["text"]).said(language)})
     return output
+
+
+def in_lab(data: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what is displayed in the language of whoever sits there; a run keeps English, and says it on its pages."""
+    language = spoken()
+    if language == "en" or lists.OUTPUT in os.environ:
+        return dict(data)
+    output = {"data": data, "metadata": {"workbench": ours}}
+    shown = dict(_said(output, language)["data"])
+    if ours.get("kind") == "answer":
+        said = answer_of(output, language)
+        shown["text/plain"] = "\n".join((said.lead, *said.more))
+    elif ours.get("kind") == "table":
+        shown["text/html"] = tables.as_html(shown[tables.MIME])
+    elif ours.get("kind") == "caption":
+        shown["text/plain"] = messages.read(ours["said"]["text"]).said(language)
+        shown["text/html"] = f"<p><em>{html.escape(shown['text/plain'])}</em></p>"
+    if ours.get("kind") in ("answer", "decision"):
+        between, before = ("\n\n", "") if ours["kind"] == "answer" else ("\n", "- ")
+        shown["text/markdown"] = between.join(before + as_entities(s) for s in shown["text/plain"].splitlines())
+    return shown | ({tables.MIME: data[tables.MIME]} if tables.MIME in data else {})
 
 
 def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from workbench.errors import WorkbenchError
 from workbench.figures import character_names, say_in, use_theme
 from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, tables
+from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.languages import PICTURES, languages
+from workbench.reports.page.languages import PICTURES, in_lab, languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
@@ -44,10 +45,7 @@ class Saved(Protocol):
 TILES = 4
 _SCALE = 2
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
-_ESCAPED = {c: "\\" + c for c in "\\`*_{}[]()#!|$~<>&@"}
-_ADDRESS = re.compile(r"(?i)(?<=www)\.|:(?=//)")
 _LACKS = re.compile(r"Glyph (\d+) .*missing")
-_RULE = re.compile(r"^([ \t]*)([-=])(?![ \t]+[^\s-])", re.MULTILINE)
 
 
 def begin(source: str) -> Warehouse:
@@ -73,7 +71,7 @@ def answer(*results: Result | Refusal | str) -> None:
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     _display(
-        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(_as_entities, sentences))},
+        {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},
         {
             "kind": "answer",
             "sentences": [sentence.as_json() for sentence in sentences],
@@ -97,7 +95,7 @@ def decide(*decisions: Decision | Refusal) -> None:
     _display(
         {
             "text/plain": "\n".join(sentences),
-            "text/markdown": "\n".join(f"- {_as_entities(sentence)}" for sentence in sentences),
+            "text/markdown": "\n".join(f"- {as_entities(sentence)}" for sentence in sentences),
         },
         {"kind": "decision", "sentences": [sentence.as_json() for sentence in sentences]},
     )
@@ -126,13 +124,13 @@ class Markdown:
         return str(self.text)
 
     def _repr_markdown_(self) -> str:
-        return _RULE.sub(r"\1\\\2", "**".join(map(_literal, self.text.split("**"))))
+        return as_markdown(self.text)
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         said = {"kind": "said", "said": {"text": as_message(self.text).as_json()}}
-        return {"text/plain": repr(self), "text/markdown": self._repr_markdown_()}, {"workbench": said}
+        return in_lab({"text/plain": repr(self), "text/markdown": self._repr_markdown_()}, said), {"workbench": said}
 
 
 def show(*things: Result | Table | Picture | Refusal | None) -> None:
@@ -301,7 +299,10 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
         {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size, "said": said},
         {"image/png": {**size, "alt": alt}},
     )
-    _display({"text/plain": caption, "text/html": f"<p><em>{html.escape(caption)}</em></p>"}, {"kind": "caption"})
+    _display(
+        {"text/plain": caption, "text/html": f"<p><em>{html.escape(caption)}</em></p>"},
+        {"kind": "caption", "said": {"text": said["caption"]}},
+    )
 
 
 def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> None:
@@ -359,28 +360,13 @@ def _row(quantity: Quantity) -> dict[str, Any]:
 def _display(data: dict[str, Any], ours: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
     from IPython.display import display
 
-    display(data, raw=True, metadata={"workbench": ours, **(metadata or {})})
+    display(in_lab(data, ours), raw=True, metadata={"workbench": ours, **(metadata or {})})
 
 
 def _require_words(what: str, **texts: str) -> None:
     for field, text in texts.items():
         if not isinstance(text, str) or not text.strip():
             raise WorkbenchError(f"a {what} lacks its {field}. Say it in {field}=: every reader needs it.")
-
-
-def _literal(text: str) -> str:
-    r"""Escape text so that markdown shows it as it is: no HTML, link, picture, heading, table, code or formula.
-
-    >>> print(_literal("a_b <b> [x](http://y.example)"))
-    a\_b \<b\> \[x\]\(http\://y.example\)
-    """
-    text = "".join(_ESCAPED.get(c, c) for c in text)
-    return _ADDRESS.sub(r"\\\g<0>", text)
-
-
-def _as_entities(text: str) -> str:
-    """Escape as `_literal` does, what HTML would read as entities: right also where the text is set as HTML."""
-    return _literal(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
 
 
 def _pictures(ax_or_figure: Axes | Figure, said_in: Iterable[str]) -> tuple[dict[str, Any], set[str]]:

@@ -117,7 +117,7 @@ class OperatorGaps(Result):
             first, second, gap, low, high = second, first, -gap, -high, -low
         return say(
             "{first} above {second} by {gap} points {span}",
-            first=str(first),
+            first=Word(str(first)),
             second=self.there(second, top),
             gap=Number(gap, ".1f"),
             span=Span(low, high, ".1f", self.level),
