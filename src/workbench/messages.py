@@ -22,6 +22,7 @@ LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
 MOST_KEPT = 5_000
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
 
@@ -115,13 +116,7 @@ class Count(Value):
     number: float
 
     def said(self, language: str = "en") -> str:
-        if language != "zh":
-            return f"{self.number:,.0f}".replace("-", "−")
-        if abs(round(self.number)) < 10_000:
-            return str(round(self.number)).replace("-", "−")
-        from babel.numbers import format_compact_decimal
-
-        return format_compact_decimal(round(self.number), locale="zh_CN", fraction_digits=1).replace("-", "−")
+        return _in_ten_thousands(f"{self.number:,.0f}".replace("-", "−"), language)
 
 
 @dataclass(frozen=True)
@@ -145,6 +140,8 @@ class Number(Value):
 
     >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
     ('0.420', '+3.0', '+2.00', '0.00')
+    >>> [Number(number, ",.0f").said("zh") for number in (19_566_082, -123_456_789, 9_999.6, 1_234)]
+    ['1956.6万', '−1.2亿', '1万', '1234']
     """
 
     number: float
@@ -153,8 +150,8 @@ class Number(Value):
 
     def said(self, language: str = "en") -> str:
         if not self.form:
-            return entry(words.figure(self.number, signed=self.signed), language)
-        return _minus(format(self.number, self.form))
+            return _in_ten_thousands(entry(words.figure(self.number, signed=self.signed), language), language)
+        return _in_ten_thousands(_minus(format(self.number, self.form)), language)
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ class Span(Value):
             return "（无区间）"
         inside, _, level = text.strip("()").partition("; ")
         level = f"，{level.removesuffix(' interval')}区间" if level else ""
-        return f"（{inside.replace(' to ', '至')}{level}）"
+        return f"（{_in_ten_thousands(inside, language).replace(' to ', '至')}{level}）"
 
 
 @dataclass(frozen=True)
@@ -204,7 +201,7 @@ class Amount(Value):
         if language != "zh":
             return text
         number, _, unit = text.partition(" ")
-        return entry(number, language) + entry(unit, language)
+        return _in_ten_thousands(entry(number, language), language) + entry(unit, language)
 
 
 @dataclass(frozen=True)
@@ -474,6 +471,19 @@ def _keep(message: Message) -> None:
     if len(_made) >= MOST_KEPT:
         _made.pop(next(iter(_made)), None)
     _made[str(message)] = message
+
+
+def _in_ten_thousands(text: str, language: str) -> str:
+    """Write the grouped numbers of a text as Chinese prose does: 1.2万, 3.4亿; below ten thousand without groups."""
+    return _GROUPED.sub(_compact, text) if language == "zh" else text
+
+
+def _compact(found: re.Match[str]) -> str:
+    number = float(found[0].replace(",", ""))
+    if number < 10_000:
+        return found[0].replace(",", "")
+    scale, unit = (1e8, "亿") if round(number / 1e4, 1) >= 1e4 else (1e4, "万")
+    return f"{number / scale:.1f}".removesuffix(".0") + unit
 
 
 def _minus(text: str) -> str:

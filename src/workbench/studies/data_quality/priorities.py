@@ -143,7 +143,9 @@ class MendFirst(Result):
             raise CannotAnswer(say("nothing was found that touches {n} customers or more.", n=self.minimum))
         ax, shown = axes(ax), self.told[:_DRAWN]
         names = [
-            textwrap.fill(say("{department} · {table}", department=fault.department, table=fault.name), _WIDTH)
+            textwrap.fill(
+                say("{department} · {table}", department=refused.department(fault.department), table=fault.name), _WIDTH
+            )
             for fault in shown
         ]
         bars = ax.barh(range(len(shown)), [fault.customers for fault in shown], height=0.7)
@@ -233,7 +235,7 @@ def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
 
 
 def _who(department: str) -> Message:
-    return say("department {name}", name=department) if department else say("the operator")
+    return say("department {name}", name=refused.department(department)) if department else say("the operator")
 
 
 def _touched(customers: float, base: int) -> Message:
