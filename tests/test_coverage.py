@@ -12,10 +12,10 @@ import grid
 
 @pytest.mark.prove
 @pytest.mark.parametrize("room", grid.ROOMS)
-def test_printed_intervals_hold(room):
+def test_printed_intervals_hold(room, tmp_path):
     """At least 93.5% of all intervals printed of a number, less three Monte-Carlo errors."""
     pooled: dict[str, list[int]] = {}
-    for cell in grid.counted([room], 0.1):
+    for cell in grid.counted([room], tmp_path / "counts.json", 0.1):
         printed, missed = pooled.setdefault(cell.quantity, [0, 0])
         pooled[cell.quantity] = [printed + cell.printed, missed + cell.above + cell.below]
     for quantity, (printed, missed) in pooled.items():
@@ -37,3 +37,13 @@ def test_worlds_are_named_apart(room):
     """Each world has a name of its own, so that two versions can be set beside each other."""
     worlds = importlib.import_module(room).WORLDS
     assert len({(type(world), str(world)) for world in worlds}) == len(worlds)
+
+
+def test_counting_goes_on_where_it_was_stopped(tmp_path):
+    """Worlds that stand in the file are not counted again; the others are added, and the file is whole at any time."""
+    worlds = importlib.import_module("values").WORLDS
+    given = [grid.Cell("values", "made up", str(w), 7, 7, 0, 0, type(w).__name__) for w in worlds[1:]]
+    grid.write(tmp_path / "counts.json", given)
+    found = grid.counted(["values"], tmp_path / "counts.json", 0.0)
+    assert found[: len(given)] == given and {cell.world for cell in found[len(given) :]} == {str(worlds[0])}
+    assert grid.read(tmp_path / "counts.json") == found

@@ -3,7 +3,8 @@
 A room of the grid is a module beside this file with `WORLDS`, a list of hashable worlds whose text names them, `RUNS`,
 the number of samples of each, and `measured(world, seed)`, which draws one sample and yields for each number that it
 prints an interval of: its name, the truth, and the ends (NaN where none was printed). Run as a program it writes
-docs/coverage.md, the worst cell first; with --count FILE it writes the counts alone, also of another version.
+docs/coverage.md, the worst cell first; with --count FILE it writes the counts alone, also of another version. Counts
+are kept world by world: whoever stops it starts it again, and it goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
+KEPT = HERE / ".counts.json"
 ROOMS = ("effects", "curves", "surveys", "lifetimes", "concentrations", "values", "paths")
 WANTED = (0.935, 0.965)
 INTRODUCTION = """# Coverage
@@ -47,6 +49,7 @@ class Cell:
     printed: int = 0
     above: int = 0
     below: int = 0
+    kind: str = ""
 
     @property
     def covered(self) -> float:
@@ -66,7 +69,7 @@ def count(room: str, world: object, runs: int) -> list[Cell]:
     cells: dict[str, Cell] = {}
     for seed in range(runs):
         for quantity, truth, low, high in module.measured(world, seed):
-            cell = cells.setdefault(quantity, Cell(room, quantity, str(world), runs))
+            cell = cells.setdefault(quantity, Cell(room, quantity, str(world), runs, kind=type(world).__name__))
             if np.isfinite(low) or np.isfinite(high):
                 cell.printed += 1
                 cell.above += bool(low > truth)
@@ -74,18 +77,23 @@ def count(room: str, world: object, runs: int) -> list[Cell]:
     return list(cells.values())
 
 
-def counted(rooms: Iterable[str], share: float = 1.0, workers: int = 2) -> list[Cell]:
-    """Count every world of the rooms, `share` of the declared samples each, showing how far it is."""
+def counted(rooms: Iterable[str], kept: Path, share: float = 1.0, workers: int = 2) -> list[Cell]:
+    """Count every world of the rooms, `share` of the declared samples each, but those that stand in the file."""
+    cells = read(kept) if kept.exists() else []
+    known = {(cell.room, cell.kind, cell.world) for cell in cells}
     jobs = [
         (room, world, max(40, int(share * module.RUNS)))
         for room in rooms
         for module in [importlib.import_module(room)]
         for world in module.WORLDS
+        if (room, type(world).__name__, str(world)) not in known
     ]
-    cells, begun = [], time.monotonic()
+    begun = time.monotonic()
     with ProcessPoolExecutor(workers) as pool:
-        for done, found in enumerate(pool.map(count, *zip(*jobs, strict=True)), start=1):
-            cells += found
+        running = [pool.submit(count, *job) for job in jobs]
+        for done, one in enumerate(as_completed(running), start=1):
+            cells += one.result()
+            write(kept, cells)
             print(f"\r{done} of {len(jobs)} worlds, {time.monotonic() - begun:,.0f} s", end="", file=sys.stderr)
     print(file=sys.stderr)
     return cells
@@ -123,21 +131,28 @@ def read(path: Path) -> list[Cell]:
     return [Cell(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
+def write(path: Path, cells: Iterable[Cell]) -> None:
+    """Write counts, whole or not at all."""
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps([asdict(cell) for cell in cells], indent=0), encoding="utf-8")
+    aside.replace(path)
+
+
 def main() -> None:
     """Write the page, or the counts alone."""
     asked = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     asked.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all if none is named")
     asked.add_argument("--share", type=float, default=1.0, help="of the declared samples (default 1)")
-    asked.add_argument("--count", type=Path, help="write the counts to this file instead of the page")
+    asked.add_argument("--count", type=Path, help="go on with this file of counts; write no page")
     asked.add_argument("--page", type=Path, nargs="+", help="write the page from files of counts")
     options = asked.parse_args()
     if options.page:
         cells = [cell for path in options.page for cell in read(path)]
     else:
-        cells = counted(options.rooms or ROOMS, options.share)
+        cells = counted(options.rooms or ROOMS, options.count or KEPT, options.share)
     if options.count:
-        options.count.write_text(json.dumps([asdict(c) for c in cells], indent=0), encoding="utf-8")
         return
+    KEPT.unlink(missing_ok=True)
     before = {(c.quantity, c.world): c for c in read(HERE / "before.json")}
     (ROOT / "docs/coverage.md").write_text(page(cells, before), encoding="utf-8")
     print("docs/coverage.md: written, the worst cell first")
