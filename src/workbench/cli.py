@@ -310,11 +310,11 @@ def _slots(
     studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path, lang: str = ""
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make the slots that are asked for, and say how their plan wants them run."""
-    from workbench.reports.page.languages import split
+    from workbench.reports.page.languages import languages
     from workbench.reports.runs import periods
     from workbench.reports.runs.slots import find_slots
 
-    asked = split(lang) if lang else ()
+    asked = languages(lang) if lang else ()
     if not plan:
         of = periods.parse(period, today=dt.date.today()) if period else None
         return find_slots(studies or _fitting(given, root), given, root, period=of, languages=asked), {}

@@ -1,9 +1,8 @@
-"""Provinces in the order of the national standard, under their short, full and English names, and on a map of tiles."""
+"""Provinces by their codes in the national standard: short, full and English names, and places on a map of tiles."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,15 +29,6 @@ def provinces() -> dict[str, Province]:
     ('内蒙古', '020', '北京')
     """
     written = tomllib.loads((Path(__file__).parent / "provinces.toml").read_text("utf-8"))["provinces"]
-    known = [Province(code, *fields) for code, fields in sorted(written.items())]
+    fields = sorted(one.split(",") for line in written.strip().split("\n") for one in line.split("|"))
+    known = [Province(*names, int(row), int(column)) for *names, row, column in fields]  # type: ignore[call-arg]
     return {name: one for one in known for name in (one.short, one.full, one.english)}
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Sort names: provinces by their code, as every table of the ministry, then the others by letters.
-
-    >>> in_order(["云南", "overall", "北京", "内蒙古"])
-    ['北京', '内蒙古', '云南', 'overall']
-    """
-    known = provinces()
-    return sorted(names, key=lambda name: (name not in known, known[name].code if name in known else "", name))

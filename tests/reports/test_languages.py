@@ -222,7 +222,7 @@ def test_languages_are_those_asked_for_else_the_machines(monkeypatch, spoken, ma
 def test_a_language_without_a_catalogue_is_refused(text):
     """By name, with what there is."""
     with pytest.raises(WorkbenchError, match="zh"):
-        languages.split(text)
+        languages.languages(text)
 
 
 def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):

@@ -30,18 +30,21 @@ SPOKEN = "WORKBENCH_LANG"
 NAMES = {"en": "English", "zh": "中文"}
 
 
-def languages(asked: Iterable[str] = ()) -> tuple[str, ...]:
+def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
     """Give the languages in which reports are said: those asked for, else WORKBENCH_LANG, else the machine's, else en.
 
     Raises
     ------
     WorkbenchError
-        If there is no catalogue of a language.
+        If there is no catalogue of a language, or none is named between commas.
 
-    >>> languages(["zh", "en", "zh"])
-    ('zh', 'en')
+    >>> languages(["zh", "en", "zh"]), languages("zh, en")
+    (('zh', 'en'), ('zh', 'en'))
     """
-    chosen = tuple(dict.fromkeys(asked)) or _listed(os.environ.get(SPOKEN, ""))
+    text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
+    chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    if text and not chosen:
+        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
     if not chosen:
         spoken = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
         chosen = ("zh", "en") if locale.normalize(spoken).startswith("zh") else ("en",)
@@ -61,26 +64,6 @@ def spoken() -> str:
         return languages()[0]
     except WorkbenchError:
         return LANGUAGES[0]
-
-
-def split(text: str) -> tuple[str, ...]:
-    """Read languages parted by commas.
-
-    Raises
-    ------
-    WorkbenchError
-        If none is named, or there is no catalogue of one.
-
-    >>> split("zh, en")
-    ('zh', 'en')
-    """
-    if not (named := _listed(text)):
-        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
-    return languages(named)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def file_name(name: str, language: str, spoken: Iterable[str]) -> str:
