@@ -143,3 +143,25 @@ def test_a_sheet_refuses_what_it_cannot_hold(tmp_path):
     table |= {"columns": [column | {"name": f"c{i}"} for i in range(16_385)], "rows": [[1] * 16_385]}
     with pytest.raises(WorkbenchError, match=r"table 't' has 1 rows and 16,385 columns; a sheet holds .* 16,384"):
         write_sheets(tmp_path / "t.xlsx", [table], [])
+
+
+def test_provinces_stand_in_the_order_of_their_codes():
+    """Where grouping left them by their letters, also within operators; an order of the table's own stays."""
+    names = ["上海", "云南", "内蒙古", "北京"]
+    operators = [o for o in ("联通", "移动") for _ in names]
+    grouped = pd.DataFrame({"operator": operators, "province": names * 2, "n": range(8)})
+    rows = tables.payload(grouped, name="t", caption="c")["rows"]
+    assert [row[1:] for row in rows] == [
+        ["北京", 3], ["内蒙古", 2], ["上海", 0], ["云南", 1], ["北京", 7], ["内蒙古", 6], ["上海", 4], ["云南", 5],
+    ]  # fmt: skip
+    alone = grouped.loc[:3, ["province", "n"]].set_index("province")
+    assert [row[0] for row in tables.payload(alone, name="t", caption="c")["rows"]] == [
+        "北京",
+        "内蒙古",
+        "上海",
+        "云南",
+    ]
+    ranked = alone.sort_values("n", ascending=False)
+    assert [row[0] for row in tables.payload(ranked, name="t", caption="c")["rows"]] == names[::-1]
+    other = alone.rename(index={"云南": "others"}).sort_index()
+    assert [row[0] for row in tables.payload(other, name="t", caption="c")["rows"]] == sorted(other.index)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.catalogue import entry, label
 from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.messages import join, say
+from workbench.places import provinces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,7 @@ def payload(
         twice = next(c for c in columns if columns.count(c) > 1)
         raise WorkbenchError(f"table '{name}' has two columns '{twice}'. Rename one.")
     frame.columns = columns
+    frame = _by_province(frame)
     for column in formats or {}:
         if column not in columns:
             raise unknown("column", column, columns, f"table '{name}'")
@@ -199,6 +201,22 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     frame.index.names = [n if n is not None else ("" if i == 0 else " " * i) for i, n in enumerate(index.names)]
     repeated = [n for n in frame.index.names if n in frame.columns]
     return frame.reset_index(drop=False, allow_duplicates=bool(repeated))
+
+
+def _by_province(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put provinces that stand by their letters, as grouping leaves them, in the order of their codes."""
+    import numpy as np
+
+    for at, name in enumerate(frame.columns[:3]):
+        known = {p: place.code for p in set(frame[name].astype(str)) if (place := provinces().get(p))}
+        codes = frame[name].astype(str).map(known)
+        if len(known) > 2 and codes.notna().all():
+            group = frame.groupby(list(frame.columns[:at]), sort=False).ngroup() if at else codes.eq("")
+            letters = frame[name].astype(str).groupby(group)
+            if all(names.is_monotonic_increasing for _, names in letters):
+                order = np.lexsort([codes.astype(str).to_numpy(dtype=str), group.to_numpy()])
+                return frame.iloc[order]
+    return frame
 
 
 def _kind(column: pd.Series) -> str:
