@@ -87,7 +87,8 @@ def links(text, document):
     places = []
     for target in found:
         path, _, part = target.partition("#")
-        places.append(((document.parent / path).resolve() if path else document, part))
+        file = path if "://" in path else (document.parent / path).resolve() if path else document
+        places.append((file, part))
     return places
 
 
@@ -108,9 +109,24 @@ def read(*documents):
     return [document.read_text(encoding="utf-8") for document in documents]
 
 
+def set_as_chinese(text):
+    """Hold marks to full width; no space between scripts, no italics, no line broken within a paragraph."""
+    words = all_said(text)
+    assert not re.findall(rf"{HAN} +[\w`*]|[\w`*] +{HAN}", re.sub(r"^(\d+\.|[-#>|]+) ", "", words, flags=re.M)), (
+        "a space"
+    )
+    assert not re.findall(r"[\u3400-\u9fff][,;:!?()]|[,;:!?()][\u3400-\u9fff]", words), "marks of half width"
+    assert not re.findall(r"(?<!\*)\*(?!\*)\w[^*\n]*\*(?!\*)|您", said(parts(text)[0])), "italics, or 您"
+    for bold in re.finditer(r"(.?)\*\*(.)(?:[^*\n]*([^*\n]))?\*\*(.?)", words):
+        before, first, last, after = (bool(re.match(r"\w", mark or "")) for mark in bold.groups())
+        assert (first or not before) and (last or not after), f"{bold[0]} will not show as bold"
+    broken = r"^(?![#|>\n]).+\n(?!\d+\. )[\w`*（“].*"
+    assert not re.findall(broken, parts(text)[0], re.M), "a line broken within a paragraph"
+
+
 def test_what_users_read_first_is_there_in_chinese():
     assert {file.name for file in PAIRS.values()} >= {
-        *("README.zh.md", "plans.md", "lab.md", "handoff.md", "privacy.md", "mappings.md"),
+        *("README.zh.md", "plans.md", "lab.md", "handoff.md", "privacy.md", "mappings.md", "sql.md"),
     }
     assert all(english.exists() for english in PAIRS)
 
@@ -189,19 +205,19 @@ def test_what_is_said_is_chinese(english, chinese):
 
 @BOTH
 def test_it_is_set_as_chinese_is(english, chinese):
-    """Marks of full width, no space between scripts, no italics, no line broken within a paragraph."""
-    (text,) = read(chinese)
-    words = all_said(text)
-    assert not re.findall(rf"{HAN} +[\w`*]|[\w`*] +{HAN}", re.sub(r"^(\d+\.|[-#>|]+) ", "", words, flags=re.M)), (
-        "a space"
-    )
-    assert not re.findall(r"[\u3400-\u9fff][,;:!?()]|[,;:!?()][\u3400-\u9fff]", words), "marks of half width"
-    assert not re.findall(r"(?<!\*)\*(?!\*)\w[^*\n]*\*(?!\*)|您", said(parts(text)[0])), "italics, or 您"
-    for bold in re.finditer(r"(.?)\*\*(.)(?:[^*\n]*([^*\n]))?\*\*(.?)", words):
-        before, first, last, after = (bool(re.match(r"\w", mark or "")) for mark in bold.groups())
-        assert (first or not before) and (last or not after), f"{bold[0]} will not show as bold"
-    broken = r"^(?![#|>\n]).+\n(?!\d+\. )[\w`*（“].*"
-    assert not re.findall(broken, parts(text)[0], re.M), "a line broken within a paragraph"
+    set_as_chinese(*read(chinese))
+
+
+@pytest.mark.parametrize("chapter", sorted(ROOT.glob("docs/methods/*.md")), ids=lambda path: path.stem)
+def test_each_chapter_of_methods_has_a_chinese_summary(chapter):
+    """It is the first section, and the only one; no two English words stand in a row outside code."""
+    (text,) = read(chapter)
+    names = [words for level, words in headings(parts(text)[0]) if level == "##"]
+    assert names[0] == "中文摘要" and names.count("中文摘要") == 1 and len(names) > 1
+    (summary,) = re.findall(r"^## 中文摘要\n(.+?)^## ", text, re.M | re.S)
+    assert len(re.findall(HAN, summary)) >= 100
+    assert not re.findall(r"[A-Za-z][A-Za-z'-]*(?: [A-Za-z][A-Za-z'-]*)+", all_said(summary))
+    set_as_chinese(summary)
 
 
 def test_the_readme_quotes_what_the_report_says_in_chinese():
