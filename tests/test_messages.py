@@ -172,3 +172,9 @@ def test_rules_of_the_data_are_said_in_chinese():
     """What is broken stands on pages and in the account: each reason has an entry."""
     rules = tomllib.loads((SOURCE / "warehouse" / "rules.toml").read_text("utf-8"))["rule"]
     assert {rule["reason"] for rule in rules} <= set(catalogue.catalogue("zh"))
+
+
+def test_a_name_that_was_listed_hides_no_word():
+    """A message that says nothing else in Chinese than in English leaves the word to the entries."""
+    say("{names}", names=Listed(["broadband"]))
+    assert messages.known("broadband") and messages.word("broadband", "zh") == "宽带"

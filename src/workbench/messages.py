@@ -434,8 +434,9 @@ def word(text: str, language: str = "en") -> str:
     """
     if language == "en" or not text.strip():
         return text
-    if found := text if isinstance(text, Message) else known(text):
-        return found.said(language)
+    found = text if isinstance(text, Message) else known(text)
+    if found and (said_in := found.said(language)) != text:
+        return said_in
     if entry_of := entered(text, language):
         return entry_of
     for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·"), ("->", "→"), (": ", "：")):

@@ -176,7 +176,8 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
         for place in (name, column["name"]):
             if (here := label(value, language, place)) != label(value, language):
                 return here
-        return known[value].said(language) if value in known else word(value, language)
+        made = known[value].said(language) if value in known else value
+        return word(value, language) if made == value else made
 
     made = copy.copy(dict(table))
     made["language"] = language
