@@ -283,7 +283,8 @@ def describe(table: str | None) -> None:
         return
     found = schema.table(table)
     click.echo(f"{found.name}: {prose(found.meaning, spoken())}")
-    echo(say("A row is identified by: {columns}.", columns=Listed(found.key, "")))
+    key = Listed(found.key, "") if found.key else say("none; equal rows may stand")
+    echo(say("A row is identified by: {columns}.", columns=key))
     rows = dictionary.describe(found.name, spoken()).to_numpy().tolist()
     print_table(heads("column", "type", "unit", "rules", "meaning"), rows)
     if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
