@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from workbench import messages
+
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")  # a new counterexample is looked for at the desk, not in somebody else's change
@@ -18,6 +20,8 @@ if os.environ.get("CI"):
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["WORKBENCH_LANG"] = "en"  # what is said is compared in English, whatever the machine speaks
+
+messages.MOST_KEPT = 10**6  # results are kept for a whole run here, and their tables said at its end
 
 # A grammar that takes a second to load: workers of reports (`prepare_worker`) and kernels go without it too.
 sys.modules.setdefault("rfc3987_syntax", None)

@@ -150,6 +150,15 @@ def test_refusals_are_said_in_chinese(arguments, words, root, call):
     assert not ENGLISH.search(COMMAND.sub("", complained)), complained
 
 
+def test_tables_are_described_in_chinese(root, call):
+    """Names, types and codes stay; meanings, units and rules are said, and that a table has no key."""
+    said = [call("data", "describe", *table)[1] for table in ((), ("bill",), ("detail_record",))]
+    assert re.search(r"\nbill +每行一张账单：", said[0])
+    assert re.search(r"\ndiscount +double +货币单位 +不得缺失；0至10000000 +当月的优惠、退费和终端补贴", said[1])
+    assert "行的标识：无；允许有相同的行。" in said[2]
+    assert not ENGLISH.search("\n".join(said).replace("  ", "|"))
+
+
 def test_a_frame_says_what_it_holds(root, call):
     """A plan's key that does not exist, and a mapping's, in the sentence that names the file."""
     (root / "reports/plans").mkdir(parents=True)

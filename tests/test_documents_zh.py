@@ -8,7 +8,7 @@ import pytest
 from workbench.messages import Amount, Label, Number, Term, estimated, join, say
 
 ROOT = Path(__file__).resolve().parents[1]
-PAIRS = {ROOT / "README.md": ROOT / "README.zh.md"} | {
+PAIRS = {folder / "README.md": folder / "README.zh.md" for folder in (ROOT, ROOT / "data")} | {
     ROOT / "docs" / file.name: file for file in sorted(ROOT.glob("docs/zh/*.md"))
 }
 BOTH = pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def set_as_chinese(text):
 
 def test_what_users_read_first_is_there_in_chinese():
     assert {file.name for file in PAIRS.values()} >= {
-        *("README.zh.md", "plans.md", "lab.md", "handoff.md", "privacy.md", "mappings.md", "sql.md"),
+        *("README.zh.md", "plans.md", "lab.md", "handoff.md", "privacy.md", "mappings.md", "sql.md", "features.md"),
     }
     assert all(english.exists() for english in PAIRS)
 
@@ -136,8 +136,8 @@ def test_the_two_lead_to_each_other(english, chinese):
     first, second = read(english, chinese)
     up = "../" * (len(chinese.relative_to(english.parent).parts) - 1)
     assert second.splitlines()[2] == f"[English]({up}{english.name})"
-    if english.name == "README.md":
-        assert first.splitlines()[2] == f"[中文]({chinese.name})"
+    if english.name in ("README.md", "features.md"):
+        assert first.splitlines()[2] == f"[中文]({chinese.relative_to(english.parent)})"
 
 
 @BOTH
@@ -151,8 +151,7 @@ def test_headings_are_the_same(english, chinese):
 def test_paragraphs_and_items_are_as_many(english, chinese):
     """Under each heading as many paragraphs and items of lists: what is added to the one is added to the other."""
     first, second = read(english, chinese)
-    if english.name != "README.md":  # has no line that leads to the Chinese
-        second = re.sub(r"^\[English\].*\n\n", "", second, flags=re.M)
+    first, second = (re.sub(r"^\[(?:English|中文)\]\(.*\n\n", "", text, flags=re.M) for text in (first, second))
     assert shape(second) == shape(first)
 
 

@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import string
-import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +12,24 @@ import pytest
 
 import workbench
 from workbench import catalogue, messages
-from workbench.messages import Amount, Count, Day, Listed, Message, Name, Number, Share, Span, Term, join, read, say
+from workbench.messages import (
+    Amount,
+    Count,
+    Day,
+    Listed,
+    Message,
+    Name,
+    Number,
+    Share,
+    Span,
+    Term,
+    Word,
+    join,
+    read,
+    say,
+    word,
+)
+from workbench.warehouse import rulebook, schema
 
 SOURCE = Path(workbench.__file__).parent
 NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
@@ -170,8 +186,16 @@ def test_an_entry_uses_chinese_punctuation():
 
 def test_rules_of_the_data_are_said_in_chinese():
     """What is broken stands on pages and in the account: each reason has an entry."""
-    rules = tomllib.loads((SOURCE / "warehouse" / "rules.toml").read_text("utf-8"))["rule"]
-    assert {rule["reason"] for rule in rules} <= set(catalogue.catalogue("zh"))
+    rules = [rule for table in schema.tables() for rule in rulebook.Rulebook({}).of(table, "refuse", "warn", "stop")]
+    assert {rule.reason for rule in rules} <= set(catalogue.catalogue("zh"))
+
+
+def test_the_meaning_of_a_column_is_said_within_a_sentence():
+    """As a clause, without its capital and its stop."""
+    clauses = [c.meaning[0].lower() + c.meaning[1:].rstrip(".") for t in schema.tables().values() for c in t.columns]
+    assert not [clause for clause in clauses if word(clause, "zh") in (clause, "") or word(clause, "zh").endswith("。")]
+    meant = say("values of {column} ({meaning})", column="bill.due_on", meaning=Word("day by which it is to be paid"))
+    assert meant.said("zh") == "bill.due_on的取值（缴费到期日）"
 
 
 def test_a_name_that_was_listed_hides_no_word():

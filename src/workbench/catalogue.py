@@ -26,7 +26,7 @@ def prose(text: str, language: str = "en") -> str:
 
 
 def entered(text: str, language: str) -> str:
-    """Look a word up among the entries and what labels call; empty if there is none."""
+    """Look a word up among the entries, what labels call, and prose of one sentence (without its stop); else empty."""
     if language == "en":
         return ""
     entries, called = catalogue(language), _called(language)
@@ -35,7 +35,8 @@ def entered(text: str, language: str) -> str:
             return entries[form]
         if form in called:
             return called[form]
-    return ""
+    sentences = (prose(f"{form}.", language) for form in (text, f"{text[:1].upper()}{text[1:]}"))
+    return next((said.removesuffix("。") for said in sentences if said.endswith("。")), "")
 
 
 @cache

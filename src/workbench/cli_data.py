@@ -276,15 +276,16 @@ def reidentify(source: str, why: str, out: Path) -> None:
 @click.argument("table", required=False)
 def describe(table: str | None) -> None:
     """Describe the tables, or the columns of TABLE."""
-    from workbench.warehouse import rulebook, schema
+    from workbench.warehouse import dictionary, rulebook, schema
 
     if table is None:
         print_table(heads("table", "meaning"), ([t.name, prose(t.meaning, spoken())] for t in schema.tables().values()))
         return
     found = schema.table(table)
     click.echo(f"{found.name}: {prose(found.meaning, spoken())}")
-    echo(say("A row is identified by: {columns}.", columns=Listed(found.key, "")))
-    rows = ([c.name, c.type, word(c.unit, spoken()), _rules(c), prose(c.meaning, spoken())] for c in found.columns)
+    key = Listed(found.key, "") if found.key else say("none; equal rows may stand")
+    echo(say("A row is identified by: {columns}.", columns=key))
+    rows = dictionary.describe(found.name, spoken()).to_numpy().tolist()
     print_table(heads("column", "type", "unit", "rules", "meaning"), rows)
     if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
         said = ([r.name, r.severity, word(r.reason, spoken())] for r in among)
@@ -446,14 +447,3 @@ class _progress:
         self._bar.total = total
         self._bar.n = done
         self._bar.refresh()
-
-
-def _rules(column: Any) -> str:
-    rules = [name for name in ("not_null", "unique") if getattr(column, name)]
-    if column.accepted_values:
-        rules.append("one of " + ", ".join(column.accepted_values))
-    if column.in_range:
-        rules.append(f"{column.in_range[0]} to {column.in_range[1]}")
-    if column.relationships:
-        rules.append("in " + ".".join(column.relationships))
-    return "; ".join(rules)

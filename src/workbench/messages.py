@@ -21,7 +21,7 @@ from workbench.errors import MOST_NAMED, WorkbenchError, closest, listed
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
-MOST_KEPT = 5_000
+MOST_KEPT = 20_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
@@ -469,9 +469,11 @@ def _keep(message: Message) -> None:
     """
     if any(isinstance(value, Name) and message.template == f"{{{name}}}" for name, value in message.values.items()):
         return
+    text = str(message)
+    _made.pop(text, None)
     if len(_made) >= MOST_KEPT:
         _made.pop(next(iter(_made)), None)
-    _made[str(message)] = message
+    _made[text] = message
 
 
 def _in_ten_thousands(text: str, language: str) -> str:

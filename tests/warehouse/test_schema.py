@@ -12,9 +12,21 @@ from workbench.warehouse.dictionary import describe, dictionary_markdown
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_dictionary_in_the_repository_is_the_one_of_the_schema():
-    """data/README.md is what dictionary_markdown() says today."""
-    assert (ROOT / "data" / "README.md").read_text(encoding="utf-8") == dictionary_markdown()
+@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.zh.md", "zh")])
+def test_dictionary_in_the_repository_is_the_one_of_the_schema(page, language):
+    """Both pages are what dictionary_markdown() says today."""
+    assert (ROOT / "data" / page).read_text(encoding="utf-8") == dictionary_markdown(language)
+
+
+def test_rules_are_said_in_chinese():
+    """Names and codes stay; a rule, a unit and a meaning are said."""
+    told = describe("bill", "zh").set_index("column").loc[["bill_id", "customer_id", "discount"]]
+    assert told["rules"].tolist() == [
+        "不得缺失；不得重复",
+        "不得缺失；须在customer.customer_id中",
+        "不得缺失；0至10000000",
+    ]
+    assert told["unit"].tolist() == ["", "", "货币单位"] and told.loc["bill_id", "meaning"] == "账单编号。"
 
 
 def test_every_column_has_a_meaning_and_every_number_of_money_or_size_a_unit():

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import pandas as pd
 
+from workbench.catalogue import prose
+from workbench.messages import Listed, Message, say, word
 from workbench.warehouse import schema
 from workbench.warehouse.schema import Column, Table
 
 _OPENING = """# The canonical tables
 
+[中文](README.zh.md)
+
 Every source becomes these tables (how: [docs/mappings.md](../docs/mappings.md)); notebooks read nothing else.
-This page is made from `src/workbench/warehouse/schema.toml` by `dictionary_markdown()`; change it there.
+This page is made from `src/workbench/warehouse/schema.toml` by `dictionary_markdown()`, its Chinese with
+`src/workbench/locale/zh.prose.po` by `dictionary_markdown("zh")`; change it there.
 
 Definition: version {version}. Money is in the currency that the mapping declares. Times are local, without a zone.
 Key: the columns that tell rows apart; a key stands once. A missing value breaks only the rule *not missing*.
 """
 
 
-def dictionary_markdown() -> str:
-    """Give the text of data/README.md."""
-    contents = "\n".join(f"- [{t.name}](#{t.name}): {t.meaning}" for t in schema.tables().values())
-    parts = [_OPENING.format(version=schema.version()), contents + "\n", *map(_table, schema.tables().values())]
-    return "\n".join(parts)
+def dictionary_markdown(language: str = "en") -> str:
+    """Give the text of data/README.md, or in Chinese ("zh") of data/README.zh.md."""
+    tables = schema.tables().values()
+    told = [say("{name}: {what}", name=f"[{t.name}](#{t.name})", what=prose(t.meaning, language)) for t in tables]
+    contents = "\n".join(f"- {line.said(language)}" for line in told)
+    opening = prose(_OPENING, language).format(version=schema.version())
+    return "\n".join([opening, contents + "\n", *(_table(table, language) for table in tables)])
 
 
-def describe(table: str) -> pd.DataFrame:
+def describe(table: str, language: str = "en") -> pd.DataFrame:
     """Give the columns of a table: column, type, unit, rules, meaning.
 
     >>> describe("holding")["column"].tolist()
@@ -36,32 +43,37 @@ def describe(table: str) -> pd.DataFrame:
         If there is no such table; the nearest is suggested.
     """
     return pd.DataFrame(
-        [(c.name, c.type, c.unit, _rules(c), c.meaning) for c in schema.table(table).columns],
+        [
+            (c.name, c.type, prose(c.unit, language), _rules(c).said(language), prose(c.meaning, language))
+            for c in schema.table(table).columns
+        ],
         columns=["column", "type", "unit", "rules", "meaning"],
     )
 
 
-def _table(table: Table) -> str:
-    key = ", ".join(f"`{name}`" for name in table.key) or "none; equal rows may stand"
+def _table(table: Table, language: str) -> str:
+    key = Listed([f"`{name}`" for name in table.key], "") if table.key else say("none; equal rows may stand")
+    about = say("{meaning} Key: {key}.", meaning=prose(table.meaning, language), key=key).said(language)
     rows = "\n".join(
         f"| `{name}` | {type} | {unit} | {rules} | {meaning} |"
-        for name, type, unit, rules, meaning in describe(table.name).itertuples(index=False)
+        for name, type, unit, rules, meaning in describe(table.name, language).itertuples(index=False)
     )
-    head = "| column | type | unit | rules | meaning |\n|---|---|---|---|---|"
-    return f"## {table.name}\n\n{table.meaning} Key: {key}.\n\n{head}\n{rows}\n"
+    head = " | ".join(word(name, language) for name in ("column", "type", "unit", "rules", "meaning"))
+    return f"## {table.name}\n\n{about}\n\n| {head} |\n|---|---|---|---|---|\n{rows}\n"
 
 
-def _rules(column: Column) -> str:
-    rules = ["not missing"] if column.not_null else []
+def _rules(column: Column) -> Listed:
+    rules: list[Message] = [say("not missing")] if column.not_null else []
     if column.unique:
-        rules.append("unique")
+        rules.append(say("unique"))
     if column.accepted_values:
-        rules.append("one of " + ", ".join(column.accepted_values))
+        rules.append(say("one of {values}", values=Listed(column.accepted_values, "")))
     if column.in_range:
-        rules.append("from {} to {}".format(*map(_said, column.in_range)))
+        low, high = map(_said, column.in_range)
+        rules.append(say("from {low} to {high}", low=low, high=high))
     if column.relationships:
-        rules.append("in {}.{}".format(*column.relationships))
-    return "; ".join(rules)
+        rules.append(say("in {column}", column=".".join(column.relationships)))
+    return Listed(rules, ";")
 
 
 def _said(bound: object) -> str:

@@ -6,12 +6,14 @@ named parameter ``$as_of`` (how such files are made up: `sqlfiles`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import pandas as pd
 
+from workbench.catalogue import prose
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.warehouse import sqlfiles
 
@@ -142,9 +144,9 @@ def tables_stored(warehouse: Queryable) -> frozenset[str]:
     return frozenset(STORED) & frozenset(there)
 
 
-def dictionary_markdown() -> str:
-    """Write docs/features.md: the rules that all features share, then each file's columns."""
-    return "\n".join([_PREFACE, *map(sqlfiles.page, SUBJECTS)])
+def dictionary_markdown(language: str = "en") -> str:
+    """Write docs/features.md, or docs/zh/features.md: the rules that all features share, then each file's columns."""
+    return "\n".join([prose(_PREFACE, language), *(sqlfiles.page(subject, language) for subject in SUBJECTS)])
 
 
 def as_date(as_of: date | str) -> date:
@@ -218,8 +220,11 @@ def _tables_read(names: Iterable[str]) -> set[str]:
 
 _PREFACE = """# Features
 
+[中文](zh/features.md)
+
 One row a customer who is active on a day, `as_of`: the columns of `customer_features(warehouse, as_of)`. This page is
-generated from the SQL files (`python -m workbench.warehouse.features > docs/features.md`), and a test holds it to them.
+generated from the SQL files (`python -m workbench.warehouse.features > docs/features.md`; in Chinese
+`python -m workbench.warehouse.features zh > docs/zh/features.md`), and a test holds it to them.
 
 Rules that all features share:
 
@@ -243,4 +248,4 @@ composes. Set the session's time zone; `customer_id` sorts by code point (`COLLA
 """
 
 if __name__ == "__main__":
-    print(dictionary_markdown(), end="")
+    print(dictionary_markdown(*sys.argv[1:]), end="")

@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import resources
 
+from workbench.catalogue import prose
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import word
 
 FOLDERS = ("features", "features/partial", "views", "views/partial", "views/long")
 LONG = "views/long"
@@ -108,12 +110,14 @@ def expressions(chosen: Iterable[str], stored: Collection[str] = ()) -> list[str
     return [f"{name} AS {kept(name)}MATERIALIZED (\n{body(name)})" for name in needed]
 
 
-def page(name: str) -> str:
+def page(name: str, language: str = "en") -> str:
     """Describe a file in Markdown: its question, its notes, its columns."""
     question, *rest = notes(name)
-    rows = [f"| `{column}` | {unit} | {meaning} |" for column, unit, meaning in described(name)]
-    table = "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows])
-    return f"## {name}\n\n{question}\n\n{' '.join(rest)}\n\n{table}\n"
+    columns = ((column, prose(unit, language), prose(said, language)) for column, unit, said in described(name))
+    rows = [f"| `{column}` | {unit} | {meaning} |" for column, unit, meaning in columns]
+    head = " | ".join(word(title, language) for title in ("column", "unit", "meaning"))
+    table = "\n".join([f"| {head} |", "|---|---|---|", *rows])
+    return f"## {name}\n\n{prose(question, language)}\n\n{prose(' '.join(rest), language)}\n\n{table}\n"
 
 
 @cache

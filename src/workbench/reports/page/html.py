@@ -124,12 +124,6 @@ def with_notice(page: str, message: Message, language: str = "en") -> str:
     return f"{before}{NOTICE}{mark}{rest}"
 
 
-def spoken_in(page: str) -> str:
-    """Give the language of a page that was written."""
-    tag = re.search(r'<html lang="([\w-]+)">', page)
-    return next((language for language, name in TAGS.items() if tag and name == tag[1]), "en")
-
-
 def plain(text: str) -> str:
     """Strip terminal colours and cut what is too long to read."""
     text = _ANSI.sub("", text)

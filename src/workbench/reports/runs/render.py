@@ -305,7 +305,8 @@ def publish(made: Path, place: Path) -> None:
 
 def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
     """Take the last good version of a slot over into the folder of its failed run, marked as such."""
-    from workbench.reports.page.html import spoken_in, with_notice
+    from workbench.reports.page.html import with_notice
+    from workbench.reports.page.languages import file_name
     from workbench.reports.runs.write import write_json
 
     if not (place / "index.html").is_file():
@@ -320,9 +321,9 @@ def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
         day=str(good.get("finished", "an earlier run"))[:16],
         today=manifest["finished"][:16],
     )
-    for path in made.glob("index*.html"):
-        page = path.read_text("utf-8")
-        path.write_text(with_notice(page, mark, spoken_in(page)), encoding="utf-8")
+    for language in (spoken := good.get("languages") or ["en"]):
+        if (path := made / file_name("index.html", language, spoken)).is_file():
+            path.write_text(with_notice(path.read_text("utf-8"), mark, language), encoding="utf-8")
     write_json(made / "manifest.json", manifest | {"last_good": good})
 
 
