@@ -140,8 +140,8 @@ class Number(Value):
 
     >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
     ('0.420', '+3.0', '+2.00', '0.00')
-    >>> [Number(number, ",.0f").said("zh") for number in (19_566_082, -123_456_789, 9_999.6, 1_234)]
-    ['1956.6万', '−1.2亿', '1万', '1234']
+    >>> [Number(number, ",.0f").said("zh") for number in (19_566_082, -123_456_789, 9_999.6)], Number(46_210).said("zh")
+    (['1956.6万', '−1.2亿', '1万'], '4.621万')
     """
 
     number: float
@@ -150,7 +150,7 @@ class Number(Value):
 
     def said(self, language: str = "en") -> str:
         if not self.form:
-            return _in_ten_thousands(entry(words.figure(self.number, signed=self.signed), language), language)
+            return _in_ten_thousands(entry(words.figure(self.number, signed=self.signed), language), language, ".4g")
         return _in_ten_thousands(_minus(format(self.number, self.form)), language)
 
 
@@ -180,7 +180,8 @@ class Span(Value):
             return "（无区间）"
         inside, _, level = text.strip("()").partition("; ")
         level = f"，{level.removesuffix(' interval')}区间" if level else ""
-        return f"（{_in_ten_thousands(inside, language).replace(' to ', '至')}{level}）"
+        inside = _in_ten_thousands(inside, language, ".1f" if self.form else ".4g")
+        return f"（{inside.replace(' to ', '至')}{level}）"
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class Amount(Value):
         if language != "zh":
             return text
         number, _, unit = text.partition(" ")
-        return _in_ten_thousands(entry(number, language), language) + entry(unit, language)
+        return _in_ten_thousands(entry(number, language), language, ".4g") + entry(unit, language)
 
 
 @dataclass(frozen=True)
@@ -476,17 +477,17 @@ def _keep(message: Message) -> None:
     _made[text] = message
 
 
-def _in_ten_thousands(text: str, language: str) -> str:
+def _in_ten_thousands(text: str, language: str, form: str = ".1f") -> str:
     """Write the grouped numbers of a text as Chinese prose does: 1.2万, 3.4亿; below ten thousand without groups."""
-    return _GROUPED.sub(_compact, text) if language == "zh" else text
+    return _GROUPED.sub(lambda found: _compact(found, form), text) if language == "zh" else text
 
 
-def _compact(found: re.Match[str]) -> str:
+def _compact(found: re.Match[str], form: str) -> str:
     number = float(found[0].replace(",", ""))
     if number < 10_000:
         return found[0].replace(",", "")
     scale, unit = (1e8, "亿") if round(number / 1e4, 1) >= 1e4 else (1e4, "万")
-    return f"{number / scale:.1f}".removesuffix(".0") + unit
+    return f"{number / scale:{form}}".removesuffix(".0") + unit
 
 
 def _minus(text: str) -> str:
