@@ -16,7 +16,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from workbench.errors import WorkbenchError
 from workbench.reports.page import html as page
 from workbench.reports.page import lists, sheets, tables
-from workbench.reports.page.notebook import Markdown, _literal
+from workbench.reports.page.escape import literal
+from workbench.reports.page.notebook import Markdown
 from workbench.reports.page.pdf import write_pdf
 from workbench.reports.runs.parameters import Parameter, as_code
 from workbench.reports.runs.slots import folder_name
@@ -299,7 +300,7 @@ def test_no_file_outside_and_no_code_from_a_value(tmp_path):
 def test_a_sentence_in_markdown_is_shown_as_it_is():
     """What an answer quotes from data makes neither link nor heading in JupyterLab."""
     for text in (t for t in HOSTILE if t.strip() and "\n" not in t):
-        assert set(re.findall(r"<(\w+)", _as_in_lab(_literal(text)))) <= {"p", "ul", "ol", "li", "pre", "code"}, text
+        assert set(re.findall(r"<(\w+)", _as_in_lab(literal(text)))) <= {"p", "ul", "ol", "li", "pre", "code"}, text
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
