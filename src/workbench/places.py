@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from workbench.catalogue import CATALOGUES
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def provinces() -> dict[str, Province]:
     >>> provinces()["内蒙古自治区"].short, provinces()["Guangdong"].telephone, next(iter(provinces()))
     ('内蒙古', '020', '北京')
     """
-    written = tomllib.loads((Path(__file__).parent / "provinces.toml").read_text("utf-8"))["provinces"]
+    written = tomllib.loads((CATALOGUES / "provinces.toml").read_text("utf-8"))["provinces"]
     fields = sorted(one.split(",") for line in written.strip().split("\n") for one in line.split("|"))
     known = [Province(*names, int(row), int(column)) for *names, row, column in fields]  # type: ignore[call-arg]
     return {name: one for one in known for name in (one.short, one.full, one.english)}

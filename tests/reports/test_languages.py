@@ -100,7 +100,8 @@ def test_each_language_has_its_page(both):
         assert not re.search(r"<(b|i|script)>(?!\d)[^<]*&", page)
     assert "是</td>" in zh and "yes</td>" in en
     assert 'href="index.en.html" lang="en">English' in zh and 'href="index.html" lang="zh-CN">中文' in en
-    assert 'href="../../index.html"' in zh and 'href="../../index.en.html"' in en
+    assert 'href="../../index.zh.html"' in zh and 'href="../../index.en.html"' in en
+    assert all((both[0].parents[1] / f"index.{language}.html").is_file() for language in ("zh", "en"))
     assert 'href="report.pdf"' in zh and 'href="report.en.pdf"' in en and (both[0] / "report.en.pdf").is_file()
 
 
@@ -128,9 +129,8 @@ def test_numbers_know_no_language(both):
 def test_the_index_stands_in_each_language(both):
     """Each links to its own pages; a report that is in English alone is linked from both."""
     site = both[0].parents[1]
-    pages = [path.read_text("utf-8") for path in sorted(site.glob("index*.html"))]
-    zh, en = (next(page for page in pages if f'<html lang="{tag}">' in page) for tag in ("zh-CN", "en"))
-    assert len(pages) == 2
+    first, zh, en = ((site / f"index{of}.html").read_text("utf-8") for of in ("", ".zh", ".en"))
+    assert '<html lang="zh-CN">' in zh and '<html lang="en">' in en and first in (zh, en)
     assert "1.2万份报告" in zh and "12,345 reports" in en
     assert "s/default/index.html" in zh and "s/default/index.en.html" in en
     assert "t/default/index.html" in zh and "t/default/index.html" in en
@@ -177,6 +177,32 @@ answer(Found())
     assert 'class="before"' not in pages["2025-11"][0]
     assert '<span class="before">2025-11: 11.0 (1.00 to 2.00)</span>' in pages["2026-02"][0]
     assert '<span class="before">2026年2月：2.0（1.00至2.00）</span>' in pages["2026-03"][1]
+
+
+def test_names_from_data_are_not_translated(tmp_path):
+    """A customer called as a word of ours is found again under that name; the same word elsewhere is said."""
+    frame = (
+        "show_table(pd.DataFrame({'customer': ['control', 'call'], 'arm': ['control', 'call']}), name='t', caption='.')"
+    )
+    write(tmp_path, "s", SETUP, "answer('x')", frame)
+    (made,) = run(["s"], root=tmp_path, progress=False, kernel="plain", languages=("zh",)).slots
+    page = (made.folder / "index.html").read_text("utf-8")
+    assert "<td>control</td><td>对照组</td>" in page and "<td>call</td><td>电话</td>" in page
+
+
+def test_a_failure_in_another_language_keeps_the_links(tmp_path):
+    """The index leads each reader to the kept page in that language, and each page back to an index that is there."""
+    write(tmp_path, "s", SETUP, SAID)
+    asked = {"root": tmp_path, "progress": False, "kernel": "plain"}
+    run(["s"], languages=("zh", "en"), **asked)
+    write(tmp_path, "s", SETUP, SAID, "1 / 0")
+    (made,) = run(["s"], languages=("en",), **asked).slots
+    assert made.status == "failed"
+    site = tmp_path / "reports" / "site"
+    for language, page in (("zh", "index.html"), ("en", "index.en.html")):
+        assert f'href="s/default/{page}"' in (site / f"index.{language}.html").read_text("utf-8")
+        back = re.search(r'href="\.\./\.\./([^"]+)"', (made.folder / page).read_text("utf-8"))[1]
+        assert back == f"index.{language}.html" and (site / back).is_file()
 
 
 def test_what_has_no_entry_stays_in_english(tmp_path):

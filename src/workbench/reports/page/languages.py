@@ -27,6 +27,16 @@ PICTURES = "application/vnd.workbench.pictures+json"
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
 
+OF_DATA = (
+    "customer",
+    "customer_id",
+    "campaign",
+    "campaign_id",
+    "city",
+    "company",
+    "account",
+)  # names to be found again
+
 NAMES = {"en": "English", "zh": "中文"}
 
 
@@ -80,13 +90,6 @@ def translated(notebook: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say an executed notebook in a language.
 
     What has no entry stays in English; code, numbers and names of columns in the sheets are as they were.
-
-    Parameters
-    ----------
-    notebook : mapping
-        The executed notebook (format 4), whose outputs `workbench.reports.page.notebook` displayed.
-    language : str
-        Of `LANGUAGES`.
     """
     if language == "en":
         return dict(notebook)
@@ -177,7 +180,7 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
             if (here := label(value, language, place)) != label(value, language):
                 return here
         made = known[value].said(language) if value in known else value
-        return word(value, language) if made == value else made
+        return word(value, language) if made == value and column["name"] not in OF_DATA else made
 
     made = copy.copy(dict(table))
     made["language"] = language

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, listed, unknown
-from workbench.messages import Term, say
+from workbench.messages import LANGUAGES, Term, say
 from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
@@ -242,7 +242,9 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
     for key in written.get("formats", ()):
         if key not in (PAGE, *FORMATS):
             raise unknown("format", key, (PAGE, *FORMATS))
-    languages(written.get("lang", ()))
+    if not all(isinstance(language, str) and language.strip() for language in written.get("lang", ())):
+        raise WorkbenchError(say('lang must be a list of texts, such as ["zh", "en"].'))
+    languages(written.get("lang") or LANGUAGES)
     if written.get("period") and written["period"] not in periods.KINDS:
         raise unknown("kind of period", written["period"], periods.KINDS)
     zone = written.get("timezone", "UTC")

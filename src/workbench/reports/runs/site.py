@@ -38,8 +38,9 @@ def write_site(root: Path) -> Path:
     places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
     shown = [place for place in places if not _of_one_customer(place)]
     known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
-    spoken = tuple(dict.fromkeys(language for m in known for language in m.get("languages", ["en"]))) or ("en",)
-    names = {language: file_name("index.html", language, spoken) for language in spoken}
+    whose = [m for manifest in known for m in (manifest, manifest.get("last_good")) if isinstance(m, dict)]
+    spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or ("en",)
+    names = {language: f"index.{language}.html" if len(spoken) > 1 else "index.html" for language in spoken}
     for language, name in names.items():
         others = [{"href": names[o], "text": NAMES[o], "language": o} for o in spoken if o != language]
         reports = _reports([_entry(place, site, root, language) for place in shown], language)
@@ -47,6 +48,9 @@ def write_site(root: Path) -> Path:
         aside = site / f".{name}.new"
         aside.write_text(page, encoding="utf-8")
         os.replace(aside, site / name)
+        if language == spoken[0] and len(spoken) > 1:
+            aside.write_text(page, encoding="utf-8")
+            os.replace(aside, site / "index.html")
     for left in set(site.glob("index.*.html")) - {site / name for name in names.values()}:
         left.unlink()
     return site / "index.html"
@@ -134,9 +138,9 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "data_version": manifest.get("data_version", ""),
         "finished": str(manifest.get("finished", ""))[:16],
         "seconds": manifest.get("seconds", ""),
-        "page": f"{here}/{_page(folder, manifest, language) if good or not failed else 'failure.html'}",
+        "page": f"{here}/{_page(folder, good or manifest, language) if good or not failed else 'failure.html'}",
         "failure": f"{here}/failure.html",
-        "files": _files(folder, here, failed, manifest, language),
+        "files": _files(folder, here, failed, good or manifest, language),
         "number": None if failed else number,
     }
 

@@ -142,7 +142,7 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     others = [other for other in job.languages if other != language]
     links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
     told["lacking"] = {form: word(why, language) for form, why in manifest["lacking"].items()}
-    told["index"] = f"../../{file_name('index.html', language, job.languages)}"
+    told["index"] = f"../../index.{language}.html" if others else "../../index.html"
     told["before"] = before
     made = page.report_page(notebook, title=title, facts=told, links=links)
     (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
@@ -157,7 +157,10 @@ def _before(job: Job, language: str) -> dict[str, str]:
     for label in reversed(earlier):
         if there[label].name != f"{label}{rest}":
             continue
-        found = said_in(read_manifest(there[label]), language)
+        manifest = read_manifest(there[label])
+        if language != "en" and language not in manifest.get("said", {}):
+            continue
+        found = said_in(manifest, language)
         if found.get("status") == "done" and found.get("period") == label:
             tiles = found.get("tiles", ())
             return {
