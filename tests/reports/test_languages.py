@@ -205,6 +205,19 @@ def test_a_failure_in_another_language_keeps_the_links(tmp_path):
         assert back == f"index.{language}.html" and (site / back).is_file()
 
 
+def test_a_clock_without_a_locale_keeps_the_languages_of_a_report(tmp_path, monkeypatch):
+    """What was asked for once is up to date without asking; WORKBENCH_LANG goes before it, the machine's does not."""
+    write(tmp_path, "s", SETUP, SAID)
+    for name in (languages.SPOKEN, "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    asked = {"root": tmp_path, "progress": False, "kernel": "plain"}
+    assert find_slots(["s"], {}, tmp_path)[0].languages == ("en",)
+    assert run(["s"], languages=("zh", "en"), **asked).slots[0].status == "done"
+    assert run(["s"], **asked).slots[0].status == "unchanged"
+    monkeypatch.setenv(languages.SPOKEN, "en")
+    assert find_slots(["s"], {}, tmp_path)[0].languages == ("en",)
+
+
 def test_what_has_no_entry_stays_in_english(tmp_path):
     """A sentence, a cell of text and a column without a Chinese entry: the page stands, in English there."""
     frame = "show_table(pd.DataFrame({'nobody_knows': ['No entry of this.']}), name='t', caption='Not known {n}.')"

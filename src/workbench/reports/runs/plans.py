@@ -163,7 +163,7 @@ class Plan:
             "plan": self.name,
             "minimum_cell": self.minimum_cell,
             "formats": self.formats,
-            "languages": languages(languages_asked or self.lang),
+            "languages": tuple(languages_asked) or self.lang,
         }
         for task in tasks:
             said = {name: period.fill(pattern) for name, pattern in task.from_period.items()} if period else {}

@@ -9,6 +9,7 @@ import calendar
 import datetime as dt
 import hashlib
 import json
+import os
 import platform
 import re
 import tomllib
@@ -22,6 +23,7 @@ from typing import Any
 import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Name, Term, join, say
+from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
@@ -190,7 +192,7 @@ def find_slots(
     period : Period, optional
         What the reports speak of: see `make_slot`.
     languages : tuple of str
-        In which they are said; if empty as `workbench.reports.page.languages` says.
+        In which they are said; if empty those of WORKBENCH_LANG, of the report that is there, of the machine.
 
     Raises
     ------
@@ -208,8 +210,7 @@ def find_slots(
     if "source" in given:
         check_source(str(given["source"]), root)
     shared = shared_fingerprint(root)
-    spoken = spoken_languages(languages)
-    return [make_slot(studies[name], given, root, shared, period=period, languages=spoken) for name in chosen]
+    return [make_slot(studies[name], given, root, shared, period=period, languages=languages) for name in chosen]
 
 
 def make_slot(
@@ -223,7 +224,7 @@ def make_slot(
     plan: str = "",
     minimum_cell: int = MINIMUM_CELL,
     formats: tuple[str, ...] = FORMATS,
-    languages: tuple[str, ...] = ("en",),
+    languages: tuple[str, ...] = (),
 ) -> Slot:
     """Make the slot of a study with parameters, all checked.
 
@@ -260,18 +261,20 @@ def make_slot(
     _require_customer(study, values, source, root)
     version = warehouse_version(source, root)
     others = _other_sources(values, source, root)
+    slot = ",".join(filter(None, (label := period.label if period else "", name)))
+    if not languages and not os.environ.get(SPOKEN):  # a clock without a locale keeps what somebody asked for
+        languages = tuple(read_manifest(root / "reports" / "site" / study.name / slot).get("languages", ()))
+    languages = spoken_languages(languages)
     known: list[Any] = [shared, study.cells, values, _models(values, root), *filter(None, [others])]
     if minimum_cell != MINIMUM_CELL or formats != FORMATS:
         known += [minimum_cell, sorted(formats)]
     if languages != ("en",):
         known += [list(languages)]
     code = _digest(known)
-    label = period.label if period else ""
-    name = ",".join(filter(None, (label, name)))
     return Slot(
         study=study,
         parameters=values,
-        name=name,
+        name=slot,
         fingerprint=_digest([code, version]),
         data_version=version,
         code=code,
