@@ -16,9 +16,9 @@ from workbench.warehouse.ingest.mapping import read_mapping
 
 HEAD = 'as_of = 2026-07-01\n[[file]]\npath = "a.csv"\ntable = "holding"\n'
 PINNED = {
-    "billing/催缴记录.csv": "0b6574fac5c4",
+    "billing/催缴记录.csv": "f670ec3cf816",
     "billing/用量月报.txt": "3c92a54732d9",
-    "billing/缴费流水.csv": "1251dccb794d",
+    "billing/缴费流水.csv": "b0333a6ba83a",
     "billing/账单.csv": "759f8fbeef7b",
     "billing/资费.xlsx": "3988cb3a69c3",
     "cdr/cdr_202601.parquet": "0ae1892764f9",
@@ -49,11 +49,12 @@ PINNED = {
     "truth/bundle_offers.parquet": "87bea881d7df",
     "truth/campaign_members.parquet": "3add46c4b9fe",
     "truth/customers.parquet": "92493b43652e",
-    "truth/declared.json": "52854e6569ae",
+    "truth/declared.json": "708298ac4529",
     "truth/fraud.parquet": "31dcf9ae7419",
-    "truth/retention.json": "aabd2d59101b",
+    "truth/retention.json": "b128f1a0d120",
     "truth/satisfaction.json": "a9ae695195c0",
     "truth/survey.json": "d31027ccb3f4",
+    "truth/topups.parquet": "4293377398e5",
 }
 
 

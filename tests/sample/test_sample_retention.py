@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.sample import cheating, collection, leaving, money, recovery, write_sample
+from workbench.sample import cheating, collection, leaving, money, recovery, topups, write_sample
 from workbench.sample.operator import read_operator
 from workbench.sample.people import REASONS, SEGMENTS, draw_customers, draw_lines
-from workbench.sample.timeline import END, MONTH_START, MONTHS, NEVER
+from workbench.sample.timeline import END, MONTH_START, MONTHS, NEVER, START
+from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma
 
 GROUPS = 6
 
@@ -243,3 +244,26 @@ def test_the_truth_stands_in_the_file_that_only_tests_read(tmp_path):
     assert truth["leaving"]["campaign"] == {"operator": "中国联通", "from": "2025-10-01"}
     assert truth["fraud"]["mimic_honest_lines"] == ["resold_data", "false_identity"]
     assert set(pd.read_parquet(tmp_path / "raw/truth/fraud.parquet")) >= {"subscription_id", "kind", "is_fraud", "loss"}
+
+
+def test_top_ups_are_a_process_whose_rates_and_dropout_are_declared():
+    """MBG/NBD and gamma-gamma fitted to the top-ups of those who stayed give what is declared, within 4 errors."""
+    customers = draw_customers(read_operator(), 0, 30_000, stream(120))
+    bought, truth = topups.draw_topups(customers, stream(121))
+    who, day = bought["who"], bought["day"]
+    assert customers.prepaid[who].all()
+    assert (day >= customers.joined[who]).all() and (day <= np.minimum(customers.ended[who], END - 1)).all()
+    within(len(truth["who"]) / customers.prepaid.sum(), topups.SHARE, 0.3 / np.sqrt(customers.prepaid.sum()))
+    stayed = customers.ended[who] == NEVER
+    when = pd.Timestamp(START) + pd.to_timedelta(day, "D")
+    table = pd.DataFrame({"who": who, "day": when, "amount": bought["amount"]})
+    asked = {"customer": "who", "when": "day", "amount": "amount", "until": pd.Timestamp("2026-06-30")}
+    fit = fit_btyd(table[stayed], model="mbg_nbd", unit="week", **asked)
+    told = topups.declared()
+    for name, row in fit.params.iterrows():
+        within(np.log(row["estimate"]), np.log(told[name]), np.log(row["high"] / row["low"]) / 3.92, name)
+    spend = fit_gamma_gamma(table[stayed], **asked)
+    mean = next(iter(spend.quantities()))
+    within(mean.value, told["amount"]["mean"], (mean.high - mean.low) / 3.92)
+    stays = truth["active"][customers.ended[truth["who"]] == NEVER].mean()
+    within(fit.p_alive()["p_alive"].mean(), stays, 0.5 / np.sqrt(stayed.size))

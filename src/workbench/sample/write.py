@@ -29,6 +29,7 @@ from workbench.sample import (
     recovery,
     service,
     survey,
+    topups,
     usage,
 )
 from workbench.sample.extracts import Extracts
@@ -44,7 +45,7 @@ _DECLARED = "truth/declared.json"
 # New streams come last: a stream's place is part of its seed.
 _STREAMS = (
     "people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers", "leaving", "recovery",
-    "collection", "cheating",
+    "collection", "cheating", "topups",
 )  # fmt: skip
 
 
@@ -77,12 +78,13 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
-    Truth is in eight files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    Truth is in nine files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
     (effect_responded, effect_revenue: expected for that member), `bundle_offers.parquet` (one row a member and arm:
-    reached, and yuan a month where reached), `satisfaction.json` (population paths, indices, net
+    reached, and yuan a month where reached), `fraud.parquet` (one row a line that cheats or looks like it),
+    `topups.parquet` (one row a prepaid customer who tops up), `satisfaction.json` (population paths, indices, net
     promoter scores), `survey.json` (response rates, how satisfaction and churn hang together), `retention.json`
-    (leaving by cause, reasons and destinations, complaints made good, collection, fraud), `fraud.parquet` (one row a
-    line that cheats or looks like it) and `declared.json` (bad rows by file and kind, churn by month, mobile ARPU).
+    (leaving by cause, reasons and destinations, complaints made good, collection, fraud, top-ups) and `declared.json`
+    (bad rows by file and kind, churn by month, mobile ARPU).
 
     The same `customers` and `seed` give the same bytes. Memory does not grow with `customers`. The folder appears
     whole or not at all; a sample that stood there before is replaced.
@@ -245,6 +247,7 @@ class _Tally:
             "recovery": recovery.declared(operator.words["queues"]),
             "collection": self.collected.declared(operator.words["collectors"]),
             "fraud": cheating.declared(),
+            "topups": topups.declared(),
         }
 
     def __enter__(self) -> _Tally:
@@ -290,6 +293,7 @@ def _write_batch(
     cheats = cheating.draw_cheats(customers, lines, rng["cheating"])
     cheating.write_loops(extracts, customers, lines, cheats, rng["cheating"])
     tally.truth("fraud", cheating.write_cases(extracts, customers, lines, cheats, rng["cheating"]))
+    tally.truth("topups", topups.write_topups(extracts, customers, rng["topups"]))
     return len(lines.id)
 
 
