@@ -53,14 +53,16 @@ def draw_cheats(customers: Customers, lines: Lines, rng: np.random.Generator) ->
     first = np.append(True, holder[1:] != holder[:-1])
     segment, kind = customers.segment[holder], customers.kind[holder]
     reason, gone, joined = customers.reason[holder], customers.ended[holder], customers.joined[holder]
-    unpaid = first & (reason == 2) & (joined >= 0) & (gone - joined <= 120)
+    month = [np.searchsorted(MONTH_START, day, side="right") for day in (joined, np.minimum(gone, END - 1))]
+    unpaid = first & (reason == 2) & (joined >= 0) & (month[1] - month[0] <= 2)
+    heavy = customers.scale[holder] > 0.9
     recent = (joined >= MONTH_START[FIRST_DETAIL_MONTH - 6]) & (joined < END - 60)
     quiet = first & (kind == 0) & ~customers.fraud[holder] & (gone >= END)
     busy = lines.events[:, 0] >= 80
     ways = [
         lines.profile == 6,
         lines.profile == 7,
-        unpaid & (chance < 0.6),
+        unpaid & (chance < np.where(heavy, 0.85, 0.35)),
         quiet & customers.prepaid[holder] & (chance < 0.004),
         quiet & (segment == SEGMENTS.index("night_streaming")) & (chance > 0.985),
         quiet & recent & (chance > 0.98) & (chance < 0.985),
