@@ -128,7 +128,7 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
 
     secrets: list[str] = []
     try:
-        engine = sqlalchemy.create_engine(_with_credentials(block.url, root, secrets), poolclass=sqlalchemy.NullPool)
+        engine = sqlalchemy.create_engine(with_credentials(block.url, root, secrets), poolclass=sqlalchemy.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=ROWS) as con:
             schema_name, _, table = block.relation.rpartition(".")
             found = sqlalchemy.inspect(con)
@@ -147,11 +147,11 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
         why = "what stands there is no URL of a database"
     except (sqlalchemy.exc.SQLAlchemyError, OSError, UnicodeError) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        why = _without(said[0], secrets).rstrip(".")
+        why = without(said[0], secrets).rstrip(".")
     raise WorkbenchError(f"{block.path} can't be read: {why}. Is the database there, and are the credentials right?")
 
 
-def _with_credentials(url: str, root: Path, secrets: list[str]) -> str:
+def with_credentials(url: str, root: Path, secrets: list[str]) -> str:
     """Put the values of the references into a URL, and remember them."""
 
     def value(match: re.Match[str]) -> str:
@@ -170,7 +170,7 @@ def _with_credentials(url: str, root: Path, secrets: list[str]) -> str:
     return REFERENCE.sub(value, url)
 
 
-def _without(said: str, secrets: Iterable[str]) -> str:
+def without(said: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         parts = re.split(r"[:/@]+", secret) if "://" in secret else []  # it is a whole URL
         for form in {secret, quote_plus(secret), quote(secret), *parts} - {""}:
