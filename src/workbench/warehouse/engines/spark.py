@@ -17,7 +17,8 @@ _SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
 }
-_AT_START = {"spark.ui.enabled": "false", "spark.sql.catalogImplementation": "in-memory"}
+_AT_START = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+_LOCAL = {"spark.sql.shuffle.partitions": "8", "spark.sql.catalogImplementation": "in-memory"}
 
 
 class Spark:
@@ -117,7 +118,7 @@ class Spark:
                 if self._master.startswith("sc://"):
                     self._session = builder.remote(self._master).getOrCreate()
                 else:
-                    for name, value in _AT_START.items():
+                    for name, value in (_AT_START | (_LOCAL if self._master.startswith("local") else {})).items():
                         builder = builder.config(name, value)
                     self._session = builder.master(self._master).appName("workbench").getOrCreate()
                     self._session.sparkContext.setLogLevel("OFF")
