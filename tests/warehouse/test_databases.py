@@ -7,8 +7,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
+from workbench.warehouse.credentials import without
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.ingest.databases import without
 
 CUSTOMER = """
 as_of = 2026-07-01
@@ -167,8 +167,8 @@ PASSWORD = "s3cret-passw0rd"
         ("postgresql://crm:${NO_SUCH}@host/crm", "needs NO_SUCH in the environment"),
         ("postgresql://crm:${file:no/such}@host/crm", "needs the file .*such, which is empty or not there"),
         (
-            "postgresql+psycopg://crm:${PW}@host/crm",
-            r"postgresql\+psycopg://host/crm: people can't be read: the driver 'psycopg'",
+            "mysql+pymysql://crm:${PW}@host/crm",
+            r"mysql\+pymysql://host/crm: people can't be read: the driver 'pymysql'",
         ),
         ("nosuch://crm:${PW}@host/crm", "no such kind of database"),
         ("${PW}", "what stands there is no URL"),

@@ -1,4 +1,4 @@
-"""Another engine: the same SQL in its words, the same numbers; here on our own engine step by step, and on PostgreSQL."""
+"""Another engine: the same SQL in its words, the same numbers; on our own engine step by step, and on PostgreSQL."""
 
 import os
 import re
@@ -83,14 +83,16 @@ def test_an_inner_name_hides_the_step_of_the_same_name():
 
 
 def test_a_step_may_read_the_table_whose_name_it_takes():
-    sql = "WITH customer AS MATERIALIZED (SELECT * FROM customer WHERE province = $province) SELECT count(*) FROM customer"
+    chosen = "SELECT * FROM customer WHERE province = $province"
+    sql = f"WITH customer AS MATERIALIZED ({chosen}) SELECT count(*) FROM customer"
     with duckdb.connect() as con:
         con.execute("CREATE TABLE customer AS SELECT unnest(['a', 'b', 'b''s']) AS province")
         assert step_by_step(con, rendered(sql, {"province": "b's"}, "duckdb")).iloc[0, 0] == 1
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 3, -3, 2**40, 0.1, -2.5, 1e300, "it's '$x' \\ 北京", AS_OF, datetime(2026, 6, 30, 23, 59, 59, 5)]
+    "value",
+    [None, True, 3, -3, 2**40, 0.1, -2.5, 1e300, "it's '$x' \\ 北京", AS_OF, datetime(2026, 6, 30, 23, 59, 59, 5)],
 )
 def test_parameters_are_the_values_given(value):
     """A parameter comes out as it went in, by place and by name, and can't become SQL."""
@@ -148,7 +150,8 @@ class Duck:
 
     def columns(self):
         rows = self.con.execute(
-            "SELECT table_name, column_name, lower(data_type) FROM information_schema.columns WHERE table_schema = 'crm'"
+            "SELECT table_name, column_name, lower(data_type) FROM information_schema.columns "
+            "WHERE table_schema = 'crm'"
         ).fetchall()
         found = {}
         for table, column, kind in rows:
@@ -195,7 +198,9 @@ def same_answers(here, there):
         lambda w: survey_outcomes(w, "2025"),
         lambda w: w.survey("latest"),
         lambda w: w.table("holding"),
-        lambda w: campaign_arms(w, "data_upgrade", arm="treatment", as_of=AS_OF, outcome="revenue", randomised=True).members,
+        lambda w: (
+            campaign_arms(w, "data_upgrade", arm="treatment", as_of=AS_OF, outcome="revenue", randomised=True).members
+        ),
     ):
         pd.testing.assert_frame_equal(read(here), read(there), rtol=1e-9)
 
@@ -227,7 +232,9 @@ def server(tmp_path_factory):
             shutil.chown(place, "nobody", "nogroup")
         quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **become}
         data = place / "data"
-        subprocess.run([bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C"], **quiet)
+        subprocess.run(
+            [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C"], **quiet
+        )
         control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
         subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
         try:
@@ -244,7 +251,9 @@ def filled(server, sample_warehouse):
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as con, sample_warehouse.connect() as source:
-        kinds = {t.name: {c.name: TYPES[c.sql_type] for c in t.columns if not c.is_map} for t in schema.tables().values()}
+        kinds = {
+            t.name: {c.name: TYPES[c.sql_type] for c in t.columns if not c.is_map} for t in schema.tables().values()
+        }
         for name, sql in copies():
             cursor = source.execute(f"SELECT * FROM ({sql}) ORDER BY random()")
             columns = [column[0] for column in cursor.description]
@@ -277,7 +286,9 @@ def test_postgresql_loses_its_connection(filled, sample_warehouse, tmp_path):
     with psycopg.connect(filled, autocommit=True) as con:
         con.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
     assert len(there.query("SELECT * FROM customer")) == len(sample_warehouse.table("customer"))
-    left = there.query("SELECT CAST(table_name AS TEXT) AS n FROM information_schema.tables WHERE table_type = 'LOCAL TEMPORARY'")
+    left = there.query(
+        "SELECT CAST(table_name AS TEXT) AS n FROM information_schema.tables WHERE table_type = 'LOCAL TEMPORARY'"
+    )
     assert left["n"].str.startswith("wb_").sum() == 0
 
 

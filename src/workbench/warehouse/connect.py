@@ -323,9 +323,7 @@ class Warehouse:
         unfolded = sqlfiles.expressions([twin], tables_stored(self))
         known = f"WITH {', '.join([f'chosen AS (SELECT {plain} FROM {name} {where})', *unfolded])}"
         mine = f"EXISTS (SELECT 1 FROM chosen WHERE {' AND '.join(f'chosen.{k} = {twin}.{k}' for k in table.key)})"
-        entries = self.query(
-            f"{known} SELECT DISTINCT kind, name FROM {twin} WHERE {mine}", parameters
-        )
+        entries = self.query(f"{known} SELECT DISTINCT kind, name FROM {twin} WHERE {mine}", parameters)
         spread, texts = [], []
         for column in (c for c in table.columns if c.is_map):
             value = "text" if column.type == "texts" else "value"

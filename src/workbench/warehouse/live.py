@@ -1,8 +1,8 @@
 """A warehouse that stands elsewhere: the canonical tables of a database or of Spark, read by the same SQL.
 
-A mapping with `engine` instead of files names it. The tables have the names and columns of `data/README.md`; identifiers
-in them are pseudonyms already. A column or table that is not there is empty. Where the engine has no maps, the long twins
-of `views/long` stand there as tables.
+A mapping with `engine` instead of files names it. The tables have the names and columns of `data/README.md`, their
+identifiers are pseudonyms already. A column or table that is not there is empty. Where the engine has no maps, the long
+twins of `views/long` stand there as tables.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from workbench.errors import WorkbenchError, closest
-from workbench.messages import Listed, say
+from workbench.errors import WorkbenchError, nearest
+from workbench.messages import say
 from workbench.personal import personal
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.credentials import require_references, with_credentials, without
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
 from workbench.warehouse.features import STORED
-from workbench.warehouse.ingest.databases import with_credentials, without
-from workbench.warehouse.ingest.keys import check_keys, text_of
+from workbench.warehouse.keys import check_keys, text_of
 from workbench.warehouse.schema import Table
 
 KEYS = ("title", "operator", "currency", "as_of", "engine", "schema", "parameters")
@@ -50,10 +50,13 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
         canonical column has another type, or identifiers are in clear.
     """
     where = f"{source}.toml"
-    check_keys(said, KEYS, where)
+    check_keys(dict(said), KEYS, where)
     if not isinstance(said.get("as_of"), date):
-        raise WorkbenchError(say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where))
-    texts = {key: text_of(said, key, where, "") for key in ("title", "operator", "currency", "engine", "schema")}
+        raise WorkbenchError(
+            say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where)
+        )
+    texts = {key: text_of(dict(said), key, where, "") for key in ("title", "operator", "currency", "engine", "schema")}
+    require_references(texts["engine"], say("{where}: engine", where=where))
     secrets: list[str] = []
     url = with_credentials(texts["engine"], root, secrets)
     with _one_sentence(source, secrets):
@@ -94,7 +97,10 @@ class LiveWarehouse(Warehouse):
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Refuse: what asks for a connection of DuckDB needs a warehouse of our own."""
-        said = say("'{source}' is read where it stands. This needs a warehouse of its own: ingest an extract.", source=self.source)
+        said = say(
+            "'{source}' is read where it stands. This needs a warehouse of its own: ingest an extract.",
+            source=self.source,
+        )
         raise WorkbenchError(said)
         yield
 
@@ -163,20 +169,16 @@ def _view(engine: Engine, table: Table, there: Mapping[str, str]) -> str:
     columns = []
     for column in table.columns:
         kind = "VARCHAR" if column.is_map and not engine.maps else column.sql_type
-        if there and column.name in there and not _fits(kind, there[column.name]):
+        where = {"table": table.name, "column": column.name}
+        if column.name in there and not _fits(kind, found := there[column.name]):
+            where |= {"found": found, "wanted": column.type}
             raise WorkbenchError(
-                say(
-                    "column {table}.{column} is {found} there, where {wanted} is wanted. Give it as such in a view.",
-                    table=table.name, column=column.name, found=there[column.name], wanted=column.type,
-                )  # fmt: skip
+                say("column {table}.{column} is {found} there, where {wanted} is wanted. Give it in a view.", **where)
             )
         if there and column.not_null and column.name not in there and not column.is_map:
-            near = closest(column.name, there)
+            where["near"] = nearest(column.name, there)
             raise WorkbenchError(
-                say(
-                    "table {table} has no column '{column}' there. {near}data/README.md says what it means.",
-                    table=table.name, column=column.name, near=say("Is it '{name}'? ", name=near[0]) if near else "",
-                )  # fmt: skip
+                say("table {table} has no column '{column}' there.{near} data/README.md says what it means.", **where)
             )
         value = column.name if column.name in there and not (column.is_map and not engine.maps) else "NULL"
         columns.append(f"{engine.column(value, kind)} AS {column.name}")
@@ -192,10 +194,11 @@ def _plain_view(engine: Engine, name: str, columns: Sequence[str], there: Mappin
     return f"SELECT {named} FROM {engine.full_name(name)}"
 
 
-_KINDS = {
+_WHOLE = ("bigint", "integer", "smallint", "int", "tinyint")
+_KINDS: dict[str, tuple[str, ...]] = {
     "VARCHAR": ("text", "character varying", "character", "string", "varchar", "char", "name", "uuid"),
-    "BIGINT": ("bigint", "integer", "smallint", "int", "tinyint"),
-    "DOUBLE": ("double precision", "real", "numeric", "double", "float", "decimal", "bigint", "integer", "smallint", "int"),
+    "BIGINT": _WHOLE,
+    "DOUBLE": ("double precision", "double", "real", "float", "numeric", "decimal", *_WHOLE),
     "BOOLEAN": ("boolean",),
     "DATE": ("date",),
     "TIMESTAMP": ("timestamp without time zone", "timestamp_ntz", "timestamp"),
@@ -225,7 +228,11 @@ def _stand(engine: Engine, names: Sequence[str]) -> str:
     """What the tables look like now: rows, and the last moment of those that have one."""
     parts = []
     for name in names:
-        dated = [c.name for c in schema.table(name).columns if c.type in ("date", "timestamp")] if name in schema.tables() else []
+        dated = (
+            [c.name for c in schema.table(name).columns if c.type in ("date", "timestamp")]
+            if name in schema.tables()
+            else []
+        )
         last = "".join(f", MAX({column}) AS m{i}" for i, column in enumerate(dated))
         parts.append([name, *engine.run(f"SELECT COUNT(*) AS n{last} FROM {name}").to_pylist()[0].values()])
     return hashlib.blake2b(str(parts).encode(), digest_size=6).hexdigest()

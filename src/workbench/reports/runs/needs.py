@@ -163,13 +163,15 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         lack = {"least": str(least), "table": table, "rows": str(rows)}
         return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
     known = schema.table(table).column(column)
-    rows = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
+    values_of = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
     if known.is_map:
-        rows = long_twin(f"{table}_value", f"SELECT name AS v FROM {table}_value WHERE kind = '{column}'", warehouse)
+        values_of = long_twin(
+            f"{table}_value", f"SELECT name AS v FROM {table}_value WHERE kind = '{column}'", warehouse
+        )
     if isinstance(least, str):
-        return _value_lack(key, rows, str(values.get(least, "")), least, warehouse)
+        return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
     limit = " LIMIT 1" if least < 2 else ""
-    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({rows}{limit})")
+    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")

@@ -1,7 +1,7 @@
 """Where the data stand when one machine is not enough: an engine that has the canonical tables, and runs our SQL.
 
-A source names it in its mapping: ``engine = "postgresql://…"``, ``"spark://…"`` or ``"local[*]"``; studies and notebooks
-never know. The engine of a warehouse of our own is DuckDB, in `connect`.
+A source names it in its mapping: ``engine = "postgresql://…"``, ``"spark://…"`` or ``"local[*]"``; studies and
+notebooks never know. The engine of a warehouse of our own is DuckDB, in `connect`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
+from workbench.warehouse.engines.render import lacking
 
 _SPARK = re.compile(r"local(\[.*\])?|yarn|(spark|sc|k8s)://.+")
 
@@ -58,24 +59,19 @@ def engine_of(url: str, schema: str = "") -> Engine:
     """
     try:
         if url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            import psycopg  # noqa: F401
+            import psycopg  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
 
             from workbench.warehouse.engines.postgres import Postgres
 
             return Postgres(url.replace("+psycopg", "", 1), schema)
         if _SPARK.fullmatch(url):
-            import pyspark  # noqa: F401
+            import pyspark  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
 
             from workbench.warehouse.engines.spark import Spark
 
             return Spark(url, schema)
     except ModuleNotFoundError as error:
-        extra = "postgres" if error.name == "psycopg" else "spark"
-        said = say(
-            "this engine needs {package}, which is not installed. Run: pip install 'workbench[{extra}]'",
-            package=error.name or "", extra=extra,
-        )  # fmt: skip
-        raise WorkbenchError(said) from None
+        raise lacking(error.name or "", "postgres" if error.name == "psycopg" else "spark") from None
     raise WorkbenchError(
         say("no engine is called so. Write postgresql://host/database, spark://host:port, sc://host, yarn or local[*].")
     )

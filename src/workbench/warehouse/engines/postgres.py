@@ -11,21 +11,20 @@ import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import Rendered, rendered
-from workbench.warehouse.sql import literal, quoted
+from workbench.warehouse.engines.render import Rendered, quoted, rendered
 
 _NUMERIC = 1700
 _TYPES = {
-    16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 25: pa.string(), 1042: pa.string(), 1043: pa.string(),
-    700: pa.float64(), 701: pa.float64(), _NUMERIC: pa.float64(), 705: pa.string(), 1082: pa.date32(),
-    1114: pa.timestamp("us"),
+    16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 25: pa.string(), 700: pa.float64(),
+    701: pa.float64(), 705: pa.string(), 1042: pa.string(), 1043: pa.string(), 1082: pa.date32(),
+    1114: pa.timestamp("us"), _NUMERIC: pa.float64(),
 }  # fmt: skip
-# Without the first, a long query is compiled for ten times as long as it runs; without the second, moments are the server's.
+# Without the first, a long query is compiled for longer than it runs; without the second, moments are the server's.
 _SETTINGS = {"jit": "off", "timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
 
 
 class Postgres:
-    """A database of PostgreSQL 15 or later. What a query needs on the way stands as temporary tables until it is answered.
+    """A database of PostgreSQL 15 or later. What a query needs on the way are temporary tables until it is answered.
 
     Parameters
     ----------
@@ -40,13 +39,15 @@ class Postgres:
 
     def __init__(self, url: str, schema: str = "") -> None:
         self._url, self._schema = url, schema or "public"
-        self._lock, self._con, self._views = threading.RLock(), None, dict[str, str]()
+        self._lock, self._views = threading.RLock(), dict[str, str]()
+        self._con: Any = None
 
     def columns(self) -> dict[str, dict[str, str]]:
         """Types of the columns of each table and view of the schema, in lower case."""
         found = self._rows(
             "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), lower(CAST(data_type AS TEXT)) "
-            f"FROM information_schema.columns WHERE table_schema = {literal(self._schema)} ORDER BY 1, ordinal_position"
+            "FROM information_schema.columns WHERE table_schema = %s ORDER BY 1, ordinal_position",
+            [self._schema],
         )
         tables: dict[str, dict[str, str]] = {}
         for table, column, kind in zip(*(found.column(i).to_pylist() for i in range(3)), strict=True):
@@ -60,14 +61,14 @@ class Postgres:
 
     def full_name(self, table: str) -> str:
         """A table as a statement names it, apart from the view of the same name."""
-        return f"{quoted(self._schema)}.{quoted(table)}"
+        return f"{_name(self._schema)}.{_name(table)}"
 
     def define(self, views: Mapping[str, str]) -> None:
         """Let names stand for SELECTs in all that is run."""
         with self._lock:
             self._views = dict(views)
             for name, select in views.items():
-                self._do(f"CREATE OR REPLACE TEMPORARY VIEW {quoted(name)} AS {select}")
+                self._do(f"CREATE OR REPLACE TEMPORARY VIEW {_name(name)} AS {select}")
 
     def run(
         self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
@@ -79,7 +80,7 @@ class Postgres:
         WorkbenchError
             If the server is not there, or refuses the query.
         """
-        import psycopg
+        import psycopg  # type: ignore[import-not-found,unused-ignore]
 
         query = rendered(sql, parameters, self.dialect)
         with self._lock:
@@ -115,14 +116,14 @@ class Postgres:
         finally:
             if self._con is not None and not self._con.broken:
                 for kind, name in reversed(made):
-                    self._do(f"DROP {kind} pg_temp.{quoted(name)}")
+                    self._do(f"DROP {kind} pg_temp.{_name(name)}")
 
     def _put(self, name: str, frame: pd.DataFrame) -> None:
         """Hand over a table as a temporary one."""
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        columns = [f"{quoted(c)} {_sql_type(t)}" for c, t in zip(table.column_names, table.schema.types, strict=True)]
-        self._do(f"CREATE TEMPORARY TABLE {quoted(name)} ({', '.join(columns)})")
-        with self._connected().cursor() as cursor, cursor.copy(f"COPY {quoted(name)} FROM STDIN") as copy:
+        columns = [f"{_name(field.name)} {_sql_type(field.type)}" for field in table.schema]
+        self._do(f"CREATE TEMPORARY TABLE {_name(name)} ({', '.join(columns)})")
+        with self._connected().cursor() as cursor, cursor.copy(f"COPY {_name(name)} FROM STDIN") as copy:
             for batch in table.to_batches(50_000):
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     copy.write_row(row)
@@ -131,12 +132,13 @@ class Postgres:
         with self._connected().cursor() as cursor:
             cursor.execute(statement)
 
-    def _rows(self, statement: str) -> pa.Table:
+    def _rows(self, statement: str, given: Sequence[str] | None = None) -> pa.Table:
         with self._connected().cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, given)
             described, rows = cursor.description, cursor.fetchall()
         columns = zip(*rows, strict=True) if rows else [()] * len(described)
         arrays = []
+        values: Sequence[Any]
         for column, values in zip(described, columns, strict=True):
             if column.type_code not in _TYPES:
                 said = say("column '{column}' has a type that no study reads. Cast it there.", column=column.name)
@@ -148,12 +150,16 @@ class Postgres:
 
     def _connected(self) -> Any:
         if self._con is None:
-            import psycopg
+            import psycopg  # type: ignore[import-not-found,unused-ignore]
 
             self._con = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
             for name, value in _SETTINGS.items():
                 self._con.execute(f"SET {name} = '{value}'")
         return self._con
+
+
+def _name(text: str) -> str:
+    return quoted(text, "postgres")
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -66,10 +66,12 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
         import sqlglot
         from sqlglot import exp
     except ModuleNotFoundError:
-        extra = {"postgres": "postgres", "spark": "spark"}[dialect]
-        raise WorkbenchError(
-            say("another engine needs sqlglot, which is not installed. Run: pip install 'workbench[{extra}]'", extra=extra)
-        ) from None
+        needs = {"package": "sqlglot", "extra": dialect}
+        why = say(
+            "this engine needs {package}, which is not installed. Run: pip install 'telecom-workbench[{extra}]'",
+            **needs,
+        )
+        raise WorkbenchError(why) from None
     try:
         tree = sqlglot.parse_one(sql, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
@@ -112,9 +114,10 @@ def _put(tree: Any, parameters: Sequence | Mapping, exp: Any) -> None:
     for place in list(tree.find_all(exp.Placeholder, exp.Parameter)):
         name = place.this if isinstance(place, exp.Placeholder) else place.name
         name = getattr(name, "name", name)
-        if name and not (isinstance(parameters, Mapping) and name in parameters) or (not name and not given):
-            raise WorkbenchError(say("the query asks for {name}, which was not given", name=f"${name}" if name else "?"))
-        place.replace(literal(parameters[name] if name else given.pop(0), exp))  # type: ignore[call-overload]
+        if not given if not name else not isinstance(parameters, Mapping) or name not in parameters:
+            asked = f"${name}" if name else "?"
+            raise WorkbenchError(say("the query asks for {name}, which was not given", name=asked))
+        place.replace(literal(parameters[name] if isinstance(parameters, Mapping) else given.pop(0), exp))
 
 
 def literal(value: Any, exp: Any) -> Any:
@@ -186,3 +189,21 @@ def _holds(tree: Any, node: Any) -> bool:
             return True
         node = node.parent
     return False
+
+
+def lacking(package: str, extra: str) -> WorkbenchError:
+    """Say which package an engine needs."""
+    return WorkbenchError(
+        say(
+            "this engine needs {package}, which is not installed. Run: pip install 'telecom-workbench[{extra}]'",
+            package=package,
+            extra=extra,
+        )
+    )
+
+
+def quoted(name: str, dialect: str) -> str:
+    """A name as an engine writes it."""
+    from sqlglot import exp
+
+    return exp.to_identifier(name, quoted=True).sql(dialect=dialect)

@@ -1,4 +1,4 @@
-"""Spark as the warehouse: the canonical tables of a catalog, or of a folder of Parquet files, read and never written."""
+"""Spark as the warehouse: the canonical tables of a catalog, or of a folder of Parquet files; nothing is written."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Spark:
 
     def __init__(self, master: str, schema: str = "") -> None:
         self._master, self._schema = master, schema or "default"
-        self._lock, self._session = threading.RLock(), None
+        self._lock = threading.RLock()
+        self._session: Any = None
 
     def columns(self) -> dict[str, dict[str, str]]:
         """Types of the columns of each table and view of the schema, in lower case."""
@@ -46,11 +47,10 @@ class Spark:
         if "/" in self._schema:
             names = self._files()
         else:
-            names = [row.tableName for row in session.sql(f"SHOW TABLES IN {self._schema}").collect() if not row.isTemporary]
-        return {
-            name: {field.name: field.dataType.simpleString().lower() for field in session.table(self.full_name(name)).schema}
-            for name in sorted(names)
-        }
+            rows = session.sql(f"SHOW TABLES IN {self._schema}").collect()
+            names = [row.tableName for row in rows if not row.isTemporary]
+        fields = {name: session.table(self.full_name(name)).schema for name in sorted(names)}
+        return {name: {f.name: f.dataType.simpleString().lower() for f in found} for name, found in fields.items()}
 
     def column(self, name: str, kind: str) -> str:
         """A column as a canonical one; texts sort by code point anyway."""
@@ -112,7 +112,7 @@ class Spark:
     def _connected(self) -> Any:
         with self._lock:
             if self._session is None:
-                from pyspark.sql import SparkSession
+                from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
 
                 builder = SparkSession.builder
                 if self._master.startswith("sc://"):
