@@ -17,8 +17,8 @@ from workbench.errors import WorkbenchError, named, unknown
 from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
-from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
+from workbench.warehouse.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.rulebook import Rulebook, rulebook
 from workbench.warehouse.texts import KINDS
 

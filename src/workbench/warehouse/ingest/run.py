@@ -37,7 +37,7 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "keys", "lines", "mapping", "objects",
+    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "lines", "mapping", "objects",
     "parts", "prepare", "read", "reading", "repairs", "rules",
 )  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
@@ -49,6 +49,8 @@ PROGRAM = (
     "texts.py",
     "clear.py",
     "sandbox.py",
+    "keys.py",
+    "credentials.py",
     "../personal.py",
     *(f"ingest/{name}.py" for name in _MODULES),
 )
