@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -315,3 +316,24 @@ def test_postgresql_says_what_is_wrong(filled, tmp_path, monkeypatch):
         with pytest.raises(WorkbenchError, match=said):
             live(filled, tmp_path, schema=name)
     assert live(filled, tmp_path, schema="nothing").tables() == []
+
+
+@pytest.mark.prove
+def test_spark_gives_the_same(sample_warehouse, tmp_path):
+    """A local session over Parquet files, maps among them."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if not shutil.which("java"):
+        pytest.skip("no Java is installed")
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    with sample_warehouse.connect() as con:
+        for name in schema.tables():
+            pq.write_table(
+                con.sql(f"SELECT * FROM {name} ORDER BY random()").to_arrow_table(), lake / f"{name}.parquet"
+            )
+    there = live("local[2]", tmp_path, schema=str(lake))
+    try:
+        assert there.tables() == sample_warehouse.tables()
+        same_answers(sample_warehouse, there)
+    finally:
+        there.engine.close()
