@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
+from workbench.methods.intervals import share
 from workbench.methods.resampling import Rng, bootstrap_weights
 
 FEWEST = 10
@@ -84,6 +85,22 @@ class LifeTable:
                 found[c, j] = np.sqrt((((moved**2 * h).sum(axis=0) - mean**2) / n).sum())
         return found
 
+    def ends(
+        self, at: Sequence[int], *, level: float = 0.95, start: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the incidence's interval at some steps, two arrays of shape (causes, len(at)).
+
+        Wilson's, at the number of customers whose share would have this error; where departures are few, that number
+        leans on the harmonic mean of those at risk by one departure more, for what was seen once is not well known.
+        """
+        first = self.start if start is None else start
+        gone, errors = self.incidence(first)[:, np.asarray(at) - 1], self.errors(at, first)
+        events = np.array([self.left[:, first - 1 : t].sum(axis=1) for t in at]).T
+        spread = [(1 / np.maximum(self.at_risk[first - 1 : t], 1)).mean() if t >= first else 1.0 for t in at]
+        own = np.divide(errors**2, gone * (1 - gone), out=np.zeros(gone.shape), where=(gone > 0) & (gone < 1))
+        size = (events + 1) / (events * own + np.array(spread))
+        return share(gone * size, size, level=level)
+
     def draws(self, at: Sequence[int], resamples: int, *, rng: Rng = 0, start: int | None = None) -> np.ndarray:
         """Incidence at some steps with departures drawn anew, shape (resamples, causes, len(at)).
 
@@ -99,7 +116,9 @@ class LifeTable:
         return np.where(place > 0, gone[..., np.maximum(place - 1, 0)], 0.0)
 
 
-def life_table(entry: ArrayLike, exit: ArrayLike, cause: ArrayLike, *, reach: int | None = None) -> LifeTable:
+def life_table(
+    entry: ArrayLike, exit: ArrayLike, cause: ArrayLike, *, reach: int | None = None, causes: int | None = None
+) -> LifeTable:
     """Count who is at risk and who leaves, by step and cause.
 
     Parameters
@@ -111,6 +130,8 @@ def life_table(entry: ArrayLike, exit: ArrayLike, cause: ArrayLike, *, reach: in
         0, 1, … for who left at `exit`; -1 for who was still there.
     reach : int, optional
         Number of steps; the last exit if not given.
+    causes : int, optional
+        How many there are, if some may have taken nobody.
 
     Raises
     ------
@@ -135,7 +156,8 @@ def life_table(entry: ArrayLike, exit: ArrayLike, cause: ArrayLike, *, reach: in
             f"{int((exit < entry).sum()):,} of {len(entry):,} spells end before they begin: mend them."
         )
     steps = (int(exit.max()) if len(exit) else 0) if reach is None else reach
-    at_risk, left = _counted(entry, exit, cause, steps, int(cause.max(initial=-1)) + 1, None)
+    kinds = int(cause.max(initial=-1)) + 1 if causes is None else causes
+    at_risk, left = _counted(entry, exit, cause, steps, kinds, None)
     return LifeTable(at_risk.astype(int), left.astype(int), int((exit == entry).sum()))
 
 
