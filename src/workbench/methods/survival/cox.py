@@ -70,16 +70,46 @@ def cox(
         raise WorkbenchError(f"{int((exit <= entry).sum()):,} spells last no step: leave them out, and count them.")
     given = covariates.to_numpy(dtype=float)
     centred = given - given.mean(axis=0)
-    parts = None if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
-    model = PHReg(exit, centred, left.astype(int), entry=entry + 0.5, strata=parts, ties="efron")
-    groups = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    part = np.zeros(len(exit), int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    model = PHReg(exit, centred, left.astype(int), entry=entry + 0.5, strata=part, ties="efron")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it fits without strata, or met a flat place on the way
-        fit = model.fit(groups=groups, disp=0)
-    half = norm.isf((1 - level) / 2) * fit.bse
+        warnings.simplefilter("ignore")  # that it met a flat place on the way
+        fit = model.fit(disp=0)
+    errors = np.sqrt(np.diag(fit.cov_params()))
+    if clusters is not None:
+        residuals = _score_residuals(entry, exit, left, centred, part, fit.params)
+        who = np.unique(np.asarray(clusters), return_inverse=True)[1]
+        sums = np.column_stack([np.bincount(who, column) for column in residuals.T])
+        errors = np.sqrt(np.diag(fit.cov_params() @ (sums.T @ sums) @ fit.cov_params()))
+    half = norm.isf((1 - level) / 2) * errors
     ends = {"ratio": fit.params, "low": fit.params - half, "high": fit.params + half}
-    table = pd.DataFrame({"coefficient": fit.params, "se": fit.bse, **{k: np.exp(v) for k, v in ends.items()}})
+    table = pd.DataFrame({"coefficient": fit.params, "se": errors, **{k: np.exp(v) for k, v in ends.items()}})
     return Cox(table.set_axis(covariates.columns, axis=0), float(fit.llf))
+
+
+def _score_residuals(
+    entry: np.ndarray, exit: np.ndarray, left: np.ndarray, x: np.ndarray, part: np.ndarray, beta: np.ndarray
+) -> np.ndarray:
+    """Score of each spell, shape (n, k): by counting, where statsmodels has none for spells without a departure in
+    them; those of a tie see the same risk set (Breslow)."""  # fmt: skip
+    width = int(exit.max()) + 2
+    factor, first, last = np.exp(x @ beta), part * width + entry, part * width + exit
+    size = (int(part.max()) + 1) * width
+
+    def at_risk(values: np.ndarray) -> np.ndarray:
+        came, went = (np.bincount(place + 1, values, size + 1)[:size] for place in (first, last))
+        total: np.ndarray = np.cumsum(came - went)
+        return total
+
+    whole, gone = at_risk(factor), np.bincount(last[left], minlength=size)
+    rate = np.divide(gone, whole, out=np.zeros(size), where=gone > 0)
+    found, hazard = np.empty(x.shape), np.cumsum(rate)
+    for k, column in enumerate(x.T):
+        mean = np.divide(at_risk(factor * column), whole, out=np.zeros(size), where=gone > 0)
+        moved = np.cumsum(mean * rate)
+        met = column * (hazard[last] - hazard[first]) - (moved[last] - moved[first])
+        found[:, k] = left * (column - mean[last]) - factor * met
+    return found
 
 
 def indicators(values: Sequence[object] | pd.Series, reference: object) -> pd.DataFrame:

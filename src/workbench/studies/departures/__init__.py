@@ -7,12 +7,15 @@ of churn is made of, `recovery` what becomes of those who complain.
 from workbench.studies.departures.causes import Incidence, incidence
 from workbench.studies.departures.change import ChurnChange, churn_change
 from workbench.studies.departures.direction import Directions, directions
+from workbench.studies.departures.recovery import Recovery, recovery
 
 __all__ = [
     "ChurnChange",
     "Directions",
     "Incidence",
+    "Recovery",
     "churn_change",
     "directions",
     "incidence",
+    "recovery",
 ]
