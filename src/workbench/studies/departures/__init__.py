@@ -4,6 +4,7 @@
 of churn is made of, `recovery` what becomes of those who complain.
 """
 
+from workbench.studies.departures.advice import decision
 from workbench.studies.departures.causes import Incidence, incidence
 from workbench.studies.departures.change import ChurnChange, churn_change
 from workbench.studies.departures.direction import Directions, directions
@@ -15,6 +16,7 @@ __all__ = [
     "Incidence",
     "Recovery",
     "churn_change",
+    "decision",
     "directions",
     "incidence",
     "recovery",

@@ -40,6 +40,8 @@ class Incidence(Result):
         Month of tenure at which a group's curve begins, where that is not the first; from which on fewer than 10 are
         at risk.
     set_aside : dict of str to int
+    longest : int
+        Last month asked for.
     """
 
     table: pd.DataFrame
@@ -49,6 +51,7 @@ class Incidence(Result):
     set_aside: dict[str, int]
     level: float
     step: Step
+    longest: int
 
     NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
     FORMATS = dict.fromkeys(["incidence", "low", "high"], SHARE) | {"left": COUNT, "months": COUNT}
@@ -74,7 +77,7 @@ class Incidence(Result):
         ]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
-        if ALL in self.thin:
+        if ALL in self.thin and self.thin[ALL] <= self.longest:
             said.append(
                 say(
                     "From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
@@ -244,4 +247,4 @@ def incidence(
                 months=Listed(asked, "or"), few=FEWEST,
             )
         )  # fmt: skip
-    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step)
+    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1])

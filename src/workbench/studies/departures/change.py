@@ -9,6 +9,7 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from workbench.columns import take
 from workbench.errors import CannotAnswer, WorkbenchError
@@ -85,10 +86,6 @@ class ChurnChange(Result):
         for r in self.table.itertuples():
             yield Quantity(f"churn_change[columns={r.columns},part={r.part}]", r.points, "points", r.low, r.high)
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the parts, the columns said in words."""
-        return self.table
-
 
 def _called(names: str) -> Listed:
     return Listed([Label(name) for name in names.split(" + ")], "·")
@@ -161,17 +158,19 @@ def churn_change(
             )
         )  # fmt: skip
     ids = old.index.astype(str).union(new.index.astype(str))
-    rows: list[list[object]] = []
-    for k, one in enumerate(sets):
+    place = [ids.get_indexer(table.index.astype(str)) for table in (old, new)]
+    cells, shapes = np.zeros((len(sets), 2, len(ids)), dtype=np.int64), []
+    for k, one in enumerate(sets):  # cell and outcome of each customer, 0 where they were not there
         sides, shape = _coded(old, new, one, left)
-        pair = np.zeros((2, len(ids)), dtype=np.int64)  # cell and outcome of each customer, 0 where not there
-        for side, (table, code) in enumerate(zip((old, new), sides, strict=True)):
-            pair[side, ids.get_indexer(table.index.astype(str))] = code + 1
-        combos, counts = np.unique(pair, axis=1, return_counts=True)
-        seed = np.random.default_rng([k, int(np.random.default_rng(rng).integers(2**31))])
-        drawn = seed.multinomial(len(ids), counts / len(ids), size=resamples)
-        weights = np.vstack([counts, drawn])
-        sums = [_sums(weights, combos[side], int(np.prod(shape))) for side in (0, 1)]
+        for side in (0, 1):
+            cells[k, side, place[side]] = sides[side] + 1
+        shapes.append(shape)
+    combos, counts = np.unique(cells.reshape(2 * len(sets), -1), axis=1, return_counts=True)
+    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=resamples)
+    weights = np.vstack([counts, drawn])
+    rows: list[list[object]] = []
+    for k, (one, shape) in enumerate(zip(sets, shapes, strict=True)):
+        sums = [_sums(weights, combos[2 * k + side], int(np.prod(shape))) for side in (0, 1)]
         parts = 100 * _shapley(*sums[0], *sums[1], shape)
         parts = np.column_stack([parts, parts.sum(axis=1)])
         low, high = interval(parts[0], parts[1:], level=level)
@@ -194,10 +193,8 @@ def _coded(old, new, names: list[str], left: str) -> tuple[list[np.ndarray], tup
 
 def _sums(weights: np.ndarray, code: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Customers and departures by cell, each of shape (draws, cells)."""
-    there = np.zeros((len(code), 2 * cells))
-    seen = np.flatnonzero(code > 0)
-    there[seen, code[seen] - 1] = 1.0
-    counts = (weights @ there).reshape(len(weights), cells, 2)
+    there = sparse.csr_matrix((np.ones(len(code)), (np.arange(len(code)), code)), (len(code), 2 * cells + 1))
+    counts = np.asarray(weights @ there)[:, 1:].reshape(len(weights), cells, 2)
     return counts.sum(axis=2), counts[:, :, 1]
 
 

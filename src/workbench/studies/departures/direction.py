@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.columns import category, days, require_table
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Message, Name, Number, Span, join, say
+from workbench.messages import Message, Name, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.cells import listed
 from workbench.methods.counts import difference, ratio
@@ -36,7 +36,8 @@ class Directions(Result):
     ----------
     table : DataFrame
         One row a competitor, the largest net loss first: operator, ported (both ways), ported_in, ported_out, net,
-        net_low, net_high, ratio (in / out), low, high; no ratio where nobody was ported out.
+        net_low, net_high, ratio (in / out), low, high; no ratio where nobody was ported out. Where no arrival has an
+        origin: operator, ported (out), share, low, high.
     months : DataFrame
         The same by month (text, in time) and operator; no ends for fewer than 10 ports.
     cells : DataFrame
@@ -64,13 +65,28 @@ class Directions(Result):
     PICTURE_CAPTION = say("Customers ported in less ported out, by month and competitor; dots differ from 0.")
 
     @property
+    def both(self) -> bool:
+        """Whether it is on record where customers come from."""
+        return "net" in self.table
+
+    @property
     def losing(self) -> pd.DataFrame:
         """Competitors to whom more go than come, beyond chance."""
-        return self.table[self.table["net_high"] < 0]
+        return self.table[self.table["net_high"] < 0] if self.both else self.table[:0]
 
     def headline(self) -> Message:
         """Say where most is lost, and whether that is beyond chance."""
         row = self.table.iloc[0]
+        if not self.both:
+            return join(
+                say(
+                    "{operator} takes most: {share} of {n} customers ported out {span}; where customers come from is "
+                    "not on record, so net flow is not answerable.",
+                    operator=Name(str(row["operator"])), share=Share(row["share"]), n=int(self.table["ported"].sum()),
+                    span=Span(row["low"], row["high"], ".1%"),
+                ),
+                self._hidden(),
+            )  # fmt: skip
         said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net"], "+,.0f"),
             "span": Span(row["net_low"], row["net_high"], "+,.0f"), "n_in": int(row["ported_in"]),
             "n_out": int(row["ported_out"])}  # fmt: skip
@@ -82,18 +98,21 @@ class Directions(Result):
                 "in and {n_out} out.",
                 **said,  # type: ignore[arg-type]
             )
+        return join(text, self._hidden())
+
+    def _hidden(self) -> Message:
         cells, people = self.hidden
         if not cells:
-            return text
-        return join(
-            text,
-            say("{cells} thin cells with {n} departures together are not shown.", cells=cells, n=people),
-        )
+            return say("")
+        return say("{cells} thin cells with {n} departures together are not shown.", cells=cells, n=people)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Give net flow and ratio of the competitor who takes most."""
         row = self.table.iloc[0]
         operator = Name(str(row["operator"]))
+        if not self.both:
+            label = say("share of ports out to {operator}", operator=operator)
+            return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
         net = Tile(
             say("net customers from {operator}", operator=operator), Number(row["net"], "+,.0f"),
             Span(row["net_low"], row["net_high"], "+,.0f"),
@@ -116,7 +135,7 @@ class Directions(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name net flow and ratio of each competitor."""
-        for r in self.table.itertuples():
+        for r in self.table.itertuples() if self.both else ():
             yield Quantity(f"net_flow[operator={r.operator}]", r.net, "customers", r.net_low, r.net_high)
             if np.isfinite(r.high):
                 yield Quantity(f"port_ratio[operator={r.operator}]", r.ratio, "1", r.low, r.high)
@@ -127,15 +146,16 @@ class Directions(Result):
         order = sorted(self.months["month"].unique())
         for i, name in enumerate(self.table["operator"]):
             rows = self.months[self.months["operator"] == name].set_index("month").reindex(order)
-            sure = (rows["net_low"] > 0) | (rows["net_high"] < 0)
-            at = np.arange(len(order))
-            ax.plot(at, rows["net"].fillna(0), color=f"C{i % 7}", label=str(name))
-            ax.plot(at[sure], rows["net"][sure], "o", color=f"C{i % 7}")
+            at, shown = np.arange(len(order)), "net" if self.both else "ported"
+            ax.plot(at, rows[shown].fillna(0), color=f"C{i % 7}", label=str(name))
+            if self.both:
+                sure = ((rows["net_low"] > 0) | (rows["net_high"] < 0)).to_numpy()
+                ax.plot(at[sure], rows["net"][sure], "o", color=f"C{i % 7}")
         ax.axhline(0, color="0.6", linewidth=0.8)
         every = max(1, len(order) // 8)
         ax.set_xticks(np.arange(len(order))[::every], order[::every])
         ax.legend(loc="best")
-        ax.set_ylabel("ported in less ported out (customers)")
+        ax.set_ylabel("ported in less ported out (customers)" if self.both else "ported out (customers)")
         return ax
 
 
@@ -203,10 +223,13 @@ def directions(
     came = _ports(arrivals, arrived, origin, first, end, "arrivals", aside)
     if (n := len(out) + len(came)) < FEWEST:
         raise CannotAnswer(say("not answerable: {n} customers ported in or out, {few} are needed.", n=n, few=FEWEST))
-    flows = _flows(out, came, ["operator"], level)
+    flows, months = (_flows(out, came, keys, level) for keys in (["operator"], ["month", "operator"]))
     flows = flows.sort_values(["net", "operator"], kind="stable").reset_index(drop=True)
-    months = _flows(out, came, ["month", "operator"], level)
     months.loc[months["ported"] < FEWEST, ["net_low", "net_high", "low", "high"]] = np.nan
+    if arrivals[origin].isna().all():  # the source does not say where customers come from
+        flows, months = flows[["operator", "ported"]], months[["month", "operator", "ported"]]
+        low, high = share(flows["ported"], len(out), level=level)
+        flows = flows.assign(share=flows["ported"] / len(out), low=low, high=high)
     keys = pd.DataFrame(index=out.index)
     keys["reason"] = category(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
     keys["destination"] = out["operator"]

@@ -43,7 +43,7 @@ class Recovery(Result):
     rates : DataFrame
         One row a state: state, customers, days (at risk), left, per_100 (leaving in 30 days), low, high.
     arms : DataFrame
-        One row an arm that chance decided, against the first: arm, against, customers, left, points (percentage points
+        One row an arm that chance decided: arm, against, customers, customers_against, left, points (percentage points
         more who leave within the window), low, high, paid (mean compensation more), reading. Empty without.
     worth : DataFrame
         What an hour sooner, and a yuan of compensation, is worth, in currency a complaint: what, low, high, reading.
@@ -76,14 +76,17 @@ class Recovery(Result):
         parts = []
         for state in (FAILED, LATE):
             if (row := self.ratio(state)) is not None:
+                said: dict[str, Any] = {"ratio": Number(row["ratio"], ".2f"), "e": Number(row["e_value"], ".1f"),
+                    "span": Span(row["low"], row["high"], ".2f")}  # fmt: skip
                 parts.append(
                     say(
-                        "After a complaint that is {state}, customers leave {ratio} times as often {span} as after one "
-                        "solved in time (associated).",
-                        state=Label(state), ratio=Number(row["ratio"], ".2f"),
-                        span=Span(row["low"], row["high"], ".2f"),
+                        "After a complaint rejected or withdrawn, customers leave {ratio} times as often {span} as "
+                        "after one solved in time (associated; E-value {e}).",
+                        **said,
                     )
-                )  # fmt: skip
+                    if state == FAILED
+                    else say("After one solved late, {ratio} times as often {span} (associated; E-value {e}).", **said)
+                )
         for row in self.arms.itertuples():
             parts.append(
                 say(
@@ -92,7 +95,8 @@ class Recovery(Result):
                     span=Span(row.low, row.high, "+.2f"),
                 )
             )  # fmt: skip
-        return join(*parts) if parts else say("Too few customers left after complaints to compare outcomes.")
+        few = say("Too few customers left after complaints of each outcome to compare them.")
+        return join(*([few] if self.ratio(FAILED) is None and self.ratio(LATE) is None else []), *parts)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Give the ratio of failed to recovered, and the effect that chance tells."""
@@ -346,7 +350,7 @@ def _curve(after: pd.DataFrame, window: int) -> pd.DataFrame:
 
 def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFrame:
     """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
-    columns = ["arm", "against", "customers", "left", "points", "low", "high", "paid", "reading"]
+    columns = ["arm", "against", "customers", "customers_against", "left", "points", "low", "high", "paid", "reading"]
     empty = pd.DataFrame(columns=columns)
     if lot is None:
         return empty
@@ -365,7 +369,8 @@ def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFra
         low, high, _ = share_difference(one["left"].sum(), len(one), zero["left"].sum(), len(zero), level=level)
         more = np.nan if paid is None else np.nanmean(paid[one["row"]]) - np.nanmean(paid[zero["row"]])
         gap = one["left"].mean() - zero["left"].mean()
-        rows.append([name, first, len(one), int(one["left"].sum()), 100 * gap, 100 * low, 100 * high, more, EFFECT])
+        points = [100 * gap, 100 * low, 100 * high]
+        rows.append([name, first, len(one), len(zero), int(one["left"].sum()), *points, more, EFFECT])
     return pd.DataFrame(rows, columns=columns)
 
 
