@@ -32,7 +32,7 @@ def _complaints(found: Recovery | Refusal) -> Message:
     if found.arms.empty:
         return say("Let chance decide about compensation in one call centre: only then is it known what it does.")
     row = found.arms.iloc[0]
-    said = {"arm": Label(row["arm"]), "points": Number(abs(row["points"]), ".1f")}
+    said = {"arm": Label(row["arm"]), "points": Number(abs(row["percentage_points"]), ".1f")}
     if row["high"] < 0:
         span = Span(-row["high"], -row["low"], ".1f")
         return say(
@@ -44,7 +44,8 @@ def _complaints(found: Recovery | Refusal) -> Message:
     return say(
         "Decide nothing yet about '{arm}' after complaints: its effect is not significant, {points} percentage points "
         "{span}.",
-        arm=Label(row["arm"]), points=Number(row["points"], "+.1f"), span=Span(row["low"], row["high"], "+.1f"),
+        arm=Label(row["arm"]), points=Number(row["percentage_points"], "+.1f"),
+        span=Span(row["low"], row["high"], "+.1f"),
     )  # fmt: skip
 
 
@@ -54,8 +55,8 @@ def _competitor(flows: Directions) -> Message:
     row = flows.losing.iloc[0]
     return say(
         "Answer {operator} first: {net} customers net {span}.",
-        operator=Name(str(row["operator"])), net=Number(row["net"], "+,.0f"),
-        span=Span(row["net_low"], row["net_high"], "+,.0f"),
+        operator=Name(str(row["operator"])), net=Number(row["net_flow"], "+,.0f"),
+        span=Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
     )  # fmt: skip
 
 

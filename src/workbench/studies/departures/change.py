@@ -31,8 +31,8 @@ class ChurnChange(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a set of columns and part: columns, part (a column: mix; rates; change: their sum), points (percentage
-        points), low, high.
+        One row a set of columns and part: columns, part (a column: mix; rates; change: their sum),
+        percentage_points, low, high.
     rates : tuple of float
         Share who left before and after.
     customers, gone : tuple of int
@@ -46,7 +46,7 @@ class ChurnChange(Result):
     level: float
 
     NAME, CHART = "churn_change", say("Dots with intervals, a row a set of columns and part")
-    FORMATS = dict.fromkeys(["points", "low", "high"], "{:+.2f}")
+    FORMATS = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}")
     CAPTION = say(
         "Change of the share who left, in percentage points: by the mix of each column, and by the rates within its "
         "groups. The split depends on the columns."
@@ -62,14 +62,15 @@ class ChurnChange(Result):
         """Say the change, and what the mix did by each set of columns."""
         row, sets = self.total, []
         for name, part in self.table.groupby("columns", sort=False):
-            mix = part.loc[~part["part"].isin([RATES, TOTAL]), "points"].sum()
-            rate = part.loc[part["part"] == RATES, "points"].iloc[0]
+            mix = part.loc[~part["part"].isin([RATES, TOTAL]), "percentage_points"].sum()
+            rate = part.loc[part["part"] == RATES, "percentage_points"].iloc[0]
             sets.append(
                 say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
                     mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f"))
             )  # fmt: skip
         said: dict[str, object] = {"before": Share(self.rates[0], 2), "after": Share(self.rates[1], 2),
-            "points": Number(row["points"], "+.2f"), "span": Span(row["low"], row["high"], "+.2f")}  # fmt: skip
+            "points": Number(row["percentage_points"], "+.2f"),
+            "span": Span(row["low"], row["high"], "+.2f")}  # fmt: skip
         text = say("Churn went from {before} to {after}, {points} points {span}, not significant.", **said)  # type: ignore[arg-type]
         if row["low"] > 0 or row["high"] < 0:
             text = say("Churn went from {before} to {after}, {points} points {span}.", **said)  # type: ignore[arg-type]
@@ -79,16 +80,22 @@ class ChurnChange(Result):
         """Give the change."""
         row = self.total
         ends = Span(row["low"], row["high"], "+.2f")
-        return (Tile(say("change of churn, percentage points"), Number(row["points"], "+.2f"), ends),)
+        return (Tile(say("change of churn, percentage points"), Number(row["percentage_points"], "+.2f"), ends),)
 
     def quantities(self) -> Iterable[Quantity]:
         """Name each part."""
         for r in self.table.itertuples():
-            yield Quantity(f"churn_change[columns={r.columns},part={r.part}]", r.points, "points", r.low, r.high)
+            yield Quantity(
+                f"churn_change[columns={r.columns},part={r.part}]",
+                r.percentage_points,
+                "percentage_points",
+                r.low,
+                r.high,
+            )
 
 
 def _called(names: str) -> Listed:
-    return Listed([Label(name) for name in names.split(" + ")], "·")
+    return Listed([Label(name) for name in names.split(" · ")], "·")
 
 
 def churn_change(
@@ -138,7 +145,7 @@ def churn_change(
     >>> new = pd.DataFrame({"id": range(100), "kind": ["a"] * 60 + ["b"] * 40, "gone": ([1] + [0] * 9) * 6
     ...     + [1, 0] * 20})
     >>> found = churn_change(old, new, customer="id", left="gone", by=["kind"])
-    >>> found.table["points"].round(12).tolist()
+    >>> found.table["percentage_points"].round(12).tolist()
     [8.0, 0.0, 8.0]
     """
     sets = [listed(one) for one in by]
@@ -175,8 +182,8 @@ def churn_change(
         parts = np.column_stack([parts, parts.sum(axis=1)])
         low, high = interval(parts[0], parts[1:], level=level)
         for i, part in enumerate([*one, RATES, TOTAL]):
-            rows.append([" + ".join(one), part, parts[0, i], low[i], high[i]])
-    table = pd.DataFrame(rows, columns=["columns", "part", "points", "low", "high"])
+            rows.append([" · ".join(one), part, parts[0, i], low[i], high[i]])
+    table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
     shares = float(old[left].mean()), float(new[left].mean())
     return ChurnChange(table, shares, (len(old), len(new)), gone, level)
 

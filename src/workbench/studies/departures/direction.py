@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FEWEST = 10
 """Fewer ports in and out together tell no direction, and cells of fewer departures are not shown."""
 UNKNOWN = "unknown"
-_FLOW = ["ported_in", "ported_out", "net", "net_low", "net_high", "ratio", "low", "high"]
+_FLOW = ["ported_in", "ported_out", "net_flow", "net_flow_low", "net_flow_high", "ratio", "low", "high"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +35,9 @@ class Directions(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a competitor, the largest net loss first: operator, ported (both ways), ported_in, ported_out, net,
-        net_low, net_high, ratio (in / out), low, high; no ratio where nobody was ported out. Where no arrival has an
-        origin: operator, ported (out), share, low, high.
+        One row a competitor, the largest net loss first: operator, ported (both ways), ported_in, ported_out, net_flow,
+        net_flow_low, net_flow_high, ratio (in / out), low, high; no ratio where nobody was ported out. Where no arrival
+        has an origin: operator, ported (out), share, low, high.
     months : DataFrame
         The same by month (text, in time) and operator; no ends for fewer than 10 ports.
     cells : DataFrame
@@ -58,7 +58,7 @@ class Directions(Result):
     NAME, COUNTS, CHART = "directions", "ported", say("Net flow by month, a line a competitor")
     FORMATS = (
         dict.fromkeys(["ported", "ported_in", "ported_out"], COUNT)
-        | dict.fromkeys(["net", "net_low", "net_high"], "{:+,.0f}")
+        | dict.fromkeys(["net_flow", "net_flow_low", "net_flow_high"], "{:+,.0f}")
         | dict.fromkeys(["ratio", "low", "high"], "{:.2f}")
     )
     CAPTION = say("Customers ported in and out by competitor, net flow, and ports in per port out.")
@@ -67,12 +67,12 @@ class Directions(Result):
     @property
     def both(self) -> bool:
         """Whether it is on record where customers come from."""
-        return "net" in self.table
+        return "net_flow" in self.table
 
     @property
     def losing(self) -> pd.DataFrame:
         """Competitors to whom more go than come, beyond chance."""
-        return self.table[self.table["net_high"] < 0] if self.both else self.table[:0]
+        return self.table[self.table["net_flow_high"] < 0] if self.both else self.table[:0]
 
     def headline(self) -> Message:
         """Say where most is lost, and whether that is beyond chance."""
@@ -87,10 +87,10 @@ class Directions(Result):
                 ),
                 self._hidden(),
             )  # fmt: skip
-        said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net"], "+,.0f"),
-            "span": Span(row["net_low"], row["net_high"], "+,.0f"), "n_in": int(row["ported_in"]),
+        said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net_flow"], "+,.0f"),
+            "span": Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"), "n_in": int(row["ported_in"]),
             "n_out": int(row["ported_out"])}  # fmt: skip
-        if row["net_high"] < 0:
+        if row["net_flow_high"] < 0:
             text = say("{operator} takes most: net {net} customers {span}, {n_in} in and {n_out} out.", **said)  # type: ignore[arg-type]
         else:
             text = say(
@@ -114,8 +114,8 @@ class Directions(Result):
             label = say("share of ports out to {operator}", operator=operator)
             return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
         net = Tile(
-            say("net customers from {operator}", operator=operator), Number(row["net"], "+,.0f"),
-            Span(row["net_low"], row["net_high"], "+,.0f"),
+            say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
+            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
         )  # fmt: skip
         if not np.isfinite(row["high"]):
             return (net,)
@@ -136,7 +136,7 @@ class Directions(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Name net flow and ratio of each competitor."""
         for r in self.table.itertuples() if self.both else ():
-            yield Quantity(f"net_flow[operator={r.operator}]", r.net, "customers", r.net_low, r.net_high)
+            yield Quantity(f"net_flow[operator={r.operator}]", r.net_flow, "customers", r.net_flow_low, r.net_flow_high)
             if np.isfinite(r.high):
                 yield Quantity(f"port_ratio[operator={r.operator}]", r.ratio, "1", r.low, r.high)
 
@@ -146,11 +146,11 @@ class Directions(Result):
         order = sorted(self.months["month"].unique())
         for i, name in enumerate(self.table["operator"]):
             rows = self.months[self.months["operator"] == name].set_index("month").reindex(order)
-            at, shown = np.arange(len(order)), "net" if self.both else "ported"
+            at, shown = np.arange(len(order)), "net_flow" if self.both else "ported"
             ax.plot(at, rows[shown].fillna(0), color=f"C{i % 7}", label=str(name))
             if self.both:
-                sure = ((rows["net_low"] > 0) | (rows["net_high"] < 0)).to_numpy()
-                ax.plot(at[sure], rows["net"][sure], "o", color=f"C{i % 7}")
+                sure = ((rows["net_flow_low"] > 0) | (rows["net_flow_high"] < 0)).to_numpy()
+                ax.plot(at[sure], rows["net_flow"][sure], "o", color=f"C{i % 7}")
         ax.axhline(0, color="0.6", linewidth=0.8)
         every = max(1, len(order) // 8)
         ax.set_xticks(np.arange(len(order))[::every], order[::every])
@@ -210,7 +210,7 @@ def directions(
     >>> came = pd.DataFrame({"on": "2026-01-09", "from": ["B"] * 10 + ["C"] * 5})
     >>> found = directions(out, came, left="off", destination="to", arrived="on", origin="from",
     ...     since="2026-01-01", as_of="2026-02-01")
-    >>> found.table[["operator", "net", "ratio"]].round(2).values.tolist()
+    >>> found.table[["operator", "net_flow", "ratio"]].round(2).values.tolist()
     [['B', -20, 0.33], ['C', 0, 1.0]]
     """
     groups = listed(by)
@@ -224,8 +224,8 @@ def directions(
     if (n := len(out) + len(came)) < FEWEST:
         raise CannotAnswer(say("not answerable: {n} customers ported in or out, {few} are needed.", n=n, few=FEWEST))
     flows, months = (_flows(out, came, keys, level) for keys in (["operator"], ["month", "operator"]))
-    flows = flows.sort_values(["net", "operator"], kind="stable").reset_index(drop=True)
-    months.loc[months["ported"] < FEWEST, ["net_low", "net_high", "low", "high"]] = np.nan
+    flows = flows.sort_values(["net_flow", "operator"], kind="stable").reset_index(drop=True)
+    months.loc[months["ported"] < FEWEST, ["net_flow_low", "net_flow_high", "low", "high"]] = np.nan
     if arrivals[origin].isna().all():  # the source does not say where customers come from
         flows, months = flows[["operator", "ported"]], months[["month", "operator", "ported"]]
         low, high = share(flows["ported"], len(out), level=level)
@@ -270,6 +270,6 @@ def _flows(out: pd.DataFrame, came: pd.DataFrame, keys: list[str], level: float)
     x, y = counts["ported_in"].to_numpy(), counts["ported_out"].to_numpy()
     (net_low, net_high), (low, high) = difference(x, y, level=level), ratio(x, y, level=level)
     rate = np.divide(x, y, out=np.full(len(x), np.nan), where=y > 0)
-    found = counts.assign(ported=x + y, net=x - y, net_low=net_low, net_high=net_high, ratio=rate,
+    found = counts.assign(ported=x + y, net_flow=x - y, net_flow_low=net_low, net_flow_high=net_high, ratio=rate,
         low=np.where(y > 0, low, np.nan), high=np.where(y > 0, high, np.nan)).reset_index()  # fmt: skip
     return found[[*keys, "ported", *_FLOW]]

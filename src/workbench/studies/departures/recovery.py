@@ -43,8 +43,8 @@ class Recovery(Result):
     rates : DataFrame
         One row a state: state, customers, days (at risk), left, per_100 (leaving in 30 days), low, high.
     arms : DataFrame
-        One row an arm that chance decided: arm, against, customers, customers_against, left, points (percentage points
-        more who leave within the window), low, high, paid (mean compensation more), reading. Empty without.
+        One row an arm that chance decided: arm, against, customers, customers_against, left, percentage_points
+        (more who leave within the window), low, high, compensation_more (mean), reading. Empty without.
     worth : DataFrame
         What an hour sooner, and a yuan of compensation, is worth, in currency a complaint: what, low, high, reading.
     curve : DataFrame
@@ -91,7 +91,7 @@ class Recovery(Result):
             parts.append(
                 say(
                     "Effect of '{arm}' against '{against}', randomised: {points} points more leave {span}.",
-                    arm=Label(row.arm), against=Label(row.against), points=Number(row.points, "+.2f"),
+                    arm=Label(row.arm), against=Label(row.against), points=Number(row.percentage_points, "+.2f"),
                     span=Span(row.low, row.high, "+.2f"),
                 )
             )  # fmt: skip
@@ -108,7 +108,7 @@ class Recovery(Result):
             )  # fmt: skip
         for row in self.arms.head(1).itertuples():
             label = say("{arm}: percentage points more leave (randomised)", arm=Label(row.arm))
-            found.append(Tile(label, Number(row.points, "+.2f"), Span(row.low, row.high, "+.2f")))
+            found.append(Tile(label, Number(row.percentage_points, "+.2f"), Span(row.low, row.high, "+.2f")))
         return tuple(found)
 
     def caption(self) -> Message:
@@ -143,7 +143,10 @@ class Recovery(Result):
             )
         caption = say("Percentage points more who leave within {window} days of opening, by randomised arm.",
             window=self.window)  # fmt: skip
-        formats = dict.fromkeys(["points", "low", "high"], "{:+.2f}") | {"left": COUNT, "paid": "{:.2f}"}
+        formats = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}") | {
+            "left": COUNT,
+            "compensation_more": "{:.2f}",
+        }
         return Table("arms", self.arms, caption, formats, "customers")
 
     def what_it_is_worth(self) -> Table:
@@ -157,7 +160,7 @@ class Recovery(Result):
         for r in self.table.itertuples():
             yield Quantity(f"hazard_ratio[among={r.among},state={r.state}]", r.ratio, "1", r.low, r.high, 1e-4)
         for r in self.arms.itertuples():
-            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.points, "points", r.low, r.high)
+            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "percentage_points", r.low, r.high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of complainers in each state by day since opening."""
@@ -350,7 +353,18 @@ def _curve(after: pd.DataFrame, window: int) -> pd.DataFrame:
 
 def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFrame:
     """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
-    columns = ["arm", "against", "customers", "customers_against", "left", "points", "low", "high", "paid", "reading"]
+    columns = [
+        "arm",
+        "against",
+        "customers",
+        "customers_against",
+        "left",
+        "percentage_points",
+        "low",
+        "high",
+        "compensation_more",
+        "reading",
+    ]
     empty = pd.DataFrame(columns=columns)
     if lot is None:
         return empty
@@ -402,9 +416,9 @@ def _worth(cases, arms, paid, groups, value: float, window: int, level: float) -
                 low, high = ends.loc[name] if name == "hours" else -ends.loc[name].iloc[::-1]
                 rows.append({"what": said, "low": value * low, "high": value * high, "reading": ASSOCIATED})
     for row in arms.itertuples():
-        if value and np.isfinite(row.paid) and row.paid > 0:
+        if value and np.isfinite(row.compensation_more) and row.compensation_more > 0:
             rows = [r for r in rows if r["what"] != "a yuan of compensation"]
-            scale = -value / 100 / row.paid
+            scale = -value / 100 / row.compensation_more
             rows.append({"what": "a yuan of compensation", "low": scale * row.high, "high": scale * row.low,
                 "reading": EFFECT})  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "low", "high", "reading"])

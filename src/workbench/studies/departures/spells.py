@@ -1,6 +1,6 @@
 """In which state of a complaint is each customer, day by day?
 
-none, open, recovered (solved within the promise), late (solved after it), failed (rejected or withdrawn), gone.
+no complaint, open, recovered (solved within the promise), late (solved after it), failed (rejected or withdrawn), gone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.survival import observe
 
-NONE, OPEN, RECOVERED, LATE, FAILED, GONE = "none", "open", "recovered", "late", "failed", "gone"
+NONE, OPEN, RECOVERED, LATE, FAILED, GONE = "no complaint", "open", "recovered", "late", "failed", "gone"
 STATES = (NONE, OPEN, RECOVERED, LATE, FAILED)
 OUTCOMES = ("solved", "rejected", "withdrawn")
 
