@@ -53,8 +53,8 @@ def ratio(count_1: ArrayLike, count_0: ArrayLike, *, level: float = 0.95) -> tup
     low = np.where(x > 0, crossing(reached, zero, found, 1 - tail), 0.0)
     high = np.where(y > 0, crossing(reached, found, one, tail), 1.0)
     with np.errstate(divide="ignore"):
-        ends = (np.where(n > 0, part / (1 - part), np.nan) for part in (low, high))
-    return tuple(end[()] for end in ends)  # type: ignore[return-value]  # two of them
+        low, high = (np.where(n > 0, part / (1 - part), np.nan)[()] for part in (low, high))
+    return low, high
 
 
 def difference(count_1: ArrayLike, count_0: ArrayLike, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -246,6 +246,9 @@ def recovery(
         raise WorkbenchError(f"window={window}, landmark={landmark}: give 1 day or more, and a value of 0 or more.")
     names = listed(given)
     require_table(lives, names, "lives")
+    require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
+    paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
+    drawn = category(complaints[lot], lot).to_numpy() if lot else None
     asked = {"opened": opened, "due": due, "closed": closed, "outcome": outcome, "since": since, "as_of": as_of}
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
     groups = pd.DataFrame({name: category(lives[name], name, missing="refuse") for name in names})
@@ -273,8 +276,7 @@ def recovery(
     )
     columns = ["among", "state", "against", "customers", "left", "ratio", "low", "high", "e_value", "e_value_low"]
     table = pd.DataFrame([row for rows in compared for row in rows], columns=columns).assign(reading=ASSOCIATED)
-    paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
-    arms = _arms(cases, complaints, lot, paid, window, level)
+    arms = _arms(cases, drawn, paid, window, level)
     worth = _worth(cases, arms, paid, groups, value, window, level)
     return Recovery(
         table, _rates(spells, level), arms, worth, _curve(after, window), window, landmark, known.set_aside, level,
@@ -351,7 +353,7 @@ def _curve(after: pd.DataFrame, window: int) -> pd.DataFrame:
     return pd.DataFrame({"day": np.tile(day, len(names)), "state": np.repeat(names, len(day)), "share": shares.ravel()})
 
 
-def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFrame:
+def _arms(cases, drawn, paid, window: int, level: float) -> pd.DataFrame:
     """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
     columns = [
         "arm",
@@ -366,10 +368,9 @@ def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFra
         "reading",
     ]
     empty = pd.DataFrame(columns=columns)
-    if lot is None:
+    if drawn is None:
         return empty
-    require_table(complaints, [lot], "complaints")
-    arm = category(complaints[lot], lot).to_numpy()[cases["row"]]
+    arm = drawn[cases["row"]]
     ready = pd.DataFrame({"arm": arm, "customer": cases["customer"], "row": cases["row"],
         "left": cases["left"] & (cases["until"] - cases["opened"] <= window)})  # fmt: skip
     ready = ready[pd.notna(arm) & (cases["known"] >= window).to_numpy()].drop_duplicates("customer")
@@ -381,11 +382,17 @@ def _arms(cases, complaints, lot, paid, window: int, level: float) -> pd.DataFra
     for name in [name for name in sizes.index if name != first]:
         one = ready[ready["arm"] == name]
         low, high, _ = share_difference(one["left"].sum(), len(one), zero["left"].sum(), len(zero), level=level)
-        more = np.nan if paid is None else np.nanmean(paid[one["row"]]) - np.nanmean(paid[zero["row"]])
+        more = np.nan if paid is None else _mean(paid[one["row"]]) - _mean(paid[zero["row"]])
         gap = one["left"].mean() - zero["left"].mean()
         points = [100 * gap, 100 * low, 100 * high]
         rows.append([name, first, len(one), len(zero), int(one["left"].sum()), *points, more, EFFECT])
     return pd.DataFrame(rows, columns=columns)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is known; NaN where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def _reference(arms: list[str]) -> str:
