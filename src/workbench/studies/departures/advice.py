@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.messages import Label, Message, Name, Number, Share, Span, say
+from workbench.messages import Day, Label, Message, Name, Number, Share, Span, say
 from workbench.result import Decision, Refusal
 from workbench.studies.departures.causes import ALL, ANY, Incidence
 from workbench.studies.departures.change import RATES, ChurnChange
@@ -18,10 +18,10 @@ def decision(
 ) -> Decision:
     """Say which cause and competitor to answer, whether rates or the base changed, and what to do after complaints."""
     do = (
-        _complaints(complaints),
         *(() if isinstance(flows, Refusal) else (_competitor(flows),)),
         *(() if isinstance(causes, Refusal) else (_cause(causes),)),
         *(() if isinstance(change, Refusal) else (_change(change),)),
+        _complaints(complaints),
     )
     return Decision(do, say("a randomised trial of compensation in more call centres, or another year of departures."))
 
@@ -50,6 +50,11 @@ def _complaints(found: Recovery | Refusal) -> Message:
 
 
 def _competitor(flows: Directions) -> Message:
+    for turn in flows.turns.head(1).itertuples():
+        return say(
+            "Answer what {operator} has offered since {month}: {after} of those ported out go there, {before} before.",
+            operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
+        )  # fmt: skip
     if flows.losing.empty:
         return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
     row = flows.losing.iloc[0]

@@ -21,7 +21,7 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ANY, ALL, UNKNOWN = "any cause", "all", "unknown"
+ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,8 @@ class Incidence(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a group (all first), month and cause (any first): group, months, cause, customers (who joined or were
-        there at the first month told), left (by then), incidence, low, high. Months that were not observed on 10
-        customers have no row.
+        One row a group (all first), month and cause (any_cause first): group, months, cause, customers (in sight at any
+        tenure), left (by then), incidence, low, high. Months that were not observed on 10 customers have no row.
     curve : DataFrame
         One row a month and cause, of all customers: months, cause, share.
     begins, thin : dict of str to float

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import xlogy
 
 from workbench.columns import category, days, require_table
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
-from workbench.messages import Message, Name, Number, Share, Span, join, say
+from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.cells import listed
 from workbench.methods.counts import difference, ratio
 from workbench.methods.intervals import share
+from workbench.methods.multiple import holm
+from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TURN, PERMUTATIONS = 30, 999
+"""Ports out on either side of a month that may be a turn; permutations behind its p value."""
 FEWEST = 10
 """Fewer ports in and out together tell no direction, and cells of fewer departures are not shown."""
 UNKNOWN = "unknown"
@@ -39,7 +44,10 @@ class Directions(Result):
         net_flow_low, net_flow_high, ratio (in / out), low, high; no ratio where nobody was ported out. Where no arrival
         has an origin: operator, ported (out), share, low, high.
     months : DataFrame
-        The same by month (text, in time) and operator; no ends for fewer than 10 ports.
+        By month (text, in time) and operator, without the ratio; no ends for fewer than 10 ports.
+    turns : DataFrame
+        Competitors who take a larger part of those ported out from a month on, beyond chance: operator, month, before,
+        after (shares), p (permutation of months, the month looked for, adjusted for the number of competitors).
     cells : DataFrame
         One row a reason, destination and combination of `by`: departures, share (of all ported out), low, high, for
         cells of 10 or more.
@@ -50,6 +58,7 @@ class Directions(Result):
 
     table: pd.DataFrame
     months: pd.DataFrame
+    turns: pd.DataFrame
     cells: pd.DataFrame
     hidden: tuple[int, int]
     set_aside: dict[str, int]
@@ -85,7 +94,7 @@ class Directions(Result):
                     operator=Name(str(row["operator"])), share=Share(row["share"]), n=int(self.table["ported"].sum()),
                     span=Span(row["low"], row["high"], ".1%"),
                 ),
-                self._hidden(),
+                *self._turned(), self._hidden(),
             )  # fmt: skip
         said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net_flow"], "+,.0f"),
             "span": Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"), "n_in": int(row["ported_in"]),
@@ -98,7 +107,15 @@ class Directions(Result):
                 "in and {n_out} out.",
                 **said,  # type: ignore[arg-type]
             )
-        return join(text, self._hidden())
+        return join(text, *self._turned(), self._hidden())
+
+    def _turned(self) -> Iterator[Message]:
+        for r in self.turns.itertuples():
+            yield say(
+                "From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
+                month=Day(r.month), after=Share(r.after), operator=Name(r.operator), before=Share(r.before),
+                p=Number(r.p, ".3f"),
+            )  # fmt: skip
 
     def _hidden(self) -> Message:
         cells, people = self.hidden
@@ -131,7 +148,8 @@ class Directions(Result):
     def by_month(self) -> Table:
         """Give flows by month."""
         caption = say("Customers ported in and out by month and competitor; no ends for fewer than {n}.", n=FEWEST)
-        return Table("flows", self.months, caption, self.FORMATS, "ported")
+        formats = {column: form for column, form in self.FORMATS.items() if column in self.months}
+        return Table("flows", self.months, caption, formats, "ported")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name net flow and ratio of each competitor."""
@@ -172,6 +190,7 @@ def directions(
     reason: str | None = None,
     by: str | Sequence[str] | None = None,
     level: float = 0.95,
+    rng: Rng = 0,
 ) -> Directions:
     """Count who was ported in from and out to each competitor, and the reasons on record.
 
@@ -225,7 +244,8 @@ def directions(
         raise CannotAnswer(say("not answerable: {n} customers ported in or out, {few} are needed.", n=n, few=FEWEST))
     flows, months = (_flows(out, came, keys, level) for keys in (["operator"], ["month", "operator"]))
     flows = flows.sort_values(["net_flow", "operator"], kind="stable").reset_index(drop=True)
-    months.loc[months["ported"] < FEWEST, ["net_flow_low", "net_flow_high", "low", "high"]] = np.nan
+    months = months.drop(columns=["ratio", "low", "high"])
+    months.loc[months["ported"] < FEWEST, ["net_flow_low", "net_flow_high"]] = np.nan
     if arrivals[origin].isna().all():  # the source does not say where customers come from
         flows, months = flows[["operator", "ported"]], months[["month", "operator", "ported"]]
         low, high = share(flows["ported"], len(out), level=level)
@@ -241,7 +261,7 @@ def directions(
     cells = cells[~thin].sort_values(["departures", *keys], ascending=[False] + [True] * keys.shape[1])
     low, high = share(cells["departures"], max(len(out), 1), level=level)
     cells = cells.assign(share=cells["departures"] / max(len(out), 1), low=low, high=high).reset_index(drop=True)
-    return Directions(flows, months, cells, hidden, aside, level)
+    return Directions(flows, months, _turns(out, level, rng), cells, hidden, aside, level)
 
 
 def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str, int]) -> pd.DataFrame:
@@ -261,6 +281,33 @@ def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str
             aside[f"{name} {reason}"] = int(rows.sum())
     found["month"] = found["when"].dt.strftime("%Y-%m")
     return found.loc[~(unknown | outside | other), ["month", "operator"]]
+
+
+def _turns(out: pd.DataFrame, level: float, rng: Rng) -> pd.DataFrame:
+    """Look for the month from which a competitor takes more: largest likelihood ratio, months permuted."""
+    counts = pd.crosstab(out["month"], out["operator"])
+    n, rows = counts.sum(axis=1).to_numpy(), []
+    before = np.cumsum(n)[:-1]
+    cuts = (before >= TURN) & (n.sum() - before >= TURN)
+    if not cuts.any() or counts.shape[1] < 2:
+        return pd.DataFrame(rows, columns=["operator", "month", "before", "after", "p"])
+
+    def gain(taken: np.ndarray) -> np.ndarray:
+        early, whole = np.cumsum(taken, axis=-1)[..., :-1], taken.sum(axis=-1, keepdims=True)
+        parts = ((early, before), (whole - early, n.sum() - before))
+        found = sum(xlogy(k, k / m) + xlogy(m - k, 1 - k / m) for k, m in parts)
+        return np.where(cuts & (early / before < (whole - early) / (n.sum() - before)), found, -np.inf)
+
+    for name, seed in zip(counts, seeds(rng, counts.shape[1]), strict=True):
+        seen = counts[name].to_numpy()
+        drawn = np.random.default_rng(seed).multivariate_hypergeometric(n, int(seen.sum()), size=PERMUTATIONS)
+        found, at = gain(seen).max(), int(gain(seen).argmax())
+        p = (1 + int((gain(drawn).max(axis=-1) >= found).sum())) / (1 + PERMUTATIONS)
+        shares = seen[: at + 1].sum() / before[at], seen[at + 1 :].sum() / (n.sum() - before[at])
+        rows.append([name, counts.index[at + 1], *shares, p if np.isfinite(found) else 1.0])
+    table = pd.DataFrame(rows, columns=["operator", "month", "before", "after", "p"])
+    table["p"] = holm(table["p"].to_numpy())
+    return table[table["p"] < 1 - level].sort_values(["p", "operator"]).reset_index(drop=True)
 
 
 def _flows(out: pd.DataFrame, came: pd.DataFrame, keys: list[str], level: float) -> pd.DataFrame:
