@@ -362,7 +362,7 @@ def bases() -> Tables:
     """Two bases of 600 customers, most of them the same, of whom more left in the second."""
     rng = np.random.default_rng(14)
     before, after = (
-        pd.DataFrame({"id": np.arange(600) + first, "band": rng.choice(["a", "b"], 600, p=[1 - p, p]),
+        pd.DataFrame({"id": np.arange(600) + first, "tier": rng.choice(["a", "b"], 600, p=[1 - p, p]),
             "kind": rng.choice(["x", "y"], 600), "churned": (rng.random(600) < p / 4).astype(int)})
         for first, p in ((95, 0.3), (200, 0.6))
     )  # fmt: skip
@@ -987,7 +987,7 @@ CASES = [
             t["after"],
             customer=n("id"),
             left=n("churned"),
-            by=[n("band"), [n("band"), n("kind")]],
+            by=[n("tier"), [n("tier"), n("kind")]],
             resamples=60,
         ),
         bases,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from workbench.columns import category, number, require_table
@@ -14,21 +13,21 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
 from workbench.messages import Label, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
-from workbench.methods.confounding import e_value
-from workbench.methods.counts import expected
-from workbench.methods.intervals import share_difference
-from workbench.methods.survival import cox, indicators, state_table
 from workbench.result import COUNT, Quantity, Result, Table, Tile
-from workbench.studies.departures.spells import FAILED, GONE, LATE, NONE, OPEN, RECOVERED, STATES, read
+from workbench.studies.departures.outcomes import (
+    CLOCK,
+    FEWEST_LEFT,
+    arms_compared,
+    compared,
+    from_opening,
+    occupation,
+    rates,
+    worth_of,
+)
+from workbench.studies.departures.spells import FAILED, GONE, LATE, OPEN, RECOVERED, read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FEWEST_LEFT = 10
-"""A state with fewer departures has no ratio, and arms of fewer together no effect."""
-ASSOCIATED, EFFECT = "associated", "effect (randomised)"
-EVERYBODY, CLOCK, LANDMARK = "all customers, by tenure", "complainers, from opening on", "complainers, landmark"
-ORDER = (LATE, FAILED, OPEN, RECOVERED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +148,7 @@ class Recovery(Result):
         }
         return Table("arms", self.arms, caption, formats, "customers")
 
-    def what_it_is_worth(self) -> Table:
+    def what_it_isworth_of(self) -> Table:
         """Give what an hour and a yuan are worth, as ranges."""
         caption = say("What is saved per complaint, in {unit}: a range, 0 within it means not shown.",
             unit=Term(self.currency))  # fmt: skip
@@ -254,178 +253,16 @@ def recovery(
     groups = pd.DataFrame({name: category(lives[name], name, missing="refuse") for name in names})
     groups = groups.set_axis(lives[customer].astype(str), axis=0)
     spells, cases = known.spells(window), known.cases
-    after = _from_opening(cases, window)
+    after = from_opening(cases, window)
     if (gone := int(after["left"].sum())) < FEWEST_LEFT:
         raise CannotAnswer(
             say("not answerable: {n} customers left within {window} days of a complaint, {few} are needed.", n=gone,
                 window=window, few=FEWEST_LEFT)
         )  # fmt: skip
-    kept = cases[(cases["opened"] + landmark < cases["until"]) & (cases["known"] > landmark)]
-    there = kept["opened"] + landmark
-    late = pd.DataFrame(
-        {
-            "customer": kept["customer"], "entry": 0, "exit": np.minimum(kept["until"] - there, window),
-            "state": kept["state"].where(kept["closed"] <= there, OPEN),
-            "left": kept["left"] & (kept["until"] - there <= window),
-        }
-    )  # fmt: skip
-    compared = (
-        _ratios(spells, groups, NONE, EVERYBODY, level),
-        _ratios(after, groups, RECOVERED, CLOCK, level),
-        _ratios(late, groups, RECOVERED, LANDMARK, level),
-    )
-    columns = ["among", "state", "against", "customers", "left", "ratio", "low", "high", "e_value", "e_value_low"]
-    table = pd.DataFrame([row for rows in compared for row in rows], columns=columns).assign(reading=ASSOCIATED)
-    arms = _arms(cases, drawn, paid, window, level)
-    worth = _worth(cases, arms, paid, groups, value, window, level)
+    table = compared(cases, after, spells, groups, window, landmark, level)
+    arms = arms_compared(cases, drawn, paid, window, level)
+    worth = worth_of(cases, arms, paid, groups, value, window, level)
     return Recovery(
-        table, _rates(spells, level), arms, worth, _curve(after, window), window, landmark, known.set_aside, level,
+        table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark, known.set_aside, level,
         currency,
     )  # fmt: skip
-
-
-def _from_opening(cases: pd.DataFrame, window: int) -> pd.DataFrame:
-    """Cut each complaint into its time open and its time closed, in days since opening."""
-    length, shut = cases["until"] - cases["opened"], cases["closed"] - cases["opened"]
-    end = np.where(shut < length, np.minimum(shut + window, length), np.minimum(length, shut + window))
-    one = cases[["customer", "left"]].assign(case=np.arange(len(cases)), entry=0, exit=shut, state=OPEN)
-    one["left"] &= shut >= length
-    two = cases[["customer", "left", "state"]].assign(case=np.arange(len(cases)), entry=shut, exit=end)
-    two["left"] &= two["exit"] >= length
-    both = pd.concat([one, two], ignore_index=True)
-    return both[both["exit"] > both["entry"]].reset_index(drop=True)
-
-
-def _ratios(spells: pd.DataFrame, groups, against: str, among: str, level: float) -> list[list[object]]:
-    """Hazard ratios of the states that have departures enough, given the groups; clustered by customer."""
-    left = spells.groupby("state")["left"].sum()
-    told = [s for s in ORDER if s != against and left.get(s, 0) >= FEWEST_LEFT]
-    if not told or left.get(against, 0) < FEWEST_LEFT:
-        return []
-    used = spells[spells["state"].isin([against, *told])]
-    x = [indicators(used["state"], against)]
-    for name in groups:
-        mine = used["customer"].map(groups[name])
-        dummies = indicators(mine, mine.value_counts().sort_index().idxmax())
-        events = dummies.mul(used["left"], axis=0).sum()
-        x.append(dummies.loc[:, (events > 0) & (events < used["left"].sum())].add_prefix(f"{name}="))
-    fit = cox(used["entry"], used["exit"], used["left"], pd.concat(x, axis=1), clusters=used["customer"], level=level)
-    rows: list[list[object]] = []
-    for state in told:
-        ratio, low, high = fit.table.loc[state, ["ratio", "low", "high"]]
-        mine = used[used["state"] == state]
-        near = low if low > 1 else high if high < 1 else 1.0
-        rows.append([among, state, against, mine["customer"].nunique(), int(mine["left"].sum()), ratio, low, high,
-            e_value(ratio), e_value(near)])  # fmt: skip
-    return rows
-
-
-def _rates(spells: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Departures per 100 customers in 30 days, by state."""
-    spells = spells.assign(days=spells["exit"] - spells["entry"])
-    found = spells.groupby("state").agg(customers=("customer", "nunique"), days=("days", "sum"), left=("left", "sum"))
-    found = found.reindex([s for s in STATES if s in found.index])
-    low, high = expected(found["left"].to_numpy(), level=level)
-    to_share = [100 * -np.expm1(-30 * events / found["days"]) for events in (found["left"], low, high)]
-    return found.assign(per_100=to_share[0], low=to_share[1], high=to_share[2]).reset_index()
-
-
-def _curve(after: pd.DataFrame, window: int) -> pd.DataFrame:
-    """Occupation of the states by day since opening, by Aalen and Johansen."""
-    names = [OPEN, RECOVERED, LATE, FAILED, GONE]
-    place = {name: i for i, name in enumerate(names)}
-    into = after[after["state"] != OPEN].set_index("case")["state"].map(place)
-    to = after["case"].map(into).fillna(-1).astype(int).where(after["state"] == OPEN, -1)
-    to = to.mask(after["left"], place[GONE])
-    kept = (after["entry"] < window).to_numpy()
-    exit = np.minimum(after["exit"], window)
-    to = to.where(after["exit"] <= window, -1)
-    # a case closed on its first day has no time open: it is given that day
-    at_once = ~after["case"].isin(after.loc[after["state"] == OPEN, "case"])
-    extra = pd.DataFrame({"entry": 0, "exit": 1, "state": place[OPEN], "to": after.loc[at_once, "state"].map(place)})
-    moved = pd.DataFrame({"entry": after["entry"].mask(at_once, 1), "exit": exit, "state": after["state"].map(place),
-        "to": to})[kept]  # fmt: skip
-    all_ = pd.concat([moved[moved["exit"] > moved["entry"]], extra], ignore_index=True).astype(int)
-    shares = state_table(all_["entry"], all_["exit"], all_["state"], all_["to"], states=len(names)).occupied()
-    day = np.arange(shares.shape[1] + 1)
-    start = np.eye(len(names))[0][:, None]
-    shares = np.hstack([start, shares])
-    return pd.DataFrame({"day": np.tile(day, len(names)), "state": np.repeat(names, len(day)), "share": shares.ravel()})
-
-
-def _arms(cases, drawn, paid, window: int, level: float) -> pd.DataFrame:
-    """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
-    columns = [
-        "arm",
-        "against",
-        "customers",
-        "customers_against",
-        "left",
-        "percentage_points",
-        "low",
-        "high",
-        "compensation_more",
-        "reading",
-    ]
-    empty = pd.DataFrame(columns=columns)
-    if drawn is None:
-        return empty
-    arm = drawn[cases["row"]]
-    ready = pd.DataFrame({"arm": arm, "customer": cases["customer"], "row": cases["row"],
-        "left": cases["left"] & (cases["until"] - cases["opened"] <= window)})  # fmt: skip
-    ready = ready[pd.notna(arm) & (cases["known"] >= window).to_numpy()].drop_duplicates("customer")
-    sizes = ready["arm"].value_counts().sort_index()
-    if len(sizes) < 2 or ready["left"].sum() < FEWEST_LEFT:
-        return empty
-    first, rows = _reference(list(sizes.index)), []
-    zero = ready[ready["arm"] == first]
-    for name in [name for name in sizes.index if name != first]:
-        one = ready[ready["arm"] == name]
-        low, high, _ = share_difference(one["left"].sum(), len(one), zero["left"].sum(), len(zero), level=level)
-        more = np.nan if paid is None else _mean(paid[one["row"]]) - _mean(paid[zero["row"]])
-        gap = one["left"].mean() - zero["left"].mean()
-        points = [100 * gap, 100 * low, 100 * high]
-        rows.append([name, first, len(one), len(zero), int(one["left"].sum()), *points, more, EFFECT])
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _mean(values: np.ndarray) -> float:
-    """Mean of what is known; NaN where nothing is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else np.nan
-
-
-def _reference(arms: list[str]) -> str:
-    """Give the arm that got nothing, by its name, else the first."""
-    return next((a for a in arms if a.startswith(("not", "no_", "control", "held"))), arms[0])
-
-
-def _worth(cases, arms, paid, groups, value: float, window: int, level: float) -> pd.DataFrame:
-    """What an hour sooner and a yuan are worth: a linear model of leaving after closing, among cases solved."""
-    import statsmodels.api as sm
-
-    rows: list[dict[str, Any]] = []
-    solved = cases[cases["state"].isin([RECOVERED, LATE]) & (cases["known"] >= window)]
-    gone = solved["left"] & (solved["until"] - solved["closed"] <= window)
-    if value and gone.sum() >= FEWEST_LEFT:
-        x = pd.DataFrame({"hours": solved["hours"]})
-        if paid is not None:
-            x["paid"] = np.nan_to_num(paid[solved["row"]])
-        for name in groups:
-            mine = solved["customer"].map(groups[name])
-            x = x.join(indicators(mine, mine.value_counts().sort_index().idxmax()).add_prefix(f"{name}="))
-        x = x.loc[:, x.std() > 0]
-        who = pd.factorize(solved["customer"])[0]
-        fit = sm.OLS(gone.astype(float), sm.add_constant(x)).fit(cov_type="cluster", cov_kwds={"groups": who})
-        ends = fit.conf_int(1 - level)
-        for name, said in (("hours", "an hour sooner"), ("paid", "a yuan of compensation")):
-            if name in x:
-                low, high = ends.loc[name] if name == "hours" else -ends.loc[name].iloc[::-1]
-                rows.append({"what": said, "low": value * low, "high": value * high, "reading": ASSOCIATED})
-    for row in arms.itertuples():
-        if value and np.isfinite(row.compensation_more) and row.compensation_more > 0:
-            rows = [r for r in rows if r["what"] != "a yuan of compensation"]
-            scale = -value / 100 / row.compensation_more
-            rows.append({"what": "a yuan of compensation", "low": scale * row.high, "high": scale * row.low,
-                "reading": EFFECT})  # fmt: skip
-    return pd.DataFrame(rows, columns=["what", "low", "high", "reading"])
