@@ -168,6 +168,8 @@ def test_directions_by_hand():
         ["price", "B", "gold", 25], ["network", "B", "gold", 15]]  # fmt: skip
     assert found.hidden == (1, 9) and "1 thin cells with 9 departures" in found.headline()
     few = found.months[found.months["ported"] < 10]
+    for table in (found.reasons(), found.by_month()):
+        assert set(table.formats) <= set(table.frame) and table.counts in table.frame
     assert few["net_flow_low"].isna().all() and "B takes most: net −25 customers" in found.headline()
 
 
@@ -271,6 +273,9 @@ def test_recovery_finds_the_truth(made_good):
     worth = made_good.worth.set_index("what")
     assert worth.loc["a yuan of compensation", "reading"] == "effect (randomised)"
     assert worth.loc["a yuan of compensation", "low"] == pytest.approx(-3 * arm["high"] / 50)
+    shown = made_good.by_state(), made_good.by_lot(), made_good.what_it_is_worth()
+    assert [table.name for table in shown] == ["states", "arms", "worth"]
+    assert all(set(table.formats) <= set(table.frame) for table in shown)
     by_day = made_good.curve.groupby("day")["share"].sum()
     assert by_day.to_numpy() == pytest.approx(np.ones(len(by_day)))
     assert "associated" in made_good.headline() and "randomised" in made_good.headline()

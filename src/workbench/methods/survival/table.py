@@ -48,7 +48,7 @@ class LifeTable:
 
     def hazard(self, start: int | None = None) -> np.ndarray:
         """Share of those at risk who leave, shape (causes, reach); 0 before `start` (that of the table if None)."""
-        shares = self.left / np.maximum(self.at_risk, 1)
+        shares: np.ndarray = self.left / np.maximum(self.at_risk, 1)
         shares[:, : (self.start if start is None else start) - 1] = 0.0
         return shares
 
@@ -69,7 +69,7 @@ class LifeTable:
         """
         return incidence(self.hazard(start))
 
-    def errors(self, at: Sequence[int], start: int | None = None) -> np.ndarray:
+    def errors(self, at: Sequence[int] | np.ndarray, start: int | None = None) -> np.ndarray:
         """Standard errors of the incidence at some steps, shape (causes, len(at)): departures by step multinomial."""
         shares = self.hazard(start)
         gone, stay = incidence(shares), before(shares)
@@ -86,7 +86,7 @@ class LifeTable:
         return found
 
     def ends(
-        self, at: Sequence[int], *, level: float = 0.95, start: int | None = None
+        self, at: Sequence[int] | np.ndarray, *, level: float = 0.95, start: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the incidence's interval at some steps, two arrays of shape (causes, len(at)).
 
@@ -205,7 +205,9 @@ def incidence(hazard: np.ndarray) -> np.ndarray:
     return np.cumsum(before(hazard)[..., None, :] * hazard, axis=-1)
 
 
-def _counted(entry, exit, cause, reach: int, causes: int, weight) -> tuple[np.ndarray, np.ndarray]:
+def _counted(
+    entry: np.ndarray, exit: np.ndarray, cause: np.ndarray, reach: int, causes: int, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Count (or sum the weights of) who is at risk and who leaves by step; who ends where they began is neither."""
     came = np.bincount(np.minimum(entry, reach), weight, reach + 1)[: reach + 1]
     went = np.bincount(np.minimum(exit, reach + 1), weight, reach + 2)[: reach + 1]

@@ -286,7 +286,8 @@ def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str
 def _turns(out: pd.DataFrame, level: float, rng: Rng) -> pd.DataFrame:
     """Look for the month from which a competitor takes more: largest likelihood ratio, months permuted."""
     counts = pd.crosstab(out["month"], out["operator"])
-    n, rows = counts.sum(axis=1).to_numpy(), []
+    n = counts.sum(axis=1).to_numpy()
+    rows: list[list[object]] = []
     before = np.cumsum(n)[:-1]
     cuts = (before >= TURN) & (n.sum() - before >= TURN)
     if not cuts.any() or counts.shape[1] < 2:

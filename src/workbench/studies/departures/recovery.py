@@ -148,7 +148,7 @@ class Recovery(Result):
         }
         return Table("arms", self.arms, caption, formats, "customers")
 
-    def what_it_isworth_of(self) -> Table:
+    def what_it_is_worth(self) -> Table:
         """Give what an hour and a yuan are worth, as ranges."""
         caption = say("What is saved per complaint, in {unit}: a range, 0 within it means not shown.",
             unit=Term(self.currency))  # fmt: skip
@@ -248,7 +248,14 @@ def recovery(
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
     paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
     drawn = category(complaints[lot], lot).to_numpy() if lot else None
-    asked = {"opened": opened, "due": due, "closed": closed, "outcome": outcome, "since": since, "as_of": as_of}
+    asked: dict[str, Any] = {
+        "opened": opened,
+        "due": due,
+        "closed": closed,
+        "outcome": outcome,
+        "since": since,
+        "as_of": as_of,
+    }
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
     groups = pd.DataFrame({name: category(lives[name], name, missing="refuse") for name in names})
     groups = groups.set_axis(lives[customer].astype(str), axis=0)
