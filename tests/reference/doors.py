@@ -28,6 +28,7 @@ from workbench.studies import (
 from workbench.studies import (
     customer_view,
     data_quality,
+    departures,
     observational,
     satisfaction,
     segmentation,
@@ -47,6 +48,7 @@ ROOMS = (
     planning,
     customer_view,
     data_quality,
+    departures,
     experiment,
     lifetimes,
     observational,
@@ -210,6 +212,9 @@ MEANING = {
         "frequency_state",
         "channel",
         "group",
+        "why",
+        "to",
+        "came_from",
     ],
     "day": ["on", "off", "known", "answered_on", "left_on", "seen", "contacted_at", "opened_at", "due_at", "closed_at"],
     "id": ["id", "household", "customer_id"],
@@ -320,6 +325,48 @@ def purchases() -> Tables:
     level = 1 / rng.gamma(3.0, 1 / 10, 300 * 7 + 95)
     amount = np.round(60 * level[np.array(who)] * rng.gamma(3, 1, len(who)) + 1, 1)
     return {"purchases": pd.DataFrame({"id": who, "on": on, "yuan": amount})}
+
+
+@made_once
+def complainers() -> Tables:
+    """Lives of 300 customers of three years, of whom most left, and a complaint of each: how it ended tells on them."""
+    rng = np.random.default_rng(13)
+    n, since = 300, pd.Timestamp("2024-01-01")
+    on = since - pd.to_timedelta(rng.integers(1, 700, n), unit="D")
+    opened = since + pd.to_timedelta(rng.integers(0, 500, n), unit="D")
+    closed = opened + pd.to_timedelta(rng.integers(1, 9, n), unit="D")
+    outcome = np.where(rng.random(n) < 0.7, "solved", "rejected")
+    days = np.ceil(rng.exponential(np.where(outcome == "solved", 300, 90)))
+    off = pd.Series(closed + pd.to_timedelta(days, unit="D")).dt.to_period("W").dt.end_time.dt.normalize()  # few days
+    gone, place = (off < "2026-01-01").to_numpy(), rng.random(n)
+    people = pd.DataFrame({"id": rng.permutation(n) + 95, "on": on, "off": off.where(gone),
+        "why": np.where(gone, np.where(place < 0.6, "port_out", "disconnect"), None),
+        "to": np.where(gone & (place < 0.6), np.where(place < 0.4, "B", "C"), None),
+        "came_from": rng.choice(["B", "C"], n), "seen": since + pd.to_timedelta(rng.integers(0, 700, n), unit="D"),
+        "kind": rng.choice(["a", "b"], n), "churned": (rng.random(n) < 0.2).astype(int)})  # fmt: skip
+    arm = rng.choice(["offered", "not_offered"], n)
+    cases = pd.DataFrame({"id": people["id"], "opened_at": opened, "due_at": opened + pd.Timedelta(days=5),
+        "closed_at": closed, "outcome": outcome, "arm": arm,
+        "yuan": np.where(arm == "offered", 30.0, 1.0)})  # fmt: skip
+    return {"lives": people, "complaints": cases}
+
+
+@made_once
+def leavers() -> Tables:
+    """The lives alone."""
+    return {"lives": complainers()["lives"]}
+
+
+@made_once
+def bases() -> Tables:
+    """Two bases of 600 customers, most of them the same, of whom more left in the second."""
+    rng = np.random.default_rng(14)
+    before, after = (
+        pd.DataFrame({"id": np.arange(600) + first, "tier": rng.choice(["a", "b"], 600, p=[1 - p, p]),
+            "kind": rng.choice(["x", "y"], 600), "churned": (rng.random(600) < p / 4).astype(int)})
+        for first, p in ((95, 0.3), (200, 0.6))
+    )  # fmt: skip
+    return {"before": before, "after": after}
 
 
 @made_once
@@ -903,6 +950,68 @@ CASES = [
         "campaign_planning.monitor_campaign",
         lambda t, n: planning.monitor_campaign(t["members"], **_how(n), known_on=n("known")),
         members,
+    ),
+    Case(
+        "departures.incidence",
+        lambda t, n: departures.incidence(
+            t["lives"],
+            started=n("on"),
+            left=n("off"),
+            cause=n("why"),
+            by=n("kind"),
+            since="2024-02-01",
+            as_of="2026-01-01",
+        ),
+        leavers,
+    ),
+    Case(
+        "departures.directions",
+        lambda t, n: departures.directions(
+            t["lives"],
+            t["lives"],
+            left=n("off"),
+            destination=n("to"),
+            arrived=n("seen"),
+            origin=n("came_from"),
+            reason=n("why"),
+            by=n("kind"),
+            since="2024-01-01",
+            as_of="2026-01-01",
+        ),
+        leavers,
+    ),
+    Case(
+        "departures.churn_change",
+        lambda t, n: departures.churn_change(
+            t["before"],
+            t["after"],
+            customer=n("id"),
+            left=n("churned"),
+            by=[n("tier"), [n("tier"), n("kind")]],
+            resamples=60,
+        ),
+        bases,
+    ),
+    Case(
+        "departures.recovery",
+        lambda t, n: departures.recovery(
+            t["lives"],
+            t["complaints"],
+            customer=n("id"),
+            started=n("on"),
+            left=n("off"),
+            opened=n("opened_at"),
+            due=n("due_at"),
+            closed=n("closed_at"),
+            outcome=n("outcome"),
+            since="2024-01-01",
+            as_of="2026-01-01",
+            given=n("kind"),
+            lot=n("arm"),
+            compensation=n("yuan"),
+            value=300.0,
+        ),
+        complainers,
     ),
     Case(
         "lifetime_value.fit_btyd",

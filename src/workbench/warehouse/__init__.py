@@ -15,6 +15,7 @@ from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
+from workbench.warehouse.leaving import complaint_outcomes, customer_base, customer_lives
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.overview import (
     customer_events,
@@ -40,10 +41,13 @@ __all__ = [
     "campaign_series",
     "campaign_windows",
     "closed_campaigns",
+    "complaint_outcomes",
     "contract_margins",
+    "customer_base",
     "customer_events",
     "customer_facts",
     "customer_features",
+    "customer_lives",
     "customer_view",
     "departments",
     "exposures",
