@@ -195,7 +195,7 @@ def condition(text: object, where: str, columns: Collection[str] | None = None) 
     _require_condition(root, where)
     used = tuple(dict.fromkeys(_columns(root, where)))
     if strange := [name for name in used if columns is not None and name not in columns]:
-        raise unknown("column", strange[0], columns or (), where)
+        raise unknown("column", strange[0], [] if columns is None else list(columns), where)
     return Condition(text, used, json.dumps(tree))
 
 
