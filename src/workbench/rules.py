@@ -142,7 +142,7 @@ class Condition:
             if node.get("class") == "COLUMN_REF":
                 (name,) = node["column_names"]
                 if name in constants:
-                    given = syntax_tree(con, f"SELECT CAST({float(constants[name])!r} AS DOUBLE)")
+                    given = syntax_tree(con, f"SELECT {float(constants[name])!r}")
                     assert given is not None, "it reads"
                     node.clear()
                     node.update(given["statements"][0]["node"]["select_list"][0])
@@ -154,7 +154,7 @@ class Condition:
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    return duckdb.connect(config={"enable_external_access": "false"})
 
 
 def condition(text: object, where: str, columns: Collection[str] | None = None) -> Condition:
@@ -276,7 +276,7 @@ def judge(
             raise unknown("column", strange[0], [str(c) for c in table.columns], f"{name}, which {rule} reads")
     names = {column: f"c{at}" for at, column in enumerate(sorted(used))}
     data = {"row_": np.arange(len(table))} | {names[c]: _column(table[c], c) for c in names}
-    with duckdb.connect(config={"enable_external_access": "false"}) as con:
+    with _parser().cursor() as con:
         con.register("given", pa.table(data))
         found: dict[str, np.ndarray] = {}
         for rule, (one, given) in conditions.items():
