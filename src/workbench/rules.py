@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -130,9 +130,7 @@ class Condition:
         tree = json.loads(self.tree)
         for node in list(nodes(tree)):
             if node.get("class") == "FUNCTION" and node["function_name"] in _DIVIDES:
-                whole = syntax_tree(con, "SELECT NULLIF(divisor, 0)")
-                assert whole is not None, "it reads"
-                wrapped = whole["statements"][0]["node"]["select_list"][0]
+                wrapped = json.loads(_selected("NULLIF(divisor, 0)"))
                 inner = next(n for n in nodes(wrapped) if n.get("column_names") == ["divisor"])
                 divisor = node["arguments"][1]["expression"]
                 node["arguments"][1]["expression"] = wrapped
@@ -142,10 +140,8 @@ class Condition:
             if node.get("class") == "COLUMN_REF":
                 (name,) = node["column_names"]
                 if name in constants:
-                    given = syntax_tree(con, f"SELECT {float(constants[name])!r}")
-                    assert given is not None, "it reads"
                     node.clear()
-                    node.update(given["statements"][0]["node"]["select_list"][0])
+                    node.update(json.loads(_selected(repr(float(constants[name])))))
                 else:
                     node["column_names"] = [names.get(name, name)]
         (text,) = con.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchall()[0]
@@ -155,6 +151,15 @@ class Condition:
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"enable_external_access": "false"})
+
+
+@lru_cache(maxsize=1_000)
+def _selected(sql: str) -> str:
+    """The syntax tree of an expression of ours, as JSON."""
+    with _parser().cursor() as con:
+        tree = syntax_tree(con, f"SELECT {sql}")
+    assert tree is not None, "it reads"
+    return json.dumps(tree["statements"][0]["node"]["select_list"][0])
 
 
 def condition(text: object, where: str, columns: Collection[str] | None = None) -> Condition:

@@ -147,7 +147,7 @@ def anomalies(rest: pd.DataFrame, cases: pd.DataFrame, *, size: int = 100, level
     }).query("lines > 0")  # fmt: skip
     counted = counted.sort_values(["lines", "first", "reason"], ascending=[False, False, True], ignore_index=True)
     beaten = float(random.sf(found - 1))
-    return Anomalies(counted, listed, n, all_fraud, found, float(random.mean()), float(low), float(high), beaten, level)
+    return Anomalies(counted, listed, n, all_fraud, found, size * all_fraud / n, float(low), float(high), beaten, level)
 
 
 def _score(forests: list[IsolationForest], x: np.ndarray) -> np.ndarray:

@@ -58,9 +58,9 @@ class Candidates(Result):
         if not len(kept):
             return say("The data suggest no rule that holds on the half that the tree has not seen.")
         return say(
-            "{n} of {all} suggested rules hold on the half that the tree has not seen; no rule finds {new} of their "
-            "{fraud} frauds there. Nobody has signed them.",
-            n=len(kept), all=len(self.table), new=kept["new"].sum(), fraud=kept["fraud"].sum(),
+            "{n} of {all} suggested rules hold on the half that the tree has not seen; {known} of their {fraud} frauds "
+            "there are found by a rule already. Nobody has signed them.",
+            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new"]).sum(), fraud=kept["fraud"].sum(),
         )  # fmt: skip
 
 

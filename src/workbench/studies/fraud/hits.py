@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, listed
 from workbench.figures import axes
-from workbench.messages import Amount, Count, Listed, Message, Number, Share, Span, Value, join, say
+from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
@@ -84,14 +84,14 @@ class RuleHits(Result):
     NAME: ClassVar[str] = "rule_hits"
     PICTURE: ClassVar[str] = "best_order"
     FORMATS = _MONEY | _SHARES | _COUNTS | {"lift": "{:.1f}"}
-    CHART: ClassVar[str] = say("A line of money found over cases looked at, a step a rule, the best first")
+    CHART: ClassVar[str] = say("Bars of confirmed fraud, a row a rule, the best above")
     CAPTION: ClassVar[str] = say(
         "What each rule finds alone. Precision is of cases that rules sent, and may flatter; beside it the same on the "
         "random audit. Recall is of the frauds that the audit found."
     )
     PICTURE_CAPTION: ClassVar[str] = say(
-        "Confirmed fraud, less the cost of cases, as the rules are worked in the best order; the dashed line is the "
-        "capacity."
+        "Confirmed fraud that each rule adds to those above it, less what its cases cost; grey where the capacity does "
+        "not reach all of its lines."
     )
 
     @property
@@ -99,11 +99,11 @@ class RuleHits(Result):
         """Cases that can be looked at in the days that the windows cover."""
         return self.per_day * self.days
 
-    def advised(self, *advice: str) -> list[Value]:
+    def advised(self, *advice: str) -> list[Message]:
         """Name the rules of some advice, in the best order."""
-        return [self._named(row.rule) for row in self.order.itertuples() if row.advice in advice]
+        return [say("'{rule}'", rule=self._name(row.rule)) for row in self.order.itertuples() if row.advice in advice]
 
-    def _named(self, rule: str) -> Value:
+    def _name(self, rule: str) -> Named:
         return next(one for one in self.rules.rules if one.id == rule).named()
 
     def headline(self) -> Message:
@@ -111,7 +111,6 @@ class RuleHits(Result):
         kept = self.order[self.order["advice"] == KEEP]
         retired = self.advised(*RETIRE)
         amount = Amount(float(kept["found"].sum()), unit=self.currency)
-        facts = {"n": len(kept), "all": len(self.order), "amount": amount}
         first = say(
             "{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
             n=len(kept), all=len(self.order), amount=amount,
@@ -136,15 +135,12 @@ class RuleHits(Result):
         worked, kept = self.order["worked"].sum(), self.order[self.order["decided"] > 0]
         fraud, decided = kept["fraud"].sum(), kept["decided"].sum()
         low, high = intervals.share(fraud, decided, level=self.level)
-        precision = (Share(fraud / decided, 0), Span(float(low), float(high), ".0%")) if decided else (say("unknown"), None)
+        right = say("unknown") if not decided else say("{share}", share=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
-            Tile(
-                say("confirmed fraud on lines of rules to keep, {currency}", currency=self.currency),
-                Number(money, ",.0f"),
-            ),
+            Tile(say("confirmed fraud that rules find, {currency}", currency=self.currency), Number(money, ",.0f")),
             Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
-            Tile(say("found lines that cheat"), *precision),
+            Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
         )
 
     def decision(self) -> Decision:
@@ -162,6 +158,7 @@ class RuleHits(Result):
             do.append(say("Retire {rules}.", rules=Listed(retired)))
         if look := self.advised(LOOK):
             do.append(say("Decide more cases of {rules} before judging them.", rules=Listed(look)))
+        do = do or [say("Go on watching: no rule finds a line.")]
         return Decision(
             tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
         )
@@ -193,10 +190,10 @@ class RuleHits(Result):
 
     def as_table(self) -> Table:
         """Give what each rule finds alone."""
-        return self._table(self.NAME, self.table, self.CAPTION)
+        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.CAPTION)
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
-        words = {c: [say("{rule}", rule=self._named(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
+        words = {c: [say("{rule}", rule=self._name(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
         forms = {c: form for c, form in (self.FORMATS | dict(formats)).items() if c in frame}
         return Table(name, frame.assign(**words), caption, forms, minimum=0)
 
@@ -217,7 +214,7 @@ class RuleHits(Result):
             yield Quantity("fraud_share", fraud / audited, "share", float(low), float(high))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw money found over cases, a step a rule.
+        """Draw what each rule adds to those before it, a row a rule.
 
         Raises
         ------
@@ -228,16 +225,15 @@ class RuleHits(Result):
         if rows.empty:
             raise CannotAnswer(say("no rule finds a line in these windows."))
         ax = axes(ax)
-        cases, money = np.append(0, rows["hits"].cumsum()), np.append(0, (rows["worth"] * rows["hits"]).cumsum())
-        ax.plot(cases, money, "o-")
-        for x, y, rule in zip(cases[1:], money[1:], rows["rule"], strict=True):
-            name = say("{rule}", rule=self._named(rule))
-            ax.annotate(name, (x, y), (6, -10), textcoords="offset points", fontsize=8)
-        if self.capacity < cases[-1]:
-            ax.axvline(self.capacity, color="0.4", linestyle="--", linewidth=1)
-        ax.set_xlim(0, 1.25 * cases[-1])
-        ax.set_xlabel(say("cases looked at in {days} days", days=self.days))
-        ax.set_ylabel(say("fraud found, less cost ({currency})", currency=self.currency))
+        net = rows["found"] - self.case_cost * rows["hits"]
+        colors = ["C0" if worked == hits else "0.75" for worked, hits in zip(rows["worked"], rows["hits"], strict=True)]
+        bars = ax.barh(range(len(rows)), net, height=0.7, color=colors)
+        ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=8)
+        ax.set_yticks(range(len(rows)), [say("{rule}", rule=self._name(rule)) for rule in rows["rule"]])
+        ax.invert_yaxis()
+        ax.margins(x=0.12)
+        ax.axvline(0, color="0.6", linewidth=0.8)
+        ax.set_xlabel(say("confirmed fraud, less what the cases cost ({currency})", currency=self.currency))
         return ax
 
 
@@ -291,9 +287,7 @@ def rule_hits(
         mine = days == rule.window
         if not mine.any():
             there = listed(f"{d:g}" for d in np.unique(days))
-            raise WorkbenchError(
-                f"rule '{rule.id}' looks at windows of {rule.window} days; those of lines have {there}."
-            )
+            raise WorkbenchError(f"rule '{rule.id}' looks at {rule.window} days; the windows of lines have {there}.")
         fires, gap = (judged[rule.id, 1.0] == 1) & mine, (judged[rule.id, 1.0] < 0) & mine
         hit[known.row[fires], j] = True
         np.maximum.at(stake[:, j], known.row[fires], exposed[fires])

@@ -25,6 +25,7 @@ ADVICE = {
     COSTS_MORE: say("retire: costs more than it finds"),
 }
 
+
 def best_order(
     rules: Sequence[Rule], hit: np.ndarray, stake: np.ndarray, known: Verdicts, cost: float, level: float
 ) -> pd.DataFrame:
