@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.columns import kind, number
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, named, require_columns, unknown
 
 Made = TypeVar("Made")
 FUNCTIONS = ("abs", "ceil", "coalesce", "floor", "greatest", "least", "round")
@@ -279,6 +279,7 @@ def judge(
     for rule, (one, given) in conditions.items():
         if strange := [c for c in one.columns if c not in given and c not in table.columns]:
             raise unknown("column", strange[0], [str(c) for c in table.columns], f"{name}, which {rule} reads")
+    require_columns(table, sorted(used), name)
     names = {column: f"c{at}" for at, column in enumerate(sorted(used))}
     data = {"row_": np.arange(len(table))} | {names[c]: _column(table[c], c) for c in names}
     with _parser().cursor() as con:

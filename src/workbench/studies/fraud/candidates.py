@@ -18,7 +18,7 @@ from workbench.methods.resampling import Rng, canonical_order, seeds
 from workbench.result import COUNT, SHARE, Result
 from workbench.rules import condition, judge
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
-from workbench.studies.fraud.verdicts import DAYS, FEWEST, MISSING, WINDOW, Verdicts, signals, verdicts
+from workbench.studies.fraud.verdicts import FEWEST, MISSING, Verdicts, signals, verdicts
 
 DEPTH, LEAVES, SMALLEST = 3, 8, 3
 Bound = tuple[str, str, float]  # column, > or <=, value
@@ -89,9 +89,8 @@ def rule_candidates(
         If fewer than 12 frauds are known: each half needs some.
     """
     known = verdicts(lines, cases)
-    days = pd.to_numeric(lines[DAYS])
-    window = int(days.mode().iloc[0])
-    mine = (days == window).to_numpy()
+    window = int(pd.Series(known.days).mode().iloc[0])
+    mine = known.days == window
     lines, row = lines[mine].reset_index(drop=True), known.row[mine]
     table, fraud = signals(lines), known.any == 1
     here = np.zeros(len(fraud), bool)
@@ -125,7 +124,7 @@ def rule_candidates(
                      float(low), float(high), int((hit & fraud & ~found).sum()), holds))  # fmt: skip
         if holds:
             typical = table[met & (fraud & learns)[row]].median()
-            kept.append(_toml(str(rows[-1][0]), bounds, typical, table, window, pd.to_datetime(lines[WINDOW]).max()))
+            kept.append(_toml(str(rows[-1][0]), bounds, typical, table, window, pd.Timestamp(known.ends.max())))
     names = ["candidate", "expression", "hits", "fraud", "confirmed", "low", "high", "new", "kept"]
     return Candidates(pd.DataFrame(rows, columns=names), float(base), "\n".join(kept))
 

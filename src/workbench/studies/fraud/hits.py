@@ -16,7 +16,7 @@ from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
-from workbench.studies.fraud.verdicts import DAYS, EXPOSED, LINE, WINDOW, Verdicts, verdicts
+from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -277,8 +277,7 @@ def rule_hits(
         raise CannotAnswer(
             say("not answerable: no case of these lines is decided. Decide some, or take other windows.")
         )
-    days = pd.to_numeric(lines[DAYS]).to_numpy(dtype=float)
-    exposed, ends = pd.to_numeric(lines[EXPOSED]).to_numpy(dtype=float), pd.to_datetime(lines[WINDOW]).to_numpy()
+    days, exposed, ends = known.days, known.exposed, known.ends
     n, audit = len(known.ids), known.by["audit"]
     base = int(np.nansum(audit)), int((~np.isnan(audit)).sum())
     hit, stake = np.zeros((n, len(rules.rules)), bool), np.zeros((n, len(rules.rules)))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, kind, number, take
-from workbench.errors import CannotAnswer, WorkbenchError, nearest
+from workbench.errors import CannotAnswer, WorkbenchError, nearest, require_columns
 from workbench.messages import say
 
 LINE, WINDOW, DAYS, EXPOSED = "subscription_id", "window_to", "window_days", "exposed"
@@ -27,8 +27,8 @@ class Verdicts:
     ----------
     ids : Series, n lines
         In the order of their numbers.
-    row : ndarray of int, shape (rows,)
-        To which line each row of the windows belongs.
+    row, ends, days, exposed : ndarray, shape (rows,)
+        Of each row of the windows: to which line it belongs, its end, its days, and the money at stake.
     by : dict of str to ndarray, shape (n,)
         By what sent it ("rule", "audit", "tip"): 1 fraud, 0 honest, NaN not looked at or not decided.
     loss : ndarray, shape (n,)
@@ -39,6 +39,9 @@ class Verdicts:
 
     ids: pd.Series
     row: np.ndarray
+    ends: np.ndarray
+    days: np.ndarray
+    exposed: np.ndarray
     by: dict[str, np.ndarray]
     loss: np.ndarray
     set_aside: dict[str, int]
@@ -88,7 +91,9 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
         from_it = (used["source"] == source).to_numpy()
         np.fmax.at(by[source], at[from_it], fraud[from_it])
     set_aside = {reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}
-    return Verdicts(ids, place.reindex(read[LINE].astype(str).to_numpy()).to_numpy(), by, loss, set_aside)
+    row = place.reindex(read[LINE].astype(str).to_numpy()).to_numpy()
+    ends, days, exposed = (read[column].to_numpy() for column in (WINDOW, DAYS, EXPOSED))
+    return Verdicts(ids, row, ends, days, exposed, by, loss, set_aside)
 
 
 def signals(lines: pd.DataFrame) -> pd.DataFrame:
@@ -100,6 +105,7 @@ def signals(lines: pd.DataFrame) -> pd.DataFrame:
         If there is none.
     """
     found = {}
+    require_columns(lines, lines.columns, "lines")
     for column in sorted(set(lines.columns) - {LINE, WINDOW, DAYS, EXPOSED, "customer_id"}, key=str):
         if kind(lines[column], str(column)) == "number":
             values = number(lines[column], str(column), missing="keep")
