@@ -7,6 +7,7 @@ what must not matter, `test_doors` breaks a column, `test_sentences` reads what 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from workbench.studies import (
     customer_view,
     data_quality,
     departures,
+    fraud,
     observational,
     satisfaction,
     segmentation,
@@ -50,6 +52,7 @@ ROOMS = (
     data_quality,
     departures,
     experiment,
+    fraud,
     lifetimes,
     observational,
     plspm,
@@ -169,6 +172,9 @@ MEANING = {
         "hotline_judged_40",
         "growth",
         "months",
+        "numbers",
+        "overlapping",
+        "window_days",
     ],
     "money": [
         "y",
@@ -191,6 +197,8 @@ MEANING = {
         "m6",
         "m7",
         "margin",
+        "exposed",
+        "loss",
     ],
     "flag": ["b", "got", "quit", "churned", "complete", "held_tv", "took_tv", "redeemed", "used"],
     "arm": ["t"],
@@ -215,9 +223,23 @@ MEANING = {
         "why",
         "to",
         "came_from",
+        "verdict",
+        "source",
     ],
-    "day": ["on", "off", "known", "answered_on", "left_on", "seen", "contacted_at", "opened_at", "due_at", "closed_at"],
-    "id": ["id", "household", "customer_id"],
+    "day": [
+        "on",
+        "off",
+        "known",
+        "answered_on",
+        "left_on",
+        "seen",
+        "contacted_at",
+        "opened_at",
+        "due_at",
+        "closed_at",
+        "window_to",
+    ],
+    "id": ["id", "household", "customer_id", "subscription_id", "case_id"],
     "period": ["month", "start", "wave", "period"],
 }
 ROLE = {column: role for role, names in MEANING.items() for column in names}
@@ -308,6 +330,56 @@ def offers() -> Tables:
     """What each offer would change for forty members."""
     rng = np.random.default_rng(6)
     return {"effects": pd.DataFrame(np.round(rng.normal(1, 2, (40, 2)), 1), columns=["call", "sms"])}
+
+
+@made_once
+def suspected() -> Tables:
+    """Three hundred lines in two windows, of which a tenth cheats and calls many numbers; cases of every third."""
+    rng = np.random.default_rng(19)
+    n = 300
+    cheats = rng.random(n) < 0.12
+    ends = pd.to_datetime(["2026-06-01", "2026-07-01"])
+    lines = pd.concat(
+        [
+            pd.DataFrame({"subscription_id": np.arange(n) + 95, "window_to": end, "window_days": 30}).assign(
+                exposed=np.round(rng.exponential(40, n), 1),
+                calls=rng.integers(0, 60, n) + 80 * cheats,
+                numbers=rng.integers(0, 40, n) + 70 * cheats * (rng.random(n) < 0.9),
+                overlapping=rng.poisson(0.2 + cheats),
+                kind=np.where(rng.random(n) < 0.8, "person", "company"),
+            )
+            for end in ends
+        ],
+        ignore_index=True,
+    )
+    looked = np.flatnonzero(cheats | (rng.random(n) < 0.3))
+    cases = pd.DataFrame({"case_id": np.arange(len(looked)) + 7, "subscription_id": looked + 95})
+    return {
+        "lines": lines,
+        "cases": cases.assign(
+            verdict=np.where(rng.random(len(looked)) < 0.1, None, np.where(cheats[looked], "fraud", "honest")),
+            loss=np.where(cheats[looked], np.round(rng.exponential(300, len(looked)), 1), 0.0),
+            source=rng.choice(["rule", "audit", "tip"], len(looked), p=[0.6, 0.3, 0.1]),
+        ),
+    }
+
+
+RULES = fraud.RuleBase(
+    tuple(
+        fraud.Rule(
+            column, f"many {column}", f"{column} >= threshold and kind = 'person'", 30, bar, "high", "Ask.", "us",
+            dt.date(2026, 1, 1), {column: bar + 1, "kind": "person"}, {column: bar + 1, "kind": "company"},
+        )
+        for column, bar in (("calls", 70), ("numbers", 60), ("overlapping", 2))
+    )
+)  # fmt: skip
+
+
+def _suspected(n: Names, *more: str) -> None:
+    n.uses("subscription_id", "window_to", "window_days", "exposed", "case_id", "verdict", "loss", "source", *more)
+
+
+READ = ("calls", "numbers", "overlapping", "kind")
 
 
 @made_once
@@ -1290,6 +1362,24 @@ CASES = [
         potential,
     ),
     Case(
+        "fraud.rule_hits",
+        lambda t, n: (
+            _suspected(n, *READ),
+            fraud.rule_hits(t["lines"], RULES, t["cases"], per_day=1, case_cost=n.yuan(20.0)),
+        )[1],
+        suspected,
+    ),
+    Case(
+        "fraud.rule_candidates",
+        lambda t, n: (_suspected(n, *READ), fraud.rule_candidates(t["lines"], RULES, t["cases"]))[1],
+        suspected,
+    ),
+    Case(
+        "fraud.anomalies",
+        lambda t, n: (_suspected(n), fraud.anomalies(t["lines"], t["cases"], size=20))[1],
+        suspected,
+    ),
+    Case(
         "voice.voice_scores",
         lambda t, n: voice.voice_scores(
             t["survey"],
@@ -1390,6 +1480,7 @@ WITHOUT = {
     "mend_first": "takes results",
     "studies_touched": "takes results",
     "quality_rules": "reads rules",
+    "rule_base": "reads rules",
     "fit_uplift": "its folds, order and columns are those of predict_uplift; saved and read in test_uplift_saved",
     "score_list": "takes a model and batches; test_uplift_saved",
     "hold_out": "takes ids; test_uplift_saved",

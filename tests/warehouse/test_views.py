@@ -30,6 +30,7 @@ ASKED = {
     "customer_promise": {"as_of": "2026-07-01", "days": 365, "event": "complaint", "seconds": 86_400},
     "customer_service": {"as_of": "2026-07-01", "days": 365},
     "customer_view": {"as_of": "2026-07-01"},
+    "line_fraud": {"as_of": "2026-07-01", "days": 30, "windows": 6, "premium": 3.0},
     "line_margin": {"as_of": "2026-07-01", "margin": 0.45, "months": 3, "province": ""},
     "province_month": {"campaign": "home_pilot", "kind": "person", "as_of": "2026-07-01"},
     "recent_usage": {"as_of": "2026-07-01"},
