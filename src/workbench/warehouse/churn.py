@@ -109,7 +109,10 @@ def churn_panel(
     if not records or pd.Timestamp(records[0]) + pd.Timedelta(days=silent_days) > starts[0]:
         exits = exits[exits["cause"] != "silent"]
         left_out.append(
-            say("departures by {n} days of silence: the records of use do not reach back so long before the first month", n=silent_days)
+            say(
+                "departures by {n} days of silence: records of use begin too late before the first month",
+                n=silent_days,
+            )
         )
     asked = {"tables": tables, "province": province}
     parts = [_at(customer_features(warehouse, start.date(), **asked), exits, start) for start in starts]
@@ -120,10 +123,12 @@ def churn_panel(
     table = table.merge(first[["customer_id", "month", "cause", "last_on"]], on=["customer_id", "month"], how="left")
     table["left"] = table["cause"].notna() & (table["cause"] != INVOLUNTARY)
     known = set(feature_dictionary()["name"])
-    features = [c for c in table if c in known - {"customer_id", "is_staff"} and table[c].nunique() > 1]
+    features = [c for c in table if c in known - {"customer_id", "is_staff"} and len(table[c].drop_duplicates()) > 1]
     customers = _at(customer_features(warehouse, day.date(), **asked), exits, day)
     ends = tuple(start.date() for start in starts)
-    return ChurnPanel(table.drop(columns="last_on"), customers, tuple(features), ends, horizon, day.date(), tuple(left_out))
+    return ChurnPanel(
+        table.drop(columns="last_on"), customers, tuple(features), ends, horizon, day.date(), tuple(left_out)
+    )
 
 
 def _at(features: pd.DataFrame, exits: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
 from workbench.columns import days, flag, kind, periods, require_table
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Listed, Message, Name, Number, say
 from workbench.methods.ranking import auc
 from workbench.methods.regression import logistic, repeated
@@ -28,7 +28,7 @@ LEAKS = 0.95
 FOLDS = 5
 FEWEST_TO_CALIBRATE, FEWEST_FOR_SLOPE = 10, 50
 _LEVEL_ROWS = 30
-_CHECKED = 10_000
+_CHECKED = 2_000
 _FAR = 12.0
 _BOOSTING = {"learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 8, "min_samples_leaf": 40}
 
@@ -105,14 +105,13 @@ def churn_formula(
     chosen = sorted(dict.fromkeys(features))
     asked = [customer, left, *([month] if month else []), *(set_on or {}).values()]
     require_table(panel, [*asked, *chosen], "the panel")
-    require_columns(panel[chosen], [*(cuts or {}), *(set_on or {})], "the features")
+    if odd := {*(cuts or {}), *(set_on or {})} - {*chosen}:
+        raise unknown("feature", min(odd), chosen)
     y = flag(panel[left], left)
     who = pd.factorize(panel[customer])[0]
     when = pd.factorize(periods(panel[month], month), sort=True)[0] if month else np.zeros(len(panel), int)
     if min(who.min(), when.min()) < 0 or pd.Series(who * (when.max() + 1) + when).duplicated().any():
-        raise WorkbenchError(
-            f"the panel has a customer without '{customer}' or month, or twice in one: give one row each."
-        )
+        raise WorkbenchError(f"the panel has a gap in '{customer}' or month, or a customer twice in one: give one row.")
     if y.all() or not y.any():
         raise CannotAnswer(
             say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y), left=int(y.sum()))
@@ -122,19 +121,22 @@ def churn_formula(
     _refuse_leaks(facts, y, panel, month, set_on or {})
     plan = _Plan(form, bins, cuts or {}, segments)
     fit, calibrate, test = _parts(panel, month, when, horizon)
-    parts, aside = _design(_at(facts, fit), y[fit], plan)
-    parts, intercept = _estimate(parts, _at(facts, fit), y[fit], who[fit], aside)
-    customers = int(len(np.unique(who[fit])))
+    known = _at(facts, fit)
+    parts, aside = _design(known, y[fit], plan)
+    parts, intercept = _estimate(parts, known, y[fit], who[fit], aside)
     drawn = pd.DataFrame(columns=list(JUDGED), dtype=float)
     found = ChurnFormula(
-        parts, intercept, tuple(f for f in chosen if f not in texts), tuple(texts), horizon, float(horizon), int(fit.sum()),
-        int(y[fit].sum()), customers, 0.0, 0.0, 1.0, 0.0, 0.0, {}, drawn, aside, dict(units or {}),
+        parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts), categories=tuple(texts),
+        horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
+        customers=len(pd.unique(who[fit])), judged=drawn, left_out=aside, units=dict(units or {}),
+        information=_information(parts, known, y[fit]),
     )  # fmt: skip
     found = _calibrated(found, _at(facts, calibrate), y[calibrate], fitted=calibrate is fit)
     scores = None
     if test is not None:
         scores = [found._within(found.logit(_at(facts, test)))]
-        scores += [_boosted(_at(facts, fit), y[fit], _at(facts, test), seed)] * (rival == "boosting")
+        if rival == "boosting":
+            scores.append(_boosted(known, y[fit], _at(facts, test), seed))
         outcome = y[test]
     elif rival == "boosting":
         scores, outcome = _crossed(facts, y, plan, seed), y
@@ -158,8 +160,8 @@ def _parts(panel, month, when, horizon) -> tuple[np.ndarray, np.ndarray, np.ndar
     if len(known) < 2:
         raise CannotAnswer(
             say(
-                "not answerable: of {n} months of the panel {known} had ended in an outcome when the last began. Two are "
-                "needed, to fit and to calibrate; or give one month, a snapshot.",
+                "not answerable: of {n} months of the panel {known} had ended in an outcome when the last began. Two "
+                "are needed, to fit and to calibrate; or give one month, a snapshot.",
                 n=len(starts), known=len(known),
             )
         )  # fmt: skip
@@ -188,7 +190,8 @@ def _refuse_leaks(facts: Facts, y: np.ndarray, panel, month: str | None, set_on:
             say(
                 "{facts} alone orders departures with AUC {auc}, above {limit}: that is the outcome in disguise, not a "
                 "fact known before. Leave it out.",
-                facts=Listed([Name(f"'{f}'") for f in over]), auc=Number(max(found.values()), ".2f"), limit=Number(LEAKS, "g"),
+                facts=Listed([Name(f"'{f}'") for f in over]), auc=Number(max(found.values()), ".2f"),
+                limit=Number(LEAKS, "g"),
             )
         )  # fmt: skip
 
@@ -210,44 +213,46 @@ def _alone(values: np.ndarray, y: np.ndarray) -> float:
 
 def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[Term], dict[str, Message]]:
     """Turn facts into terms, as many as there are departures for."""
-    budget = int(min(y.sum(), (~y).sum())) // EVENTS_PER_TERM
-    aside: dict[str, Message] = {}
-    for bins in range(max(plan.bins, 1), 0, -1):
+    events, aside = int(min(y.sum(), (~y).sum())), {}
+    budget, fewest = events // EVENTS_PER_TERM, max(_LEVEL_ROWS, int(EVENTS_PER_TERM / y.mean()))
+    for bins in range(1 if plan.form == "straight" else plan.bins, 0, -1):
         found: list[Term] = []
         for fact, values in facts.items():
             if values.dtype.kind != "f":
-                found += of_category(fact, values, max(_LEVEL_ROWS, int(EVENTS_PER_TERM / y.mean())))
+                found += of_category(fact, values, fewest)
+            elif fact in plan.cuts:
+                found += of_number(fact, values, "bins", plan.cuts[fact])
             else:
-                form = "straight" if bins == 1 else plan.form
-                found += of_number(
-                    fact,
-                    values,
-                    "bins" if fact in plan.cuts else form,
-                    plan.cuts.get(fact, cut_points(values, bins) if form != "straight" else ()),
-                )
-        used = (
-            [t for t in found if not t.reference and t(facts).any()] if bins > 1 and plan.form != "straight" else found
-        )
-        count = len([t for t in used if not t.reference and t(facts).any()])
-        if count <= budget or bins == 1 or plan.form == "straight":
+                cuts = cut_points(values, bins) if bins > 1 else []
+                found += of_number(fact, values, plan.form if bins > 1 else "straight", cuts)
+        known = {f for f, values in facts.items() if values.dtype.kind == "f" and not np.isnan(values).any()}
+        count = sum(not term.reference and not (_is_gap(term) and term.fact in known) for term in found)
+        if count <= budget:
             break
-    if count > budget:
+    else:
         raise CannotAnswer(
             say(
-                "not answerable: {events} departures (or stays) for {terms} terms; {least} a term are needed. Name fewer "
-                "features, or take more months.",
-                events=int(min(y.sum(), (~y).sum())), terms=count, least=EVENTS_PER_TERM,
+                "not answerable: {events} departures (or stays) for {terms} terms; {least} a term are needed. Name "
+                "fewer features, or take more months.",
+                events=events, terms=count, least=EVENTS_PER_TERM,
             )
         )  # fmt: skip
     if bins < plan.bins and plan.form != "straight":
-        aside["bins"] = say(
-            "{n} bins a fact instead of {asked}: more would have fewer than {least} departures a term",
-            n=bins,
-            asked=plan.bins,
-            least=EVENTS_PER_TERM,
-        )
+        aside["bins"] = say("{n} bins a fact: more would have too few departures a term", n=bins)
     leaves = min(plan.segments, budget - count + 1)
     return found + (_segments(facts, y, leaves) if leaves > 1 else []), aside
+
+
+def _information(parts: tuple[Term, ...], facts: Facts, y: np.ndarray) -> dict[str, float]:
+    """Information value of each fact in bins or levels: sum of the difference of shares x weight of evidence."""
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(t.fact for t in parts if t.reference):
+        cells = [term(facts) > 0 for term in parts if term.fact == name]
+        gone = np.array([(y[cell].sum(), len(y[cell])) for cell in cells if cell.any()], dtype=float)
+        share = np.column_stack([gone[:, 1] - gone[:, 0], gone[:, 0]])
+        share = np.where((share == 0).any(axis=1, keepdims=True), share + 0.5, share) / [(~y).sum(), y.sum()]
+        found[name] = float(((share[:, 0] - share[:, 1]) * np.log(share[:, 0] / share[:, 1])).sum())
+    return found
 
 
 def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[Term]:
@@ -269,40 +274,39 @@ def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[Term]:
 
 
 def _estimate(parts: list[Term], facts: Facts, y, who, aside: dict[str, Message]) -> tuple[tuple[Term, ...], float]:
-    """Coefficients by maximum likelihood; of what the fit has no rows for, those of the median."""
-    counted = [(k, term(facts)) for k, term in enumerate(parts) if not term.reference]
-    means = {k: float(values.mean()) for k, values in counted}
-    counted = [(k, values) for k, values in counted if values.any()]
-    x = np.column_stack([values for _, values in counted])
-    again = repeated(x)
-    for (k, _), out in zip(counted, again, strict=True):
-        if out and parts[k].fact != SEGMENT:
-            aside[parts[k].fact] = say("{term}: other terms add up to it", term=parts[k].said())
-    x, places = x[:, ~again], [k for (k, _), out in zip(counted, again, strict=True) if not out]
-    flags = np.array([parts[k].knot is None for k in places])
-    sure = flags & ((x[y] != 0).sum(axis=0) * (x[~y] != 0).sum(axis=0) == 0)
-    clusters = who if len(np.unique(who)) < len(who) else None
+    """Coefficients by maximum likelihood; of a gap that the fit has not seen, that of the mean."""
+    gaps = {f for f, values in facts.items() if values.dtype.kind != "f" or np.isnan(values).any()}
+    counted = {k: t(facts) for k, t in enumerate(parts) if not (_is_gap(t) and t.fact not in gaps)}
+    means = {k: float(values.mean()) for k, values in counted.items()}
+    places = [k for k in counted if not parts[k].reference and counted[k].any()]
+    x = np.column_stack([counted[k] for k in places])
+    if (again := repeated(x)).any():
+        for k in np.array(places)[again]:
+            if parts[k].fact != SEGMENT:
+                aside[parts[k].fact] = say("{term}: other terms add up to it", term=parts[k].said())
+        x, places = x[:, ~again], list(np.array(places)[~again])
+    flags, there = np.array([parts[k].knot is None for k in places]), x != 0
+    events, rows = there[y].sum(axis=0), there.sum(axis=0)
+    sure = (events == 0) | (events == rows)
+    clusters = who if len(pd.unique(who)) < len(who) else None
     beta, cov = _fitted(x, y, clusters, sure)
     if (flags & ~sure & (np.abs(beta[1:]) > _FAR)).any():  # combinations that tell the outcome for sure
-        beta, cov = _fitted(x, y, clusters, flags)
+        beta, cov = _fitted(x, y, clusters, flags | sure)
     if sure.any():
-        aside["without"] = say(
-            "{n} terms without leavers or without stayers have half a one of each", n=int(sure.sum())
-        )
-    b, se = dict(zip(places, beta[1:], strict=True)), dict(zip(places, np.sqrt(np.diag(cov))[1:], strict=True))
-    found = [
-        replace(term, coefficient=float(b.get(k, 0.0)), se=float(se.get(k, np.nan)), mean=means.get(k, 0.0))
-        for k, term in enumerate(parts)
-    ]
-    for k, term in enumerate(found):
-        values = facts.get(term.fact)
-        if term.reference:
-            found[k] = replace(term, mean=float(term(facts).mean()))
-        elif term.conditions[0].low > term.conditions[0].high and not term.mean and values.dtype.kind == "f":
-            middle = {term.fact: np.array([np.median(values)])}
-            own = [t for t in found if t.fact == term.fact and t is not term]
+        aside["without"] = say("{n} terms: no leaver or no stayer, half a one of each added", n=int(sure.sum()))
+    found = [replace(term, mean=means.get(k, 0.0)) for k, term in enumerate(parts)]
+    for k, b, se in zip(places, beta[1:], np.sqrt(np.diag(cov))[1:], strict=True):
+        found[k] = replace(found[k], coefficient=float(b), se=float(se))
+    for k, term in enumerate(parts):
+        if _is_gap(term) and term.fact not in gaps:
+            middle = {term.fact: np.array([facts[term.fact].mean()])}
+            own = [t for t in found if t.fact == term.fact and not _is_gap(t)]
             found[k] = replace(term, coefficient=float(sum(t.coefficient * t(middle)[0] for t in own)))
     return tuple(found), float(beta[0])
+
+
+def _is_gap(term: Term) -> bool:
+    return term.conditions[0].low > term.conditions[0].high
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, clusters, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ from scipy.special import expit
 
 from workbench.errors import WorkbenchError
 from workbench.figures import axes, dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, Term as Said, join, say
+from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import SEGMENT, Facts, Term, literal, plain, read_facts
+from workbench.studies.churn.terms import Facts, Term, literal, plain, read_facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,8 @@ class ChurnFormula(Result):
         Largest change of a probability by whole points.
     tenths : dict of str to tuple
         Inner ends of the tenths of the score and of each number, and their shares, at the calibration.
+    information : dict of str to float
+        Information value of each fact in bins or levels: sum of the difference of shares x weight of evidence.
     judged : DataFrame
         Rows formula, boosting and price (boosting less formula): auc with low and high, brier; empty where not asked.
     """
@@ -74,22 +76,24 @@ class ChurnFormula(Result):
     rows: int
     left: int
     customers: int
-    level: float
-    level_se: float
-    slope: float
-    slope_se: float
-    rounding: float
-    tenths: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
     judged: pd.DataFrame
+    level: float = 0.0
+    level_se: float = 0.0
+    slope: float = 1.0
+    slope_se: float = 0.0
+    rounding: float = 0.0
+    tenths: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
+    information: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, Message] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
 
     NAME, COUNTS, CHART = "terms", "customers", say("Dots with intervals, a row a term")
+    PICTURE_CAPTION = say("What raises and what lowers the odds of leaving: the terms that move customers furthest.")
     FORMATS = dict.fromkeys(["coefficient", "odds_ratio", "low", "high"], "{:.3f}") | {"rows": COUNT}
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a term, references with odds ratio 1: fact, term (words), unit, rows, coefficient, odds_ratio, ends."""
+        """One row a term, references with odds ratio 1; `low` and `high` are ends of the odds ratio."""
         shown = [t for t in self.parts if t.reference or (t.coefficient and t.mean)]
         b, se = (np.array([getattr(t, name) for t in shown], dtype=float) for name in ("coefficient", "se"))
         frame = pd.DataFrame({"fact": [t.fact for t in shown]})
@@ -129,10 +133,6 @@ class ChurnFormula(Result):
             "1), all else equal; 95% intervals with customers as clusters.",
             months=self._months(),
         )  # fmt: skip
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return say("What raises and what lowers the odds of leaving: the terms that move most customers furthest.")
 
     def tiles(self) -> tuple[Tile, ...]:
         """How well it orders, and what being explicit costs."""
@@ -272,9 +272,9 @@ class ChurnFormula(Result):
         """Write it as TOML."""
         lines = [f"format = {FORMAT}", *(f"{name} = {plain(getattr(self, name))}" for name in _KEPT)]
         lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories")]
-        tables = [("units", self.units.items()), ("left_out", self.left_out.items())]
-        for title, items in tables:
-            lines += [f"\n[{title}]", *(f"{plain(str(k))} = {plain(str(v))}" for k, v in items)]
+        for title in ("units", "left_out", "information"):
+            items = getattr(self, title).items()
+            lines += [f"\n[{title}]", *(f"{plain(k)} = {plain(v)}" for k, v in items)]
         lines += ["\n[tenths]", *(f"{plain(k)} = [{_row(e)}, {_row(s)}]" for k, (e, s) in self.tenths.items())]
         lines += ["\n[judged]"] * (not self.judged.empty)
         lines += [f"{row.Index} = {_row(row[1:])}" for row in self.judged.itertuples()]
@@ -301,11 +301,13 @@ class ChurnFormula(Result):
             said = {k: say("{it}", it=v) for k, v in content.pop("left_out").items()}
             names = {n: tuple(content.pop(n)) for n in ("numbers", "categories")}
             found = cls(parts=parts, tenths=tenths, judged=judged, left_out=said, **names, **content)
-            amounts = [found.intercept, *(t.coefficient for t in parts), *(t.mean for t in parts)]
-            if not np.isfinite(np.array(amounts, dtype=float)).all() or not {c.fact for t in parts for c in t.conditions} <= {
-                *found.numbers, *found.categories
-            }:  # fmt: skip
-                raise ValueError
+            amounts = [found.intercept, *(x for t in parts for x in (t.coefficient, t.mean))]
+            asked = {condition.fact for term in parts for condition in term.conditions}
+            if not np.isfinite(np.array(amounts, dtype=float)).all() or not asked <= {
+                *found.numbers,
+                *found.categories,
+            }:
+                raise ValueError("a number or fact is missing")
         except FileNotFoundError:
             raise WorkbenchError(f"no formula at {path}. Fit one and keep it there with save().") from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:

@@ -38,13 +38,15 @@ class Condition:
         """Tell for which rows it holds, shape (n,)."""
         values = facts[self.fact]
         gone = np.isnan(values) if values.dtype.kind == "f" else values == None  # noqa: E711
+        if self.low > self.high:
+            return gone
         if self.levels:
             found = np.isin(values, self.levels) != self.other
-        elif np.isinf([self.low, self.high]).all():
-            found = np.full(len(values), self.low < self.high)
+        elif np.isinf(self.low) and np.isinf(self.high):
+            return ~gone | self.gaps
         else:
             found = (values >= self.low) & (values < self.high)
-        return np.where(gone, self.gaps, found)
+        return found & ~gone | gone if self.gaps else found & ~gone
 
     def sql(self, quoted: Callable[[str], str]) -> str:
         """Write it in SQL."""
