@@ -96,8 +96,8 @@ def churn_panel(
     if starts[-1] + whole > day:
         raise CannotAnswer(
             say(
-                "not answerable: a horizon of {horizon} (months) from {month} ends after {day}, so that it is not known "
-                "who left within it. End the panel with the month of {last}, or choose a shorter horizon.",
+                "not answerable: a horizon of {horizon} (months) from {month} ends after {day}, so that it is not "
+                "known who left within it. End the panel with the month of {last}, or choose a shorter horizon.",
                 horizon=horizon, month=starts[-1].date(), day=day.date(),
                 last=(day - whole).to_period("M").to_timestamp().date(),
             )

@@ -20,7 +20,17 @@ from workbench.methods.ranking import auc
 from workbench.methods.regression import logistic, repeated
 from workbench.methods.resampling import canonical_order, one_thread
 from workbench.studies.churn.formula import JUDGED, ChurnFormula, scale
-from workbench.studies.churn.terms import SEGMENT, Facts, Term, cut_points, of_category, of_number, of_tree, read_facts
+from workbench.studies.churn.terms import (
+    SEGMENT,
+    Facts,
+    Term,
+    cut_points,
+    of_category,
+    of_number,
+    of_tree,
+    read_facts,
+    with_reference,
+)
 
 Form = Literal["bins", "hinges", "straight"]
 EVENTS_PER_TERM = 10
@@ -219,14 +229,16 @@ def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[Term], dict[
         found: list[Term] = []
         for fact, values in facts.items():
             if values.dtype.kind != "f":
-                found += of_category(fact, values, fewest)
+                terms = of_category(fact, values, fewest)
             elif fact in plan.cuts:
-                found += of_number(fact, values, "bins", plan.cuts[fact])
+                terms = of_number(fact, "bins", plan.cuts[fact])
+            elif bins == 1 or plan.form == "straight":
+                terms = of_number(fact, "straight", ())
             else:
-                cuts = cut_points(values, bins) if bins > 1 else []
-                found += of_number(fact, values, plan.form if bins > 1 else "straight", cuts)
+                terms = of_number(fact, plan.form, cut_points(values, bins))
+            found += with_reference(terms, facts, y)
         known = {f for f, values in facts.items() if values.dtype.kind == "f" and not np.isnan(values).any()}
-        count = sum(not term.reference and not (_is_gap(term) and term.fact in known) for term in found)
+        count = sum(not term.reference and not (term.gap and term.fact in known) for term in found)
         if count <= budget:
             break
     else:
@@ -270,13 +282,13 @@ def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[Term]:
                 questions.append((fact, level, 0.0))
     least = max(20, int(np.ceil(EVENTS_PER_TERM / 2 / y.mean())))
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=min(least, len(y) // 2 or 1), random_state=0)
-    return of_tree(tree.fit(np.column_stack(columns), y).tree_, questions, facts)
+    return with_reference(of_tree(tree.fit(np.column_stack(columns), y).tree_, questions, facts), facts, y)
 
 
 def _estimate(parts: list[Term], facts: Facts, y, who, aside: dict[str, Message]) -> tuple[tuple[Term, ...], float]:
     """Coefficients by maximum likelihood; of a gap that the fit has not seen, that of the mean."""
     gaps = {f for f, values in facts.items() if values.dtype.kind != "f" or np.isnan(values).any()}
-    counted = {k: t(facts) for k, t in enumerate(parts) if not (_is_gap(t) and t.fact not in gaps)}
+    counted = {k: t(facts) for k, t in enumerate(parts) if not (t.gap and t.fact not in gaps)}
     means = {k: float(values.mean()) for k, values in counted.items()}
     places = [k for k in counted if not parts[k].reference and counted[k].any()]
     x = np.column_stack([counted[k] for k in places])
@@ -298,15 +310,11 @@ def _estimate(parts: list[Term], facts: Facts, y, who, aside: dict[str, Message]
     for k, b, se in zip(places, beta[1:], np.sqrt(np.diag(cov))[1:], strict=True):
         found[k] = replace(found[k], coefficient=float(b), se=float(se))
     for k, term in enumerate(parts):
-        if _is_gap(term) and term.fact not in gaps:
+        if term.gap and term.fact not in gaps:
             middle = {term.fact: np.array([facts[term.fact].mean()])}
-            own = [t for t in found if t.fact == term.fact and not _is_gap(t)]
+            own = [t for t in found if t.fact == term.fact and not t.gap]
             found[k] = replace(term, coefficient=float(sum(t.coefficient * t(middle)[0] for t in own)))
     return tuple(found), float(beta[0])
-
-
-def _is_gap(term: Term) -> bool:
-    return term.conditions[0].low > term.conditions[0].high
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, clusters, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SHOWN = 20
+LOSS = 0.02
+"""AUC from which what being explicit costs is much."""
 _KEPT = (
     "intercept",
     "horizon",
@@ -117,14 +119,19 @@ class ChurnFormula(Result):
         )  # fmt: skip
         if self.judged.empty:
             return first
-        own, rival, price = (self.judged.loc[i] for i in ("formula", "boosting", "price"))
+        own = self.judged.loc["formula"]
         second = say(
-            "It puts a leaver before a stayer with probability {auc} {span}; boosting, which no one can read, reaches "
-            "{rival}: being explicit costs {price} {ends}.",
-            auc=Number(own.auc, ".3f"), span=Span(own.low, own.high, ".3f"), rival=Number(rival.auc, ".3f"),
-            price=Number(price.auc, ".3f"), ends=Span(price.low, price.high, ".3f"),
+            "Among customers it had not seen it puts a leaver before a stayer with probability {auc} {span}.",
+            auc=Number(own.auc, ".3f"), span=Span(own.low, own.high, ".3f"),
         )  # fmt: skip
-        return join(first, second)
+        if "price" not in self.judged.index:
+            return join(first, second)
+        rival, price = self.judged.loc["boosting"], self.judged.loc["price"]
+        third = say(
+            "Boosting, which nobody can read, reaches {rival}: being explicit costs {price} {ends}.",
+            rival=Number(rival.auc, ".3f"), price=Number(price.auc, ".3f"), ends=Span(price.low, price.high, ".3f"),
+        )  # fmt: skip
+        return join(first, second, third)
 
     def caption(self) -> Message:
         """Say how a term is read."""
@@ -136,22 +143,18 @@ class ChurnFormula(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """How well it orders, and what being explicit costs."""
-        if self.judged.empty:
-            return ()
-        own, price = self.judged.loc["formula"], self.judged.loc["price"]
-        return (
-            Tile(say("a leaver is put before a stayer"), Share(own.auc, 0), Span(own.low, own.high, ".0%")),
-            Tile(say("what being explicit costs (AUC)"), Number(price.auc, ".3f"), Span(price.low, price.high, ".3f")),
-        )
+        said = {"formula": say("a leaver is put before a stayer"), "price": say("what being explicit costs (AUC)")}
+        rows = [(said[row.Index], row) for row in self.judged.itertuples() if row.Index in said]
+        return tuple(Tile(text, Number(row.auc, ".3f"), Span(row.low, row.high, ".3f")) for text, row in rows)
 
     def decision(self) -> Decision:
         """Advise whether the formula will do."""
-        if self.judged.empty:
-            do = say("Test the formula on a month it has not seen before it is used.")
-        elif self.judged.loc["price", "low"] > 0.02:
+        if "price" not in self.judged.index:
+            do = say("Hold the formula against boosting before it is used.")
+        elif self.judged.loc["price", "low"] > LOSS:
             do = say("Use the formula where it must be read; where only the order counts, boosting is worth its price.")
         else:
-            do = say("Put the formula into the billing system: boosting would order customers little better.")
+            do = say("Put the formula into the billing system: boosting is not shown to order customers much better.")
         return Decision((do,), say("a month in which those who leave are not those expected."))
 
     def quantities(self) -> Iterable[Quantity]:

@@ -113,6 +113,11 @@ class Term:
     mean: float = 0.0
     reference: bool = False
 
+    @property
+    def gap(self) -> bool:
+        """Whether it stands for a missing value."""
+        return self.conditions[0].low > self.conditions[0].high
+
     def __call__(self, facts: Facts) -> np.ndarray:
         """Count it, shape (n,)."""
         holds = reduce(np.logical_and, (condition(facts) for condition in self.conditions))
@@ -196,23 +201,23 @@ def cut_points(values: np.ndarray, bins: int) -> list[float]:
     return [c for c, n in zip(inner, size[1:], strict=True) if n]
 
 
-def of_number(fact: str, values: np.ndarray, form: str, cuts: Sequence[float]) -> list[Term]:
+def of_number(fact: str, form: str, cuts: Sequence[float]) -> list[Term]:
     """Terms of a number: bins between the cuts, or a line with hinges at them, or the line alone; and of its gaps."""
     if form == "bins":
         ends = [-np.inf, *cuts, np.inf]
         found = [Term(fact, (Condition(fact, a, b),)) for a, b in pairwise(ends)]
-        return [*_reference(found, {fact: values}), Term(fact, (unknown(fact),))]
+        return [*found, Term(fact, (unknown(fact),))]
     hinges = [Term(fact, (Condition(fact, c),), c) for c in cuts if form == "hinges"]
     return [Term(fact, (Condition(fact),), 0.0), *hinges, Term(fact, (unknown(fact),))]
 
 
 def of_category(fact: str, values: np.ndarray, fewest: int) -> list[Term]:
-    """Terms of a category: its levels of `fewest` rows, the commonest (the reference) first; and of its gaps."""
+    """Terms of a category: its levels of `fewest` rows, the others, and its gaps."""
     names, sizes = np.unique(values[values != None].astype(str), return_counts=True)  # noqa: E711
     levels = tuple(str(n) for n, size in zip(names, sizes, strict=True) if size >= fewest)
     found = [Term(fact, (Condition(fact, levels=(level,)),)) for level in levels]
     rest = [Term(fact, (Condition(fact, levels=levels, other=True),))] if levels else []
-    return [*_reference(found, {fact: values}), *rest, Term(fact, (unknown(fact),))]
+    return [*found, *rest, Term(fact, (unknown(fact),))]
 
 
 def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts: Facts) -> list[Term]:
@@ -235,10 +240,16 @@ def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts
 
     walk(0, {})
     found = [term for term in found if term.conditions and term(facts).any()]
-    return _reference(found, facts) if len(found) > 1 else []
+    return found if len(found) > 1 else []
 
 
-def _reference(terms: list[Term], facts: Facts) -> list[Term]:
-    """Put the commonest first: it is what the others are compared with."""
-    first = int(np.argmax([term(facts).sum() for term in terms])) if terms else 0
-    return [replace(terms[first], reference=True), *terms[:first], *terms[first + 1 :]] if terms else []
+def with_reference(terms: list[Term], facts: Facts, y: np.ndarray) -> list[Term]:
+    """Put the commonest of the exclusive terms that has both outcomes first: the others are compared with it."""
+    sizes = []
+    for term in terms:
+        rows = np.zeros(0) if term.knot is not None or term.gap else y[term(facts) > 0]
+        sizes.append(len(rows) if len(np.unique(rows)) > 1 else -1)
+    if max(sizes, default=-1) < 0:
+        return terms
+    first = int(np.argmax(sizes))
+    return [replace(terms[first], reference=True), *terms[:first], *terms[first + 1 :]]
