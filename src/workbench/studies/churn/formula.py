@@ -89,7 +89,8 @@ class ChurnFormula(Result):
     left_out: dict[str, Message] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
 
-    NAME, COUNTS, CHART = "terms", "customers", say("Dots with intervals, a row a term")
+    SUFFIX = "toml"
+    NAME, COUNTS, CHART = "terms", "rows", say("Dots with intervals, a row a term")
     PICTURE_CAPTION = say("What raises and what lowers the odds of leaving: the terms that move customers furthest.")
     FORMATS = dict.fromkeys(["coefficient", "odds_ratio", "low", "high"], "{:.3f}") | {"rows": COUNT}
 
