@@ -71,7 +71,7 @@ def test_the_list_over_the_threshold(formula):
     found = churn_monitor(formula, months(rng), now, threshold=0.2, value="value", tier="tier")
     p = formula.probability(now)
     assert len(found.listed) == (p >= 0.2).sum() > 5 and (found.listed["probability"] >= 0.2).all()
-    assert found.listed["at_risk"].is_monotonic_decreasing and set(found.listed["tier"]) == {"gold"}
+    assert found.listed["value_at_risk"].is_monotonic_decreasing and set(found.listed["tier"]) == {"gold"}
     assert (
         found.listed["reasons"].iloc[0] == "x above the mean"
         and "of 200 customers are at 20.0% or more" in found.headline()

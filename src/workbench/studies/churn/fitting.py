@@ -112,7 +112,7 @@ def churn_formula(
     """
     if form not in ("bins", "hinges", "straight") or rival not in ("boosting", "none") or min(bins, segments + 1) < 1:
         raise WorkbenchError(f"form='{form}', rival='{rival}', bins={bins}, segments={segments}: see the parameters.")
-    chosen = sorted(dict.fromkeys(features))
+    chosen = list(dict.fromkeys(features))
     asked = [customer, left, *([month] if month else []), *(set_on or {}).values()]
     require_table(panel, [*asked, *chosen], "the panel")
     if odd := {*(cuts or {}), *(set_on or {})} - {*chosen}:
@@ -128,6 +128,8 @@ def churn_formula(
         )
     texts = [f for f in chosen if kind(panel[f], f) == "category"]
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
+    chosen = _by_content(facts, y)
+    facts = {f: facts[f] for f in chosen}
     _refuse_leaks(facts, y, panel, month, set_on or {})
     plan = _Plan(form, bins, cuts or {}, segments)
     fit, calibrate, test = _parts(panel, month, when, horizon)
@@ -136,7 +138,8 @@ def churn_formula(
     parts, intercept = _estimate(parts, known, y[fit], who[fit], aside)
     drawn = pd.DataFrame(columns=list(JUDGED), dtype=float)
     found = ChurnFormula(
-        parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts), categories=tuple(texts),
+        parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts),
+        categories=tuple(f for f in chosen if f in texts),
         horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
         customers=len(pd.unique(who[fit])), judged=drawn, left_out=aside, units=dict(units or {}),
         information=_information(parts, known, y[fit]),
@@ -153,6 +156,22 @@ def churn_formula(
     judged = _judged(outcome, scores) if scores else drawn
     looked = _at(facts, fit if test is None else test)
     return replace(found, judged=judged, rounding=_rounding(found, looked))
+
+
+def _by_content(facts: Facts, y: np.ndarray) -> list[str]:
+    """Names of the facts that vary, the likest to the outcome first: no result depends on names, order or units."""
+    keys = {}
+    for fact, values in facts.items():
+        if values.dtype.kind != "f":
+            share = np.bincount(pd.factorize(values, use_na_sentinel=False)[0]) / len(values)
+            keys[fact] = (1, round(1 - float(share @ share), 9), fact)
+        else:
+            known = ~np.isnan(values)
+            apart = values[known] - (values[known].mean() if known.any() else 0.0)
+            size = np.sqrt(apart @ apart * y.mean() * (1 - y.mean()) * len(y))
+            like = abs(apart @ y[known]) / size if size > 0 else 0.0
+            keys[fact] = (0, round(-float(like), 9) if size > 0 else float(known.all() or not known.any()), fact)
+    return sorted((f for f, key in keys.items() if key[:2] not in ((0, 1.0), (1, 0.0))), key=keys.__getitem__)
 
 
 def _at(facts: Facts, rows: np.ndarray) -> Facts:

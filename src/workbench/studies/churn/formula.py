@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures import axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import Facts, Term, literal, plain, read_facts
+from workbench.studies.churn.terms import SEGMENT, Facts, Term, literal, plain, read_facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ class ChurnFormula(Result):
         """One row a term, references with odds ratio 1; `low` and `high` are ends of the odds ratio."""
         shown = [t for t in self.parts if t.reference or (t.coefficient and t.mean)]
         b, se = (np.array([getattr(t, name) for t in shown], dtype=float) for name in ("coefficient", "se"))
-        frame = pd.DataFrame({"fact": [t.fact for t in shown]})
+        frame = pd.DataFrame({"fact": _named(shown)})
         frame["term"] = pd.Series([t.said() for t in shown], dtype=object)
         frame["unit"] = ["" if t.knot is None else self.units.get(t.fact, "") for t in shown]
         frame["rows"] = [t.mean * self.rows if t.knot is None else float(self.rows) for t in shown]
@@ -222,9 +222,9 @@ class ChurnFormula(Result):
         """
         factor, offset = scale(pdo, base, odds)
         shown = [t for t in self.parts if t.coefficient or t.reference]
-        frame = pd.DataFrame({"fact": ["", *(t.fact for t in shown)]})
+        frame = pd.DataFrame({"fact": ["", *_named(shown)]})
         frame["term"] = pd.Series([say("everybody"), *(t.said() for t in shown)], dtype=object)
-        frame["exact"] = [offset - factor * self.intercept, *(-factor * t.coefficient for t in shown)]
+        frame["exact"] = [offset - factor * self.intercept, *(0.0 - factor * t.coefficient for t in shown)]
         whole = [True, *(t.knot is None for t in shown)]
         return frame.assign(points=np.where(whole, frame["exact"].round(), frame["exact"].round(2)) + 0.0)
 
@@ -251,9 +251,10 @@ class ChurnFormula(Result):
         """
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
-            parts = [t for t in self.parts if t.fact == name and not t.reference]
+            parts = [t for t in self.parts if t.fact == name]
             line = next((t.adds(_quoted) for t in parts if t.knot == 0), "0e0")
-            cases = [([t.when(_quoted) for t in parts if t.knot is None], line)]
+            flags = [t for t in parts if t.knot is None and (t.coefficient or (t.gap and line != "0e0"))]
+            cases = [([t.when(_quoted) for t in flags], line)]
             cases += [([t.when(_quoted)], "0e0") for t in parts if t.knot]
             lines += [f"CASE {' '.join(case)} ELSE {rest} END" for case, rest in cases if case]
         logit = "\n  + ".join(lines)
@@ -343,8 +344,11 @@ class ChurnFormula(Result):
         rows = self.table[self.table["coefficient"] != 0]
         weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
         rows = rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
-        ax = dot_and_interval(rows["term"].tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
+        names = rows["term"].where(~rows["fact"].str.startswith(SEGMENT), rows["fact"])
+        ax = dot_and_interval(names.tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
         ax.axvline(1, color="0.6", linewidth=0.8)
         ax.set_xlabel(say("odds ratio of leaving"))
         return ax
@@ -371,6 +375,13 @@ def scale(pdo: float, base: float, odds: float) -> tuple[float, float]:
     """
     factor = pdo / np.log(2)
     return float(factor), float(base - factor * np.log(odds))
+
+
+def _named(terms: Sequence[Term]) -> pd.Series:
+    """Whose part each term is; segments are numbered."""
+    segments = [t for t in terms if t.fact == SEGMENT]
+    names = [say("segment {n}", n=segments.index(t) + 1) if t.fact == SEGMENT else t.fact for t in terms]
+    return pd.Series(names, dtype=object)
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from workbench.columns import flag, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import axes
-from workbench.messages import Count, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.multiple import holm
 from workbench.methods.ranking import auc, stability_index
 from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Table, Tile
@@ -47,7 +47,7 @@ class ChurnMonitor(Result):
     false_alarm : float
         At most so often another verdict than "holds" comes where the formula holds in all these months.
     listed : DataFrame
-        Customers over the threshold, most at risk first: the customer, probability, value, at_risk (probability x
+        Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
         value), tier (as given), reasons.
     threshold : float
     """
@@ -121,7 +121,7 @@ class ChurnMonitor(Result):
         ax.plot(rows, self.table["left"], "o", color="C0")
         ax.set_xticks(rows, [f"{month:%Y-%m}" for month in self.table["month"]])
         ax.set_ylim(0)
-        ax.set_ylabel(say("customers"))
+        ax.set_ylabel(Label("customers").said())
         return ax
 
 
@@ -200,18 +200,22 @@ def churn_monitor(
     verdict = "order" if sure[months:].any() else "level" if sure[:months].any() else "holds"
     last = panel[(when == when.max()).to_numpy()]
     shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in formula.numbers if f in formula.tenths])
-    columns = [customer, "probability", *([value, "at_risk"] if value else []), *([tier] if tier else []), "reasons"]
+    columns = [
+        customer,
+        "probability",
+        *([value, "value_at_risk"] if value else []),
+        *([tier] if tier else []),
+        "reasons",
+    ]
     listed, count = pd.DataFrame(columns=columns), 0
     if customers is not None:
         require_columns(customers, [c for c in (customer, value, tier) if c], "customers")
         count, chance = len(customers), formula.probability(customers)
+        worth = number(customers[value], value) * chance if value else chance
         threshold = float(np.quantile(chance, 0.9)) if threshold is None else threshold
-        listed = customers.assign(probability=chance)[chance >= threshold]
-        by = ["probability", customer]
-        if value:
-            listed["at_risk"] = listed["probability"] * number(listed[value], value)
-            by = ["at_risk", *by]
-        listed = listed.sort_values(by, ascending=[*[False] * (len(by) - 1), True], kind="stable")
+        listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
+        by = ["value_at_risk", "probability", customer]
+        listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
         said = [Listed(reasons, ";").said() for reasons in formula.reasons(listed)]
         listed = listed.assign(reasons=said)[columns].reset_index(drop=True)
     return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.months, currency)
