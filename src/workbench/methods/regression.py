@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 NONE = 1e-7
 _ALIAS = 1e-9
-_BEGIN, _EVENTS, _STEPS = 10_000, 10, 20
+_BEGIN, _EVENTS, _STEPS, _LOOSE = 10_000, 10, 25, 10.0
 
 
 def logistic(
@@ -42,7 +42,7 @@ def logistic(
     scale = np.sqrt(np.einsum("ij,ij->i", design, design) / len(x))
     every = max(1, len(x) // _BEGIN)  # a part brings Newton's method near enough, if it has both outcomes often
     every = every if min(np.bincount(y[::every].astype(int), minlength=2)) >= _EVENTS * len(scale) else 1
-    begin = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-6)
+    begin = LogisticRegression(C=_LOOSE, solver="newton-cholesky")  # where a part does not tell terms apart too
     begin.fit(x[::every] / scale[1:], y[::every], weight[::every])
     beta = np.append(begin.intercept_, begin.coef_[0] / scale[1:])
     for _ in range(_STEPS):
@@ -50,7 +50,7 @@ def logistic(
         bread = np.linalg.inv((design * (weight * p * (1 - p))) @ design.T)
         step = bread @ (design @ (weight * (y - p)))
         beta = beta + step
-        if np.abs(step * scale).max() < 1e-9:
+        if np.abs(step * scale).max() < 1e-6:  # its square is what is left
             break
     if clusters is None:
         return beta, bread

@@ -104,19 +104,21 @@ def churn_panel(
         )  # fmt: skip
     exits = view(warehouse, "customer_exit", as_of=day.date(), silent_days=silent_days)
     exits = exits.assign(**{c: exits[c].astype("datetime64[us]") for c in ("last_on", "back_on")})
-    left_out: list[Message] = []
+    left_out: tuple[Message, ...] = ()
     records = spans(warehouse).get("detail_record")
     if not records or pd.Timestamp(records[0]) + pd.Timedelta(days=silent_days) > starts[0]:
         exits = exits[exits["cause"] != "silent"]
-        left_out.append(
-            say(
-                "departures by {n} days of silence: records of use begin too late before the first month",
-                n=silent_days,
-            )
+        said = say(
+            "departures by {n} days of silence: records of use begin too late before the first month", n=silent_days
         )
-    asked = {"tables": tables, "province": province}
-    parts = [_at(customer_features(warehouse, start.date(), **asked), exits, start) for start in starts]
-    table = pd.concat([p.assign(month=s) for p, s in zip(parts, starts, strict=True)], ignore_index=True)
+        left_out = (said,)
+
+    def there(start: pd.Timestamp) -> pd.DataFrame:
+        found = customer_features(warehouse, start.date(), tables=tables, province=province)
+        gone = exits[(exits["last_on"] < start) & ~(exits["back_on"] < start)]
+        return found[~found["customer_id"].isin(gone["customer_id"])].reset_index(drop=True)
+
+    table = pd.concat([there(start).assign(month=start) for start in starts], ignore_index=True)
     after = exits.merge(table[["customer_id", "month"]], on="customer_id")
     after = after[(after["last_on"] >= after["month"]) & (after["last_on"] < after["month"] + whole)]
     first = after.sort_values(["customer_id", "month", "last_on"]).drop_duplicates(["customer_id", "month"])
@@ -124,14 +126,7 @@ def churn_panel(
     table["left"] = table["cause"].notna() & (table["cause"] != INVOLUNTARY)
     known = set(feature_dictionary()["name"])
     features = [c for c in table if c in known - {"customer_id", "is_staff"} and len(table[c].drop_duplicates()) > 1]
-    customers = _at(customer_features(warehouse, day.date(), **asked), exits, day)
     ends = tuple(start.date() for start in starts)
     return ChurnPanel(
-        table.drop(columns="last_on"), customers, tuple(features), ends, horizon, day.date(), tuple(left_out)
+        table.drop(columns="last_on"), there(day), tuple(features), ends, horizon, day.date(), tuple(left_out)
     )
-
-
-def _at(features: pd.DataFrame, exits: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
-    """Leave out who has been silent at a month start."""
-    gone = exits[(exits["last_on"] < start) & ~(exits["back_on"] < start)]
-    return features[~features["customer_id"].isin(gone["customer_id"])].reset_index(drop=True)

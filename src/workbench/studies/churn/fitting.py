@@ -13,13 +13,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
-from workbench.columns import days, flag, kind, periods, require_table
+from workbench.columns import flag, kind, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Listed, Message, Name, Number, say
+from workbench.messages import Message, say
 from workbench.methods.ranking import auc
 from workbench.methods.regression import logistic, repeated
 from workbench.methods.resampling import canonical_order, one_thread
 from workbench.studies.churn.formula import JUDGED, ChurnFormula, scale
+from workbench.studies.churn.leaks import by_content, refuse_leaks
 from workbench.studies.churn.terms import (
     SEGMENT,
     Facts,
@@ -34,11 +35,9 @@ from workbench.studies.churn.terms import (
 
 Form = Literal["bins", "hinges", "straight"]
 EVENTS_PER_TERM = 10
-LEAKS = 0.95
 FOLDS = 5
 FEWEST_TO_CALIBRATE, FEWEST_FOR_SLOPE = 10, 50
 _LEVEL_ROWS = 30
-_CHECKED = 2_000
 _FAR = 12.0
 _BOOSTING = {"learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 8, "min_samples_leaf": 40}
 
@@ -128,14 +127,14 @@ def churn_formula(
         )
     texts = [f for f in chosen if kind(panel[f], f) == "category"]
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
-    chosen = _by_content(facts, y)
+    chosen = by_content(facts, y)
     facts = {f: facts[f] for f in chosen}
-    _refuse_leaks(facts, y, panel, month, set_on or {})
+    refuse_leaks(facts, y, panel, month, set_on or {})
     plan = _Plan(form, bins, cuts or {}, segments)
     fit, calibrate, test = _parts(panel, month, when, horizon)
     known = _at(facts, fit)
-    parts, aside = _design(known, y[fit], plan)
-    parts, intercept = _estimate(parts, known, y[fit], who[fit], aside)
+    terms, aside = _design(known, y[fit], plan)
+    parts, intercept = _estimate(terms, known, y[fit], who[fit], aside)
     drawn = pd.DataFrame(columns=list(JUDGED), dtype=float)
     found = ChurnFormula(
         parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts),
@@ -158,30 +157,16 @@ def churn_formula(
     return replace(found, judged=judged, rounding=_rounding(found, looked))
 
 
-def _by_content(facts: Facts, y: np.ndarray) -> list[str]:
-    """Names of the facts that vary, the likest to the outcome first: no result depends on names, order or units."""
-    keys = {}
-    for fact, values in facts.items():
-        if values.dtype.kind != "f":
-            share = np.bincount(pd.factorize(values, use_na_sentinel=False)[0]) / len(values)
-            keys[fact] = (1, round(1 - float(share @ share), 9), fact)
-        else:
-            known = ~np.isnan(values)
-            apart = values[known] - (values[known].mean() if known.any() else 0.0)
-            size = np.sqrt(apart @ apart * y.mean() * (1 - y.mean()) * len(y))
-            like = abs(apart @ y[known]) / size if size > 0 else 0.0
-            keys[fact] = (0, round(-float(like), 9) if size > 0 else float(known.all() or not known.any()), fact)
-    return sorted((f for f, key in keys.items() if key[:2] not in ((0, 1.0), (1, 0.0))), key=keys.__getitem__)
-
-
 def _at(facts: Facts, rows: np.ndarray) -> Facts:
     return facts if rows.all() else {name: values[rows] for name, values in facts.items()}
 
 
-def _parts(panel, month, when, horizon) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _parts(
+    panel, month: str | None, when: np.ndarray, horizon: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Rows to fit, to calibrate and to test on."""
     every = np.ones(len(when), bool)
-    if not when.any():
+    if month is None or not when.any():
         return every, every, None
     last = when.max()
     starts = pd.PeriodIndex(np.sort(periods(panel[month], month).unique()), freq="M")
@@ -195,49 +180,6 @@ def _parts(panel, month, when, horizon) -> tuple[np.ndarray, np.ndarray, np.ndar
             )
         )  # fmt: skip
     return when < known[-1], when == known[-1], when == last
-
-
-def _refuse_leaks(facts: Facts, y: np.ndarray, panel, month: str | None, set_on: Mapping[str, str]) -> None:
-    """Refuse facts that know the outcome: by the day they were set, and by how well they order departures alone."""
-    if set_on and not month:
-        raise WorkbenchError("set_on= needs the month column: a day is after the decision where it is after its start.")
-    for fact, column in set_on.items():
-        late = days(panel[column], column)[0].to_numpy() >= periods(panel[month], month).to_numpy()
-        if late.any():
-            raise CannotAnswer(
-                say(
-                    "'{fact}' knows the outcome: in {n} rows it was set on the month start or later. Leave it out, or "
-                    "give it as it was known then.",
-                    fact=Name(fact), n=int(late.sum()),
-                )
-            )  # fmt: skip
-    gone, here = np.flatnonzero(y), np.flatnonzero(~y)
-    rows = np.r_[gone[:: max(1, len(gone) // _CHECKED)], here[:: max(1, len(here) // _CHECKED)]]
-    found = {fact: _alone(values[rows], y[rows]) for fact, values in facts.items()}
-    if over := [fact for fact, alone in found.items() if alone > LEAKS]:
-        raise CannotAnswer(
-            say(
-                "{facts} alone orders departures with AUC {auc}, above {limit}: that is the outcome in disguise, not a "
-                "fact known before. Leave it out.",
-                facts=Listed([Name(f"'{f}'") for f in over]), auc=Number(max(found.values()), ".2f"),
-                limit=Number(LEAKS, "g"),
-            )
-        )  # fmt: skip
-
-
-def _alone(values: np.ndarray, y: np.ndarray) -> float:
-    """AUC of a fact by itself, whichever way it points; of a category by the rate of its levels."""
-    if values.dtype.kind != "f":
-        level = pd.factorize(values, use_na_sentinel=False)[0]
-        n, gone = np.bincount(level), np.bincount(level, y)
-        orders = [((gone[level] - y + y.mean()) / n[level])]  # without the customer's own outcome
-    else:
-        gone = np.isnan(values)
-        orders = [
-            np.where(gone, -np.inf, values),
-            *([np.where(gone, np.inf, values), gone * 1.0] if gone.any() else []),
-        ]
-    return max(abs(auc(y, order)[0] - 0.5) + 0.5 for order in orders)
 
 
 def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[Term], dict[str, Message]]:
@@ -381,10 +323,11 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
         weight = expit(logit) * (1 - expit(logit))
     spread = weight @ (logit - weight @ logit / weight.sum()) ** 2
     tenths = {"score": logit, **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
-    errors = {"level_se": float(weight.sum() ** -0.5), "slope_se": float(spread**-0.5) if spread > 0 else 0.0}
     return replace(
-        found, level=float(level), slope=slope, **errors, tenths={f: _tenths(v) for f, v in tenths.items() if len(v)}
-    )
+        found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
+        slope_se=float(spread**-0.5) if spread > 0 else 0.0,
+        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)},
+    )  # fmt: skip
 
 
 def _tenths(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -395,7 +338,7 @@ def _tenths(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _boosted(facts: Facts, y: np.ndarray, unseen: Facts, seed: int) -> np.ndarray:
     """What boosting says of unseen rows."""
-    columns = [[], []]
+    columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for fact, values in facts.items():
         if values.dtype.kind != "f":
             names = pd.Index(sorted({v for v in values if v is not None})[:250])
@@ -419,8 +362,8 @@ def _crossed(facts: Facts, y: np.ndarray, plan: _Plan, seed: int) -> list[np.nda
     for rest, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(order, y[order]):
         rest, held = np.sort(order[rest]), np.sort(order[held])
         known, unseen = ({f: v[rows] for f, v in facts.items()} for rows in (rest, held))
-        parts, _ = _design(known, y[rest], plan)
-        parts, intercept = _estimate(parts, known, y[rest], np.arange(len(rest)), {})
+        terms, _ = _design(known, y[rest], plan)
+        parts, intercept = _estimate(terms, known, y[rest], np.arange(len(rest)), {})
         own[held] = expit(intercept + sum(t.coefficient * t(unseen) for t in parts))
         rival[held] = _boosted(known, y[rest], unseen, seed)
     return [own, rival]

@@ -304,8 +304,8 @@ class ChurnFormula(Result):
             parts = tuple(map(Term.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
             said = {k: say("{it}", it=v) for k, v in content.pop("left_out").items()}
-            names = {n: tuple(content.pop(n)) for n in ("numbers", "categories")}
-            found = cls(parts=parts, tenths=tenths, judged=judged, left_out=said, **names, **content)
+            content |= {"numbers": tuple(content["numbers"]), "categories": tuple(content["categories"])}
+            found = cls(parts=parts, tenths=tenths, judged=judged, left_out=said, **content)
             amounts = [found.intercept, *(x for t in parts for x in (t.coefficient, t.mean))]
             asked = {condition.fact for term in parts for condition in term.conditions}
             if not np.isfinite(np.array(amounts, dtype=float)).all() or not asked <= {
@@ -338,6 +338,11 @@ class ChurnFormula(Result):
             base=600, rounding=Share(self.rounding),
         )  # fmt: skip
         return Table("card", self.card(), said, {"exact": "{:.2f}", "points": "{:g}"})
+
+    def expression(self) -> Table:
+        """Give the SQL as a page shows it, a row a line."""
+        said = say("The formula as one SQL expression: the same text on DuckDB, PostgreSQL and Spark.")
+        return Table("sql", pd.DataFrame({"sql": [line.strip() for line in self.sql().splitlines()]}), said)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the odds ratios of the terms that move most."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,8 @@ class ChurnProfit(Result):
     lists : DataFrame
         With an effect: likeliest to leave and most to gain, each as long as the best list: customers, expected net by
         the effect; shared (share of the one that is in the other). Else empty.
-    acceptance : tuple or float
+    acceptance : tuple of float
+        The share who accept, or the two parameters of its Beta distribution.
     """
 
     profit: float
@@ -49,7 +50,7 @@ class ChurnProfit(Result):
     fixed_share: float
     table: pd.DataFrame
     lists: pd.DataFrame
-    acceptance: tuple[float, float] | float
+    acceptance: tuple[float, ...]
     customers: int
     capacity: int | None = None
     currency: str = "yuan"
@@ -70,7 +71,7 @@ class ChurnProfit(Result):
                 share=Share(self.share), ends=Span(*self.share_interval, ".1%"), profit=Number(self.profit, ",.2f"),
                 unit=unit, span=Span(*self.profit_interval, ",.2f"),
             )  # fmt: skip
-        mean = self.acceptance if isinstance(self.acceptance, float) else self.acceptance[0] / sum(self.acceptance)
+        mean = self.acceptance[0] / sum(self.acceptance) if len(self.acceptance) > 1 else self.acceptance[0]
         second = say(
             "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
             "shows whom contact keeps.",
@@ -140,7 +141,7 @@ def churn_profit(
     incentive: float = 10.0,
     incentive_share: float | None = None,
     contact: float = 1.0,
-    acceptance: tuple[float, float] | float = (6.0, 14.0),
+    acceptance: Sequence[float] | float = (6.0, 14.0),
     capacity: int | None = None,
     effect: str | None = None,
     resamples: int = 400,
@@ -185,13 +186,12 @@ def churn_profit(
     Verbraken, Verbeke & Baesens (2013), IEEE Trans. Knowledge and Data Engineering 25 (expected maximum profit).
     Janssens et al. (2022), European Journal of Operational Research 297 (own worth of each customer).
     """
-    fixed = isinstance(acceptance, (int, float))
-    given = (acceptance,) if fixed else acceptance
+    law = tuple(map(float, acceptance if isinstance(acceptance, Sequence) else (acceptance,)))
     columns = [c for c in (probability, left, effect, margin) if isinstance(c, str)]
     require_table(scores, columns, "scores")
     p = number(scores[probability], probability)
     worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
-    bad = len(given) != 1 + (not fixed) or min(given) < 0 or (fixed and given[0] > 1)
+    bad = len(law) not in (1, 2) or min(law) < 0 or (len(law) == 1 and law[0] > 1)
     if bad or min(incentive, incentive_share or 0, contact) < 0 or ((p < 0) | (p > 1)).any():
         raise WorkbenchError(
             "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
@@ -206,12 +206,11 @@ def churn_profit(
     most = len(p) if capacity is None else min(capacity, len(p))
     ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1) + 1
     ends = np.r_[0, ends[ends <= most], *([most] if most not in ends else [])].astype(int)
-    law = (float(given[0]), None) if fixed else (float(given[0]), float(given[1]))
     best, share, at_mean, share_at_mean = _best(gain, spent, ends, law, np.ones(len(p)))
     steps = np.unique(np.rint(np.linspace(0, 1, 21) * len(p)).astype(int))
     steps = steps[steps <= most]
     some = ends if len(ends) <= GRID else ends[np.unique(np.rint(np.linspace(0, len(ends) - 1, GRID)).astype(int))]
-    mean = law[0] if law[1] is None else law[0] / (law[0] + law[1])
+    mean = law[0] / sum(law) if len(law) > 1 else law[0]
     drawn, curves = [], []
     for block in bootstrap_weights(len(p), resamples, rng=seed):
         for weight in block:
@@ -227,7 +226,7 @@ def churn_profit(
         lists = _lists(p, worth[order], cost[order], contact, number(scores[effect], effect)[order], taken)
     return ChurnProfit(
         best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
-        lists, float(acceptance) if fixed else law, len(p), capacity, currency,
+        lists, law, len(p), capacity, currency,
     )  # fmt: skip
 
 
@@ -235,10 +234,10 @@ def _best(gain, spent, ends, law, weight) -> tuple[float, float, float, float]:
     """Expected maximum profit and its share over the law of acceptance; the same at its mean."""
     n = weight.sum()
     a, c, s = (np.append(0, np.cumsum(weight * values))[ends] / n for values in (gain, spent, np.ones(len(weight))))
-    mean = law[0] if law[1] is None else law[0] / (law[0] + law[1])
+    mean = law[0] / sum(law) if len(law) > 1 else law[0]
     k = int(np.argmax(mean * a - c))
     at_mean, share_at_mean = float(mean * a[k] - c[k]), float(s[k])
-    if law[1] is None:
+    if len(law) == 1:
         return at_mean, share_at_mean, at_mean, share_at_mean
     hull: list[int] = []
     for i in range(len(a)):

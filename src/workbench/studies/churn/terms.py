@@ -235,7 +235,8 @@ def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts
             if level is not None:
                 one = Condition(fact, levels=(level,), other=left, gaps=left)
             else:
-                one = replace(known, **{"high" if left else "low": cut}, gaps=known.gaps and (median < cut) == left)
+                gaps = known.gaps and (median < cut) == left
+                one = replace(known, high=cut, gaps=gaps) if left else replace(known, low=cut, gaps=gaps)
             walk(child, {**path, (fact, level): one})
 
     walk(0, {})
