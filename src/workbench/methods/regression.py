@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import linprog
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +23,7 @@ def logistic(
         Regressors without the constant, none of which repeats others.
     y : array, shape (n,)
         0 or 1.
-    clusters : array of int, shape (n,), optional
+    clusters : array of int, 0 or more, shape (n,), optional
         Rows of one cluster are not independent; without it the errors are those of the likelihood.
 
     Returns
@@ -54,9 +53,8 @@ def logistic(
             break
     if clusters is None:
         return beta, bread
-    cluster, rest = pd.factorize(clusters)[0], weight * (y - p)
-    count = int(cluster.max()) + 1
-    scores = np.array([np.bincount(cluster, rest * row, count) for row in design])
+    rest, count = weight * (y - p), np.count_nonzero(np.bincount(clusters))
+    scores = np.array([np.bincount(clusters, rest * row) for row in design])
     factor = count / (count - 1) * (len(y) - 1) / (len(y) - len(beta))
     return beta, factor * bread @ (scores @ scores.T) @ bread
 

@@ -119,7 +119,7 @@ def churn_formula(
     y = flag(panel[left], left)
     who = pd.factorize(panel[customer])[0]
     when = pd.factorize(periods(panel[month], month), sort=True)[0] if month else np.zeros(len(panel), int)
-    if min(who.min(), when.min()) < 0 or pd.Series(who * (when.max() + 1) + when).duplicated().any():
+    if min(who.min(), when.min()) < 0 or np.bincount(who * (when.max() + 1) + when).max() > 1:
         raise WorkbenchError(f"the panel has a gap in '{customer}' or month, or a customer twice in one: give one row.")
     if y.all() or not y.any():
         raise CannotAnswer(
@@ -140,7 +140,7 @@ def churn_formula(
         parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts),
         categories=tuple(f for f in chosen if f in texts),
         horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
-        customers=len(pd.unique(who[fit])), judged=drawn, left_out=aside, units=dict(units or {}),
+        customers=int(np.count_nonzero(np.bincount(who[fit]))), judged=drawn, left_out=aside, units=dict(units or {}),
         information=_information(parts, known, y[fit]),
     )  # fmt: skip
     found = _calibrated(found, _at(facts, calibrate), y[calibrate], fitted=calibrate is fit)
@@ -261,7 +261,7 @@ def _estimate(parts: list[Term], facts: Facts, y, who, aside: dict[str, Message]
     flags, there = np.array([parts[k].knot is None for k in places]), x != 0
     events, rows = there[y].sum(axis=0), there.sum(axis=0)
     sure = (events == 0) | (events == rows)
-    clusters = who if len(pd.unique(who)) < len(who) else None
+    clusters = who if np.bincount(who).max() > 1 else None
     beta, cov = _fitted(x, y, clusters, sure)
     if (flags & ~sure & (np.abs(beta[1:]) > _FAR)).any():  # combinations that tell the outcome for sure
         beta, cov = _fitted(x, y, clusters, flags | sure)

@@ -252,9 +252,14 @@ class ChurnFormula(Result):
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
             parts = [t for t in self.parts if t.fact == name]
-            line = next((t.adds(_quoted) for t in parts if t.knot == 0), "0e0")
-            flags = [t for t in parts if t.knot is None and (t.coefficient or (t.gap and line != "0e0"))]
-            cases = [([t.when(_quoted) for t in flags], line)]
+            rest = next((t.adds(_quoted) for t in parts if t.knot == 0), "0e0")
+            flags = [t for t in parts if t.knot is None and (t.coefficient or (t.gap and rest != "0e0"))]
+            if name in self.numbers and rest == "0e0" and flags:  # bins, the lowest first
+                *flags, last = sorted(
+                    (t for t in parts if t.knot is None), key=lambda t: (not t.gap, t.conditions[0].low)
+                )
+                flags, rest = [t.below() for t in flags], literal(last.coefficient)
+            cases = [([t.when(_quoted) for t in flags], rest)]
             cases += [([t.when(_quoted)], "0e0") for t in parts if t.knot]
             lines += [f"CASE {' '.join(case)} ELSE {rest} END" for case, rest in cases if case]
         logit = "\n  + ".join(lines)

@@ -136,6 +136,10 @@ class Term:
         count = f"({quoted(self.fact)} - {literal(self.knot)})" if self.knot else quoted(self.fact)
         return f"{literal(self.coefficient)} * {count}"
 
+    def below(self) -> Term:
+        """Leave the lower end of a bin out, where the bins below it are asked first."""
+        return self if self.gap else replace(self, conditions=(replace(self.conditions[0], low=-np.inf),))
+
     def said(self) -> Message:
         """Say it in words."""
         if self.knot:
