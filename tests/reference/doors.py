@@ -27,6 +27,7 @@ from workbench.studies import (
     campaign_planning as planning,
 )
 from workbench.studies import (
+    churn,
     customer_view,
     data_quality,
     departures,
@@ -48,6 +49,7 @@ from workbench.studies import (
 ROOMS = (
     effects,
     planning,
+    churn,
     customer_view,
     data_quality,
     departures,
@@ -442,6 +444,24 @@ def bases() -> Tables:
 
 
 @made_once
+def months() -> Tables:
+    """Three months of 700 customers, of whom a sixth leave in each; what they are worth, and what contact would do."""
+    rng = np.random.default_rng(11)
+    parts = []
+    for month in ("2026-01", "2026-02", "2026-03"):
+        n = 700
+        x, z, town = np.round(rng.normal(size=n), 1), rng.integers(0, 5, n), rng.choice(["a", "b", "c"], n)
+        quit = (rng.random(n) < 1 / (1 + np.exp(2.2 - 0.8 * x - 0.3 * z * (town == "b")))).astype(int)
+        part = {"id": rng.permutation(n) + 95, "month": month, "x": x, "z": z, "town": town, "quit": quit}
+        parts.append(pd.DataFrame(part))
+    table = pd.concat(parts, ignore_index=True)
+    known = np.round(1 / (1 + np.exp(1.5 - table["x"])), 3)
+    worth = np.round(rng.gamma(2.0, 50.0, len(table)), 1)
+    change = np.round(rng.normal(0.02, 0.03, len(table)), 3)
+    return {"panel": table.assign(score=known, margin=worth, growth=change)}
+
+
+@made_once
 def contracts() -> Tables:
     """Contracts of 400 customers of six years, of whom a third left."""
     rng = np.random.default_rng(8)
@@ -800,6 +820,24 @@ def _potential(t: Tables, n: Names):
     return potentials.potential_value(
         t["customers"], t["past"], t["services"], **asked, window=6, closing=0.3, resamples=20
     )
+
+
+def _formula(t: Tables, n: Names):
+    return churn.churn_formula(
+        t["panel"],
+        features=n.all("x", "z", "town"),
+        left=n("quit"),
+        customer=n("id"),
+        month=n("month"),
+        segments=4,
+        bins=3,
+        rival="none",
+    )
+
+
+def _watched(t: Tables, n: Names):
+    panel = {"left": n("quit"), "customer": n("id"), "month": n("month")}
+    return churn.churn_monitor(_formula(t, n), t["panel"], t["panel"], **panel, value=n("margin"), tier=n("town"))
 
 
 def _saved(t: Tables, n: Names):
@@ -1353,6 +1391,22 @@ CASES = [
             tiers.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), standard=PROMISES),
         )[1],
         service,
+    ),
+    Case("churn.churn_formula", _formula, months),
+    Case("churn.churn_monitor", _watched, months),
+    Case(
+        "churn.churn_profit",
+        lambda t, n: churn.churn_profit(
+            t["panel"],
+            n("margin"),
+            probability=n("score"),
+            left=n("quit"),
+            effect=n("growth"),
+            incentive=n.yuan(5.0),
+            contact=n.yuan(0.5),
+            resamples=20,
+        ),
+        months,
     ),
     Case("potential.potential_value", _potential, potential),
     Case("potential.value_grid", lambda t, n: potentials.value_grid(_potential(t, n)), potential),

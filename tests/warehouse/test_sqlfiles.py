@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LONG = sqlfiles.names(sqlfiles.LONG)
 FILES = [name for folder in sqlfiles.FOLDERS if folder != sqlfiles.LONG for name in sqlfiles.names(folder)]
 PORTABLE = {
-    *("Sum", "Count", "Avg", "Min", "Max", "Filter", "RowNumber", "Window", "Coalesce", "Nullif", "Case", "If"),
+    *("Sum", "Count", "Avg", "Min", "Max", "Filter", "RowNumber", "Lead", "Window", "Coalesce", "Nullif", "Case"),
     *("Cast", "Extract", "DateDiff", "DateTrunc", "TimestampTrunc", "Floor", "Round", "Greatest", "Least"),
-    *("Substring", "Exists", "And", "Or"),
+    *("Substring", "Exists", "And", "Or", "If"),
 }
 CASTS = {"DATE", "DOUBLE", "INT", "BIGINT", "DECIMAL"}
 UNFOLDS = {"Explode", "Anonymous", "Split", "Trim", "Cast", "TryCast"}  # what the long twins may do

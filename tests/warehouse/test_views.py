@@ -24,6 +24,7 @@ ASKED = {
     "customer_contradiction": {"as_of": "2026-07-01"},
     "customer_event": {"customer": "1000017136", "as_of": "2026-07-01"},
     "customer_leaving": {"as_of": "2026-07-01"},
+    "customer_exit": {"as_of": "2026-07-01", "silent_days": 90},
     "customer_month_margin": {"day": "2026-07-01", "months": 12, "share": 0.45},
     "customer_month_value": {"as_of": "2026-07-01"},
     "customer_peer": {"as_of": "2026-07-01", "province": "广东"},

@@ -11,6 +11,7 @@ from workbench.warehouse.aftermath import (
     province_panel,
 )
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
+from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
@@ -34,12 +35,14 @@ __all__ = [
     "Account",
     "CampaignArms",
     "CampaignWindows",
+    "ChurnPanel",
     "Holdings",
     "Warehouse",
     "business_accounts",
     "campaign_arms",
     "campaign_series",
     "campaign_windows",
+    "churn_panel",
     "closed_campaigns",
     "complaint_outcomes",
     "contract_margins",
