@@ -113,7 +113,8 @@ def cuts(values: np.ndarray, event: np.ndarray, *, most: int = 6, smallest: floa
     tree = DecisionTreeClassifier(criterion="entropy", max_leaf_nodes=most, min_samples_leaf=least, random_state=0)
     tree.fit(rank[:, None], event[known])  # ranks: a tree rounds to single precision
     at = np.floor(np.unique(tree.tree_.threshold[tree.tree_.feature >= 0])).astype(int)
-    return distinct[at]
+    ends: np.ndarray = distinct[at]
+    return ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +171,11 @@ class Card:
                     f"'{feature}' is missing in {int(gone.sum()):,} rows, and the card has no bin for missing values: "
                     "add one (a bin with missing = true), or leave those rows out."
                 )
-            each = np.r_[told["points"].to_numpy(float), none]
+            each: np.ndarray = np.r_[told["points"].to_numpy(float), none]
             place = np.searchsorted(told["to"].to_numpy(float), values)
             place[gone] = len(told)
-            total += (np.round(each) if whole else each)[place]
+            points = np.round(each) if whole else each
+            total += points[place]
         return total
 
     def probability(self, table: pd.DataFrame, *, whole: bool = True) -> np.ndarray:
