@@ -1,0 +1,252 @@
+"""Where do those who leave go, why, and where do new customers come from?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import category, days, require_table
+from workbench.errors import CannotAnswer
+from workbench.figures import axes
+from workbench.messages import Message, Name, Number, Span, join, say
+from workbench.methods.btyd.purchases import day_of
+from workbench.methods.cells import listed
+from workbench.methods.counts import difference, ratio
+from workbench.methods.intervals import share
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST = 10
+"""Fewer ports in and out together tell no direction, and cells of fewer departures are not shown."""
+UNKNOWN = "unknown"
+_FLOW = ["ported_in", "ported_out", "net", "net_low", "net_high", "ratio", "low", "high"]
+
+
+@dataclass(frozen=True, eq=False)
+class Directions(Result):
+    """Customers ported in from and out to each competitor.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a competitor, the largest net loss first: operator, ported (both ways), ported_in, ported_out, net,
+        net_low, net_high, ratio (in / out), low, high; no ratio where nobody was ported out.
+    months : DataFrame
+        The same by month (text, in time) and operator; no ends for fewer than 10 ports.
+    cells : DataFrame
+        One row a reason, destination and combination of `by`: departures, share (of all ported out), low, high, for
+        cells of 10 or more.
+    hidden : tuple of int
+        Cells with fewer, and departures in them.
+    set_aside : dict of str to int
+    """
+
+    table: pd.DataFrame
+    months: pd.DataFrame
+    cells: pd.DataFrame
+    hidden: tuple[int, int]
+    set_aside: dict[str, int]
+    level: float
+
+    NAME, COUNTS, CHART = "directions", "ported", say("Net flow by month, a line a competitor")
+    FORMATS = (
+        dict.fromkeys(["ported", "ported_in", "ported_out"], COUNT)
+        | dict.fromkeys(["net", "net_low", "net_high"], "{:+,.0f}")
+        | dict.fromkeys(["ratio", "low", "high"], "{:.2f}")
+    )
+    CAPTION = say("Customers ported in and out by competitor, net flow, and ports in per port out.")
+    PICTURE_CAPTION = say("Customers ported in less ported out, by month and competitor; dots differ from 0.")
+
+    @property
+    def losing(self) -> pd.DataFrame:
+        """Competitors to whom more go than come, beyond chance."""
+        return self.table[self.table["net_high"] < 0]
+
+    def headline(self) -> Message:
+        """Say where most is lost, and whether that is beyond chance."""
+        row = self.table.iloc[0]
+        said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net"], "+,.0f"),
+            "span": Span(row["net_low"], row["net_high"], "+,.0f"), "n_in": int(row["ported_in"]),
+            "n_out": int(row["ported_out"])}  # fmt: skip
+        if row["net_high"] < 0:
+            text = say("{operator} takes most: net {net} customers {span}, {n_in} in and {n_out} out.", **said)  # type: ignore[arg-type]
+        else:
+            text = say(
+                "No competitor takes more than it gives beyond chance; {operator}: net {net} customers {span}, {n_in} "
+                "in and {n_out} out.",
+                **said,  # type: ignore[arg-type]
+            )
+        cells, people = self.hidden
+        if not cells:
+            return text
+        return join(
+            text,
+            say("{cells} thin cells with {n} departures together are not shown.", cells=cells, n=people),
+        )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give net flow and ratio of the competitor who takes most."""
+        row = self.table.iloc[0]
+        operator = Name(str(row["operator"]))
+        net = Tile(
+            say("net customers from {operator}", operator=operator), Number(row["net"], "+,.0f"),
+            Span(row["net_low"], row["net_high"], "+,.0f"),
+        )  # fmt: skip
+        if not np.isfinite(row["high"]):
+            return (net,)
+        label = say("ports in per port out, {operator}", operator=operator)
+        return net, Tile(label, Number(row["ratio"], ".2f"), Span(row["low"], row["high"], ".2f"))
+
+    def reasons(self) -> Table:
+        """Give reasons by destination and group, thin cells left out."""
+        caption = say("Of customers ported out: reason as recorded, destination and group; cells of {n} or more.",
+            n=FEWEST)  # fmt: skip
+        return Table("reasons", self.cells, caption, {"departures": COUNT, "low": SHARE, "high": SHARE}, "departures")
+
+    def by_month(self) -> Table:
+        """Give flows by month."""
+        caption = say("Customers ported in and out by month and competitor; no ends for fewer than {n}.", n=FEWEST)
+        return Table("flows", self.months, caption, self.FORMATS, "ported")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name net flow and ratio of each competitor."""
+        for r in self.table.itertuples():
+            yield Quantity(f"net_flow[operator={r.operator}]", r.net, "customers", r.net_low, r.net_high)
+            if np.isfinite(r.high):
+                yield Quantity(f"port_ratio[operator={r.operator}]", r.ratio, "1", r.low, r.high)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the net flow of each competitor by month."""
+        ax = axes(ax)
+        order = sorted(self.months["month"].unique())
+        for i, name in enumerate(self.table["operator"]):
+            rows = self.months[self.months["operator"] == name].set_index("month").reindex(order)
+            sure = (rows["net_low"] > 0) | (rows["net_high"] < 0)
+            at = np.arange(len(order))
+            ax.plot(at, rows["net"].fillna(0), color=f"C{i % 7}", label=str(name))
+            ax.plot(at[sure], rows["net"][sure], "o", color=f"C{i % 7}")
+        ax.axhline(0, color="0.6", linewidth=0.8)
+        every = max(1, len(order) // 8)
+        ax.set_xticks(np.arange(len(order))[::every], order[::every])
+        ax.legend(loc="best")
+        ax.set_ylabel("ported in less ported out (customers)")
+        return ax
+
+
+def directions(
+    departures: pd.DataFrame,
+    arrivals: pd.DataFrame,
+    *,
+    left: str,
+    destination: str,
+    arrived: str,
+    origin: str,
+    since: object,
+    as_of: object,
+    reason: str | None = None,
+    by: str | Sequence[str] | None = None,
+    level: float = 0.95,
+) -> Directions:
+    """Count who was ported in from and out to each competitor, and the reasons on record.
+
+    Ports of a competitor are taken as Poisson counts: a number's holder decides alone. Recorded reasons are what the
+    clerk chose; "unknown" is a row.
+
+    Parameters
+    ----------
+    departures, arrivals : DataFrame
+        One row a customer who left, who came.
+    left, destination : str
+        Columns of departures: last day; operator the number was ported to (missing for others, who are set aside).
+    arrived, origin : str
+        Columns of arrivals: first day; operator it was ported from (missing for new numbers, who are set aside).
+    since, as_of : date
+        Days from `since` to before `as_of` count.
+    reason : str, optional
+        Column of departures: reason as recorded.
+    by : str or sequence of str, optional
+        Columns of departures, such as tier and tenure, for the cells.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or no day.
+    CannotAnswer
+        If fewer than 10 were ported in and out together.
+
+    References
+    ----------
+    Przyborowski and Wilenski (1940), Biometrika 31 (ratio). Zou and Donner (2008), Statistics in Medicine 27 (net).
+
+    Examples
+    --------
+    >>> out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 30 + ["C"] * 5})
+    >>> came = pd.DataFrame({"on": "2026-01-09", "from": ["B"] * 10 + ["C"] * 5})
+    >>> found = directions(out, came, left="off", destination="to", arrived="on", origin="from",
+    ...     since="2026-01-01", as_of="2026-02-01")
+    >>> found.table[["operator", "net", "ratio"]].round(2).values.tolist()
+    [['B', -20, 0.33], ['C', 0, 1.0]]
+    """
+    groups = listed(by)
+    require_table(departures, [left, destination, *([reason] if reason else []), *groups], "departures")
+    require_table(arrivals, [arrived, origin], "arrivals")
+    departures, arrivals = departures.reset_index(drop=True), arrivals.reset_index(drop=True)
+    first, end = day_of(since, "since"), day_of(as_of, "as_of")
+    aside: dict[str, int] = {}
+    out = _ports(departures, left, destination, first, end, "departures", aside)
+    came = _ports(arrivals, arrived, origin, first, end, "arrivals", aside)
+    if (n := len(out) + len(came)) < FEWEST:
+        raise CannotAnswer(say("not answerable: {n} customers ported in or out, {few} are needed.", n=n, few=FEWEST))
+    flows = _flows(out, came, ["operator"], level)
+    flows = flows.sort_values(["net", "operator"], kind="stable").reset_index(drop=True)
+    months = _flows(out, came, ["month", "operator"], level)
+    months.loc[months["ported"] < FEWEST, ["net_low", "net_high", "low", "high"]] = np.nan
+    keys = pd.DataFrame(index=out.index)
+    keys["reason"] = category(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
+    keys["destination"] = out["operator"]
+    for name in groups:
+        keys[name] = category(departures.loc[out.index, name], name).fillna(UNKNOWN)
+    cells = keys.groupby(list(keys), sort=True).size().rename("departures").reset_index()
+    thin = cells["departures"] < FEWEST
+    hidden = int(thin.sum()), int(cells.loc[thin, "departures"].sum())
+    cells = cells[~thin].sort_values(["departures", *keys], ascending=[False] + [True] * keys.shape[1])
+    low, high = share(cells["departures"], max(len(out), 1), level=level)
+    cells = cells.assign(share=cells["departures"] / max(len(out), 1), low=low, high=high).reset_index(drop=True)
+    return Directions(flows, months, cells, hidden, aside, level)
+
+
+def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str, int]) -> pd.DataFrame:
+    """Give month and operator of the ports within the time; rows set aside are counted."""
+    when, placeholder = days(table[on], on)
+    found = pd.DataFrame({"when": when, "operator": category(table[operator], operator)})
+    unknown = when.isna().to_numpy()
+    outside = ~unknown & ~((when >= first) & (when < end)).to_numpy()
+    other = ~unknown & ~outside & found["operator"].isna().to_numpy()
+    for reason, rows in (
+        ("a placeholder, not a day", placeholder),
+        ("without a day", unknown & ~placeholder),
+        ("outside the time", outside),
+        ("not ported", other),
+    ):
+        if rows.any():
+            aside[f"{name} {reason}"] = int(rows.sum())
+    found["month"] = found["when"].dt.strftime("%Y-%m")
+    return found.loc[~(unknown | outside | other), ["month", "operator"]]
+
+
+def _flows(out: pd.DataFrame, came: pd.DataFrame, keys: list[str], level: float) -> pd.DataFrame:
+    """Count both ways by the keys, with net flow, ratio and their ends."""
+    counts = pd.DataFrame({"ported_in": came.groupby(keys).size(), "ported_out": out.groupby(keys).size()})
+    counts = counts.fillna(0).astype(int).sort_index()
+    x, y = counts["ported_in"].to_numpy(), counts["ported_out"].to_numpy()
+    (net_low, net_high), (low, high) = difference(x, y, level=level), ratio(x, y, level=level)
+    rate = np.divide(x, y, out=np.full(len(x), np.nan), where=y > 0)
+    found = counts.assign(ported=x + y, net=x - y, net_low=net_low, net_high=net_high, ratio=rate,
+        low=np.where(y > 0, low, np.nan), high=np.where(y > 0, high, np.nan)).reset_index()  # fmt: skip
+    return found[[*keys, "ported", *_FLOW]]
