@@ -20,6 +20,7 @@ from workbench.messages import say
 from workbench.methods.regression import separated
 
 SMALLEST = 0.03
+_DIFFERENT = 6.635  # chi-square of one degree of freedom at 1%
 _COLUMNS = ("feature", "above", "to", "points")
 
 
@@ -88,7 +89,9 @@ def evidence(codes: np.ndarray, event: np.ndarray, *, add: float = 0.0) -> pd.Da
 
 
 def cuts(values: np.ndarray, event: np.ndarray, *, most: int = 6, smallest: float = SMALLEST) -> np.ndarray:
-    """Where to cut a number, so that bins differ most in the event: leaves of one tree, ends belonging to the left.
+    """Where to cut a number, so that bins differ most in the event, ends belonging to the left.
+
+    Leaves of one tree, of which neighbours that do not differ at 1% are joined.
 
     Parameters
     ----------
@@ -113,7 +116,21 @@ def cuts(values: np.ndarray, event: np.ndarray, *, most: int = 6, smallest: floa
     tree = DecisionTreeClassifier(criterion="entropy", max_leaf_nodes=most, min_samples_leaf=least, random_state=0)
     tree.fit(rank[:, None], event[known])  # ranks: a tree rounds to single precision
     at = np.floor(np.unique(tree.tree_.threshold[tree.tree_.feature >= 0])).astype(int)
-    ends: np.ndarray = distinct[at]
+    return _different(distinct[at], values[known], event[known])
+
+
+def _different(ends: np.ndarray, values: np.ndarray, event: np.ndarray) -> np.ndarray:
+    """Drop cuts between neighbours whose shares of events do not differ (chi-square, 1%), the most alike first."""
+    while len(ends):
+        place = np.searchsorted(ends, values)
+        n, bad = np.bincount(place, minlength=len(ends) + 1), np.bincount(place, event, len(ends) + 1)
+        both = (bad[1:] + bad[:-1]) / (n[1:] + n[:-1])
+        error = both * (1 - both) * (1 / n[1:] + 1 / n[:-1])
+        gap = (bad[1:] / n[1:] - bad[:-1] / n[:-1]) ** 2
+        alike = np.where(error > 0, gap / np.maximum(error, 1e-300), 0.0)
+        if alike.min() > _DIFFERENT:
+            break
+        ends = np.delete(ends, int(alike.argmin()))
     return ends
 
 
@@ -231,7 +248,8 @@ def fit_card(
         One row a unit; features numeric, missing values allowed.
     event : array of bool, shape (n,)
     features : sequence of str
-        Their order does not matter; those that separate nothing are left out.
+        Their order does not matter; those that separate nothing are left out, and those whose weight would turn round
+        as others say the same already.
     most : int
         Bins of a feature at most, the one for missing values apart.
 
@@ -272,6 +290,10 @@ def fit_card(
     if not found:
         raise CannotAnswer(say("not answerable: {names} separate nothing.", names=named(features)))
     weights, constant = _logistic(np.column_stack(columns), event)
+    while (weights > 0).any() and len(found) > 1:  # it would give points for the worse: the others say it already
+        worst = int(weights.argmax())
+        found, columns = found[:worst] + found[worst + 1 :], columns[:worst] + columns[worst + 1 :]
+        weights, constant = _logistic(np.column_stack(columns), event)
     share = scale.offset / len(found), scale.factor * constant / len(found)
     rows = [
         frame.assign(weight=weight, points=share[0] - share[1] - scale.factor * weight * frame["woe"])
