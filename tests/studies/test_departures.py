@@ -22,7 +22,9 @@ def lives(n, rng):
     cause = rng.choice(list(HAZARD), n, p=np.array(list(HAZARD.values())) / total)
     off = pd.Series(on + pd.to_timedelta(days - 1, unit="D"))
     gone = off < AS_OF
-    table = pd.DataFrame({"id": np.arange(n) + 95, "on": on, "off": off.where(gone), "why": np.where(gone, cause, None)})
+    table = pd.DataFrame(
+        {"id": np.arange(n) + 95, "on": on, "off": off.where(gone), "why": np.where(gone, cause, None)}
+    )
     table["kind"] = rng.choice(["prepaid", "postpaid"], n)
     return table[~(table["off"] < SINCE)].reset_index(drop=True)
 
@@ -75,8 +77,11 @@ def test_incidence_finds_the_truth(found):
             continue
         expected = truth(row.cause, round(row.months * 365.25 / 12))
         assert abs(row.incidence - expected) < 4 * (row.high - row.low) / 3.92
-    assert "Of customers who join" in found.headline() and "port_out" not in found.headline("zh" == "en" or ())\
-        if False else True
+    assert (
+        "Of customers who join" in found.headline() and "port_out" not in found.headline("zh" == "en" or ())
+        if False
+        else True
+    )
 
 
 def test_entry_forgotten_makes_everybody_loyal():
@@ -88,7 +93,18 @@ def test_entry_forgotten_makes_everybody_loyal():
 
 def test_recovery_finds_the_truth():
     people, cases = complainers(20_000, np.random.default_rng(1))
-    result = recovery(people, cases, started="on", left="off", since=SINCE, as_of=AS_OF, given="kind", lot="arm",
-        compensation="paid", value=300.0, **CASES)
+    result = recovery(
+        people,
+        cases,
+        started="on",
+        left="off",
+        since=SINCE,
+        as_of=AS_OF,
+        given="kind",
+        lot="arm",
+        compensation="paid",
+        value=300.0,
+        **CASES,
+    )
     print(result, result.rates, result.arms, result.worth, result.set_aside)
-    print(result.curve.pivot_table(index="day", columns="state", values="share").iloc[[0,1,5,10,30,60,90]])
+    print(result.curve.pivot_table(index="day", columns="state", values="share").iloc[[0, 1, 5, 10, 30, 60, 90]])

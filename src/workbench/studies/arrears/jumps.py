@@ -89,7 +89,7 @@ def _by_day(bills: pd.DataFrame, stages: set[int]) -> tuple[np.ndarray, np.ndarr
     when = pd.to_datetime((dues[:, None] + day).ravel(), unit="D")
     bent = np.log(day)
     smooth = np.column_stack([bent**k for k in range(4)] + [day / LAST])
-    shown = np.array([(when.dayofweek >= 5), when.day.isin(SALARY)], dtype=float).T
+    shown = np.array([(when.day_of_week >= 5), when.day.isin(SALARY)], dtype=float).T
     x = np.column_stack([np.tile(smooth, (len(dues), 1)), shown])
     x = x[:, [0, *(1 + np.flatnonzero(np.ptp(x[:, 1:], axis=0) > 0))]]
     near = np.tile([any(0 <= d - s < WIDTH for s in stages) for d in day], len(dues))

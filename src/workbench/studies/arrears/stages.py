@@ -165,11 +165,11 @@ class Collection(Result):
         table, _ = overdue(bills, as_of)
         table = table[table["cause"] == -1]
         done = take(actions, "actions", numbers=["stage"], by=["bill_id"]).table.groupby("bill_id")["stage"].max()
-        stage = table["bill_id"].map(done).fillna(0).astype(int) + 1
+        stage = category(table["bill_id"], "bill_id").map(done).fillna(0).astype(int) + 1
         owed = table["amount"] - table["paid"]
         rows = self.table.set_index("stage").reindex(stage)
         fee = (rows["cost"] / rows["actions"]).to_numpy()
-        lost = np.where(rows["action"] == "restrict", rows["lost"].fillna(0.0), 0.0)
+        lost = np.where(rows["action"] == "restrict", rows["lost"], 0.0)
         found = pd.DataFrame({
             "customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
             "days": table["exit"].to_numpy(), "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
