@@ -10,6 +10,7 @@ from workbench.warehouse.aftermath import (
     other_contacts,
     province_panel,
 )
+from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
@@ -35,12 +36,16 @@ __all__ = [
     "CampaignWindows",
     "Holdings",
     "Warehouse",
+    "account_months",
+    "bill_history",
     "business_accounts",
     "campaign_arms",
     "campaign_series",
     "campaign_windows",
     "closed_campaigns",
+    "collection_stages",
     "contract_margins",
+    "credit_histories",
     "customer_events",
     "customer_facts",
     "customer_features",

@@ -90,6 +90,20 @@ class CreditCard(Result):
             currency=Term(self.currency), rounding=Share(self.rounding, 2),
         )  # fmt: skip
 
+    def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
+        """Give each customer's points, probability, limit and whether they owe more, furthest over it first."""
+        table = take(customers, "customers", key=customer, numbers=[owed, *self.card.features], missing="keep").table
+        points = self.card.points(table)
+        place = np.searchsorted(self.table["to"].fillna(np.inf), points)
+        found = pd.DataFrame({
+            customer: table[customer].to_numpy(), "points": points, "probability": self.card.scale.probability(points),
+            "owed": table[owed].fillna(0.0).to_numpy(), "limit": self.table["limit"].to_numpy()[place],
+        })  # fmt: skip
+        found = found.assign(over=found["owed"] > found["limit"], beyond=found["owed"] - found["limit"])
+        return found.sort_values(["beyond", customer], ascending=[False, True], ignore_index=True).drop(
+            columns="beyond"
+        )
+
     def as_card(self) -> Table:
         """Give the card as a page shows it: add up the points of each line."""
         terms = self.card.terms

@@ -83,15 +83,15 @@ class Collection(Result):
 
     def _said(self, r) -> Message:
         if r.basis == NONE:
-            return say("what {stage} earns is not answerable: {why}", stage=_stage(r), why=self.why[r.stage])
+            return say("what {stage} earns is not answerable: {why}", stage=stage_name(r), why=self.why[r.stage])
         span = Span(100 * r.paid_low, 100 * r.paid_high, "+.1f")
         if r.basis == JUMP:
-            return say("{stage} is followed by {points} points {span} more who pay at once", stage=_stage(r),
+            return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
                 points=Number(100 * r.paid, "+.1f"), span=span)  # fmt: skip
         return say(
             "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
             "cost",
-            stage=_stage(r), points=Number(100 * r.paid, "+.1f"), span=span, net=Number(r.net, "+,.2f"),
+            stage=stage_name(r), points=Number(100 * r.paid, "+.1f"), span=span, net=Number(r.net, "+,.2f"),
             currency=Term(self.currency),
         )  # fmt: skip
 
@@ -105,7 +105,7 @@ class Collection(Result):
         if not len(known):
             return ()
         row = known.loc[known["net"].idxmax()]
-        label = say("{stage} earns a bill after cost ({currency})", stage=_stage(row), currency=Term(self.currency))
+        label = say("{stage} earns a bill after cost ({currency})", stage=stage_name(row), currency=Term(self.currency))
         return (Tile(label, Number(row["net"], "+,.2f"), Span(row["net_low"], row["net_high"], "+,.2f", self.level)),)
 
     def caption(self) -> Message:
@@ -128,7 +128,7 @@ class Collection(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect of each stage on those who pay, in points."""
         rows = self.table[self.table["basis"] != NONE]
-        names = [_stage(r) for r in rows.itertuples()]
+        names = [stage_name(r) for r in rows.itertuples()]
         ends = 100 * rows[["paid", "paid_low", "paid_high"]].set_axis(["estimate", "low", "high"], axis=1)
         label = say("more who pay within ten days (percentage points, {level} interval)", level=Share(self.level, 0))
         return dot_and_interval(names, ends, axes(ax), label=label, zero=True, digits="+.1f")
@@ -375,5 +375,6 @@ def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> 
     return frame.sort_values(["rank", "collector"], ignore_index=True)
 
 
-def _stage(row) -> Message:
+def stage_name(row) -> Message:
+    """Name a stage with what it does."""
     return say("stage {n} ({action})", n=int(row.stage), action=Word(row.action))
