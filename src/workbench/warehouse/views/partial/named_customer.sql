@@ -16,6 +16,10 @@ FROM (
     UNION ALL
     SELECT customer_id, paid_on AS day FROM payment
     UNION ALL
+    SELECT customer_id, acted_on AS day FROM collection_action
+    UNION ALL
+    SELECT customer_id, opened_on AS day FROM fraud_case
+    UNION ALL
     SELECT customer_id, CAST(contacted_at AS DATE) AS day FROM contact
     UNION ALL
     SELECT customer_id, CAST(opened_at AS DATE) AS day FROM ticket
