@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, rankdata
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
@@ -328,3 +329,29 @@ def ordering(score: np.ndarray, event: np.ndarray) -> tuple[float, float]:
 
     false, true, _ = roc_curve(event, score)
     return float(roc_auc_score(event, score)), float(np.abs(true - false).max())
+
+
+def compare(scores: dict[str, np.ndarray], event: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+    """How well two scores order events: auc with low, high, and ks, a row a score, then their difference.
+
+    References
+    ----------
+    DeLong, DeLong and Clarke-Pearson (1988), Comparing the areas under two correlated ROC curves, Biometrics 44.
+    """
+    n, m = int(event.sum()), int((~event).sum())
+    rows, bad, good = [], [], []
+    for name, score in scores.items():
+        both, ranks = rankdata(score), np.empty(len(score))
+        ranks[event], ranks[~event] = rankdata(score[event]), rankdata(score[~event])
+        bad.append((both - ranks)[event] / m)
+        good.append(1 - (both - ranks)[~event] / n)
+        rows.append({"order": name, "auc": ordering(score, event)[0], "ks": ordering(score, event)[1]})
+    cover = np.cov(bad) / n + np.cov(good) / m
+    z = norm.isf((1 - level) / 2)
+    errors = [*np.sqrt(np.diag(cover)), np.sqrt(max(cover[0, 0] + cover[1, 1] - 2 * cover[0, 1], 0))]
+    table = pd.DataFrame(rows)
+    gain = table[["auc", "ks"]].iloc[0] - table[["auc", "ks"]].iloc[1]
+    table = pd.concat([table, pd.DataFrame([{"order": "difference", **gain}])], ignore_index=True)
+    return table.assign(low=table["auc"] - z * np.array(errors), high=table["auc"] + z * np.array(errors))[
+        ["order", "auc", "low", "high", "ks"]
+    ]

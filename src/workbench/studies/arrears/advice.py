@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from workbench.messages import Amount, Listed, Message, Number, Span, Term, Word, say
@@ -20,7 +22,7 @@ def decision(
     do: list[Message] = []
     if not isinstance(work, Refusal):
         do += [_stage(row, work.currency) for row in work.table.itertuples()]
-    if not isinstance(following, Refusal) and (following["advice"] == "act").any():
+    if not isinstance(work, Refusal) and not isinstance(following, Refusal) and (following["advice"] == "act").any():
         act = following[following["advice"] == "act"]
         do.append(
             say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
@@ -56,7 +58,7 @@ def _stage(row, currency: str) -> Message:
     """Advise on a stage by the interval of what it earns after cost."""
     if row.basis != LOT:
         return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
-    said = {"stage": stage_name(row), "net": Number(row.net, "+,.2f"), "currency": Term(currency),
+    said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row.net, "+,.2f"), "currency": Term(currency),
         "span": Span(row.net_low, row.net_high, "+,.2f")}  # fmt: skip
     if row.net_low > 0:
         if row.action == "restrict" and row.lost_low > 0:

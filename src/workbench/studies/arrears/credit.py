@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
 
 from workbench.columns import by_id, number, periods, take
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
 from workbench.messages import Message, Number, Share, Span, Term, say
+from workbench.methods import clusters
 from workbench.methods.intervals import share as wilson
-from workbench.methods.scorecard import Card, fit_card, ordering
+from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.rolls import OUT
 
@@ -185,7 +185,7 @@ def credit_card(
     chance = card.scale.probability(points)
     mean_bill = table[bill].fillna(0).to_numpy() if bill else np.full(len(table), np.inf)
     bands = _bands(points, chance, event, mean_bill, tolerated, months, level)
-    order = _order({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
+    order = compare({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
     own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
     return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
 
@@ -206,27 +206,6 @@ def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.Dat
     table = pd.DataFrame(rows).replace([-np.inf, np.inf], np.nan)
     few = table["customers"] < FEWEST
     return table.assign(**{c: table[c].mask(few) for c in ("low", "high", "limit")})
-
-
-def _order(scores: dict[str, np.ndarray], event: np.ndarray, level: float) -> pd.DataFrame:
-    """AUC of two scores and their difference (DeLong, DeLong and Clarke-Pearson 1988), and KS."""
-    n, m = int(event.sum()), int((~event).sum())
-    rows, bad, good = [], [], []
-    for name, score in scores.items():
-        both, ranks = rankdata(score), np.empty(len(score))
-        ranks[event], ranks[~event] = rankdata(score[event]), rankdata(score[~event])
-        bad.append((both - ranks)[event] / m)
-        good.append(1 - (both - ranks)[~event] / n)
-        rows.append({"order": name, "auc": ordering(score, event)[0], "ks": ordering(score, event)[1]})
-    cover = np.cov(bad) / n + np.cov(good) / m
-    z = norm.isf((1 - level) / 2)
-    errors = [*np.sqrt(np.diag(cover)), np.sqrt(max(cover[0, 0] + cover[1, 1] - 2 * cover[0, 1], 0))]
-    table = pd.DataFrame(rows)
-    gain = table[["auc", "ks"]].iloc[0] - table[["auc", "ks"]].iloc[1]
-    table = pd.concat([table, pd.DataFrame([{"order": "difference", **gain}])], ignore_index=True)
-    return table.assign(low=table["auc"] - z * np.array(errors), high=table["auc"] + z * np.array(errors))[
-        ["order", "auc", "low", "high", "ks"]
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +302,7 @@ def expected_loss(
         )  # fmt: skip
     past = table[table["when"] < over[-2]].dropna(subset=unpaid)
     rows = [
-        (name, *_ratio(part[unpaid], part["owed"], part[customer], level))
+        (name, *clusters.ratio(part[unpaid], part["owed"], part[customer], level))
         for name, part in past.groupby(state)
         if len(part) >= FEWEST
     ]
@@ -332,10 +311,9 @@ def expected_loss(
     ratios = []
     for when in over[-2:]:
         part = table[table["when"] == when].dropna(subset=unpaid)
-        told = part["owed"] * part[state].map(by["loss"])
-        known = told.notna()
-        ratios.append((told.sum(), part.loc[known, unpaid].sum(),
-            *_ratio(part.loc[known, unpaid], told[known], part.loc[known, customer], level, most=np.inf)))  # fmt: skip
+        part = part.assign(told=part["owed"] * part[state].map(by["loss"])).dropna(subset="told")
+        found = clusters.ratio(part[unpaid], part["told"], part[customer], level, most=np.inf)
+        ratios.append((part["told"].sum(), part[unpaid].sum(), *found))
     first, test = ratios
     factor = first[2] if first[3] > 1 or first[4] < 1 else 1.0
     rates[["loss", "low", "high"]] = (rates[["loss", "low", "high"]] * factor).clip(upper=1)
@@ -351,15 +329,3 @@ def expected_loss(
         float(test[0] * factor), float(test[1]), ratio, low, high, float(factor),
         float(each.loc[each["expected"].isna(), "owed"].sum()), level, currency,
     )  # fmt: skip
-
-
-def _ratio(top: pd.Series, bottom: pd.Series, who: pd.Series, level: float, *, most: float = 1.0) -> tuple[float, ...]:
-    """Ratio of two sums with a linearised interval, customers being clusters."""
-    total = float(bottom.sum())
-    if not total > 0:
-        return np.nan, np.nan, np.nan
-    value = float(top.sum()) / total
-    sums = (top - value * bottom).groupby(who).sum()
-    error = np.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1)) / total
-    half = norm.isf((1 - level) / 2) * error
-    return value, max(value - half, 0.0), min(value + half, most)

@@ -13,8 +13,8 @@ import pandas as pd
 from workbench.columns import category, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes, dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, say
-from workbench.methods import intervals
+from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, join, say
+from workbench.methods import clusters
 from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -79,7 +79,17 @@ class Collection(Result):
         if len(behind):
             names = Listed([Word(name) for name in behind["collector"]])
             parts.append(say("{names} collect less than the others at the same stages", names=names))
-        return say("{clauses}.", clauses=Listed([parts[0].sentence(), *parts[1:]], ";"))
+        rest = say("{clauses}.", clauses=Listed([parts[0].sentence(), *parts[1:]], ";"))
+        known = self.table[self.table["basis"] == LOT]
+        if not len(known):
+            return rest
+        row = known.loc[known["net"].idxmax()]
+        first = say(
+            "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.",
+            stage=stage_name(row), net=Number(row["net"], "+,.2f"), currency=Term(self.currency),
+            span=Span(row["net_low"], row["net_high"], "+,.2f"),
+        )  # fmt: skip
+        return join(first, rest)
 
     def _said(self, r) -> Message:
         if r.basis == NONE:
@@ -108,12 +118,29 @@ class Collection(Result):
         label = say("{stage} earns a bill after cost ({currency})", stage=stage_name(row), currency=Term(self.currency))
         return (Tile(label, Number(row["net"], "+,.2f"), Span(row["net_low"], row["net_high"], "+,.2f", self.level)),)
 
+    def summary(self) -> pd.DataFrame:
+        """Tabulate who was acted on, what came in and what it cost."""
+        return self.table.loc[:, "stage":"back"]
+
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
         return say(
-            "Stages of ten days: reached, paid in full, owed, collected and cost ({currency}); effect of acting on "
-            "those who pay, on what comes in, and on those who leave.", currency=Term(self.currency),
+            "Stages of ten days: reached (of those tried), paid in full, owed, collected, cost, and collected for each "
+            "unit of cost ({currency}).", currency=Term(self.currency),
         )  # fmt: skip
+
+    def picture_caption(self) -> Message:
+        """Say what to see in the picture."""
+        return say("How many more pay in full within ten days because a stage acts on them.")
+
+    def effects(self) -> Table:
+        """Give what acting changed as a page shows it."""
+        frame = self.table[["stage", "action", *self.table.columns[self.table.columns.get_loc("basis") :]]]
+        said = say(
+            "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
+            "who leave of their own will within 90 days.", currency=Term(self.currency),
+        )  # fmt: skip
+        return Table("effects", frame, said, self.FORMATS)
 
     def by_collector(self) -> Table:
         """Give the collectors as a page shows them."""
@@ -262,7 +289,7 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
     """Describe those of a stage who were acted on."""
     acted = part[part["arm"] != "held_out"]
     tried, settled = acted["outcome"].notna(), acted["settled"].astype(float)
-    ratio, low, high = _share(settled.to_numpy(), acted["customer_id"].to_numpy(), level)
+    ratio, low, high = clusters.share(settled.to_numpy(), acted["customer_id"].to_numpy(), level)
     reached = acted.loc[tried, "outcome"].isin(["reached", "promised"])
     sums = acted[["owed", "collected", "cost"]].sum()
     return {
@@ -271,18 +298,6 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
         "settled": ratio, "settled_low": low, "settled_high": high, **sums,
         "back": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
     }  # fmt: skip
-
-
-def _share(y: np.ndarray, who: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Share with Wilson's interval at the effective number, customers being clusters."""
-    if not len(y):
-        return np.nan, np.nan, np.nan
-    p, codes = y.mean(), np.unique(who, return_inverse=True)[1]
-    sums = np.bincount(codes, y - p)
-    groups, variance = len(sums), float((sums**2).sum()) / len(y) ** 2
-    worth = p * (1 - p) / (variance * groups / (groups - 1)) if variance > 0 and groups > 1 else float(groups)
-    low, high = map(float, intervals.share(p * worth, worth, level=level))
-    return float(p), low, high
 
 
 def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Message | None]:
@@ -298,16 +313,16 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
         return row, say("too few were held out: {n} payments are to be expected among them, and it takes {k}",
             n=Number(events, ".1f"), k=EVENTS)  # fmt: skip
     row["basis"] = LOT
-    *ends, row["paid_p"] = _difference(settled, treated, who, level)
+    *ends, row["paid_p"] = clusters.difference(settled, treated, who, level)
     row |= dict(zip(("paid", "paid_low", "paid_high"), ends, strict=True))
-    *ends, _ = _difference(lot["collected"].to_numpy(float), treated, who, level)
+    *ends, _ = clusters.difference(lot["collected"].to_numpy(float), treated, who, level)
     row |= dict(zip(("earned", "earned_low", "earned_high"), ends, strict=True))
     fee = float(lot.loc[treated, "cost"].mean())
     row |= dict(zip(("net", "net_low", "net_high"), (end - fee for end in ends), strict=True))
     seen = lot["left_90"].notna().to_numpy()
     left = lot["left_90"].astype(float).to_numpy()
     if seen.any() and _expected(left[seen], treated[seen]) >= EVENTS / 2:
-        *ends, _ = _difference(left[seen], treated[seen], who[seen], level)
+        *ends, _ = clusters.difference(left[seen], treated[seen], who[seen], level)
         row |= dict(zip(("lost", "lost_low", "lost_high"), ends, strict=True))
     return row, None
 
@@ -315,18 +330,6 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
 def _expected(y: np.ndarray, treated: np.ndarray) -> float:
     """Events in the smaller arm at the rate of both together; of those without, if they are fewer."""
     return float(min(y.mean(), 1 - y.mean()) * min(treated.sum(), (~treated).sum())) if len(y) else 0.0
-
-
-def _difference(y: np.ndarray, treated: np.ndarray, who: np.ndarray, level: float) -> tuple[float, float, float, float]:
-    """Difference of two means with its interval and p, customers being clusters that may lie in both arms."""
-    one, zero = intervals.Mean.of(y[treated]), intervals.Mean.of(y[~treated])
-    codes = np.unique(who, return_inverse=True)[1]
-    part = np.where(treated, (y - one.value) / treated.sum(), -(y - zero.value) / (~treated).sum())
-    sums = np.bincount(codes, part)
-    groups = len(sums)
-    error = (sums**2).sum() * groups / (groups - 1), (sums**3).sum()
-    low, high, p = intervals.mean_difference(one, zero, amounts=bool((y >= 0).all()), level=level, error=error)
-    return float(one.value - zero.value), float(low), float(high), float(p)
 
 
 def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> pd.DataFrame:
