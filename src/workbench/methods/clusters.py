@@ -31,7 +31,7 @@ def difference(
 
     >>> y, treated = np.r_[np.arange(50.0), np.arange(50.0) + 20], np.arange(100) >= 50
     >>> [round(float(x), 2) for x in difference(y, treated, np.arange(100))]
-    [20.0, 14.27, 25.73, 0.0]
+    [20.0, 14.31, 25.69, 0.0]
     """
     one, zero = intervals.Mean.of(y[treated]), intervals.Mean.of(y[~treated])
     codes = np.unique(who, return_inverse=True)[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.columns import by_id, number, periods, take
+from workbench.columns import by_id, days, number, take
 from workbench.errors import CannotAnswer
 from workbench.figures import axes
 from workbench.messages import Message, Number, Share, Span, Term, say
@@ -289,12 +289,14 @@ def expected_loss(
     WorkbenchError, CannotAnswer
         If columns are not what they should be, or fewer than four months are over.
     """
-    table = take(accounts, "accounts", numbers=[owed, unpaid], by=[customer, state], missing="keep").table
-    table["when"] = periods(accounts[month], month)
-    table["owed"] = pd.Series(number(accounts[owed], owed), table.index)
+    table = take(
+        accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
+    ).table  # fmt: skip
+    table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
+    last = table["when"].max()
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
-    now = table[table["when"] == periods(accounts[month], month).max()]
+    now = table[table["when"] == last]
     if len(over) < 4 or not len(now):
         raise CannotAnswer(
             say("not answerable: of {n} months it is known what was open 90 days later, and it takes {k}.",
