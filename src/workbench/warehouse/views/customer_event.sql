@@ -7,7 +7,7 @@
 -- happened_at []: When.
 -- subject []: The table that says it.
 -- what []: What happened.
--- detail []: On what: service, channel, topic, cause, outcome, kind, name of a tariff, campaign or product.
+-- detail []: On what: service, channel, topic, cause, name of a tariff, campaign or product.
 -- reference []: Number of the line, bill, payment, contact, case, interview, campaign, product or lead.
 -- amount []: How much, where the table says it.
 -- unit []: Unit of the amount; currency for money.
