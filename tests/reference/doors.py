@@ -544,7 +544,7 @@ def ageing() -> Tables:
         owed = np.round(np.where(state > 0, rng.gamma(2, 40, 150), 0), 1)
         left = np.round(owed * (rng.random(150) < 0.3 * state), 1) if k < 6 else np.nan
         on = pd.Timestamp("2025-09-15") + pd.DateOffset(months=k)
-        names = np.array(["current", "21-30", "31-60"])[state]
+        names = np.array(["paid up", "21-30", "31-60"])[state]
         rows.append(pd.DataFrame({"id": np.arange(150), "on": on, "state": names, "owed": owed, "open": left}))
         state = np.where(rng.random(150) < 0.4, 0, np.minimum(state + 1, 2))
     return {"history": pd.concat(rows, ignore_index=True)}
@@ -847,7 +847,7 @@ CASES = [
             month=n("on"),
             state=n("state"),
             owed=n("owed"),
-            states=["current", "21-30", "31-60"],
+            states=["paid up", "21-30", "31-60"],
             out=[],
         ),
         ageing,
@@ -1423,7 +1423,7 @@ def answered(case: Case) -> tuple[Any, Names]:
 
 
 WITHOUT = {
-    "set_apart": "takes results",
+    "basis": "says how many rows there are; in test_arrears_advice",
     "known_by_department": "reads the customer view; by hand in test_customer_view, by raw files in test_overview",
     "customer_history": "reads the view customer_event; by hand in test_customer_view",
     "customer_profile": "reads a row of the customer view; by hand in test_customer_view",

@@ -46,7 +46,7 @@ def test_card_accounts_are_the_published_table(card):
     assert before["customers"].tolist() == [3739, 5567, 203, 95]
     assert before["rate"].round(5).tolist() == [0.47419, 0.18143, 0.11823, 0.05263]
     april = found.backtest.set_index("state").loc["2"]
-    assert (round(april["seen"], 4), round(april["chain"], 4)) == (0.4638, 0.6848)
+    assert (round(april["seen"], 4), round(april["by_chain"], 4)) == (0.4638, 0.6848)
 
 
 def test_intervals_of_the_card_accounts(card):
@@ -62,9 +62,9 @@ def test_the_plain_chain_is_refused_and_the_aged_one_is_not(card):
     found = rolled(card, horizon=2)
     assert "the plain chain is refused" in found.headline()
     with pytest.raises(CannotAnswer, match=r"said 49\.0% for those 2, and 41\.3%"):
-        found.forecast("chain")
+        found.forecast("by_chain")
     row = found.backtest.set_index("state").loc["2"]
-    assert row["low"] < row["age"] < row["high"] and row["chain"] > row["high"]
+    assert row["low"] < row["by_age"] < row["high"] and row["by_chain"] > row["high"]
     said = found.forecast().frame
     assert said.iloc[:, 2:].sum(axis=1).to_numpy() == pytest.approx(1)
     with pytest.raises(CannotAnswer, match="too few accounts, or months"):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.departures import churn_change, directions, incidence, recovery
+from workbench.errors import WorkbenchError
+from workbench.studies.departures import incidence, recovery
 
 AS_OF, SINCE = pd.Timestamp("2026-01-01"), pd.Timestamp("2024-01-01")
 LIVES = {"started": "on", "left": "off", "since": SINCE, "as_of": AS_OF}

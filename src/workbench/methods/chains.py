@@ -80,7 +80,7 @@ def order_tests(counts: np.ndarray, third: np.ndarray) -> pd.DataFrame:
 
 def _chi_square(tables: np.ndarray) -> dict[str, float]:
     """With its p: from tables of the same margins drawn at random where over a fifth of the cells expect under 5."""
-    found, drawn, cells, rng = {"chi2": 0.0, "df": 0, "p": float("nan"), "thin": 0}, np.zeros(_DRAWS), 0, 0
+    found, drawn, cells, rng = {"chi2": 0.0, "df": 0, "p": float("nan"), "thin_cells": 0}, np.zeros(_DRAWS), 0, 0
     for table in tables:
         table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
         if min(table.shape) > 1:
@@ -88,7 +88,7 @@ def _chi_square(tables: np.ndarray) -> dict[str, float]:
             expected = np.outer(of, into) / table.sum()
             found["chi2"] += float(((table - expected) ** 2 / expected).sum())
             found["df"] += (len(of) - 1) * (len(into) - 1)
-            found["thin"] += int((expected < 5).sum())
+            found["thin_cells"] += int((expected < 5).sum())
             cells += table.size
             if (expected < 5).any():
                 tables_like = random_table(of, into, seed=np.random.default_rng(rng)).rvs(_DRAWS)
@@ -96,7 +96,7 @@ def _chi_square(tables: np.ndarray) -> dict[str, float]:
             else:
                 drawn += np.random.default_rng(rng).chisquare((len(of) - 1) * (len(into) - 1), _DRAWS)
             rng += 1
-    if found["df"] and found["thin"] > cells / 5:
+    if found["df"] and found["thin_cells"] > cells / 5:
         found["p"] = float((1 + (drawn >= found["chi2"] * (1 - 1e-12)).sum()) / (1 + _DRAWS))
     elif found["df"]:
         found["p"] = float(chi2.sf(found["chi2"], found["df"]))
@@ -164,7 +164,7 @@ def backtest(
     until = then if then >= 2 * AGE else None
     first = place[:, -1] == 0
     said = {}
-    for by, each, cap in (("chain", place, 1), ("age", cells, AGE)):
+    for by, each, cap in (("by_chain", place, 1), ("by_age", cells, AGE)):
         said[by] = each[:, then], to_first(moves(each, size(n, ways, cap), place, n, until), horizon)
     rows = []
     for s in range(1, n):
@@ -179,7 +179,7 @@ def backtest(
             error = np.sqrt(max(mine[0] * (1 - mine[0]), 1e-12) / len(at) + mine[1:].var())
             row |= {by: mine[0], f"{by}_p": 2 * norm.sf(abs(seen - mine[0]) / error)}
         rows.append(row)
-    names = ["state", "customers", "seen", "low", "high", "chain", "chain_p", "age", "age_p"]
+    names = ["state", "customers", "seen", "low", "high", "by_chain", "by_chain_p", "by_age", "by_age_p"]
     return pd.DataFrame(rows, columns=names), until is not None
 
 

@@ -1,6 +1,6 @@
 """Who does not pay, and what does collecting earn?"""
 
-from workbench.studies.arrears.advice import decision, set_apart
+from workbench.studies.arrears.advice import basis, decision
 from workbench.studies.arrears.bills import Cures, cure
 from workbench.studies.arrears.credit import CreditCard, ExpectedLoss, credit_card, expected_loss
 from workbench.studies.arrears.rolls import AGEING, OUT, VANISHED, RollRates, roll_rates
@@ -15,11 +15,11 @@ __all__ = [
     "Cures",
     "ExpectedLoss",
     "RollRates",
+    "basis",
     "collection",
     "credit_card",
     "cure",
     "decision",
     "expected_loss",
     "roll_rates",
-    "set_apart",
 ]

@@ -17,7 +17,7 @@ from workbench.messages import Listed, Message, Share, Span, say
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import Rng, interval
 from workbench.methods.survival import customer_draws, life_table
-from workbench.result import SHARE, Quantity, Result, Tile
+from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,9 +73,9 @@ class Cures(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a number of days past due: customers, at_risk (bills still open before it), paid, low, high, left,
-        written_off and open, shares that add up to 1. Bills still open count until as_of. Intervals by resampling
-        customers.
+        One row a number of days past due: customers, still_open (bills, before it), paid_share with low and high,
+        left_share, written_off_share and open_share, which add up to 1. Bills still open count until as_of. Intervals
+        by resampling customers.
     again, again_low, again_high : float
         Of those who had paid all, the share with an overdue bill again within `within` days.
     """
@@ -92,7 +92,7 @@ class Cures(Result):
 
     NAME, COUNTS = "cure", "customers"
     CHART = say("Curves by days past due: paid, left, written off")
-    FORMATS = dict.fromkeys(["paid", "low", "high", "left", "written_off", "open"], SHARE) | {"days": "{:.0f}"}
+    FORMATS = dict.fromkeys(["low", "high"], SHARE) | {"days": "{:.0f}", "still_open": COUNT}
     CAPTION = say("What had become of overdue bills by so many days past due; open ones count while they are seen.")
 
     def headline(self) -> Message:
@@ -101,11 +101,11 @@ class Cures(Result):
         parts = [
             say(
                 "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills, share=Share(first["paid"]), span=Span(first["low"], first["high"], ".1%"),
-                days=int(first["days"]), later=Share(last["paid"]), most=int(last["days"]),
+                n=self.bills, share=Share(first["paid_share"]), span=Span(first["low"], first["high"], ".1%"),
+                days=int(first["days"]), later=Share(last["paid_share"]), most=int(last["days"]),
             ).sentence(),
             say("{share} are lost with a customer who leaves or is cut off",
-                share=Share(last["left"] + last["written_off"])),
+                share=Share(last["left_share"] + last["written_off_share"])),
         ]  # fmt: skip
         if np.isfinite(self.again):
             parts.append(
@@ -120,12 +120,12 @@ class Cures(Result):
         """How many bills are paid by the middle day."""
         row = self.table.iloc[len(self.table) // 2]
         label = say("overdue bills paid within {days} days", days=int(row["days"]))
-        return (Tile(label, Share(row["paid"]), Span(row["low"], row["high"], ".1%")),)
+        return (Tile(label, Share(row["paid_share"]), Span(row["low"], row["high"], ".1%")),)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the three incidences by day."""
         ax = axes(ax)
-        for curve, name in zip(self.curve, ("paid", "left", "written off"), strict=True):
+        for curve, name in zip(self.curve, ("paid up", "left", "written off"), strict=True):
             ax.step(np.arange(len(curve) + 1), 100 * np.r_[0, curve], where="post", label=name)
         ax.set_xlabel("days past due")
         ax.set_ylabel("% of overdue bills")
@@ -135,7 +135,7 @@ class Cures(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Share paid by each number of days, and late again."""
         for r in self.table.itertuples():
-            yield Quantity(f"cure[days={r.days}]", r.paid, "share", r.low, r.high)
+            yield Quantity(f"cure[days={r.days}]", r.paid_share, "share", r.low, r.high)
         if np.isfinite(self.again):
             yield Quantity("late_again", self.again, "share", self.again_low, self.again_high)
 
@@ -177,8 +177,8 @@ def cure(
     low, high = interval(gone[0, place], drawn, level=level)
     found = pd.DataFrame({
         "days": sorted(days), "customers": [len(np.unique(who[exits >= d])) for d in at],
-        "at_risk": known.at_risk[place], "paid": gone[0, place], "low": low, "high": high, "left": gone[1, place],
-        "written_off": gone[2, place], "open": 1 - gone[:, place].sum(axis=0),
+        "still_open": known.at_risk[place], "paid_share": gone[0, place], "low": low, "high": high,
+        "left_share": gone[1, place], "written_off_share": gone[2, place], "open_share": 1 - gone[:, place].sum(axis=0),
     })  # fmt: skip
     again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
     return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level)

@@ -58,7 +58,7 @@ class CreditCard(Result):
     def headline(self) -> Message:
         """Say how well the points order, against the last state alone, and how the worst band differs from the best."""
         card, state, gain = self.order.itertuples()
-        verdict = say("no better than the last state alone, AUC {auc}", auc=Number(state.auc, ".3f"))
+        verdict = say("not significantly more than by the last state alone, {auc}", auc=Number(state.auc, ".3f"))
         if gain.low > 0:
             verdict = say("against {auc} by the last state alone, {gain} {span} more", auc=Number(state.auc, ".3f"),
                 gain=Number(gain.auc, "+.3f"), span=Span(gain.low, gain.high, "+.3f"))  # fmt: skip

@@ -66,7 +66,7 @@ def jump(bills: pd.DataFrame, days: np.ndarray, stages: Collection[int], level: 
     half = float(np.quantile(placebo, level)) * error[here]
     share = paid[at - 1 : at - 1 + WIDTH].sum() / at_risk[at - 1]
     points = [float(share * (1 - np.exp(-value))) for value in (effect, effect - half, effect + half)]
-    return dict(zip(("paid", "paid_low", "paid_high"), points, strict=True)) | {"paid_p": p}
+    return dict(zip(("more_paid", "more_paid_low", "more_paid_high"), points, strict=True)) | {"more_paid_p": p}
 
 
 def _windows(values: np.ndarray) -> np.ndarray:

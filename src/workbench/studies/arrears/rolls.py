@@ -20,7 +20,7 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AGEING = ("current", "0-10", "11-20", "21-30", "31-60", "61-90", "90+")
+AGEING = ("paid up", "0-10", "11-20", "21-30", "31-60", "61-90", "90+")
 OUT = ("left", "written off")
 VANISHED = "(vanished)"
 FEW, FEWEST = 10, 30
@@ -39,12 +39,12 @@ class RollRates(Result):
     counts : ndarray, shape (months - 1, states, states and ways out)
         The last way out is VANISHED: accounts without a row in the next month.
     tests : DataFrame
-        Of equal months, and of the next month given this one being independent of the last: chi2, df, p, and thin, the
-        cells in which fewer than 5 were to be expected.
+        Of equal months, and of the next month given this one being independent of the last: chi2, df, p, thin_cells
+        (cells in which fewer than 5 were to be expected).
     backtest : DataFrame
         One row a state of arrears: customers in it `horizon` months before the last, the share seen in the first state
-        at the end with low and high, and what the plain chain and the chain with months in arrears say (chain, age),
-        each with its p; NaN where months in arrears are not known.
+        at the end with low and high, and what the plain chain and the chain with months in arrears say (by_chain,
+        by_age), each with its p; NaN where months in arrears are not known.
     held_out : bool
         Whether the back-test uses months before it alone; else all months, as there are too few.
     now, fitted, third : arrays
@@ -97,26 +97,26 @@ class RollRates(Result):
         return (float(row["low"].iloc[0]), float(row["high"].iloc[0])) if len(row) else (0.0, float("nan"))
 
     def _verdict(self) -> Message:
-        told = {by: self._failed(by) for by in ("chain", "age")}
-        if told["chain"] is None:
+        told = {by: self._failed(by) for by in ("by_chain", "by_age")}
+        if told["by_chain"] is None:
             return say("too few accounts to test a forecast")
-        if len(told["chain"]):
-            worst = told["chain"].iloc[0]
+        if len(told["by_chain"]):
+            worst = told["by_chain"].iloc[0]
             return say(
                 "the plain chain is refused: of those {state} it says {said} {paid} {months} months on, seen were "
                 "{seen} {span}",
-                state=_called(worst["state"]), said=Share(worst["chain"]), paid=_called(self.states[0]),
+                state=_called(worst["state"]), said=Share(worst["by_chain"]), paid=_called(self.states[0]),
                 months=self.horizon, seen=Share(worst["seen"]), span=Span(worst["low"], worst["high"], ".1%"),
             )  # fmt: skip
         return say("over {months} months the plain chain foretells what was seen", months=self.horizon)
 
-    def _failed(self, by: Literal["chain", "age"]) -> pd.DataFrame | None:
+    def _failed(self, by: Literal["by_chain", "by_age"]) -> pd.DataFrame | None:
         """States that a forecast misses, the worst first; None where nothing was tested."""
         tested = self.backtest[(self.backtest["customers"] >= FEWEST) & self.backtest[by].notna()]
         bad = tested[tested[f"{by}_p"] < _SIGNIFICANT / max(len(tested), 1)]
         return bad.sort_values([f"{by}_p", "state"]) if len(tested) else None
 
-    def forecast(self, by: Literal["age", "chain"] = "age") -> Table:
+    def forecast(self, by: Literal["by_age", "by_chain"] = "by_age") -> Table:
         """Say where the accounts of the last month will be `horizon` months on.
 
         Raises
@@ -137,12 +137,12 @@ class RollRates(Result):
                 )
             )  # fmt: skip
         n = len(self.states)
-        counts = self.fitted if by == "age" else np.vstack([self.counts.sum(axis=0), np.zeros((len(self.out) + 1,
+        counts = self.fitted if by == "by_age" else np.vstack([self.counts.sum(axis=0), np.zeros((len(self.out) + 1,
             n + len(self.out) + 1))])  # fmt: skip
         moved = np.linalg.matrix_power(chains.rates(counts), self.horizon)
-        then = chains.merged(moved, n, chains.AGE if by == "age" else 1)
+        then = chains.merged(moved, n, chains.AGE if by == "by_age" else 1)
         state = np.r_[0, np.repeat(np.arange(1, n), chains.AGE)]
-        shares = then[: len(state)] if by == "age" else then[state]
+        shares = then[: len(state)] if by == "by_age" else then[state]
         ways = (*self.states, *self.out, VANISHED)
         rows = [
             {"state": name, "customers": int(self.now[state == s].sum())}
@@ -180,7 +180,7 @@ class RollRates(Result):
     def as_tests(self) -> Table:
         """Give the tests as a page shows them."""
         return Table("roll_tests", self.tests, say("Do months differ, and does the month before this one matter?"),
-            {"chi2": "{:,.2f}", "df": COUNT, "thin": COUNT})  # fmt: skip
+            {"chi2": "{:,.2f}", "df": COUNT, "thin_cells": COUNT})  # fmt: skip
 
     def by_month_before(self) -> Table:
         """Give the share paid within the next month by the state of this month and of the one before."""
@@ -201,8 +201,8 @@ class RollRates(Result):
             "Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
             n=self.horizon,
         )
-        return Table("backtest", self.backtest, said, dict.fromkeys(["seen", "low", "high", "chain", "age"], SHARE),
-            "customers")  # fmt: skip
+        shares = dict.fromkeys(["seen", "low", "high", "by_chain", "by_age"], SHARE)
+        return Table("backtest", self.backtest, said, shares, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the rates: darker is more; none where fewer than ten accounts were in the state."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEN, FEWEST, EVENTS = 10, 30, 10
 LOT, JUMP, NONE = "randomised", "jump against placebo days", "not answerable"
-_EFFECTS = ("paid", "earned", "lost")
+_EFFECTS = ("more_paid", "more_earned", "net_earned", "more_lost")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,11 @@ class Collection(Result):
     ----------
     table : DataFrame
         One row a stage. Of those acted on whose ten days are over: actions, customers, reached (share of those tried),
-        settled (share paid in full) with settled_low and settled_high, owed, collected, cost, back (collected a unit of
-        cost). Effect of acting, against those held out (intention to treat): basis, held_out (bills), paid (share) with
-        paid_low, paid_high and paid_p; earned (currency a bill) with ends; net (earned less the cost of an action) with
-        ends; lost (share of customers who leave of their own will within 90 days) with ends. Without a lot, `paid` is
-        that of the jump on the day of the stage, and nothing else is known.
+        settled (share paid in full) with its ends, owed, collected, cost, per_cost (collected a unit of cost). Effect
+        of acting, against those held out (intention to treat): basis, held_out (bills), more_paid (share) with its
+        ends and p; more_earned (currency a bill) and net_earned (less the cost of an action) with their ends; more_lost
+        (share of customers who leave of their own will within 90 days) with its ends. Without a lot, more_paid is that
+        of the jump on the day of the stage, and nothing else is known.
     collectors : DataFrame
         One row a collector: actions, customers, settled, difference (from what their stages bring in all) with low,
         high, rank, rank_low, rank_high.
@@ -59,22 +59,21 @@ class Collection(Result):
     NAME, COUNTS = "stages", "customers"
     CHART = say("Dots with intervals, a row a stage")
     FORMATS = (
-        dict.fromkeys(["settled", "settled_low", "settled_high", "lost", "lost_low", "lost_high"], SHARE)
-        | dict.fromkeys(["paid", "paid_low", "paid_high"], SHARE)
+        {f"{name}{end}": SHARE for name in ("settled", "more_paid", "more_lost") for end in ("", "_low", "_high")}
+        | {f"{name}{end}": "{:+,.2f}" for name in ("more_earned", "net_earned") for end in ("", "_low", "_high")}
         | dict.fromkeys(["owed", "collected", "cost", "held_out", "actions"], COUNT)
-        | dict.fromkeys(["earned", "earned_low", "earned_high", "net", "net_low", "net_high"], "{:+,.2f}")
-        | {"back": "{:,.1f}"}
+        | {"per_cost": "{:,.1f}"}
     )
 
     def headline(self) -> Message:
         """Say what each stage earns, what restricting costs, and which collector is behind."""
         parts = [self._said(r) for r in self.table.itertuples()]
         for r in self.table.itertuples():
-            if r.action == "restrict" and np.isfinite(r.lost):
-                parts.append(
-                    say("restricting makes {points} points {span} more leave within 90 days",
-                        points=Number(100 * r.lost, "+.1f"), span=Span(100 * r.lost_low, 100 * r.lost_high, "+.1f"))
-                )  # fmt: skip
+            if r.action == "restrict" and np.isfinite(r.more_lost):
+                ends = Span(100 * r.more_lost_low, 100 * r.more_lost_high, "+.1f")
+                points = Number(100 * r.more_lost, "+.1f")
+                parts.append(say("restricting makes {points} points {span} more leave within 90 days", points=points,
+                    span=ends))  # fmt: skip
         behind = self.behind()
         if len(behind):
             names = Listed([Word(name) for name in behind["collector"]])
@@ -83,25 +82,25 @@ class Collection(Result):
         known = self.table[self.table["basis"] == LOT]
         if not len(known):
             return rest
-        row = known.loc[known["net"].idxmax()]
+        row = known.loc[known["net_earned"].idxmax()]
         first = say(
             "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.",
-            stage=stage_name(row), net=Number(row["net"], "+,.2f"), currency=Term(self.currency),
-            span=Span(row["net_low"], row["net_high"], "+,.2f"),
+            stage=stage_name(row), net=Number(row["net_earned"], "+,.2f"), currency=Term(self.currency),
+            span=Span(row["net_earned_low"], row["net_earned_high"], "+,.2f"),
         )  # fmt: skip
         return join(first, rest)
 
     def _said(self, r) -> Message:
         if r.basis == NONE:
             return say("what {stage} earns is not answerable: {why}", stage=stage_name(r), why=self.why[r.stage])
-        span = Span(100 * r.paid_low, 100 * r.paid_high, "+.1f")
+        span = Span(100 * r.more_paid_low, 100 * r.more_paid_high, "+.1f")
         if r.basis == JUMP:
             return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
-                points=Number(100 * r.paid, "+.1f"), span=span)  # fmt: skip
+                points=Number(100 * r.more_paid, "+.1f"), span=span)  # fmt: skip
         return say(
             "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
             "cost",
-            stage=stage_name(r), points=Number(100 * r.paid, "+.1f"), span=span, net=Number(r.net, "+,.2f"),
+            stage=stage_name(r), points=Number(100 * r.more_paid, "+.1f"), span=span, net=Number(r.net_earned, "+,.2f"),
             currency=Term(self.currency),
         )  # fmt: skip
 
@@ -114,13 +113,14 @@ class Collection(Result):
         known = self.table[self.table["basis"] == LOT]
         if not len(known):
             return ()
-        row = known.loc[known["net"].idxmax()]
+        row = known.loc[known["net_earned"].idxmax()]
         label = say("{stage} earns a bill after cost ({currency})", stage=stage_name(row), currency=Term(self.currency))
-        return (Tile(label, Number(row["net"], "+,.2f"), Span(row["net_low"], row["net_high"], "+,.2f", self.level)),)
+        ends = Span(row["net_earned_low"], row["net_earned_high"], "+,.2f", self.level)
+        return (Tile(label, Number(row["net_earned"], "+,.2f"), ends),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate who was acted on, what came in and what it cost."""
-        return self.table.loc[:, "stage":"back"]
+        return self.table.loc[:, "stage":"per_cost"].rename(columns={"action": "stage_action"})
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -140,7 +140,8 @@ class Collection(Result):
             "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
             "who leave of their own will within 90 days.", currency=Term(self.currency),
         )  # fmt: skip
-        return Table("effects", frame, said, self.FORMATS)
+        forms = {name: form for name, form in self.FORMATS.items() if name in frame}
+        return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out")
 
     def by_collector(self) -> Table:
         """Give the collectors as a page shows them."""
@@ -156,18 +157,19 @@ class Collection(Result):
         """Draw the effect of each stage on those who pay, in points."""
         rows = self.table[self.table["basis"] != NONE]
         names = [stage_name(r) for r in rows.itertuples()]
-        ends = 100 * rows[["paid", "paid_low", "paid_high"]].set_axis(["estimate", "low", "high"], axis=1)
+        ends = 100 * rows[["more_paid", "more_paid_low", "more_paid_high"]].set_axis(
+            ["estimate", "low", "high"], axis=1
+        )
         label = say("more who pay within ten days (percentage points, {level} interval)", level=Share(self.level, 0))
         return dot_and_interval(names, ends, axes(ax), label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Effect of each stage on those who pay, on what comes in after cost, and on those who leave."""
         for r in self.table.to_dict("records"):
-            for name, unit in (("paid", "share"), ("net", self.currency), ("lost", "share")):
+            for name, unit in (("more_paid", "share"), ("net_earned", self.currency), ("more_lost", "share")):
                 if np.isfinite(r[name]):
-                    yield Quantity(
-                        f"stage_{name}[stage={r['stage']}]", r[name], unit, r[f"{name}_low"], r[f"{name}_high"]
-                    )
+                    ends = r[f"{name}_low"], r[f"{name}_high"]
+                    yield Quantity(f"{name}[stage={r['stage']}]", r[name], unit, *ends)
 
     def next_stage(
         self, bills: pd.DataFrame, actions: pd.DataFrame, *, as_of: date | str, worth: float
@@ -196,17 +198,17 @@ class Collection(Result):
         owed = table["amount"] - table["paid"]
         rows = self.table.set_index("stage").reindex(stage)
         fee = (rows["cost"] / rows["actions"]).to_numpy()
-        lost = np.where(rows["action"] == "restrict", rows["lost"], 0.0)
+        lost = np.where(rows["action"] == "restrict", rows["more_lost"], 0.0)
         found = pd.DataFrame({
             "customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
             "days": table["exit"].to_numpy(), "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
             "owed": owed.to_numpy(),
         })  # fmt: skip
-        for name, effect in (("expected", "paid"), ("low", "paid_low"), ("high", "paid_high")):
+        for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
             found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth
         found = found[found["action"].notna() & (found["owed"] > 0)]
         known = found["expected"].notna()
-        found["advice"] = np.select([~known, found["expected"] > 0], ["not known", "act"], "leave")
+        found["advice"] = np.select([~known, found["expected"] > 0], ["not known", "act"], "leave alone")
         found = found.sort_values(["expected", "bill_id"], ascending=[False, True])
         return found.drop_duplicates("customer_id").reset_index(drop=True)
 
@@ -296,14 +298,15 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
         "stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
         "customers": acted["customer_id"].nunique(), "reached": reached.mean() if len(reached) else np.nan,
         "settled": ratio, "settled_low": low, "settled_high": high, **sums,
-        "back": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
+        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
     }  # fmt: skip
 
 
 def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Message | None]:
     """Effects by lot, or why there are none."""
-    row: dict[str, object] = {"basis": NONE, "held_out": int((part["arm"] == "held_out").sum()), "paid_p": np.nan}
-    row |= {f"{name}{end}": np.nan for name in (*_EFFECTS, "net") for end in ("", "_low", "_high")}
+    row: dict[str, object] = {"basis": NONE, "held_out": int((part["arm"] == "held_out").sum())}
+    row |= {f"more_paid{end}": np.nan for end in ("", "_low", "_high", "_p")}
+    row |= {f"{name}{end}": np.nan for name in _EFFECTS[1:] for end in ("", "_low", "_high")}
     lot = part[part["arm"].notna()]
     treated = (lot["arm"] == "treated").to_numpy()
     who, settled = lot["customer_id"].to_numpy(), lot["settled"].astype(float).to_numpy()
@@ -313,17 +316,17 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
         return row, say("too few were held out: {n} payments are to be expected among them, and it takes {k}",
             n=Number(events, ".1f"), k=EVENTS)  # fmt: skip
     row["basis"] = LOT
-    *ends, row["paid_p"] = clusters.difference(settled, treated, who, level)
-    row |= dict(zip(("paid", "paid_low", "paid_high"), ends, strict=True))
+    *ends, row["more_paid_p"] = clusters.difference(settled, treated, who, level)
+    row |= dict(zip(("more_paid", "more_paid_low", "more_paid_high"), ends, strict=True))
     *ends, _ = clusters.difference(lot["collected"].to_numpy(float), treated, who, level)
-    row |= dict(zip(("earned", "earned_low", "earned_high"), ends, strict=True))
+    row |= dict(zip(("more_earned", "more_earned_low", "more_earned_high"), ends, strict=True))
     fee = float(lot.loc[treated, "cost"].mean())
-    row |= dict(zip(("net", "net_low", "net_high"), (end - fee for end in ends), strict=True))
+    row |= dict(zip(("net_earned", "net_earned_low", "net_earned_high"), (end - fee for end in ends), strict=True))
     seen = lot["left_90"].notna().to_numpy()
     left = lot["left_90"].astype(float).to_numpy()
     if seen.any() and _expected(left[seen], treated[seen]) >= EVENTS / 2:
         *ends, _ = clusters.difference(left[seen], treated[seen], who[seen], level)
-        row |= dict(zip(("lost", "lost_low", "lost_high"), ends, strict=True))
+        row |= dict(zip(("more_lost", "more_lost_low", "more_lost_high"), ends, strict=True))
     return row, None
 
 

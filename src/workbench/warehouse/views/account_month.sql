@@ -2,11 +2,11 @@
 -- Grain: one row a customer and month, from their first bill due until the first month after they left.
 -- Key: customer_id, month. Parameters: as_of (date, exclusive), day (integer, 1 to 28: on which day of the month).
 -- Reads the view bill_history. The state goes by the oldest bill that was due before the day and not paid in full before
--- it, in days from the due day to the day, so the least is 1. Nothing overdue is 'current': paid in full, or never late.
+-- it, in days from the due day to the day, so the least is 1. Who owes nothing overdue is 'paid up'.
 --
 -- customer_id []: Customer.
 -- month []: The day on which the account is looked at; what happened on it or later is not known.
--- state []: current, 0-10, 11-20, 21-30, 31-60, 61-90, 90+ days past due; left or written off (a last row).
+-- state []: paid up, 0-10, 11-20, 21-30, 31-60, 61-90, 90+ days past due; left or written off (a last row).
 -- days [days]: Days past due of the oldest overdue bill; missing without one.
 -- arrears [currency]: Open amount of the overdue bills.
 -- unpaid_90 [currency]: What of it was still open 90 days later; missing where these are not over by as_of.
@@ -69,7 +69,7 @@ SELECT
     CASE
         WHEN account.gone = 1 AND account.unpaid = 1 THEN 'written off'
         WHEN account.gone = 1 THEN 'left'
-        WHEN owed.days IS NULL THEN 'current'
+        WHEN owed.days IS NULL THEN 'paid up'
         WHEN owed.days <= 10 THEN '0-10'
         WHEN owed.days <= 20 THEN '11-20'
         WHEN owed.days <= 30 THEN '21-30'
