@@ -175,7 +175,9 @@ def backtest(
         low, high = map(float, wilson(first[at].sum(), len(at), level=level))
         row = {"state": states[s], "customers": len(at), "seen": seen, "low": low, "high": high}
         for by, (here, shares) in said.items():
-            mine = shares[:, here[at]].mean(axis=1) if (here[at] >= 0).all() else np.full(len(shares), np.nan)
+            mine = np.full(len(shares), np.nan)
+            if (here[at] >= 0).all():
+                mine = shares @ np.bincount(here[at], minlength=shares.shape[1]) / len(at)
             error = np.sqrt(max(mine[0] * (1 - mine[0]), 1e-12) / len(at) + mine[1:].var())
             row |= {by: mine[0], f"{by}_p": 2 * norm.sf(abs(seen - mine[0]) / error)}
         rows.append(row)
