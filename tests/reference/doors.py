@@ -21,12 +21,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.methods import experiment, plspm
 from workbench.studies import (
-    campaign_effect as effects,
-)
-from workbench.studies import (
-    campaign_planning as planning,
-)
-from workbench.studies import (
+    arrears,
     churn,
     customer_view,
     data_quality,
@@ -40,6 +35,12 @@ from workbench.studies import (
     voice,
 )
 from workbench.studies import (
+    campaign_effect as effects,
+)
+from workbench.studies import (
+    campaign_planning as planning,
+)
+from workbench.studies import (
     lifetime_value as lifetimes,
 )
 from workbench.studies import (
@@ -47,6 +48,7 @@ from workbench.studies import (
 )
 
 ROOMS = (
+    arrears,
     effects,
     planning,
     churn,
@@ -177,6 +179,9 @@ MEANING = {
         "numbers",
         "overlapping",
         "window_days",
+        "stage",
+        "late_days",
+        "late",
     ],
     "money": [
         "y",
@@ -201,8 +206,27 @@ MEANING = {
         "margin",
         "exposed",
         "loss",
+        "amount",
+        "paid",
+        "owed",
+        "collected",
+        "cost",
+        "open",
     ],
-    "flag": ["b", "got", "quit", "churned", "complete", "held_tv", "took_tv", "redeemed", "used"],
+    "flag": [
+        "b",
+        "got",
+        "quit",
+        "churned",
+        "complete",
+        "held_tv",
+        "took_tv",
+        "redeemed",
+        "used",
+        "written_off",
+        "settled",
+        "left_90",
+    ],
     "arm": ["t"],
     "weight": ["weight"],
     "item": ["q1", "q2", "v1", "v2", "s1", "s2", "s3", "likely", "CES"],
@@ -227,6 +251,9 @@ MEANING = {
         "came_from",
         "verdict",
         "source",
+        "state",
+        "action",
+        "collector",
     ],
     "day": [
         "on",
@@ -240,8 +267,10 @@ MEANING = {
         "due_at",
         "closed_at",
         "window_to",
+        "due_on",
+        "paid_on",
     ],
-    "id": ["id", "household", "customer_id", "subscription_id", "case_id"],
+    "id": ["id", "household", "customer_id", "subscription_id", "case_id", "bill_id", "action_id"],
     "period": ["month", "start", "wave", "period"],
 }
 ROLE = {column: role for role, names in MEANING.items() for column in names}
@@ -584,6 +613,76 @@ def served() -> Tables:
     return {"contacts": wait, "tickets": fault, "respondents": people}
 
 
+@made_once
+def overdue() -> Tables:
+    """Bills of 90 customers past due: most are paid, some of their customers leave."""
+    rng = np.random.default_rng(21)
+    n = 180
+    due = pd.Timestamp("2026-01-20") + pd.to_timedelta(31 * (np.arange(n) // 90), unit="D")
+    days = rng.geometric(0.05, n)
+    paid_on = pd.Series(due + pd.to_timedelta(days, unit="D"))
+    left = pd.Series(due + pd.to_timedelta(rng.integers(1, 40, n), unit="D")).where(rng.random(n) < 0.15)
+    paid_on = paid_on.where((rng.random(n) < 0.8) & ~(left < paid_on))
+    table = pd.DataFrame({"bill_id": rng.permutation(n) + 95, "customer_id": np.arange(n) % 90, "due_on": due})
+    amount = np.round(rng.gamma(2, 40, n), 1)
+    return {
+        "bills": table.assign(
+            amount=amount, paid=np.where(paid_on.notna(), amount, 0), paid_on=paid_on, left_on=left,
+            written_off=left.notna() & (rng.random(n) < 0.3),
+        )
+    }  # fmt: skip
+
+
+@made_once
+def acted() -> Tables:
+    """Two stages of collection on 400 bills, half of them held out by lot."""
+    rng = np.random.default_rng(22)
+    n = 800
+    held = rng.random(n) < 0.5
+    owed, paid = np.round(rng.gamma(2, 40, n), 1) + 1, rng.random(n) < np.where(held, 0.2, 0.35)
+    stage = 1 + np.arange(n) // 400
+    table = pd.DataFrame({"action_id": rng.permutation(n) + 95, "bill_id": np.arange(n) % 400, "stage": stage})
+    return {
+        "actions": table.assign(
+            customer_id=np.arange(n) % 200, action=np.where(stage == 1, "remind", "restrict"), days=10 * stage - 9,
+            collector=np.where(held, None, rng.choice(["a", "b"], n)), arm=np.where(held, "held_out", "treated"),
+            cost=np.where(held, 0.0, 1.5), outcome=np.where(held, None, "reached"), owed=owed,
+            collected=owed * paid, settled=paid, left_90=rng.random(n) < 0.1,
+        )
+    }  # fmt: skip
+
+
+@made_once
+def debtors() -> Tables:
+    """Customers with what is known of their payments, and who did not pay."""
+    rng = np.random.default_rng(23)
+    n = 700
+    late, days = np.round(rng.beta(0.5, 3, n), 2), np.where(rng.random(n) < 0.2, rng.integers(1, 60, n), 0)
+    bad = rng.random(n) < 1 / (1 + np.exp(2.5 - 4 * late - 0.03 * days))
+    table = pd.DataFrame({"id": rng.permutation(n) + 95, "late": late, "late_days": days, "churned": bad.astype(int)})
+    return {"customers": table.assign(yuan=np.round(rng.gamma(3, 20, n), 1))}
+
+
+@made_once
+def ageing() -> Tables:
+    """States of 150 accounts in nine months, what they owed and what of it was open 90 days later."""
+    rng = np.random.default_rng(24)
+    rows, state = [], rng.integers(0, 3, 150)
+    for k in range(9):
+        owed = np.round(np.where(state > 0, rng.gamma(2, 40, 150), 0), 1)
+        left = np.round(owed * (rng.random(150) < 0.3 * state), 1) if k < 6 else np.nan
+        on = pd.Timestamp("2025-09-15") + pd.DateOffset(months=k)
+        names = np.array(["paid up", "21-30", "31-60"])[state]
+        rows.append(pd.DataFrame({"id": np.arange(150), "on": on, "state": names, "owed": owed, "open": left}))
+        state = np.where(rng.random(150) < 0.4, 0, np.minimum(state + 1, 2))
+    return {"history": pd.concat(rows, ignore_index=True)}
+
+
+BILL = ("bill_id", "customer_id", "due_on", "amount", "paid", "paid_on", "left_on", "written_off")
+ACTION = ("action_id", "bill_id", "customer_id", "stage", "action", "collector", "arm", "cost", "outcome", "days",
+    "owed", "collected", "settled", "left_90")  # fmt: skip
+
+
 STANDARDS = [
     voice.ServiceStandard("wait", "contact", "contacted_at", "wait_s", {"channel": "hotline"}, at_most=20),
     voice.ServiceStandard("fault", "ticket", "opened_at", "closed_at", {"kind": "fault"}, by="due_at"),
@@ -856,6 +955,49 @@ LISTS = {
     ("tickets", "empty"): "no ticket, no case",
 }
 CASES = [
+    Case(
+        "arrears.cure",
+        lambda t, n: (n.uses(*BILL), arrears.cure(t["bills"], as_of="2026-07-01", days=[10, 30], resamples=20))[1],
+        overdue,
+    ),
+    Case(
+        "arrears.collection",
+        lambda t, n: (n.uses(*ACTION), arrears.collection(t["actions"], resamples=20))[1],
+        acted,
+    ),
+    Case(
+        "arrears.credit_card",
+        lambda t, n: arrears.credit_card(
+            t["customers"],
+            n("churned"),
+            customer=n("id"),
+            state=n("late_days"),
+            features=n.all("late", "late_days"),
+            bill=n("yuan"),
+            tolerated=n.yuan(10.0),
+        ),
+        debtors,
+    ),
+    Case(
+        "arrears.expected_loss",
+        lambda t, n: arrears.expected_loss(
+            t["history"], customer=n("id"), month=n("on"), state=n("state"), owed=n("owed"), unpaid=n("open")
+        ),
+        ageing,
+    ),
+    Case(
+        "arrears.roll_rates",
+        lambda t, n: arrears.roll_rates(
+            t["history"],
+            customer=n("id"),
+            month=n("on"),
+            state=n("state"),
+            owed=n("owed"),
+            states=["paid up", "21-30", "31-60"],
+            out=[],
+        ),
+        ageing,
+    ),
     Case("experiment.average_effect", lambda t, n: experiment.average_effect(t["members"], **_how(n)), members, _one),
     Case(
         "experiment.average_effect (Lin)",
@@ -1523,6 +1665,7 @@ def answered(case: Case) -> tuple[Any, Names]:
 
 
 WITHOUT = {
+    "basis": "says how many rows there are; in test_arrears_advice",
     "known_by_department": "reads the customer view; by hand in test_customer_view, by raw files in test_overview",
     "customer_history": "reads the view customer_event; by hand in test_customer_view",
     "customer_profile": "reads a row of the customer view; by hand in test_customer_view",

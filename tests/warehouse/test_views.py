@@ -12,6 +12,8 @@ from workbench.warehouse.views import view
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = {
+    "account_month": {"as_of": "2026-07-01", "day": 15},
+    "bill_history": {"as_of": "2026-07-01"},
     "business_account": {"as_of": "2026-07-01", "margin": 0.45},
     "campaign_contact": {"campaign": "bundle_offers"},
     "campaign_exposure": {"campaign": "bundle_offers", "days": 90},
@@ -21,6 +23,8 @@ ASKED = {
     "closed_campaign_member": {"outcome": "revenue", "covariate": "arpu_before", "as_of": "2026-07-01"},
     "complaint_outcome": {"as_of": "2026-07-01"},
     "customer_base": {"from_on": "2026-04-01", "as_of": "2026-07-01"},
+    "collection_stage": {"as_of": "2026-07-01"},
+    "credit_history": {"day": "2026-04-01", "as_of": "2026-07-01"},
     "customer_contradiction": {"as_of": "2026-07-01"},
     "customer_event": {"customer": "1000017136", "as_of": "2026-07-01"},
     "customer_leaving": {"as_of": "2026-07-01"},

@@ -10,6 +10,7 @@ from workbench.warehouse.aftermath import (
     other_contacts,
     province_panel,
 )
+from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse, open_warehouse
@@ -38,14 +39,18 @@ __all__ = [
     "ChurnPanel",
     "Holdings",
     "Warehouse",
+    "account_months",
+    "bill_history",
     "business_accounts",
     "campaign_arms",
     "campaign_series",
     "campaign_windows",
     "churn_panel",
     "closed_campaigns",
+    "collection_stages",
     "complaint_outcomes",
     "contract_margins",
+    "credit_histories",
     "customer_base",
     "customer_events",
     "customer_facts",
