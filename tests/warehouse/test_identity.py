@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
 from workbench.reports.privacy.forget import forget
-from workbench.warehouse import open_warehouse
+from workbench.warehouse import customer_facts, customer_view, open_warehouse
 from workbench.warehouse.ingest.decided import identity_folder
 
 MAPPING = """
@@ -388,8 +388,12 @@ def test_groups_and_those_who_pay_together(operators):
     groups = dict(read(shop, "SELECT customer_id, group_id FROM customer").to_numpy())
     assert [groups[f"crm-{n}"] for n in (1, 2, 3)] == ["crm-2", "crm-1", "crm-1"]
     assert groups["crm-4"] == groups["crm-5"] and len(groups["crm-4"]) == 20
-    warned = open_warehouse("shop", root=shop.root).full_account().warnings.set_index("rule")["rows"]
-    assert warned["customer.group_in_a_circle"] == 3
+    warehouse = open_warehouse("shop", root=shop.root)
+    assert warehouse.full_account().warnings.set_index("rule")["rows"]["customer.group_in_a_circle"] == 3
+    view = customer_view(warehouse, "2026-06-01").set_index("customer_id")
+    assert view["group_members"].to_dict() == {"crm-1": 1, "crm-2": 2, "crm-3": 2, "crm-4": 2, "crm-5": 2}
+    facts = customer_facts(warehouse, "crm-1", "2026-06-01").set_index("column")["value"]
+    assert facts["group_id"] == "crm-2" and facts["group_others"] == "crm-2, crm-3" and facts["united_ids"] == "bill-1"
 
 
 @pytest.mark.parametrize(
