@@ -80,11 +80,11 @@ def unite(
     for rule in rules:
         if rule.action in (HOUSEHOLD, GROUP):
             found.parents(rule)
-    review = found.write()
+    waiting = found.write()
     of = len(found.at)
     for name, rows, said in (
         ("customer.united", int((found.at != np.arange(of)).sum()), "customers of several systems were united"),
-        ("customer.may_be_one", review["customer_id"].nunique(), "customers may be one with another and await review"),
+        ("customer.may_be_one", waiting, "customers may be one with another and await review"),
         ("customer.shared_key", found.shared, "more customers share a value than an identity rule allows"),
     ):
         if rows:
@@ -121,7 +121,10 @@ class _Identity:
             min(rank) AS rank, count(DISTINCT card_key) AS cards FROM delivered GROUP BY customer_id) s
             USING (customer_id)"""
         )
-        self.known = self.con.sql(f"SELECT n, rank, cards, customer_id, {', '.join(SHOWN)} FROM person ORDER BY n").df()
+        self.known = self.con.sql("SELECT n, cards, customer_id FROM person ORDER BY n").df()
+        for column in MUST_AGREE:
+            codes = pd.factorize(self.con.sql(f"SELECT {column} FROM person ORDER BY n").df()[column])[0]
+            self.known[column] = np.where(codes < 0, np.nan, codes)
         systems = self.con.sql("SELECT DISTINCT n, d.rank AS system FROM delivered d JOIN person USING (customer_id)")
         self.systems = systems.df()
         self.at = np.arange(len(self.known))
@@ -212,8 +215,8 @@ class _Identity:
         """Put chains of customers on the list for review; of long ones their number alone."""
         size = frame.groupby("comp")["n"].transform("size")
         frame = frame.assign(case_id=case_names(frame, "comp"), rule=rule.name, why=why, customers=size)
-        many = frame[size > LISTED].drop_duplicates("comp")[["case_id", "rule", "why", "customers"]]
-        self.cases += [frame[size <= LISTED], many]
+        many = frame[size > LISTED].drop_duplicates("comp").assign(n=None)
+        self.cases += [part[["case_id", "rule", "why", "customers", "n"]] for part in (frame[size <= LISTED], many)]
 
     def _joined(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whom some pairs join, and for each customer the number of the chain; -1 for who is in none."""
@@ -274,21 +277,23 @@ class _Identity:
             number = f"left(md5(concat_ws('|', {literal(rule.action)}, {text})), 20)"
             self.con.execute(f"UPDATE customer SET {parent} = {number} FROM shared WHERE {whom} AND {same}")
 
-    def write(self) -> pd.DataFrame:
-        """Write the list for review: what no later rule has united."""
-        columns = ["case_id", "rule", "why", "customers", "customer_id", *SHOWN]
-        frame = pd.concat([self.known.head(0), *self.cases], ignore_index=True)
-        frame = frame.reindex(columns=[*columns, "n"]).drop_duplicates(["case_id", "customer_id"])
-        whose = pd.Series(self.at, dtype=float).reindex(frame["n"]).to_numpy()
-        open_ = frame.assign(at=whose).groupby("case_id")["at"].transform("nunique") != 1
-        found = frame[open_].sort_values(["case_id", "n"])[columns]
-        self.con.register("found", found.astype({"customers": "Int64"}))
-        types = ", ".join(
-            f"CAST({c} AS {'BIGINT' if c in ('customers', 'birth_year') else 'VARCHAR'}) AS {c}" for c in columns
-        )
-        self.con.execute(f"CREATE TABLE identity_review AS SELECT {types} FROM found")
+    def write(self) -> int:
+        """Write the list for review: what no later rule has united; give how many customers are on it."""
+        columns = ["case_id", "rule", "why", "customers", "n"]
+        found = pd.concat([pd.DataFrame(columns=columns), *self.cases], ignore_index=True)
+        found = found.reindex(columns=[*columns, *SHOWN]).drop_duplicates(["case_id", "n"])
+        found = found.assign(n=pd.to_numeric(found["n"]).astype(float), customers=found["customers"].astype(float))
+        whose = pd.Series(self.at, dtype=float).reindex(found["n"]).to_numpy()
+        found = found[found.assign(at=whose).groupby("case_id")["at"].transform("nunique") != 1]
+        self.con.register("found", found)
+        types = {c.name: c.sql_type for c in schema.table("customer").columns}
+        parts = [f"CAST(f.{c} AS VARCHAR) AS {c}" for c in columns[:3]]
+        parts += ["CAST(f.customers AS BIGINT) AS customers", "p.customer_id"]
+        parts += [f"coalesce(p.{c}, CAST(f.{c} AS {types[c]})) AS {c}" for c in SHOWN]
+        sql = f"SELECT {', '.join(parts)} FROM found f LEFT JOIN person p ON p.n = CAST(f.n AS BIGINT)"
+        self.con.execute(f"CREATE TABLE identity_review AS {sql}")
         self.con.unregister("found")
-        return found
+        return int(found["n"].nunique())
 
 
 def circles(con: duckdb.DuckDBPyConnection, watch: Watch) -> None:
