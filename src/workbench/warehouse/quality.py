@@ -19,7 +19,8 @@ _JUDGED = """
     SELECT
         file, "table", reasons, record,
         list_bool_or(list_transform(reasons, lambda r: r LIKE 'the key (%) stands in %')) AS copy,
-        list_has_any(reasons, ['the row is a total', 'a later row of the same key replaces it']) AS aside
+        list_has_any(reasons, ['the row is a total', 'a later row of the same key replaces it',
+        'the customer is one with another, whose row says what is known of both']) AS aside
     FROM quarantine
 """
 _COUNTED = f"""

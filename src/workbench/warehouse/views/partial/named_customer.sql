@@ -4,7 +4,8 @@
 SELECT
     customer_id, NULL AS kind, NULL AS name_key, NULL AS province, NULL AS city, NULL AS birth_year, NULL AS gender,
     MIN(day) AS joined_on,
-    NULL AS is_staff
+    NULL AS is_staff, NULL AS card_key, NULL AS phone_key, NULL AS address_key, NULL AS payer_key, NULL AS household_id,
+    NULL AS group_id
 FROM (
     SELECT customer_id, activated_on AS day FROM subscription
     UNION ALL
