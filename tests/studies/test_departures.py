@@ -13,6 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods import counts
 from workbench.result import Refusal
 from workbench.studies.departures import churn_change, decision, directions, incidence, recovery
+from workbench.studies.departures.outcomes import arms_compared
 from workbench.studies.departures.spells import read
 
 AS_OF, SINCE = pd.Timestamp("2026-01-01"), pd.Timestamp("2024-01-01")
@@ -258,6 +259,24 @@ def test_states_by_hand():
         read(people, cases.assign(outcome="sovled"), **LIVES, **CASES)
     with pytest.raises(WorkbenchError, match="one row a customer"):
         read(people.assign(id=1), cases, **LIVES, **CASES)
+
+
+def test_an_arm_counts_who_leaves_after_a_later_complaint():
+    """All who were not offered leave on day 50, twenty days after they complained again: all within 90 days."""
+    n = 60
+    opened = SINCE + pd.Timedelta(days=1)
+    arm = np.where(np.arange(n) % 2, "offered", "not_offered")
+    people = pd.DataFrame(
+        {"id": np.arange(n), "on": SINCE, "off": pd.Series([SINCE + pd.Timedelta(days=50), pd.NaT] * 30)}
+    )
+    first = pd.DataFrame({"id": np.arange(n), "opened": opened, "due": opened, "closed": opened, "outcome": "solved",
+        "arm": arm})  # fmt: skip
+    again = first.assign(**{c: first[c] + pd.Timedelta(days=29) for c in ("opened", "due", "closed")}, arm=None)
+    both = pd.concat([first, again], ignore_index=True)
+    arms = arms_compared(cases := read(people, both, **LIVES, **CASES).cases, both["arm"].to_numpy(), None, 90, 0.95)
+    row = arms.iloc[0]
+    assert not cases["left"].all() and len(cases) == 120
+    assert (row["customers"], row["customers_against"], row["left"], row["percentage_points"]) == (30, 30, 0, -100.0)
 
 
 def test_recovery_finds_the_truth(made_good):

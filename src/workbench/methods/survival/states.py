@@ -25,8 +25,8 @@ class StateTable:
     at_risk: np.ndarray
     moves: np.ndarray
 
-    def occupied(self, begin: int = 0, start: int = 1) -> np.ndarray:
-        """Share in each state after each step of those in `begin` before step `start`, shape (states, reach).
+    def occupied(self, begin: int = 0) -> np.ndarray:
+        """Share in each state after each step of those in `begin` at first, shape (states, reach).
 
         Examples
         --------
@@ -41,7 +41,7 @@ class StateTable:
         found, now = np.empty((reach, states)), np.eye(states)[begin]
         steps = np.eye(states) + np.moveaxis(shares, 2, 0) - np.eye(states) * shares.sum(axis=1).T[:, :, None]
         for i in range(reach):
-            now = now @ steps[i] if i >= start - 1 else now
+            now = now @ steps[i]
             found[i] = now
         return found.T
 

@@ -85,13 +85,8 @@ class ChurnChange(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Name each part."""
         for r in self.table.itertuples():
-            yield Quantity(
-                f"churn_change[columns={r.columns},part={r.part}]",
-                r.percentage_points,
-                "percentage_points",
-                r.low,
-                r.high,
-            )
+            name = f"churn_change[columns={r.columns},part={r.part}]"
+            yield Quantity(name, r.percentage_points, "points", r.low, r.high)
 
 
 def _called(names: str) -> Listed:

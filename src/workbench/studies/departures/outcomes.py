@@ -105,24 +105,14 @@ def occupation(cases: pd.DataFrame, window: int) -> pd.DataFrame:
 
 def arms_compared(cases, drawn, paid, window: int, level: float) -> pd.DataFrame:
     """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
-    columns = [
-        "arm",
-        "against",
-        "customers",
-        "customers_against",
-        "left",
-        "percentage_points",
-        "low",
-        "high",
-        "compensation_more",
-        "reading",
-    ]
+    columns = ["arm", "against", "customers", "customers_against", "left", "percentage_points", "low", "high"]
+    columns += ["compensation_more", "reading"]
     empty = pd.DataFrame(columns=columns)
     if drawn is None:
         return empty
     arm = drawn[cases["row"]]
     ready = pd.DataFrame({"arm": arm, "customer": cases["customer"], "row": cases["row"],
-        "left": cases["left"] & (cases["until"] - cases["opened"] <= window)})  # fmt: skip
+        "left": cases["stayed"] <= window})  # fmt: skip
     ready = ready[pd.notna(arm) & (cases["known"] >= window).to_numpy()].drop_duplicates("customer")
     sizes = ready["arm"].value_counts().sort_index()
     if len(sizes) < 2 or ready["left"].sum() < FEWEST_LEFT:
@@ -156,7 +146,7 @@ def worth_of(cases, arms, paid, groups, value: float, window: int, level: float)
 
     rows: list[dict[str, Any]] = []
     solved = cases[cases["state"].isin([RECOVERED, LATE]) & (cases["known"] >= window)]
-    gone = solved["left"] & (solved["until"] - solved["closed"] <= window)
+    gone = solved["stayed"] - (solved["closed"] - solved["opened"]) <= window
     if value and gone.sum() >= FEWEST_LEFT:
         x = pd.DataFrame({"hours": solved["hours"]})
         if paid is not None:

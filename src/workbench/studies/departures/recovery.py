@@ -142,10 +142,8 @@ class Recovery(Result):
             )
         caption = say("Percentage points more who leave within {window} days of opening, by randomised arm.",
             window=self.window)  # fmt: skip
-        formats = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}") | {
-            "left": COUNT,
-            "compensation_more": "{:.2f}",
-        }
+        formats = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}")
+        formats |= {"left": COUNT, "compensation_more": "{:.2f}"}
         return Table("arms", self.arms, caption, formats, "customers")
 
     def what_it_is_worth(self) -> Table:
@@ -159,7 +157,7 @@ class Recovery(Result):
         for r in self.table.itertuples():
             yield Quantity(f"hazard_ratio[among={r.among},state={r.state}]", r.ratio, "1", r.low, r.high, 1e-4)
         for r in self.arms.itertuples():
-            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "percentage_points", r.low, r.high)
+            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "points", r.low, r.high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of complainers in each state by day since opening."""

@@ -31,7 +31,8 @@ class Complaints:
     cases : DataFrame
         One row a complaint: customer, row (of the table given), opened, closed, until (all in days of tenure; closed is
         `until` while open; until is the exit or the next complaint's opening), left (whether the customer left at
-        `until`), state (once closed; open), hours (to close, or missing), known (days from opening to as_of).
+        `until`), state (once closed; open), hours (to close, or missing), known (days from opening to as_of), stayed
+        (days from opening to leaving, also after a later complaint; infinite while here).
     set_aside : dict of str to int
     """
 
@@ -121,6 +122,7 @@ def read(
     later = cases.groupby("customer")["opened"].shift(-1)
     cases["until"] = later.fillna(cases["exit"])
     cases["left"] = later.isna() & ~cases["alive"].astype(bool)
+    cases["stayed"] = (cases["exit"] - cases["opened"]).where(~cases["alive"].astype(bool), np.inf)
     cut = cases["closed"].isna() | (cases["closed"] >= cases["until"])
     cases["state"] = cases["state"].mask(cut, OPEN)
     cases["closed"] = cases["closed"].mask(cut, cases["until"])
