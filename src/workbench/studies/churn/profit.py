@@ -52,7 +52,6 @@ class ChurnProfit(Result):
     lists: pd.DataFrame
     acceptance: tuple[float, ...]
     customers: int
-    capacity: int | None = None
     currency: str = "yuan"
 
     NAME, COUNTS, CHART = "profit", "customers", say("A curve with its band")
@@ -226,7 +225,7 @@ def churn_profit(
         lists = _lists(p, worth[order], cost[order], contact, number(scores[effect], effect)[order], taken)
     return ChurnProfit(
         best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
-        lists, law, len(p), capacity, currency,
+        lists, law, len(p), currency,
     )  # fmt: skip
 
 
