@@ -247,7 +247,7 @@ class ChurnFormula(Result):
         """Write it as an expression over columns named as the facts: the same text on DuckDB, PostgreSQL and Spark.
 
         The log odds need arithmetic and CASE alone, the probability EXP (and POWER for another horizon) too. Flags
-        stand as 0 and 1.
+        stand as 0 and 1, what is missing as NULL.
         """
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
