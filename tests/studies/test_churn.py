@@ -4,6 +4,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+import sqlglot
 import statsmodels.api as sm
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
@@ -259,3 +260,13 @@ def test_terms_that_others_add_up_to_are_left_out(panel):
         panel.assign(twice=2 * panel["x"]), features=["twice", "x"], form="straight", segments=0, rival="none"
     )
     assert "add up" in found.left_out["x"] and found.probability(panel.assign(twice=2 * panel["x"])).max() < 1
+
+
+def test_the_same_sql_on_three_engines(formula):
+    """It parses for each, and holds comparisons, CASE and arithmetic alone, for the probability EXP too."""
+    allowed = {"Case", "If", "Add", "Sub", "Mul", "Div", "Neg", "Paren", "Literal", "Column", "Identifier", "Null"}
+    allowed |= {"LT", "GTE", "EQ", "NEQ", "In", "Not", "Is", "And", "Or"}
+    for of, more in (("logit", set()), ("probability", {"Exp"})):
+        for engine in ("duckdb", "postgres", "spark"):
+            tree = sqlglot.parse_one(formula.sql(of), read=engine)
+            assert {type(node).__name__ for node in tree.walk()} <= allowed | more

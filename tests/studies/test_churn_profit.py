@@ -52,6 +52,15 @@ def test_by_hand():
     assert nobody.share == 0 and "does not pay" in nobody.headline() and "Contact nobody" in nobody.decision().do[0]
 
 
+def test_chance_decides_between_equal_scores():
+    """Of 200 alike in score, half leavers, the first 100 hold about half: no outcome sorts the list."""
+    scores = pd.DataFrame({"probability": 0.5, "left": np.arange(200) % 2})
+    curve = churn_profit(scores, 110.0, left="left", acceptance=1.0, incentive=10, contact=0, **FEW).table
+    half = curve.loc[curve["customers"] == 100, "profit"].item() * 200
+    assert half == pytest.approx(100 * (0.5 * 100 - 0.5 * 10), abs=3 * 110 * np.sqrt(200) / 4)
+    assert 0 < half / (100 * 100) < 0.7
+
+
 def test_mean_over_acceptance_is_exact():
     """Against a fine sum over the Beta law of the best cut of each acceptance."""
     rng = np.random.default_rng(1)
@@ -88,6 +97,7 @@ def test_what_is_refused():
     for how in (
         {"contact": -1},
         {"acceptance": 1.5},
+        {"acceptance": (0.0, 1.0)},
         {"acceptance": (6.0, 14.0, 1.0)},
         {"capacity": 0},
         {"resamples": 0},

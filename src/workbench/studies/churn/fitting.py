@@ -109,8 +109,12 @@ def churn_formula(
     ----------
     Siddiqi (2017), Intelligent Credit Scoring (points). Liang & Zeger (1986), Biometrika 73 (errors by cluster).
     """
-    if form not in ("bins", "hinges", "straight") or rival not in ("boosting", "none") or min(bins, segments + 1) < 1:
-        raise WorkbenchError(f"form='{form}', rival='{rival}', bins={bins}, segments={segments}: see the parameters.")
+    if form not in ("bins", "hinges", "straight") or rival not in ("boosting", "none"):
+        raise WorkbenchError(f"form='{form}', rival='{rival}': give one that the parameters name.")
+    if min(bins, segments + 1, horizon) < 1:
+        raise WorkbenchError(
+            f"bins={bins}, segments={segments}, horizon={horizon}: give 1 or more (segments 0 or more)."
+        )
     chosen = list(dict.fromkeys(features))
     asked = [customer, left, *([month] if month else []), *(set_on or {}).values()]
     require_table(panel, [*asked, *chosen], "the panel")
@@ -129,6 +133,8 @@ def churn_formula(
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
     chosen = by_content(facts, y)
     facts = {f: facts[f] for f in chosen}
+    if not facts:
+        raise CannotAnswer(say("not answerable: no feature varies."))
     refuse_leaks(facts, y, panel, month, set_on or {})
     plan = _Plan(form, bins, cuts or {}, segments)
     fit, calibrate, test = _parts(panel, month, when, horizon)

@@ -172,13 +172,7 @@ class ChurnFormula(Result):
         return found
 
     def read(self, customers: pd.DataFrame) -> Facts:
-        """Read the facts it takes.
-
-        Raises
-        ------
-        WorkbenchError
-            If one is missing or of another kind than at the fit.
-        """
+        """Read the facts it takes; refuse one that is missing or of another kind than at the fit."""
         return read_facts(customers, self.numbers, self.categories, "the customers")
 
     def probability(self, customers: pd.DataFrame) -> np.ndarray:
@@ -247,7 +241,7 @@ class ChurnFormula(Result):
         """Write it as an expression over columns named as the facts: the same text on DuckDB, PostgreSQL and Spark.
 
         The log odds need arithmetic and CASE alone, the probability EXP (and POWER for another horizon) too. Flags
-        stand as 0 and 1.
+        stand as 0 and 1, what is missing as NULL.
         """
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
@@ -293,13 +287,7 @@ class ChurnFormula(Result):
 
     @classmethod
     def load(cls, path: str | Path) -> ChurnFormula:
-        """Read a formula that was saved.
-
-        Raises
-        ------
-        WorkbenchError
-            If there is no such file, or it is no whole formula.
-        """
+        """Read a formula that was saved; refuse what is no whole formula."""
         path = Path(path)
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -59,8 +59,6 @@ class ChurnMonitor(Result):
     listed: pd.DataFrame
     threshold: float
     customers: int
-    months: float
-    currency: str = "yuan"
 
     NAME, COUNTS, CHART = "monitor", "customers", say("Dots of departures over bands of what was expected, by month")
     CAPTION = say("Left against expected by month (low to high: 95% if the formula holds), AUC, shift of the score.")
@@ -137,7 +135,6 @@ def churn_monitor(
     value: str | None = None,
     tier: str | None = None,
     false_alarm: float = 0.05,
-    currency: str = "yuan",
 ) -> ChurnMonitor:
     """Hold the formula against months it was not fitted to, and list the customers over a threshold.
 
@@ -174,39 +171,25 @@ def churn_monitor(
     if not 0 < false_alarm < 1 or (threshold is not None and not 0 <= threshold <= 1):
         raise WorkbenchError(f"false_alarm={false_alarm}, threshold={threshold}: give shares between 0 and 1.")
     require_table(panel, [customer, left, month], "the panel")
-    y, p, when = (
-        flag(panel[left], left),
-        formula.at_horizon(formula.horizon).probability(panel),
-        periods(panel[month], month),
-    )
+    y, when = flag(panel[left], left), periods(panel[month], month)
+    p = formula.at_horizon(formula.horizon).probability(panel)
     if when.isna().any() or panel[[customer]].assign(month=when).duplicated().any():
         raise WorkbenchError(f"the panel has a row without '{month}', or a customer twice in one: give one row each.")
     if p.sum() < FEWEST:
+        few = Number(p.sum(), ".1f")
         raise CannotAnswer(
-            say(
-                "not answerable: {n} departures were to be expected, and {least} are needed.",
-                n=Number(p.sum(), ".1f"),
-                least=FEWEST,
-            )
+            say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few, least=FEWEST)
         )
-    rows = [
-        _month(formula, start, y[at], p[at])
-        for start in np.sort(when.unique())
-        if len(at := np.flatnonzero(when == start))
-    ]
-    table = pd.DataFrame(rows)
-    sure = holm(table[["p_level", "p_slope"]].to_numpy().ravel(order="F")) < false_alarm
-    months = len(table)
-    verdict = "order" if sure[months:].any() else "level" if sure[:months].any() else "holds"
-    last = panel[(when == when.max()).to_numpy()]
-    shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in formula.numbers if f in formula.tenths])
-    columns = [
-        customer,
-        "probability",
-        *([value, "value_at_risk"] if value else []),
-        *([tier] if tier else []),
-        "reasons",
-    ]
+    months = np.sort(when.unique())
+    parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
+    table = pd.DataFrame([_month(formula, start, y[at], p[at]) for start, at in parts])
+    sure = holm(table[["p_level", "p_slope"]].to_numpy().T.ravel()) < false_alarm
+    verdict = "order" if sure[len(table) :].any() else "level" if sure.any() else "holds"
+    last = panel[(when == months[-1]).to_numpy()]
+    known = [f for f in formula.tenths if f != "score" and last[f].notna().any()]
+    shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in known])
+    worth_of = [value, "value_at_risk"] if value else []
+    columns = [customer, "probability", *worth_of, *([tier] if tier else []), "reasons"]
     listed, count = pd.DataFrame(columns=columns), 0
     if customers is not None:
         require_columns(customers, [c for c in (customer, value, tier) if c], "customers")
@@ -218,7 +201,7 @@ def churn_monitor(
         listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
         said = [Listed(reasons, ";").said() for reasons in formula.reasons(listed)]
         listed = listed.assign(reasons=said)[columns].reset_index(drop=True)
-    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.months, currency)
+    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count)
 
 
 def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray) -> dict[str, object]:

@@ -52,7 +52,6 @@ class ChurnProfit(Result):
     lists: pd.DataFrame
     acceptance: tuple[float, ...]
     customers: int
-    capacity: int | None = None
     currency: str = "yuan"
 
     NAME, COUNTS, CHART = "profit", "customers", say("A curve with its band")
@@ -191,7 +190,7 @@ def churn_profit(
     require_table(scores, columns, "scores")
     p = number(scores[probability], probability)
     worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
-    bad = len(law) not in (1, 2) or min(law) < 0 or (len(law) == 1 and law[0] > 1)
+    bad = len(law) not in (1, 2) or min(law) < 0 or (law[0] > 1 if len(law) == 1 else min(law) == 0)
     if bad or min(incentive, incentive_share or 0, contact) < 0 or ((p < 0) | (p > 1)).any():
         raise WorkbenchError(
             "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
@@ -200,9 +199,12 @@ def churn_profit(
         raise WorkbenchError(f"capacity={capacity}, resamples={resamples}: give at least 1 and 2.")
     gone = flag(scores[left], left).astype(float) if left else p
     cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
-    content = pd.DataFrame({"p": -p, "gain": gone * (worth - cost), "spent": contact + (1 - gone) * cost})
-    order = canonical_order(content)
-    p, gain, spent = p[order], *(content[c].to_numpy()[order] for c in ("gain", "spent"))
+    change = number(scores[effect], effect) if effect else np.zeros(len(p))
+    money = {"gain": gone * (worth - cost), "spent": contact + (1 - gone) * cost}
+    content = pd.DataFrame({"p": p, "worth": worth, "cost": cost, "effect": change, **money})
+    mixed = np.random.default_rng(seed).permutation(canonical_order(content))  # chance decides between equal scores
+    order = mixed[np.argsort(-p[mixed], kind="stable")]
+    p, worth, cost, change, gain, spent = (content[c].to_numpy()[order] for c in content)
     most = len(p) if capacity is None else min(capacity, len(p))
     ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1) + 1
     ends = np.r_[0, ends[ends <= most], *([most] if most not in ends else [])].astype(int)
@@ -223,10 +225,10 @@ def churn_profit(
     lists = pd.DataFrame(columns=["list", "customers", "net", "shared"])
     if effect:
         taken = round(share * len(p)) or most
-        lists = _lists(p, worth[order], cost[order], contact, number(scores[effect], effect)[order], taken)
+        lists = _lists(p, worth, cost, contact, change, taken)
     return ChurnProfit(
         best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
-        lists, law, len(p), capacity, currency,
+        lists, law, len(p), currency,
     )  # fmt: skip
 
 
