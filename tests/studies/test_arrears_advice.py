@@ -64,8 +64,10 @@ def test_basis_counts_what_was_set_apart(work):
     history = ageing()["history"].assign(owed=-1.0)
     asked = {"customer": "id", "month": "on", "state": "state", "owed": "owed", "out": []}
     rolls = study.roll_rates(history, states=["paid up", "21-30", "31-60"], **asked)
-    said = study.basis("A", "2026-07-01", {"bills due": NO, "months of accounts": ageing()["history"]}, work, rolls, NO)
-    assert said.startswith("Warehouse of A, before 2026-07-01: 0 bills due and 1,350 months of accounts.")
+    said = study.basis("A", "2026-07-01", {"bills due": NO, "accounts by month": ageing()["history"]}, work, rolls, NO)
+    assert said.startswith(
+        "Warehouse of A, before 2026-07-01: 0 rows of bills due and 1,350 rows of accounts by month."
+    )
     assert "'owed' below 0, counted as nothing owed: 1,350" in said and loss.low < loss.ratio < loss.high
 
 

@@ -52,7 +52,7 @@ def basis(
 ) -> Message:
     """Say what the answers stand on: rows of each table, and what was left out or counted apart."""
     rows = [
-        say("{n} {what}", n=0 if isinstance(table, Refusal) else len(table), what=Term(name))
+        say("{n} rows of {what}", n=0 if isinstance(table, Refusal) else len(table), what=Term(name))
         for name, table in tables.items()
     ]
     answered = [result for result in results if not isinstance(result, Refusal)]

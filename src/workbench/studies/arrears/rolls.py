@@ -213,7 +213,8 @@ class RollRates(Result):
         names = (*self.states, *self.out, VANISHED)
         ax.imshow(rates, cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
         for i, j in np.ndindex(rates.shape):
-            ax.text(j, i, f"{rates[i, j]:.0%}", ha="center", va="center", fontsize=8)
+            ink = "white" if rates[i, j] > 0.6 else "black"
+            ax.text(j, i, f"{rates[i, j]:.0%}", ha="center", va="center", fontsize=8, color=ink)
         ax.set_xticks(range(len(columns)), [_called(names[c]) for c in columns], rotation=30, ha="right")
         ax.set_yticks(range(len(rows)), [_called(names[r]) for r in rows])
         ax.set_xlabel("a month later")
