@@ -22,7 +22,7 @@ matplotlib.use("Agg")
 
 # Rooms whose sentences are messages
 SAID = {
-    "campaign_effect", "campaign_planning", "customer_view", "data_quality", "experiment", "lifetime_value",
+    "campaign_effect", "campaign_planning", "customer_view", "data_quality", "experiment", "fraud", "lifetime_value",
     "potential", "observational", "uplift", "plspm", "satisfaction", "segmentation", "tiers", "voice",
 }  # fmt: skip
 

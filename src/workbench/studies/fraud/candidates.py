@@ -32,8 +32,8 @@ class Candidates(Result):
     ----------
     table : DataFrame
         One row a suggestion: candidate, expression, and on the half that the tree has not seen hits (lines), fraud (of
-        them known), confirmed (their share of all hits, as if all who are not decided were honest), low, high, new
-        (frauds that no rule finds), kept.
+        them known), confirmed (their share of all hits, as if all who are not decided were honest), low, high, new_frauds
+        (that no rule finds), holds.
     base : float
         Share of known frauds among all lines of that half.
     toml : str
@@ -46,7 +46,7 @@ class Candidates(Result):
     toml: str
 
     NAME: ClassVar[str] = "rule_candidates"
-    FORMATS = dict.fromkeys(["hits", "fraud", "new"], COUNT) | dict.fromkeys(["confirmed", "low", "high"], SHARE)
+    FORMATS = dict.fromkeys(["hits", "fraud", "new_frauds"], COUNT) | dict.fromkeys(["confirmed", "low", "high"], SHARE)
     CAPTION: ClassVar[str] = say(
         "What one small tree suggests on half of the lines, judged on the other half: known frauds among the lines "
         "found there, and how many of them no rule finds."
@@ -54,13 +54,13 @@ class Candidates(Result):
 
     def headline(self) -> Message:
         """Say how many suggestions hold, and what they would add."""
-        kept = self.table[self.table["kept"]]
+        kept = self.table[self.table["holds"]]
         if not len(kept):
             return say("The data suggest no rule that holds on the half that the tree has not seen.")
         return say(
             "{n} of {all} suggested rules hold on the half that the tree has not seen; {known} of their {fraud} frauds "
             "there are found by a rule already. Nobody has signed them.",
-            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new"]).sum(), fraud=kept["fraud"].sum(),
+            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new_frauds"]).sum(), fraud=kept["fraud"].sum(),
         )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def rule_candidates(
         if holds:
             typical = table[met & (fraud & learns)[row]].median()
             kept.append(_toml(str(rows[-1][0]), bounds, typical, table, window, pd.Timestamp(known.ends.max())))
-    names = ["candidate", "expression", "hits", "fraud", "confirmed", "low", "high", "new", "kept"]
+    names = ["candidate", "expression", "hits", "fraud", "confirmed", "low", "high", "new_frauds", "holds"]
     return Candidates(pd.DataFrame(rows, columns=names), float(base), "\n".join(kept))
 
 
