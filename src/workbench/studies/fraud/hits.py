@@ -45,9 +45,9 @@ class RuleHits(Result):
         frauds that the audit found); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
-        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them), net_case
-        (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end of the
-        precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them),
+        net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
+        of the precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by
         the audit), advice.
     overlap, trend, curve : DataFrame
         One row a pair of rules (both, of_rule, of_other), a rule and window, a rule and threshold.
@@ -167,8 +167,8 @@ class RuleHits(Result):
         """Give the rules in the best order, each judged on what those before it leave."""
         caption = say(
             "Rules in the best order, each judged on the lines that those before it leave. Net a case: the loss "
-            "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of the "
-            "precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
+            "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of "
+            "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
             cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
         )  # fmt: skip
         shown = self.order.assign(advice=[ADVICE[advice] for advice in self.order["advice"]])
