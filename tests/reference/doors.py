@@ -400,6 +400,7 @@ RULES = fraud.RuleBase(
         fraud.Rule(
             column, f"many {column}", f"{column} >= threshold and kind = 'person'", 30, bar, "high", "Ask.", "us",
             dt.date(2026, 1, 1), {column: bar + 1, "kind": "person"}, {column: bar + 1, "kind": "company"},
+            name_zh="过多",
         )
         for column, bar in (("calls", 70), ("numbers", 60), ("overlapping", 2))
     )

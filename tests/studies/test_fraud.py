@@ -136,7 +136,7 @@ def test_hits_by_hand(three):
     assert alone["unknown"].tolist() == [0, 1, 0] and found.told == (1, 1) and found.days == 60
     order = found.order
     assert order["rule"].tolist() == ["c", "a", "b"] and order["hits"].tolist() == [1, 2, 2]
-    assert order["found"].tolist() == [100, 40, 0] and order["worth"].tolist() == [95, 15, -5]
+    assert order["found"].tolist() == [100, 40, 0] and order["net_case"].tolist() == [95, 15, -5]
     assert order["cases"].tolist() == [1, 3, 5] and order["worked"].tolist() == [1, 2, 1]
     assert order["advice"].tolist() == ["keep", "keep", "decide cases"]
     assert order["rest"].tolist() == [0.5, 0.5, 1 / 3]
@@ -149,7 +149,7 @@ def test_hits_by_hand(three):
     assert by_window["b"].tolist() == [1, 3] and by_window["a"].tolist() == [1, 3]
     twice = found.curve.query("threshold == 20").set_index("rule")["hits"]
     assert twice.to_dict() == {"a": 1, "b": 1, "c": 0}
-    assert found.set_aside == {"not decided": 1, "of lines that are not among these": 1}
+    assert found.set_aside == {"not_decided": 1, "other_lines": 1}
     assert set(found.rest(lines)["subscription_id"]) == {"4", "5", "6"}
 
 
@@ -231,16 +231,18 @@ def test_a_planted_rule_is_suggested_and_noise_is_not(three, tmp_path):
     """The tree finds the planted one, prints it so that it is read once it is signed; of noise little holds."""
     lines, cases = world(0)
     found = rule_candidates(lines, three, cases)
-    kept = found.table[found.table["kept"]]
-    assert len(kept) == 1 and kept["low"].iloc[0] > 10 * found.base and kept["new"].iloc[0] == kept["fraud"].iloc[0]
-    assert set(kept["expression"].iloc[0].split()) >= {"x", ">", "y", "<="}
+    kept = found.table[found.holds]
+    assert (
+        len(kept) == 1 and kept["low"].iloc[0] > 10 * found.base and kept["new_frauds"].iloc[0] == kept["fraud"].iloc[0]
+    )
+    assert set(found.expressions[found.holds.argmax()].split()) >= {"x", ">", "y", "<="}
     file = own(tmp_path, found.toml)
     with pytest.raises(WorkbenchError, match="rule 'candidate_1': id, name, action, owner are texts"):
         rule_base(file)
     file.write_text(file.read_text().replace('""', '"us"'), encoding="utf-8")
     assert (rule_base(file).judged(lines)["candidate_1", 1.0] == 1).sum() >= kept["hits"].iloc[0]
     noise = [world(k, planted=False) for k in range(8)]
-    assert sum(rule_candidates(table, three, told).table["kept"].sum() for table, told in noise) <= 1
+    assert sum(rule_candidates(table, three, told).holds.sum() for table, told in noise) <= 1
     with pytest.raises(CannotAnswer, match="5 frauds are known among these lines, and 12 are needed"):
         few = cases[cases["verdict"] == "fraud"].head(5)
         rule_candidates(lines, three, few)

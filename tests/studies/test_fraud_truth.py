@@ -65,4 +65,4 @@ def test_nothing_betrays_those_who_behave_honestly(world, declared):
     listed = kind[strange.listed["subscription_id"]]
     assert listed.isin(declared["look_alikes"]).sum() > listed.isin(declared["mimic_honest_lines"]).sum()
     suggested = study.rule_candidates(lines, hits.rules, cases)
-    assert suggested.table.loc[suggested.table["kept"], "new"].sum() <= 1
+    assert suggested.table.loc[suggested.holds, "new_frauds"].sum() <= 1

@@ -136,7 +136,7 @@ def anomalies(rest: pd.DataFrame, cases: pd.DataFrame, *, size: int = 100, level
     random = hypergeom(n, all_fraud, size)
     low, high = random.interval(level)
     reasons = [
-        say("{reasons}", reasons=Listed([_reason(table.columns[k], x[at, k]) for k in columns], ";"))
+        say("{text}", text=Listed([_reason(table.columns[k], x[at, k]) for k in columns], ";"))
         for at, columns in zip(top[first], lead, strict=True)
     ]
     listed = pd.DataFrame({LINE: known.ids.to_numpy()[first], "score": score[top[first]], "reasons": reasons})

@@ -15,7 +15,7 @@ from workbench.errors import CannotAnswer
 from workbench.messages import Message, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, canonical_order, seeds
-from workbench.result import COUNT, SHARE, Result
+from workbench.result import COUNT, SHARE, Result, Table
 from workbench.rules import condition, judge
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import FEWEST, MISSING, Verdicts, signals, verdicts
@@ -31,9 +31,13 @@ class Candidates(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a suggestion: candidate, expression, and on the half that the tree has not seen hits (lines), fraud (of
-        them known), confirmed (their share of all hits, as if all who are not decided were honest), low, high, new
-        (frauds that no rule finds), kept.
+        One row a suggestion, and on the half that the tree has not seen hits (lines), fraud (of them known), confirmed
+        (their share of all hits, as if all who are not decided were honest), low, high, new_frauds (that no rule
+        finds), verdict (in words).
+    expressions : tuple of str
+        Of each suggestion, in the order of the table.
+    holds : ndarray of bool
+        Whether each holds.
     base : float
         Share of known frauds among all lines of that half.
     toml : str
@@ -42,11 +46,13 @@ class Candidates(Result):
     """
 
     table: pd.DataFrame
+    expressions: tuple[str, ...]
+    holds: np.ndarray
     base: float
     toml: str
 
     NAME: ClassVar[str] = "rule_candidates"
-    FORMATS = dict.fromkeys(["hits", "fraud", "new"], COUNT) | dict.fromkeys(["confirmed", "low", "high"], SHARE)
+    FORMATS = dict.fromkeys(["hits", "fraud", "new_frauds"], COUNT) | dict.fromkeys(["confirmed", "low", "high"], SHARE)
     CAPTION: ClassVar[str] = say(
         "What one small tree suggests on half of the lines, judged on the other half: known frauds among the lines "
         "found there, and how many of them no rule finds."
@@ -54,14 +60,20 @@ class Candidates(Result):
 
     def headline(self) -> Message:
         """Say how many suggestions hold, and what they would add."""
-        kept = self.table[self.table["kept"]]
+        kept = self.table[self.holds]
         if not len(kept):
             return say("The data suggest no rule that holds on the half that the tree has not seen.")
         return say(
             "{n} of {all} suggested rules hold on the half that the tree has not seen; {known} of their {fraud} frauds "
             "there are found by a rule already. Nobody has signed them.",
-            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new"]).sum(), fraud=kept["fraud"].sum(),
+            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new_frauds"]).sum(),
+            fraud=kept["fraud"].sum(),
         )  # fmt: skip
+
+    def as_toml(self) -> Table:
+        """Give the kept ones as a reader copies them into a file, a row a line."""
+        caption = say("The rules that hold, as they go into a file of one's own once action and owner are filled in.")
+        return Table("rules_to_sign", pd.DataFrame({"toml": self.toml.splitlines()}), caption, minimum=0)
 
 
 def rule_candidates(
@@ -108,7 +120,7 @@ def rule_candidates(
     ).fit(table.iloc[order].to_numpy(), fraud[row[order]])
     found = _found(lines, rules, known, row)
     rows: list[tuple[object, ...]] = []
-    kept, tests = [], here & ~learns
+    kept, expressions, holds, tests = [], [], [], here & ~learns
     base = fraud[tests].mean()
     paths = [_simpler(path, table, row, learns, fraud) for path in _leaves(tree, table, fraud[row] & learns[row])]
     for n, bounds in enumerate(paths):
@@ -119,14 +131,20 @@ def rule_candidates(
         hit = _lines(met, row, tests)
         hits, frauds = int(hit.sum()), int((hit & fraud).sum())
         low, high = intervals.share(frauds, hits, level=level)
-        holds = bool(frauds >= FEWEST and low > base)
-        rows.append((f"candidate_{len(rows) + 1}", expression, hits, frauds, frauds / hits if hits else np.nan,
-                     float(low), float(high), int((hit & fraud & ~found).sum()), holds))  # fmt: skip
-        if holds:
+        good = bool(frauds >= FEWEST and low > base)
+        expressions.append(expression)
+        holds.append(good)
+        rows.append((
+            say("suggestion {n}", n=len(rows) + 1), hits, frauds, frauds / hits if hits else np.nan, float(low),
+            float(high), int((hit & fraud & ~found).sum()), say("holds") if good else say("does not hold"),
+        ))  # fmt: skip
+        if good:
             typical = table[met & (fraud & learns)[row]].median()
-            kept.append(_toml(str(rows[-1][0]), bounds, typical, table, window, pd.Timestamp(known.ends.max())))
-    names = ["candidate", "expression", "hits", "fraud", "confirmed", "low", "high", "new", "kept"]
-    return Candidates(pd.DataFrame(rows, columns=names), float(base), "\n".join(kept))
+            end = pd.Timestamp(known.ends.max())
+            kept.append(_toml(f"candidate_{len(rows)}", bounds, typical, table, window, end))
+    names = ["candidate", "hits", "fraud", "confirmed", "low", "high", "new_frauds", "verdict"]
+    table = pd.DataFrame(rows, columns=names)
+    return Candidates(table, tuple(expressions), np.array(holds, dtype=bool), float(base), "\n".join(kept))
 
 
 def _half(table: pd.DataFrame, row: np.ndarray, fraud: np.ndarray, here: np.ndarray, rng: Rng) -> np.ndarray:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-_MONEY = dict.fromkeys([EXPOSED, "found", "worth", "worth_most"], COUNT)
+_MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
 _SHARES = dict.fromkeys(
     ["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall", "recall_low", "recall_high",
      "rest", "of_rule", "of_other"], SHARE,
@@ -45,9 +45,9 @@ class RuleHits(Result):
         frauds that the audit found); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
-        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them), worth
-        (that a case, less its cost: if all that are not decided are honest), worth_most (at the upper end of the
-        precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them),
+        net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
+        of the precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by
         the audit), advice.
     overlap, trend, curve : DataFrame
         One row a pair of rules (both, of_rule, of_other), a rule and window, a rule and threshold.
@@ -135,7 +135,7 @@ class RuleHits(Result):
         worked, kept = self.order["worked"].sum(), self.order[self.order["decided"] > 0]
         fraud, decided = kept["fraud"].sum(), kept["decided"].sum()
         low, high = intervals.share(fraud, decided, level=self.level)
-        right = say("unknown") if not decided else say("{share}", share=Share(fraud / decided, 0))
+        right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
             Tile(say("confirmed fraud that rules find, {currency}", currency=self.currency), Number(money, ",.0f")),
@@ -166,9 +166,9 @@ class RuleHits(Result):
     def ordered(self) -> Table:
         """Give the rules in the best order, each judged on what those before it leave."""
         caption = say(
-            "Rules in the best order, each judged on the lines that those before it leave. Worth: the loss confirmed a "
-            "case, less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of the "
-            "precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
+            "Rules in the best order, each judged on the lines that those before it leave. Net a case: the loss "
+            "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of "
+            "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
             cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
         )  # fmt: skip
         shown = self.order.assign(advice=[ADVICE[advice] for advice in self.order["advice"]])
@@ -193,7 +193,7 @@ class RuleHits(Result):
         return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.CAPTION)
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
-        words = {c: [say("{rule}", rule=self._name(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
+        words = {c: [say("{text}", text=self._name(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
         forms = {c: form for c, form in (self.FORMATS | dict(formats)).items() if c in frame}
         return Table(name, frame.assign(**words), caption, forms, minimum=0)
 
@@ -229,7 +229,7 @@ class RuleHits(Result):
         colors = ["C0" if worked == hits else "0.75" for worked, hits in zip(rows["worked"], rows["hits"], strict=True)]
         bars = ax.barh(range(len(rows)), net, height=0.7, color=colors)
         ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=8)
-        ax.set_yticks(range(len(rows)), [say("{rule}", rule=self._name(rule)) for rule in rows["rule"]])
+        ax.set_yticks(range(len(rows)), [say("{text}", text=self._name(rule)) for rule in rows["rule"]])
         ax.invert_yaxis()
         ax.margins(x=0.12)
         ax.axvline(0, color="0.6", linewidth=0.8)

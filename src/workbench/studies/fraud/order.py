@@ -47,16 +47,16 @@ def best_order(
             SILENT: not hit[:, best["at"]].any(),
             ADDS_NOTHING: best["hits"] == 0,
             BELOW_REST: enough and best["high"] < rest,
-            KEEP: best["worth"] >= 0,
-            COSTS_MORE: enough and best["worth_most"] < 0,
+            KEEP: best["net_case"] >= 0,
+            COSTS_MORE: enough and best["net_case_most"] < 0,
         }
         advice = next((name for name, holds in reasons.items() if holds), LOOK)
         rows.append(best | {"place": len(rows) + 1, "rest": rest, "advice": advice})
         left &= ~hit[:, best["at"]]
     order = pd.DataFrame(rows)
     order["cases"] = order["hits"].cumsum()
-    return order[["place", "rule", "hits", EXPOSED, "decided", "fraud", "precision", "low", "high", "found", "worth",
-                  "worth_most", "cases", "rest", "advice"]]  # fmt: skip
+    return order[["place", "rule", "hits", EXPOSED, "decided", "fraud", "precision", "low", "high", "found", "net_case",
+                  "net_case_most", "cases", "rest", "advice"]]  # fmt: skip
 
 
 def _marginal(
@@ -70,7 +70,7 @@ def _marginal(
     row |= share_of(fraud, decided, level)
     typical = losses if fraud else known.loss[known.any == 1]
     most = row["high"] * typical.mean() if len(typical) else np.nan
-    row |= {"found": found, "worth": found / hits - cost if hits else np.nan, "worth_most": most - cost}
+    row |= {"found": found, "net_case": found / hits - cost if hits else np.nan, "net_case_most": most - cost}
     grave = -SEVERITIES.index(rule.severity)
     return row | {"key": (hits > 0, found / max(hits, 1), grave, row[EXPOSED] / max(hits, 1), -j)}
 

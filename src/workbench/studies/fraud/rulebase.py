@@ -115,10 +115,10 @@ class RuleBase:
         """Give the rules as a reader sees them, each with its condition as any database runs it."""
         rows = [
             {
-                "rule": say("{rule}", rule=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
-                "window_days": rule.window, "severity": say("{severity}", severity=Term(rule.severity)),
+                "rule": say("{text}", text=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
+                "window_days": rule.window, "severity": say("{text}", text=Term(rule.severity)),
                 "owner": rule.owner, "since": str(rule.since),
-                "action": say("{action}", action=Named(rule.action, rule.action_zh)),
+                "action": say("{text}", text=Named(rule.action, rule.action_zh)),
             }
             for rule in self.rules
         ]  # fmt: skip

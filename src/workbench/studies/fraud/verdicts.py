@@ -78,9 +78,9 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
                                  f"{nearest(strange[0], known)}")  # fmt: skip
     told = told.assign(line=place.reindex(told[LINE].astype(str).to_numpy()).to_numpy())
     reasons = {
-        "not decided": told["verdict"].isna(),
-        "without a source": told["verdict"].notna() & told["source"].isna(),
-        "of lines that are not among these": told["verdict"].notna() & told["source"].notna() & told["line"].isna(),
+        "not_decided": told["verdict"].isna(),
+        "no_source": told["verdict"].notna() & told["source"].isna(),
+        "other_lines": told["verdict"].notna() & told["source"].notna() & told["line"].isna(),
     }
     used = told[~np.logical_or.reduce(list(reasons.values()))]
     at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
