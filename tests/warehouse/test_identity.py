@@ -240,7 +240,7 @@ def test_somebody_decides_and_takes_it_back(shop, tmp_path):
         shop, "SELECT customer_id FROM customer_identity UNION SELECT customer_id FROM identity_review ORDER BY 1"
     )
     assert who["customer_id"].tolist() == ["3", "4", "B-10", "B-30", "B-40"]
-    with pytest.raises(WorkbenchError, match="no case 'x'"):
+    with pytest.raises(WorkbenchError, match="no case_id 'x'"):
         command(shop, "--confirm", "x")
 
 
@@ -379,6 +379,18 @@ def test_what_is_not_sure_is_united_by_none(operators):
     assert asked == [[f"crm-{n}", why] for n in (1, 2, 3)]
 
 
+def test_rules_that_find_nobody_change_nothing(operators):
+    """Neither a table nor the account, nor is anything asked."""
+    without = two(operators, "", "1,甲,1,c1,a,,1980,x\n", "1,乙,2,c2,b,,1990,x\n", "without").tables()
+    with pytest.raises(WorkbenchError, match="Say 'warn' or 'off'"):
+        two(operators, '[rules]\ncustomer.united = "stop"\n', "1,甲,1,,,,,x\n", "1,乙,2,,,,,x\n", "stop")
+    every = [rule(f"{a}", a, same='["phone_key"]') for a in ("merge", "review", "household", "group")]
+    shop = two(operators, "".join(every), "1,甲,1,c1,a,,1980,x\n", "1,乙,2,c2,b,,1990,x\n")
+    assert {n: d for n, d in shop.tables().items() if n in without} == without
+    assert "0 cases await a decision; 0 customers as delivered were united and are 0" in command(shop)[1]
+    assert "0 cases" in command(shop, "--united", "--export", str(shop.root / "x.csv"))[1]
+
+
 def test_groups_and_those_who_pay_together(operators):
     """Mapped groups stay, follow whom they name, and are warned of in a circle; a rule fills what lacks."""
     crm = "1,甲,1,c1,,crm-2,,x\n2,乙,2,c2,,crm-1,,x\n3,丙,3,c3,a,bill-1,,x\n4,丁,4,,a,,,x\n5,戊,5,,a,,,x\n"
@@ -393,6 +405,8 @@ def test_groups_and_those_who_pay_together(operators):
     assert view["group_members"].to_dict() == {"crm-1": 1, "crm-2": 2, "crm-3": 2, "crm-4": 2, "crm-5": 2}
     facts = customer_facts(warehouse, "crm-1", "2026-06-01").set_index("column")["value"]
     assert facts["group_id"] == "crm-2" and facts["group_others"] == "crm-2, crm-3" and facts["united_ids"] == "bill-1"
+    with pytest.raises(WorkbenchError, match="customer 'bill-1' is one with 'crm-1' now"):
+        customer_facts(warehouse, "bill-1", "2026-06-01")
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,7 @@ def cases(warehouse: Warehouse, *, united: bool = False) -> pd.DataFrame:
         share a value), and what is known of them, as pseudonyms; of united ones case_id, rule, customers, customer_id,
         united_into, system and file (of the delivery that has them first).
     """
-    with warehouse.connect() as con:
-        names = {name for (name,) in con.execute("SELECT view_name FROM duckdb_views()").fetchall()}
-    if "customer_identity" not in names:  # a mapping without rules
+    if not _has_any(warehouse):
         return pd.DataFrame(columns=["case_id", "rule", "why", "customers", "customer_id", "united_into"])
     if not united:
         return warehouse.query("FROM identity_review ORDER BY case_id, customer_id")
@@ -48,7 +46,7 @@ def chosen(warehouse: Warehouse, names: Iterable[str]) -> pd.DataFrame:
     known = pd.concat([cases(warehouse), cases(warehouse, united=True)])
     for name in names:
         if name not in set(known["case_id"]):
-            raise unknown("case", name, known["case_id"].unique(), warehouse.source)
+            raise unknown("case_id", name, known["case_id"].unique(), warehouse.source)
     found = known[known["case_id"].isin(set(names))]
     if found["customer_id"].isna().any():
         said = say("more customers share the value than can be decided one by one: correct the rule in the mapping.")
@@ -56,11 +54,20 @@ def chosen(warehouse: Warehouse, names: Iterable[str]) -> pd.DataFrame:
     return found[["case_id", "customer_id"]]
 
 
-def united_with(warehouse: Warehouse, numbers: Iterable[str]) -> set[str]:
-    """Give all ids as delivered of the customers that some of them were united with, theirs among them."""
-    known = cases(warehouse, united=True)
-    whose = known.loc[known["customer_id"].isin(set(numbers)), "united_into"]
-    return set(known.loc[known["united_into"].isin(whose), "customer_id"])
+def united_with(warehouse: Warehouse, numbers: Iterable[str]) -> dict[str, str]:
+    """Give all ids as delivered of the customers that some of them are of, each with the id that stayed."""
+    if not _has_any(warehouse):
+        return {}
+    sql = """SELECT customer_id, united_into FROM customer_identity WHERE united_into IN (SELECT united_into
+        FROM customer_identity WHERE list_has_any([customer_id, united_into], $numbers))"""
+    found = warehouse.query(sql, {"numbers": sorted(numbers)})
+    return dict(zip(found["customer_id"], found["united_into"], strict=True)) | {n: n for n in found["united_into"]}
+
+
+def _has_any(warehouse: Warehouse) -> bool:
+    """Whether the version was made of a mapping with rules, or with decisions."""
+    with warehouse.connect() as con:
+        return bool(con.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'customer_identity'").fetchall())
 
 
 def case_names(frame: pd.DataFrame, by: str) -> pd.Series:

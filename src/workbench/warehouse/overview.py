@@ -8,6 +8,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.messages import say
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage, tables_stored
@@ -148,7 +149,7 @@ def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd
 
 def _belonging(warehouse: Warehouse, customer: str) -> pd.DataFrame:
     """Who belongs to the same household or group, and under which ids other systems deliver the customer."""
-    found = {"united_ids": sorted(united_with(warehouse, [customer]) - {customer})}
+    found = {"united_ids": sorted({*united_with(warehouse, [customer])} - {customer})}
     for of in ("household", "group"):
         sql = f"""SELECT o.customer_id FROM customer o LEFT JOIN customer c ON c.customer_id = $c
             WHERE o.customer_id <> $c AND o.{of}_id IN ($c, c.{of}_id) ORDER BY 1"""
@@ -175,6 +176,9 @@ def require_customer(warehouse: Warehouse, customer: str) -> None:
             sql = f"SELECT 1 FROM {table.name} WHERE customer_id = ? LIMIT 1"
             if len(warehouse.query(sql, [customer])):
                 return
+    if one := united_with(warehouse, [customer]).get(customer):
+        said = say("customer '{customer}' is one with '{one}' now. Ask for that one.", customer=customer, one=one)
+        raise WorkbenchError(said)
     raise WorkbenchError(
         f"the warehouse of '{warehouse.source}' knows no customer '{customer}'. Give the customer's number as the "
         "lists of a report have it; a telephone number or a name is not stored."

@@ -121,7 +121,7 @@ def _rules() -> Iterator[CrossRule]:
 @cache
 def known() -> dict[str, tuple[str, ...]]:
     """Every rule by name, with the severities that it may have."""
-    names = {name: (WARN, STOP, OFF) for name in OF_IDENTITY}
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(OF_IDENTITY, (WARN, OFF))
     for table in schema.tables().values():
         names[f"{table.name}.month_rows"] = (WARN, STOP, OFF)
         for column in table.columns:

@@ -87,7 +87,7 @@ def forget(
     warehouse = open_warehouse(source, root=root)
     mapping = read_mapping(mapping_file(source, root))
     forms = _forms(mapping, number.strip(), warehouse, root)
-    forms |= (ones := united_with(warehouse, forms))
+    forms |= (ones := set(united_with(warehouse, forms)))
     rows, theirs = _theirs(warehouse, forms, Forgotten(source, root))
     theirs["customer_id"] |= ones
     forgotten, repairs = Forgotten(source, root).path, _repairs(mapping, root, forms)

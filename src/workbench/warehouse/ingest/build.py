@@ -450,8 +450,8 @@ class Build:
 
     def _unite(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let customers of several systems be one; what other tables say of each follows."""
-        if self.mapping.identity or len(self.decided.rows):
-            files = {entry.number: (file.block.path, file.name) for entry, file in entries}
+        files = {entry.number: (file.block.path, file.name) for entry, file in entries}
+        if files and (self.mapping.identity or len(self.decided.rows)):
             self.notes += unite(self.con, self.watch, self.mapping.identity, self.decided, files)
             self.united = True
             self._set_repeats_aside(table, entries, UNITED)

@@ -49,7 +49,7 @@ class Decided:
         """
         for case in cases:
             if case not in set(self.rows["case_id"]):
-                raise unknown("case", case, self.rows["case_id"].unique(), say("what was decided"))
+                raise unknown("case_id", case, self.rows["case_id"].unique(), say("what was decided"))
         return self.rows[self.rows["case_id"].isin(set(cases))]
 
 
