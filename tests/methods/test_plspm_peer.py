@@ -12,7 +12,7 @@ from seminr_peer import PeerAbsent, ask
 from workbench.methods.plspm import HigherOrder, PathModel, fit_pls
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.replicates import resample
 
 pytestmark = pytest.mark.prove
 

@@ -18,7 +18,7 @@ from workbench.methods.plspm import (
 )
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import bootstrap_weights
 
 FOUR = [

@@ -21,7 +21,7 @@ from seminr_peer import PeerAbsent, ask
 from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.replicates import resample
 from workbench.studies.campaign_planning import Spread, campaign_ledger, plan_campaign
 from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.observational import difference_in_differences

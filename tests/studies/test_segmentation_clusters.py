@@ -368,7 +368,7 @@ def test_profiles_and_week_draw():
     """One panel of bars a cluster, and one week a group, with the hours that lack at none."""
     table, _ = simulated()
     result = fit_simulated(table, k=3)
-    assert len(plot_profiles(result).patches) == 9
+    assert len(plot_profiles(result.deviations, result.names()).patches) == 9
     usage = pd.DataFrame(
         {"group": ["a", "a", "b"], "weekday": [0, 6, 3], "hour": [0, 23, 12], "share": [0.5, 0.5, 1.0]}
     )

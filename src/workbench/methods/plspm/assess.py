@@ -20,8 +20,7 @@ from workbench.figures import dot_and_interval
 from workbench.messages import Count, Message, Number, join, say
 from workbench.methods.plspm.batch import Plan
 from workbench.methods.plspm.bootstrap import PlsBootstrap
-from workbench.methods.plspm.fit import PlsFit
-from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, doubts_said, inflation, item_inflation
+from workbench.methods.plspm.fitted import DISTINCT, RELIABLE, VARIANCE, PlsFit, doubts_said, inflation, item_inflation
 from workbench.result import Result, Table, Tile
 
 if TYPE_CHECKING:

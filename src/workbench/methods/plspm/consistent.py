@@ -27,7 +27,7 @@ from workbench.figures import dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Plan, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
-from workbench.methods.plspm.fit import PlsFit
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result, Tile

@@ -25,7 +25,8 @@ from workbench.messages import Count, Label, Message, Number, Share, join, quote
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
-from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
+from workbench.methods.plspm.fit import check_scheme, fit_answers
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Result, Table, Tile

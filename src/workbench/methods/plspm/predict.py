@@ -24,7 +24,8 @@ from workbench.figures import dot_and_interval
 from workbench.messages import Count, Label, Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
-from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Quantity, Result, Table, Tile

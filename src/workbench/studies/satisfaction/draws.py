@@ -17,7 +17,7 @@ from workbench.messages import Label, Message, Name, Value, join, quoted, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
 
 MINIMUM = 30

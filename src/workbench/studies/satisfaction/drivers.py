@@ -14,9 +14,9 @@ from workbench.errors import CannotAnswer
 from workbench.figures import axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
-from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
-from workbench.methods.plspm.verdicts import doubts_said
+from workbench.methods.plspm.fitted import doubts_said
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
@@ -122,7 +122,7 @@ class PathEffects(Result):
         table = self.bootstrap.table
         paths = table[table["quantity"] == "path"]
         unsure = paths[(paths["low"] <= 0) & (paths["high"] >= 0)]["name"]
-        return path_diagram(self.fit, ax, faint=[tuple(name.split("->")) for name in unsure])
+        return self.fit.plot(ax, faint=[tuple(name.split("->")) for name in unsure])
 
     def quantities(self) -> Iterable[Quantity]:
         """Name paths and R2."""

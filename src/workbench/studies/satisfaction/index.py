@@ -26,8 +26,9 @@ from workbench.methods.cells import (
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Plan, index_points
-from workbench.methods.plspm.bootstrap import check_resampling, resample
+from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result, Tile

@@ -18,8 +18,8 @@ from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cel
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
 from workbench.methods.plspm.batch import Plan, index_points
-from workbench.methods.plspm.bootstrap import resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen

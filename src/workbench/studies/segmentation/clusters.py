@@ -161,7 +161,7 @@ class Segments(Result):
         """Give the deviations, a panel a cluster, as a page shows them."""
         said = say("The same, a cluster a panel: what sets each apart.")
         alt = join(say("A panel of bars a cluster."), self.headline())
-        return Picture("profiles", partial(plot_profiles, self), said, alt)
+        return Picture("profiles", partial(plot_profiles, self.deviations, self.names()), said, alt)
 
     def tried(self) -> Table:
         """Give the criteria of each number of clusters as a page shows them."""

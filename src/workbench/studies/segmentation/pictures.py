@@ -17,30 +17,31 @@ from workbench.result import Picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from workbench.studies.segmentation.clusters import Segments
-
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def plot_profiles(fitted: Segments, ax: Axes | None = None) -> Axes:
-    """Draw a panel of bars for each cluster: the deviation of each feature in standard deviations, all to one scale."""
+def plot_profiles(deviations: pd.DataFrame, names: pd.Series, ax: Axes | None = None) -> Axes:
+    """Draw a panel of bars for each cluster: the deviation of each feature in standard deviations, all to one scale.
+
+    `deviations` has one row a cluster and one column a feature; `names` has what each cluster is called.
+    """
     ax = axes(ax)
-    z = fitted.deviations
-    step = 2.3 * max(np.abs(z.to_numpy()).max(), 1.0)
-    place = np.arange(z.shape[1])
-    for panel, (cluster, row) in enumerate(z.iterrows()):
+    step = 2.3 * max(np.abs(deviations.to_numpy()).max(), 1.0)
+    place = np.arange(deviations.shape[1])
+    ticks = [panel * step + at for panel in range(len(deviations)) for at in (-1, 1)]
+    for panel, (cluster, row) in enumerate(deviations.iterrows()):
         zero = panel * step
         ax.barh(place, row, left=zero, color=np.where(row > 0, "#D55E00", "#0072B2"))
         ax.axvline(zero, color="0.3", linewidth=0.8)
         words = textwrap.fill(
-            say("{name}: {n}", name=str(cluster), n=as_message(fitted.names()[cluster])), max(10, 84 // fitted.k)
+            say("{name}: {n}", name=str(cluster), n=as_message(names[cluster])), max(10, 84 // len(deviations))
         )
         ax.annotate(
             words, (zero, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center"
         )
-    ax.set_yticks(place, [str(name).replace("_", " ") for name in z.columns])
+    ax.set_yticks(place, [str(name).replace("_", " ") for name in deviations.columns])
     ax.invert_yaxis()
-    ax.set_xticks([panel * step + at for panel in range(fitted.k) for at in (-1, 1)], ["−1", "+1"] * fitted.k)
+    ax.set_xticks(ticks, ["−1", "+1"] * len(deviations))
     ax.set_xlabel("deviation from all customers (standard deviations)")
     ax.grid(False, axis="y")
     return ax

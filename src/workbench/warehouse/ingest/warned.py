@@ -14,11 +14,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, listed
+from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.parts import BY_MONTH
 from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
 from workbench.warehouse.sql import literal, quoted
+from workbench.words import listed
 
 APART = 50  # times: amounts in fen for yuan are a hundred
 ROWS = 10  # times as many rows as the months around, or a tenth
