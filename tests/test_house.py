@@ -101,3 +101,15 @@ def test_files_and_the_package_keep_to_their_size():
     sizes = {f.relative_to(PACKAGE).as_posix(): len(f.read_text("utf-8").splitlines()) for f in PACKAGE.rglob("*.py")}
     assert max(sizes.values()) <= LARGEST_FILE, max(sizes, key=sizes.get)
     assert sum(lines().values()) <= LARGEST_PACKAGE
+
+
+def test_a_class_has_its_name_for_itself():
+    """One name, one meaning: nobody reads a `Plan` of reports where a path model is meant."""
+    found = Counter()
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found.update(n.name for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_"))
+    assert [name for name, count in found.items() if count > 1 and name not in OTHERS] == []
+
+
+OTHERS = ("Rule", "ServiceStandard")  # being parted

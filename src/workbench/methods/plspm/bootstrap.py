@@ -15,7 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import dot_and_interval
 from workbench.messages import Message, Number, Share, Span, join, say
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
-from workbench.methods.plspm.batch import Label, Plan, Scheme
+from workbench.methods.plspm.batch import Label, Layout, Scheme
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
@@ -276,7 +276,7 @@ def bootstrap_pls(
         replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
     )
     refuse_unconverged(fit)
-    labels, left_out, units = Plan(fit.model).labels, None, n
+    labels, left_out, units = Layout(fit.model).labels, None, n
     rows: Iterator[np.ndarray]
     method: Method
     df: float

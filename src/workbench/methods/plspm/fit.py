@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Message, join, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
-from workbench.methods.plspm.batch import ITERATIONS, Plan, Scheme, estimates, solve
+from workbench.methods.plspm.batch import ITERATIONS, Layout, Scheme, estimates, solve
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.plspm.stages import Stages, first_moments
@@ -103,12 +103,12 @@ def _fitted(
     along: np.ndarray | None = None,
 ) -> PlsFit:
     """Fit a model of one stage to moments of one row."""
-    plan = Plan(model)
-    _refuse_too_few(plan, len(answers.x))
+    layout = Layout(model)
+    _refuse_too_few(layout, len(answers.x))
     unshown = _unshown(answers, model)
     _refuse_contradiction(moment.correlation[0])
-    solution = solve(plan, moment.correlation, scheme=scheme, tolerance=tolerance, along=along)
-    values = estimates(plan, answers, moment, solution)[0]
+    solution = solve(layout, moment.correlation, scheme=scheme, tolerance=tolerance, along=along)
+    values = estimates(layout, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
         raise CannotAnswer(
             say(
@@ -116,12 +116,12 @@ def _fitted(
                 "construct is unrelated to its neighbours. Look at the items' correlations."
             )
         )
-    table = pd.Series(values, index=pd.MultiIndex.from_tuples(plan.labels, names=["quantity", "name"]))
+    table = pd.Series(values, index=pd.MultiIndex.from_tuples(layout.labels, names=["quantity", "name"]))
     items = pd.MultiIndex.from_tuples(
         [(c.name, i) for c in model.constructs for i in c.items], names=["construct", "item"]
     )
     chains = pd.MultiIndex.from_tuples(
-        [(model.names[s], model.names[t]) for s, t in plan.effects], names=["source", "target"]
+        [(model.names[s], model.names[t]) for s, t in layout.effects], names=["source", "target"]
     )
     edges = pd.MultiIndex.from_tuples(model.edges, names=["source", "target"])
     raw = pd.Series(solution.weight[0] / moment.sd[0], index=items)
@@ -142,8 +142,8 @@ def _fitted(
         importance=importance,
         index=index,
         **{name: table[name].rename_axis("construct") for name in ("r2", "rho_a", "rho_c", "alpha", "ave")},
-        htmt=_square(plan, table["htmt"].to_numpy()),
-        correlations=_square(plan, table["correlation"].to_numpy()),
+        htmt=_square(layout, table["htmt"].to_numpy()),
+        correlations=_square(layout, table["correlation"].to_numpy()),
         item_correlations=pd.DataFrame(moment.correlation[0], list(model.items), list(model.items)),
         iterations=int(solution.iterations[0]),
         converged=bool(solution.converged[0]),
@@ -164,16 +164,16 @@ def _unshown(answers: Answers, model: PathModel) -> dict[str, Message]:
     return {name: join(*(answers.unshown[n] for n in dimensions)) for name, dimensions in parts.items() if dimensions}
 
 
-def _refuse_too_few(plan: Plan, n: int) -> None:
+def _refuse_too_few(layout: Layout, n: int) -> None:
     """Refuse a regression that so few respondents fit without error, whatever they say."""
-    names = plan.model.names
+    names = layout.model.names
     tasks = [
         (len(sources), say("{n} paths lead to '{target}'", n=len(sources), target=names[t]))
-        for t, sources in plan.sources.items()
+        for t, sources in layout.sources.items()
     ]
     tasks += [
-        (int(plan.size[c]), say("{n} items form '{construct}'", n=plan.size[c], construct=names[c]))
-        for c in plan.formative
+        (int(layout.size[c]), say("{n} items form '{construct}'", n=layout.size[c], construct=names[c]))
+        for c in layout.formative
     ]
     needed, task = max(tasks, key=lambda t: t[0])
     if n < needed + 2:
@@ -215,9 +215,9 @@ def refuse_unconverged(fit: PlsFit) -> None:
         )
 
 
-def _square(plan: Plan, values: np.ndarray) -> pd.DataFrame:
-    names = list(plan.model.names)
+def _square(layout: Layout, values: np.ndarray) -> pd.DataFrame:
+    names = list(layout.model.names)
     matrix = np.eye(len(names))
-    matrix[plan.pairs] = values
-    matrix.T[plan.pairs] = values
+    matrix[layout.pairs] = values
+    matrix.T[layout.pairs] = values
     return pd.DataFrame(matrix, index=names, columns=names)

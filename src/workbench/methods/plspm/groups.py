@@ -24,7 +24,7 @@ from workbench.figures import dot_and_interval
 from workbench.messages import Count, Label, Message, Number, Share, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
+from workbench.methods.plspm.batch import Layout, Scheme, estimates, solve
 from workbench.methods.plspm.fit import check_scheme, fit_answers
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
@@ -333,8 +333,8 @@ def compare_groups(
     study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
     everyone = list(range(len(study.names)))
     tests = [*study.pairs, *([everyone] if len(everyone) > 2 else [])]
-    kept = [i for i, (quantity, _) in enumerate(study.plan.labels) if quantity in ("path", "r2")]
-    labels = pd.DataFrame([study.plan.labels[i] for i in kept], columns=["quantity", "name"])
+    kept = [i for i, (quantity, _) in enumerate(study.layout.labels) if quantity in ("path", "r2")]
+    labels = pd.DataFrame([study.layout.labels[i] for i in kept], columns=["quantity", "name"])
     frames, failed, groups = [], 0, labels
     for members, seed in zip(tests, seeds(rng, len(tests)), strict=True):
         found = study.permute(*study.part(members), permutations, seed)
@@ -413,7 +413,7 @@ class _Permuted:
 class _Study:
     """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
 
-    plan: Plan
+    layout: Layout
     answers: Answers
     names: list[object]
     scheme: Scheme
@@ -453,9 +453,9 @@ class _Study:
                         least=FEWEST,
                     )
                 )
-        plan, scheme = Plan(model), check_scheme(scheme)
+        layout, scheme = Layout(model), check_scheme(scheme)
         whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
-        return cls(plan, answers, names, scheme, tolerance, whole.weights.to_numpy())
+        return cls(layout, answers, names, scheme, tolerance, whole.weights.to_numpy())
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -480,9 +480,9 @@ class _Study:
             for rows in _permuted(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
                 solution = solve(
-                    self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
+                    self.layout, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
                 )
-                value = estimates(self.plan, part, moment, solution)
+                value = estimates(self.layout, part, moment, solution)
                 settled = solution.converged.reshape(-1, groups).all(axis=1)
                 failed += int((~settled).sum())
                 value[np.repeat(~settled, groups)] = np.nan
@@ -493,7 +493,7 @@ class _Study:
         stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
         if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
             flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
-            which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
+            which = [item for item, constant in zip(self.layout.model.items, flat, strict=True) if constant]
             raise CannotAnswer(
                 say(
                     "PLS does not converge in a group, or in most permutations of the labels: {why}",
@@ -517,20 +517,20 @@ def _permuted(code: np.ndarray, groups: int, permutations: int, generator: np.ra
 
 def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level: float) -> pd.DataFrame:
     """Steps 2 and 3 for one pair."""
-    plan = study.plan
+    layout = study.layout
 
     def by_construct(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values, plan.start, axis=-1)
+        return np.add.reduceat(values, layout.start, axis=-1)
 
-    own = np.equal.outer(plan.owner, plan.owner) * pooled.item_correlations.to_numpy()
+    own = np.equal.outer(layout.owner, layout.owner) * pooled.item_correlations.to_numpy()
     first, second = found.weight[:, 0], found.weight[:, 1]
     c = by_construct(first * (second @ own))
     c /= np.sqrt(by_construct(first * (first @ own)) * by_construct(second * (second @ own)))
     raw = pooled.estimates["weight"].to_numpy() / _pooled_sd(part)
     means = by_construct(raw * found.mean)
-    block = np.equal.outer(plan.owner, plan.owner) * np.outer(raw, raw)
+    block = np.equal.outer(layout.owner, layout.owner) * np.outer(raw, raw)
     variances = by_construct((found.covariance * block).sum(axis=-1))
-    table = pd.DataFrame({"construct": plan.model.names})
+    table = pd.DataFrame({"construct": layout.model.names})
     table = table.assign(c=c[0], c_lowest=np.nanquantile(c, 1 - level, axis=0), c_p=_share(c <= c[0] + 1e-12, c))
     table = table.assign(
         **_against_chance(means[:, 0] - means[:, 1], "mean_difference", "mean_null_", level),

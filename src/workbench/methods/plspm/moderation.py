@@ -19,7 +19,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer
 from workbench.figures import dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
-from workbench.methods.plspm.batch import Plan, correlations, regressed
+from workbench.methods.plspm.batch import Layout, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
 
@@ -135,15 +135,15 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     CannotAnswer
         If the model has no interaction.
     """
-    plan = Plan(boot.fit.model)
-    tests = [(product, t) for product in plan.products for t, sources in plan.sources.items() if product in sources]
+    layout = Layout(boot.fit.model)
+    tests = [(product, t) for product in layout.products for t, sources in layout.sources.items() if product in sources]
     if not tests:
         raise CannotAnswer(say("the model has no interaction. Add a source like 'Image*Value' to the paths."))
-    names = plan.model.names
+    names = layout.model.names
     frames = []
     for product, target in tests:
-        source, moderator = plan.products[product]
-        found = boot.derived(partial(_judged, plan, product=product, target=target))
+        source, moderator = layout.products[product]
+        found = boot.derived(partial(_judged, layout, product=product, target=target))
         found.insert(0, "source", source)
         found.insert(1, "moderator", moderator)
         found.insert(2, "target", names[target])
@@ -153,17 +153,17 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     return Moderation(pd.concat(frames, ignore_index=True), boot.level)
 
 
-def _judged(plan: Plan, values: np.ndarray, product: int, target: int) -> np.ndarray:
+def _judged(layout: Layout, values: np.ndarray, product: int, target: int) -> np.ndarray:
     """Interaction, f2 and slopes from rows of quantities, shape (B, 2 + levels)."""
-    names, column = plan.model.names, {label: place for place, label in enumerate(plan.labels)}
+    names, column = layout.model.names, {label: place for place, label in enumerate(layout.labels)}
 
     def path(source: str) -> np.ndarray:
         return values[:, column["path", f"{source}->{names[target]}"]]
 
     change = path(names[product]) / values[:, column["product_sd", names[product]]]
-    others = [c for c in plan.sources[target] if c != product]
-    between = np.ascontiguousarray(correlations(plan, values).transpose(1, 2, 0))
+    others = [c for c in layout.sources[target] if c != product]
+    between = np.ascontiguousarray(correlations(layout, values).transpose(1, 2, 0))
     without = (regressed(between, target, others) * between[others, target]).sum(axis=0)
     r2 = values[:, column["r2", names[target]]]
-    main = path(plan.products[product][0])
+    main = path(layout.products[product][0])
     return np.column_stack([change, (r2 - without) / (1 - r2), *(main + level * change for level in LEVELS)])

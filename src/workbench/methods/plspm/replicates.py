@@ -11,7 +11,7 @@ import numpy as np
 from workbench.errors import CannotAnswer
 from workbench.messages import Listed, join, say
 from workbench.methods.plspm.answers import Answers, Moments, moments
-from workbench.methods.plspm.batch import Plan, estimates, solve
+from workbench.methods.plspm.batch import Layout, estimates, solve
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
@@ -28,7 +28,7 @@ class Replicates:
     Attributes
     ----------
     values : array, shape (B, quantities)
-        Columns as `Plan.labels`.
+        Columns as `Layout.labels`.
     weights : array, shape (B, items)
         Unstandardised outer weights; those of a construct sum to 1.
     cell_mean : array, shape (B, cells, items)
@@ -57,7 +57,7 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
     CannotAnswer
         If fewer than half of the rows converge.
     """
-    plan, start, ends = Plan(fit.model), fit.weights.to_numpy(), answers
+    layout, start, ends = Layout(fit.model), fit.weights.to_numpy(), answers
     if fit.first:
         stages = Stages(fit.first.model, fit.model)
         ends, below = stages.answers(answers), fit.first.weights.to_numpy()
@@ -73,11 +73,11 @@ def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], toleranc
                 moment, first = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
                 if any(name in fit.model.items for name in fit.first.model.names):
                     freed.append(stages.freed(moment.correlation, first)[:, *upper])
-            solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
-            value = estimates(plan, ends, moment, solution)
+            solution = solve(layout, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
+            value = estimates(layout, ends, moment, solution)
             with np.errstate(all="ignore"):
                 raw = solution.weight / moment.sd
-                raw /= np.add.reduceat(raw, plan.start, axis=1)[:, plan.owner]
+                raw /= np.add.reduceat(raw, layout.start, axis=1)[:, layout.owner]
             for part in (value, raw, moment.cell_mean):
                 part[~solution.converged] = np.nan
             failed += int((~solution.converged).sum())

@@ -22,7 +22,7 @@ from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse, mapping_file, open_warehouse, warehouse_folder
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.forgotten import Forgotten
-from workbench.warehouse.ingest.mapping import Mapping, Value, read_mapping
+from workbench.warehouse.ingest.mapping import Mapping, Origin, read_mapping
 from workbench.warehouse.ingest.repairs import repairs_folder
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.texts import one_width
@@ -119,10 +119,10 @@ def _forms(mapping: Mapping, number: str, warehouse: Warehouse, root: Path) -> s
     return forms
 
 
-def _numbers(mapping: Mapping) -> list[Value]:
+def _numbers(mapping: Mapping) -> list[Origin]:
     """Where customers' numbers come from."""
     origins = (block.columns.get("customer_id") for block in mapping.files)
-    return [value for value in origins if isinstance(value, Value) and value.column is not None]
+    return [value for value in origins if isinstance(value, Origin) and value.column is not None]
 
 
 def _theirs(warehouse: Warehouse, forms: set[str], forgotten: Forgotten) -> tuple[int, dict[str, set[str]]]:

@@ -18,7 +18,7 @@ from workbench.methods.cells import cell_name, codes_of, distinct, in_time, list
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan, index_points
+from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import Rng, seeds, standard_error
@@ -244,7 +244,7 @@ def wave_change(
                 minimum=minimum,
             )
         )
-    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
     sides = [
         _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, resamples, seed)
         for w, seed in zip(waves, seeds(rng, 2), strict=True)
@@ -356,7 +356,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
 
 def _scores(side: Draws, design: Design, by, shown, construct: int, drawn: np.ndarray) -> list[SurveyMean]:
     """Mean score of each cell shown, with the error over its resamples."""
-    answers, plan = side.answers, Plan(side.fit.model)
+    answers, layout = side.answers, Layout(side.fit.model)
     strata = answers.cells
     cell = np.zeros(len(strata), int)
     if by:
@@ -368,7 +368,7 @@ def _scores(side: Draws, design: Design, by, shown, construct: int, drawn: np.nd
         given, w = ~np.isnan(value[at]), answers.weights[at, None]
         mean = (np.where(given, value[at], 0) * w).sum(axis=0) / np.maximum((given * w).sum(axis=0), 1e-300)
         points = index_points(
-            plan, answers, side.fit.unstandardised_weights.to_numpy(), np.where(given, value[at], mean)
+            layout, answers, side.fit.unstandardised_weights.to_numpy(), np.where(given, value[at], mean)
         )
         (score,) = design.means(points[:, [construct]], at)
         spread = float(error[c]) * score.resampled if score.spread > 0 else 0.0

@@ -25,7 +25,7 @@ from workbench.methods.cells import (
 )
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
-from workbench.methods.plspm.batch import Plan, index_points
+from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
@@ -298,8 +298,8 @@ def satisfaction_index(
     by, strata, clusters = listed(by), listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
     refuse_mixed_waves(survey, by)
-    panel = Panel.of(survey, model, weight, by, margins, cap, strata, clusters)
-    answers = panel.counted
+    people = Respondents.of(survey, model, weight, by, margins, cap, strata, clusters)
+    answers = people.counted
     fit = fit_answers(answers, model, scheme="path", tolerance=TOLERANCE)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
@@ -315,16 +315,16 @@ def satisfaction_index(
         )
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
-    plan = Plan(model)
-    estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
-    of_cells, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
+    layout = Layout(model)
+    estimate = index_points(layout, answers, fit.unstandardised_weights.to_numpy(), whole)
+    of_cells, simple = _scored(layout, answers, fit, whole, Design.of(answers.weights, people.stratum, people.cluster))
     estimate[:, fit.index.isna()] = np.nan
-    found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
+    found = resample(people.drawn, fit, people.rows(resamples, rng), TOLERANCE)
     spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
     spread -= whole[shown]
     spread *= np.array([of_cell[0].resampled for of_cell in of_cells])[shown, None]
     spread += whole[shown]
-    drawn = cell_points(plan, answers, found.weights, spread)
+    drawn = cell_points(layout, answers, found.weights, spread)
     means = _with_errors([m for at in np.flatnonzero(shown) for m in of_cells[at]], estimate[shown], drawn)
     cells = answers.cells.assign(n=size)
     table = _index_table(cells[shown], model.names, means, level)
@@ -344,12 +344,12 @@ def satisfaction_index(
         level=level,
         minimum=minimum,
         failed=found.failed,
-        raking=panel.raking,
+        raking=people.raking,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Respondents:
     """Answers as they were drawn (design weights) and as they count (raked), and rows to resample them.
 
     Attributes
@@ -369,7 +369,7 @@ class Panel:
     raking: Raking | None = None
 
     @classmethod
-    def of(cls, survey, model, weight, by, margins, cap, strata=(), clusters=()) -> Panel:
+    def of(cls, survey, model, weight, by, margins, cap, strata=(), clusters=()) -> Respondents:
         """Read the answers and how they were drawn, and rake them if there are margins."""
         design = list(dict.fromkeys([*strata, *clusters]))
         require_columns(survey, design, "survey", hint="strata= and clusters= name columns.")
@@ -400,12 +400,12 @@ class Panel:
         return rows if self.frame is None else self.frame.raked(rows)
 
 
-def cell_points(plan: Plan, answers: Answers, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
+def cell_points(layout: Layout, answers: Answers, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Index points of every resample and cell, shape (B, cells, constructs), a few resamples at a time."""
-    drawn = np.empty((*means.shape[:2], len(plan.size)))
+    drawn = np.empty((*means.shape[:2], len(layout.size)))
     for start in range(0, len(means), BLOCK):
         part = slice(start, start + BLOCK)
-        drawn[part] = index_points(plan, answers, weights[part, None, :], means[part])
+        drawn[part] = index_points(layout, answers, weights[part, None, :], means[part])
     return drawn
 
 
@@ -418,13 +418,13 @@ def _index_table(cells, names, means, level) -> pd.DataFrame:
     return table.assign(index=[m.estimate for m in means], se=spread, low=low, high=high, n=n)
 
 
-def _scored(plan, answers, fit, cell_mean, design) -> tuple[list[list[SurveyMean]], np.ndarray]:
+def _scored(layout, answers, fit, cell_mean, design) -> tuple[list[list[SurveyMean]], np.ndarray]:
     """Mean score of each cell and construct by the pooled weights, with the design's errors (cells x constructs).
 
     Also the variance of each if the cell's respondents had been drawn at random and counted alike.
     """
     values = np.where(answers.missing, cell_mean[answers.cell], answers.center + answers.scale * answers.x)
-    scores = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), values)
+    scores = index_points(layout, answers, fit.unstandardised_weights.to_numpy(), values)
     ends = np.searchsorted(answers.cell, np.arange(len(answers.cells) + 1))
     means = [design.means(scores[a:b], np.arange(a, b)) for a, b in pairwise(ends)]
     simple = np.array([[m.spread / max(m.n - 1, 1) for m in of_cell] for of_cell in means])

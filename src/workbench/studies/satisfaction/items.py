@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError, named, require_columns, unknown
 from workbench.figures import dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
-from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import called, refuse_undefined, with_ends
@@ -137,7 +137,7 @@ def gap_to_items(
     construct = construct or index.construct
     model = index.fit.model
     low, high = model.construct(construct).ends()
-    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
     a, b = _pairs(index, first, second, operator)
     refuse_undefined(index.fit, [construct])
     share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (high - low)

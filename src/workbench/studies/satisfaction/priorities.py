@@ -13,7 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
 from workbench.figures import dot_and_interval
 from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
-from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import called, refuse_undefined, standing, with_ends
@@ -268,7 +268,7 @@ def item_priorities(
         if name not in drivers:
             raise unknown("driver", name, drivers, f"the model of {target}")
     drivers = list(levers) or drivers
-    owner = dict(zip(model.items, (model.names[c] for c in Plan(model).owner), strict=True))
+    owner = dict(zip(model.items, (model.names[c] for c in Layout(model).owner), strict=True))
     for given in (cost or {}, labels or {}):
         _known_items(given, model.items)
     items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
@@ -344,7 +344,7 @@ def simulate_improvement(
     asked = np.array(list(changes.values()), float)
     if not len(asked) or not np.isfinite(asked).all() or not asked.all():
         raise WorkbenchError(f"changes={dict(changes)} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.")
-    plan, answers, mask = Plan(model), draws.answers, draws.chosen(of)
+    layout, answers, mask = Layout(model), draws.answers, draws.chosen(of)
     at = [model.items.index(item) for item in changes]
     given = answers.center[at] + answers.scale[at] * answers.x[:, at]
     gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
@@ -359,11 +359,11 @@ def simulate_improvement(
     shift = np.zeros_like(draws.share)
     shift[:, at] = 100 * moved / (answers.high - answers.low)[at]
     direct = draws.index(shift)
-    changed = {plan.owner[i] for i in at}
+    changed = {layout.owner[i] for i in at}
     index = {
         name: sum(direct[:, c] * draws.effect(model.names[c], name) for c in changed)
         for k, name in enumerate(model.names)
-        if k in changed or any((c, k) in plan.effects for c in changed)
+        if k in changed or any((c, k) in layout.effects for c in changed)
     }
     refuse_undefined(effects.fit, index)
     if target not in index:

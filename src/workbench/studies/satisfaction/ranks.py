@@ -17,7 +17,7 @@ from workbench.messages import Label, Listed, Message, Number, Share, Span, as_m
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
-from workbench.methods.plspm.batch import Plan, index_points
+from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import Rng, interval, standard_error
@@ -25,7 +25,7 @@ from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
-    Panel,
+    Respondents,
     SatisfactionIndex,
     cell_points,
     satisfaction_index,
@@ -353,20 +353,20 @@ def own_weights(
     )  # fmt: skip
     strata, clusters = listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
-    panel, plan = Panel.of(survey, model, weight, by, margins, None, strata, clusters), Plan(model)
+    people, layout = Respondents.of(survey, model, weight, by, margins, None, strata, clusters), Layout(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
     signs = index.fit.weights.to_numpy()
     without: dict[object, Message] = {}
-    whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
+    whose = people.counted.cells[operator].to_numpy()[people.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
             fits[name] = fit_answers(
-                _cut(panel.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
+                _cut(people.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
             )
             refuse_unconverged(fits[name])
-            blocks = (block[:, inside] for block in panel.rows(resamples, rng))
-            found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
+            blocks = (block[:, inside] for block in people.rows(resamples, rng))
+            found = resample(_cut(people.drawn, inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
             fits.pop(name, None)
             without[name] = say(
@@ -377,9 +377,9 @@ def own_weights(
             )
             continue
         own = fits[name].unstandardised_weights.to_numpy()
-        estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
+        estimate[rows] = index_points(layout, people.counted, own, index.item_mean[rows])
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
-        drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
+        drawn[:, rows] = cell_points(layout, people.counted, found.weights, index.item_means[:, rows])
     if not fits:
         raise CannotAnswer(say("{text}", text=Listed(without.values(), ";")))
     return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))

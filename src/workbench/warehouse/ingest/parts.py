@@ -101,7 +101,7 @@ class Parts:
         return None
 
     @contextmanager
-    def writer(self, name: str, table: schema.Table) -> Iterator[PartWriter]:
+    def writer(self, name: str, table: schema.TableSchema) -> Iterator[PartWriter]:
         """Begin a part, in the place of one that stands there."""
         folder = self._place / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,7 +115,7 @@ class Parts:
 class PartWriter:
     """Writes a part, batch after batch."""
 
-    def __init__(self, folder: Path, table: schema.Table) -> None:
+    def __init__(self, folder: Path, table: schema.TableSchema) -> None:
         self.records = self.lines = self.accepted = 0
         self.masked: dict[str, int] = {}
         self.passing = False
