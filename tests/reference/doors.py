@@ -31,6 +31,7 @@ from workbench.studies import (
     observational,
     satisfaction,
     segmentation,
+    service,
     tiers,
     uplift,
     voice,
@@ -54,6 +55,7 @@ ROOMS = (
     potentials,
     satisfaction,
     segmentation,
+    service,
     tiers,
     uplift,
     voice,
@@ -446,8 +448,8 @@ def served() -> Tables:
 
 
 STANDARDS = [
-    voice.ServiceStandard("wait", "contact", "contacted_at", "wait_s", {"channel": "hotline"}, at_most=20),
-    voice.ServiceStandard("fault", "ticket", "opened_at", "closed_at", {"kind": "fault"}, by="due_at"),
+    service.ServiceStandard("wait", "contact", "contacted_at", "wait_s", {"channel": "hotline"}, at_most=20),
+    service.ServiceStandard("fault", "ticket", "opened_at", "closed_at", {"kind": "fault"}, by="due_at"),
 ]
 
 
@@ -550,14 +552,14 @@ TIERS = tiers.TierRules(
 EVENTS = pd.DataFrame(
     {"event": ["hotline", "visit"], "unit": "one", "cost": [5.0, 100.0], "source": "", "assumption": [True, False]}
 )
-PROMISES = tiers.ServiceStandard(
+PROMISES = service.TierPromises(
     pd.DataFrame({"tier": ["gold", "basic"], "tier_zh": ["金", "普"], "s": [10, 40], "v": [2, 0]}),
     ({"column": "s", "says": "answered", "event": "hotline"}, {"column": "v", "says": "visits", "count": "visit"}),
 )
 
 
 @made_once
-def service() -> Tables:
+def served_tiers() -> Tables:
     """Customers of two tiers, what they bring and what they were served."""
     rng = np.random.default_rng(20)
     n = 160
@@ -1149,10 +1151,10 @@ CASES = [
         accounts,
     ),
     Case(
-        "tiers.cost_to_serve",
+        "service.cost_to_serve",
         lambda t, n: (
             n.uses("hotline", "visit"),
-            tiers.cost_to_serve(
+            service.cost_to_serve(
                 t["customers"],
                 customer=n("id"),
                 tier=n("tier"),
@@ -1163,15 +1165,15 @@ CASES = [
                 resamples=60,
             ),
         )[1],
-        service,
+        served_tiers,
     ),
     Case(
-        "tiers.promises_kept",
+        "service.promises_kept",
         lambda t, n: (
             n.uses("visit", "days_known", *[f"hotline_{w}_{k}" for w in ("within", "judged") for k in (10, 40)]),
-            tiers.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), standard=PROMISES),
+            service.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), promises=PROMISES),
         )[1],
-        service,
+        served_tiers,
     ),
     Case("potential.potential_value", _potential, potential),
     Case("potential.value_grid", lambda t, n: potentials.value_grid(_potential(t, n)), potential),
@@ -1205,7 +1207,7 @@ CASES = [
         invited,
     ),
     Case(
-        "voice.service_shortfalls",
+        "service.service_shortfalls",
         lambda t, n: (
             n.uses(
                 "customer_id",
@@ -1218,7 +1220,7 @@ CASES = [
                 "closed_at",
                 "answered_on",
             ),
-            voice.service_shortfalls(
+            service.service_shortfalls(
                 t["contacts"],
                 t["tickets"],
                 as_of="2026-07-01",
@@ -1293,7 +1295,8 @@ WITHOUT = {
     "service_standards": "reads rules",
     "grade_scheme": "reads rules",
     "tier_rules": "reads rules",
-    "service_standard": "reads rules",
+    "tier_promises": "reads rules",
+    "standard_to_mend": "takes a result; test_decisions_survey",
     "unit_costs": "reads rules",
     "default_grid": "reads rules",
     "read_segments": "reads a file",

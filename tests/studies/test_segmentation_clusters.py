@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments, plot_profiles, plot_usage
 from workbench.studies.segmentation.choice import Trial, choose, in_words
-from workbench.studies.segmentation.partition import Rule, _mixture
+from workbench.studies.segmentation.partition import Partition, _mixture
 from workbench.studies.segmentation.scaling import fit_scale
 from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
 
@@ -272,7 +272,7 @@ def test_jaccard_of_certain_and_random_clusters():
     """Far groups are found again exactly; halves of a formless cloud are not highly stable throughout."""
     rng = np.random.SeedSequence(3)
     far = np.repeat([[0.0, 0], [9, 9]], 50, axis=0) + np.random.default_rng(0).normal(0, 0.1, (100, 2))
-    label = Rule(np.array([[0.0, 0], [9, 9]])).label(far)
+    label = Partition(np.array([[0.0, 0], [9, 9]])).label(far)
     assert bootstrap_jaccard(far, label, 2, resamples=5, rng=rng) == pytest.approx(1)
     cloud = pd.DataFrame(np.random.default_rng(1).normal(size=(400, 2)), columns=["x", "y"])
     assert fit_segments(cloud, k=5, resamples=20).stability()["jaccard"].min() < 0.75

@@ -16,7 +16,7 @@ from workbench.messages import Listed, Message, Number, Share, Span, join, quote
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
-from workbench.studies.segmentation.partition import Method, Rule
+from workbench.studies.segmentation.partition import Method, Partition
 from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
@@ -54,7 +54,7 @@ class Segments(Result):
     typical : DataFrame
         Index cluster; median of logged features, mean of the others, in their units.
     scale : FeatureScale
-    rule : Rule
+    rule : Partition
         On the scaled features.
     replicates : ndarray, shape (resamples, k)
         Jaccard similarity of each cluster in each resample.
@@ -71,7 +71,7 @@ class Segments(Result):
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
-    rule: Rule
+    rule: Partition
     replicates: np.ndarray
     below: dict[str, int] = field(default_factory=dict)
 
@@ -356,7 +356,7 @@ def _drawn(x, tried, draw, sift):
     return [size for size in tried if size <= distinct], np.ascontiguousarray(x[order])
 
 
-def _numbering(label: np.ndarray, rule: Rule) -> np.ndarray:
+def _numbering(label: np.ndarray, rule: Partition) -> np.ndarray:
     """Order of the clusters by size, the largest first; equal ones by the coordinates of their centres."""
     size = np.bincount(label, minlength=len(rule.centres))
     return np.lexsort([*rule.centres.T[::-1], -size])

@@ -20,7 +20,7 @@ from workbench.columns import day, number
 from workbench.errors import WorkbenchError, named
 from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
-from workbench.studies.segmentation.partition import Rule
+from workbench.studies.segmentation.partition import Partition
 from workbench.studies.segmentation.scaling import FeatureScale
 
 FORMAT = 1
@@ -52,7 +52,7 @@ class SavedSegments:
     names: list[str]
     customers: list[int]
     scale: FeatureScale
-    rule: Rule
+    rule: Partition
     edges: dict[str, list[float]]
     counts: dict[str, list[int]]
 
@@ -186,7 +186,7 @@ def in_bins(values: pd.Series, edges: list[float]) -> np.ndarray:
 
 def _restored(content: dict[str, Any]) -> SavedSegments:
     scale = content["scale"] | {name: _array(content["scale"][name]) for name in ("fill", "centre", "spread")}
-    rule = Rule(**{name: _array(part) for name, part in content["rule"].items()})
+    rule = Partition(**{name: _array(part) for name, part in content["rule"].items()})
     return SavedSegments(**content | {"scale": FeatureScale(**scale), "rule": rule})
 
 

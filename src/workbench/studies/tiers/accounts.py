@@ -16,10 +16,10 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
+from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.rules import prove, read_rules
 from workbench.studies.tiers.levels import FEW
-from workbench.studies.tiers.rows import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,9 +14,9 @@ from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
+from workbench.methods.rows import checked
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
-from workbench.studies.tiers.rows import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""Where do we not keep what we promise, and are those who met it less satisfied? Service standards against records."""
+"""Which standards do we miss, and are those who met a miss less satisfied? Service standards against records."""
 
 from __future__ import annotations
 
