@@ -17,9 +17,11 @@ from workbench.messages import Named, Term, Value, known, word
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import Formatter
+else:
+    Axes = "matplotlib.axes.Axes"  # what pictures are drawn into, named without loading the library
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""

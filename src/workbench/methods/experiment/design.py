@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 HOLDOUTS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 FEWEST = 100

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -38,9 +38,6 @@ from workbench.methods.intervals import (
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result, Tile
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Method = Literal["difference", "lin", "aipw"]
 Target = Literal["population", "members"]

@@ -11,20 +11,16 @@ Fornell & Larcker (1981), JMR 18. Cohen (1988), Statistical Power Analysis (f2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Message, Number, join, say
 from workbench.methods.plspm.batch import Layout
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fitted import DISTINCT, RELIABLE, VARIANCE, PlsFit, doubts_said, inflation, item_inflation
 from workbench.result import Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GOOD = 0.08
 

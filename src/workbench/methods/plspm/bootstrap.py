@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, join, say
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
 from workbench.methods.plspm.batch import Label, Layout, Scheme
@@ -29,9 +29,6 @@ from workbench.methods.resampling import (
     standard_error,
 )
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BATCH = 512
 CELLS = 1 << 24

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.plspm.batch import Layout, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
@@ -31,9 +30,6 @@ from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOO_UNRELIABLE = 0.5
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # weights, loadings, rho_A, correlations of the scores

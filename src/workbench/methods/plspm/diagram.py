@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.methods.plspm.model import PathModel
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BOX = np.array([0.58, 0.24])
 STEP = np.array([1.7, 1.35])

@@ -11,19 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from workbench.figures import Axes
 from workbench.messages import Listed, Message, Number, say
 from workbench.methods.plspm.batch import SINGULAR, Scheme
 from workbench.methods.plspm.diagram import path_diagram
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RELIABLE = 0.7
 VARIANCE = 0.5

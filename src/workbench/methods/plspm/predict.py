@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Label, Message, Share, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Layout, Scheme, Solution, score_correlation, solve, structure
@@ -29,9 +28,6 @@ from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RIVALS = ("model", "linear", "mean")
 SAME = 1e-6

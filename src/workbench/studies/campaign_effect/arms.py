@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import axis_unit, dot_and_interval
+from workbench.figures import Axes, axis_unit, dot_and_interval
 from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
@@ -20,9 +20,6 @@ from workbench.methods.multiple import holm
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.campaign_effect.windows import EffectWindows, t_draws
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)

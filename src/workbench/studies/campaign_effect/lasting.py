@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
@@ -20,9 +19,6 @@ from workbench.methods.experiment.members import arms, independent, indicator_co
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST_LEFT = 10
 FEWEST_DOSED = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,12 @@ from scipy.special import lambertw
 
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST, UNUSUAL = 50, 20
 ALARM = 0.001

@@ -5,22 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns, refused
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, join, say
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
 from workbench.studies.data_quality.known_faults import quality_rules
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DRAWN = 10  # faults in the picture
 _WIDTH = 42  # letters of a line that names one

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
 from workbench.studies.lifetime_value.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MONTH = DAYS["month"]
 BANDS = (0, 6, 12, 24, 48, 96, np.inf)

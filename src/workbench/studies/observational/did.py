@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
     Count,
@@ -34,9 +34,6 @@ from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Inference = Literal["wild bootstrap", "randomisation"]
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_ODDS = 100.0
 

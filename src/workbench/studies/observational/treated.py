@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
@@ -30,9 +30,6 @@ from workbench.studies.observational.sensitivity import (
     robustness_value,
 )
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST_CONTROLS = 100
 LEAST_OVERLAP = 0.3

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import interval
 from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GAP = "gap to peers"
 FEW = 10

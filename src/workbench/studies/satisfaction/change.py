@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Label, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
@@ -25,9 +25,6 @@ from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PARTS = ("weights", "answers", "mix")
 SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]

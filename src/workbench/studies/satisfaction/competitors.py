@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Name, Number, Share, Span, Value, Word, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
@@ -19,9 +19,6 @@ from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ADVICE = {
     ("important", "behind"): "catch up", ("important", "level"): "pull ahead", ("important", "ahead"): "defend",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, Word, join, say
 from workbench.methods.cells import one_cell
 from workbench.methods.multiple import benjamini_hochberg, holm
@@ -21,9 +21,6 @@ from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import undefined
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
@@ -34,9 +33,6 @@ from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOLERANCE = 1e-7
 POINTS = (0.0, 100.0)

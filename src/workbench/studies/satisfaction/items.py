@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
 from workbench.methods.plspm.batch import Layout
@@ -20,9 +19,6 @@ from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import called, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SUM = "all"
 Cell = Mapping[str, object]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Layout
@@ -19,8 +19,6 @@ from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import called, refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 _COLUMNS = ("importance", "performance", "potential")
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
@@ -31,9 +30,6 @@ from workbench.studies.satisfaction.index import (
     satisfaction_index,
 )
 from workbench.studies.satisfaction.weighting import Margins
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SAID = 4
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
@@ -20,9 +20,6 @@ from workbench.studies.segmentation.partition import Method, Partition
 from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
 _LEAST = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,10 @@ from scipy.stats import gamma, norm
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, join, say
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOP = (0.01, 0.05, 0.10, 0.20)
 GOAL = 0.8

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import as_message, say
 from workbench.result import Picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Listed, Message, Named, Share, Term, say, spelt
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Binning = Literal["independent", "nested"]
 Ties = Literal["together", "by_id"]

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Share, Span, Term, quoted, say
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
 from workbench.studies.service.promises import FEWEST
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MEASURES = ("revenue", "margin", "cost", "net", "cost_share")
 

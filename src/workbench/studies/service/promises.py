@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, say
 from workbench.methods import intervals
 from workbench.methods.rows import checked
 from workbench.result import SHARE, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 YEAR = 365
 FEWEST = 30

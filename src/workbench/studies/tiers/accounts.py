@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
 from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.rules import prove, read_rules
 from workbench.studies.tiers.levels import FEW
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.methods.rows import checked
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEW = 10
 """Fewer customers are not put on the first screen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import (
     FEWEST_EVENTS,
@@ -29,10 +29,6 @@ from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 Kind = Literal["uplift", "qini", "toc"]
 FEW = 0.1

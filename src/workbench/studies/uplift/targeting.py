@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
     Label,
@@ -37,9 +37,6 @@ from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Verdict = Literal[
     "works and targetable",

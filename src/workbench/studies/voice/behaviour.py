@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy import stats
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
@@ -20,9 +20,6 @@ from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 STEP = 10
 EVENTS = 20

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import cell_name, cells_of, listed, one_cell, plain, refuse_mixed_waves, weights_of
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOP = 10
 """Requests shown in each cell."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
@@ -30,9 +29,6 @@ from workbench.methods.multiple import holm
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design, Kind, gaps_of
 from workbench.result import Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SHORTER = 7
 
