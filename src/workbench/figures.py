@@ -8,7 +8,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,6 +114,30 @@ def dot_and_interval(
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_xlabel(label)
     return ax
+
+
+def heat_map(
+    values: pd.DataFrame, texts: str | list[list[str]], ax: Axes | None = None, *, label: str = "", **look: Any
+) -> Axes:
+    """Draw a table of numbers as colours, first row on top; `label` names a bar of colours, `look` is seaborn's.
+
+    `texts` has the text of each cell, or the format of the numbers, or is empty.
+    """
+    from seaborn import heatmap
+    from seaborn.utils import relative_luminance
+
+    written = {"annot": bool(texts), "fmt": texts} if isinstance(texts, str) else {"annot": np.array(texts), "fmt": ""}
+    ticks = {"xticklabels": [*map(str, values.columns)], "yticklabels": [*map(str, values.index)]}
+    look = {"cmap": "Blues", "cbar": bool(label), "cbar_kws": {"label": label}} | ticks | look
+    drawn: Any = heatmap(values, ax=axes(ax), **written, **look)
+    colours = drawn.collections[0].get_facecolors()
+    for text in drawn.texts:  # seaborn writes white on colours of middle brightness
+        x, y = map(int, text.get_position())
+        text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
+    drawn.set(xlabel="", ylabel="")
+    drawn.tick_params(length=0, rotation=0)
+    drawn.grid(visible=False)
+    return drawn  # type: ignore[no-any-return]  # seaborn has no types
 
 
 def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:

@@ -373,7 +373,7 @@ def test_profiles_and_week_draw():
         {"group": ["a", "a", "b"], "weekday": [0, 6, 3], "hour": [0, 23, 12], "share": [0.5, 0.5, 1.0]}
     )
     ax = plt.subplots()[1]
-    picture = plot_usage(usage, ax).images[0].get_array()
+    picture = plot_usage(usage, ax).collections[0].get_array()
     assert picture.shape == (15, 24) and picture[0, 0] == 84 and picture[8 + 3, 12] == 168 and picture[1].max() == 0
     with pytest.raises(CannotAnswer, match="no use to draw"):
         plot_usage(usage.iloc[:0])

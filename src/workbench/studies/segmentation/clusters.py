@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, heat_map
 from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
@@ -178,23 +178,12 @@ class Segments(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of deviations: what each cluster has more and less of, in standard deviations."""
-        ax = axes(ax)
-        z = self.deviations.to_numpy()
-        limit = max(1.0, np.abs(z).max())
-        ax.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        for row, column in np.ndindex(z.shape):
-            colour = "white" if abs(z[row, column]) > 0.6 * limit else "black"
-            ax.text(column, row, f"{z[row, column]:+.1f}", ha="center", va="center", color=colour)
-        profile = self.profile()
-        ax.grid(False)
-        ax.set_yticks(range(self.k), [f"{c}  ({s:.0%})" for c, s in zip(profile.cluster, profile.share, strict=True)])
-        called = [words(c) for c in self.deviations.columns]
-        ax.set_xticks(
-            range(len(called)),
-            called,
-            rotation=30 if len(called) > 3 else 0,
-            ha="right" if len(called) > 3 else "center",
-        )
+        limit = max(1.0, np.abs(self.deviations.to_numpy()).max())
+        shares = [f"{c}  ({share:.0%})" for c, share in self.profile()[["cluster", "share"]].itertuples(index=False)]
+        table = self.deviations.set_axis(shares).rename(columns=words)
+        ax = heat_map(table, "+.1f", ax, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        if len(table.columns) > 3:
+            ax.set_xticks(ax.get_xticks(), table.columns, rotation=30, ha="right")
         ax.set_ylabel("cluster (share of customers)")
         ax.set_xlabel("deviation from all customers (standard deviations)")
         return ax

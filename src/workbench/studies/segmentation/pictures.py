@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, heat_map
 from workbench.messages import as_message, say
 from workbench.result import Picture
 
@@ -61,25 +61,21 @@ def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     `usage` has one row a group, weekday (0 Monday to 6 Sunday) and hour, with share (of the group's events).
     """
-    import matplotlib.pyplot as plt
-
     require_columns(usage, ["group", "weekday", "hour", "share"], "usage")
     if usage.empty:
         raise CannotAnswer(say("there is no use to draw; the table is empty."))
-    ax = plt.gca() if ax is None else ax
     groups = sorted(usage["group"].unique())
     weeks = np.zeros((len(groups), 8, 24))
     weeks[pd.Index(groups).get_indexer(usage["group"]), usage["weekday"], usage["hour"]] = 168 * usage["share"]
     weeks[:, 7] = np.nan
-    picture = ax.imshow(weeks.reshape(-1, 24)[:-1], cmap="cividis", aspect="auto", vmin=0)
+    hours = pd.DataFrame(weeks.reshape(-1, 24)[:-1])
+    ax = heat_map(hours, "", ax, cmap="cividis", vmin=0, label="use (1 = the group's average hour)")
     ax.set_yticks(
-        [8 * g + day for g in range(len(groups)) for day in (0, 6)], [DAYS[day] for _ in groups for day in (0, 6)]
+        [8 * g + day + 0.5 for g in range(len(groups)) for day in (0, 6)], [DAYS[day] for _ in groups for day in (0, 6)]
     )
     for g, name in enumerate(groups):
-        ax.annotate(textwrap.fill(str(name), 24), (-0.09, 8 * g + 3), xycoords=("axes fraction", "data"), ha="right",
+        ax.annotate(textwrap.fill(str(name), 24), (-0.09, 8 * g + 3.5), xycoords=("axes fraction", "data"), ha="right",
             va="center")  # fmt: skip
-    ax.set_xticks(range(0, 24, 3), [f"{hour}:00" for hour in range(0, 24, 3)])
+    ax.set_xticks([hour + 0.5 for hour in range(0, 24, 3)], [f"{hour}:00" for hour in range(0, 24, 3)])
     ax.set_xlabel("hour of the day")
-    ax.grid(False)
-    ax.figure.colorbar(picture, ax=ax, label="use (1 = the group's average hour)")
     return ax

@@ -13,7 +13,7 @@ import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, heat_map
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
 from workbench.methods.rows import checked
@@ -126,18 +126,10 @@ class KeyAccounts(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""
-        ax = axes(ax)
-        rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1])
-        grid = rows.set_index(["letter", "digit"])["value_share"].unstack()  # noqa: PD010
-        ax.imshow(grid.to_numpy(), cmap="Blues", vmin=0, aspect="auto")
-        for r in rows.itertuples():
-            at = grid.columns.get_loc(r.digit), grid.index.get_loc(r.letter)
-            color = "white" if r.value_share > 0.6 * rows["value_share"].max() else "black"
-            ax.annotate(f"{r.accounts:,}\n{r.value_share:.0%}", at, ha="center", va="center", color=color)
-        ax.set_xticks(range(grid.shape[1]), grid.columns)
-        ax.set_yticks(range(grid.shape[0]), grid.index)
-        ax.grid(False)
-        ax.tick_params(length=0)
+        said = [f"{r.accounts:,}\n{r.value_share:.0%}" for r in self.table.itertuples()]
+        rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1], said=said)
+        grid = rows.set_index(["letter", "digit"])[["value_share", "said"]].unstack()  # noqa: PD010
+        ax = heat_map(grid["value_share"].astype(float), grid["said"].to_numpy(str).tolist(), ax, vmin=0)
         ax.set_ylabel("grade: letter")
         ax.set_xlabel(say("grade: digit; in the cells accounts and their share of {value}", value=Label(self.value)))
         return ax
