@@ -253,13 +253,13 @@ def _columns(text: str) -> int:
     return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
-def character_names(characters: Iterable[str], most: int = 3) -> str:
+def character_names(characters: Iterable[str]) -> str:
     """Name characters that a font lacks, in order, the first of them.
 
     >>> character_names("🎉")
     'U+1F389 party popper'
     """
-    named = sorted(characters)
+    named, most = sorted(characters), 3
     shown = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in named[:most])
     return shown + (f" and {len(named) - most} more" if len(named) > most else "")
 

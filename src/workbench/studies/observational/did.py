@@ -32,7 +32,7 @@ from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import numbers
 from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Tile
-from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
+from workbench.studies.observational.fewclusters import INFERENCES, Cells, ClusterTest, Panel, compare
 from workbench.words import direction, label
 
 Inference = Literal["wild bootstrap", "randomisation"]
@@ -307,10 +307,41 @@ def difference_in_differences(
     elif inference not in INFERENCES:
         raise unknown("inference", inference, INFERENCES)
     test = INFERENCES[inference](data, cells, resamples, rng)
-    low, high, doubts = *test.interval(1 - level), []
-    bend = test.joint(cells.relative < -1)
+    low, high = test.interval(1 - level)
+    bend = test.joint(cells.relative < -1) if test.varies else np.nan
+    doubts = _doubts(test, cells, bend, level, outcome, treated, treated + control)
+    half = test.band(level)
+    by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
+    by_period["low"], by_period["high"] = by_period["estimate"] - half, by_period["estimate"] + half
+    by_period["units"] = [int(np.isin(data.start, cells.start[row > 0]).sum()) for row in cells.add[1:]]
+    return DidEffect(
+        estimate=float(test.estimates[0]),
+        se=test.se,
+        low=low,
+        high=high,
+        p_value=test.p(0.0),
+        by_period=by_period,
+        by_start=_by_start(data, cells, test.each),
+        pretrend_p=bend,
+        treated_clusters=treated,
+        control_clusters=control,
+        inference=inference,
+        level=level,
+        outcome=outcome,
+        unit_of_outcome=unit_of_outcome,
+        per=per,
+        campaign=campaign,
+        doubts=doubts,
+        set_aside=set_aside,
+    )
+
+
+def _doubts(
+    test: ClusterTest, cells: Cells, bend: float, level: float, outcome: str, treated: int, clusters: int
+) -> tuple[Message, ...]:
+    """Say what forbids to call the difference an effect of the rollout; `bend` is the p of trends apart before it."""
+    doubts = []
     if not test.varies:
-        bend = np.nan
         doubts.append(
             say(
                 "{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it",
@@ -334,35 +365,12 @@ def difference_in_differences(
                 "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
                 "difference has p = {p}",
                 treated=treated,
-                all=treated + control,
+                all=clusters,
                 permutations=len(test.noise),
                 p=Number(1 / len(test.noise), ".2g"),
             )
         )
-    half = test.band(level)
-    by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
-    by_period["low"], by_period["high"] = by_period["estimate"] - half, by_period["estimate"] + half
-    by_period["units"] = [int(np.isin(data.start, cells.start[row > 0]).sum()) for row in cells.add[1:]]
-    return DidEffect(
-        estimate=float(test.estimates[0]),
-        se=test.se,
-        low=low,
-        high=high,
-        p_value=test.p(0.0),
-        by_period=by_period,
-        by_start=_by_start(data, cells, test.each),
-        pretrend_p=bend,
-        treated_clusters=treated,
-        control_clusters=control,
-        inference=inference,
-        level=level,
-        outcome=outcome,
-        unit_of_outcome=unit_of_outcome,
-        per=per,
-        campaign=campaign,
-        doubts=tuple(doubts),
-        set_aside=set_aside,
-    )
+    return tuple(doubts)
 
 
 def _panel(

@@ -420,6 +420,42 @@ def _answer(
     df = (clusters or min(effective, (found.inside & treated).sum())) - 1
     placebo = _placebos(tests, df, level)
     outside = who(members, covariates, treated, treated & ~found.inside)
+    doubts = _doubts(found, overlap, effective, outside, balance, placebo, outcome=outcome, most_likely=most_likely)
+    se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
+    low, high = found.estimate - t * se, found.estimate + t * se
+    base = found.mean_treated - found.estimate
+    relative = Interval(*(np.array([found.estimate, low, high]) / base if base > 0 and y.min() >= 0 else [np.nan] * 3))
+    return TreatedEffect(
+        estimate=found.estimate,
+        se=se,
+        low=low,
+        high=high,
+        p_value=float(2 * stats.t.sf(abs(found.estimate) / se, df)) if se > 0 else float(found.estimate == 0),
+        mean_treated=found.mean_treated,
+        mean_without=base,
+        relative=relative,
+        n_treated=int(treated.sum()),
+        n_control=int((~treated).sum()),
+        overlap_share=overlap,
+        outside=outside,
+        inside=pd.Series(found.inside, index=members.index, name="inside"),
+        effective_controls=effective,
+        balance=balance.drop(columns="of"),
+        placebo=placebo,
+        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
+        level=level,
+        outcome=outcome,
+        binary=bool(np.isin(y, (0.0, 1.0)).all()),
+        doubts=doubts,
+        **words,
+    )
+
+
+def _doubts(
+    found: Adjusted, overlap: float, effective: float, outside: Message, balance: pd.DataFrame, placebo: pd.DataFrame,
+    *, outcome: str, most_likely: float,
+) -> tuple[Message, ...]:  # fmt: skip
+    """Say what forbids to call the difference an effect."""
     worst = balance.loc[balance["after"].abs().idxmax()]
     wide, doubts = 2 * found.noise(), []
     if round(overlap - wide[1], 2) < LEAST_OVERLAP:
@@ -465,34 +501,7 @@ def _answer(
                 effect=_effect(row),
             )
         )
-    se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
-    low, high = found.estimate - t * se, found.estimate + t * se
-    base = found.mean_treated - found.estimate
-    relative = Interval(*(np.array([found.estimate, low, high]) / base if base > 0 and y.min() >= 0 else [np.nan] * 3))
-    return TreatedEffect(
-        estimate=found.estimate,
-        se=se,
-        low=low,
-        high=high,
-        p_value=float(2 * stats.t.sf(abs(found.estimate) / se, df)) if se > 0 else float(found.estimate == 0),
-        mean_treated=found.mean_treated,
-        mean_without=base,
-        relative=relative,
-        n_treated=int(treated.sum()),
-        n_control=int((~treated).sum()),
-        overlap_share=overlap,
-        outside=outside,
-        inside=pd.Series(found.inside, index=members.index, name="inside"),
-        effective_controls=effective,
-        balance=balance.drop(columns="of"),
-        placebo=placebo,
-        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
-        level=level,
-        outcome=outcome,
-        binary=bool(np.isin(y, (0.0, 1.0)).all()),
-        doubts=tuple(doubts),
-        **words,
-    )
+    return tuple(doubts)
 
 
 def _give(value: float, wide: float, digits: str) -> Message | Number:

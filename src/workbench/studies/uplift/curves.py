@@ -81,11 +81,6 @@ class UpliftCurve(Result):
         """Factor from the outcome to what is said: 100 (percentage points) for a 0/1 outcome."""
         return 100.0 if self.binary else 1.0
 
-    @property
-    def spoken_unit(self) -> str:
-        """Unit of what is said."""
-        return "points" if self.binary else self.unit
-
     def headline(self) -> Message:
         """Say whether the score ranks the members by their effect."""
         if self.doubts:

@@ -117,20 +117,14 @@ def ingest(
 
 
 @contextmanager
-def tried(
-    file: Path,
-    *,
-    raw: Path | str | None = None,
-    root: Path | str | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Iterator[Warehouse]:
+def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None = None) -> Iterator[Warehouse]:
     """Build what a mapping would make, for as long as it is looked at; nothing of it is published, no key is read.
 
     Parameters
     ----------
     file : Path
         The mapping, wherever it stands.
-    raw, root, progress
+    raw, root
         As for `ingest`.
 
     Raises
@@ -151,7 +145,7 @@ def tried(
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
         place.mkdir()
         repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
-        _build(mapping, files, key, place, "tried", progress or _silent, repairs, nobody, [], passed + twice)
+        _build(mapping, files, key, place, "tried", _silent, repairs, nobody, [], passed + twice)
         yield open_version(mapping.source, place)
 
 
