@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
+from workbench.catalogue import places
 from workbench.errors import CannotAnswer
-from workbench.messages import Message, Value, as_message, say
+from workbench.messages import Label, Message, Share, Term, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 SHOWN_ROWS = 10
+OWN: Mapping[str, Callable[[Any], Value]] = {
+    "level": lambda level: Share(level, 0), "construct": Label, "currency": Term, "outcome": Label, "target": Label,
+}  # fmt: skip
+"""What a result says of itself without being told, and how."""
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
     (
@@ -189,6 +194,11 @@ class Result(ABC):
     CAPTION: ClassVar[str] = ""
     PICTURE_CAPTION: ClassVar[str] = ""
     table: pd.DataFrame
+
+    def say(self, template: str, **values: Any) -> Message:
+        """Say a sentence as `messages.say` does; names of `OWN` that are given no value are the result's own fields."""
+        own = (places(template) & OWN.keys()) - values.keys()
+        return say(template, **{name: OWN[name](getattr(self, name)) for name in own}, **values)
 
     @abstractmethod
     def headline(self) -> str:

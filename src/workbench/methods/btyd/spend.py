@@ -100,8 +100,8 @@ class GammaGamma(Result):
         rows = self.customers[self.customers["repeats"] > 0]
         ax.scatter(rows["mean_amount"], rows["expected"], s=4 + 2 * np.minimum(rows["repeats"], 20), alpha=0.4)
         ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
-        ax.set_xlabel(say("mean amount a repeat purchase so far ({currency})", currency=Term(self.currency)))
-        ax.set_ylabel(say("expected amount a purchase ({currency})", currency=Term(self.currency)))
+        ax.set_xlabel(self.say("mean amount a repeat purchase so far ({currency})"))
+        ax.set_ylabel(self.say("expected amount a purchase ({currency})"))
         return ax
 
 

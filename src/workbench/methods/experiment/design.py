@@ -180,13 +180,12 @@ class CampaignPlan(Result):
         """Recommend a holdout, or say how many members it would take."""
         worst, members = self._worst()
         if np.isnan(worst["detectable"]):
-            return say(
+            return self.say(
                 "Not answerable with {members} members: an arm would have about {buyers} of them with another "
                 "{outcome} than the commonest, too few to say what it shows ({least} needed); {needed} members would "
                 "do.",
                 members=members,
                 buyers=round(worst["buyers"]),
-                outcome=Label(self.outcome),
                 least=FEWEST_EVENTS,
                 needed=self.needed,
             )
@@ -249,18 +248,16 @@ class CampaignPlan(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        return say(
+        return self.say(
             "Holdouts, and the effect on {outcome} that each shows: {unit} a member, and in all.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit or "units"),
         )
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Smallest effect on {outcome} that is seen with {power} power, by share held out; the line is what is "
             "wanted.",
-            outcome=Label(self.outcome),
             power=Share(self.power, 0),
         )
 
@@ -294,7 +291,7 @@ class CampaignPlan(Result):
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
         unit = axis_unit(self.unit, self.spread.kind == "share")
-        ax.set_ylabel(say("detectable effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
+        ax.set_ylabel(self.say("detectable effect on {outcome} ({unit})", unit=unit))
         return ax
 
 

@@ -149,7 +149,7 @@ class AverageEffect(Result):
         if self.doubts:
             return ()
         scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
-        what = say("effect on {outcome}, {unit} a member", outcome=Label(self.outcome), unit=Term(unit))
+        what = self.say("effect on {outcome}, {unit} a member", unit=Term(unit))
         ends = Span(scale * self.low, scale * self.high)
         return (Tile(what, Number(scale * self.estimate, signed=True), ends),)
 
@@ -166,10 +166,8 @@ class AverageEffect(Result):
     def caption(self) -> Message:
         """Say what the table shows."""
         if self.binary or not self.unit:
-            return say("Effect of contact on {outcome} per member.", outcome=Label(self.outcome))
-        return say(
-            "Effect of contact on {outcome} per member ({unit}).", outcome=Label(self.outcome), unit=Term(self.unit)
-        )
+            return self.say("Effect of contact on {outcome} per member.")
+        return self.say("Effect of contact on {outcome} per member ({unit}).", unit=Term(self.unit))
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""
@@ -194,13 +192,7 @@ class AverageEffect(Result):
         ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
-        ax.set_xlabel(
-            say(
-                "effect on {outcome} per member ({unit})",
-                outcome=Label(self.outcome),
-                unit=axis_unit(self.unit, self.binary),
-            )
-        )
+        ax.set_xlabel(self.say("effect on {outcome} per member ({unit})", unit=axis_unit(self.unit, self.binary)))
         return ax
 
 

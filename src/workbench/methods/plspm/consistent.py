@@ -23,7 +23,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Span, join, say
 from workbench.methods.plspm.batch import Layout, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.fitted import PlsFit
@@ -108,10 +108,7 @@ class ConsistentPls(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        return say(
-            "Paths and R² without the items' measurement error, with {level} intervals, and uncorrected.",
-            level=Share(self.level, 0),
-        )
+        return self.say("Paths and R² without the items' measurement error, with {level} intervals, and uncorrected.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, say
+from workbench.messages import Label, Message, Number, Span, say
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
@@ -62,10 +62,7 @@ class Mediation(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
-            "Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct.",
-            level=Share(self.level, 0),
-        )
+        return self.say("Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what all chains between two constructs carry together, with intervals."""

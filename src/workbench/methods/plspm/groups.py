@@ -21,7 +21,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Count, Label, Message, Number, Share, join, quoted, say
+from workbench.messages import Count, Label, Message, Number, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Layout, Scheme, estimates, solve
@@ -127,7 +127,7 @@ class MeasurementInvariance(Result):
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
         names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
-        label = say("difference of means (sd); lines: {level} of the permutations", level=Share(self.level, 0))
+        label = self.say("difference of means (sd); lines: {level} of the permutations")
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
 
 
@@ -226,10 +226,9 @@ class GroupDifferences(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        return say(
+        return self.say(
             "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
-            "correction; all: the range over all groups.",
-            level=Share(self.level, 0),
+            "correction; all: the range over all groups."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -243,7 +242,7 @@ class GroupDifferences(Result):
             + " − "
             + rows["second"].astype(str)
         )
-        label = say("difference of paths; lines: {level} of the permutations", level=Share(self.level, 0))
+        label = self.say("difference of paths; lines: {level} of the permutations")
         return dot_and_interval(names, rows, ax, label=label, zero=True)
 
 

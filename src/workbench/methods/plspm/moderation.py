@@ -18,7 +18,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Listed, Message, Number, Span, join, say
 from workbench.methods.plspm.batch import Layout, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
@@ -54,10 +54,9 @@ class Moderation(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
-            "with {level} intervals.",
-            level=Share(self.level, 0),
+            "with {level} intervals."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:

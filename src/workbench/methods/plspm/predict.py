@@ -20,7 +20,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Count, Label, Message, Share, quoted, say
+from workbench.messages import Count, Label, Message, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Layout, Scheme, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
@@ -109,10 +109,9 @@ class PlsPrediction(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
-            "negative is better (CVPAT).",
-            level=Share(self.level, 0),
+            "negative is better (CVPAT)."
         )
 
     def by_item(self) -> Table:

@@ -114,7 +114,7 @@ class ArmEffects(Result):
         if self.doubts:
             return ()
         best, scale = self.against_control(), 100 if self.binary else 1
-        label = say("{outcome}, '{arm}' against control, {unit} a member", outcome=Label(self.outcome),
+        label = self.say("{outcome}, '{arm}' against control, {unit} a member",
             arm=Label(best["arm"]), unit=Term("percentage points") if self.binary else self._unit)  # fmt: skip
         ends = Span(scale * best["low_joint"], scale * best["high_joint"])
         return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
@@ -136,10 +136,9 @@ class ArmEffects(Result):
         row, guards = self.against_control(arm), over_time.guards
         name, least = Label(row["arm"]), Amount(break_even, self.binary, self.unit)
         gain = Amount(row["estimate"], self.binary, self.unit, signed=True)
-        brings = say(
+        brings = self.say(
             "It brings {effect} a member in {outcome}; a contact pays from {least} on.",
             effect=estimated(gain, row["low_joint"], row["high_joint"]),
-            outcome=Label(self.outcome),
             least=least,
         )
         if over_time.broken:
@@ -175,10 +174,8 @@ class ArmEffects(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
-            "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.",
-            outcome=Label(self.outcome),
-            unit=self._unit,
+        return self.say(
+            "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.", unit=self._unit
         )
 
     @property
@@ -201,11 +198,7 @@ class ArmEffects(Result):
             say("{arm} − {against}", arm=Label(r.arm), against=Label(r.against)) for r in self.effects.itertuples()
         ]
         scaled = table * (100 if self.binary else 1)
-        what = say(
-            "effect on {outcome} per member ({unit})",
-            outcome=Label(self.outcome),
-            unit=axis_unit(self.unit, self.binary),
-        )
+        what = self.say("effect on {outcome} per member ({unit})", unit=axis_unit(self.unit, self.binary))
         return dot_and_interval(names, scaled, ax, label=what, zero=True)
 
 

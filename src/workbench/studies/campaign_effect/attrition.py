@@ -54,11 +54,10 @@ class AttritionBounds(Result):
         """Say between which values the effect lies."""
         lee = self.bounds.loc["lee"]
         equal = float(f"{self.p:.2g}") >= 1 - self.level
-        return say(
+        return self.say(
             "{answer}: '{outcome}' is missing for {treated} of the treated and {control} of the control (p = {p}). On "
             "members observed in either arm the effect lies between {lowest} and {highest} {ends}.",
             answer=say("The effect is bounded, not known") if equal else say("Not answerable with one number"),
-            outcome=Label(self.outcome),
             treated=Share(self.missing_treated),
             control=Share(self.missing_control),
             p=Number(self.p, ".2g"),
@@ -73,12 +72,10 @@ class AttritionBounds(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
             "{level} interval of the effect.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -95,7 +92,7 @@ class AttritionBounds(Result):
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
         ax.set_yticks(rows, self.bounds.index)
         ax.set_ylim(-0.7, len(rows) - 0.3)
-        ax.set_xlabel(say("effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=axis_unit(self.unit)))
+        ax.set_xlabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
         return ax
 
 

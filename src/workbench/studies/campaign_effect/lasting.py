@@ -12,7 +12,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, axes
-from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
+from workbench.messages import Amount, Message, Number, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
@@ -77,10 +77,7 @@ class Staying(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
-            "Share still customers by days since assignment, treated and control, with {level} intervals.",
-            level=Share(self.level, 0),
-        )
+        return self.say("Share still customers by days since assignment, treated and control, with {level} intervals.")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both differences."""
@@ -248,11 +245,10 @@ class Fatigue(Result):
                 reason=self.reason,
                 change=change,
             )
-        return say(
+        return self.say(
             "{verdict}: {change} on {outcome} per member.",
             verdict=_WEARING[direction(self.trend.low, self.trend.high)],
             change=change,
-            outcome=Label(self.outcome),
         )
 
     def summary(self) -> pd.DataFrame:

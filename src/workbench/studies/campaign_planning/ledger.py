@@ -181,10 +181,9 @@ class CampaignLedger(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Effect of each campaign, {unit} per member: measured and shrunken, with {level} intervals.",
             unit=Term(self.unit or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:

@@ -176,9 +176,9 @@ class LifetimeValue(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Value of a line over the next {horizon} months by its tenure today, with {level} intervals ({unit}).",
-            horizon=self.horizon, level=Share(self.level, 0), unit=Term(self.currency),
+            horizon=self.horizon, unit=Term(self.currency)
         )  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
@@ -201,9 +201,7 @@ class LifetimeValue(Result):
             ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
-        ax.set_ylabel(
-            say("value of a contract over {n} months ({currency})", n=self.horizon, currency=Term(self.currency))
-        )
+        ax.set_ylabel(self.say("value of a contract over {n} months ({currency})", n=self.horizon))
         return ax
 
 

@@ -20,7 +20,6 @@ from workbench.messages import (
     Listed,
     Message,
     Number,
-    Share,
     Span,
     Term,
     as_message,
@@ -156,11 +155,8 @@ class DidEffect(Result):
                 )  # fmt: skip
             return Decision((extend, drawn), alike)
         if shown < 0:
-            return Decision(
-                (say("Do not extend the rollout: it lowered {outcome}.", outcome=Label(self.outcome)), drawn), alike
-            )
-        none = say("Do not extend the rollout on this evidence: that it changed {outcome} is not shown.",
-            outcome=Label(self.outcome))  # fmt: skip
+            return Decision((self.say("Do not extend the rollout: it lowered {outcome}."), drawn), alike)
+        none = self.say("Do not extend the rollout on this evidence: that it changed {outcome} is not shown.")
         return Decision((none, drawn), say("more periods or places, with an interval that lies above 0."))
 
     def _basis(self) -> Message:
@@ -190,11 +186,9 @@ class DidEffect(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Effect on {outcome} by period from the start, {unit}, with {level} intervals.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit_of_outcome or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:

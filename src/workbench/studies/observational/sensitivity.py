@@ -62,18 +62,16 @@ class Sensitivity(Result):
     def headline(self) -> Message:
         """Say what would have to be true for the effect to vanish, against the strongest recorded covariate."""
         if self.near == 0:
-            return say(
-                "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that.",
-                outcome=Label(self.outcome),
+            return self.say(
+                "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that."
             )
         odds = say("by more than {most} times", most=int(MOST_ODDS))
         if math.isfinite(self.odds):
             odds = say("by a factor of {odds}", odds=Number(self.odds))
-        needed = say(
+        needed = self.say(
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            outcome=Label(self.outcome),
             share=Share(self.robustness),
             interval=Share(self.robustness_interval),
             odds=odds,
@@ -102,10 +100,9 @@ class Sensitivity(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
-            "strongest of those recorded.",
-            outcome=Label(self.outcome),
+            "strongest of those recorded."
         )
 
     def quantities(self) -> Iterable[Quantity]:

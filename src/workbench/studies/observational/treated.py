@@ -104,7 +104,7 @@ class TreatedEffect(Result):
         if self.doubts:
             return join(
                 say("Not answerable: {reason}.", reason=self.doubts[0]),
-                say("The adjusted difference in {outcome} is not the effect.", outcome=Label(self.outcome)),
+                self.say("The adjusted difference in {outcome} is not the effect."),
             )
         lead = say("{claim}, if chance alone chose among customers alike in everything recorded.", claim=self._claim())
         assumed = say("Assumed: contact was as good as random among members alike in all recorded covariates.")
@@ -139,7 +139,7 @@ class TreatedEffect(Result):
         if self.doubts:
             return ()
         scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
-        what = say("effect on {outcome}, {unit} a contacted member", outcome=Label(self.outcome), unit=Term(unit))
+        what = self.say("effect on {outcome}, {unit} a contacted member", unit=Term(unit))
         tiles = [Tile(what, Number(scale * self.estimate, signed=True), Span(scale * self.low, scale * self.high))]
         share, low, high = 100 * np.array([self.relative.estimate, self.relative.low, self.relative.high])
         if np.isfinite([share, low, high]).all():
@@ -172,7 +172,7 @@ class TreatedEffect(Result):
         if self._shown(break_even) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), brings, control), change)
         if self._shown() < 0:
-            stop = say("Stop this contact: it lowered {outcome}.", outcome=Label(self.outcome))
+            stop = self.say("Stop this contact: it lowered {outcome}.")
         elif self._shown(break_even) < 0:
             stop = say("Do not go on with this contact: it brings less than it costs.")
         else:

@@ -143,9 +143,7 @@ class ValueGrid(Result):
                 say("high\n≥ {since}", since=Number(high, ",.1f")),
             )
             axis.set_ticks(range(3), ends)
-            axis.set_label_text(
-                say("{name} ({currency} a year)", name=Label(f"{name}_value"), currency=Term(self.currency))
-            )
+            axis.set_label_text(self.say("{name} ({currency} a year)", name=Label(f"{name}_value")))
         ax.tick_params(length=0)
         ax.grid(False)
         return ax

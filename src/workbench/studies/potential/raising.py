@@ -156,13 +156,7 @@ class WorthRaising(Result):
             ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
         ax.set_xlim(0, 1.5 * rows["high"].max())
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.set_xlabel(
-            say(
-                "expected gain ({currency} a year); levers of fewer than {n} customers left out",
-                currency=Term(self.currency),
-                n=FEW,
-            )
-        )
+        ax.set_xlabel(self.say("expected gain ({currency} a year); levers of fewer than {n} customers left out", n=FEW))
         return ax
 
 

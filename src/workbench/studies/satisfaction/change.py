@@ -133,17 +133,15 @@ class WaveChange(Result):
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
         before, after = map(str, self.waves)
-        return say(
+        return self.say(
             "Change of the {construct} index from {before} to {after}, with {level} intervals.",
-            construct=Label(self.construct),
             before=before,
             after=after,
-            level=Share(self.level, 0),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
-        label = say("change in {construct}, {first} to {second} (points)", construct=Label(self.construct),
+        label = self.say("change in {construct}, {first} to {second} (points)",
             first=Day(str(self.waves[0])), second=Day(str(self.waves[1])))  # fmt: skip
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]

@@ -80,13 +80,12 @@ class CompetitorMap(Result):
             "construct": Label(top["construct"]),
             "gap": gap,
         }
-        return say(
+        return self.say(
             "{place}: a point there is worth {importance} points of {target} {rule}.",
             place=say("{own} is behind {other} on {construct} by {gap}", **names)
             if top["gap"] < 0
             else say("{own} is ahead of {other} on {construct} by {gap}", **names),
             importance=Number(top["importance"], ".2f"),
-            target=Label(self.target),
             rule=rule,
         )
 
@@ -105,7 +104,7 @@ class CompetitorMap(Result):
             _crosses(ax, rows, "competitor", "s", f"C{k}", name)
             ax.vlines(rows["importance"], rows["performance"], rows["competitor"], color="0.6", linestyle=":", zorder=1)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
+        ax.set_xlabel(self.say("importance (points of {target} per point)"))
         ax.set_ylabel("performance (index, points)")
         ax.legend(frameon=False)
         return ax

@@ -151,10 +151,9 @@ class ImportancePerformance(Result):
         """Say what comes first and how sure that is."""
         top = self.table.iloc[0]
         return join(
-            say(
+            self.say(
                 "To raise {target}, start with {construct}: one point more brings {importance} points {span} and it "
                 "stands at {performance}; it comes first in {often} of the resamples.",
-                target=Label(self.target),
                 construct=Label(top["construct"]),
                 importance=Number(top["importance"], ".2f"),
                 span=Span(top["importance_low"], top["importance_high"], ".2f", self.level),
@@ -167,10 +166,7 @@ class ImportancePerformance(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return say(
-            "Importance (points of {target} for one point more) and performance (index) of each driver.",
-            target=Label(self.target),
-        )
+        return self.say("Importance (points of {target} for one point more) and performance (index) of each driver.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""
@@ -186,7 +182,7 @@ class ImportancePerformance(Result):
             )
         ax.axhline(rows["performance"].mean(), color="0.8", linewidth=0.8, zorder=0)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
+        ax.set_xlabel(self.say("importance (points of {target} per point)"))
         ax.set_ylabel("performance (index, points)")
         return ax
 

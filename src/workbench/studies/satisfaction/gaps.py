@@ -56,12 +56,11 @@ class OperatorGaps(Result):
         table = self.table[self.table["comparable"]]
         broken = self.table[~self.table["comparable"]]
         pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
-        claim = say("No gap in {construct} can be claimed.", construct=Label(self.construct))
+        claim = self.say("No gap in {construct} can be claimed.")
         return join(
             claim if table.empty else self._claimed(table),
-            say(
+            self.say(
                 "Not comparable, because {construct} does not mean the same to their customers: {pairs}.",
-                construct=Label(self.construct),
                 pairs=Listed((Listed(map(str, pair)) for pair in pairs), ";"),
             )
             if len(broken)
@@ -91,9 +90,8 @@ class OperatorGaps(Result):
         n, many = len(clear), len(table)
         gap = self._said(clear if n else table)
         if many == 1 and not n:
-            return say(
-                "The gap in {construct} is not significant ({alpha}); measured: {gap}.",
-                construct=Label(self.construct), alpha=alpha, gap=gap
+            return self.say(
+                "The gap in {construct} is not significant ({alpha}); measured: {gap}.", alpha=alpha, gap=gap
             )  # fmt: skip
         rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
         found: dict[str, Any] = {"all": many, "construct": Label(self.construct), "rule": rule, "gap": gap}
@@ -122,15 +120,11 @@ class OperatorGaps(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say("Differences in the {construct} index, points.", construct=Label(self.construct))
+        return self.say("Differences in the {construct} index, points.")
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return say(
-            "Differences in the {construct} index with {level} intervals; zero means no difference.",
-            construct=Label(self.construct),
-            level=Share(self.level, 0),
-        )
+        return self.say("Differences in the {construct} index with {level} intervals; zero means no difference.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""
@@ -143,7 +137,7 @@ class OperatorGaps(Result):
             labels,
             table,
             ax,
-            label=say("gap in {construct} (points)", construct=Label(self.construct)),
+            label=self.say("gap in {construct} (points)"),
             zero=True,
             digits="+.1f",
         )

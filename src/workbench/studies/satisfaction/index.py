@@ -125,18 +125,14 @@ class SatisfactionIndex(Result):
 
     def _ends(self, rows: pd.DataFrame) -> Message:
         if len(rows) == 1:
-            return say(
-                "The {construct} index is {said}.", construct=Label(self.construct), said=said(rows.iloc[0], "index")
-            )
+            return self.say("The {construct} index is {said}.", said=said(rows.iloc[0], "index"))
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
-        return say(
+        return self.say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            construct=Label(self.construct),
             least=said(bottom, "index"),
             last=one_cell(bottom[list(self.by)]),
             most=said(top, "index"),
             first=one_cell(top[list(self.by)]),
-            level=Share(self.level, 0),
         )
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -147,13 +143,9 @@ class SatisfactionIndex(Result):
         ends = rows.loc[list(dict.fromkeys([rows["index"].idxmin(), rows["index"].idxmax()]))]
         return tuple(
             Tile(
-                say(
-                    "{construct} of {cell}, points of 100",
-                    construct=Label(self.construct),
-                    cell=one_cell(row[list(self.by)]),
-                )
+                self.say("{construct} of {cell}, points of 100", cell=one_cell(row[list(self.by)]))
                 if self.by
-                else say("{construct}, points of 100", construct=Label(self.construct)),
+                else self.say("{construct}, points of 100"),
                 Number(row["index"], ".1f"),
                 Span(row["low"], row["high"], ".1f", self.level),
             )
@@ -187,13 +179,7 @@ class SatisfactionIndex(Result):
         ax = dot_and_interval(labels, rows.rename(columns={"index": "estimate"}), ax, digits=".1f")
         if len(self.by) > 1:
             _colour(ax, rows[self.by[0]])
-        ax.set_xlabel(
-            say(
-                "{construct} index (points, {level} interval)",
-                construct=Label(self.construct),
-                level=Share(self.level, 0),
-            )
-        )
+        ax.set_xlabel(self.say("{construct} index (points, {level} interval)"))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

@@ -84,7 +84,7 @@ class ItemGaps(Result):
         """Draw the items' parts of the largest gap and their sum."""
         rows = self._largest()
         other = str(rows["against"].iloc[0])
-        label = say("part of the gap in {construct} to {other} (points)", construct=Label(self.construct), other=other)
+        label = self.say("part of the gap in {construct} to {other} (points)", other=other)
         table = rows.rename(columns={"gap": "estimate"})
         names = [say("{it}", it=self.labels[item]) if item in self.labels else str(item) for item in rows["item"]]
         return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.1f")

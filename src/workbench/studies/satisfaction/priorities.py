@@ -115,9 +115,7 @@ class ItemPriorities(Result):
         if not self.shown or self.ranked_by != "potential":
             return ()
         row = self.table.iloc[0]
-        label = say(
-            "points of {target} that {item} could bring", target=Label(self.target), item=self.called(row["item"])
-        )
+        label = self.say("points of {target} that {item} could bring", item=self.called(row["item"]))
         ends = Span(row["potential_low"], row["potential_high"], ".1f", self.level)
         return (Tile(label, Number(row["potential"], ".1f"), ends),)
 
@@ -127,11 +125,10 @@ class ItemPriorities(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "{items} in order of priority: points of {target} for one point more, mean answer (0-100), points up to "
             "the end of the scale, and how often the item is among the first {n}.",
             items=say("Items of {whose}", whose=self.of) if self.of else say("Items"),
-            target=Label(self.target),
             n=self.top,
         )
 
@@ -145,7 +142,7 @@ class ItemPriorities(Result):
         ]
         per_yuan = what == "points_per_yuan"
         unit = say("points per yuan") if per_yuan else say("points if at the end of the scale")
-        label = say("{target}: {unit}", target=Label(self.target), unit=unit)
+        label = self.say("{target}: {unit}", unit=unit)
         return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
 
     def quantities(self) -> Iterable[Quantity]:
@@ -196,12 +193,11 @@ class Improvement(Result):
         ]
         index = self.table[(self.table["quantity"] == "index") & (self.table["name"] == self.target)].iloc[0]
         items = self.table[self.table["quantity"] == "item"].to_dict("records")
-        change = say(
+        change = self.say(
             "Changing {answers} to {asked} goes with {change} points of {target} {span}",
             answers=say("the answers of {whose}", whose=self.of) if self.of else say("the answers"),
             asked=Listed(asked),
             change=Number(index["change"], "+.2f"),
-            target=Label(self.target),
             span=Span(index["low"], index["high"], "+.2f", self.level),
         )
         if items:

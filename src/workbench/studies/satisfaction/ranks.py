@@ -68,11 +68,9 @@ class OperatorRanks(Result):
         services = list(self.table.groupby(self.others, sort=False)) if self.others else [((), self.table)]
         if len(services) > SAID:
             sure = sum(int(rows["rank_high"].iloc[0] == 1) for _, rows in services)
-            return say(
+            return self.say(
                 "The lead in {construct} is significant at {level} in {sure} of {n} groups of {columns}; elsewhere it "
                 "cannot be told who is first.",
-                construct=Label(self.construct),
-                level=Share(self.level, 0),
                 sure=sure,
                 n=len(services),
                 columns=Listed(map(spelt, self.others), ""),
@@ -112,11 +110,7 @@ class OperatorRanks(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
-            "Ranks in {construct} that remain possible ({level}), and shares of the resamples.",
-            construct=Label(self.construct),
-            level=Share(self.level, 0),
-        )
+        return self.say("Ranks in {construct} that remain possible ({level}), and shares of the resamples.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -135,7 +129,7 @@ class OperatorRanks(Result):
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
-        ax.set_xlabel(say("share of the resamples with that rank in {construct}", construct=Label(self.construct)))
+        ax.set_xlabel(self.say("share of the resamples with that rank in {construct}"))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -181,10 +175,7 @@ class OwnWeights(Result):
                 operators=Listed(map(str, self.without), ""),
             )
         if rows.empty:
-            none = say(
-                "{construct} has no index by the operators' own weights: some are negative.",
-                construct=Label(self.construct),
-            )
+            none = self.say("{construct} has no index by the operators' own weights: some are negative.")
             return join(none, alone)
         top = rows.loc[rows["difference"].abs().idxmax()]
         clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
@@ -198,10 +189,9 @@ class OwnWeights(Result):
         order = say("the order of the operators stays the same")
         if swapped:
             order = say("the order of the operators changes in {cells}", cells=some_cells(swapped, len(swapped)))
-        moved = say(
+        moved = self.say(
             "By its own customers' weights the {construct} index of an operator moves by at most {most} points "
             "({cell}: {difference} {span}); {clear} of {n} differences are significant, and {order}.",
-            construct=Label(self.construct),
             most=Number(abs(top["difference"]), ".2f"),
             cell=one_cell(top[list(self.by)]),
             difference=Number(top["difference"], "+.2f"),

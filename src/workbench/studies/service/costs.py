@@ -67,11 +67,8 @@ class CostToServe(Result):
         if self.assumed:
             assumed = Share(self.assumed, 0)
             basis = say("unit costs are an assumption for {share} of the cost, not measured", share=assumed)
-        return say(
-            "Service takes {parts} customers ({level} intervals); {basis}.",
-            parts=Listed(parts),
-            level=Share(self.level, 0),
-            basis=basis,
+        return self.say(
+            "Service takes {parts} customers ({level} intervals); {basis}.", parts=Listed(parts), basis=basis
         )
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -88,19 +85,17 @@ class CostToServe(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
-            "What a customer of each tier brings and costs in a year ({currency}).", currency=Term(self.currency)
-        )
+        return self.say("What a customer of each tier brings and costs in a year ({currency}).")
 
     def basis(self) -> Table:
         """Give the unit costs as a page shows them."""
-        said = say("What a contact or case costs ({currency}), and what that rests on.", currency=Term(self.currency))
+        said = self.say("What a contact or case costs ({currency}), and what that rests on.")
         return Table("unit_costs", self.costs.drop(columns="share"), said, {"cost": "{:,.2f}"})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each tier's margin that service takes."""
         rows = self.table[self.table["measure"] == "cost_share"]
-        label = say("cost to serve (% of margin, {level} interval)", level=Share(self.level, 0))
+        label = self.say("cost to serve (% of margin, {level} interval)")
         return dot_and_interval(rows["tier"], 100 * rows[["estimate", "low", "high"]], ax, label=label, digits=".1f")
 
     def quantities(self) -> Iterable[Quantity]:

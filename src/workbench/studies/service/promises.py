@@ -128,7 +128,7 @@ class PromisesKept(Result):
             say("{promise} {n}, {tier}", promise=Word(r.promise), n=Number(r.promised, "g"), tier=Word(r.tier))
             for r in rows.itertuples()
         ]
-        label = say("kept (% of cases, {level} interval)", level=Share(self.level, 0))
+        label = self.say("kept (% of cases, {level} interval)")
         return dot_and_interval(names, 100 * rows[["estimate", "low", "high"]], ax, label=label, digits=".0f")
 
     def quantities(self) -> Iterable[Quantity]:

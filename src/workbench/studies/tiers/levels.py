@@ -110,11 +110,10 @@ class Tiers(Result):
         """Say size, threshold and value of the tiers above the last, what the rules avoid, and who is out."""
         upper, (share, low, high) = self.ranked.iloc[:-1], self.avoided
         tiers = (
-            say(
+            self.say(
                 "{tier} from {value} {currency} ({n})",
                 tier=self.called(t.tier),
                 value=Number(t.from_value, ",.2f"),
-                currency=Term(self.currency),
                 n=t.customers,
             )
             for t in upper.itertuples()
@@ -162,10 +161,7 @@ class Tiers(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
-            "Tiers: where they begin and end ({currency} a month), and who is near an edge.",
-            currency=Term(self.currency),
-        )
+        return self.say("Tiers: where they begin and end ({currency} a month), and who is near an edge.")
 
     def reasons(self) -> Table:
         """Count why customers are where they are, tier by tier."""

@@ -97,9 +97,8 @@ class UpliftCurve(Result):
                 excess=excess,
             )
         if shown < 0:
-            return say(
+            return self.say(
                 "The score ranks the wrong way round: contacting its best first changes {outcome} by {excess}.",
-                outcome=Label(self.outcome),
                 excess=excess,
             )
         return say("No evidence that the score finds who reacts: Qini excess {excess}.", excess=excess)
@@ -144,10 +143,8 @@ class UpliftCurve(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        curve = say(
-            "{what} by share of the list contacted, highest predicted effect first, with {level} band.",
-            what=self._what,
-            level=Share(self.level, 0),
+        curve = self.say(
+            "{what} by share of the list contacted, highest predicted effect first, with {level} band.", what=self._what
         )
         return join(curve.sentence(), self.headline())
 
@@ -414,9 +411,8 @@ class EffectGroups(Result):
         if self.groups["low"].isna().all():
             why = self.doubts[0] if self.doubts else say("too few members bought")
             return say("Not answerable by group: {reason}.", reason=why)
-        found = say(
+        found = self.say(
             "Effect on {outcome}: {first} in the group with the highest scores, {last} in the lowest",
-            outcome=Label(self.outcome),
             first=self._said(self.groups.iloc[0]),
             last=self._said(self.groups.iloc[-1]),
         )
@@ -468,7 +464,7 @@ class EffectGroups(Result):
         ax.annotate("to scale", (ends[1], ends[1]), (-4, 4), textcoords="offset points", ha="right", color="0.4")
         ax.errorbar(scale * table["predicted"], scale * table["effect"], error, fmt="o", capsize=0)
         unit = axis_unit(self.unit, self.binary, "points")
-        ax.set_xlabel(say("predicted effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
+        ax.set_xlabel(self.say("predicted effect on {outcome} ({unit})", unit=unit))
         ax.set_ylabel(say("effect in the group ({unit})", unit=unit))
         return ax
 

@@ -158,9 +158,9 @@ class Targeting(Result):
             who = say("Contact no more than the best {share}, and hold out a random part of them as control.", **share)
             gain = say("Expect {net} per customer of the list; contacting everybody is not shown to pay.", **best)
             return Decision((who, gain), lost)
-        wanted = say(
+        wanted = self.say(
             "Test a cheaper contact, or another offer: each contact must add {least} in {outcome} to pay.",
-            least=Number(self.break_even), outcome=Label(self.outcome),
+            least=Number(self.break_even)
         )  # fmt: skip
         pays = say("a repeat whose net per customer lies above 0.")
         if self.verdict == "harms":
@@ -183,11 +183,10 @@ class Targeting(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
             "budget.",
             unit=Term(self.currency),
-            level=Share(self.level, 0),
         )
 
     def three_numbers(self, unit: str = "") -> Table:
@@ -262,9 +261,9 @@ class Targeting(Result):
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.curve["net"])
         ax.set_xlim(0, share.max())
-        spent = say("spend ({currency})", currency=Term(self.currency))
+        spent = self.say("spend ({currency})")
         ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else spent)
-        ax.set_ylabel(say("net per customer of the list ({currency})", currency=Term(self.currency)))
+        ax.set_ylabel(self.say("net per customer of the list ({currency})"))
         if self.verdict == "not answerable":
             ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
             return ax

@@ -13,7 +13,7 @@ from scipy import stats
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
 from workbench.figures import Axes, axes
-from workbench.messages import Label, Listed, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
@@ -123,7 +123,7 @@ class SatisfactionOutcome(Result):
             revenue = say(
                 "With {step} points more of satisfaction: {revenue}.", step=STEP, revenue=_judged(paid, revenue)
             )
-        basis = say("{level} intervals", level=Share(self.level, 0))
+        basis = self.say("{level} intervals")
         if self.covariates:
             given = Listed(map(Label, self.covariates), "")
             basis = say("{intervals}, given {covariates}", intervals=basis, covariates=given)
@@ -206,7 +206,7 @@ class SatisfactionOutcome(Result):
         )
         ax.set(
             xlabel="satisfaction before (mean of a fifth, points)",
-            ylabel=say("left afterwards (%, {level} interval)", level=Share(self.level, 0)),
+            ylabel=self.say("left afterwards (%, {level} interval)"),
         )
         ax.set_ylim(bottom=0)
         return ax

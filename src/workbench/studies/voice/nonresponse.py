@@ -91,10 +91,7 @@ class NonResponse(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
-            "Invited, answered and rate of response, group by group, with {level} intervals.",
-            level=Share(self.level, 0),
-        )
+        return self.say("Invited, answered and rate of response, group by group, with {level} intervals.")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""

@@ -69,12 +69,11 @@ class ImprovementRequests(Result):
             hidden = say(
                 "{n} requests of fewer than {minimum} respondents are not shown.", n=self.hidden, minimum=self.minimum
             )
-        asked = say(
+        asked = self.say(
             "{asking} % of respondents ask for an improvement; the commonest: {requests} ({level} intervals, shares of "
             "all respondents).",
             asking=Number(self.asking, ".0f"),
             requests=Listed(requests, ""),
-            level=Share(self.level, 0),
         )
         return join(asked, hidden)
 
@@ -102,9 +101,7 @@ class ImprovementRequests(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return say(
-            "Share of respondents that ask for an improvement, with {level} intervals.", level=Share(self.level, 0)
-        )
+        return self.say("Share of respondents that ask for an improvement, with {level} intervals.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""
@@ -114,7 +111,7 @@ class ImprovementRequests(Result):
             labels,
             table,
             ax,
-            label=say("% of respondents ({level} interval)", level=Share(self.level, 0)),
+            label=self.say("% of respondents ({level} interval)"),
             digits=".1f",
         )
 

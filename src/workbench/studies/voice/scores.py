@@ -168,7 +168,7 @@ class VoiceScores(Result):
                         first=one_cell(highest[list(self.by)]),
                     )
                 )
-        text = [say("{measures} ({level} intervals).", measures=Listed(words, ";"), level=Share(self.level, 0))]
+        text = [self.say("{measures} ({level} intervals).", measures=Listed(words, ";"))]
         if alike := int(self.table["alike"].sum()):
             text.append(
                 say(
@@ -196,7 +196,7 @@ class VoiceScores(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say("What is said beside the index, in every cell, with {level} intervals.", level=Share(self.level, 0))
+        return self.say("What is said beside the index, in every cell, with {level} intervals.")
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
@@ -225,7 +225,7 @@ class VoiceScores(Result):
             labels,
             rows,
             ax,
-            label=say("{measure} ({level} interval)", measure=Word(name), level=Share(self.level, 0)),
+            label=self.say("{measure} ({level} interval)", measure=Word(name)),
             digits=".1f",
         )
 
