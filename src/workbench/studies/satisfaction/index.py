@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say, spelt
+from workbench.messages import Listed, Message, Number, Span, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     codes_of,
@@ -162,14 +162,10 @@ class SatisfactionIndex(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        level, construct = Share(self.level, 0), Label(self.construct)
         if not self.by:
-            return say("{construct} index, with {level} intervals.", construct=construct, level=level)
-        return say(
-            "{construct} index by {columns}, with {level} intervals.",
-            construct=construct,
-            columns=Listed(map(spelt, self.by[::-1])),
-            level=level,
+            return self.say("{construct} index, with {level} intervals.")
+        return self.say(
+            "{construct} index by {columns}, with {level} intervals.", columns=Listed(map(spelt, self.by[::-1]))
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import Axes, axes
-from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
+from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
@@ -84,20 +84,17 @@ class OperatorRanks(Result):
         return say("{cell}: {said}", cell=one_cell(where), said=said) if len(where) else said
 
     def _lead(self, top: pd.Series, first: pd.Series) -> Message:
-        level, construct = Share(self.level, 0), Label(self.construct)
         if len(first) > 1:
-            return say(
+            return self.say(
                 "{operators} share the first place in {construct}; which of them is first cannot be told at {level}",
                 operators=Listed(first, ""),
-                construct=construct,
-                level=level,
             )
-        lead = say("{operator} is first in {construct}", operator=first.iloc[0], construct=construct)
+        lead = self.say("{operator} is first in {construct}", operator=first.iloc[0])
         if np.isfinite(top["probability_1"]):
             lead = say("{lead} in {often} of resamples", lead=lead, often=Share(top["probability_1"], 0))
         if top["rank_high"] == 1:
-            return say("{lead}; its lead is significant at {level}", lead=lead, level=level)
-        return say("{lead}; its lead is not significant at {level}", lead=lead, level=level)
+            return self.say("{lead}; its lead is significant at {level}", lead=lead)
+        return self.say("{lead}; its lead is not significant at {level}", lead=lead)
 
     def _order(self, rest: pd.DataFrame) -> Message:
         if len(rest) < 2:

@@ -91,8 +91,7 @@ class ServiceShortfalls(Result):
     def headline(self) -> Message:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
         *said, last = self._clauses()
-        level = Share(self.level, 0)
-        return join(*(say("{said}.", said=s) for s in said), say("{said} ({level} intervals).", said=last, level=level))
+        return join(*(say("{said}.", said=s) for s in said), self.say("{said} ({level} intervals).", said=last))
 
     def _clauses(self) -> Iterator[Message]:
         worst = self.worst

@@ -150,12 +150,12 @@ class UpliftCurve(Result):
 
     @property
     def _what(self) -> Message:
-        outcome, unit = Label(self.outcome), say("({unit})", unit=Term(self.unit or "units of the outcome"))
+        unit = say("({unit})", unit=Term(self.unit or "units of the outcome"))
         unit = say("(points)") if self.binary else unit
         return {
-            "uplift": say("extra {outcome} per customer {unit}", outcome=outcome, unit=unit),
-            "qini": say("extra {outcome} per treated customer, Radcliffe {unit}", outcome=outcome, unit=unit),
-            "toc": say("effect on {outcome} above the average {unit}", outcome=outcome, unit=unit),
+            "uplift": self.say("extra {outcome} per customer {unit}", unit=unit),
+            "qini": self.say("extra {outcome} per treated customer, Radcliffe {unit}", unit=unit),
+            "toc": self.say("effect on {outcome} above the average {unit}", unit=unit),
         }[self.kind]
 
 

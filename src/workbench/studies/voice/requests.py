@@ -91,12 +91,10 @@ class ImprovementRequests(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        level = Share(self.level, 0)
         if "score" not in self.table:
-            return say("Improvements asked for: share of respondents (%), with {level} intervals.", level=level)
-        return say(
-            "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals.",
-            level=level,
+            return self.say("Improvements asked for: share of respondents (%), with {level} intervals.")
+        return self.say(
+            "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals."
         )
 
     def picture_caption(self) -> Message:

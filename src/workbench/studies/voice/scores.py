@@ -12,7 +12,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say, spelt
+from workbench.messages import Listed, Message, Number, Span, Word, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -200,11 +200,11 @@ class VoiceScores(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        level, measure = Share(self.level, 0), self._spelt()
+        measure = self._spelt()
         if not self.by:
-            return say("{measure}, with {level} intervals.", measure=measure, level=level)
+            return self.say("{measure}, with {level} intervals.", measure=measure)
         columns = Listed(map(spelt, self.by[::-1]))
-        return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
+        return self.say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Where the first measure is lowest."""
