@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.locks import whole
 from workbench.personal import for_me_alone
 from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.search import OUTPUTS, log, texts
@@ -171,11 +171,10 @@ def _repairs(mapping: Mapping, root: Path, forms: set[str]) -> dict[Path, list[l
 
 
 def _rewrite(path: Path, lines: Iterable[list[str]]) -> None:
-    aside = path.with_name(f".{path.name}")
-    for_me_alone(aside)
-    with aside.open("w", encoding="utf-8-sig", newline="") as stream:
-        csv.writer(stream).writerows(lines)
-    os.replace(aside, path)
+    with whole(path) as aside:
+        for_me_alone(aside)
+        with aside.open("w", encoding="utf-8-sig", newline="") as stream:
+            csv.writer(stream).writerows(lines)
 
 
 def _lists(root: Path, theirs: dict[str, set[str]]) -> list[str]:
