@@ -68,6 +68,10 @@ def written() -> dict[str, str]:
     found = {}
     for name, tree in TREES:
         for node in ast.walk(tree):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if {"CAPTION", "PICTURE_CAPTION"} & {*map(ast.unparse, targets)}:
+                    found[node.value.value] = f"{name}:{node.lineno}"
             maker = called(node)
             if maker in MAKERS and node.args:
                 first, place = node.args[0], f"{name}:{node.lineno}"

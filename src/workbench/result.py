@@ -181,7 +181,8 @@ class Result(ABC):
     CHART : str
         What kind of picture it is, for those who cannot see it.
     CAPTION, PICTURE_CAPTION : str
-        What table and picture show, with their units, where no number is said; else `caption` and `picture_caption`.
+        Templates of what table and picture show, with their units, where nothing is said but what is in `OWN`; else
+        `caption` and `picture_caption`.
     table : DataFrame
         The estimates, one a row, with `low` and `high`; a result that holds others says which in `summary`.
     """
@@ -231,11 +232,11 @@ class Result(ABC):
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""
-        return self.CAPTION or self.headline()
+        return self.say(self.CAPTION) if self.CAPTION else self.headline()
 
     def picture_caption(self) -> str:
         """Say what to see in the picture, with its units."""
-        return self.PICTURE_CAPTION or self.headline()
+        return self.say(self.PICTURE_CAPTION) if self.PICTURE_CAPTION else self.headline()
 
     def as_table(self) -> Table:
         """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""

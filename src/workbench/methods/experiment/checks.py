@@ -55,7 +55,7 @@ class CampaignChecks(Result):
     campaign: str = ""
 
     NAME, CHART = "balance", say("Dots, a row a trait")
-    PICTURE_CAPTION = say("Standardised differences between the arms before the campaign.")
+    PICTURE_CAPTION = "Standardised differences between the arms before the campaign."
 
     def allow(self, found: R) -> R:
         """Give what rests on the difference of the arms.

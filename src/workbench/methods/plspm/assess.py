@@ -41,7 +41,7 @@ class ModelQuality(Result):
     FORMATS = dict.fromkeys(
         [f"{w}{end}" for w in ("alpha", "rho_a", "rho_c", "ave") for end in ("", "_low", "_high")], "{:.2f}"
     )
-    CAPTION = say("How well each construct is measured; the last column says what to make of it.")
+    CAPTION = "How well each construct is measured; the last column says what to make of it."
 
     def headline(self) -> Message:
         """Say whether the model can be relied on, then doubts, pairs that are told apart, and how well it fits."""

@@ -66,9 +66,10 @@ class ConsistentPls(Result):
     NAME = "consistent"
     CHART = say("Dots with intervals, a row a path; rings: uncorrected")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "uncorrected"], "{:.3f}")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
     )
+    CAPTION = "Paths and R² without the items' measurement error, with {level} intervals, and uncorrected."
 
     def headline(self) -> Message:
         """Say the strongest corrected path, and whether the correction can be trusted."""
@@ -105,10 +106,6 @@ class ConsistentPls(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate corrected paths and R2, the uncorrected beside."""
         return self.table[self.table["quantity"].isin(["path", "r2"])].reset_index(drop=True)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return self.say("Paths and R² without the items' measurement error, with {level} intervals, and uncorrected.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""

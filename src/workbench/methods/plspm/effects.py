@@ -42,7 +42,8 @@ class Mediation(Result):
     NAME = "mediation"
     CHART = say("Dots with intervals, a row a pair of constructs")
     FORMATS = dict.fromkeys(["indirect", "se", "low", "high", "direct", "direct_low", "direct_high"], "{:.3f}")
-    PICTURE_CAPTION = say("How much of a construct reaches another through those between them; off zero: significant.")
+    PICTURE_CAPTION = "How much of a construct reaches another through those between them; off zero: significant."
+    CAPTION = "Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct."
 
     def headline(self) -> Message:
         """Say how many of the indirect effects are surely there, and which is largest."""
@@ -59,10 +60,6 @@ class Mediation(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the indirect effects with the direct ones beside them."""
         return self.table.drop(columns="said")
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what all chains between two constructs carry together, with intervals."""

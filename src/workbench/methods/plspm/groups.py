@@ -63,11 +63,11 @@ class MeasurementInvariance(Result):
     NAME = "invariance"
     CHART = say("Dots with the range that chance allows, a row a construct and pair")
     FORMATS = dict.fromkeys(["c", "c_lowest"], "{:.5f}") | {"c_p_holm": "{:.3f}"}
-    CAPTION = say(
+    CAPTION = (
         "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
         "differences of means (standard deviations) and of variances (log ratio)."
     )
-    PICTURE_CAPTION = say("Differences of means: a dot off its line is a difference that permutation does not explain.")
+    PICTURE_CAPTION = "Differences of means: a dot off its line is a difference that permutation does not explain."
 
     @property
     def tellable(self) -> bool:
@@ -159,7 +159,11 @@ class GroupDifferences(Result):
     NAME = "groups"
     CHART = say("Dots with the range that chance allows, a row a path and pair")
     FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
-    PICTURE_CAPTION = say("Differences of paths: a dot off its line is a difference that permutation does not explain.")
+    PICTURE_CAPTION = "Differences of paths: a dot off its line is a difference that permutation does not explain."
+    CAPTION = (
+        "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
+        "correction; all: the range over all groups."
+    )
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -223,13 +227,6 @@ class GroupDifferences(Result):
         if top["difference"] > 0:
             return say("{path} is {by} higher in {first} than in {second}", **names)
         return say("{path} is {by} lower in {first} than in {second}", **names)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return self.say(
-            "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
-            "correction; all: the range over all groups."
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""

@@ -45,19 +45,16 @@ class Moderation(Result):
     NAME = "moderation"
     CHART = say("Dots with intervals, a row a level of the moderator")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
-    PICTURE_CAPTION = say("The effect where the moderator is low (−1 standard deviation), average and high (+1).")
+    PICTURE_CAPTION = "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
+    CAPTION = (
+        "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
+        "with {level} intervals."
+    )
 
     def headline(self) -> Message:
         """Say for each interaction whether the effect depends on the moderator, and how."""
         tests = self.table.groupby(["source", "moderator", "target"], sort=False)
         return join(*(self._said(rows) for _, rows in tests))
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say(
-            "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
-            "with {level} intervals."
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""

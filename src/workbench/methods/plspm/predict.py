@@ -62,7 +62,11 @@ class PlsPrediction(Result):
     NAME = "prediction"
     CHART = say("Dots with intervals, a row a construct and rival")
     FORMATS = dict.fromkeys(["loss", "loss_rival", "difference", "se", "low", "high"], "{:.4f}")
-    PICTURE_CAPTION = say("Error of the model less that of a rival: left of zero the model predicts better.")
+    PICTURE_CAPTION = "Error of the model less that of a rival: left of zero the model predicts better."
+    CAPTION = (
+        "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
+        "negative is better (CVPAT)."
+    )
 
     @property
     def _ahead(self) -> pd.Series:
@@ -105,13 +109,6 @@ class PlsPrediction(Result):
                 "medium": say("medium predictive power"),
                 "high": say("high predictive power"),
             }[self.power],
-        )
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say(
-            "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
-            "negative is better (CVPAT)."
         )
 
     def by_item(self) -> Table:

@@ -46,7 +46,7 @@ class AttritionBounds(Result):
     campaign: str = ""
 
     NAME, CHART = "bounds", say("Thick lines from the lowest to the highest effect, thin lines their intervals")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
     )
 

@@ -54,6 +54,7 @@ class Staying(Result):
     campaign: str = ""
 
     NAME, CHART = "staying", say("Two falling steps with bands")
+    PICTURE_CAPTION = "Share still customers by days since assignment, treated and control, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many more stay, and for how long."""
@@ -74,10 +75,6 @@ class Staying(Result):
             [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
             columns=["difference of", "unit", "value", "low", "high"],
         )
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return self.say("Share still customers by days since assignment, treated and control, with {level} intervals.")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both differences."""

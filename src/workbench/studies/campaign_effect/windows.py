@@ -79,7 +79,7 @@ class EffectWindows(Result):
 
     NAME, CHART = "windows", say("Dots with intervals over days, joined by a line")
     FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
-    CAPTION = say("Effect by window, and guards with the rise that would be borne.")
+    CAPTION = "Effect by window, and guards with the rise that would be borne."
 
     @property
     def broken(self) -> list[str]:

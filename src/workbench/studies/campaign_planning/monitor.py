@@ -58,7 +58,7 @@ class Monitoring(Result):
     campaign: str = ""
 
     NAME, CHART = "running", say("A line with a band over the days, and a narrower pair of dotted lines")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
     )
 

@@ -42,8 +42,8 @@ class Reach(Result):
     NAME: ClassVar[str] = "known"
     COUNTS: ClassVar[str | None] = "customers"
     CHART: ClassVar[str] = say("Bars of shares, a row a table, by department")
-    CAPTION: ClassVar[str] = say("Customers with anything on record, by department and table.")
-    PICTURE_CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = "Customers with anything on record, by department and table."
+    PICTURE_CAPTION: ClassVar[str] = (
         "Share of the customers with anything on record in each table: a short bar is a table that most of the base "
         "is not in."
     )

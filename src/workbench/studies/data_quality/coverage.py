@@ -47,7 +47,7 @@ class Coverage(Result):
 
     NAME: ClassVar[str] = "coverage"
     CHART: ClassVar[str] = say("Heat map, a row a table, a column a month; darker is less than usual, red is missing")
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
         "usual rows, and days since the last row. Tables that may come in waves are not judged."
     )

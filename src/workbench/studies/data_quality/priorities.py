@@ -83,11 +83,11 @@ class MendFirst(Result):
     COUNTS: ClassVar[str | None] = "customers"
     FORMATS = dict.fromkeys(["studies"], "{:,.0f}")
     CHART: ClassVar[str] = say("Bars of customers, a row a fault, the largest above")
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "Faults by the customers that they touch, the department that looks first, and how many studies rest on the "
         "tables. Of a month that lacks, the customers of a usual month."
     )
-    PICTURE_CAPTION: ClassVar[str] = say("Customers whom each fault touches, with the department that looks first.")
+    PICTURE_CAPTION: ClassVar[str] = "Customers whom each fault touches, with the department that looks first."
 
     @property
     def told(self) -> tuple[Fault, ...]:
@@ -254,7 +254,7 @@ class StudiesTouched(Result):
     table: pd.DataFrame
 
     NAME: ClassVar[str] = "studies"
-    CAPTION: ClassVar[str] = say("What each study rests on, and what the faults found here do to it.")
+    CAPTION: ClassVar[str] = "What each study rests on, and what the faults found here do to it."
 
     def headline(self) -> Message:
         """Count the studies that are whole, touched, and without their tables."""

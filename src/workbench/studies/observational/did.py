@@ -88,7 +88,7 @@ class DidEffect(Result):
 
     NAME, CHART = "months", say("Dots with intervals by period, before and since the start")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
-    CAPTION = say("Average effect, and by period from the start (negative: before it).")
+    CAPTION = "Average effect, and by period from the start (negative: before it)."
 
     def headline(self) -> Message:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""

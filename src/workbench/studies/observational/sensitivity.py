@@ -55,8 +55,10 @@ class Sensitivity(Result):
 
     NAME, CHART = "sensitivity", say("Two falling curves, and dots for what was recorded")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    CAPTION = say(
-        "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    CAPTION = "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    PICTURE_CAPTION = (
+        "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
+        "strongest of those recorded."
     )
 
     def headline(self) -> Message:
@@ -97,13 +99,6 @@ class Sensitivity(Result):
             ("E-value (risk ratio)", self.e_value, self.e_value_interval),
         ]
         return pd.DataFrame(rows, columns=["strength needed", "value", "low"]).assign(high=np.nan)
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return self.say(
-            "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
-            "strongest of those recorded."
-        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the robustness value and the odds."""

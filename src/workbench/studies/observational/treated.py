@@ -95,9 +95,7 @@ class TreatedEffect(Result):
 
     NAME, PICTURE, CHART = "treated", "balance_after", say("Hollow and full dots, a row a trait")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    PICTURE_CAPTION = say(
-        "Differences between contacted and others before the campaign, as they were and after weighting."
-    )
+    PICTURE_CAPTION = "Differences between contacted and others before the campaign, as they were and after weighting."
 
     def headline(self) -> Message:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""

@@ -67,7 +67,7 @@ class WaveChange(Result):
     NAME = "change"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
-    CAPTION = say(
+    CAPTION = (
         "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest"
         " movement that this sample would have shown (points)."
     )

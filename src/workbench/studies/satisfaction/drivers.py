@@ -41,9 +41,7 @@ class PathEffects(Result):
 
     NAME = "model"
     CHART = say("Path diagram")
-    PICTURE_CAPTION = say(
-        "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
-    )
+    PICTURE_CAPTION = "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def fit(self) -> PlsFit:
@@ -146,6 +144,7 @@ class ImportancePerformance(Result):
 
     NAME = "drivers"
     CHART = say("A map: importance across, performance up, a dot a driver")
+    PICTURE_CAPTION = "Importance (points of {target} for one point more) and performance (index) of each driver."
 
     def headline(self) -> Message:
         """Say what comes first and how sure that is."""
@@ -163,10 +162,6 @@ class ImportancePerformance(Result):
             say("Order: {order}.", order=Listed(map(Label, self.table["construct"]), "")),
             say("") if top["probability_first"] >= self.level else say("The order is not certain."),
         )
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return self.say("Importance (points of {target} for one point more) and performance (index) of each driver.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the map: importance across, performance up, intervals as crosses; priority is bottom right."""

@@ -45,6 +45,8 @@ class OperatorGaps(Result):
     NAME = "gaps"
     CHART = say("Dots with intervals, a row a pair")
     FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+    CAPTION = "Differences in the {construct} index, points."
+    PICTURE_CAPTION = "Differences in the {construct} index with {level} intervals; zero means no difference."
 
     @property
     def others(self) -> list[str]:
@@ -117,14 +119,6 @@ class OperatorGaps(Result):
             gap=Number(gap, ".1f"),
             span=Span(low, high, ".1f", self.level),
         )
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("Differences in the {construct} index, points.")
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return self.say("Differences in the {construct} index with {level} intervals; zero means no difference.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""

@@ -97,7 +97,7 @@ class SatisfactionIndex(Result):
     NAME, COUNTS = "index", "n"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
-    CAPTION = say(
+    CAPTION = (
         "Index of every construct, 0-100 points, with standard error, interval, effective sample size and "
         "design effect."
     )

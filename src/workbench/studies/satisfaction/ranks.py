@@ -54,9 +54,8 @@ class OperatorRanks(Result):
 
     NAME, FORMATS = "ranks", {"index": "{:.1f}"}
     CHART = say("Stacked bars, a row an operator")
-    PICTURE_CAPTION = say(
-        "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
-    )
+    PICTURE_CAPTION = "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
+    CAPTION = "Ranks in {construct} that remain possible ({level}), and shares of the resamples."
 
     @property
     def others(self) -> list[str]:
@@ -104,10 +103,6 @@ class OperatorRanks(Result):
         if rest["rank_high"].min() < rest["rank_low"].max():
             return say("some of the others cannot be ranked")
         return say("the others cannot be ranked")
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("Ranks in {construct} that remain possible ({level}), and shares of the resamples.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""

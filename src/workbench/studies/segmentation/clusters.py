@@ -75,8 +75,8 @@ class Segments(Result):
     NAME, COUNTS = "clusters", "customers"
     CHART = say("Heat map of a row a cluster and a column a feature")
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
-    CAPTION = say("Clusters, and the Jaccard similarity of each with its nearest in resamples.")
-    PICTURE_CAPTION = say("Clusters: deviation of each feature from all customers, in standard deviations.")
+    CAPTION = "Clusters, and the Jaccard similarity of each with its nearest in resamples."
+    PICTURE_CAPTION = "Clusters: deviation of each feature from all customers, in standard deviations."
 
     @property
     def k(self) -> int:

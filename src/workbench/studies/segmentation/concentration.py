@@ -77,7 +77,7 @@ class Concentration(Result):
     NAME = "concentration"
     CHART = say("Lorenz curve, best customers first")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
-    CAPTION = say("Share of the revenue that the best customers bring.")
+    CAPTION = "Share of the revenue that the best customers bring."
 
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""

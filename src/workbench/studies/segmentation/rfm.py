@@ -63,7 +63,7 @@ class Rfm(Result):
 
     NAME, COUNTS = "rfm", "customers"
     CHART = say("Heat map: recency score up, frequency score across")
-    PICTURE_CAPTION = say("Customers by recency and frequency score.")
+    PICTURE_CAPTION = "Customers by recency and frequency score."
 
     def headline(self) -> Message:
         """Say who carries the revenue and who slips away."""

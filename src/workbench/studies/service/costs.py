@@ -50,6 +50,7 @@ class CostToServe(Result):
     NAME, COUNTS = "cost", "customers"
     CHART = say("Dots with intervals, a row a tier")
     FORMATS = {"losing": "{:.1%}", "total": COUNT} | dict.fromkeys(["estimate", "low", "high"], "{:,.1f}")
+    CAPTION = "What a customer of each tier brings and costs in a year ({currency})."
 
     def headline(self) -> Message:
         """Say what share of the margin service takes at the top and at the end, and what that rests on."""
@@ -82,10 +83,6 @@ class CostToServe(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate tier and measure with interval and total, in currency."""
         return self.table[self.table["measure"] != "cost_share"]
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("What a customer of each tier brings and costs in a year ({currency}).")
 
     def basis(self) -> Table:
         """Give the unit costs as a page shows them."""

@@ -73,7 +73,7 @@ class PromisesKept(Result):
     FORMATS = {"promised": "{:g}"} | dict.fromkeys(
         ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
     )
-    CAPTION = say("Promised and given, and the difference from the last tier.")
+    CAPTION = "Promised and given, and the difference from the last tier."
 
     def headline(self) -> Message:
         """Say which promise is kept least, whether service differs between tiers, and what nobody can check."""

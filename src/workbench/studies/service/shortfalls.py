@@ -86,7 +86,7 @@ class ServiceShortfalls(Result):
 
     NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
-    CAPTION = say("Share of cases that missed the standard (%), with cases, customers and open cases.")
+    CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def headline(self) -> Message:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""

@@ -74,7 +74,7 @@ class KeyAccounts(Result):
     NAME, COUNTS = "accounts", "accounts"
     CHART = say("Letters down, digits across, the darker the more of the value")
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
-    CAPTION = say("Grades of key accounts.")
+    CAPTION = "Grades of key accounts."
 
     def headline(self) -> Message:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""

@@ -100,6 +100,7 @@ class Tiers(Result):
     NAME, COUNTS = "tiers", "customers"
     CHART = say("Two bars a tier: its share of the customers and of the value")
     FORMATS = dict.fromkeys(["from_value", "stay_value"], "{:,.2f}") | {"value_mean": "{:,.1f}"}
+    CAPTION = "Tiers: where they begin and end ({currency} a month), and who is near an edge."
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -158,10 +159,6 @@ class Tiers(Result):
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
         names = zip(self.table["tier"], self.table["name_zh"], strict=True)
         return self.table.drop(columns=["name_zh", "value"]).assign(tier=[spelt(*both) for both in names])
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("Tiers: where they begin and end ({currency} a month), and who is near an edge.")
 
     def reasons(self) -> Table:
         """Count why customers are where they are, tier by tier."""

@@ -107,7 +107,7 @@ class Targeting(Result):
 
     NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
-    CAPTION = say("Shares, money per customer of the list, and the effect at which a contact pays.")
+    CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
 
     @property
     def lost(self) -> tuple[float, float, float]:

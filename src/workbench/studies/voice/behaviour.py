@@ -110,9 +110,7 @@ class SatisfactionOutcome(Result):
     NAME = "behaviour"
     CHART = say("Dots with intervals and a line, a dot a fifth of the respondents")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.2f}")
-    PICTURE_CAPTION = say(
-        "Share of the respondents that left after the interview, by score: fifths of them, and the model."
-    )
+    PICTURE_CAPTION = "Share of the respondents that left after the interview, by score: fifths of them, and the model."
 
     def headline(self) -> Message:
         """Say how churn and revenue move with satisfaction, warnings first."""

@@ -48,6 +48,7 @@ class NonResponse(Result):
 
     NAME, COUNTS = "response", "invited"
     FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
+    CAPTION = "Invited, answered and rate of response, group by group, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many answered and whether some groups did less than others."""
@@ -88,10 +89,6 @@ class NonResponse(Result):
             ),
             say("Raking to these columns repairs what they explain, nothing else."),
         )
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("Invited, answered and rate of response, group by group, with {level} intervals.")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""

@@ -51,6 +51,7 @@ class ImprovementRequests(Result):
     NAME, COUNTS = "requests", "n"
     CHART = say("Dots with intervals, a row a request")
     FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
+    PICTURE_CAPTION = "Share of respondents that ask for an improvement, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many ask, and the commonest requests."""
@@ -96,10 +97,6 @@ class ImprovementRequests(Result):
         return self.say(
             "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals."
         )
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return self.say("Share of respondents that ask for an improvement, with {level} intervals.")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""

@@ -149,6 +149,7 @@ class VoiceScores(Result):
     NAME, COUNTS = "voice", "n"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
+    CAPTION = "What is said beside the index, in every cell, with {level} intervals."
 
     def headline(self) -> Message:
         """Say each measure's lowest and highest cell."""
@@ -193,10 +194,6 @@ class VoiceScores(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
         return self.table.drop(columns=["df", "alike"])
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say("What is said beside the index, in every cell, with {level} intervals.")
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
