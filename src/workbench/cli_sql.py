@@ -47,7 +47,7 @@ def sql(
     """
     from workbench.reports.runs.parameters import split_assignments
     from workbench.warehouse.adhoc import select
-    from workbench.warehouse.connect import open_warehouse
+    from workbench.warehouse.opened import open_warehouse
 
     if form == "parquet" and output is None:
         raise WorkbenchError(say("Parquet goes into a file. Say which: --output FILE"))

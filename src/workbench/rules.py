@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.columns import kind, number
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, named, require_columns, unknown
 
 Made = TypeVar("Made")
 FUNCTIONS = ("abs", "ceil", "coalesce", "floor", "greatest", "least", "round")
@@ -130,9 +130,7 @@ class Condition:
         tree = json.loads(self.tree)
         for node in list(nodes(tree)):
             if node.get("class") == "FUNCTION" and node["function_name"] in _DIVIDES:
-                whole = syntax_tree(con, "SELECT NULLIF(divisor, 0)")
-                assert whole is not None, "it reads"
-                wrapped = whole["statements"][0]["node"]["select_list"][0]
+                wrapped = json.loads(_selected("NULLIF(divisor, 0)"))
                 inner = next(n for n in nodes(wrapped) if n.get("column_names") == ["divisor"])
                 divisor = node["arguments"][1]["expression"]
                 node["arguments"][1]["expression"] = wrapped
@@ -142,10 +140,8 @@ class Condition:
             if node.get("class") == "COLUMN_REF":
                 (name,) = node["column_names"]
                 if name in constants:
-                    given = syntax_tree(con, f"SELECT CAST({float(constants[name])!r} AS DOUBLE)")
-                    assert given is not None, "it reads"
                     node.clear()
-                    node.update(given["statements"][0]["node"]["select_list"][0])
+                    node.update(json.loads(_selected(repr(float(constants[name])))))
                 else:
                     node["column_names"] = [names.get(name, name)]
         (text,) = con.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchall()[0]
@@ -154,7 +150,16 @@ class Condition:
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    return duckdb.connect(config={"enable_external_access": "false"})
+
+
+@lru_cache(maxsize=1_000)
+def _selected(sql: str) -> str:
+    """The syntax tree of an expression of ours, as JSON."""
+    with _parser().cursor() as con:
+        tree = syntax_tree(con, f"SELECT {sql}")
+    assert tree is not None, "it reads"
+    return json.dumps(tree["statements"][0]["node"]["select_list"][0])
 
 
 def condition(text: object, where: str, columns: Collection[str] | None = None) -> Condition:
@@ -195,7 +200,7 @@ def condition(text: object, where: str, columns: Collection[str] | None = None) 
     _require_condition(root, where)
     used = tuple(dict.fromkeys(_columns(root, where)))
     if strange := [name for name in used if columns is not None and name not in columns]:
-        raise unknown("column", strange[0], columns or (), where)
+        raise unknown("column", strange[0], [] if columns is None else list(columns), where)
     return Condition(text, used, json.dumps(tree))
 
 
@@ -274,9 +279,10 @@ def judge(
     for rule, (one, given) in conditions.items():
         if strange := [c for c in one.columns if c not in given and c not in table.columns]:
             raise unknown("column", strange[0], [str(c) for c in table.columns], f"{name}, which {rule} reads")
+    require_columns(table, sorted(used), name)
     names = {column: f"c{at}" for at, column in enumerate(sorted(used))}
     data = {"row_": np.arange(len(table))} | {names[c]: _column(table[c], c) for c in names}
-    with duckdb.connect(config={"enable_external_access": "false"}) as con:
+    with _parser().cursor() as con:
         con.register("given", pa.table(data))
         found: dict[str, np.ndarray] = {}
         for rule, (one, given) in conditions.items():

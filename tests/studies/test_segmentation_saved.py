@@ -146,14 +146,14 @@ def test_drift_draws_and_records(kept):
 @pytest.mark.parametrize("shift", [0.0, 0.25, 0.6])
 def test_intervals_cover(shift):
     """The interval of the index holds the true one in at least 93 % of samples, and chance stays under its noise."""
-    from workbench.studies.segmentation.drift import _stability_index
+    from workbench.methods.ranking import stability_index
 
     rng = np.random.default_rng(0)
     p = np.full(10, 0.1)
     q = np.exp(shift * np.linspace(-1, 1, 10))
     q /= q.sum()
     true = ((q - p) * np.log(q / p)).sum()
-    found = [_stability_index(rng.multinomial(1_500, p), rng.multinomial(1_000, q)) for _ in range(600)]
+    found = [stability_index(rng.multinomial(1_500, p), rng.multinomial(1_000, q)) for _ in range(600)]
     hit = np.mean([row["low"] <= true <= row["high"] for row in found])
     assert 0.93 <= hit <= (1.0 if shift == 0 else 0.985), hit
     if shift == 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OUTPUT = "WORKBENCH_OUTPUT"
 """Environment variable: the folder that a run in the background fills."""
 PATTERN = "*.list.*"
-MODELS = "*.model.json"
+MODELS = "*.model.*"
 LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 

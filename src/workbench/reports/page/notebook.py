@@ -239,7 +239,7 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
 
 
 def show_model(model: Saved, *, name: str, definition: str) -> None:
-    """Write a fitted model as `NAME.model.json` beside the report, and display what it is.
+    """Write a fitted model as `NAME.model.json` (or its own `SUFFIX`) beside the report, and display what it is.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def show_model(model: Saved, *, name: str, definition: str) -> None:
     _require_words("model", name=name, definition=definition)
     if not re.fullmatch(r"[\w-]{1,60}", name):
         raise WorkbenchError(f"model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
-    path = model.save(lists.output_folder() / f"{name}.model.json")
+    path = model.save(lists.output_folder() / f"{name}.model.{getattr(model, 'SUFFIX', 'json')}")
     _display_files(say("Model '{name}'. {definition}", name=name, definition=as_message(definition)), name, [path])
 
 

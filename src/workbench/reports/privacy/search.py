@@ -26,9 +26,10 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.personal import for_me_alone, masked, personal
 from workbench.reports.handoff.scan import places
-from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.connect import mapping_file, warehouse_folder
 from workbench.warehouse.ingest.mapping import Origin, read_mapping
 from workbench.warehouse.ingest.read import batches, raw_files
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.sql import quoted
 from workbench.warehouse.texts import one_form

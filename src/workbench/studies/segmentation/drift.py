@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Message, Number, Share, Span, join, say, spelt
+from workbench.methods.ranking import stability_index
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
 
@@ -125,7 +125,7 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
     pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}
     pairs[CLUSTERS] = saved.customers, now
-    rows = [{"of": name, **_stability_index(np.array(then), now)} for name, (then, now) in pairs.items()]
+    rows = [{"of": name, **_judged(np.array(then), now)} for name, (then, now) in pairs.items()]
     then, of, of_then = np.array(saved.customers), now.sum(), sum(saved.customers)
     low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff")
     shares = {"share_then": then / of_then, "share_now": now / of, "change": now / of - then / of_then}
@@ -133,20 +133,12 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     return Drift(pd.DataFrame(rows), pd.DataFrame(clusters), saved.as_of)
 
 
-def _stability_index(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:
-    """The index; its interval, less what chance adds; what 95 % of unchanged samples stay under.
-
-    Without drift the index over 1/then + 1/now customers is about chi-square with bins - 1 degrees of freedom; drift
-    adds the variance of the delta method.
-    """
-    then, now = then[then + now > 0], now[then + now > 0]
-    n, m, free = then.sum(), now.sum(), max(len(then) - 1, 1)
-    a, b = (then + 0.5) / (n + len(then) / 2), (now + 0.5) / (m + len(now) / 2)
-    psi, step = float(((b - a) * np.log(b / a)).sum()), 1 / n + 1 / m
-    slopes = ((b, np.log(b / a) - a / b, m), (a, np.log(a / b) - b / a, n))
-    variance = sum((p @ slope**2 - (p @ slope) ** 2) / size for p, slope, size in slopes)
-    half = norm.isf(0.025) * np.sqrt(variance + 2 * free * step**2)
-    low, high = max(psi - step * free - half, 0.0), max(psi - step * free + half, psi)
+def _judged(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:
+    """The index, its interval, and the verdict by that."""
+    index = stability_index(then, now)
+    low, high = index["low"], index["high"]
     few = low <= MODERATE and high > LARGE
-    verdict = "refit" if low > LARGE else "watch" if low > MODERATE else "too few" if few else "stable"
-    return {"psi": psi, "low": low, "high": high, "noise": float(step * chi2.ppf(0.95, free)), "verdict": verdict}
+    return {
+        **index,
+        "verdict": "refit" if low > LARGE else "watch" if low > MODERATE else "too few" if few else "stable",
+    }

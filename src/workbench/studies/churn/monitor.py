@@ -1,0 +1,251 @@
+"""Does the formula still hold? Each month expected against left, order, and the shift of its facts; and who is next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from workbench.columns import flag, number, periods, require_table
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import axes
+from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, join, say
+from workbench.methods.multiple import holm
+from workbench.methods.ranking import auc, stability_index
+from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Table, Tile
+from workbench.studies.churn.formula import ChurnFormula
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST = 10
+VERDICTS = {
+    "holds": say("The formula holds"),
+    "level": say("The level is off: calibrate the formula anew"),
+    "order": say("The order is off: fit the formula anew"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ChurnMonitor(Result):
+    """Months that the formula was not fitted to, its verdict, and the customers over the threshold.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a month: customers, expected and left with the ends of what was to be expected of `left` if the formula
+        holds (low, high), auc with its ends, psi of the score, p_level, p_slope (chance of as much off in level and in
+        slope if the formula holds).
+    shifts : DataFrame
+        One row a number of the formula, of the last month: psi, low, high, noise (95 % of unchanged samples stay under
+        it); by convention under .1 is small and over .25 large.
+    verdict : {"holds", "level", "order"}
+    false_alarm : float
+        At most so often another verdict than "holds" comes where the formula holds in all these months.
+    listed : DataFrame
+        Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
+        value), tier (as given), reasons.
+    threshold : float
+    """
+
+    table: pd.DataFrame
+    shifts: pd.DataFrame
+    verdict: str
+    false_alarm: float
+    listed: pd.DataFrame
+    threshold: float
+    customers: int
+    months: float
+    currency: str = "yuan"
+
+    NAME, COUNTS, CHART = "monitor", "customers", say("Dots of departures over bands of what was expected, by month")
+    CAPTION = say("Left against expected by month (low to high: 95% if the formula holds), AUC, shift of the score.")
+    PICTURE_CAPTION = say("Who left (dots) and what the formula expected (band: 95% if it holds), by month.")
+    FORMATS = dict.fromkeys(["expected", "left", "low", "high"], COUNT) | dict.fromkeys(
+        ["auc", "auc_low", "auc_high", "psi"], PROBABILITY
+    )
+
+    def headline(self) -> Message:
+        """Say whether it holds, and how many are on the list."""
+        said = say(
+            "{verdict}: in {n} months {left} customers left and {expected} were expected (a false alarm in at most "
+            "{alarm} of such looks).",
+            verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
+            expected=Count(self.table["expected"].sum()), alarm=Share(self.false_alarm, 0),
+        )  # fmt: skip
+        if self.listed.empty:
+            return said
+        return join(
+            said,
+            say(
+                "{n} of {all} customers are at {threshold} or more.",
+                n=len(self.listed), all=self.customers, threshold=Share(self.threshold),
+            ),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Those who left in the last month, and those on the list."""
+        last = self.table.iloc[-1]
+        one = Tile(say("left in the last month (expected)"), Count(last["left"]), Span(last.low, last.high, ",.0f"))
+        said = say("customers at {threshold} or more", threshold=Share(self.threshold))
+        return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])
+
+    def decision(self) -> Decision:
+        """Advise to use, calibrate or refit."""
+        do = {
+            "holds": say("Go on with the formula."),
+            "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
+            "order": say("Fit the formula anew: it no longer orders customers as it says."),
+        }
+        return Decision((do[self.verdict],), say("a month outside its band."))
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Left against expected."""
+        ratio = self.table["left"].sum() / self.table["expected"].sum()
+        yield Quantity("churn_left_against_expected", float(ratio), "1", rtol=1e-3)
+
+    def shift_table(self) -> Table:
+        """Give the shift of each number."""
+        said = say("Shift of each number since the calibration (PSI); noise: 95% of unchanged samples stay under it.")
+        return Table("shifts", self.shifts, said, dict.fromkeys(["psi", "low", "high", "noise"], PROBABILITY))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw departures over what was expected."""
+        ax, rows = axes(ax), np.arange(len(self.table))
+        ax.fill_between(rows, self.table["low"], self.table["high"], color="0.85", step="mid")
+        ax.plot(rows, self.table["expected"], color="0.5", drawstyle="steps-mid")
+        ax.plot(rows, self.table["left"], "o", color="C0")
+        ax.set_xticks(rows, [f"{month:%Y-%m}" for month in self.table["month"]])
+        ax.set_ylim(0)
+        ax.set_ylabel(Label("customers").said())
+        return ax
+
+
+def churn_monitor(
+    formula: ChurnFormula,
+    panel: pd.DataFrame,
+    customers: pd.DataFrame | None = None,
+    *,
+    left: str = "left",
+    customer: str = "customer_id",
+    month: str = "month",
+    threshold: float | None = None,
+    value: str | None = None,
+    tier: str | None = None,
+    false_alarm: float = 0.05,
+    currency: str = "yuan",
+) -> ChurnMonitor:
+    """Hold the formula against months it was not fitted to, and list the customers over a threshold.
+
+    Parameters
+    ----------
+    panel : DataFrame
+        As for `churn_formula`: one row a customer and month start.
+    customers : DataFrame, optional
+        Who is a customer now, with the facts of the formula.
+    threshold : float, optional
+        Probability from which a customer is listed; the highest tenth if None.
+    value, tier : str, optional
+        Columns of `customers`: what they are worth, and the service tier they are due.
+    false_alarm : float
+        Share of looks at months in which the formula holds that may end in another verdict.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or of another kind, or a customer stands twice in a month.
+    CannotAnswer
+        If fewer than 10 departures were to be expected in all.
+
+    Notes
+    -----
+    Of each month two numbers are standard normal if the formula holds: departures less expected, and their correlation
+    with the score, each over its error, in which the error of the calibration is. The verdict goes by Holm over all of
+    them: "order" before "level". Shifts of facts are shown and judge nothing: a formula may hold for other customers.
+
+    References
+    ----------
+    Cox (1958), Biometrika 45 (level and slope). Holm (1979), Scandinavian Journal of Statistics 6.
+    """
+    if not 0 < false_alarm < 1 or (threshold is not None and not 0 <= threshold <= 1):
+        raise WorkbenchError(f"false_alarm={false_alarm}, threshold={threshold}: give shares between 0 and 1.")
+    require_table(panel, [customer, left, month], "the panel")
+    y, p, when = (
+        flag(panel[left], left),
+        formula.at_horizon(formula.horizon).probability(panel),
+        periods(panel[month], month),
+    )
+    if when.isna().any() or panel[[customer]].assign(month=when).duplicated().any():
+        raise WorkbenchError(f"the panel has a row without '{month}', or a customer twice in one: give one row each.")
+    if p.sum() < FEWEST:
+        raise CannotAnswer(
+            say(
+                "not answerable: {n} departures were to be expected, and {least} are needed.",
+                n=Number(p.sum(), ".1f"),
+                least=FEWEST,
+            )
+        )
+    rows = [
+        _month(formula, start, y[at], p[at])
+        for start in np.sort(when.unique())
+        if len(at := np.flatnonzero(when == start))
+    ]
+    table = pd.DataFrame(rows)
+    sure = holm(table[["p_level", "p_slope"]].to_numpy().ravel(order="F")) < false_alarm
+    months = len(table)
+    verdict = "order" if sure[months:].any() else "level" if sure[:months].any() else "holds"
+    last = panel[(when == when.max()).to_numpy()]
+    shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in formula.numbers if f in formula.tenths])
+    columns = [
+        customer,
+        "probability",
+        *([value, "value_at_risk"] if value else []),
+        *([tier] if tier else []),
+        "reasons",
+    ]
+    listed, count = pd.DataFrame(columns=columns), 0
+    if customers is not None:
+        require_columns(customers, [c for c in (customer, value, tier) if c], "customers")
+        count, chance = len(customers), formula.probability(customers)
+        worth = number(customers[value], value) * chance if value else chance
+        threshold = float(np.quantile(chance, 0.9)) if threshold is None else threshold
+        listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
+        by = ["value_at_risk", "probability", customer]
+        listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
+        said = [Listed(reasons, ";").said() for reasons in formula.reasons(listed)]
+        listed = listed.assign(reasons=said)[columns].reset_index(drop=True)
+    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.months, currency)
+
+
+def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray) -> dict[str, object]:
+    """Expected against left, order and shift of one month."""
+    safe = np.clip(p, 1e-12, 1 - 1e-12)
+    logit, weight = np.log(safe / (1 - safe)), p * (1 - p)
+    expected, variance = p.sum(), weight.sum() + (weight.sum() * formula.level_se) ** 2
+    apart = logit - weight @ logit / weight.sum()
+    spread = weight @ apart**2
+    slope = apart @ (y - p) / np.sqrt(spread + (spread * formula.slope_se) ** 2) if spread > 0 else 0.0
+    half = norm.isf(0.025) * np.sqrt(variance)
+    found, error = np.nan, np.nan
+    if y.any() and not y.all():
+        found, influence = auc(y, p)
+        error = norm.isf(0.025) * np.sqrt((influence**2).sum())
+    return {
+        "month": start, "customers": len(y), "expected": expected, "left": int(y.sum()),
+        "low": max(expected - half, 0.0), "high": expected + half,
+        "auc": found, "auc_low": found - error, "auc_high": found + error,
+        "psi": _shift(formula, "score", logit)["psi"],
+        "p_level": 2 * norm.sf(abs(y.sum() - expected) / np.sqrt(variance)), "p_slope": 2 * norm.sf(abs(slope)),
+    }  # fmt: skip
+
+
+def _shift(formula: ChurnFormula, fact: str, values: pd.Series | np.ndarray) -> dict[str, float]:
+    ends, then = formula.tenths[fact]
+    values = number(values, fact, missing="keep") if isinstance(values, pd.Series) else values
+    known = values[~np.isnan(values)]
+    now = np.bincount(np.searchsorted(ends, known, side="right"), minlength=len(then))
+    return stability_index(np.array(then), now)

@@ -1,0 +1,268 @@
+"""Whom is it worth contacting? What a list of likely leavers brings, if the accepted share is as assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import beta
+
+from workbench.columns import flag, number, require_table
+from workbench.errors import WorkbenchError
+from workbench.figures import axes
+from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
+from workbench.methods.resampling import bootstrap_weights, canonical_order, interval
+from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GRID = 400
+
+
+@dataclass(frozen=True, eq=False)
+class ChurnProfit(Result):
+    """What contacting the likeliest leavers brings a customer of the list.
+
+    Attributes
+    ----------
+    profit, share : float
+        Expected maximum profit a customer, and the share contacted at it; with `profit_interval`, `share_interval`.
+    fixed, fixed_share : float
+        The same where the accepted share is its mean for sure.
+    table : DataFrame
+        Contacted share in steps of a twentieth: customers, profit a customer with low and high.
+    lists : DataFrame
+        With an effect: likeliest to leave and most to gain, each as long as the best list: customers, expected net by
+        the effect; shared (share of the one that is in the other). Else empty.
+    acceptance : tuple of float
+        The share who accept, or the two parameters of its Beta distribution.
+    """
+
+    profit: float
+    profit_interval: tuple[float, float]
+    share: float
+    share_interval: tuple[float, float]
+    fixed: float
+    fixed_share: float
+    table: pd.DataFrame
+    lists: pd.DataFrame
+    acceptance: tuple[float, ...]
+    customers: int
+    capacity: int | None = None
+    currency: str = "yuan"
+
+    NAME, COUNTS, CHART = "profit", "customers", say("A curve with its band")
+    CAPTION = say("Profit a customer of the list by contacted share, likeliest leavers first; acceptance at its mean.")
+    PICTURE_CAPTION = say("Profit a customer of the list by contacted share, likeliest leavers first; band: 95%.")
+    FORMATS = {"share": SHARE} | dict.fromkeys(["profit", "low", "high"], "{:.2f}")
+
+    def headline(self) -> Message:
+        """Say what it brings, and what is assumed."""
+        unit = Term(self.currency)
+        if not self.profit > 0:
+            first = say("Contacting likely leavers does not pay at these costs.")
+        else:
+            first = say(
+                "Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
+                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), profit=Number(self.profit, ",.2f"),
+                unit=unit, span=Span(*self.profit_interval, ",.2f"),
+            )  # fmt: skip
+        mean = self.acceptance[0] / sum(self.acceptance) if len(self.acceptance) > 1 else self.acceptance[0]
+        second = say(
+            "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
+            "shows whom contact keeps.",
+            accepted=Share(mean, 0),
+        )  # fmt: skip
+        if self.lists.empty:
+            return join(first, second)
+        third = say(
+            "By the measured effect of contact the best list of that length shares {shared} with the likeliest "
+            "leavers, and brings {gain} {unit} instead of {lost}.",
+            shared=Share(self.lists["shared"].iloc[0], 0), gain=Count(self.lists["net"].iloc[1]), unit=unit,
+            lost=Count(self.lists["net"].iloc[0]),
+        )  # fmt: skip
+        return join(first, second, third)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What it brings, and the best share."""
+        said = say("a customer of the list, if acceptance is as assumed ({unit})", unit=Term(self.currency))
+        return (
+            Tile(said, Number(self.profit, ",.2f"), Span(*self.profit_interval, ",.2f")),
+            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")),
+        )
+
+    def decision(self) -> Decision:
+        """Advise whom to contact."""
+        if not self.profit_interval[0] > 0:
+            do = say("Contact nobody for being likely to leave: it is not shown to pay.")
+        elif len(self.lists) and self.lists["net"].iloc[1] > self.lists["net"].iloc[0]:
+            do = say("Contact those with the highest effect x margin, not those likeliest to leave.")
+        else:
+            do = say(
+                "Contact the likeliest {share} to leave, and hold some of them out at random: that measures what is "
+                "now assumed.",
+                share=Share(self.share, 0),
+            )
+        return Decision((do,), say("a randomised holdout in which contact keeps fewer than assumed."))
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Profit and best share."""
+        yield Quantity("churn_profit", self.profit, self.currency, *self.profit_interval)
+        yield Quantity("churn_best_share", self.share, "share", *self.share_interval)
+
+    def lists_table(self) -> Table:
+        """Give the two lists side by side."""
+        said = say("Two lists of one length: likeliest to leave, and most to gain by the measured effect of contact.")
+        return Table("lists", self.lists, said, {"net": COUNT, "shared": SHARE}, "customers")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the curve."""
+        ax = axes(ax)
+        ax.fill_between(self.table["share"], self.table["low"], self.table["high"], color="C0", alpha=0.2, linewidth=0)
+        ax.plot(self.table["share"], self.table["profit"], color="C0")
+        ax.axvline(self.fixed_share, color="0.6", linewidth=0.8)
+        ax.axhline(0, color="0.6", linewidth=0.8)
+        ax.xaxis.set_major_formatter("{x:.0%}")
+        ax.set_xlabel(say("contacted share of customers"))
+        ax.set_ylabel(say("profit a customer ({unit})", unit=Term(self.currency)))
+        return ax
+
+
+def churn_profit(
+    scores: pd.DataFrame,
+    margin: str | float,
+    *,
+    probability: str = "probability",
+    left: str | None = None,
+    incentive: float = 10.0,
+    incentive_share: float | None = None,
+    contact: float = 1.0,
+    acceptance: Sequence[float] | float = (6.0, 14.0),
+    capacity: int | None = None,
+    effect: str | None = None,
+    resamples: int = 400,
+    seed: int = 0,
+    currency: str = "yuan",
+) -> ChurnProfit:
+    """Find how far down a list of likely leavers contact pays.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        One row a customer.
+    margin : str or float
+        What a kept customer is worth: a column, or the same for all.
+    probability, left : str
+        Columns; without `left` (who left, known afterwards) the probabilities stand for it and must be calibrated.
+    incentive, incentive_share : float
+        What an accepted offer costs: an amount, or a share of each one's margin. Stayers who are contacted take it.
+    contact : float
+        What each contact costs.
+    acceptance : pair of float, or float
+        Share of contacted leavers who accept and stay: the two parameters of a Beta distribution, or a number for sure.
+    capacity : int, optional
+        Most customers that can be contacted.
+    effect : str, optional
+        Column with the measured effect of contact on leaving (points of probability by which it falls).
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or no number, a probability lies outside 0 to 1, or a cost is negative.
+
+    Notes
+    -----
+    With n customers of the list, contacting the first k brings (γ A_k - C_k) / n, where A_k adds margin less incentive
+    of the leavers among them, C_k the contacts and the incentives of the stayers, and γ accept. The best k of each γ
+    lies on the upper hull of these lines; the mean over γ is exact. Intervals are of the customers (bootstrap) and
+    hold γ's distribution to be true.
+
+    References
+    ----------
+    Verbraken, Verbeke & Baesens (2013), IEEE Trans. Knowledge and Data Engineering 25 (expected maximum profit).
+    Janssens et al. (2022), European Journal of Operational Research 297 (own worth of each customer).
+    """
+    law = tuple(map(float, acceptance if isinstance(acceptance, Sequence) else (acceptance,)))
+    columns = [c for c in (probability, left, effect, margin) if isinstance(c, str)]
+    require_table(scores, columns, "scores")
+    p = number(scores[probability], probability)
+    worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
+    bad = len(law) not in (1, 2) or min(law) < 0 or (len(law) == 1 and law[0] > 1)
+    if bad or min(incentive, incentive_share or 0, contact) < 0 or ((p < 0) | (p > 1)).any():
+        raise WorkbenchError(
+            "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
+        )
+    if (capacity is not None and capacity < 1) or resamples < 2:
+        raise WorkbenchError(f"capacity={capacity}, resamples={resamples}: give at least 1 and 2.")
+    gone = flag(scores[left], left).astype(float) if left else p
+    cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
+    content = pd.DataFrame({"p": -p, "gain": gone * (worth - cost), "spent": contact + (1 - gone) * cost})
+    order = canonical_order(content)
+    p, gain, spent = p[order], *(content[c].to_numpy()[order] for c in ("gain", "spent"))
+    most = len(p) if capacity is None else min(capacity, len(p))
+    ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1) + 1
+    ends = np.r_[0, ends[ends <= most], *([most] if most not in ends else [])].astype(int)
+    best, share, at_mean, share_at_mean = _best(gain, spent, ends, law, np.ones(len(p)))
+    steps = np.unique(np.rint(np.linspace(0, 1, 21) * len(p)).astype(int))
+    steps = steps[steps <= most]
+    some = ends if len(ends) <= GRID else ends[np.unique(np.rint(np.linspace(0, len(ends) - 1, GRID)).astype(int))]
+    mean = law[0] / sum(law) if len(law) > 1 else law[0]
+    drawn, curves = [], []
+    for block in bootstrap_weights(len(p), resamples, rng=seed):
+        for weight in block:
+            drawn.append(_best(gain, spent, some, law, weight)[:2])
+            curves.append(np.append(0, np.cumsum(weight * (mean * gain - spent)))[steps] / len(p))
+    low, high = interval(np.array([best, share]), np.array(drawn))
+    curve = np.append(0, np.cumsum(mean * gain - spent))[steps] / len(p)
+    bottom, top = interval(curve, np.array(curves))
+    table = pd.DataFrame({"share": steps / len(p), "customers": steps, "profit": curve, "low": bottom, "high": top})
+    lists = pd.DataFrame(columns=["list", "customers", "net", "shared"])
+    if effect:
+        taken = round(share * len(p)) or most
+        lists = _lists(p, worth[order], cost[order], contact, number(scores[effect], effect)[order], taken)
+    return ChurnProfit(
+        best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
+        lists, law, len(p), capacity, currency,
+    )  # fmt: skip
+
+
+def _best(gain, spent, ends, law, weight) -> tuple[float, float, float, float]:
+    """Expected maximum profit and its share over the law of acceptance; the same at its mean."""
+    n = weight.sum()
+    a, c, s = (np.append(0, np.cumsum(weight * values))[ends] / n for values in (gain, spent, np.ones(len(weight))))
+    mean = law[0] / sum(law) if len(law) > 1 else law[0]
+    k = int(np.argmax(mean * a - c))
+    at_mean, share_at_mean = float(mean * a[k] - c[k]), float(s[k])
+    if len(law) == 1:
+        return at_mean, share_at_mean, at_mean, share_at_mean
+    hull: list[int] = []
+    for i in range(len(a)):
+        if hull and a[i] <= a[hull[-1]]:
+            continue  # more cost, no gain
+        while len(hull) > 1 and (c[i] - c[hull[-1]]) * (a[hull[-1]] - a[hull[-2]]) <= (c[hull[-1]] - c[hull[-2]]) * (
+            a[i] - a[hull[-1]]
+        ):
+            hull.pop()
+        hull.append(i)
+    a, c, s = a[hull], c[hull], s[hull]
+    turns = np.r_[0.0, np.clip(np.diff(c) / np.diff(a), 0, 1), 1.0]
+    mass = np.diff(beta.cdf(turns, *law))
+    first = mean * np.diff(beta.cdf(turns, law[0] + 1, law[1]))
+    return float(a @ first - c @ mass), float(s @ mass), at_mean, share_at_mean
+
+
+def _lists(p, worth, cost, contact, effect, taken) -> pd.DataFrame:
+    """The likeliest leavers, and those whose effect x margin less cost is highest: what each list brings."""
+    net = effect * worth - contact - cost * (1 - p + effect)
+    leaving, gaining = np.argsort(-p, kind="stable")[:taken], np.argsort(-net, kind="stable")[:taken]
+    shared = len(np.intersect1d(leaving, gaining)) / taken
+    rows = [(say("likeliest to leave"), leaving), (say("most to gain by effect x margin"), gaining)]
+    frame = pd.DataFrame(
+        [(len(who), net[who].sum(), shared) for _, who in rows], columns=["customers", "net", "shared"]
+    )
+    frame.insert(0, "list", pd.Series([name for name, _ in rows], dtype=object))
+    return frame

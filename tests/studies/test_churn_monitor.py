@@ -1,0 +1,101 @@
+"""Does the formula still hold? Its false alarms are as stated, a moved level and a lost order are told apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from scipy.stats import binomtest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.churn import churn_formula, churn_monitor
+
+
+def months(rng, n=1_500, count=3, level=-2.0, slope=0.8, first="2026-01-01"):
+    """Months of customers who leave by a line."""
+    parts = []
+    for month in pd.date_range(first, periods=count, freq="MS"):
+        x = rng.normal(size=n)
+        left = rng.random(n) < expit(level + slope * x)
+        parts.append(pd.DataFrame({"customer_id": np.arange(n), "month": month, "x": x, "left": left}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def fitted(rng, **how):
+    return churn_formula(months(rng, **how), features=["x"], form="straight", segments=0, rival="none")
+
+
+@pytest.fixture(scope="module")
+def formula():
+    return fitted(np.random.default_rng(1), count=6, n=4_000)
+
+
+def test_verdicts(formula):
+    """It holds for months like those before, needs a new level after a price war, a new fit where the order is lost."""
+    rng = np.random.default_rng(2)
+    held, moved, lost = (churn_monitor(formula, months(rng, **how)) for how in ({}, {"level": -1.4}, {"slope": 0.0}))
+    assert (held.verdict, moved.verdict, lost.verdict) == ("holds", "level", "order")
+    assert held.decision().do[0] != moved.decision().do[0] != lost.decision().do[0]
+    table = held.table
+    assert ((table["low"] < table["expected"]) & (table["expected"] < table["high"])).all() and len(table) == 3
+    assert ((table["auc_low"] < table["auc"]) & (table["auc"] < table["auc_high"])).all()
+    assert "false alarm in at most 5%" in held.headline() and held.listed.empty
+
+
+def test_by_hand(formula):
+    """One month of four customers more: expected is the sum of probabilities."""
+    panel = months(np.random.default_rng(3), n=400, count=1)
+    found = churn_monitor(formula, panel).table.iloc[0]
+    p = formula.probability(panel)
+    variance = (p * (1 - p)).sum()
+    assert found["expected"] == pytest.approx(p.sum()) and found["left"] == panel["left"].sum()
+    half = 1.959964 * np.sqrt(variance + (variance * formula.level_se) ** 2)
+    assert found["high"] == pytest.approx(p.sum() + half, rel=1e-6)
+
+
+def test_shift_of_facts_is_shown_and_judges_nothing(formula):
+    """Other customers, the same law: the index is large, the verdict is that it holds."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(0.8, 1, 3_000)
+    left = rng.random(3_000) < expit(-2.0 + 0.8 * x)
+    panel = pd.DataFrame({"customer_id": np.arange(3_000), "month": "2026-07", "x": x, "left": left})
+    found = churn_monitor(formula, panel)
+    assert found.shifts["low"].iloc[0] > 0.25 and found.table["psi"].iloc[0] > 0.25 and found.verdict == "holds"
+
+
+def test_the_list_over_the_threshold(formula):
+    """Most at risk first, with value, tier and reasons; everybody on it reaches the threshold."""
+    rng = np.random.default_rng(5)
+    now = pd.DataFrame(
+        {"customer_id": np.arange(200), "x": rng.normal(size=200), "value": rng.gamma(2, 50, 200), "tier": "gold"}
+    )
+    found = churn_monitor(formula, months(rng), now, threshold=0.2, value="value", tier="tier")
+    p = formula.probability(now)
+    assert len(found.listed) == (p >= 0.2).sum() > 5 and (found.listed["probability"] >= 0.2).all()
+    assert found.listed["value_at_risk"].is_monotonic_decreasing and set(found.listed["tier"]) == {"gold"}
+    assert (
+        found.listed["reasons"].iloc[0] == "x above the mean"
+        and "of 200 customers are at 20.0% or more" in found.headline()
+    )
+    assert len(churn_monitor(formula, months(rng), now).listed) == 20
+
+
+def test_what_is_refused(formula):
+    panel = months(np.random.default_rng(6))
+    with pytest.raises(CannotAnswer, match="10 are needed"):
+        churn_monitor(formula, panel.iloc[:20])
+    with pytest.raises(WorkbenchError, match="customer twice"):
+        churn_monitor(formula, pd.concat([panel, panel]))
+    with pytest.raises(WorkbenchError, match="lacks 'x'"):
+        churn_monitor(formula, panel.drop(columns="x"))
+    with pytest.raises(WorkbenchError, match="false_alarm=0"):
+        churn_monitor(formula, panel, false_alarm=0)
+
+
+@pytest.mark.prove
+def test_false_alarms_are_as_stated():
+    """In 400 worlds in which the formula holds at most 5 % of looks end otherwise, with the calibration's own error."""
+    rng, alarms = np.random.default_rng(7), 0
+    for _ in range(400):
+        world = fitted(rng, count=4, n=2_000)
+        alarms += churn_monitor(world, months(rng, count=4)).verdict != "holds"
+    assert binomtest(alarms, 400, 0.05, alternative="greater").pvalue > 0.01 and alarms > 0
