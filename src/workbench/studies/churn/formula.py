@@ -8,20 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
 from workbench.errors import WorkbenchError
-from workbench.figures import axes, dot_and_interval
+from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, literal, plain, read_facts
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FORMAT = 1
 SHOWN = 20
@@ -91,7 +88,7 @@ class ChurnFormula(Result):
 
     SUFFIX = "toml"
     NAME, COUNTS, CHART = "terms", "rows", say("Dots with intervals, a row a term")
-    PICTURE_CAPTION = say("What raises and what lowers the odds of leaving: the terms that move customers furthest.")
+    PICTURE_CAPTION = "What raises and what lowers the odds of leaving: the terms that move customers furthest."
     FORMATS = dict.fromkeys(["coefficient", "odds_ratio", "low", "high"], "{:.3f}") | {"rows": COUNT}
 
     @cached_property
