@@ -29,6 +29,7 @@ from workbench.messages import (
     say,
     word,
 )
+from workbench.result import OWN
 from workbench.warehouse import rulebook, schema
 
 SOURCE = Path(workbench.__file__).parent
@@ -53,19 +54,35 @@ TREES = [
 ]
 
 
+def called(node: ast.AST) -> str:
+    """Name what a call makes: by `say`, or by a result's own `say`."""
+    if not isinstance(node, ast.Call):
+        return ""
+    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in ("self.say", "messages.say"):
+        return "say"
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
 def written() -> dict[str, str]:
     """Every template and word in the package and the notebooks, by text, with the place where it stands."""
     found = {}
     for name, tree in TREES:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS and node.args:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if {"CAPTION", "PICTURE_CAPTION"} & {*map(ast.unparse, targets)}:
+                    found[node.value.value] = f"{name}:{node.lineno}"
+            maker = called(node)
+            if maker in MAKERS and node.args:
                 first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
                 for text in texts:
                     if isinstance(text, ast.Constant):
                         found[text.value] = place
-                    elif node.func.id == "say":
-                        assert name == "messages.py", f"{place}: a template is a text, written at the call"
+                    elif maker == "say":
+                        assert name in ("messages.py", "result.py"), (
+                            f"{place}: a template is a text, written at the call"
+                        )
     return {text: place for text, place in found.items() if text and not place.startswith("messages.py")}
 
 
@@ -83,10 +100,12 @@ def test_a_template_is_given_its_values():
     """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
     for name, tree in TREES:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+            if called(node) == "say":
                 text, given = node.args[0], {value.arg for value in node.keywords}
                 if isinstance(text, ast.Constant) and name != "messages.py":
                     places = {name for _, name, _, _ in string.Formatter().parse(text.value) if name is not None}
+                    if isinstance(node.func, ast.Attribute):  # of a result, which has the others
+                        given |= places & OWN.keys()
                     assert places >= given - {None} if None in given else places == given, (name, text.value)
 
 

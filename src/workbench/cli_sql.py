@@ -47,7 +47,7 @@ def sql(
     """
     from workbench.reports.runs.parameters import split_assignments
     from workbench.warehouse.adhoc import select
-    from workbench.warehouse.connect import open_warehouse
+    from workbench.warehouse.opened import open_warehouse
 
     if form == "parquet" and output is None:
         raise WorkbenchError(say("Parquet goes into a file. Say which: --output FILE"))
@@ -70,14 +70,12 @@ def sql(
 
 def _write(found: Any, form: str, output: Path) -> None:
     """Write the rows into a file that only its owner may read, whole or not at all."""
-    import os
-
+    from workbench.locks import whole
     from workbench.personal import for_me_alone
     from workbench.reports.page.lists import write_csv
 
-    aside = output.with_name(f".{output.name}.{os.getpid()}")
-    for_me_alone(aside)
-    try:
+    with whole(output) as aside:
+        for_me_alone(aside)
         if form == "parquet":
             from pyarrow import parquet
 
@@ -89,9 +87,6 @@ def _write(found: Any, form: str, output: Path) -> None:
             with aside.open("w", encoding="utf-8") as file:
                 rows = [[*map(_cell, row)] for row in frame.itertuples(index=False)]
                 print_table([_plain(name) for name in frame], rows, file=file)
-        os.replace(aside, output)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _cell(value: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from workbench.messages import Term, join, quoted, say, suggestion, word
+from workbench.words import MOST_NAMED, closest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,16 +17,11 @@ class WorkbenchError(Exception):
 
     def said(self, language: str = "en") -> str:
         """Say the message in a language, if it was made by `workbench.messages.say`; else in English."""
-        from workbench.messages import word
-
         return word(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
 
 
 class CannotAnswer(WorkbenchError):
     """The data cannot support the answer that was asked for; the message says why."""
-
-
-MOST_NAMED = 40
 
 
 def named(names: Iterable[object]) -> str:
@@ -38,16 +35,6 @@ def named(names: Iterable[object]) -> str:
     names = list(names)
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return (", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + more) or "nothing"
-
-
-def listed(values: Iterable[object], last: str = "and") -> str:
-    """Write values as a list in a sentence.
-
-    >>> listed([6, 7]), listed([6, 7, 8]), listed(["a", "b"], "or")
-    ('6 and 7', '6, 7 and 8', 'a or b')
-    """
-    *head, end = map(str, values)
-    return f"{', '.join(head)} {last} {end}" if head else end
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -64,24 +51,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{close}'?" if close else ""
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """Give the known name that a mistyped one most likely meant; "" where none is near."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=5, cutoff=0.5)
-
-    def likeness(other: str) -> tuple[float, bool]:
-        return difflib.SequenceMatcher(None, other, str(name)).ratio(), other[:1] == str(name)[:1]
-
-    return max(close, key=likeness) if close else ""
-
-
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:
     """Build the refusal of a name that does not exist.
 
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    from workbench.messages import Term, join, quoted, say, suggestion
-
     known, kind, name = list(known), Term(what), str(name)
     there = say("no {what} '{name}'.", what=kind, name=name)
     if where:

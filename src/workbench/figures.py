@@ -8,7 +8,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from workbench.messages import Named, Term, Value, known, word
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import Formatter
+else:
+    Axes = "matplotlib.axes.Axes"  # what pictures are drawn into, named without loading the library
 
 PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Okabe and Ito's colours, ordered so that neighbours also differ when printed in grey."""
@@ -112,6 +114,30 @@ def dot_and_interval(
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_xlabel(label)
     return ax
+
+
+def heat_map(
+    values: pd.DataFrame, texts: str | list[list[str]], ax: Axes | None = None, *, label: str = "", **look: Any
+) -> Axes:
+    """Draw a table of numbers as colours, first row on top; `label` names a bar of colours, `look` is seaborn's.
+
+    `texts` has the text of each cell, or the format of the numbers, or is empty.
+    """
+    from seaborn import heatmap
+    from seaborn.utils import relative_luminance
+
+    written = {"annot": bool(texts), "fmt": texts} if isinstance(texts, str) else {"annot": np.array(texts), "fmt": ""}
+    ticks = {"xticklabels": [*map(str, values.columns)], "yticklabels": [*map(str, values.index)]}
+    look = {"cmap": "Blues", "cbar": bool(label), "cbar_kws": {"label": label}} | ticks | look
+    drawn: Any = heatmap(values, ax=axes(ax), **written, **look)
+    colours = drawn.collections[0].get_facecolors()
+    for text in drawn.texts:  # seaborn writes white on colours of middle brightness
+        x, y = map(int, text.get_position())
+        text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
+    drawn.set(xlabel="", ylabel="")
+    drawn.tick_params(length=0, rotation=0)
+    drawn.grid(visible=False)
+    return drawn  # type: ignore[no-any-return]  # seaborn has no types
 
 
 def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:
@@ -227,13 +253,13 @@ def _columns(text: str) -> int:
     return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
-def character_names(characters: Iterable[str], most: int = 3) -> str:
+def character_names(characters: Iterable[str]) -> str:
     """Name characters that a font lacks, in order, the first of them.
 
     >>> character_names("🎉")
     'U+1F389 party popper'
     """
-    named = sorted(characters)
+    named, most = sorted(characters), 3
     shown = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in named[:most])
     return shown + (f" and {len(named) - most} more" if len(named) > most else "")
 

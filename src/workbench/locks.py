@@ -1,4 +1,4 @@
-"""Who holds a folder or a file? One lock for all: it dies with its process, and needs a system that has such locks."""
+"""Who holds a folder or a file (a lock that dies with its process), and when does a file stand: whole, or not."""
 
 from __future__ import annotations
 
@@ -65,3 +65,14 @@ def locked(place: Path, *, wait: bool = True, shared: bool = False) -> Iterator[
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give where to write a file that appears under its name when all of it is written, or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from workbench import words
 from workbench.catalogue import entered, entry, label, places
-from workbench.errors import MOST_NAMED, WorkbenchError, closest, listed
+from workbench.words import MOST_NAMED, closest, listed
 
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
@@ -305,14 +305,14 @@ class Message(str):
         return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
 
 
-def say(template: str, **values: Value | Message | WorkbenchError | str | int | date) -> Message:
+def say(template: str, **values: Value | Message | Exception | str | int | date) -> Message:
     """Say a sentence.
 
     Parameters
     ----------
     template : str
         English, with ``{name}`` where a value stands; one sentence, or a clause that stands by itself.
-    **values : Value, Message, WorkbenchError (its message), str (a `Name`), int (a `Count`) or date (a `Day`)
+    **values : Value, Message, Exception (its message), str (a `Name`), int (a `Count`) or date (a `Day`)
         One for each name. A float has no notation of its own: say whether it is a `Share`, `Number` or `Amount`.
 
     Raises
@@ -401,7 +401,7 @@ def as_value(value: object) -> Value | Message:
         return value
     if isinstance(value, str):
         return Name(value)
-    if isinstance(value, WorkbenchError):
+    if isinstance(value, Exception):
         return as_message(value.args[0])
     if isinstance(value, date):
         return Day(value)

@@ -28,11 +28,14 @@ RENAMED = {old: f"{room}.{old.rpartition('.')[2]}" for room, names in _MOVED.ite
     "studies.followup": "studies.campaign_effect",
     "studies.lifetime": "studies.lifetime_value",
     "studies.lifetime.btyd": "methods.btyd.models",
+    "studies.plspm.verdicts": "methods.plspm.fitted",
     "studies.rollout": "studies.observational",
+    "studies.tiers.service": "studies.service.promises",
     "studies.trials": "methods.experiment",
     "studies.trials.words": "words",
     "studies.uplift.observational": "studies.observational.treated",
     "studies.value": "studies.potential",
+    "studies.voice.shortfalls": "studies.service.shortfalls",
     "warehouse.sample": "sample",
 }
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
+from workbench.catalogue import places
 from workbench.errors import CannotAnswer
-from workbench.messages import Message, Value, as_message, say
+from workbench.messages import Label, Message, Share, Term, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 SHOWN_ROWS = 10
+OWN: Mapping[str, Callable[[Any], Value]] = {
+    "level": lambda level: Share(level, 0), "construct": Label, "currency": Term, "outcome": Label, "target": Label,
+}  # fmt: skip
+"""What a result says of itself without being told, and how."""
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
     (
@@ -176,7 +181,8 @@ class Result(ABC):
     CHART : str
         What kind of picture it is, for those who cannot see it.
     CAPTION, PICTURE_CAPTION : str
-        What table and picture show, with their units, where no number is said; else `caption` and `picture_caption`.
+        Templates of what table and picture show, with their units, where nothing is said but what is in `OWN`; else
+        `caption` and `picture_caption`.
     table : DataFrame
         The estimates, one a row, with `low` and `high`; a result that holds others says which in `summary`.
     """
@@ -189,6 +195,11 @@ class Result(ABC):
     CAPTION: ClassVar[str] = ""
     PICTURE_CAPTION: ClassVar[str] = ""
     table: pd.DataFrame
+
+    def say(self, template: str, **values: Any) -> Message:
+        """Say a sentence as `messages.say` does; names of `OWN` that are given no value are the result's own fields."""
+        own = (places(template) & OWN.keys()) - values.keys()
+        return say(template, **{name: OWN[name](getattr(self, name)) for name in own}, **values)
 
     @abstractmethod
     def headline(self) -> str:
@@ -221,11 +232,11 @@ class Result(ABC):
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""
-        return self.CAPTION or self.headline()
+        return self.say(self.CAPTION) if self.CAPTION else self.headline()
 
     def picture_caption(self) -> str:
         """Say what to see in the picture, with its units."""
-        return self.PICTURE_CAPTION or self.headline()
+        return self.say(self.PICTURE_CAPTION) if self.PICTURE_CAPTION else self.headline()
 
     def as_table(self) -> Table:
         """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""

@@ -1,9 +1,12 @@
-"""How numbers and intervals are said. One notation of an interval: 11.4 (8.7 to 14.1)."""
+"""How numbers, intervals and lists are said. One notation of an interval: 11.4 (8.7 to 14.1)."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 
+MOST_NAMED = 40
 NO_INTERVAL = "(no interval)"
 
 
@@ -78,3 +81,23 @@ def amount(value: float, *, binary: bool, unit: str = "", signed: bool = False) 
     """
     scaled, unit = (100 * value, "points") if binary else (value, unit)
     return f"{figure(scaled, signed=signed)} {unit}".rstrip()
+
+
+def listed(values: Iterable[object], last: str = "and") -> str:
+    """Write values as a list in a sentence.
+
+    >>> listed([6, 7]), listed([6, 7, 8]), listed(["a", "b"], "or")
+    ('6 and 7', '6, 7 and 8', 'a or b')
+    """
+    *head, end = map(str, values)
+    return f"{', '.join(head)} {last} {end}" if head else end
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Give the known name that a mistyped one most likely meant; "" where none is near."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=5, cutoff=0.5)
+
+    def likeness(other: str) -> tuple[float, bool]:
+        return difflib.SequenceMatcher(None, other, str(name)).ratio(), other[:1] == str(name)[:1]
+
+    return max(close, key=likeness) if close else ""

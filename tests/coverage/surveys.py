@@ -12,8 +12,8 @@ import pandas as pd
 from scipy import stats
 
 from workbench.studies.satisfaction import Construct, PathModel, satisfaction_index, wave_change
-from workbench.studies.voice import mean_answer, net_promoter, service_shortfalls, top_boxes, voice_scores
-from workbench.studies.voice.shortfalls import ServiceStandard
+from workbench.studies.service import ServiceStandard, service_shortfalls
+from workbench.studies.voice import mean_answer, net_promoter, top_boxes, voice_scores
 
 RUNS = 1_000
 SCALE = np.arange(1.0, 11)

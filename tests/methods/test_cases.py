@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from workbench.methods import cases
-from workbench.studies.voice import service_shortfalls
-from workbench.studies.voice.shortfalls import ServiceStandard
+from workbench.studies.service import ServiceStandard, service_shortfalls
 from workbench.warehouse import schema, servicing
 
 AS_OF = pd.Timestamp("2026-06-08")

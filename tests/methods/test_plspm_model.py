@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.methods.plspm import Construct, PathModel, fit_pls, path_diagram
+from workbench.methods.plspm import Construct, PathModel, fit_pls
 
 matplotlib.use("Agg")
 
@@ -89,7 +89,7 @@ def test_diagram_of_eight_constructs(request):
     values = 6 + rng.normal(size=(400, 1)) + rng.normal(size=(400, len(model.items)))
     fit = fit_pls(pd.DataFrame(np.clip(values, 1, 10), columns=list(model.items)), model)
     figure, ax = plt.subplots(figsize=(12, 6))
-    assert path_diagram(fit, ax, faint=[model.edges[0]]) is ax
+    assert fit.plot(ax, faint=[model.edges[0]]) is ax
     figure.canvas.draw()
     texts = [t.get_text().split("\n")[0] for t in ax.texts]
     assert set(model.names) <= set(texts)

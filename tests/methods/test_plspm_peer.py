@@ -11,8 +11,8 @@ from seminr_peer import PeerAbsent, ask
 
 from workbench.methods.plspm import HigherOrder, PathModel, fit_pls
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.batch import Layout
+from workbench.methods.plspm.replicates import resample
 
 pytestmark = pytest.mark.prove
 
@@ -68,7 +68,7 @@ def test_fit_and_every_resample_equal_the_peer_s(models, survey, scheme):
     rows = np.array([np.bincount(row, minlength=n) for row in drawn])[:, answers.position].astype(np.float32)
     found = resample(answers, fit, [rows], 1e-13)
     assert found.failed == theirs["fails"] == 0
-    labels = Plan(model).labels
+    labels = Layout(model).labels
     for quantity, (names, values) in theirs["boot"].items():
         columns = [labels.index((quantity.removesuffix("s"), each)) for each in names]
         assert values.shape == (resamples, len(names))
@@ -105,7 +105,9 @@ def test_higher_order_equals_the_peer_s(models, mode):
     answers = read_answers(table, model)
     rows = np.array([np.bincount(row, minlength=250) for row in drawn])[:, answers.position].astype(float)
     names, values = theirs["boot"]["paths"]
-    found = resample(answers, fit, [rows], 1e-13).values[:, [Plan(fit.model).labels.index(("path", n)) for n in names]]
+    found = resample(answers, fit, [rows], 1e-13).values[
+        :, [Layout(fit.model).labels.index(("path", n)) for n in names]
+    ]
     assert np.abs(found - values).max() < EXACT
 
 

@@ -17,8 +17,8 @@ from workbench.methods.plspm import (
     structural_table,
 )
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.batch import Layout
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import bootstrap_weights
 
 FOUR = [
@@ -221,6 +221,6 @@ def test_what_two_stages_cannot_answer_is_refused():
     with pytest.raises(WorkbenchError, match="fitted in two stages"):
         compare_groups(table.assign(g=np.resize(["a", "b"], 80)), STAGED, group="g")
     with pytest.raises(WorkbenchError, match="fitted in two stages"):
-        Plan(STAGED)
+        Layout(STAGED)
     with pytest.raises(CannotAnswer, match="no interaction"):
         moderation(bootstrap_pls(table, STAGED, resamples=20, interval="percentile"))

@@ -20,8 +20,8 @@ from seminr_peer import PeerAbsent, ask
 
 from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consistent_pls, fit_pls, structural_table
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.batch import Layout
+from workbench.methods.plspm.replicates import resample
 from workbench.studies.campaign_planning import Spread, campaign_ledger, plan_campaign
 from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.observational import difference_in_differences
@@ -217,7 +217,7 @@ def _live(peer: Peer, what: str) -> Iterator[Row]:
                     yield Row(source, f"{ours} {name} ({scheme})", fit.estimates[ours, name], value, NOISE)
         answers = read_answers(survey, peer.model)
         rows = np.array([np.bincount(row, minlength=n) for row in drawn])[:, answers.position].astype(np.float32)
-        values, labels = resample(answers, fit, [rows], TIGHT).values, Plan(peer.model).labels
+        values, labels = resample(answers, fit, [rows], TIGHT).values, Layout(peer.model).labels
         for theirs, (names, array) in found["boot"].items():
             mine = values[:, [labels.index((named[theirs], name)) for name in names]]
             row, column = np.unravel_index(np.abs(mine - array).argmax(), array.shape)
@@ -325,11 +325,11 @@ def _design() -> Iterator[Row]:
     """(z at half of 5% + z at the power) sqrt(s² / treated + s² / control), in plain arithmetic."""
     spread, members = Spread(mean=50.0, sd=30.0), 10_000
     for holdout, power in ((0.5, 0.8), (0.1, 0.8), (0.1, 0.9)):
-        plan = plan_campaign(spread=spread, members=members, contact_cost=2.0, holdouts=[holdout], power=power)
+        layout = plan_campaign(spread=spread, members=members, contact_cost=2.0, holdouts=[holdout], power=power)
         z = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(power)
         theirs = z * (30.0**2 / (members * (1 - holdout)) + 30.0**2 / (members * holdout)) ** 0.5
         label = f"smallest detectable effect, {holdout:.0%} of 10,000 held out, power {power:.0%}"
-        yield Row("formula by hand (Bloom 1995)", label, plan.table["detectable"].item(), theirs, NOISE)
+        yield Row("formula by hand (Bloom 1995)", label, layout.table["detectable"].item(), theirs, NOISE)
 
 
 def _rollout(published: dict) -> Iterator[Row]:

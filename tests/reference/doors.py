@@ -30,6 +30,7 @@ from workbench.studies import (
     observational,
     satisfaction,
     segmentation,
+    service,
     tiers,
     uplift,
     voice,
@@ -63,6 +64,7 @@ ROOMS = (
     potentials,
     satisfaction,
     segmentation,
+    service,
     tiers,
     uplift,
     voice,
@@ -397,7 +399,7 @@ def suspected() -> Tables:
 
 RULES = fraud.RuleBase(
     tuple(
-        fraud.Rule(
+        fraud.FraudRule(
             column, f"many {column}", f"{column} >= threshold and kind = 'person'", 30, bar, "high", "Ask.", "us",
             dt.date(2026, 1, 1), {column: bar + 1, "kind": "person"}, {column: bar + 1, "kind": "company"},
             name_zh="过多",
@@ -685,8 +687,8 @@ ACTION = ("action_id", "bill_id", "customer_id", "stage", "action", "collector",
 
 
 STANDARDS = [
-    voice.ServiceStandard("wait", "contact", "contacted_at", "wait_s", {"channel": "hotline"}, at_most=20),
-    voice.ServiceStandard("fault", "ticket", "opened_at", "closed_at", {"kind": "fault"}, by="due_at"),
+    service.ServiceStandard("wait", "contact", "contacted_at", "wait_s", {"channel": "hotline"}, at_most=20),
+    service.ServiceStandard("fault", "ticket", "opened_at", "closed_at", {"kind": "fault"}, by="due_at"),
 ]
 
 
@@ -789,14 +791,14 @@ TIERS = tiers.TierRules(
 EVENTS = pd.DataFrame(
     {"event": ["hotline", "visit"], "unit": "one", "cost": [5.0, 100.0], "source": "", "assumption": [True, False]}
 )
-PROMISES = tiers.ServiceStandard(
+PROMISES = service.TierPromises(
     pd.DataFrame({"tier": ["gold", "basic"], "tier_zh": ["金", "普"], "s": [10, 40], "v": [2, 0]}),
     ({"column": "s", "says": "answered", "event": "hotline"}, {"column": "v", "says": "visits", "count": "visit"}),
 )
 
 
 @made_once
-def service() -> Tables:
+def served_tiers() -> Tables:
     """Customers of two tiers, what they bring and what they were served."""
     rng = np.random.default_rng(20)
     n = 160
@@ -1511,10 +1513,10 @@ CASES = [
         accounts,
     ),
     Case(
-        "tiers.cost_to_serve",
+        "service.cost_to_serve",
         lambda t, n: (
             n.uses("hotline", "visit"),
-            tiers.cost_to_serve(
+            service.cost_to_serve(
                 t["customers"],
                 customer=n("id"),
                 tier=n("tier"),
@@ -1525,15 +1527,15 @@ CASES = [
                 resamples=60,
             ),
         )[1],
-        service,
+        served_tiers,
     ),
     Case(
-        "tiers.promises_kept",
+        "service.promises_kept",
         lambda t, n: (
             n.uses("visit", "days_known", *[f"hotline_{w}_{k}" for w in ("within", "judged") for k in (10, 40)]),
-            tiers.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), standard=PROMISES),
+            service.promises_kept(t["customers"], customer=n("id"), tier=n("tier"), promises=PROMISES),
         )[1],
-        service,
+        served_tiers,
     ),
     Case("churn.churn_formula", _formula, months),
     Case("churn.churn_monitor", _watched, months),
@@ -1601,7 +1603,7 @@ CASES = [
         invited,
     ),
     Case(
-        "voice.service_shortfalls",
+        "service.service_shortfalls",
         lambda t, n: (
             n.uses(
                 "customer_id",
@@ -1614,7 +1616,7 @@ CASES = [
                 "closed_at",
                 "answered_on",
             ),
-            voice.service_shortfalls(
+            service.service_shortfalls(
                 t["contacts"],
                 t["tickets"],
                 as_of="2026-07-01",
@@ -1691,7 +1693,8 @@ WITHOUT = {
     "service_standards": "reads rules",
     "grade_scheme": "reads rules",
     "tier_rules": "reads rules",
-    "service_standard": "reads rules",
+    "tier_promises": "reads rules",
+    "standard_to_mend": "takes a result; test_decisions_survey",
     "unit_costs": "reads rules",
     "default_grid": "reads rules",
     "read_segments": "reads a file",
@@ -1699,10 +1702,9 @@ WITHOUT = {
     "described_use": "takes columns by name; test_segmentation_saved",
     "memberships": "takes a saved segmentation; test_segmentation_saved",
     "decision": "takes results; test_decisions_survey, test_decisions_customers",
-    "plot_profiles": "draws a result",
+    "plot_profiles": "draws a table",
     "plot_usage": "draws a table",
     "weekly_use": "draws a table",
-    "path_diagram": "draws a result",
     "cross_loadings": "reads a fit",
     "fornell_larcker": "reads a fit",
     "htmt_table": "reads a fit",

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from workbench.reports.runs.execute import Job
+from workbench.reports.runs.job import Job
 from workbench.reports.runs.kernels import FORKS
 from workbench.reports.runs.workers import Workers
 

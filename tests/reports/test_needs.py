@@ -10,7 +10,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workbench import cli
 from workbench.errors import WorkbenchError
 from workbench.lab.template import TEMPLATE
-from workbench.reports.runs.needs import declared_needs, fit, fits
+from workbench.reports.runs.needs import fit, fits
+from workbench.reports.runs.parameters import declared_needs
 from workbench.reports.runs.render import run
 from workbench.reports.runs.slots import Study, find_slots
 from workbench.warehouse import open_warehouse

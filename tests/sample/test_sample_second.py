@@ -9,8 +9,8 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.sample import write_sample
 from workbench.sample.operator import read_operator
-from workbench.warehouse.connect import open_warehouse
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.opened import open_warehouse
 
 SECOND = Path(__file__).parent / "second"
 

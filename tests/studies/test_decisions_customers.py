@@ -11,7 +11,7 @@ from doors import CASES, Names
 
 from workbench.messages import read
 from workbench.result import Decision
-from workbench.studies import segmentation, tiers
+from workbench.studies import segmentation, service, tiers
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\w_\w")
 
@@ -86,9 +86,9 @@ def test_the_key_figures_of_segments():
     assert [len(case(f"segmentation.{name}").tiles()) for name in ("score_rfm", "migration")] == [1, 1]
 
 
-LEVELS, COST, KEPT, ACCOUNTS = (
-    case(f"tiers.{name}") for name in ("tiers", "cost_to_serve", "promises_kept", "grade_accounts")
-)  # fmt: skip
+LEVELS, ACCOUNTS, COST, KEPT = map(
+    case, ("tiers.tiers", "tiers.grade_accounts", "service.cost_to_serve", "service.promises_kept")
+)
 
 
 def test_the_decision_on_promises_follows_from_their_intervals():
@@ -100,7 +100,7 @@ def test_the_decision_on_promises_follows_from_their_intervals():
         if rng.random() < 0.4:
             table = table.assign(kept=0.97, low=0.94, high=0.99)
         kept = dataclasses.replace(KEPT, table=table)
-        promise, *_ = whole(tiers.decision(LEVELS, COST, kept, ACCOUNTS))
+        promise, *_ = whole(tiers.decision(LEVELS, service.decision(COST, kept), ACCOUNTS))
         low, high = kept.least["low"], kept.least["high"]
         assert promise.startswith("Keep what") == (high < 0.9)
         assert promise.startswith("Leave") == (low >= 0.9)
@@ -114,14 +114,16 @@ def test_calls_are_advised_in_the_best_tier_with_enough_near_its_edge():
     tier = LEVELS.rules.names[0]
     for near, calls in ((25, True), (9, False)):
         table = LEVELS.table.assign(near_demotion=[near] + [0] * (len(LEVELS.table) - 1))
-        said = whole(tiers.decision(dataclasses.replace(LEVELS, table=table), COST, KEPT, ACCOUNTS))[1]
+        levels = dataclasses.replace(LEVELS, table=table)
+        said = whole(tiers.decision(levels, service.decision(COST, KEPT), ACCOUNTS))[1]
         assert said.startswith("Call customers") == calls and ("first 25 of" in said and tier in said) == calls
 
 
 def test_what_would_change_the_decision_on_tiers_names_assumed_costs():
     """Only where there are some."""
     for assumed in (0.0, 0.5):
-        change = tiers.decision(LEVELS, dataclasses.replace(COST, assumed=assumed), KEPT, ACCOUNTS).change
+        served = service.decision(dataclasses.replace(COST, assumed=assumed), KEPT)
+        change = tiers.decision(LEVELS, served, ACCOUNTS).change
         assert ("assumed" in change) == (assumed > 0)
 
 

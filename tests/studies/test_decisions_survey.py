@@ -12,7 +12,7 @@ from doors import CASES, Names
 from workbench.messages import read
 from workbench.methods import plspm
 from workbench.result import Decision, Refusal
-from workbench.studies import satisfaction, voice
+from workbench.studies import satisfaction, service, voice
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\w_\w")
 
@@ -138,9 +138,10 @@ def test_the_key_figures_of_satisfaction():
     assert low < high
 
 
-BEHAVIOUR, REQUESTS, SHORTFALLS = (
-    case(f"voice.{name}") for name in ("satisfaction_outcome", "improvement_requests", "service_shortfalls")
-)  # fmt: skip
+BEHAVIOUR, REQUESTS, SHORTFALLS = map(
+    case, ("voice.satisfaction_outcome", "voice.improvement_requests", "service.service_shortfalls")
+)
+MEND = service.standard_to_mend(SHORTFALLS)
 
 
 def risk(estimate, low, high):
@@ -158,7 +159,7 @@ def test_calls_are_advised_only_where_the_dissatisfied_leave_more_often():
     for estimate, low, high in cases + [tuple(np.sort(rng.normal(0, 1, 3))[[1, 0, 2]]) for _ in range(60)]:
         one = risk(estimate, low, high)
         lead = next(m for m in one.headline().parts if m)
-        calls = whole(voice.decision(one, REQUESTS, SHORTFALLS))[0]
+        calls = whole(voice.decision(one, REQUESTS, MEND))[0]
         assert calls.startswith("Call back") == lead.startswith("The dissatisfied leave") == (round(high, 1) < 0), lead
         assert lead.startswith("The satisfied leave") == (round(low, 1) > 0)
         assert ("not significant" in lead) == (round(low, 1) <= 0 <= round(high, 1))
@@ -167,7 +168,7 @@ def test_calls_are_advised_only_where_the_dissatisfied_leave_more_often():
     assert len(seen) == 3
     warned = dataclasses.replace(risk(-0.9, -1.4, -0.4), warnings=(satisfaction.own.say("the score knew."),))
     assert warned.headline().parts[0].startswith("WARNING") and not warned.tiles()
-    assert whole(voice.decision(warned, REQUESTS, SHORTFALLS))[0].startswith("Do not act")
+    assert whole(voice.decision(warned, REQUESTS, MEND))[0].startswith("Do not act")
 
 
 def test_the_first_request_is_named_alone_only_where_it_is_first():
@@ -176,10 +177,15 @@ def test_the_first_request_is_named_alone_only_where_it_is_first():
     assert len(rows) > 1
     for low, alone in ((rows["high"][1] + 0.1, True), (rows["high"][1] - 0.1, False)):
         table = rows.assign(low=[low, *rows["low"][1:]])
-        said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=table), SHORTFALLS))[1]
+        said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=table), MEND))[1]
         assert ("is not certain" not in said) == alone and str(rows["request"][0]) in said
-    said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=rows.head(1)), SHORTFALLS))[1]
+    said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=rows.head(1)), MEND))[1]
     assert said.endswith("interval).") and " or " not in said
+
+
+def mend(table):
+    """What is advised on the standards with another table."""
+    return service.standard_to_mend(dataclasses.replace(SHORTFALLS, table=table))
 
 
 def test_a_standard_is_mended_only_where_its_interval_lies_above_the_goal():
@@ -187,16 +193,16 @@ def test_a_standard_is_mended_only_where_its_interval_lies_above_the_goal():
     starts = {"Mend": (20.0, 11.0, 30.0), "Leave": (5.0, 2.0, 9.0), "Count": (11.0, 8.0, 15.0)}
     for start, (missed, low, high) in starts.items():
         table = SHORTFALLS.table.assign(missed=missed, low=low, high=high)
-        said = whole(voice.decision(BEHAVIOUR, REQUESTS, dataclasses.replace(SHORTFALLS, table=table)))[2]
+        said = whole(voice.decision(BEHAVIOUR, REQUESTS, mend(table)))[2]
         assert said.startswith(start), said
     table = SHORTFALLS.table.assign(low=np.nan, high=np.nan)
-    said = whole(voice.decision(BEHAVIOUR, REQUESTS, dataclasses.replace(SHORTFALLS, table=table)))[2]
+    said = whole(voice.decision(BEHAVIOUR, REQUESTS, mend(table)))[2]
     assert said.startswith("Count") and "no interval" in said
 
 
 def test_what_the_voice_report_cannot_answer_advises_nothing():
     """A thin province: three refusals, three sentences that start nothing."""
-    said = whole(voice.decision(*[Refusal("sparse")] * 3))
+    said = whole(voice.decision(*[Refusal("sparse")] * 2, service.standard_to_mend(Refusal("sparse"))))
     assert [s.split()[1] for s in said] == ["nobody", "no", "no"]
 
 

@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments, plot_profiles, plot_usage
 from workbench.studies.segmentation.choice import Trial, choose, in_words
-from workbench.studies.segmentation.partition import Rule, _mixture
+from workbench.studies.segmentation.partition import Partition, _mixture
 from workbench.studies.segmentation.scaling import fit_scale
 from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
 
@@ -272,7 +272,7 @@ def test_jaccard_of_certain_and_random_clusters():
     """Far groups are found again exactly; halves of a formless cloud are not highly stable throughout."""
     rng = np.random.SeedSequence(3)
     far = np.repeat([[0.0, 0], [9, 9]], 50, axis=0) + np.random.default_rng(0).normal(0, 0.1, (100, 2))
-    label = Rule(np.array([[0.0, 0], [9, 9]])).label(far)
+    label = Partition(np.array([[0.0, 0], [9, 9]])).label(far)
     assert bootstrap_jaccard(far, label, 2, resamples=5, rng=rng) == pytest.approx(1)
     cloud = pd.DataFrame(np.random.default_rng(1).normal(size=(400, 2)), columns=["x", "y"])
     assert fit_segments(cloud, k=5, resamples=20).stability()["jaccard"].min() < 0.75
@@ -368,12 +368,12 @@ def test_profiles_and_week_draw():
     """One panel of bars a cluster, and one week a group, with the hours that lack at none."""
     table, _ = simulated()
     result = fit_simulated(table, k=3)
-    assert len(plot_profiles(result).patches) == 9
+    assert len(plot_profiles(result.deviations, result.names()).patches) == 9
     usage = pd.DataFrame(
         {"group": ["a", "a", "b"], "weekday": [0, 6, 3], "hour": [0, 23, 12], "share": [0.5, 0.5, 1.0]}
     )
     ax = plt.subplots()[1]
-    picture = plot_usage(usage, ax).images[0].get_array()
+    picture = plot_usage(usage, ax).collections[0].get_array()
     assert picture.shape == (15, 24) and picture[0, 0] == 84 and picture[8 + 3, 12] == 168 and picture[1].max() == 0
     with pytest.raises(CannotAnswer, match="no use to draw"):
         plot_usage(usage.iloc[:0])

@@ -27,17 +27,16 @@ from workbench.studies.satisfaction import (
     simulate_improvement,
     wave_change,
 )
+from workbench.studies.service import ServiceStandard, service_shortfalls
 from workbench.studies.voice import (
     improvement_requests,
     mean_answer,
     net_promoter,
     nonresponse,
     satisfaction_outcome,
-    service_shortfalls,
     top_boxes,
     voice_scores,
 )
-from workbench.studies.voice.shortfalls import ServiceStandard
 
 matplotlib.use("Agg")
 

@@ -22,7 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse, schema
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.lines import csv_batches
-from workbench.warehouse.ingest.mapping import FileBlock, Value
+from workbench.warehouse.ingest.mapping import FileBlock, Origin
 from workbench.warehouse.texts import UNSEEN
 from workbench.warehouse.versions import one_writer
 
@@ -455,7 +455,7 @@ CHARS = st.text(alphabet="ab1,;\"\r\n\0 é张\ufeff\x1a\\'", max_size=60)
 
 def messy_block(encoding: str) -> FileBlock:
     """Three columns of a file in this encoding."""
-    columns = {name: Value(column=name) for name in ("id", "name", "fee")}
+    columns = {name: Origin(column=name) for name in ("id", "name", "fee")}
     return FileBlock("p.csv", schema.table("product"), "csv", columns, encoding=encoding)
 
 

@@ -13,7 +13,7 @@ from workbench.warehouse.ingest.mapping import (
     MAPPING_KEYS,
     PREPARE_KEYS,
     VALUE_KEYS,
-    Value,
+    Origin,
     read_mapping,
 )
 
@@ -46,7 +46,7 @@ def test_origins_are_read_with_their_options(tmp_path):
     mapping = read(tmp_path, GOOD)
     block = mapping.files[0]
     assert mapping.currency == "yuan" and mapping.source == "shop"
-    assert block.columns["monthly_fee"] == Value(column="费(分)", scale=0.01, missing=("", "-"))
+    assert block.columns["monthly_fee"] == Origin(column="费(分)", scale=0.01, missing=("", "-"))
     assert block.columns["product_id"].missing == ("", "NULL")
     assert block.sources() == ("编号", "类", "名", "费(分)")
 
@@ -57,8 +57,8 @@ def test_map_column_takes_a_list_or_a_table(tmp_path):
     text += 'campaign_id = "c"\ncustomer_id = "k"\narm = "a"\noutcomes = ["visit"]\n'
     text += 'covariates = { area = { from = "区", values = { "1" = "urban" } } }\n'
     columns = read(tmp_path, text).files[0].columns
-    assert columns["outcomes"] == {"visit": Value(column="visit")}
-    assert columns["covariates"] == {"area": Value(column="区", values={"1": "urban"})}
+    assert columns["outcomes"] == {"visit": Origin(column="visit")}
+    assert columns["covariates"] == {"area": Origin(column="区", values={"1": "urban"})}
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "data" / "mappings").glob("*.toml")))

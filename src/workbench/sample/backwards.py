@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError, named
-from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Value
+from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Origin
 
 
-def origins(block: FileBlock) -> dict[str, Value]:
+def origins(block: FileBlock) -> dict[str, Origin]:
     """Where each canonical value comes from; those inside a map are named "items.SA1"."""
-    found: dict[str, Value] = {}
+    found: dict[str, Origin] = {}
     for name, value in block.columns.items():
         found |= {f"{name}.{entry}": v for entry, v in value.items()} if isinstance(value, dict) else {name: value}
     return found
@@ -30,7 +30,7 @@ def block_of(blocks: Iterable[FileBlock], table: str, columns: Mapping[str, obje
     `columns` are named as by `origins`; a text stands for a column that has it in every row.
     """
 
-    def agrees(name: str, value: Value) -> bool:
+    def agrees(name: str, value: Origin) -> bool:
         given = columns.get(name)
         return value.constant is None or not isinstance(given, str) or given == value.constant
 
@@ -65,7 +65,7 @@ def delivered(block: FileBlock, columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: raw[name] for name in order})
 
 
-def _sources(block: FileBlock, name: str, value: Value, column: pa.Array | pa.ChunkedArray) -> dict[str, object]:
+def _sources(block: FileBlock, name: str, value: Origin, column: pa.Array | pa.ChunkedArray) -> dict[str, object]:
     where = f"{block.path}, {name}"
     if words := value.values:
         column = _each(column, lambda part: _codes(part, words, where))

@@ -27,7 +27,7 @@ OFFERED = np.array([0.75, 1.25])
 
 
 @dataclass(frozen=True)
-class Recovery:
+class RecoveryDraw:
     """What came of n complaints, each shape (n,): second of closing, outcome (solved, rejected, withdrawn), queue.
 
     `compensation` in yuan; `arm` is 0 for offered, 1 for not offered, -1 where no lot was drawn.
@@ -47,7 +47,7 @@ def draw_recovery(
     closed: np.ndarray,
     outcome: np.ndarray,
     rng: np.random.Generator,
-) -> Recovery:
+) -> RecoveryDraw:
     """Draw what came of complaints; `closed` and `outcome` drawn before stay wherever the law of both allows it."""
     n = len(who)
     chance = rng.random((6, n))
@@ -72,7 +72,7 @@ def draw_recovery(
     arm = np.where(queue == 0, (chance[5] * arms.sum(axis=0) >= arms[0]).astype(np.int64), -1)
     wish = np.minimum(0.08 + 0.12 * (state > 0) + 4 * customers.hazard[who], 0.6)
     paid = np.where(queue == 0, arm == 0, rng.random(n) < wish)
-    return Recovery(closed, outcome, queue, np.where(paid, 10 + 5 * rng.integers(0, 9, n), 0).astype(float), arm)
+    return RecoveryDraw(closed, outcome, queue, np.where(paid, 10 + 5 * rng.integers(0, 9, n), 0).astype(float), arm)
 
 
 def _likelihood(customers: Customers, who: np.ndarray, closing: np.ndarray, ratio: np.ndarray) -> np.ndarray:

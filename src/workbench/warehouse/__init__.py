@@ -13,11 +13,12 @@ from workbench.warehouse.aftermath import (
 from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.churn import ChurnPanel, churn_panel
-from workbench.warehouse.connect import Warehouse, open_warehouse
+from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.leaving import complaint_outcomes, customer_base, customer_lives
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.overview import (
     customer_events,

@@ -19,9 +19,10 @@ import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema, sqlfiles
-from workbench.warehouse.connect import Warehouse, open_warehouse
+from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import SUBJECTS, as_date, features_sql, require_coverage
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import VARIABLE
 from workbench.warehouse.sandbox import ALL_FEATURES, ANSWER, RESULT, TOO_MUCH, files_named
 

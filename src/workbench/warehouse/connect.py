@@ -23,13 +23,11 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import say
-from workbench.project import project_root
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
 from workbench.warehouse.sql import literal, quoted
-from workbench.warehouse.versions import version_to_read
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
@@ -58,29 +56,6 @@ def live_mapping(source: str, root: Path) -> dict[str, Any] | None:
 def warehouse_folder(source: str, root: Path) -> Path:
     """Where the versions of a source's warehouse stand."""
     return root / "data" / "warehouse" / source
-
-
-def open_warehouse(source: str = "sample", *, root: Path | str | None = None) -> Warehouse:
-    """Open the version in force of a source's warehouse, for reading; within a run the one that the run began with.
-
-    Raises
-    ------
-    WorkbenchError
-        If the source is unknown, was never ingested, was ingested by a program with other tables, or its files are
-        damaged.
-    """
-    root = Path(root) if root is not None else project_root()
-    if (said := live_mapping(source, root)) is not None:
-        from workbench.warehouse.live import open_live
-
-        return open_live(source, said, root)
-    folder = warehouse_folder(source, root)
-    command = say("Run: workbench data ingest {source}", source=source)
-    version = version_to_read(folder)
-    if not version:
-        where = {"source": source, "folder": str(folder), "command": command}
-        raise WorkbenchError(say("no warehouse of '{source}' in {folder}. {command}", **where))
-    return open_version(source, folder / version)
 
 
 def open_version(source: str, place: Path) -> Warehouse:

@@ -7,7 +7,7 @@ import pandas as pd
 from workbench.catalogue import prose
 from workbench.messages import Listed, Message, say, word
 from workbench.warehouse import schema
-from workbench.warehouse.schema import Column, Table
+from workbench.warehouse.schema import Column, TableSchema
 
 _OPENING = """# The canonical tables
 
@@ -51,7 +51,7 @@ def describe(table: str, language: str = "en") -> pd.DataFrame:
     )
 
 
-def _table(table: Table, language: str) -> str:
+def _table(table: TableSchema, language: str) -> str:
     key = Listed([f"`{name}`" for name in table.key], "") if table.key else say("none; equal rows may stand")
     about = say("{meaning} Key: {key}.", meaning=prose(table.meaning, language), key=key).said(language)
     rows = "\n".join(

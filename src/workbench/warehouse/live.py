@@ -32,7 +32,7 @@ from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
 from workbench.warehouse.features import STORED
 from workbench.warehouse.keys import check_keys, text_of
-from workbench.warehouse.schema import Table
+from workbench.warehouse.schema import TableSchema
 
 KEYS = ("title", "operator", "currency", "as_of", "engine", "schema", "parameters")
 LOOKED_AT, LOOKED_FOR = 200, 600
@@ -164,7 +164,7 @@ def _defined(engine: Engine) -> tuple[frozenset[str], str]:
     return frozenset({*extra, *twins}), _stand(engine, [name for name in views if name in there])
 
 
-def _view(engine: Engine, table: Table, there: Mapping[str, str]) -> str:
+def _view(engine: Engine, table: TableSchema, there: Mapping[str, str]) -> str:
     """A canonical table as a SELECT in the engine's words; what is not there is missing."""
     columns = []
     for column in table.columns:

@@ -15,8 +15,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from workbench.errors import WorkbenchError, listed, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.warehouse import schema
+from workbench.words import listed
 
 OF_COLUMNS = ("not_null", "unique", "accepted_values", "in_range", "relationships")
 _STORABLE = ("in_range", "relationships")  # a row that breaks one can stand in its table

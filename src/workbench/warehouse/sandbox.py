@@ -296,7 +296,6 @@ TOO_MUCH = (
     f"the query needs more than the {MEMORY // GIGABYTE} GB of memory that it may take, or more room on the disk. "
     "Join on keys, choose fewer rows or columns, or group first."
 )
-_OTHERS = ((duckdb.OutOfMemoryException, TOO_MUCH), (pa.ArrowMemoryError, TOO_MUCH))
 
 
 def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> str:

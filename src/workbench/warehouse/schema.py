@@ -80,7 +80,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableSchema:
     """A canonical table: its meaning, the columns that identify a row, and all columns in order."""
 
     name: str
@@ -107,12 +107,12 @@ class Table:
 
 
 @cache
-def _definition() -> tuple[int, dict[str, Table]]:
+def _definition() -> tuple[int, dict[str, TableSchema]]:
     raw = tomllib.loads(resources.files(__package__).joinpath("schema.toml").read_text(encoding="utf-8"))
     tables = {}
     for name, table in raw["table"].items():
         columns = tuple(_column(c) for c in table["column"])
-        tables[name] = Table(name, table["meaning"], tuple(table["key"]), columns)
+        tables[name] = TableSchema(name, table["meaning"], tuple(table["key"]), columns)
     return raw["version"], tables
 
 
@@ -131,12 +131,12 @@ def version() -> int:
     return _definition()[0]
 
 
-def tables() -> dict[str, Table]:
+def tables() -> dict[str, TableSchema]:
     """All canonical tables by name, parents before children."""
     return _definition()[1]
 
 
-def table(name: str) -> Table:
+def table(name: str) -> TableSchema:
     """Give a canonical table by name.
 
     >>> table("holding").key

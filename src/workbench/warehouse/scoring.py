@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.locks import whole
 
 BATCH = 100_000
 _TELL = 10
@@ -88,7 +89,7 @@ def score(
         If the query gives no row.
     """
     predict, begun, rows = _predictor(model), time.monotonic(), 0
-    with warehouse.connect() as con, _whole(Path(into)) as write:
+    with warehouse.connect() as con, whole(Path(into)) as part, _appended(part) as write:
         for records in _records(con, query, parameters, batch):
             if key not in records.schema.names:
                 raise WorkbenchError(f"the query lacks the key '{key}'. It gives: {', '.join(records.schema.names)}.")
@@ -103,13 +104,13 @@ def score(
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Give what appends to a file that appears under its name when all is written, or not at all."""
-    part, writer = path.with_name(f".{path.name}.{os.getpid()}"), None
+def _appended(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give what appends to a Parquet file."""
+    writer = None
 
     def write(rows: pa.Table) -> None:
         nonlocal writer
-        writer = writer or pq.ParquetWriter(part, rows.schema, compression="zstd")
+        writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
         try:
             writer.write_table(rows.cast(writer.schema))
         except pa.ArrowInvalid as error:
@@ -121,13 +122,11 @@ def _whole(path: Path) -> Iterator[Callable[[pa.Table], None]]:
         yield write
         if writer:
             writer.close()
-            with part.open("rb") as stream:
+            with path.open("rb") as stream:
                 os.fsync(stream.fileno())
-            os.replace(part, path)
     finally:
         if writer:
             writer.close()
-        part.unlink(missing_ok=True)
 
 
 def _records(con: duckdb.DuckDBPyConnection, query: str, parameters: Any, batch: int) -> Iterator[pa.RecordBatch]:

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
@@ -22,8 +22,6 @@ from workbench.methods.resampling import Rng
 from workbench.result import COUNT, Decision, Quantity, Refusal, Result, Table, Tile
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from workbench.methods.btyd.spend import GammaGamma
 
 Model = Literal["bg_nbd", "mbg_nbd", "pareto_nbd"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,11 @@ from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.maximum import Maximum, maximise
 from workbench.methods.btyd.purchases import FEWEST_REPEATERS, histories, left_out
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +100,8 @@ class GammaGamma(Result):
         rows = self.customers[self.customers["repeats"] > 0]
         ax.scatter(rows["mean_amount"], rows["expected"], s=4 + 2 * np.minimum(rows["repeats"], 20), alpha=0.4)
         ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
-        ax.set_xlabel(say("mean amount a repeat purchase so far ({currency})", currency=Term(self.currency)))
-        ax.set_ylabel(say("expected amount a purchase ({currency})", currency=Term(self.currency)))
+        ax.set_xlabel(self.say("mean amount a repeat purchase so far ({currency})"))
+        ax.set_ylabel(self.say("expected amount a purchase ({currency})"))
         return ax
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,11 @@ from scipy import stats
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members, trait
 from workbench.result import Quantity, Result
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 R = TypeVar("R")
 ALARM = 0.001
@@ -58,7 +55,7 @@ class CampaignChecks(Result):
     campaign: str = ""
 
     NAME, CHART = "balance", say("Dots, a row a trait")
-    PICTURE_CAPTION = say("Standardised differences between the arms before the campaign.")
+    PICTURE_CAPTION = "Standardised differences between the arms before the campaign."
 
     def allow(self, found: R) -> R:
         """Give what rests on the difference of the arms.

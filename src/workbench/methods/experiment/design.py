@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 HOLDOUTS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 FEWEST = 100
@@ -183,13 +180,12 @@ class CampaignPlan(Result):
         """Recommend a holdout, or say how many members it would take."""
         worst, members = self._worst()
         if np.isnan(worst["detectable"]):
-            return say(
+            return self.say(
                 "Not answerable with {members} members: an arm would have about {buyers} of them with another "
                 "{outcome} than the commonest, too few to say what it shows ({least} needed); {needed} members would "
                 "do.",
                 members=members,
                 buyers=round(worst["buyers"]),
-                outcome=Label(self.outcome),
                 least=FEWEST_EVENTS,
                 needed=self.needed,
             )
@@ -252,18 +248,16 @@ class CampaignPlan(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        return say(
+        return self.say(
             "Holdouts, and the effect on {outcome} that each shows: {unit} a member, and in all.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit or "units"),
         )
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Smallest effect on {outcome} that is seen with {power} power, by share held out; the line is what is "
             "wanted.",
-            outcome=Label(self.outcome),
             power=Share(self.power, 0),
         )
 
@@ -297,7 +291,7 @@ class CampaignPlan(Result):
         ax.set_ylim(bottom=0)
         ax.set_xlabel("held out (% of the members)")
         unit = axis_unit(self.unit, self.spread.kind == "share")
-        ax.set_ylabel(say("detectable effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
+        ax.set_ylabel(self.say("detectable effect on {outcome} ({unit})", unit=unit))
         return ax
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -38,9 +38,6 @@ from workbench.methods.intervals import (
 from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result, Tile
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Method = Literal["difference", "lin", "aipw"]
 Target = Literal["population", "members"]
@@ -152,7 +149,7 @@ class AverageEffect(Result):
         if self.doubts:
             return ()
         scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
-        what = say("effect on {outcome}, {unit} a member", outcome=Label(self.outcome), unit=Term(unit))
+        what = self.say("effect on {outcome}, {unit} a member", unit=Term(unit))
         ends = Span(scale * self.low, scale * self.high)
         return (Tile(what, Number(scale * self.estimate, signed=True), ends),)
 
@@ -169,10 +166,8 @@ class AverageEffect(Result):
     def caption(self) -> Message:
         """Say what the table shows."""
         if self.binary or not self.unit:
-            return say("Effect of contact on {outcome} per member.", outcome=Label(self.outcome))
-        return say(
-            "Effect of contact on {outcome} per member ({unit}).", outcome=Label(self.outcome), unit=Term(self.unit)
-        )
+            return self.say("Effect of contact on {outcome} per member.")
+        return self.say("Effect of contact on {outcome} per member ({unit}).", unit=Term(self.unit))
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect and the relative effect; none where the checks forbid the claim."""
@@ -197,13 +192,7 @@ class AverageEffect(Result):
         ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
-        ax.set_xlabel(
-            say(
-                "effect on {outcome} per member ({unit})",
-                outcome=Label(self.outcome),
-                unit=axis_unit(self.unit, self.binary),
-            )
-        )
+        ax.set_xlabel(self.say("effect on {outcome} per member ({unit})", unit=axis_unit(self.unit, self.binary)))
         return ax
 
 

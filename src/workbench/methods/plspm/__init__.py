@@ -14,9 +14,9 @@ from workbench.methods.plspm.assess import (
 )
 from workbench.methods.plspm.bootstrap import PlsBootstrap, bootstrap_pls
 from workbench.methods.plspm.consistent import ConsistentPls, consistent_pls
-from workbench.methods.plspm.diagram import path_diagram
 from workbench.methods.plspm.effects import Mediation, mediation
-from workbench.methods.plspm.fit import PlsFit, fit_pls
+from workbench.methods.plspm.fit import fit_pls
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.groups import (
     GroupDifferences,
     MeasurementInvariance,
@@ -53,7 +53,6 @@ __all__ = [
     "mediation",
     "model_quality",
     "moderation",
-    "path_diagram",
     "predict_pls",
     "reliability_table",
     "srmr",

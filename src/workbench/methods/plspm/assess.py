@@ -11,21 +11,16 @@ Fornell & Larcker (1981), JMR 18. Cohen (1988), Statistical Power Analysis (f2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Message, Number, join, say
-from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.batch import Layout
 from workbench.methods.plspm.bootstrap import PlsBootstrap
-from workbench.methods.plspm.fit import PlsFit
-from workbench.methods.plspm.verdicts import DISTINCT, RELIABLE, VARIANCE, doubts_said, inflation, item_inflation
+from workbench.methods.plspm.fitted import DISTINCT, RELIABLE, VARIANCE, PlsFit, doubts_said, inflation, item_inflation
 from workbench.result import Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GOOD = 0.08
 
@@ -46,7 +41,7 @@ class ModelQuality(Result):
     FORMATS = dict.fromkeys(
         [f"{w}{end}" for w in ("alpha", "rho_a", "rho_c", "ave") for end in ("", "_low", "_high")], "{:.2f}"
     )
-    CAPTION = say("How well each construct is measured; the last column says what to make of it.")
+    CAPTION = "How well each construct is measured; the last column says what to make of it."
 
     def headline(self) -> Message:
         """Say whether the model can be relied on, then doubts, pairs that are told apart, and how well it fits."""
@@ -255,7 +250,7 @@ def fornell_larcker(fit: PlsFit) -> pd.DataFrame:
 
 def cross_loadings(fit: PlsFit) -> pd.DataFrame:
     """Tabulate correlations of every item with the score of every construct: one row (construct, item)."""
-    spread = np.equal.outer(Plan(fit.model).owner, np.arange(len(fit.model.names))) * fit.weights.to_numpy()[:, None]
+    spread = np.equal.outer(Layout(fit.model).owner, np.arange(len(fit.model.names))) * fit.weights.to_numpy()[:, None]
     crossed = fit.item_correlations.to_numpy() @ spread
     return pd.DataFrame(crossed, index=fit.weights.index, columns=list(fit.model.names))
 
@@ -289,24 +284,24 @@ def srmr(fit: PlsFit) -> pd.Series:
     `saturated` takes the constructs' correlations as they are, `estimated` those that the paths imply, so that
     a high value of the second alone blames the paths. Below 0.08 is called good.
     """
-    plan = Plan(fit.model)
+    layout = Layout(fit.model)
     observed, loading = fit.item_correlations.to_numpy(), fit.loadings.to_numpy()
-    formed = np.isin(plan.owner, plan.formative)
-    as_observed = (plan.owner[:, None] == plan.owner) & formed[:, None]
+    formed = np.isin(layout.owner, layout.formative)
+    as_observed = (layout.owner[:, None] == layout.owner) & formed[:, None]
     pairs = np.triu_indices(len(loading), 1)
     found = {}
-    for name, between in {"saturated": fit.correlations.to_numpy(), "estimated": _implied(fit, plan)}.items():
-        implied = np.outer(loading, loading) * between[np.ix_(plan.owner, plan.owner)]
+    for name, between in {"saturated": fit.correlations.to_numpy(), "estimated": _implied(fit, layout)}.items():
+        implied = np.outer(loading, loading) * between[np.ix_(layout.owner, layout.owner)]
         residual = np.where(as_observed, 0.0, observed - implied)[pairs]
         found[name] = float(np.sqrt((residual**2).mean()))
     return pd.Series(found, name="srmr")
 
 
-def _implied(fit: PlsFit, plan: Plan) -> np.ndarray:
+def _implied(fit: PlsFit, layout: Layout) -> np.ndarray:
     """Correlations of the constructs that the paths imply; those without sources correlate as observed."""
     implied: np.ndarray = fit.correlations.to_numpy().copy()
-    done = [c for c in range(len(implied)) if c not in plan.sources]
-    for target, sources in plan.sources.items():
+    done = [c for c in range(len(implied)) if c not in layout.sources]
+    for target, sources in layout.sources.items():
         path = np.array([fit.paths[fit.model.names[s], fit.model.names[target]] for s in sources])
         implied[target, done] = implied[done, target] = path @ implied[np.ix_(sources, done)]
         done.append(target)

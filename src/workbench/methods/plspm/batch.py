@@ -29,7 +29,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Layout:
     """A path model as positions: k constructs, p items."""
 
     model: PathModel
@@ -149,7 +149,7 @@ class Solution:
 
 
 def solve(
-    plan: Plan,
+    layout: Layout,
     correlation: np.ndarray,
     *,
     scheme: Scheme = "path",
@@ -171,20 +171,22 @@ def solve(
         Outer weights whose scores of the same answers each construct must not run against; `start` if not given.
     """
     b, p = correlation.shape[:2]
-    k = len(plan.size)
+    k = len(layout.size)
     out = Solution(np.full((b, p), np.nan), np.full((b, p, k), np.nan), np.zeros(b, int), np.zeros(b, bool))
     live = np.flatnonzero(~np.isnan(correlation).any(axis=(1, 2)))
     r = correlation if len(live) == b else correlation[live]
     first = np.ones(p) if start is None else start
     with np.errstate(all="ignore"):
-        weight, crossed = _scaled(plan, r, np.tile(first, (len(live), 1)))
+        weight, crossed = _scaled(layout, r, np.tile(first, (len(live), 1)))
         for iteration in range(1, ITERATIONS + 1):
             if not len(live):
                 break
-            fresh, fresh_crossed = _scaled(plan, r, _outer(plan, r, crossed, _inner(plan, weight, crossed, scheme)))
-            turn = np.sign(np.add.reduceat(fresh * crossed[:, np.arange(p), plan.owner], plan.start, axis=1))
+            fresh, fresh_crossed = _scaled(
+                layout, r, _outer(layout, r, crossed, _inner(layout, weight, crossed, scheme))
+            )
+            turn = np.sign(np.add.reduceat(fresh * crossed[:, np.arange(p), layout.owner], layout.start, axis=1))
             turn[turn == 0] = 1
-            fresh *= turn[:, plan.owner]
+            fresh *= turn[:, layout.owner]
             fresh_crossed *= turn[:, None, :]
             moved = np.abs(fresh - weight).max(axis=1)
             weight, crossed = fresh, fresh_crossed
@@ -195,102 +197,102 @@ def solve(
                 out.iterations[gone], out.converged[gone] = iteration, moved[leaving] < tolerance
                 stay = ~leaving
                 live, r, weight, crossed = live[stay], r[stay], weight[stay], crossed[stay]
-    return _oriented(plan, out, start if along is None else along)
+    return _oriented(layout, out, start if along is None else along)
 
 
-def estimates(plan: Plan, answers: Answers, moment: Moments, solution: Solution) -> np.ndarray:
-    """Compute every quantity of `plan.labels`, shape (B, quantities)."""
+def estimates(layout: Layout, answers: Answers, moment: Moments, solution: Solution) -> np.ndarray:
+    """Compute every quantity of `layout.labels`, shape (B, quantities)."""
     weight, crossed = solution.weight, solution.crossed
-    loading = crossed[:, np.arange(len(plan.owner)), plan.owner]
-    score = score_correlation(plan, weight, crossed)
+    loading = crossed[:, np.arange(len(layout.owner)), layout.owner]
+    score = score_correlation(layout, weight, crossed)
     with np.errstate(all="ignore"):
-        path, r2 = structure(plan, score)
-        total = _total_effects(plan, path)
+        path, r2 = structure(layout, score)
+        total = _total_effects(layout, path)
         unstandardised = weight / moment.sd
-        span = np.add.reduceat(unstandardised * (answers.high - answers.low), plan.start, axis=1)
-        importance = np.column_stack([total[s, t] * span[:, s] / span[:, t] for s, t in plan.effects])
+        span = np.add.reduceat(unstandardised * (answers.high - answers.low), layout.start, axis=1)
+        importance = np.column_stack([total[s, t] * span[:, s] / span[:, t] for s, t in layout.effects])
         parts = [
-            np.column_stack([path[plan.at[s], plan.at[t]] for s, t in plan.model.edges]),
+            np.column_stack([path[layout.at[s], layout.at[t]] for s, t in layout.model.edges]),
             np.column_stack([r2[c] for c in sorted(r2)]),
-            index_points(plan, answers, unstandardised, moment.mean),
-            np.column_stack([total[s, t] for s, t in plan.effects]),
+            index_points(layout, answers, unstandardised, moment.mean),
+            np.column_stack([total[s, t] for s, t in layout.effects]),
             importance,
-            *_reliability(plan, moment.correlation, weight, loading),
-            _htmt(plan, moment.correlation),
-            score[:, plan.pairs[0], plan.pairs[1]],
+            *_reliability(layout, moment.correlation, weight, loading),
+            _htmt(layout, moment.correlation),
+            score[:, layout.pairs[0], layout.pairs[1]],
             weight,
             loading,
-            moment.sd[:, [plan.start[c] for c in plan.products]],
+            moment.sd[:, [layout.start[c] for c in layout.products]],
         ]
     return np.hstack(parts)
 
 
-def score_correlation(plan: Plan, weight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+def score_correlation(layout: Layout, weight: np.ndarray, crossed: np.ndarray) -> np.ndarray:
     """Correlations of the scores, shape (B, k, k), from outer weights and the items' correlations with scores."""
-    return np.add.reduceat(weight[:, :, None] * crossed, plan.start, axis=1)
+    return np.add.reduceat(weight[:, :, None] * crossed, layout.start, axis=1)
 
 
-def correlations(plan: Plan, values: np.ndarray) -> np.ndarray:
+def correlations(layout: Layout, values: np.ndarray) -> np.ndarray:
     """Correlations of the constructs, shape (B, k, k), from rows of quantities."""
-    between = np.tile(np.eye(len(plan.size)), (len(values), 1, 1))
-    first, second = plan.pairs
-    given = values[:, [quantity == "correlation" for quantity, _ in plan.labels]]
+    between = np.tile(np.eye(len(layout.size)), (len(values), 1, 1))
+    first, second = layout.pairs
+    given = values[:, [quantity == "correlation" for quantity, _ in layout.labels]]
     between[:, first, second] = between[:, second, first] = given
     return between
 
 
-def structure(plan: Plan, score: np.ndarray) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
+def structure(layout: Layout, score: np.ndarray) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
     """Path coefficients by (source, target) and R2 by target, from correlations of constructs, shape (B, k, k)."""
     columns = np.ascontiguousarray(score.transpose(1, 2, 0))
     path, r2 = {}, {}
-    for target, sources in plan.sources.items():
+    for target, sources in layout.sources.items():
         coefficients = regressed(columns, target, sources)
         path.update({(source, target): value for source, value in zip(sources, coefficients, strict=True)})
         r2[target] = (coefficients * columns[sources, target]).sum(axis=0)
     return path, r2
 
 
-def index_points(plan: Plan, answers: Answers, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def index_points(layout: Layout, answers: Answers, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Index 0-100 of each construct from unstandardised outer weights and item means.
 
     Parameters
     ----------
     weight, mean : arrays that broadcast, last axis items
     """
-    reached = np.add.reduceat(weight * (mean - answers.low), plan.start, axis=-1)
-    return 100 * reached / np.add.reduceat(weight * (answers.high - answers.low), plan.start, axis=-1)
+    reached = np.add.reduceat(weight * (mean - answers.low), layout.start, axis=-1)
+    return 100 * reached / np.add.reduceat(weight * (answers.high - answers.low), layout.start, axis=-1)
 
 
-def _scaled(plan: Plan, r: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scaled(layout: Layout, r: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scale weights to scores of variance 1; also give the items' correlations with the scores."""
     b, p = weight.shape
-    spread = np.zeros((b, p, len(plan.size)))
-    spread[:, np.arange(p), plan.owner] = weight
+    spread = np.zeros((b, p, len(layout.size)))
+    spread[:, np.arange(p), layout.owner] = weight
     crossed = r @ spread
-    variance = np.add.reduceat(weight * crossed[:, np.arange(p), plan.owner], plan.start, axis=1)
+    variance = np.add.reduceat(weight * crossed[:, np.arange(p), layout.owner], layout.start, axis=1)
     scale = 1 / np.sqrt(variance)
-    return weight * scale[:, plan.owner], crossed * scale[:, None, :]
+    return weight * scale[:, layout.owner], crossed * scale[:, None, :]
 
 
-def _inner(plan: Plan, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) -> np.ndarray:
+def _inner(layout: Layout, weight: np.ndarray, crossed: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Inner weights, shape (B, k, k): [row, construct, neighbour]."""
-    score = score_correlation(plan, weight, crossed)
+    score = score_correlation(layout, weight, crossed)
     if scheme == "centroid":
         score = np.sign(score)
-    inner: np.ndarray = plan.neighbours * score
+    inner: np.ndarray = layout.neighbours * score
     if scheme == "path":
         columns = np.ascontiguousarray(score.transpose(1, 2, 0))
-        for target, sources in plan.sources.items():
+        for target, sources in layout.sources.items():
             if len(sources) > 1:
                 for source, value in zip(sources, regressed(columns, target, sources), strict=True):
                     inner[:, target, source] = value
     return inner
 
 
-def _outer(plan: Plan, r: np.ndarray, crossed: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    weight: np.ndarray = np.einsum("bik,bik->bi", crossed, inner[:, plan.owner])
-    for c in plan.formative:
-        block = slice(plan.start[c], plan.start[c] + plan.size[c])
+def _outer(layout: Layout, r: np.ndarray, crossed: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    weight: np.ndarray = np.einsum("bik,bik->bi", crossed, inner[:, layout.owner])
+    for c in layout.formative:
+        block = slice(layout.start[c], layout.start[c] + layout.size[c])
         matrix = np.ascontiguousarray(r[:, block, block].transpose(1, 2, 0))
         weight[:, block] = _solved(matrix, weight[:, block].T).T
     return weight
@@ -324,75 +326,75 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     return y
 
 
-def _oriented(plan: Plan, solution: Solution, along: np.ndarray | None) -> Solution:
+def _oriented(layout: Layout, solution: Solution, along: np.ndarray | None) -> Solution:
     """Give each construct the sign of its covariance with the scores of `along`, or the sign that most items share."""
     with np.errstate(invalid="ignore"):
-        loading = solution.crossed[:, np.arange(len(plan.owner)), plan.owner]
+        loading = solution.crossed[:, np.arange(len(layout.owner)), layout.owner]
         if along is None:
-            turn = np.sign(np.add.reduceat(np.sign(loading), plan.start, axis=1))
-            turn = np.where(turn == 0, np.sign(np.add.reduceat(loading, plan.start, axis=1)), turn)
+            turn = np.sign(np.add.reduceat(np.sign(loading), layout.start, axis=1))
+            turn = np.where(turn == 0, np.sign(np.add.reduceat(loading, layout.start, axis=1)), turn)
         else:
-            turn = np.sign(np.add.reduceat(along * loading, plan.start, axis=1))
+            turn = np.sign(np.add.reduceat(along * loading, layout.start, axis=1))
         turn = np.where(turn == 0, 1.0, turn)
     return Solution(
-        solution.weight * turn[:, plan.owner],
+        solution.weight * turn[:, layout.owner],
         solution.crossed * turn[:, None, :],
         solution.iterations,
         solution.converged,
     )
 
 
-def _total_effects(plan: Plan, path: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
+def _total_effects(layout: Layout, path: dict[tuple[int, int], np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
     total: dict[tuple[int, int], np.ndarray] = {}
-    for target, sources in plan.sources.items():
+    for target, sources in layout.sources.items():
         for source in sources:
             coefficient = path[source, target]
             total[source, target] = total.get((source, target), 0) + coefficient
-            for first in range(len(plan.size)):
+            for first in range(len(layout.size)):
                 if (first, source) in total:
                     total[first, target] = total.get((first, target), 0) + total[first, source] * coefficient
     return total
 
 
-def rho_a(plan: Plan, weight: np.ndarray) -> np.ndarray:
+def rho_a(layout: Layout, weight: np.ndarray) -> np.ndarray:
     """rho_A, shape (B, k), from outer weights of scores of variance 1: w'Sw = 1, so it takes no correlation."""
-    square, fourth = (np.add.reduceat(weight**power, plan.start, axis=1) for power in (2, 4))
+    square, fourth = (np.add.reduceat(weight**power, layout.start, axis=1) for power in (2, 4))
     with np.errstate(divide="ignore", invalid="ignore"):
         found: np.ndarray = square**2 * (1 - square) / (square**2 - fourth)
-    found[:, plan.size == 1] = 1.0
-    found[:, plan.formative] = np.nan
+    found[:, layout.size == 1] = 1.0
+    found[:, layout.formative] = np.nan
     return found
 
 
-def _reliability(plan: Plan, r: np.ndarray, weight: np.ndarray, loading: np.ndarray) -> list[np.ndarray]:
+def _reliability(layout: Layout, r: np.ndarray, weight: np.ndarray, loading: np.ndarray) -> list[np.ndarray]:
     """rho_A, rho_C, alpha (of standardised items) and AVE; 1 for single items, NaN for mode B."""
 
     def summed(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values, plan.start, axis=1)
+        return np.add.reduceat(values, layout.start, axis=1)
 
-    size = plan.size
+    size = layout.size
     explained = summed(loading**2)
     whole = summed(loading) ** 2
-    block = np.stack([r[:, s : s + m, s : s + m].sum(axis=(1, 2)) for s, m in zip(plan.start, size, strict=True)], 1)
+    block = np.stack([r[:, s : s + m, s : s + m].sum(axis=(1, 2)) for s, m in zip(layout.start, size, strict=True)], 1)
     measures = [
-        rho_a(plan, weight),
+        rho_a(layout, weight),
         whole / (whole + size - explained),
         size / np.maximum(size - 1, 1) * (1 - size / block),
         explained / size,
     ]
     for measure in measures:
         measure[:, size == 1] = 1.0
-        measure[:, plan.formative] = np.nan
+        measure[:, layout.formative] = np.nan
     return measures
 
 
-def _htmt(plan: Plan, r: np.ndarray) -> np.ndarray:
+def _htmt(layout: Layout, r: np.ndarray) -> np.ndarray:
     """Heterotrait-monotrait ratio of the absolute correlations (HTMT+), shape (B, pairs)."""
-    within = np.add.reduceat(np.add.reduceat(np.abs(r), plan.start, axis=1), plan.start, axis=2)
-    size = plan.size
+    within = np.add.reduceat(np.add.reduceat(np.abs(r), layout.start, axis=1), layout.start, axis=2)
+    size = layout.size
     own = (np.einsum("bkk->bk", within) - size) / np.maximum(size * (size - 1), 1)
     own[:, size == 1] = 1.0
-    own[:, plan.formative] = np.nan
-    a, b = plan.pairs
+    own[:, layout.formative] = np.nan
+    a, b = layout.pairs
     ratio: np.ndarray = within[:, a, b] / (size[a] * size[b]) / np.sqrt(own[:, a] * own[:, b])
     return ratio

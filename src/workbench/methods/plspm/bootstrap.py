@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Span, join, say
-from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, checked_weights, moments, read_answers
-from workbench.methods.plspm.batch import Label, Plan, Scheme, estimates, solve
-from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Message, Number, Share, Span, join, say
+from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
+from workbench.methods.plspm.batch import Label, Layout, Scheme
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
-from workbench.methods.plspm.stages import Stages
-from workbench.methods.plspm.verdicts import bootstrap_verdicts
+from workbench.methods.plspm.replicates import no_intervals, resample
 from workbench.methods.resampling import (
     IntervalMethod,
     Rng,
     bootstrap_weights,
     interval,
-    one_thread,
     seeds,
     standard_error,
 )
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BATCH = 512
 CELLS = 1 << 24
@@ -47,34 +43,6 @@ Method = IntervalMethod | Literal["replicate"]
 Calibrate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 ReplicateWeights: TypeAlias = Sequence[str] | np.ndarray | pd.DataFrame | None
 Columns: TypeAlias = str | Sequence[str] | np.ndarray | pd.Series | None
-
-
-@dataclass(frozen=True, eq=False)
-class Replicates:
-    """What B rows of weights gave; NaN in rows that did not converge.
-
-    Attributes
-    ----------
-    values : array, shape (B, quantities)
-        Columns as `Plan.labels`.
-    weights : array, shape (B, items)
-        Unstandardised outer weights; those of a construct sum to 1.
-    cell_mean : array, shape (B, cells, items)
-        Means of the answers that were given, in units of the questionnaire.
-    failed : int
-        Rows without convergence.
-    flat : dict of str to int
-        Items that do not vary in some of those rows, and in how many.
-    freed : array, shape (B, pairs of second-stage items), or None
-        Their correlations without the dimensions' error (pairs as `numpy.triu_indices`), if there are dimensions.
-    """
-
-    values: np.ndarray
-    weights: np.ndarray
-    cell_mean: np.ndarray
-    failed: int
-    flat: dict[str, int]
-    freed: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +150,44 @@ class PlsBootstrap(Result):
     @property
     def verdicts(self) -> tuple[Message, ...]:
         """What an examiner would object to, one sentence each; empty if nothing."""
-        return bootstrap_verdicts(self)
+        said = list(self.fit.verdicts)
+        if self.failed:
+            said.append(
+                say(
+                    "{failed} of {n} resamples did not converge and are in no interval, so intervals may be too "
+                    "narrow.",
+                    failed=self.failed,
+                    n=len(self.replicates),
+                )
+            )
+        if self.scale is not None:
+            return tuple(said)
+        if self.widening > 1:
+            respondents = self.units == self.fit.n
+            said.append(
+                say(
+                    "{units} are few to resample: intervals are widened by {share} (Student's t), and R2, rho_A and "
+                    "HTMT have none. 100 are enough.",
+                    units=say("{n} respondents", n=self.units) if respondents else say("{n} clusters", n=self.units),
+                    share=Share(self.widening - 1, 0),
+                )
+            )
+        drawn = max(len(self.replicates) - self.failed, 1)
+        with np.errstate(invalid="ignore"):
+            columns = pd.MultiIndex.from_tuples(self.labels)
+            negative = pd.Series((self.replicates < 0).sum(axis=0) / drawn, index=columns)
+        for owned, share in negative["weight"].items():
+            construct, item = owned.split(":", 1)
+            if share > 0.025 and self.fit.weights[construct, item] > 0:
+                said.append(
+                    say(
+                        "{construct}: the outer weight of {item} is negative in {share} of the resamples.",
+                        construct=construct,
+                        item=item,
+                        share=Share(share, 0),
+                    )
+                )
+        return tuple(said)
 
 
 def bootstrap_pls(
@@ -268,7 +273,7 @@ def bootstrap_pls(
         replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
     )
     refuse_unconverged(fit)
-    labels, left_out, units = Plan(fit.model).labels, None, n
+    labels, left_out, units = Layout(fit.model).labels, None, n
     rows: Iterator[np.ndarray]
     method: Method
     df: float
@@ -290,7 +295,7 @@ def bootstrap_pls(
             left_out = resample(answers, fit, adjusted(omitting), tolerance)
     found = resample(answers, fit, adjusted(rows), tolerance)
     if shipped is None and found.failed > max((1 - level) * len(found.values), 1):
-        raise _no_intervals(found)
+        raise no_intervals(found)
     table = pd.DataFrame(labels, columns=["quantity", "name"])
     apart, freed_apart = (None, None) if left_out is None else (left_out.values, left_out.freed)
     table = table.join(_intervals(fit.estimates.to_numpy(), found.values, method, level, apart, scale, df))
@@ -380,95 +385,6 @@ def check_resampling(resamples: int, level: float) -> None:
         raise WorkbenchError(f"resamples={resamples} are too few for an interval. Ask for 1,000 or more.")
     if not 0 < level < 1:
         raise WorkbenchError(f"level={level} is no coverage. Give a share between 0 and 1, like 0.95.")
-
-
-def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float) -> Replicates:
-    """Fit the model of `fit` to each row of weights, starting from its outer weights.
-
-    Raises
-    ------
-    CannotAnswer
-        If fewer than half of the rows converge.
-    """
-    plan, start, ends = Plan(fit.model), fit.weights.to_numpy(), answers
-    if fit.first:
-        stages = Stages(fit.first.model, fit.model)
-        ends, below = stages.answers(answers), fit.first.weights.to_numpy()
-        upper = np.triu_indices(len(start), 1)
-    values, weights, cell_means, freed, failed = [], [], [], [], 0
-    items = (fit.first or fit).model.items
-    constant = np.zeros(len(items), int)
-    with one_thread():
-        blocks = (moments(answers, block) for block in _gathered(rows, np.concatenate, _enough_rows))
-        for moment in _gathered(blocks, _joined, lambda parts: sum(len(m.mean) for m in parts) >= BATCH):
-            constant += np.isnan(moment.sd[:, : len(items)]).sum(axis=0)
-            if fit.first:
-                moment, first = stages.moments(answers, moment, scheme=fit.scheme, tolerance=tolerance, start=below)
-                if any(name in fit.model.items for name in fit.first.model.names):
-                    freed.append(stages.freed(moment.correlation, first)[:, *upper])
-            solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
-            value = estimates(plan, ends, moment, solution)
-            with np.errstate(all="ignore"):
-                raw = solution.weight / moment.sd
-                raw /= np.add.reduceat(raw, plan.start, axis=1)[:, plan.owner]
-            for part in (value, raw, moment.cell_mean):
-                part[~solution.converged] = np.nan
-            failed += int((~solution.converged).sum())
-            values.append(value)
-            weights.append(raw)
-            cell_means.append(moment.cell_mean)
-    found = Replicates(
-        np.concatenate(values),
-        np.concatenate(weights),
-        np.concatenate(cell_means),
-        failed,
-        {item: int(count) for item, count in zip(items, constant, strict=True) if count},
-        np.concatenate(freed) if freed else None,
-    )
-    if failed > len(found.values) / 2:
-        raise _no_intervals(found)
-    return found
-
-
-def _no_intervals(found: Replicates) -> CannotAnswer:
-    """Say that too many resamples failed, and by which items."""
-    flat = [say("'{item}' in {n}", item=item, n=count) for item, count in found.flat.items()]
-    return CannotAnswer(
-        join(
-            say(
-                "PLS did not converge in {failed} of {n} resamples, so there are no intervals.",
-                failed=found.failed,
-                n=len(found.values),
-            ),
-            say("Items did not vary in some of them ({items}): leave them out.", items=Listed(flat, ""))
-            if flat
-            else say("The survey is too small for this model: fewer constructs, or more respondents."),
-        )
-    )
-
-
-def _gathered(
-    parts: Iterable[Part], join: Callable[[list[Part]], Part], whole: Callable[[list[Part]], bool]
-) -> Iterator[Part]:
-    """Join parts until they are a whole: fewer and larger steps."""
-    waiting: list[Part] = []
-    for part in parts:
-        waiting.append(part)
-        if whole(waiting):
-            yield join(waiting)
-            waiting = []
-    if waiting:
-        yield join(waiting)
-
-
-def _enough_rows(blocks: list[np.ndarray]) -> bool:
-    held, (last, n) = sum(map(len, blocks)), blocks[-1].shape
-    return held >= BATCH or (held + last) * n > CELLS
-
-
-def _joined(parts: list[Moments]) -> Moments:
-    names = ("mean", "sd", "correlation", "cell_mean")
-    return Moments(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def _intervals(

@@ -17,23 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
-from workbench.methods.plspm.batch import Plan, correlations, rho_a, score_correlation, solve, structure
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Label, Listed, Message, Number, Span, join, say
+from workbench.methods.plspm.batch import Layout, correlations, rho_a, score_correlation, solve, structure
 from workbench.methods.plspm.bootstrap import PlsBootstrap
-from workbench.methods.plspm.fit import PlsFit
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.stages import Stages
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOO_UNRELIABLE = 0.5
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # weights, loadings, rho_A, correlations of the scores
@@ -70,9 +66,10 @@ class ConsistentPls(Result):
     NAME = "consistent"
     CHART = say("Dots with intervals, a row a path; rings: uncorrected")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "uncorrected"], "{:.3f}")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "Corrected paths with intervals; rings: uncorrected. The farther apart, the more the items' error hides."
     )
+    CAPTION = "Paths and R² without the items' measurement error, with {level} intervals, and uncorrected."
 
     def headline(self) -> Message:
         """Say the strongest corrected path, and whether the correction can be trusted."""
@@ -109,13 +106,6 @@ class ConsistentPls(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate corrected paths and R2, the uncorrected beside."""
         return self.table[self.table["quantity"].isin(["path", "r2"])].reset_index(drop=True)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say(
-            "Paths and R² without the items' measurement error, with {level} intervals, and uncorrected.",
-            level=Share(self.level, 0),
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the corrected paths with their intervals, the uncorrected as rings."""
@@ -155,8 +145,8 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     """
     boot = fitted if isinstance(fitted, PlsBootstrap) else None
     fit = fitted.fit if isinstance(fitted, PlsBootstrap) else fitted
-    plan = Plan(fit.model)
-    if plan.products:
+    layout = Layout(fit.model)
+    if layout.products:
         raise CannotAnswer(
             say("the error of a product of scores is not that of its items. Leave the interactions out.")
         )
@@ -164,15 +154,15 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     staged = fit.first is not None
 
     def parts(rows: np.ndarray) -> Parts:
-        return _second_stage(fit, plan, rows) if staged else _one(plan, rows)
+        return _second_stage(fit, layout, rows) if staged else _one(layout, rows)
 
     def corrected(rows: np.ndarray) -> np.ndarray:
-        return _corrected(plan, *parts(rows))
+        return _corrected(layout, *parts(rows))
 
-    names, model = corrected_labels(plan), fit.model
+    names, model = corrected_labels(layout), fit.model
     table = pd.DataFrame(names, columns=["quantity", "name"])
     whole = parts(_freed(fit) if staged else fit.estimates.to_numpy()[None])
-    estimate, reliability = _corrected(plan, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
+    estimate, reliability = _corrected(layout, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
     if np.isnan(estimate).all():
         raise CannotAnswer(
             say(
@@ -203,42 +193,42 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
         paths=pd.Series(of["path"], index=fit.paths.index),
         r2=r2,
         loadings=loadings,
-        weights=pd.Series(of.get("weight", []), index=fit.loadings.index[_formed(plan)], dtype=float),
+        weights=pd.Series(of.get("weight", []), index=fit.loadings.index[_formed(layout)], dtype=float),
         verdicts=_verdicts(pd.concat([_dimensions(fit), reliability]), r2, loadings, largest, lost),
         level=boot.level if boot else 0.95,
     )
 
 
-def corrected_labels(plan: Plan) -> list[tuple[str, str]]:
-    """(quantity, name) of what is corrected, as in `Plan.labels`."""
-    labels = [label for what in ("path", "r2", "correlation", "loading") for label in plan.labels if label[0] == what]
-    weights = [label for label in plan.labels if label[0] == "weight"]
-    return labels + [label for label, formed in zip(weights, _formed(plan), strict=True) if formed]
+def corrected_labels(layout: Layout) -> list[tuple[str, str]]:
+    """(quantity, name) of what is corrected, as in `Layout.labels`."""
+    labels = [label for what in ("path", "r2", "correlation", "loading") for label in layout.labels if label[0] == what]
+    weights = [label for label in layout.labels if label[0] == "weight"]
+    return labels + [label for label, formed in zip(weights, _formed(layout), strict=True) if formed]
 
 
-def _formed(plan: Plan) -> np.ndarray:
+def _formed(layout: Layout) -> np.ndarray:
     """Whether each item forms a construct of mode B."""
-    return np.isin(plan.owner, plan.formative)
+    return np.isin(layout.owner, layout.formative)
 
 
-def _one(plan: Plan, values: np.ndarray) -> Parts:
+def _one(layout: Layout, values: np.ndarray) -> Parts:
     """Weights, loadings, rho_A and correlations of the scores from rows of quantities, shape (B, quantities)."""
-    kind = np.array([quantity for quantity, _ in plan.labels])
+    kind = np.array([quantity for quantity, _ in layout.labels])
     weight, loading, reliability = (values[:, kind == what] for what in ("weight", "loading", "rho_a"))
-    return weight, loading, reliability, correlations(plan, values)
+    return weight, loading, reliability, correlations(layout, values)
 
 
-def _second_stage(fit: PlsFit, plan: Plan, pairs: np.ndarray) -> Parts:
+def _second_stage(fit: PlsFit, layout: Layout, pairs: np.ndarray) -> Parts:
     """The same from rows of corrected correlations of the second stage's items, shape (B, pairs)."""
-    items = len(plan.owner)
+    items = len(layout.owner)
     correlation = np.tile(np.eye(items), (len(pairs), 1, 1))
     upper = np.triu_indices(items, 1)
     correlation[:, *upper] = correlation.transpose(0, 2, 1)[:, *upper] = pairs
     with one_thread():
-        found = solve(plan, correlation, scheme=fit.scheme, tolerance=TIGHT, start=fit.weights.to_numpy())
+        found = solve(layout, correlation, scheme=fit.scheme, tolerance=TIGHT, start=fit.weights.to_numpy())
     weight = np.where(found.converged[:, None], found.weight, np.nan)
-    loading = found.crossed[:, np.arange(items), plan.owner]
-    return weight, loading, rho_a(plan, weight), score_correlation(plan, weight, found.crossed)
+    loading = found.crossed[:, np.arange(items), layout.owner]
+    return weight, loading, rho_a(layout, weight), score_correlation(layout, weight, found.crossed)
 
 
 def _freed(fit: PlsFit) -> np.ndarray:
@@ -261,27 +251,27 @@ def _listed(fit: PlsFit) -> Listed:
 
 
 def _corrected(
-    plan: Plan, weight: np.ndarray, loading: np.ndarray, reliability: np.ndarray, score: np.ndarray
+    layout: Layout, weight: np.ndarray, loading: np.ndarray, reliability: np.ndarray, score: np.ndarray
 ) -> np.ndarray:
     """Corrected quantities in the order of `corrected_labels`, shape (B, quantities)."""
     reliability = reliability.copy()
-    reliability[:, plan.formative] = 1.0
-    place, k = plan.at, len(plan.size)
+    reliability[:, layout.formative] = 1.0
+    place, k = layout.at, len(layout.size)
     diagonal = np.arange(k)
     with np.errstate(invalid="ignore", divide="ignore"):
         root = np.sqrt(reliability)
         between = score / (root[:, :, None] * root[:, None, :])
         between[:, diagonal, diagonal] = 1.0
-        path, r2 = structure(plan, between)
-        own = weight * (root / np.add.reduceat(weight**2, plan.start, axis=1))[:, plan.owner]
-    factor = (plan.size > 1) & ~np.isin(np.arange(k), plan.formative)
+        path, r2 = structure(layout, between)
+        own = weight * (root / np.add.reduceat(weight**2, layout.start, axis=1))[:, layout.owner]
+    factor = (layout.size > 1) & ~np.isin(np.arange(k), layout.formative)
     return np.column_stack(
         [
-            *(path[place[s], place[t]] for s, t in plan.model.edges),
+            *(path[place[s], place[t]] for s, t in layout.model.edges),
             *(r2[c] for c in sorted(r2)),
-            between[:, *plan.pairs],
-            np.where(factor[plan.owner], own, loading),
-            weight[:, _formed(plan)],
+            between[:, *layout.pairs],
+            np.where(factor[layout.owner], own, loading),
+            weight[:, _formed(layout)],
         ]
     )
 

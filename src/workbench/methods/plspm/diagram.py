@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 import numpy as np
+import pandas as pd
 
-from workbench.figures import axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from workbench.methods.plspm.fit import PlsFit
+from workbench.figures import Axes, axes
+from workbench.methods.plspm.model import PathModel
 
 BOX = np.array([0.58, 0.24])
 STEP = np.array([1.7, 1.35])
@@ -22,29 +18,23 @@ _BOX = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.3"}
 _LABEL = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
 
 
-def path_diagram(fit: PlsFit, ax: Axes | None = None, *, faint: Sequence[tuple[str, str]] = ()) -> Axes:
-    """Draw constructs and paths with coefficients and R².
-
-    Parameters
-    ----------
-    fit : PlsFit
-    ax : Axes, optional
-    faint : sequence of (source, target)
-        Paths to draw dashed, for instance those whose interval includes zero.
-    """
+def path_diagram(
+    model: PathModel, paths: pd.Series, r2: pd.Series, ax: Axes | None, *, faint: Collection[tuple[str, str]]
+) -> Axes:
+    """Draw constructs with their R² and paths with their coefficients, those of `faint` (source, target) dashed."""
     ax = axes(ax)
-    place = _places(fit)
-    strongest = max(float(fit.paths.abs().max()), 1e-9)
-    curves = _curves(place, list(fit.paths.index))
+    place = _places(model)
+    strongest = max(float(paths.abs().max()), 1e-9)
+    curves = _curves(place, list(paths.index))
     marked: list[np.ndarray] = []
     for edge, curve in curves.items():
-        value = fit.paths[edge]
-        _arrow(ax, curve, value, value / strongest, edge in set(faint))
+        value = paths[edge]
+        _arrow(ax, curve, value, value / strongest, edge in faint)
         marked.append(_label_place(curve, curves, marked))
         x, y = marked[-1]
         ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8, zorder=5, bbox=_LABEL)
     for name, (x, y) in place.items():
-        explained = f"\nR² {fit.r2[name]:.2f}" if name in fit.r2.index else ""
+        explained = f"\nR² {r2[name]:.2f}" if name in r2.index else ""
         ax.text(x, y, f"{name}{explained}", ha="center", va="center", fontsize=9, zorder=4, bbox=_BOX)
     points = np.vstack([*curves.values(), *place.values()])
     ax.set_xlim(points[:, 0].min() - 0.7, points[:, 0].max() + 0.7)
@@ -53,17 +43,17 @@ def path_diagram(fit: PlsFit, ax: Axes | None = None, *, faint: Sequence[tuple[s
     return ax
 
 
-def _places(fit: PlsFit) -> dict[str, np.ndarray]:
+def _places(model: PathModel) -> dict[str, np.ndarray]:
     """Columns by layer; within a column near the sources, and single constructs alternate above and below."""
-    layers = fit.model.layers
+    layers = model.layers
     columns: dict[int, list[str]] = {}
-    for name in fit.model.names:
+    for name in model.names:
         columns.setdefault(layers[name], []).append(name)
     place: dict[str, np.ndarray] = {}
     for layer in sorted(columns):
         names = columns[layer]
         middle = 0.6 * (-1) ** layer if len(names) == 1 and 0 < layer < max(columns) else 0.0
-        height = {n: float(np.mean([place[s][1] for s in fit.model.paths.get(n, ())] or [0.0])) for n in names}
+        height = {n: float(np.mean([place[s][1] for s in model.paths.get(n, ())] or [0.0])) for n in names}
         for i, name in enumerate(sorted(names, key=height.__getitem__, reverse=True)):
             place[name] = STEP * (layer, middle + (len(names) - 1) / 2 - i)
     return place

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.figures import dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, say
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Label, Message, Number, Span, say
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.methods.plspm.model import PathModel
 from workbench.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,8 @@ class Mediation(Result):
     NAME = "mediation"
     CHART = say("Dots with intervals, a row a pair of constructs")
     FORMATS = dict.fromkeys(["indirect", "se", "low", "high", "direct", "direct_low", "direct_high"], "{:.3f}")
-    PICTURE_CAPTION = say("How much of a construct reaches another through those between them; off zero: significant.")
+    PICTURE_CAPTION = "How much of a construct reaches another through those between them; off zero: significant."
+    CAPTION = "Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct."
 
     def headline(self) -> Message:
         """Say how many of the indirect effects are surely there, and which is largest."""
@@ -62,13 +60,6 @@ class Mediation(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the indirect effects with the direct ones beside them."""
         return self.table.drop(columns="said")
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Indirect effects (standardised), chain by chain, with {level} intervals; beside, the direct.",
-            level=Share(self.level, 0),
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what all chains between two constructs carry together, with intervals."""

@@ -14,24 +14,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import dot_and_interval
-from workbench.messages import Count, Label, Message, Number, Share, join, quoted, say
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Count, Label, Message, Number, join, quoted, say
 from workbench.methods.multiple import holm
 from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, estimates, solve
-from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers
+from workbench.methods.plspm.batch import Layout, Scheme, estimates, solve
+from workbench.methods.plspm.fit import check_scheme, fit_answers
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST = 20
 WEAK = 0.5
@@ -65,11 +63,11 @@ class MeasurementInvariance(Result):
     NAME = "invariance"
     CHART = say("Dots with the range that chance allows, a row a construct and pair")
     FORMATS = dict.fromkeys(["c", "c_lowest"], "{:.5f}") | {"c_p_holm": "{:.3f}"}
-    CAPTION = say(
+    CAPTION = (
         "c: correlation of the scores by both groups' weights, with the lowest that chance allows; then "
         "differences of means (standard deviations) and of variances (log ratio)."
     )
-    PICTURE_CAPTION = say("Differences of means: a dot off its line is a difference that permutation does not explain.")
+    PICTURE_CAPTION = "Differences of means: a dot off its line is a difference that permutation does not explain."
 
     @property
     def tellable(self) -> bool:
@@ -129,7 +127,7 @@ class MeasurementInvariance(Result):
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
         names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
-        label = say("difference of means (sd); lines: {level} of the permutations", level=Share(self.level, 0))
+        label = self.say("difference of means (sd); lines: {level} of the permutations")
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
 
 
@@ -161,7 +159,11 @@ class GroupDifferences(Result):
     NAME = "groups"
     CHART = say("Dots with the range that chance allows, a row a path and pair")
     FORMATS = dict.fromkeys(["difference", "null_low", "null_high"], "{:+.3f}")
-    PICTURE_CAPTION = say("Differences of paths: a dot off its line is a difference that permutation does not explain.")
+    PICTURE_CAPTION = "Differences of paths: a dot off its line is a difference that permutation does not explain."
+    CAPTION = (
+        "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
+        "correction; all: the range over all groups."
+    )
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -226,14 +228,6 @@ class GroupDifferences(Result):
             return say("{path} is {by} higher in {first} than in {second}", **names)
         return say("{path} is {by} lower in {first} than in {second}", **names)
 
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say(
-            "Differences of paths and R² between groups, where {level} of the permutations lie, and p with Holm's "
-            "correction; all: the range over all groups.",
-            level=Share(self.level, 0),
-        )
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""
         rows = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
@@ -245,7 +239,7 @@ class GroupDifferences(Result):
             + " − "
             + rows["second"].astype(str)
         )
-        label = say("difference of paths; lines: {level} of the permutations", level=Share(self.level, 0))
+        label = self.say("difference of paths; lines: {level} of the permutations")
         return dot_and_interval(names, rows, ax, label=label, zero=True)
 
 
@@ -332,8 +326,8 @@ def compare_groups(
     study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
     everyone = list(range(len(study.names)))
     tests = [*study.pairs, *([everyone] if len(everyone) > 2 else [])]
-    kept = [i for i, (quantity, _) in enumerate(study.plan.labels) if quantity in ("path", "r2")]
-    labels = pd.DataFrame([study.plan.labels[i] for i in kept], columns=["quantity", "name"])
+    kept = [i for i, (quantity, _) in enumerate(study.layout.labels) if quantity in ("path", "r2")]
+    labels = pd.DataFrame([study.layout.labels[i] for i in kept], columns=["quantity", "name"])
     frames, failed, groups = [], 0, labels
     for members, seed in zip(tests, seeds(rng, len(tests)), strict=True):
         found = study.permute(*study.part(members), permutations, seed)
@@ -412,7 +406,7 @@ class _Permuted:
 class _Study:
     """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
 
-    plan: Plan
+    layout: Layout
     answers: Answers
     names: list[object]
     scheme: Scheme
@@ -452,9 +446,9 @@ class _Study:
                         least=FEWEST,
                     )
                 )
-        plan, scheme = Plan(model), check_scheme(scheme)
+        layout, scheme = Layout(model), check_scheme(scheme)
         whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
-        return cls(plan, answers, names, scheme, tolerance, whole.weights.to_numpy())
+        return cls(layout, answers, names, scheme, tolerance, whole.weights.to_numpy())
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -479,9 +473,9 @@ class _Study:
             for rows in _permuted(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
                 solution = solve(
-                    self.plan, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
+                    self.layout, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
                 )
-                value = estimates(self.plan, part, moment, solution)
+                value = estimates(self.layout, part, moment, solution)
                 settled = solution.converged.reshape(-1, groups).all(axis=1)
                 failed += int((~settled).sum())
                 value[np.repeat(~settled, groups)] = np.nan
@@ -492,7 +486,7 @@ class _Study:
         stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
         if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
             flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
-            which = [item for item, constant in zip(self.plan.model.items, flat, strict=True) if constant]
+            which = [item for item, constant in zip(self.layout.model.items, flat, strict=True) if constant]
             raise CannotAnswer(
                 say(
                     "PLS does not converge in a group, or in most permutations of the labels: {why}",
@@ -516,20 +510,20 @@ def _permuted(code: np.ndarray, groups: int, permutations: int, generator: np.ra
 
 def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level: float) -> pd.DataFrame:
     """Steps 2 and 3 for one pair."""
-    plan = study.plan
+    layout = study.layout
 
     def by_construct(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values, plan.start, axis=-1)
+        return np.add.reduceat(values, layout.start, axis=-1)
 
-    own = np.equal.outer(plan.owner, plan.owner) * pooled.item_correlations.to_numpy()
+    own = np.equal.outer(layout.owner, layout.owner) * pooled.item_correlations.to_numpy()
     first, second = found.weight[:, 0], found.weight[:, 1]
     c = by_construct(first * (second @ own))
     c /= np.sqrt(by_construct(first * (first @ own)) * by_construct(second * (second @ own)))
     raw = pooled.estimates["weight"].to_numpy() / _pooled_sd(part)
     means = by_construct(raw * found.mean)
-    block = np.equal.outer(plan.owner, plan.owner) * np.outer(raw, raw)
+    block = np.equal.outer(layout.owner, layout.owner) * np.outer(raw, raw)
     variances = by_construct((found.covariance * block).sum(axis=-1))
-    table = pd.DataFrame({"construct": plan.model.names})
+    table = pd.DataFrame({"construct": layout.model.names})
     table = table.assign(c=c[0], c_lowest=np.nanquantile(c, 1 - level, axis=0), c_p=_share(c <= c[0] + 1e-12, c))
     table = table.assign(
         **_against_chance(means[:, 0] - means[:, 1], "mean_difference", "mean_null_", level),

@@ -11,20 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
-from workbench.methods.plspm.batch import Plan, correlations, regressed
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Label, Listed, Message, Number, Span, join, say
+from workbench.methods.plspm.batch import Layout, correlations, regressed
 from workbench.methods.plspm.bootstrap import PlsBootstrap
 from workbench.result import Quantity, Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LEVELS = (-1, 0, 1)
 
@@ -48,20 +45,16 @@ class Moderation(Result):
     NAME = "moderation"
     CHART = say("Dots with intervals, a row a level of the moderator")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.3f}") | {"at": "{:+.0f}"}
-    PICTURE_CAPTION = say("The effect where the moderator is low (−1 standard deviation), average and high (+1).")
+    PICTURE_CAPTION = "The effect where the moderator is low (−1 standard deviation), average and high (+1)."
+    CAPTION = (
+        "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
+        "with {level} intervals."
+    )
 
     def headline(self) -> Message:
         """Say for each interaction whether the effect depends on the moderator, and how."""
         tests = self.table.groupby(["source", "moderator", "target"], sort=False)
         return join(*(self._said(rows) for _, rows in tests))
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Change of the effect per standard deviation of the moderator, and the effect at −1, 0 and +1 of them, "
-            "with {level} intervals.",
-            level=Share(self.level, 0),
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""
@@ -135,15 +128,15 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     CannotAnswer
         If the model has no interaction.
     """
-    plan = Plan(boot.fit.model)
-    tests = [(product, t) for product in plan.products for t, sources in plan.sources.items() if product in sources]
+    layout = Layout(boot.fit.model)
+    tests = [(product, t) for product in layout.products for t, sources in layout.sources.items() if product in sources]
     if not tests:
         raise CannotAnswer(say("the model has no interaction. Add a source like 'Image*Value' to the paths."))
-    names = plan.model.names
+    names = layout.model.names
     frames = []
     for product, target in tests:
-        source, moderator = plan.products[product]
-        found = boot.derived(partial(_judged, plan, product=product, target=target))
+        source, moderator = layout.products[product]
+        found = boot.derived(partial(_judged, layout, product=product, target=target))
         found.insert(0, "source", source)
         found.insert(1, "moderator", moderator)
         found.insert(2, "target", names[target])
@@ -153,17 +146,17 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     return Moderation(pd.concat(frames, ignore_index=True), boot.level)
 
 
-def _judged(plan: Plan, values: np.ndarray, product: int, target: int) -> np.ndarray:
+def _judged(layout: Layout, values: np.ndarray, product: int, target: int) -> np.ndarray:
     """Interaction, f2 and slopes from rows of quantities, shape (B, 2 + levels)."""
-    names, column = plan.model.names, {label: place for place, label in enumerate(plan.labels)}
+    names, column = layout.model.names, {label: place for place, label in enumerate(layout.labels)}
 
     def path(source: str) -> np.ndarray:
         return values[:, column["path", f"{source}->{names[target]}"]]
 
     change = path(names[product]) / values[:, column["product_sd", names[product]]]
-    others = [c for c in plan.sources[target] if c != product]
-    between = np.ascontiguousarray(correlations(plan, values).transpose(1, 2, 0))
+    others = [c for c in layout.sources[target] if c != product]
+    between = np.ascontiguousarray(correlations(layout, values).transpose(1, 2, 0))
     without = (regressed(between, target, others) * between[others, target]).sum(axis=0)
     r2 = values[:, column["r2", names[target]]]
-    main = path(plan.products[product][0])
+    main = path(layout.products[product][0])
     return np.column_stack([change, (r2 - without) / (1 - r2), *(main + level * change for level in LEVELS)])

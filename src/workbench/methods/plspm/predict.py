@@ -13,24 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import dot_and_interval
-from workbench.messages import Count, Label, Message, Share, quoted, say
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Count, Label, Message, quoted, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Plan, Scheme, Solution, score_correlation, solve, structure
-from workbench.methods.plspm.fit import PlsFit, check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.batch import Layout, Scheme, Solution, score_correlation, solve, structure
+from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
 from workbench.result import Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RIVALS = ("model", "linear", "mean")
 SAME = 1e-6
@@ -65,7 +62,11 @@ class PlsPrediction(Result):
     NAME = "prediction"
     CHART = say("Dots with intervals, a row a construct and rival")
     FORMATS = dict.fromkeys(["loss", "loss_rival", "difference", "se", "low", "high"], "{:.4f}")
-    PICTURE_CAPTION = say("Error of the model less that of a rival: left of zero the model predicts better.")
+    PICTURE_CAPTION = "Error of the model less that of a rival: left of zero the model predicts better."
+    CAPTION = (
+        "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
+        "negative is better (CVPAT)."
+    )
 
     @property
     def _ahead(self) -> pd.Series:
@@ -108,14 +109,6 @@ class PlsPrediction(Result):
                 "medium": say("medium predictive power"),
                 "high": say("high predictive power"),
             }[self.power],
-        )
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Mean squared errors (points²) of the model and its rivals, and their difference with {level} intervals: "
-            "negative is better (CVPAT).",
-            level=Share(self.level, 0),
         )
 
     def by_item(self) -> Table:
@@ -183,27 +176,27 @@ def predict_pls(
         )
     fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
     refuse_unconverged(fit)
-    plan = Plan(model)
-    columns = np.flatnonzero(np.isin(plan.owner, list(plan.sources)))
+    layout = Layout(model)
+    columns = np.flatnonzero(np.isin(layout.owner, list(layout.sources)))
     square, absolute = np.zeros((2, len(RIVALS), n, len(columns)))
     with one_thread():
-        for inside, moment, solution in _trained(answers, plan, fit, folds, repetitions, tolerance, rng):
+        for inside, moment, solution in _trained(answers, layout, fit, folds, repetitions, tolerance, rng):
             for held, at, spread, r, weight in zip(
                 inside, moment.mean, moment.sd, moment.correlation, solution.weight, strict=True
             ):
-                error = _errors(plan, answers, columns, held == 0, at, spread, r, weight)
+                error = _errors(layout, answers, columns, held == 0, at, spread, r, weight)
                 square[:, held == 0] += error**2 / repetitions
                 absolute[:, held == 0] += np.abs(error) / repetitions
     square[:, answers.missing[:, columns]] = np.nan
     absolute[:, answers.missing[:, columns]] = np.nan
     w = answers.weights
-    owner = plan.owner[columns]
+    owner = layout.owner[columns]
     items = pd.DataFrame({"construct": np.array(model.names)[owner], "item": np.array(model.items)[columns]})
     mse, mae = _mean(square, w), _mean(absolute, w)
     items = items.assign(
         q2=1 - mse[0] / mse[2], rmse=np.sqrt(mse[0]), rmse_linear=np.sqrt(mse[1]), mae=mae[0], mae_linear=mae[1]
     )
-    targets = {"all": np.ones(len(owner), bool)} | {model.names[t]: owner == t for t in sorted(plan.sources)}
+    targets = {"all": np.ones(len(owner), bool)} | {model.names[t]: owner == t for t in sorted(layout.sources)}
     rows = [
         {"construct": name, "against": rival, **_tested(square[0][:, own], square[place][:, own], w, level)}
         for name, own in targets.items()
@@ -213,7 +206,7 @@ def predict_pls(
 
 
 def _trained(
-    answers: Answers, plan: Plan, fit: PlsFit, folds: int, repetitions: int, tolerance: float, rng: Rng
+    answers: Answers, layout: Layout, fit: PlsFit, folds: int, repetitions: int, tolerance: float, rng: Rng
 ) -> Iterator[tuple[np.ndarray, Moments, Solution]]:
     """Blocks of training rows with their moments and solutions."""
     n = len(answers.x)
@@ -227,9 +220,11 @@ def _trained(
         inside = np.array(block)
         moment = moments(answers, inside)
         start = fit.weights.to_numpy()
-        solution = solve(plan, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
+        solution = solve(layout, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
         if not solution.converged.all():
-            flat = [item for item, gone in zip(plan.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone]
+            flat = [
+                item for item, gone in zip(layout.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone
+            ]
             why = say("take more folds, or a smaller model")
             if flat:
                 why = say("{items} does not vary there. Leave it out", items=quoted(flat))
@@ -238,7 +233,7 @@ def _trained(
 
 
 def _errors(
-    plan: Plan,
+    layout: Layout,
     answers: Answers,
     columns: np.ndarray,
     held: np.ndarray,
@@ -250,16 +245,16 @@ def _errors(
     """Observed minus predicted for the respondents held out, shape (rivals, held, predicted items)."""
     observed = answers.center + answers.scale * answers.x[held]
     z = np.where(answers.missing[held], 0.0, (observed - mean) / sd)
-    spread = np.equal.outer(plan.owner, np.arange(len(plan.size))) * weight[:, None]
+    spread = np.equal.outer(layout.owner, np.arange(len(layout.size))) * weight[:, None]
     crossed = r @ spread
-    path, _ = structure(plan, score_correlation(plan, weight[None], crossed[None]))
+    path, _ = structure(layout, score_correlation(layout, weight[None], crossed[None]))
     scores = z @ spread
     linear, own = np.zeros((2, len(z), len(mean)))
-    for target, sources in plan.sources.items():
-        mine = plan.owner == target
+    for target, sources in layout.sources.items():
+        mine = layout.owner == target
         expected = sum(path[s, target] * scores[:, s] for s in sources)
         own[:, mine] = np.outer(expected, crossed[mine, target])
-        feeding = np.isin(plan.owner, sources)
+        feeding = np.isin(layout.owner, sources)
         slope = np.linalg.lstsq(r[np.ix_(feeding, feeding)], r[np.ix_(feeding, mine)], rcond=1e-10)[0]
         linear[:, mine] = z[:, feeding] @ slope
     predicted = np.stack([own, linear, np.zeros_like(own)]) * sd + mean

@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 
 from workbench.methods.plspm.answers import Answers, Moments, product_columns
-from workbench.methods.plspm.batch import Plan, Scheme, index_points, rho_a, solve
+from workbench.methods.plspm.batch import Layout, Scheme, index_points, rho_a, solve
 from workbench.methods.plspm.model import PathModel
 
 
@@ -41,9 +41,9 @@ class Stages:
 
     def answers(self, answers: Answers) -> Answers:
         """Give the answers the ends of the second stage's scales: 0-100 for dimensions, none for products."""
-        plan = Plan(self.second)
+        layout = Layout(self.second)
         low, high = (np.concatenate(e) for e in zip(*(c.ends() for c in self.second.constructs), strict=True))
-        products = [plan.start[c] for c in plan.products]
+        products = [layout.start[c] for c in layout.products]
         low[products] = high[products] = np.nan
         return replace(answers, low=low, high=high)
 
@@ -60,7 +60,7 @@ class Stages:
 
         NaN in rows whose first stage does not converge; means of products in cells are NaN.
         """
-        lower, upper = Plan(self.first), Plan(self.second)
+        lower, upper = Layout(self.first), Layout(self.second)
         below = first_moments(self.first, moment)
         solution = solve(lower, below.correlation, scheme=scheme, tolerance=tolerance, start=start)
         with np.errstate(all="ignore"):
@@ -92,7 +92,7 @@ class Stages:
         weight : array, shape (B, first-stage items)
             Outer weights of the first stage.
         """
-        lower, upper = Plan(self.first), Plan(self.second)
+        lower, upper = Layout(self.first), Layout(self.second)
         reliability, root = rho_a(lower, weight), np.ones(correlation.shape[:2])
         reliability[:, lower.formative] = 1.0
         with np.errstate(invalid="ignore"):
@@ -104,14 +104,16 @@ class Stages:
         out[:, diagonal, diagonal] = correlation[:, diagonal, diagonal]
         return out
 
-    def _single(self, lower: Plan, upper: Plan) -> Iterator[tuple[int, int, bool]]:
+    def _single(self, lower: Layout, upper: Layout) -> Iterator[tuple[int, int, bool]]:
         """Place of each second-stage item but products, and the first-stage item (True) or construct that it is."""
         for place, (owner, item) in enumerate(zip(upper.owner, self.second.items, strict=True)):
             if owner not in upper.products:
                 is_item = self.second.names[owner] in self.first.names
                 yield place, self.first.items.index(item) if is_item else lower.at[item], is_item
 
-    def _combined(self, lower: Plan, upper: Plan, answers: Answers, moment: Moments, weight: np.ndarray) -> np.ndarray:
+    def _combined(
+        self, lower: Layout, upper: Layout, answers: Answers, moment: Moments, weight: np.ndarray
+    ) -> np.ndarray:
         """Second-stage items from standardised columns of answers, shape (B, columns, second-stage items)."""
         out = np.zeros((*moment.mean.shape, len(self.second.items)))
         block = [slice(start, start + size) for start, size in zip(lower.start, lower.size, strict=True)]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +14,7 @@ from typing import Any
 
 import workbench
 from workbench.errors import WorkbenchError, unknown
+from workbench.locks import whole
 from workbench.messages import say
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
@@ -107,15 +106,9 @@ def find_folder(name: str, root: Path) -> Path:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".handoff-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
+    with whole(path) as aside:
+        aside.write_bytes(content)
+        aside.chmod(0o644)
 
 
 def program() -> dict[str, bytes]:

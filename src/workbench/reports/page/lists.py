@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.locks import whole
 from workbench.personal import for_me_alone, personal
 
 if TYPE_CHECKING:
@@ -89,10 +90,9 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
         if ending == "xlsx" and len(frame) > LONGEST_SHEET:
             continue
         path = folder / f"{name}.list.{ending}"
-        aside = path.with_name(f".{path.name}")
-        for_me_alone(aside)
-        write(frame, aside, ours)
-        os.replace(aside, path)
+        with whole(path) as aside:
+            for_me_alone(aside)
+            write(frame, aside, ours)
         files.append(path)
     return CustomerList(name, definition, as_of, len(frame), tuple(files))
 

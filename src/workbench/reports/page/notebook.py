@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.figures import character_names, say_in, use_theme
+from workbench.figures import Axes, character_names, say_in, use_theme
 from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
@@ -29,7 +29,6 @@ from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,17 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.locks import whole
 from workbench.personal import for_me_alone
 from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.search import OUTPUTS, log, texts
 from workbench.warehouse import schema
-from workbench.warehouse.connect import Warehouse, mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.connect import Warehouse, mapping_file, warehouse_folder
 from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.decided import or_as_before, without
 from workbench.warehouse.ingest.forgotten import Forgotten
-from workbench.warehouse.ingest.mapping import Mapping, Value, read_mapping
+from workbench.warehouse.ingest.mapping import Mapping, Origin, read_mapping
 from workbench.warehouse.ingest.repairs import repairs_folder
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.texts import one_width
 from workbench.warehouse.versions import keep_only, one_writer
@@ -129,10 +130,10 @@ def _forms(mapping: Mapping, number: str, warehouse: Warehouse, root: Path) -> s
     return forms
 
 
-def _numbers(mapping: Mapping) -> list[Value]:
+def _numbers(mapping: Mapping) -> list[Origin]:
     """Where customers' numbers come from."""
     origins = (block.columns.get("customer_id") for block in mapping.files)
-    return [value for value in origins if isinstance(value, Value) and value.column is not None]
+    return [value for value in origins if isinstance(value, Origin) and value.column is not None]
 
 
 def _theirs(warehouse: Warehouse, forms: set[str], forgotten: Forgotten) -> tuple[int, dict[str, set[str]]]:
@@ -180,11 +181,10 @@ def _repairs(mapping: Mapping, root: Path, forms: set[str]) -> dict[Path, list[l
 
 
 def _rewrite(path: Path, lines: Iterable[list[str]]) -> None:
-    aside = path.with_name(f".{path.name}")
-    for_me_alone(aside)
-    with aside.open("w", encoding="utf-8-sig", newline="") as stream:
-        csv.writer(stream).writerows(lines)
-    os.replace(aside, path)
+    with whole(path) as aside:
+        for_me_alone(aside)
+        with aside.open("w", encoding="utf-8-sig", newline="") as stream:
+            csv.writer(stream).writerows(lines)
 
 
 def _lists(root: Path, theirs: dict[str, set[str]]) -> list[str]:

@@ -26,9 +26,10 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.personal import for_me_alone, masked, personal
 from workbench.reports.handoff.scan import places
-from workbench.warehouse.connect import mapping_file, open_warehouse, warehouse_folder
-from workbench.warehouse.ingest.mapping import Value, read_mapping
+from workbench.warehouse.connect import mapping_file, warehouse_folder
+from workbench.warehouse.ingest.mapping import Origin, read_mapping
 from workbench.warehouse.ingest.read import batches, raw_files
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.sql import quoted
 from workbench.warehouse.texts import one_form
@@ -70,11 +71,11 @@ def _who() -> str:
         return str(os.getuid())
 
 
-def hidden(source: str, root: Path) -> Iterator[tuple[str, Value, pa.ChunkedArray]]:
+def hidden(source: str, root: Path) -> Iterator[tuple[str, Origin, pa.ChunkedArray]]:
     """Give, batch by batch, each column of the extracts that a mapping hides: canonical name, origin, clear texts."""
     mapping = read_mapping(mapping_file(source, root))
     for block, files in raw_files(mapping, root / "data" / "raw" / source)[0]:
-        columns = {n: v for n, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
+        columns = {n: v for n, v in block.columns.items() if isinstance(v, Origin) and v.pseudonym}
         for batch in (batch for path in files if columns for batch in batches(path, block)):
             for name, value in columns.items():
                 yield name, value, pc.unique(batch.columns.column(str(value.column)))

@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ from workbench.reports.page import html as page
 from workbench.reports.page import lists
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.notebook import MINIMUM
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.folders import own_folder_for_life
+from workbench.reports.runs.job import Failure, Job
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
-from workbench.reports.runs.parameters import Value, as_code, declared, read_source
+from workbench.reports.runs.parameters import Value, as_code, declared, declared_needs, read_source
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import FORMATS, PACKAGE, table_digests
+from workbench.reports.runs.slots import PACKAGE, table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
 from workbench.reports.runs.write import gather, without_paths, write_failure, write_json, write_report
 
@@ -44,81 +43,6 @@ _PASSING = (
     "ConnectionRefusedError",
     "TimeoutError",
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """A slot as a worker gets it.
-
-    Attributes
-    ----------
-    study, title, slot, fingerprint, data_version : str
-        What the manifest says of it.
-    notebook, root, folder : Path
-        The notebook, the project, and the folder to fill.
-    values : dict
-        Value of every parameter.
-    declared : list of dict
-        name, value, unit, meaning, changed of every parameter, for readers.
-    timeout : float
-        Seconds for the whole notebook.
-    preload : tuple of str
-        Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
-    forked : bool
-        Fail where kernels cannot be forked, and don't fall back on plain ones.
-    formats : tuple of str
-        Of FORMATS, what is made beside page, notebook and numbers.
-    languages : tuple of str
-        In which pages are said, the first in front.
-    pinned : tuple of Path
-        Folders of the versions that it reads.
-    attempt, code, period, plan, minimum_cell
-        As in the ledger and in `Slot`, for the manifest.
-    """
-
-    study: str
-    title: str
-    slot: str
-    fingerprint: str
-    data_version: str
-    notebook: Path
-    root: Path
-    folder: Path
-    values: dict[str, Value]
-    declared: list[dict[str, Any]]
-    timeout: float
-    preload: tuple[str, ...] = ()
-    forked: bool = False
-    formats: tuple[str, ...] = FORMATS
-    languages: tuple[str, ...] = ("en",)
-    pinned: tuple[Path, ...] = ()
-    attempt: str = ""
-    code: str = ""
-    period: str = ""
-    plan: str = ""
-    minimum_cell: int = MINIMUM_CELL
-
-    @property
-    def published(self) -> Path:
-        """Where the report is to stand, and where the one before it stands."""
-        return self.root / "reports" / "site" / self.study / self.slot
-
-
-class Failure(Exception):
-    """The notebook did not reach its end: why, in which cell, and whether the caller can mend it or it may pass."""
-
-    def __init__(
-        self,
-        message: str,
-        notebook: Any = None,
-        cell: int | None = None,
-        traceback: str = "",
-        refused: bool = False,
-        passes: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.message, self.notebook, self.cell, self.traceback = message, notebook, cell, traceback
-        self.refused, self.passes = refused, passes
 
 
 def prepare_worker() -> None:
@@ -250,7 +174,7 @@ def _execute(notebook: Any, job: Job) -> Any:
 
 def _require_needs(notebook: Any, job: Job) -> None:
     """Refuse a study that the data cannot carry, with all that is lacking, before a kernel starts."""
-    from workbench.reports.runs.needs import declared_needs, fit
+    from workbench.reports.runs.needs import fit
     from workbench.warehouse import open_warehouse
 
     cells, source = read_source(job.notebook.read_bytes()), str(job.values.get("source", ""))

@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.reports.runs.execute import Job, run_job, write_failed
+from workbench.reports.runs.execute import run_job, write_failed
+from workbench.reports.runs.job import Job
 from workbench.reports.runs.ledger import TRANSIENT
 from workbench.reports.runs.slots import read_manifest
 

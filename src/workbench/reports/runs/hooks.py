@@ -32,7 +32,6 @@ from workbench.reports.runs.secrets import REFERENCE, secret
 
 if TYPE_CHECKING:
     from workbench.reports.runs.ledger import Ledger
-    from workbench.reports.runs.plans import Plan
 
 EVENTS = {"on_success": ("done",), "on_failure": ("failed", "refused")}
 PATIENCE = 60
@@ -77,15 +76,17 @@ def check_hooks(hooks: Mapping[str, Any]) -> None:
                 raise WorkbenchError(f"{where}: the password is written out. Write env:NAME or file:PATH.")
 
 
-def call_hooks(plan: Plan, rows: Iterable[sqlite3.Row], ledger: Ledger) -> int:
-    """Call the hooks of slots that ended and were not told of yet; give the number of calls.
+def call_hooks(hooks: Mapping[str, Any], about: Mapping[str, str], rows: Iterable[sqlite3.Row], ledger: Ledger) -> int:
+    """Call the hooks of a plan whose slots ended and were not told of yet; give the number of calls.
+
+    `about` is what each message begins with: the plan and its title.
 
     A hook that fails is noted with its error, and changes nothing else.
     """
     called = 0
     for row in rows:
         for event, states in EVENTS.items():
-            for name, hook in plan.hooks.get(event, {}).items() if row["state"] in states else ():
+            for name, hook in hooks.get(event, {}).items() if row["state"] in states else ():
                 key = (row["study"], row["slot"], row["fingerprint"], event, name)
                 with ledger.writing(_TABLE) as con:
                     names = "study, slot, fingerprint, event, name, called"
@@ -93,18 +94,18 @@ def call_hooks(plan: Plan, rows: Iterable[sqlite3.Row], ledger: Ledger) -> int:
                     new = con.execute(sql, (*key, time.time())).rowcount
                 if new:
                     called += 1
-                    if error := _call(hook, _message(plan, row)):
+                    if error := _call(hook, _message(about, row)):
                         with ledger.writing(_TABLE) as con:
                             where = "study = ? AND slot = ? AND fingerprint = ? AND event = ? AND name = ?"
                             con.execute(f"UPDATE hook SET error = ? WHERE {where}", (error, *key))
     return called
 
 
-def _message(plan: Plan, row: sqlite3.Row) -> dict[str, Any]:
+def _message(about: Mapping[str, str], row: sqlite3.Row) -> dict[str, Any]:
     said = {
         name: row[name] for name in ("study", "slot", "period", "state", "headline", "error", "outputs", "attempts")
     }
-    return {"plan": plan.name, "title": plan.title} | said
+    return {**about, **said}
 
 
 def _call(hook: Mapping[str, Any], message: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ stands under ``"parameter=value"`` is needed with that value only.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -21,13 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, Message, Word, as_message, join, quoted, say
-from workbench.reports.runs.parameters import NEEDS, Parameter, resolve
+from workbench.reports.runs.parameters import Needs, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse
-
-Needs = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,44 +55,6 @@ class Fit:
             file = mapping or f"data/mappings/{source}.toml"
             return join(needs, say("Map it in {file} (workbench data describe {table}).", file=file, table=tables[0]))
         return needs
-
-
-def declared_needs(cells: Iterable[Mapping[str, Any]]) -> Needs | None:
-    """Read what a notebook says that it needs; None where it says nothing.
-
-    Raises
-    ------
-    WorkbenchError
-        If it is no dict, or names a table or column that does not exist.
-    """
-    for cell in cells:
-        for statement in ast.parse(cell["source"]).body if "parameters" in cell["tags"] else ():
-            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == NEEDS:
-                try:
-                    return _checked(ast.literal_eval(statement.value))
-                except ValueError:
-                    raise WorkbenchError("needs is computed. Write a plain dict of tables and columns.") from None
-    return None
-
-
-def _checked(needs: Any) -> Needs:
-    from workbench.warehouse import schema
-
-    if not isinstance(needs, dict):
-        raise WorkbenchError(f'needs is {needs!r}. Write a dict, such as {{"bill.month": 3}}.')
-    for key, least in needs.items():
-        if isinstance(least, dict) and "=" in key:
-            _checked(least)
-            continue
-        for one in key.split("|"):
-            table, _, column = one.partition(".")
-            if column:
-                schema.table(table).column(column)
-            else:
-                schema.table(table)
-        if isinstance(least, bool) or not isinstance(least, int | str) or (isinstance(least, str) and "." not in key):
-            raise WorkbenchError(f"needs says {least!r} of {key}. Write a number, or for a column a parameter's name.")
-    return needs
 
 
 def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any], warehouse: Warehouse) -> Fit:

@@ -30,7 +30,7 @@ from workbench.reports.runs.secrets import REFERENCE
 
 LONGEST_TEXT = 1000
 NEEDS = "needs"
-"""The name in the parameters cell that says what the study needs: see `needs`."""
+"""The name in the parameters cell that says what the study needs: see the module `needs`."""
 _TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
 }  # fmt: skip
@@ -46,6 +46,7 @@ _EXPECTED = {
 }
 
 Value = str | int | float | bool
+Needs = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,24 @@ def declared(cells: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
     if len(tagged) > 1:
         raise WorkbenchError("two cells are tagged 'parameters'. Put all parameters in one.")
     return _parse_cell(tagged[0]) if tagged else ()
+
+
+def declared_needs(cells: Iterable[Mapping[str, Any]]) -> Needs | None:
+    """Read what a notebook says that it needs; None where it says nothing.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no dict, or names a table or column that does not exist.
+    """
+    for cell in cells:
+        for statement in ast.parse(cell["source"]).body if "parameters" in cell["tags"] else ():
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == NEEDS:
+                try:
+                    return _checked_needs(ast.literal_eval(statement.value))
+                except ValueError:
+                    raise WorkbenchError("needs is computed. Write a plain dict of tables and columns.") from None
+    return None
 
 
 def resolve(parameters: Iterable[Parameter], given: Mapping[str, Any], *, study: str) -> dict[str, Value]:
@@ -313,3 +332,23 @@ def _type(annotation: ast.expr, where: str) -> tuple[str, tuple[Value, ...]]:
             return kinds.pop(), choices
     legal = "str, int, float, bool, date, period, secret or Literal[...] of texts or whole numbers"
     raise WorkbenchError(f"{where} the type '{text}'. Types are {legal}.")
+
+
+def _checked_needs(needs: Any) -> Needs:
+    from workbench.warehouse import schema
+
+    if not isinstance(needs, dict):
+        raise WorkbenchError(f'needs is {needs!r}. Write a dict, such as {{"bill.month": 3}}.')
+    for key, least in needs.items():
+        if isinstance(least, dict) and "=" in key:
+            _checked_needs(least)
+            continue
+        for one in key.split("|"):
+            table, _, column = one.partition(".")
+            if column:
+                schema.table(table).column(column)
+            else:
+                schema.table(table)
+        if isinstance(least, bool) or not isinstance(least, int | str) or (isinstance(least, str) and "." not in key):
+            raise WorkbenchError(f"needs says {least!r} of {key}. Write a number, or for a column a parameter's name.")
+    return needs

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, listed, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, Term, say
 from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -29,6 +29,7 @@ from workbench.reports.runs.slots import (
     make_slot,
     shared_fingerprint,
 )
+from workbench.words import listed
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger

@@ -23,7 +23,7 @@ from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
-    from workbench.reports.runs.execute import Job
+    from workbench.reports.runs.job import Job
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
@@ -418,7 +418,7 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
 def _job(
     slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...], forked: bool
 ) -> Job:
-    from workbench.reports.runs.execute import Job
+    from workbench.reports.runs.job import Job
 
     folder, notebook = aside / claim.token, aside / f"{claim.token}.ipynb"
     folder.mkdir()

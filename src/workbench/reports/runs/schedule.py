@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError, unknown
 from workbench.locks import locked
 from workbench.messages import Listed, Message, Term, as_message, say
+from workbench.reports.runs.hooks import call_hooks
 from workbench.reports.runs.ledger import Ledger, is_outdated
 from workbench.reports.runs.periods import Period, parse
 from workbench.reports.runs.plans import Plan, load_plan, plan_names
@@ -148,8 +149,6 @@ def tick(
         One for each plan that was due, or could not be read: the others run all the same. Empty also if another tick
         of this project is at work: what it leaves is done by the next.
     """
-    from workbench.reports.runs.hooks import call_hooks
-
     now = now or dt.datetime.now(dt.UTC)
     known = plan_names(root)
     names = list(names) or known
@@ -165,9 +164,9 @@ def tick(
                 try:
                     plan, since = load_plan(name, root), _dealt_with(root, name)
                     if (due := find_due(plan, since, now)) is not None:
-                        made.append(_deal_with(due, since, root, run or _run, call_hooks))
+                        made.append(_deal_with(due, since, root, run or _run))
                     elif since is not None and (late := _late(plan, root)):
-                        made.append(_make_again(plan, late, root, run or _run, call_hooks))
+                        made.append(_make_again(plan, late, root, run or _run))
                 except (WorkbenchError, OSError) as error:
                     made.append(Ticked(name, (), {}, 0, False, str(error)))
     except BlockingIOError:
@@ -244,9 +243,7 @@ def snippet(format: str, *, root: Path) -> str:
     return text
 
 
-def _deal_with(
-    due: Due, since: dt.datetime | None, root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
-) -> Ticked:
+def _deal_with(due: Due, since: dt.datetime | None, root: Path, run: Callable[..., Any]) -> Ticked:
     states: Counter[str] = Counter()
     hooks, ended, waits, until = 0, True, "", due.fired
     for period in due.periods:
@@ -255,7 +252,7 @@ def _deal_with(
         except NotCovered as error:  # nor are those that follow
             ended, waits = False, str(error)
             break
-        rows, called = _ended(due.plan, slots, root, run, call_hooks)
+        rows, called = _ended(due.plan, slots, root, run)
         hooks += called
         states.update(row["state"] for row in rows)
         ended &= len(rows) == len(slots) and not any(_goes_on(row, due.plan) for row in rows)
@@ -280,22 +277,18 @@ def _late(plan: Plan, root: Path) -> list[Slot]:
     return [slot for period in spoken for slot in plan.slots(period, root) if slot.key in keys]
 
 
-def _make_again(
-    plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
-) -> Ticked:
-    rows, hooks = _ended(plan, slots, root, run, call_hooks)
+def _make_again(plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any]) -> Ticked:
+    rows, hooks = _ended(plan, slots, root, run)
     labels = tuple(dict.fromkeys(slot.period for slot in slots if slot.period))
     return Ticked(plan.name, labels, dict(Counter(row["state"] for row in rows)), hooks, True)
 
 
-def _ended(
-    plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any], call_hooks: Callable[..., int]
-) -> tuple[list[sqlite3.Row], int]:
+def _ended(plan: Plan, slots: list[Slot], root: Path, run: Callable[..., Any]) -> tuple[list[sqlite3.Row], int]:
     """Run slots and call the hooks; give their rows and the number of calls."""
     run(plan, slots, root)
     with Ledger(root) as ledger:
         rows = [row for slot in slots if (row := ledger.row(slot.key)) is not None]
-        return rows, call_hooks(plan, rows, ledger)
+        return rows, call_hooks(plan.hooks, {"plan": plan.name, "title": plan.title}, rows, ledger)
 
 
 def _goes_on(row: sqlite3.Row, plan: Plan) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.locks import whole
 from workbench.messages import word
 from workbench.places import provinces
 from workbench.reports.page.languages import NAMES, file_name
@@ -45,12 +45,9 @@ def write_site(root: Path) -> Path:
         others = [{"href": names[o], "text": NAMES[o], "language": o} for o in spoken if o != language]
         reports = _reports([_entry(place, site, root, language) for place in shown], language)
         page = site_page(title=word(TITLE, language), reports=reports, language=language, links=others)
-        aside = site / f".{name}.new"
-        aside.write_text(page, encoding="utf-8")
-        os.replace(aside, site / name)
-        if language == spoken[0] and len(spoken) > 1:
-            aside.write_text(page, encoding="utf-8")
-            os.replace(aside, site / "index.html")
+        for place in {name, "index.html"} if language == spoken[0] else {name}:
+            with whole(site / place) as aside:
+                aside.write_text(page, encoding="utf-8")
     for left in set(site.glob("index.*.html")) - {site / name for name in names.values()}:
         left.unlink()
     return site / "index.html"

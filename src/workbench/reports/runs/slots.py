@@ -26,7 +26,7 @@ from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.reports.runs.parameters import Parameter, Value, declared, read_source, resolve
+from workbench.reports.runs.parameters import Needs, Parameter, Value, declared, declared_needs, read_source, resolve
 from workbench.reports.runs.periods import Period, last_complete, parse
 
 PACKAGE = Path(workbench.__file__).resolve().parent
@@ -78,10 +78,8 @@ class Study:
             raise self._wrong(error) from error
 
     @cached_property
-    def needs(self) -> Mapping[str, Any] | None:
+    def needs(self) -> Needs | None:
         """What it needs of a source, as it declares it; None where it says nothing."""
-        from workbench.reports.runs.needs import declared_needs
-
         try:
             return declared_needs(self.cells)
         except WorkbenchError as error:

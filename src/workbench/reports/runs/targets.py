@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError, require_columns
+from workbench.locks import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,8 +80,8 @@ def score_file(
 
     loaded, into = UpliftModel.load(model), Path(into)
     counter, seen = ListCounter(loaded), []
-    part, writer = into.with_name(f".{into.name}.{os.getpid()}"), None
-    try:
+    with whole(into) as part, ExitStack() as opened:
+        writer = None
         for frame in _batches(Path(listed), [member, *loaded.feature_names_in_], batch):
             if frame[member].isna().any():
                 raise WorkbenchError(f"'{member}' is missing for {int(frame[member].isna().sum()):,} rows of the list.")
@@ -93,19 +94,12 @@ def score_file(
                 {member: pa.array(frame[member].astype(str)), "uplift": score, "chosen": chosen, "arm": arm}
                 | {"unlike": unlike}
             )
-            writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+            writer = writer or opened.enter_context(pq.ParquetWriter(part, table.schema, compression="zstd"))
             writer.write_table(table)
         found = counter.result()
         once = np.sort(np.concatenate(seen))
         if (repeated := int((once[1:] == once[:-1]).sum())) > 0:
             raise WorkbenchError(f"the list has {repeated:,} rows of '{member}' again: keep one row a member.")
-        assert writer is not None, "an empty list was refused"
-        writer.close()
-        os.replace(part, into)
-    finally:
-        if writer:
-            writer.close()
-        part.unlink(missing_ok=True)
     return WrittenList(into, found)
 
 

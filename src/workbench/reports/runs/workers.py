@@ -14,8 +14,9 @@ from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from workbench.reports.runs.execute import Job, prepare_worker, run_job, write_failed
+from workbench.reports.runs.execute import prepare_worker, run_job, write_failed
 from workbench.reports.runs.folders import sweep
+from workbench.reports.runs.job import Job
 from workbench.reports.runs.ledger import TRANSIENT
 from workbench.reports.runs.stops import starting
 

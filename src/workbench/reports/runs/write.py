@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.messages import Day, say, word
@@ -19,10 +19,8 @@ from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
 from workbench.reports.page.languages import NAMES, file_name, said_facts, title_of, translated
 from workbench.reports.page.said import answer_of
+from workbench.reports.runs.job import Failure, Job
 from workbench.reports.runs.slots import PACKAGE, read_manifest
-
-if TYPE_CHECKING:
-    from workbench.reports.runs.execute import Failure, Job
 
 _HEADING = re.compile(r"^#+\s+(.+)$", re.MULTILINE)
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import EPOCH, category, day, take
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Listed, Message, Share, Span, say
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import Rng, interval
 from workbench.methods.survival import customer_draws, life_table
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST = 30
 DAYS = (10, 20, 30, 60, 90)
@@ -93,7 +89,7 @@ class Cures(Result):
     NAME, COUNTS = "cure", "customers"
     CHART = say("Curves by days past due: paid, left, written off")
     FORMATS = dict.fromkeys(["low", "high"], SHARE) | {"days": "{:.0f}", "still_open": COUNT}
-    CAPTION = say("What had become of overdue bills by so many days past due; open ones count while they are seen.")
+    CAPTION = "What had become of overdue bills by so many days past due; open ones count while they are seen."
 
     def headline(self) -> Message:
         """Say how many are paid by 30 days and by the last, and how many are late again."""

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, days, number, take
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
-from workbench.messages import Message, Number, Share, Span, Term, say
+from workbench.figures import Axes, axes
+from workbench.messages import Message, Number, Share, Span, say
 from workbench.methods import clusters
 from workbench.methods.intervals import share as wilson
 from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.rolls import OUT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BANDS, FOLDS, FEWEST = 6, 5, 30
 
@@ -84,10 +80,9 @@ class CreditCard(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Bands of points: expected and seen, and what may be owed before service is restricted ({currency}). Whole "
-            "points move a probability by {rounding} at most.",
-            currency=Term(self.currency), rounding=Share(self.rounding, 2),
+            "points move a probability by {rounding} at most.", rounding=Share(self.rounding, 2)
         )  # fmt: skip
 
     def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
@@ -241,6 +236,10 @@ class ExpectedLoss(Result):
 
     NAME, COUNTS = "loss", "customers"
     FORMATS = dict.fromkeys(["owed", "expected"], COUNT) | dict.fromkeys(["loss", "low", "high"], SHARE)
+    CAPTION = (
+        "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
+        "what is expected."
+    )
 
     def headline(self) -> Message:
         """Say how much of the arrears will still be open in 90 days, and whether the last forecast held."""
@@ -248,24 +247,17 @@ class ExpectedLoss(Result):
         verdict = say("which holds")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
-        return say(
+        return self.say(
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "{ratio} {span} of what was expected was seen, {verdict}.",
-            lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"), currency=Term(self.currency),
-            ratio=Share(self.ratio, 0), span=Span(self.low, self.high, ".0%"), verdict=verdict,
-        )  # fmt: skip
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
-            "what is expected.", currency=Term(self.currency),
+            lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"),
+            ratio=Share(self.ratio, 0), span=Span(self.low, self.high, ".0%"), verdict=verdict
         )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
         """What is expected to be open still."""
         low, high = ((self.table["owed"] * self.table[end]).sum() for end in ("low", "high"))
-        label = say("of today's arrears still open in 90 days ({currency})", currency=Term(self.currency))
+        label = self.say("of today's arrears still open in 90 days ({currency})")
         return (Tile(label, Number(self.table["expected"].sum(), ",.0f"), Span(low, high, ",.0f")),)
 
     def quantities(self) -> Iterable[Quantity]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes
-from workbench.messages import Listed, Message, Share, Span, Term, Word, say
+from workbench.figures import Axes, axes
+from workbench.messages import Listed, Message, Share, Span, Word, say
 from workbench.methods import chains
 from workbench.methods.intervals import share as wilson
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 AGEING = ("paid up", "0-10", "11-20", "21-30", "31-60", "61-90", "90+")
 OUT = ("left", "written off")
@@ -69,6 +66,7 @@ class RollRates(Result):
     NAME, COUNTS = "rolls", "customers"
     CHART = say("A table in colours: from each state, down, to each state, across")
     FORMATS = {"owed": COUNT} | dict.fromkeys(["low", "high", "owed_rate", "owed_low", "owed_high"], SHARE)
+    CAPTION = "From state to state in a month, in accounts and in what they owed ({currency})."
 
     def headline(self) -> Message:
         """Say how many in arrears paid and got worse, who vanished, and whether the plain chain may be used."""
@@ -159,13 +157,6 @@ class RollRates(Result):
         """Tabulate the moves from states with at least ten accounts."""
         of = self.table.groupby("origin")["customers"].transform("sum")
         return self.table[of >= FEW].reset_index(drop=True)
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "From state to state in a month, in accounts and in what they owed ({currency}).",
-            currency=Term(self.currency),
-        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """What the first state of arrears pays, and what the worst pays."""

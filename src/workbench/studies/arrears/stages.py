@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import category, take
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes, dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, join, say
+from workbench.figures import Axes, axes, dot_and_interval
+from workbench.messages import Listed, Message, Number, Span, Word, join, say
 from workbench.methods import clusters
 from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TEN, FEWEST, EVENTS = 10, 30, 10
 LOT, JUMP, NONE = "randomised", "jump against placebo days", "not answerable"
@@ -64,6 +60,10 @@ class Collection(Result):
         | dict.fromkeys(["owed", "collected", "cost", "held_out", "actions"], COUNT)
         | {"per_cost": "{:,.1f}"}
     )
+    CAPTION = (
+        "Stages of ten days: reached (of those tried), paid in full, owed, collected, cost, and collected for each "
+        "unit of cost ({currency})."
+    )
 
     def headline(self) -> Message:
         """Say what each stage earns, what restricting costs, and which collector is behind."""
@@ -83,10 +83,10 @@ class Collection(Result):
         if not len(known):
             return rest
         row = known.loc[known["net_earned"].idxmax()]
-        first = say(
+        first = self.say(
             "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.",
-            stage=stage_name(row), net=Number(row["net_earned"], "+,.2f"), currency=Term(self.currency),
-            span=Span(row["net_earned_low"], row["net_earned_high"], "+,.2f"),
+            stage=stage_name(row), net=Number(row["net_earned"], "+,.2f"),
+            span=Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")
         )  # fmt: skip
         return join(first, rest)
 
@@ -97,11 +97,10 @@ class Collection(Result):
         if r.basis == JUMP:
             return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
                 points=Number(100 * r.more_paid, "+.1f"), span=span)  # fmt: skip
-        return say(
+        return self.say(
             "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
             "cost",
-            stage=stage_name(r), points=Number(100 * r.more_paid, "+.1f"), span=span, net=Number(r.net_earned, "+,.2f"),
-            currency=Term(self.currency),
+            stage=stage_name(r), points=Number(100 * r.more_paid, "+.1f"), span=span, net=Number(r.net_earned, "+,.2f")
         )  # fmt: skip
 
     def behind(self) -> pd.DataFrame:
@@ -114,20 +113,13 @@ class Collection(Result):
         if not len(known):
             return ()
         row = known.loc[known["net_earned"].idxmax()]
-        label = say("{stage} earns a bill after cost ({currency})", stage=stage_name(row), currency=Term(self.currency))
+        label = self.say("{stage} earns a bill after cost ({currency})", stage=stage_name(row))
         ends = Span(row["net_earned_low"], row["net_earned_high"], "+,.2f", self.level)
         return (Tile(label, Number(row["net_earned"], "+,.2f"), ends),)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate who was acted on, what came in and what it cost."""
         return self.table.loc[:, "stage":"per_cost"].rename(columns={"action": "stage_action"})
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Stages of ten days: reached (of those tried), paid in full, owed, collected, cost, and collected for each "
-            "unit of cost ({currency}).", currency=Term(self.currency),
-        )  # fmt: skip
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
@@ -136,9 +128,9 @@ class Collection(Result):
     def effects(self) -> Table:
         """Give what acting changed as a page shows it."""
         frame = self.table[["stage", "action", *self.table.columns[self.table.columns.get_loc("basis") :]]]
-        said = say(
+        said = self.say(
             "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
-            "who leave of their own will within 90 days.", currency=Term(self.currency),
+            "who leave of their own will within 90 days."
         )  # fmt: skip
         forms = {name: form for name, form in self.FORMATS.items() if name in frame}
         return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out")
@@ -160,7 +152,7 @@ class Collection(Result):
         ends = 100 * rows[["more_paid", "more_paid_low", "more_paid_high"]].set_axis(
             ["estimate", "low", "high"], axis=1
         )
-        label = say("more who pay within ten days (percentage points, {level} interval)", level=Share(self.level, 0))
+        label = self.say("more who pay within ten days (percentage points, {level} interval)")
         return dot_and_interval(names, ends, axes(ax), label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import axis_unit, dot_and_interval
+from workbench.figures import Axes, axis_unit, dot_and_interval
 from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
@@ -20,9 +20,6 @@ from workbench.methods.multiple import holm
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.campaign_effect.windows import EffectWindows, t_draws
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class ArmEffects(Result):
         if self.doubts:
             return ()
         best, scale = self.against_control(), 100 if self.binary else 1
-        label = say("{outcome}, '{arm}' against control, {unit} a member", outcome=Label(self.outcome),
+        label = self.say("{outcome}, '{arm}' against control, {unit} a member",
             arm=Label(best["arm"]), unit=Term("percentage points") if self.binary else self._unit)  # fmt: skip
         ends = Span(scale * best["low_joint"], scale * best["high_joint"])
         return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
@@ -139,10 +136,9 @@ class ArmEffects(Result):
         row, guards = self.against_control(arm), over_time.guards
         name, least = Label(row["arm"]), Amount(break_even, self.binary, self.unit)
         gain = Amount(row["estimate"], self.binary, self.unit, signed=True)
-        brings = say(
+        brings = self.say(
             "It brings {effect} a member in {outcome}; a contact pays from {least} on.",
             effect=estimated(gain, row["low_joint"], row["high_joint"]),
-            outcome=Label(self.outcome),
             least=least,
         )
         if over_time.broken:
@@ -178,10 +174,8 @@ class ArmEffects(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
-            "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.",
-            outcome=Label(self.outcome),
-            unit=self._unit,
+        return self.say(
+            "Effect of each arm on {outcome}, {unit} per member, with simultaneous intervals.", unit=self._unit
         )
 
     @property
@@ -204,11 +198,7 @@ class ArmEffects(Result):
             say("{arm} − {against}", arm=Label(r.arm), against=Label(r.against)) for r in self.effects.itertuples()
         ]
         scaled = table * (100 if self.binary else 1)
-        what = say(
-            "effect on {outcome} per member ({unit})",
-            outcome=Label(self.outcome),
-            unit=axis_unit(self.unit, self.binary),
-        )
+        what = self.say("effect on {outcome} per member ({unit})", unit=axis_unit(self.unit, self.binary))
         return dot_and_interval(names, scaled, ax, label=what, zero=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,12 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class AttritionBounds(Result):
     campaign: str = ""
 
     NAME, CHART = "bounds", say("Thick lines from the lowest to the highest effect, thin lines their intervals")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
     )
 
@@ -58,11 +54,10 @@ class AttritionBounds(Result):
         """Say between which values the effect lies."""
         lee = self.bounds.loc["lee"]
         equal = float(f"{self.p:.2g}") >= 1 - self.level
-        return say(
+        return self.say(
             "{answer}: '{outcome}' is missing for {treated} of the treated and {control} of the control (p = {p}). On "
             "members observed in either arm the effect lies between {lowest} and {highest} {ends}.",
             answer=say("The effect is bounded, not known") if equal else say("Not answerable with one number"),
-            outcome=Label(self.outcome),
             treated=Share(self.missing_treated),
             control=Share(self.missing_control),
             p=Number(self.p, ".2g"),
@@ -77,12 +72,10 @@ class AttritionBounds(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
             "{level} interval of the effect.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -99,7 +92,7 @@ class AttritionBounds(Result):
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
         ax.set_yticks(rows, self.bounds.index)
         ax.set_ylim(-0.7, len(rows) - 0.3)
-        ax.set_xlabel(say("effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=axis_unit(self.unit)))
+        ax.set_xlabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
         return ax
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,17 +11,14 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
-from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
+from workbench.figures import Axes, axes
+from workbench.messages import Amount, Message, Number, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
 from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST_LEFT = 10
 FEWEST_DOSED = 50
@@ -58,6 +54,7 @@ class Staying(Result):
     campaign: str = ""
 
     NAME, CHART = "staying", say("Two falling steps with bands")
+    PICTURE_CAPTION = "Share still customers by days since assignment, treated and control, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many more stay, and for how long."""
@@ -77,13 +74,6 @@ class Staying(Result):
         return pd.DataFrame(
             [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
             columns=["difference of", "unit", "value", "low", "high"],
-        )
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return say(
-            "Share still customers by days since assignment, treated and control, with {level} intervals.",
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -252,11 +242,10 @@ class Fatigue(Result):
                 reason=self.reason,
                 change=change,
             )
-        return say(
+        return self.say(
             "{verdict}: {change} on {outcome} per member.",
             verdict=_WEARING[direction(self.trend.low, self.trend.high)],
             change=change,
-            outcome=Label(self.outcome),
         )
 
     def summary(self) -> pd.DataFrame:

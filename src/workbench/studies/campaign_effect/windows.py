@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, named
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -20,9 +20,6 @@ from workbench.methods.intervals import share_difference
 from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result, Tile
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DRAWS = 40_000
 
@@ -82,7 +79,7 @@ class EffectWindows(Result):
 
     NAME, CHART = "windows", say("Dots with intervals over days, joined by a line")
     FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
-    CAPTION = say("Effect by window, and guards with the rise that would be borne.")
+    CAPTION = "Effect by window, and guards with the rise that would be borne."
 
     @property
     def broken(self) -> list[str]:

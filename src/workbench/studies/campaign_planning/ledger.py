@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import (
     Amount,
     Count,
@@ -36,9 +35,6 @@ from workbench.methods.experiment.members import arms, numbers
 from workbench.methods.multiple import benjamini_hochberg
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.words import direction
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST = 5
 DISCOVERY = 0.05
@@ -185,10 +181,9 @@ class CampaignLedger(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Effect of each campaign, {unit} per member: measured and shrunken, with {level} intervals.",
             unit=Term(self.unit or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,12 @@ from scipy.special import lambertw
 
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes, axis_unit
-from workbench.messages import Amount, Label, Message, Number, Share, Term, estimated, say
+from workbench.figures import Axes, axes, axis_unit
+from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST, UNUSUAL = 50, 20
 ALARM = 0.001
@@ -61,7 +58,7 @@ class Monitoring(Result):
     campaign: str = ""
 
     NAME, CHART = "running", say("A line with a band over the days, and a narrower pair of dotted lines")
-    PICTURE_CAPTION = say(
+    PICTURE_CAPTION = (
         "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
     )
 
@@ -75,11 +72,10 @@ class Monitoring(Result):
                 "{decision} since {day}, when it was {effect}", decision=decision, day=self.first_stop, effect=then
             )
         known = int(last["treated"] + last["control"])
-        return say(
+        return self.say(
             "{decision}: the effect on {outcome} is {effect} per member on {day}, with {known} of {all} outcomes "
             "known; the interval holds on all {days} days at once.",
             decision=decision,
-            outcome=Label(self.outcome),
             effect=self._said(last),
             day=last["day"],
             known=known,
@@ -92,10 +88,9 @@ class Monitoring(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "Effect on {outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
             "interval that holds on all days at once, and one (naive) that holds on a single day.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit or "units of the outcome"),
         )
 
@@ -124,7 +119,7 @@ class Monitoring(Result):
         if self.first_stop is not None:
             ax.axvline(self.first_stop, color="tab:red", linewidth=1)
             ax.annotate("may stop", (self.first_stop, 1), xycoords=("data", "axes fraction"), color="tab:red", va="top")
-        ax.set_ylabel(say("effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=axis_unit(self.unit)))
+        ax.set_ylabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
         ax.legend(loc="best")
         ax.figure.autofmt_xdate()
         return ax

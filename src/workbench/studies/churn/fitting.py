@@ -24,7 +24,7 @@ from workbench.studies.churn.leaks import by_content, refuse_leaks
 from workbench.studies.churn.terms import (
     SEGMENT,
     Facts,
-    Term,
+    FormulaTerm,
     cut_points,
     of_category,
     of_number,
@@ -188,12 +188,12 @@ def _parts(
     return when < known[-1], when == known[-1], when == last
 
 
-def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[Term], dict[str, Message]]:
+def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[FormulaTerm], dict[str, Message]]:
     """Turn facts into terms, as many as there are departures for."""
     events, aside = int(min(y.sum(), (~y).sum())), {}
     budget, fewest = events // EVENTS_PER_TERM, max(_LEVEL_ROWS, int(EVENTS_PER_TERM / y.mean()))
     for bins in range(1 if plan.form == "straight" else plan.bins, 0, -1):
-        found: list[Term] = []
+        found: list[FormulaTerm] = []
         for fact, values in facts.items():
             if values.dtype.kind != "f":
                 terms = of_category(fact, values, fewest)
@@ -222,7 +222,7 @@ def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[Term], dict[
     return found + (_segments(facts, y, leaves) if leaves > 1 else []), aside
 
 
-def _information(parts: tuple[Term, ...], facts: Facts, y: np.ndarray) -> dict[str, float]:
+def _information(parts: tuple[FormulaTerm, ...], facts: Facts, y: np.ndarray) -> dict[str, float]:
     """Information value of each fact in bins or levels: sum of the difference of shares x weight of evidence."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(t.fact for t in parts if t.reference):
@@ -234,7 +234,7 @@ def _information(parts: tuple[Term, ...], facts: Facts, y: np.ndarray) -> dict[s
     return found
 
 
-def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[Term]:
+def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[FormulaTerm]:
     """The leaves of one small tree over all facts; a gap goes with the median."""
     columns, questions = [], []
     for fact, values in facts.items():
@@ -252,7 +252,9 @@ def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[Term]:
     return with_reference(of_tree(tree.fit(np.column_stack(columns), y).tree_, questions, facts), facts, y)
 
 
-def _estimate(parts: list[Term], facts: Facts, y, who, aside: dict[str, Message]) -> tuple[tuple[Term, ...], float]:
+def _estimate(
+    parts: list[FormulaTerm], facts: Facts, y, who, aside: dict[str, Message]
+) -> tuple[tuple[FormulaTerm, ...], float]:
     """Coefficients by maximum likelihood; of a gap that the fit has not seen, that of the mean."""
     gaps = {f for f, values in facts.items() if values.dtype.kind != "f" or np.isnan(values).any()}
     counted = {k: t(facts) for k, t in enumerate(parts) if not (t.gap and t.fact not in gaps)}

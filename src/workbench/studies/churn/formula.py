@@ -8,20 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
 from workbench.errors import WorkbenchError
-from workbench.figures import axes, dot_and_interval
+from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import SEGMENT, Facts, Term, literal, plain, read_facts
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, literal, plain, read_facts
 
 FORMAT = 1
 SHOWN = 20
@@ -48,7 +45,7 @@ class ChurnFormula(Result):
 
     Attributes
     ----------
-    parts : tuple of Term
+    parts : tuple of FormulaTerm
         All terms, the references among them.
     intercept : float
     numbers, categories : tuple of str
@@ -69,7 +66,7 @@ class ChurnFormula(Result):
         Rows formula, boosting and price (boosting less formula): auc with low and high, brier; empty where not asked.
     """
 
-    parts: tuple[Term, ...]
+    parts: tuple[FormulaTerm, ...]
     intercept: float
     numbers: tuple[str, ...]
     categories: tuple[str, ...]
@@ -91,7 +88,7 @@ class ChurnFormula(Result):
 
     SUFFIX = "toml"
     NAME, COUNTS, CHART = "terms", "rows", say("Dots with intervals, a row a term")
-    PICTURE_CAPTION = say("What raises and what lowers the odds of leaving: the terms that move customers furthest.")
+    PICTURE_CAPTION = "What raises and what lowers the odds of leaving: the terms that move customers furthest."
     FORMATS = dict.fromkeys(["coefficient", "odds_ratio", "low", "high"], "{:.3f}") | {"rows": COUNT}
 
     @cached_property
@@ -294,7 +291,7 @@ class ChurnFormula(Result):
             if content.pop("format") != FORMAT:
                 raise WorkbenchError(f"{path.name} has another format than {FORMAT}. Fit the formula anew.")
             judged = pd.DataFrame.from_dict(content.pop("judged", {}), orient="index", columns=list(JUDGED))
-            parts = tuple(map(Term.read, content.pop("term")))
+            parts = tuple(map(FormulaTerm.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
             said = {k: say("{it}", it=v) for k, v in content.pop("left_out").items()}
             content |= {"numbers": tuple(content["numbers"]), "categories": tuple(content["categories"])}
@@ -375,7 +372,7 @@ def scale(pdo: float, base: float, odds: float) -> tuple[float, float]:
     return float(factor), float(base - factor * np.log(odds))
 
 
-def _named(terms: Sequence[Term]) -> pd.Series:
+def _named(terms: Sequence[FormulaTerm]) -> pd.Series:
     """Whose part each term is; segments are numbered."""
     segments = [t for t in terms if t.fact == SEGMENT]
     names = [say("segment {n}", n=segments.index(t) + 1) if t.fact == SEGMENT else t.fact for t in terms]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,12 @@ from scipy.stats import norm
 
 from workbench.columns import flag, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.multiple import holm
 from workbench.methods.ranking import auc, stability_index
 from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.formula import ChurnFormula
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST = 10
 VERDICTS = {
@@ -61,8 +57,8 @@ class ChurnMonitor(Result):
     customers: int
 
     NAME, COUNTS, CHART = "monitor", "customers", say("Dots of departures over bands of what was expected, by month")
-    CAPTION = say("Left against expected by month (low to high: 95% if the formula holds), AUC, shift of the score.")
-    PICTURE_CAPTION = say("Who left (dots) and what the formula expected (band: 95% if it holds), by month.")
+    CAPTION = "Left against expected by month (low to high: 95% if the formula holds), AUC, shift of the score."
+    PICTURE_CAPTION = "Who left (dots) and what the formula expected (band: 95% if it holds), by month."
     FORMATS = dict.fromkeys(["expected", "left", "low", "high"], COUNT) | dict.fromkeys(
         ["auc", "auc_low", "auc_high", "psi"], PROBABILITY
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,10 @@ from scipy.stats import beta
 
 from workbench.columns import flag, number, require_table
 from workbench.errors import WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import bootstrap_weights, canonical_order, interval
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GRID = 400
 
@@ -55,8 +51,8 @@ class ChurnProfit(Result):
     currency: str = "yuan"
 
     NAME, COUNTS, CHART = "profit", "customers", say("A curve with its band")
-    CAPTION = say("Profit a customer of the list by contacted share, likeliest leavers first; acceptance at its mean.")
-    PICTURE_CAPTION = say("Profit a customer of the list by contacted share, likeliest leavers first; band: 95%.")
+    CAPTION = "Profit a customer of the list by contacted share, likeliest leavers first; acceptance at its mean."
+    PICTURE_CAPTION = "Profit a customer of the list by contacted share, likeliest leavers first; band: 95%."
     FORMATS = {"share": SHARE} | dict.fromkeys(["profit", "low", "high"], "{:.2f}")
 
     def headline(self) -> Message:

@@ -21,7 +21,7 @@ SEGMENT = "segment"
 
 
 @dataclass(frozen=True)
-class Condition:
+class TermCondition:
     """A fact within [low, high), or one of (`other`: none of) some levels; `gaps` tells whether a missing value is too.
 
     Without levels and with `low` above `high` only a missing value is.
@@ -84,13 +84,13 @@ class Condition:
         return say("{fact} from {low} to below {high}", fact=fact, low=low, high=high)
 
 
-def unknown(fact: str) -> Condition:
+def unknown(fact: str) -> TermCondition:
     """The condition that a fact is missing."""
-    return Condition(fact, np.inf, -np.inf, gaps=True)
+    return TermCondition(fact, np.inf, -np.inf, gaps=True)
 
 
 @dataclass(frozen=True)
-class Term:
+class FormulaTerm:
     """Where its conditions hold it counts 1, or the fact less a knot; the coefficient is per count, on the log odds.
 
     Attributes
@@ -106,7 +106,7 @@ class Term:
     """
 
     fact: str
-    conditions: tuple[Condition, ...]
+    conditions: tuple[TermCondition, ...]
     knot: float | None = None
     coefficient: float = 0.0
     se: float = np.nan
@@ -136,7 +136,7 @@ class Term:
         count = f"({quoted(self.fact)} - {literal(self.knot)})" if self.knot else quoted(self.fact)
         return f"{literal(self.coefficient)} * {count}"
 
-    def below(self) -> Term:
+    def below(self) -> FormulaTerm:
         """Leave the lower end of a bin out, where the bins below it are asked first."""
         return self if self.gap else replace(self, conditions=(replace(self.conditions[0], low=-np.inf),))
 
@@ -160,9 +160,9 @@ class Term:
         return "\n".join([*lines, f"conditions = [{', '.join(f'{{ {t} }}' for t in tables)}]"]) + "\n"
 
     @classmethod
-    def read(cls, entry: Mapping[str, Any]) -> Term:
+    def read(cls, entry: Mapping[str, Any]) -> FormulaTerm:
         """Make it of an entry."""
-        conditions = tuple(Condition(**{**c, "levels": tuple(c.get("levels", ()))}) for c in entry["conditions"])
+        conditions = tuple(TermCondition(**{**c, "levels": tuple(c.get("levels", ()))}) for c in entry["conditions"])
         return cls(**{**entry, "conditions": conditions})
 
 
@@ -205,39 +205,39 @@ def cut_points(values: np.ndarray, bins: int) -> list[float]:
     return [c for c, n in zip(inner, size[1:], strict=True) if n]
 
 
-def of_number(fact: str, form: str, cuts: Sequence[float]) -> list[Term]:
+def of_number(fact: str, form: str, cuts: Sequence[float]) -> list[FormulaTerm]:
     """Terms of a number: bins between the cuts, or a line with hinges at them, or the line alone; and of its gaps."""
     if form == "bins":
         ends = [-np.inf, *cuts, np.inf]
-        found = [Term(fact, (Condition(fact, a, b),)) for a, b in pairwise(ends)]
-        return [*found, Term(fact, (unknown(fact),))]
-    hinges = [Term(fact, (Condition(fact, c),), c) for c in cuts if form == "hinges"]
-    return [Term(fact, (Condition(fact),), 0.0), *hinges, Term(fact, (unknown(fact),))]
+        found = [FormulaTerm(fact, (TermCondition(fact, a, b),)) for a, b in pairwise(ends)]
+        return [*found, FormulaTerm(fact, (unknown(fact),))]
+    hinges = [FormulaTerm(fact, (TermCondition(fact, c),), c) for c in cuts if form == "hinges"]
+    return [FormulaTerm(fact, (TermCondition(fact),), 0.0), *hinges, FormulaTerm(fact, (unknown(fact),))]
 
 
-def of_category(fact: str, values: np.ndarray, fewest: int) -> list[Term]:
+def of_category(fact: str, values: np.ndarray, fewest: int) -> list[FormulaTerm]:
     """Terms of a category: its levels of `fewest` rows, the others, and its gaps."""
     names, sizes = np.unique(values[values != None].astype(str), return_counts=True)  # noqa: E711
     levels = tuple(str(n) for n, size in zip(names, sizes, strict=True) if size >= fewest)
-    found = [Term(fact, (Condition(fact, levels=(level,)),)) for level in levels]
-    rest = [Term(fact, (Condition(fact, levels=levels, other=True),))] if levels else []
-    return [*found, *rest, Term(fact, (unknown(fact),))]
+    found = [FormulaTerm(fact, (TermCondition(fact, levels=(level,)),)) for level in levels]
+    rest = [FormulaTerm(fact, (TermCondition(fact, levels=levels, other=True),))] if levels else []
+    return [*found, *rest, FormulaTerm(fact, (unknown(fact),))]
 
 
-def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts: Facts) -> list[Term]:
+def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts: Facts) -> list[FormulaTerm]:
     """Terms of the leaves of a tree: all ends of one fact in one condition, a gap on the side of the median."""
-    found: list[Term] = []
+    found: list[FormulaTerm] = []
 
-    def walk(node: int, path: dict[tuple[str, str | None], Condition]) -> None:
+    def walk(node: int, path: dict[tuple[str, str | None], TermCondition]) -> None:
         if tree.children_left[node] < 0:
-            found.append(Term(SEGMENT, tuple(path.values())))
+            found.append(FormulaTerm(SEGMENT, tuple(path.values())))
             return
         fact, level, median = questions[tree.feature[node]]
-        known = path.get((fact, level), Condition(fact, gaps=True))
+        known = path.get((fact, level), TermCondition(fact, gaps=True))
         cut = float(f"{tree.threshold[node]:.4g}")
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
             if level is not None:
-                one = Condition(fact, levels=(level,), other=left, gaps=left)
+                one = TermCondition(fact, levels=(level,), other=left, gaps=left)
             else:
                 gaps = known.gaps and (median < cut) == left
                 one = replace(known, high=cut, gaps=gaps) if left else replace(known, low=cut, gaps=gaps)
@@ -248,7 +248,7 @@ def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts
     return found if len(found) > 1 else []
 
 
-def with_reference(terms: list[Term], facts: Facts, y: np.ndarray) -> list[Term]:
+def with_reference(terms: list[FormulaTerm], facts: Facts, y: np.ndarray) -> list[FormulaTerm]:
     """Put the commonest of the exclusive terms that has both outcomes first: the others are compared with it."""
     sizes = []
     for term in terms:

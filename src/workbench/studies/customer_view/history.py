@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Label, Listed, Message, Name, Term, join, say, spelt
 from workbench.result import Decision, Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Lanes of the time line, from above, by the table that tells of the event.
 _LANES = {
@@ -58,8 +55,8 @@ class History(Result):
     NAME: ClassVar[str] = "events"
     PICTURE: ClassVar[str] = "time_line"
     CHART: ClassVar[str] = say("Dots on a time line, a lane for each kind of event")
-    CAPTION: ClassVar[str] = say("Everything on record in the period but use, newest first.")
-    PICTURE_CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = "Everything on record in the period but use, newest first."
+    PICTURE_CAPTION: ClassVar[str] = (
         "Each dot is an event; the lanes are what the departments know. A case that was not closed in its promised "
         "time is red; bars in the lane of use are the month's data, as a share of the largest month."
     )
@@ -215,9 +212,7 @@ class Profile(Result):
     facts: dict[str, Any]
 
     NAME: ClassVar[str] = "facts"
-    CAPTION: ClassVar[str] = say(
-        "What all departments together know of the customer; what is not on record is left out."
-    )
+    CAPTION: ClassVar[str] = "What all departments together know of the customer; what is not on record is left out."
 
     def headline(self) -> Message:
         """Say who they are, what they have, what they bring and owe, and how they fared."""
@@ -277,7 +272,7 @@ class Profile(Result):
 
     def as_table(self) -> Table:
         """Give the facts."""
-        return Table(self.NAME, self.table[["fact", "value", "meaning"]], self.CAPTION)
+        return Table(self.NAME, self.table[["fact", "value", "meaning"]], self.caption())
 
 
 def customer_profile(facts: pd.DataFrame) -> Profile:

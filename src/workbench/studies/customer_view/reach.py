@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns, refused
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Share, say
 from workbench.result import Decision, Quantity, Refusal, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _FEW = 10  # customers: fewer stand on no tile
 
@@ -45,8 +42,8 @@ class Reach(Result):
     NAME: ClassVar[str] = "known"
     COUNTS: ClassVar[str | None] = "customers"
     CHART: ClassVar[str] = say("Bars of shares, a row a table, by department")
-    CAPTION: ClassVar[str] = say("Customers with anything on record, by department and table.")
-    PICTURE_CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = "Customers with anything on record, by department and table."
+    PICTURE_CAPTION: ClassVar[str] = (
         "Share of the customers with anything on record in each table: a short bar is a table that most of the base "
         "is not in."
     )

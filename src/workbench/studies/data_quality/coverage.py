@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns, refused
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Listed, Message, say
 from workbench.result import Quantity, Result, Table
 from workbench.studies.data_quality.known_faults import quality_rules
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 THIN = 0.5  # of a usual month
 USUAL = 30  # records: below that a thin month may be chance (14 or fewer where 30 are usual: one month in 1,000)
@@ -50,7 +47,7 @@ class Coverage(Result):
 
     NAME: ClassVar[str] = "coverage"
     CHART: ClassVar[str] = say("Heat map, a row a table, a column a month; darker is less than usual, red is missing")
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
         "usual rows, and days since the last row. Tables that may come in waves are not judged."
     )

@@ -10,7 +10,7 @@ from workbench.rules import made, read_rules
 
 
 @dataclass(frozen=True)
-class Rule:
+class KnownFault:
     """A rule between systems: its tables, the one whose department looks first, what is found, what comes out wrong."""
 
     name: str
@@ -25,7 +25,7 @@ class QualityRules:
     """Tables with rows in every month, rules by name, and the tables that each study rests on."""
 
     monthly: tuple[str, ...]
-    rules: dict[str, Rule]
+    rules: dict[str, KnownFault]
     studies: dict[str, tuple[str, ...]]
 
 
@@ -38,7 +38,7 @@ def quality_rules() -> QualityRules:
     """
 
     def known(monthly: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]) -> QualityRules:
-        rules = {name: made(partial(Rule, name), entry, f"rule '{name}'") for name, entry in rule.items()}
+        rules = {name: made(partial(KnownFault, name), entry, f"rule '{name}'") for name, entry in rule.items()}
         return QualityRules(monthly, rules, {name: tuple(tables) for name, tables in study.items()})
 
     return read_rules(None, __package__, "rules.toml", known)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns, refused
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, join, say
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
 from workbench.studies.data_quality.known_faults import quality_rules
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DRAWN = 10  # faults in the picture
 _WIDTH = 42  # letters of a line that names one
@@ -86,11 +83,11 @@ class MendFirst(Result):
     COUNTS: ClassVar[str | None] = "customers"
     FORMATS = dict.fromkeys(["studies"], "{:,.0f}")
     CHART: ClassVar[str] = say("Bars of customers, a row a fault, the largest above")
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "Faults by the customers that they touch, the department that looks first, and how many studies rest on the "
         "tables. Of a month that lacks, the customers of a usual month."
     )
-    PICTURE_CAPTION: ClassVar[str] = say("Customers whom each fault touches, with the department that looks first.")
+    PICTURE_CAPTION: ClassVar[str] = "Customers whom each fault touches, with the department that looks first."
 
     @property
     def told(self) -> tuple[Fault, ...]:
@@ -257,7 +254,7 @@ class StudiesTouched(Result):
     table: pd.DataFrame
 
     NAME: ClassVar[str] = "studies"
-    CAPTION: ClassVar[str] = say("What each study rests on, and what the faults found here do to it.")
+    CAPTION: ClassVar[str] = "What each study rests on, and what the faults found here do to it."
 
     def headline(self) -> Message:
         """Count the studies that are whole, touched, and without their tables."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import category, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
@@ -54,8 +50,8 @@ class Incidence(Result):
 
     NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
     FORMATS = dict.fromkeys(["incidence", "low", "high"], SHARE) | {"left": COUNT, "months": COUNT}
-    CAPTION = say("Share gone by month of tenure and cause, among customers who joined, whenever they came into sight.")
-    PICTURE_CAPTION = say("Share of those who joined gone by each month of tenure; a band is a cause.")
+    CAPTION = "Share gone by month of tenure and cause, among customers who joined, whenever they came into sight."
+    PICTURE_CAPTION = "Share of those who joined gone by each month of tenure; a band is a cause."
 
     def row(self, cause: str = ANY, group: str = ALL) -> pd.Series:
         """Give the last month told of a cause and group."""

@@ -47,11 +47,11 @@ class ChurnChange(Result):
 
     NAME, CHART = "churn_change", say("Dots with intervals, a row a set of columns and part")
     FORMATS = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}")
-    CAPTION = say(
+    CAPTION = (
         "Change of the share who left, in percentage points: by the mix of each column, and by the rates within its "
         "groups. The split depends on the columns."
     )
-    PICTURE_CAPTION = say("What the change of churn is made of, by set of columns (percentage points).")
+    PICTURE_CAPTION = "What the change of churn is made of, by set of columns (percentage points)."
 
     @property
     def total(self) -> pd.Series:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from scipy.special import xlogy
 
 from workbench.columns import category, days, require_table
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.cells import listed
@@ -21,9 +20,6 @@ from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
@@ -70,8 +66,8 @@ class Directions(Result):
         | dict.fromkeys(["net_flow", "net_flow_low", "net_flow_high"], "{:+,.0f}")
         | dict.fromkeys(["ratio", "low", "high"], "{:.2f}")
     )
-    CAPTION = say("Customers ported in and out by competitor, net flow, and ports in per port out.")
-    PICTURE_CAPTION = say("Customers ported in less ported out, by month and competitor; dots differ from 0.")
+    CAPTION = "Customers ported in and out by competitor, net flow, and ports in per port out."
+    PICTURE_CAPTION = "Customers ported in less ported out, by month and competitor; dots differ from 0."
 
     @property
     def both(self) -> bool:

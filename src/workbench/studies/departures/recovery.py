@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from workbench.columns import category, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
@@ -25,9 +25,6 @@ from workbench.studies.departures.outcomes import (
     worth_of,
 )
 from workbench.studies.departures.spells import FAILED, GONE, LATE, OPEN, RECOVERED, read
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,12 +3,12 @@
 from workbench.studies.fraud.anomalies import Anomalies, anomalies
 from workbench.studies.fraud.candidates import Candidates, rule_candidates
 from workbench.studies.fraud.hits import RuleHits, rule_hits
-from workbench.studies.fraud.rulebase import Rule, RuleBase, rule_base
+from workbench.studies.fraud.rulebase import FraudRule, RuleBase, rule_base
 
 __all__ = [
     "Anomalies",
     "Candidates",
-    "Rule",
+    "FraudRule",
     "RuleBase",
     "RuleHits",
     "anomalies",

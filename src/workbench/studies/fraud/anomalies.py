@@ -54,9 +54,7 @@ class Anomalies(Result):
 
     NAME, COUNTS = "anomalies", "lines"
     FORMATS = dict.fromkeys(["first"], COUNT)
-    CAPTION: ClassVar[str] = say(
-        "What makes the listed lines unlike the others: columns among their first three reasons."
-    )
+    CAPTION: ClassVar[str] = "What makes the listed lines unlike the others: columns among their first three reasons."
 
     @property
     def better(self) -> bool:

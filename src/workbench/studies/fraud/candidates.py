@@ -53,7 +53,7 @@ class Candidates(Result):
 
     NAME: ClassVar[str] = "rule_candidates"
     FORMATS = dict.fromkeys(["hits", "fraud", "new_frauds"], COUNT) | dict.fromkeys(["confirmed", "low", "high"], SHARE)
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "What one small tree suggests on half of the lines, judged on the other half: known frauds among the lines "
         "found there, and how many of them no rule finds."
     )

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, listed
-from workbench.figures import axes
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import Axes, axes
 from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from workbench.words import listed
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
@@ -85,11 +83,11 @@ class RuleHits(Result):
     PICTURE: ClassVar[str] = "best_order"
     FORMATS = _MONEY | _SHARES | _COUNTS | {"lift": "{:.1f}"}
     CHART: ClassVar[str] = say("Bars of confirmed fraud, a row a rule, the best above")
-    CAPTION: ClassVar[str] = say(
+    CAPTION: ClassVar[str] = (
         "What each rule finds alone. Precision is of cases that rules sent, and may flatter; beside it the same on the "
         "random audit. Recall is of the frauds that the audit found."
     )
-    PICTURE_CAPTION: ClassVar[str] = say(
+    PICTURE_CAPTION: ClassVar[str] = (
         "Confirmed fraud that each rule adds to those above it, less what its cases cost; grey where the capacity does "
         "not reach all of its lines."
     )

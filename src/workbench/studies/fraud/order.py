@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.messages import say
 from workbench.methods import intervals
-from workbench.studies.fraud.rulebase import SEVERITIES, Rule
+from workbench.studies.fraud.rulebase import SEVERITIES, FraudRule
 from workbench.studies.fraud.verdicts import EXPOSED, FEWEST, LINE, Verdicts
 
 KEEP, LOOK, SILENT = "keep", "decide cases", "no hit"
@@ -27,7 +27,7 @@ ADVICE = {
 
 
 def best_order(
-    rules: Sequence[Rule], hit: np.ndarray, stake: np.ndarray, known: Verdicts, cost: float, level: float
+    rules: Sequence[FraudRule], hit: np.ndarray, stake: np.ndarray, known: Verdicts, cost: float, level: float
 ) -> pd.DataFrame:
     """Take again and again the rule that is worth most a case on the lines that are left."""
     left = np.ones(len(hit), bool)
@@ -60,7 +60,7 @@ def best_order(
 
 
 def _marginal(
-    j: int, rule: Rule, new: np.ndarray, stake: np.ndarray, known: Verdicts, cost: float, level: float
+    j: int, rule: FraudRule, new: np.ndarray, stake: np.ndarray, known: Verdicts, cost: float, level: float
 ) -> dict[str, Any]:
     """What a rule adds on the lines that are left, and by what it is put in order."""
     decided, fraud = counts(known.sent[new])
@@ -88,7 +88,7 @@ def overlap(ids: list[str], hit: np.ndarray) -> pd.DataFrame:
 
 
 def worklist(
-    order: pd.DataFrame, rules: Sequence[Rule], hit: np.ndarray, stake: np.ndarray, known: Verdicts
+    order: pd.DataFrame, rules: Sequence[FraudRule], hit: np.ndarray, stake: np.ndarray, known: Verdicts
 ) -> pd.DataFrame:
     """Lines that a rule finds, by the place of the first that does, then by the money at stake."""
     at = {rule.id: j for j, rule in enumerate(rules)}

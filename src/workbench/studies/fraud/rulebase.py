@@ -22,7 +22,7 @@ SEVERITIES = ("high", "medium", "low")
 
 
 @dataclass(frozen=True)
-class Rule:
+class FraudRule:
     """One rule: the keys of `rules.toml`, proved when made; that it fires and spares as its own test cases say, too."""
 
     id: str
@@ -85,7 +85,7 @@ class Rule:
 class RuleBase:
     """Fraud rules, in the order of their files."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[FraudRule, ...]
 
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
@@ -161,8 +161,8 @@ def rule_base(path: str | Path | None = None, columns: Iterable[str] | None = No
     return base
 
 
-def _read(rule: tuple[Any, ...] = (), without: tuple[str, ...] = ()) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+def _read(rule: tuple[Any, ...] = (), without: tuple[str, ...] = ()) -> tuple[tuple[FraudRule, ...], tuple[str, ...]]:
     if not all(isinstance(entry, dict) for entry in rule):
         raise WorkbenchError("rules stand as tables, each headed [[rule]].")
     entries = enumerate(rule, 1)
-    return tuple(made(Rule, entry, f"rule '{entry.get('id', n)}'") for n, entry in entries), tuple(without)
+    return tuple(made(FraudRule, entry, f"rule '{entry.get('id', n)}'") for n, entry in entries), tuple(without)

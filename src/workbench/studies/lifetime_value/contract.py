@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MONTH = DAYS["month"]
 BANDS = (0, 6, 12, 24, 48, 96, np.inf)
@@ -177,9 +174,9 @@ class LifetimeValue(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Value of a line over the next {horizon} months by its tenure today, with {level} intervals ({unit}).",
-            horizon=self.horizon, level=Share(self.level, 0), unit=Term(self.currency),
+            horizon=self.horizon, unit=Term(self.currency)
         )  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
@@ -202,9 +199,7 @@ class LifetimeValue(Result):
             ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
-        ax.set_ylabel(
-            say("value of a contract over {n} months ({currency})", n=self.horizon, currency=Term(self.currency))
-        )
+        ax.set_ylabel(self.say("value of a contract over {n} months ({currency})", n=self.horizon))
         return ax
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
     Count,
@@ -20,7 +20,6 @@ from workbench.messages import (
     Listed,
     Message,
     Number,
-    Share,
     Span,
     Term,
     as_message,
@@ -32,11 +31,8 @@ from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import numbers
 from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Tile
-from workbench.studies.observational.fewclusters import INFERENCES, Cells, Panel, compare
+from workbench.studies.observational.fewclusters import INFERENCES, Cells, ClusterTest, Panel, compare
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Inference = Literal["wild bootstrap", "randomisation"]
 
@@ -92,7 +88,7 @@ class DidEffect(Result):
 
     NAME, CHART = "months", say("Dots with intervals by period, before and since the start")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.2f}")
-    CAPTION = say("Average effect, and by period from the start (negative: before it).")
+    CAPTION = "Average effect, and by period from the start (negative: before it)."
 
     def headline(self) -> Message:
         """Say what the rollout changed, on what comparison it rests, or why it cannot be said."""
@@ -159,11 +155,8 @@ class DidEffect(Result):
                 )  # fmt: skip
             return Decision((extend, drawn), alike)
         if shown < 0:
-            return Decision(
-                (say("Do not extend the rollout: it lowered {outcome}.", outcome=Label(self.outcome)), drawn), alike
-            )
-        none = say("Do not extend the rollout on this evidence: that it changed {outcome} is not shown.",
-            outcome=Label(self.outcome))  # fmt: skip
+            return Decision((self.say("Do not extend the rollout: it lowered {outcome}."), drawn), alike)
+        none = self.say("Do not extend the rollout on this evidence: that it changed {outcome} is not shown.")
         return Decision((none, drawn), say("more periods or places, with an interval that lies above 0."))
 
     def _basis(self) -> Message:
@@ -193,11 +186,9 @@ class DidEffect(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Effect on {outcome} by period from the start, {unit}, with {level} intervals.",
-            outcome=Label(self.outcome),
             unit=Term(self.unit_of_outcome or "units of the outcome"),
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -310,10 +301,41 @@ def difference_in_differences(
     elif inference not in INFERENCES:
         raise unknown("inference", inference, INFERENCES)
     test = INFERENCES[inference](data, cells, resamples, rng)
-    low, high, doubts = *test.interval(1 - level), []
-    bend = test.joint(cells.relative < -1)
+    low, high = test.interval(1 - level)
+    bend = test.joint(cells.relative < -1) if test.varies else np.nan
+    doubts = _doubts(test, cells, bend, level, outcome, treated, treated + control)
+    half = test.band(level)
+    by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
+    by_period["low"], by_period["high"] = by_period["estimate"] - half, by_period["estimate"] + half
+    by_period["units"] = [int(np.isin(data.start, cells.start[row > 0]).sum()) for row in cells.add[1:]]
+    return DidEffect(
+        estimate=float(test.estimates[0]),
+        se=test.se,
+        low=low,
+        high=high,
+        p_value=test.p(0.0),
+        by_period=by_period,
+        by_start=_by_start(data, cells, test.each),
+        pretrend_p=bend,
+        treated_clusters=treated,
+        control_clusters=control,
+        inference=inference,
+        level=level,
+        outcome=outcome,
+        unit_of_outcome=unit_of_outcome,
+        per=per,
+        campaign=campaign,
+        doubts=doubts,
+        set_aside=set_aside,
+    )
+
+
+def _doubts(
+    test: ClusterTest, cells: Cells, bend: float, level: float, outcome: str, treated: int, clusters: int
+) -> tuple[Message, ...]:
+    """Say what forbids to call the difference an effect of the rollout; `bend` is the p of trends apart before it."""
+    doubts = []
     if not test.varies:
-        bend = np.nan
         doubts.append(
             say(
                 "{outcome} moved by exactly as much in all units of a kind, so nothing shows how much chance moves it",
@@ -337,35 +359,12 @@ def difference_in_differences(
                 "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
                 "difference has p = {p}",
                 treated=treated,
-                all=treated + control,
+                all=clusters,
                 permutations=len(test.noise),
                 p=Number(1 / len(test.noise), ".2g"),
             )
         )
-    half = test.band(level)
-    by_period = pd.DataFrame({"period": cells.relative, "estimate": test.estimates[1:]})
-    by_period["low"], by_period["high"] = by_period["estimate"] - half, by_period["estimate"] + half
-    by_period["units"] = [int(np.isin(data.start, cells.start[row > 0]).sum()) for row in cells.add[1:]]
-    return DidEffect(
-        estimate=float(test.estimates[0]),
-        se=test.se,
-        low=low,
-        high=high,
-        p_value=test.p(0.0),
-        by_period=by_period,
-        by_start=_by_start(data, cells, test.each),
-        pretrend_p=bend,
-        treated_clusters=treated,
-        control_clusters=control,
-        inference=inference,
-        level=level,
-        outcome=outcome,
-        unit_of_outcome=unit_of_outcome,
-        per=per,
-        campaign=campaign,
-        doubts=tuple(doubts),
-        set_aside=set_aside,
-    )
+    return tuple(doubts)
 
 
 def _panel(

@@ -69,7 +69,7 @@ def _changes(y: np.ndarray, cells: Cells) -> np.ndarray:
     return (y[:, cells.period] - y[:, cells.start - 1]).T
 
 
-class Draws:
+class ClusterTest:
     """A test of each value of the average effect by draws.
 
     Attributes
@@ -141,7 +141,7 @@ class Draws:
         return ends[0], ends[1]
 
 
-class _Wild(Draws):
+class _Wild(ClusterTest):
     """Restricted wild cluster bootstrap: residuals with the tested effect imposed, multiplied by a draw a cluster.
 
     With two periods and one start this is the usual bootstrap of the regression of the change on the treatment.
@@ -176,7 +176,7 @@ class _Wild(Draws):
         return float((top * self._error >= abs(off) * below * (1 - 1e-9)).mean())
 
 
-class _Randomised(Draws):
+class _Randomised(ClusterTest):
     """Starts permuted over clusters: exact if which clusters came when was as good as random."""
 
     def __init__(self, data: Panel, cells: Cells, resamples: int, rng: Rng):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_ODDS = 100.0
 
@@ -59,25 +55,25 @@ class Sensitivity(Result):
 
     NAME, CHART = "sensitivity", say("Two falling curves, and dots for what was recorded")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    CAPTION = say(
-        "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    CAPTION = "What an unrecorded trait would need for the effect to vanish (value), or its interval to reach 0 (low)."
+    PICTURE_CAPTION = (
+        "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
+        "strongest of those recorded."
     )
 
     def headline(self) -> Message:
         """Say what would have to be true for the effect to vanish, against the strongest recorded covariate."""
         if self.near == 0:
-            return say(
-                "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that.",
-                outcome=Label(self.outcome),
+            return self.say(
+                "The interval of the effect on {outcome} holds 0 already: no unrecorded trait is needed for that."
             )
         odds = say("by more than {most} times", most=int(MOST_ODDS))
         if math.isfinite(self.odds):
             odds = say("by a factor of {odds}", odds=Number(self.odds))
-        needed = say(
+        needed = self.say(
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            outcome=Label(self.outcome),
             share=Share(self.robustness),
             interval=Share(self.robustness_interval),
             odds=odds,
@@ -103,14 +99,6 @@ class Sensitivity(Result):
             ("E-value (risk ratio)", self.e_value, self.e_value_interval),
         ]
         return pd.DataFrame(rows, columns=["strength needed", "value", "low"]).assign(high=np.nan)
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return say(
-            "Traits on a curve would make the effect on {outcome} vanish (dashed: its interval reach 0); dots are the "
-            "strongest of those recorded.",
-            outcome=Label(self.outcome),
-        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the robustness value and the odds."""

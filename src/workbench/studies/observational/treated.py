@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
 from workbench.methods.confounding import e_value
 from workbench.methods.experiment.effect import Interval
@@ -30,9 +30,6 @@ from workbench.studies.observational.sensitivity import (
     robustness_value,
 )
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST_CONTROLS = 100
 LEAST_OVERLAP = 0.3
@@ -98,16 +95,14 @@ class TreatedEffect(Result):
 
     NAME, PICTURE, CHART = "treated", "balance_after", say("Hollow and full dots, a row a trait")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:.3f}")
-    PICTURE_CAPTION = say(
-        "Differences between contacted and others before the campaign, as they were and after weighting."
-    )
+    PICTURE_CAPTION = "Differences between contacted and others before the campaign, as they were and after weighting."
 
     def headline(self) -> Message:
         """Say the effect and on whom, under which assumption, or why it cannot be said."""
         if self.doubts:
             return join(
                 say("Not answerable: {reason}.", reason=self.doubts[0]),
-                say("The adjusted difference in {outcome} is not the effect.", outcome=Label(self.outcome)),
+                self.say("The adjusted difference in {outcome} is not the effect."),
             )
         lead = say("{claim}, if chance alone chose among customers alike in everything recorded.", claim=self._claim())
         assumed = say("Assumed: contact was as good as random among members alike in all recorded covariates.")
@@ -142,7 +137,7 @@ class TreatedEffect(Result):
         if self.doubts:
             return ()
         scale, unit = (100, "percentage points") if self.binary else (1, self.unit or "units of the outcome")
-        what = say("effect on {outcome}, {unit} a contacted member", outcome=Label(self.outcome), unit=Term(unit))
+        what = self.say("effect on {outcome}, {unit} a contacted member", unit=Term(unit))
         tiles = [Tile(what, Number(scale * self.estimate, signed=True), Span(scale * self.low, scale * self.high))]
         share, low, high = 100 * np.array([self.relative.estimate, self.relative.low, self.relative.high])
         if np.isfinite([share, low, high]).all():
@@ -175,7 +170,7 @@ class TreatedEffect(Result):
         if self._shown(break_even) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), brings, control), change)
         if self._shown() < 0:
-            stop = say("Stop this contact: it lowered {outcome}.", outcome=Label(self.outcome))
+            stop = self.say("Stop this contact: it lowered {outcome}.")
         elif self._shown(break_even) < 0:
             stop = say("Do not go on with this contact: it brings less than it costs.")
         else:
@@ -423,6 +418,42 @@ def _answer(
     df = (clusters or min(effective, (found.inside & treated).sum())) - 1
     placebo = _placebos(tests, df, level)
     outside = who(members, covariates, treated, treated & ~found.inside)
+    doubts = _doubts(found, overlap, effective, outside, balance, placebo, outcome=outcome, most_likely=most_likely)
+    se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
+    low, high = found.estimate - t * se, found.estimate + t * se
+    base = found.mean_treated - found.estimate
+    relative = Interval(*(np.array([found.estimate, low, high]) / base if base > 0 and y.min() >= 0 else [np.nan] * 3))
+    return TreatedEffect(
+        estimate=found.estimate,
+        se=se,
+        low=low,
+        high=high,
+        p_value=float(2 * stats.t.sf(abs(found.estimate) / se, df)) if se > 0 else float(found.estimate == 0),
+        mean_treated=found.mean_treated,
+        mean_without=base,
+        relative=relative,
+        n_treated=int(treated.sum()),
+        n_control=int((~treated).sum()),
+        overlap_share=overlap,
+        outside=outside,
+        inside=pd.Series(found.inside, index=members.index, name="inside"),
+        effective_controls=effective,
+        balance=balance.drop(columns="of"),
+        placebo=placebo,
+        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
+        level=level,
+        outcome=outcome,
+        binary=bool(np.isin(y, (0.0, 1.0)).all()),
+        doubts=doubts,
+        **words,
+    )
+
+
+def _doubts(
+    found: Adjusted, overlap: float, effective: float, outside: Message, balance: pd.DataFrame, placebo: pd.DataFrame,
+    *, outcome: str, most_likely: float,
+) -> tuple[Message, ...]:  # fmt: skip
+    """Say what forbids to call the difference an effect."""
     worst = balance.loc[balance["after"].abs().idxmax()]
     wide, doubts = 2 * found.noise(), []
     if round(overlap - wide[1], 2) < LEAST_OVERLAP:
@@ -468,34 +499,7 @@ def _answer(
                 effect=_effect(row),
             )
         )
-    se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
-    low, high = found.estimate - t * se, found.estimate + t * se
-    base = found.mean_treated - found.estimate
-    relative = Interval(*(np.array([found.estimate, low, high]) / base if base > 0 and y.min() >= 0 else [np.nan] * 3))
-    return TreatedEffect(
-        estimate=found.estimate,
-        se=se,
-        low=low,
-        high=high,
-        p_value=float(2 * stats.t.sf(abs(found.estimate) / se, df)) if se > 0 else float(found.estimate == 0),
-        mean_treated=found.mean_treated,
-        mean_without=base,
-        relative=relative,
-        n_treated=int(treated.sum()),
-        n_control=int((~treated).sum()),
-        overlap_share=overlap,
-        outside=outside,
-        inside=pd.Series(found.inside, index=members.index, name="inside"),
-        effective_controls=effective,
-        balance=balance.drop(columns="of"),
-        placebo=placebo,
-        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
-        level=level,
-        outcome=outcome,
-        binary=bool(np.isin(y, (0.0, 1.0)).all()),
-        doubts=tuple(doubts),
-        **words,
-    )
+    return tuple(doubts)
 
 
 def _give(value: float, wide: float, digits: str) -> Message | Number:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.rules import made, prove_parted, read_rules
 from workbench.studies.potential.potential import Potential
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LEVELS = ("low", "middle", "high")
 SURE = 0.8
@@ -146,9 +143,7 @@ class ValueGrid(Result):
                 say("high\n≥ {since}", since=Number(high, ",.1f")),
             )
             axis.set_ticks(range(3), ends)
-            axis.set_label_text(
-                say("{name} ({currency} a year)", name=Label(f"{name}_value"), currency=Term(self.currency))
-            )
+            axis.set_label_text(self.say("{name} ({currency} a year)", name=Label(f"{name}_value")))
         ax.tick_params(length=0)
         ax.grid(False)
         return ax

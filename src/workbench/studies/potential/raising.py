@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods.resampling import interval
 from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GAP = "gap to peers"
 FEW = 10
@@ -159,13 +156,7 @@ class WorthRaising(Result):
             ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
         ax.set_xlim(0, 1.5 * rows["high"].max())
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.set_xlabel(
-            say(
-                "expected gain ({currency} a year); levers of fewer than {n} customers left out",
-                currency=Term(self.currency),
-                n=FEW,
-            )
-        )
+        ax.set_xlabel(self.say("expected gain ({currency} a year); levers of fewer than {n} customers left out", n=FEW))
         return ax
 
 

@@ -9,7 +9,7 @@ to satisfaction, and where a point is easiest to gain. competitors.py: the same 
 which item to improve, and what would follow. draws.py: what these need of a resample.
 """
 
-from workbench.methods.plspm import Construct, PathModel, path_diagram
+from workbench.methods.plspm import Construct, PathModel
 from workbench.studies.satisfaction.change import WaveChange, wave_change
 from workbench.studies.satisfaction.competitors import CompetitorMap, competitor_map
 from workbench.studies.satisfaction.drivers import (
@@ -62,7 +62,6 @@ __all__ = [
     "operator_ranks",
     "own_standing",
     "own_weights",
-    "path_diagram",
     "path_effects",
     "rake",
     "satisfaction_index",

@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Label, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
-from workbench.methods.plspm.batch import Plan, index_points
+from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PARTS = ("weights", "answers", "mix")
 SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]
@@ -70,7 +67,7 @@ class WaveChange(Result):
     NAME = "change"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(SHOWN[:-1], "{:.2f}")
-    CAPTION = say(
+    CAPTION = (
         "Movements split into weights, answers and mix of provinces, which add up; detectable is the smallest"
         " movement that this sample would have shown (points)."
     )
@@ -136,17 +133,15 @@ class WaveChange(Result):
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
         before, after = map(str, self.waves)
-        return say(
+        return self.say(
             "Change of the {construct} index from {before} to {after}, with {level} intervals.",
-            construct=Label(self.construct),
             before=before,
             after=after,
-            level=Share(self.level, 0),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
-        label = say("change in {construct}, {first} to {second} (points)", construct=Label(self.construct),
+        label = self.say("change in {construct}, {first} to {second} (points)",
             first=Day(str(self.waves[0])), second=Day(str(self.waves[1])))  # fmt: skip
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]
@@ -244,7 +239,7 @@ def wave_change(
                 minimum=minimum,
             )
         )
-    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
     sides = [
         _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, resamples, seed)
         for w, seed in zip(waves, seeds(rng, 2), strict=True)
@@ -356,7 +351,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
 
 def _scores(side: Draws, design: Design, by, shown, construct: int, drawn: np.ndarray) -> list[SurveyMean]:
     """Mean score of each cell shown, with the error over its resamples."""
-    answers, plan = side.answers, Plan(side.fit.model)
+    answers, layout = side.answers, Layout(side.fit.model)
     strata = answers.cells
     cell = np.zeros(len(strata), int)
     if by:
@@ -368,7 +363,7 @@ def _scores(side: Draws, design: Design, by, shown, construct: int, drawn: np.nd
         given, w = ~np.isnan(value[at]), answers.weights[at, None]
         mean = (np.where(given, value[at], 0) * w).sum(axis=0) / np.maximum((given * w).sum(axis=0), 1e-300)
         points = index_points(
-            plan, answers, side.fit.unstandardised_weights.to_numpy(), np.where(given, value[at], mean)
+            layout, answers, side.fit.unstandardised_weights.to_numpy(), np.where(given, value[at], mean)
         )
         (score,) = design.means(points[:, [construct]], at)
         spread = float(error[c]) * score.resampled if score.spread > 0 else 0.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Name, Number, Share, Span, Value, Word, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
@@ -19,9 +19,6 @@ from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ADVICE = {
     ("important", "behind"): "catch up", ("important", "level"): "pull ahead", ("important", "ahead"): "defend",
@@ -83,13 +80,12 @@ class CompetitorMap(Result):
             "construct": Label(top["construct"]),
             "gap": gap,
         }
-        return say(
+        return self.say(
             "{place}: a point there is worth {importance} points of {target} {rule}.",
             place=say("{own} is behind {other} on {construct} by {gap}", **names)
             if top["gap"] < 0
             else say("{own} is ahead of {other} on {construct} by {gap}", **names),
             importance=Number(top["importance"], ".2f"),
-            target=Label(self.target),
             rule=rule,
         )
 
@@ -108,7 +104,7 @@ class CompetitorMap(Result):
             _crosses(ax, rows, "competitor", "s", f"C{k}", name)
             ax.vlines(rows["importance"], rows["performance"], rows["competitor"], color="0.6", linestyle=":", zorder=1)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
+        ax.set_xlabel(self.say("importance (points of {target} per point)"))
         ax.set_ylabel("performance (index, points)")
         ax.legend(frameon=False)
         return ax

@@ -16,8 +16,8 @@ from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Label, Message, Name, Value, join, quoted, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
-from workbench.methods.plspm.batch import Plan
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.batch import Layout
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, one_thread, seeds
 
 MINIMUM = 30
@@ -33,7 +33,7 @@ class Draws:
     answers : Answers
     fit : PlsFit
     values : array, shape (1 + resamples, quantities)
-        Columns as `Plan.labels`.
+        Columns as `Layout.labels`.
     share : array, shape (1 + resamples, items)
         Part that an item has in its construct's index: outer weight times length of the scale, summing to 1.
     points : array, shape (1 + resamples, cells, items)
@@ -58,7 +58,7 @@ class Draws:
     @cached_property
     def column(self) -> dict[tuple[str, str], int]:
         """Where each (quantity, name) stands in `values`."""
-        return {label: at for at, label in enumerate(Plan(self.fit.model).labels)}
+        return {label: at for at, label in enumerate(Layout(self.fit.model).labels)}
 
     def effect(self, source: str, target: str) -> np.ndarray:
         """Points of the target's index per point of the source's, in each row; 0 without a chain of paths."""
@@ -124,11 +124,11 @@ class Draws:
 
     def index_reach(self, mask: np.ndarray) -> np.ndarray:
         """As `reach`, of the indices of constructs all of whose items do not vary: (constructs,)."""
-        return hidden_index(Plan(self.fit.model), self.share[0], self.reach(mask))
+        return hidden_index(Layout(self.fit.model), self.share[0], self.reach(mask))
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
-        return np.add.reduceat(self.share * points, Plan(self.fit.model).start, axis=-1)
+        return np.add.reduceat(self.share * points, Layout(self.fit.model).start, axis=-1)
 
     def total(self, columns: np.ndarray) -> np.ndarray:
         """Sum columns, one row a respondent, over the cells and rows: shape (1 + resamples, cells, columns)."""
@@ -178,9 +178,9 @@ def draw(
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
     means = np.concatenate([whole, found.cell_mean])
     means = np.where(np.isnan(means), means[:1], means)  # a cell that a resample left empty
-    span, plan = answers.high - answers.low, Plan(fit.model)
+    span, layout = answers.high - answers.low, Layout(fit.model)
     share = np.vstack([fit.unstandardised_weights.to_numpy(), found.weights]) * span
-    share /= np.add.reduceat(share, plan.start, axis=1)[:, plan.owner]
+    share /= np.add.reduceat(share, layout.start, axis=1)[:, layout.owner]
     given = ~answers.missing * answers.weights[:, None]
     weight = _collected(answers, given, _rows(answers, resamples, stratum, cluster, seed))
     values = np.vstack([fit.estimates.to_numpy(), found.values])
@@ -242,10 +242,10 @@ def item_reach(answers: Answers, group: np.ndarray) -> np.ndarray:
     return np.where(top == bottom, far * z / (n + z**2), 0.0)
 
 
-def hidden_index(plan: Plan, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def hidden_index(layout: Layout, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Standard errors of indices (..., constructs) from those of items (..., items) that do not vary."""
-    unvaried = np.minimum.reduceat(reach, plan.start, axis=-1) > 0
-    return np.where(unvaried, np.add.reduceat(share * reach, plan.start, axis=-1), 0.0)
+    unvaried = np.minimum.reduceat(reach, layout.start, axis=-1) > 0
+    return np.where(unvaried, np.add.reduceat(share * reach, layout.start, axis=-1), 0.0)
 
 
 def standing(values: np.ndarray) -> np.ndarray:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed, plain, refuse_mixed_waves
-from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, path_diagram, reliability_table
+from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
-from workbench.methods.plspm.verdicts import doubts_said
+from workbench.methods.plspm.fitted import doubts_said
 from workbench.methods.resampling import IntervalMethod, Rng
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +41,7 @@ class PathEffects(Result):
 
     NAME = "model"
     CHART = say("Path diagram")
-    PICTURE_CAPTION = say(
-        "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
-    )
+    PICTURE_CAPTION = "The path model: coefficients on the arrows, R² in the boxes; dashed: the interval includes zero."
 
     @property
     def fit(self) -> PlsFit:
@@ -122,7 +116,7 @@ class PathEffects(Result):
         table = self.bootstrap.table
         paths = table[table["quantity"] == "path"]
         unsure = paths[(paths["low"] <= 0) & (paths["high"] >= 0)]["name"]
-        return path_diagram(self.fit, ax, faint=[tuple(name.split("->")) for name in unsure])
+        return self.fit.plot(ax, faint=[tuple(name.split("->")) for name in unsure])
 
     def quantities(self) -> Iterable[Quantity]:
         """Name paths and R2."""
@@ -150,15 +144,15 @@ class ImportancePerformance(Result):
 
     NAME = "drivers"
     CHART = say("A map: importance across, performance up, a dot a driver")
+    PICTURE_CAPTION = "Importance (points of {target} for one point more) and performance (index) of each driver."
 
     def headline(self) -> Message:
         """Say what comes first and how sure that is."""
         top = self.table.iloc[0]
         return join(
-            say(
+            self.say(
                 "To raise {target}, start with {construct}: one point more brings {importance} points {span} and it "
                 "stands at {performance}; it comes first in {often} of the resamples.",
-                target=Label(self.target),
                 construct=Label(top["construct"]),
                 importance=Number(top["importance"], ".2f"),
                 span=Span(top["importance_low"], top["importance_high"], ".2f", self.level),
@@ -167,13 +161,6 @@ class ImportancePerformance(Result):
             ),
             say("Order: {order}.", order=Listed(map(Label, self.table["construct"]), "")),
             say("") if top["probability_first"] >= self.level else say("The order is not certain."),
-        )
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return say(
-            "Importance (points of {target} for one point more) and performance (index) of each driver.",
-            target=Label(self.target),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -190,7 +177,7 @@ class ImportancePerformance(Result):
             )
         ax.axhline(rows["performance"].mean(), color="0.8", linewidth=0.8, zorder=0)
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
-        ax.set_xlabel(say("importance (points of {target} per point)", target=Label(self.target)))
+        ax.set_xlabel(self.say("importance (points of {target} per point)"))
         ax.set_ylabel("performance (index, points)")
         return ax
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, Word, join, say
 from workbench.methods.cells import one_cell
 from workbench.methods.multiple import benjamini_hochberg, holm
@@ -21,9 +21,6 @@ from workbench.methods.survey import gaps_of, mean_intervals, reaches
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import undefined
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +45,8 @@ class OperatorGaps(Result):
     NAME = "gaps"
     CHART = say("Dots with intervals, a row a pair")
     FORMATS = dict.fromkeys(["gap", "low", "high"], "{:+.1f}") | {"se": "{:.1f}"}
+    CAPTION = "Differences in the {construct} index, points."
+    PICTURE_CAPTION = "Differences in the {construct} index with {level} intervals; zero means no difference."
 
     @property
     def others(self) -> list[str]:
@@ -59,12 +58,11 @@ class OperatorGaps(Result):
         table = self.table[self.table["comparable"]]
         broken = self.table[~self.table["comparable"]]
         pairs = broken[["operator", "against"]].drop_duplicates().itertuples(index=False)
-        claim = say("No gap in {construct} can be claimed.", construct=Label(self.construct))
+        claim = self.say("No gap in {construct} can be claimed.")
         return join(
             claim if table.empty else self._claimed(table),
-            say(
+            self.say(
                 "Not comparable, because {construct} does not mean the same to their customers: {pairs}.",
-                construct=Label(self.construct),
                 pairs=Listed((Listed(map(str, pair)) for pair in pairs), ";"),
             )
             if len(broken)
@@ -94,9 +92,8 @@ class OperatorGaps(Result):
         n, many = len(clear), len(table)
         gap = self._said(clear if n else table)
         if many == 1 and not n:
-            return say(
-                "The gap in {construct} is not significant ({alpha}); measured: {gap}.",
-                construct=Label(self.construct), alpha=alpha, gap=gap
+            return self.say(
+                "The gap in {construct} is not significant ({alpha}); measured: {gap}.", alpha=alpha, gap=gap
             )  # fmt: skip
         rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
         found: dict[str, Any] = {"all": many, "construct": Label(self.construct), "rule": rule, "gap": gap}
@@ -123,18 +120,6 @@ class OperatorGaps(Result):
             span=Span(low, high, ".1f", self.level),
         )
 
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say("Differences in the {construct} index, points.", construct=Label(self.construct))
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return say(
-            "Differences in the {construct} index with {level} intervals; zero means no difference.",
-            construct=Label(self.construct),
-            level=Share(self.level, 0),
-        )
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each gap with its interval; the line at zero is no gap."""
         labels = [
@@ -146,7 +131,7 @@ class OperatorGaps(Result):
             labels,
             table,
             ax,
-            label=say("gap in {construct} (points)", construct=Label(self.construct)),
+            label=self.say("gap in {construct} (points)"),
             zero=True,
             digits="+.1f",
         )

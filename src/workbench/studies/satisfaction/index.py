@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import dot_and_interval
-from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say, spelt
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Listed, Message, Number, Span, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     codes_of,
@@ -25,17 +24,15 @@ from workbench.methods.cells import (
 )
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
-from workbench.methods.plspm.batch import Plan, index_points
-from workbench.methods.plspm.bootstrap import check_resampling, resample
+from workbench.methods.plspm.batch import Layout, index_points
+from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOLERANCE = 1e-7
 POINTS = (0.0, 100.0)
@@ -100,7 +97,7 @@ class SatisfactionIndex(Result):
     NAME, COUNTS = "index", "n"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
-    CAPTION = say(
+    CAPTION = (
         "Index of every construct, 0-100 points, with standard error, interval, effective sample size and "
         "design effect."
     )
@@ -128,18 +125,14 @@ class SatisfactionIndex(Result):
 
     def _ends(self, rows: pd.DataFrame) -> Message:
         if len(rows) == 1:
-            return say(
-                "The {construct} index is {said}.", construct=Label(self.construct), said=said(rows.iloc[0], "index")
-            )
+            return self.say("The {construct} index is {said}.", said=said(rows.iloc[0], "index"))
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
-        return say(
+        return self.say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            construct=Label(self.construct),
             least=said(bottom, "index"),
             last=one_cell(bottom[list(self.by)]),
             most=said(top, "index"),
             first=one_cell(top[list(self.by)]),
-            level=Share(self.level, 0),
         )
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -150,13 +143,9 @@ class SatisfactionIndex(Result):
         ends = rows.loc[list(dict.fromkeys([rows["index"].idxmin(), rows["index"].idxmax()]))]
         return tuple(
             Tile(
-                say(
-                    "{construct} of {cell}, points of 100",
-                    construct=Label(self.construct),
-                    cell=one_cell(row[list(self.by)]),
-                )
+                self.say("{construct} of {cell}, points of 100", cell=one_cell(row[list(self.by)]))
                 if self.by
-                else say("{construct}, points of 100", construct=Label(self.construct)),
+                else self.say("{construct}, points of 100"),
                 Number(row["index"], ".1f"),
                 Span(row["low"], row["high"], ".1f", self.level),
             )
@@ -173,14 +162,10 @@ class SatisfactionIndex(Result):
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        level, construct = Share(self.level, 0), Label(self.construct)
         if not self.by:
-            return say("{construct} index, with {level} intervals.", construct=construct, level=level)
-        return say(
-            "{construct} index by {columns}, with {level} intervals.",
-            construct=construct,
-            columns=Listed(map(spelt, self.by[::-1])),
-            level=level,
+            return self.say("{construct} index, with {level} intervals.")
+        return self.say(
+            "{construct} index by {columns}, with {level} intervals.", columns=Listed(map(spelt, self.by[::-1]))
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -190,13 +175,7 @@ class SatisfactionIndex(Result):
         ax = dot_and_interval(labels, rows.rename(columns={"index": "estimate"}), ax, digits=".1f")
         if len(self.by) > 1:
             _colour(ax, rows[self.by[0]])
-        ax.set_xlabel(
-            say(
-                "{construct} index (points, {level} interval)",
-                construct=Label(self.construct),
-                level=Share(self.level, 0),
-            )
-        )
+        ax.set_xlabel(self.say("{construct} index (points, {level} interval)"))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -297,8 +276,8 @@ def satisfaction_index(
     by, strata, clusters = listed(by), listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
     refuse_mixed_waves(survey, by)
-    panel = Panel.of(survey, model, weight, by, margins, cap, strata, clusters)
-    answers = panel.counted
+    people = Respondents.of(survey, model, weight, by, margins, cap, strata, clusters)
+    answers = people.counted
     fit = fit_answers(answers, model, scheme="path", tolerance=TOLERANCE)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
@@ -314,16 +293,16 @@ def satisfaction_index(
         )
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
-    plan = Plan(model)
-    estimate = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), whole)
-    of_cells, simple = _scored(plan, answers, fit, whole, Design.of(answers.weights, panel.stratum, panel.cluster))
+    layout = Layout(model)
+    estimate = index_points(layout, answers, fit.unstandardised_weights.to_numpy(), whole)
+    of_cells, simple = _scored(layout, answers, fit, whole, Design.of(answers.weights, people.stratum, people.cluster))
     estimate[:, fit.index.isna()] = np.nan
-    found = resample(panel.drawn, fit, panel.rows(resamples, rng), TOLERANCE)
+    found = resample(people.drawn, fit, people.rows(resamples, rng), TOLERANCE)
     spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
     spread -= whole[shown]
     spread *= np.array([of_cell[0].resampled for of_cell in of_cells])[shown, None]
     spread += whole[shown]
-    drawn = cell_points(plan, answers, found.weights, spread)
+    drawn = cell_points(layout, answers, found.weights, spread)
     means = _with_errors([m for at in np.flatnonzero(shown) for m in of_cells[at]], estimate[shown], drawn)
     cells = answers.cells.assign(n=size)
     table = _index_table(cells[shown], model.names, means, level)
@@ -343,12 +322,12 @@ def satisfaction_index(
         level=level,
         minimum=minimum,
         failed=found.failed,
-        raking=panel.raking,
+        raking=people.raking,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Respondents:
     """Answers as they were drawn (design weights) and as they count (raked), and rows to resample them.
 
     Attributes
@@ -368,7 +347,7 @@ class Panel:
     raking: Raking | None = None
 
     @classmethod
-    def of(cls, survey, model, weight, by, margins, cap, strata=(), clusters=()) -> Panel:
+    def of(cls, survey, model, weight, by, margins, cap, strata=(), clusters=()) -> Respondents:
         """Read the answers and how they were drawn, and rake them if there are margins."""
         design = list(dict.fromkeys([*strata, *clusters]))
         require_columns(survey, design, "survey", hint="strata= and clusters= name columns.")
@@ -399,12 +378,12 @@ class Panel:
         return rows if self.frame is None else self.frame.raked(rows)
 
 
-def cell_points(plan: Plan, answers: Answers, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
+def cell_points(layout: Layout, answers: Answers, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Index points of every resample and cell, shape (B, cells, constructs), a few resamples at a time."""
-    drawn = np.empty((*means.shape[:2], len(plan.size)))
+    drawn = np.empty((*means.shape[:2], len(layout.size)))
     for start in range(0, len(means), BLOCK):
         part = slice(start, start + BLOCK)
-        drawn[part] = index_points(plan, answers, weights[part, None, :], means[part])
+        drawn[part] = index_points(layout, answers, weights[part, None, :], means[part])
     return drawn
 
 
@@ -417,13 +396,13 @@ def _index_table(cells, names, means, level) -> pd.DataFrame:
     return table.assign(index=[m.estimate for m in means], se=spread, low=low, high=high, n=n)
 
 
-def _scored(plan, answers, fit, cell_mean, design) -> tuple[list[list[SurveyMean]], np.ndarray]:
+def _scored(layout, answers, fit, cell_mean, design) -> tuple[list[list[SurveyMean]], np.ndarray]:
     """Mean score of each cell and construct by the pooled weights, with the design's errors (cells x constructs).
 
     Also the variance of each if the cell's respondents had been drawn at random and counted alike.
     """
     values = np.where(answers.missing, cell_mean[answers.cell], answers.center + answers.scale * answers.x)
-    scores = index_points(plan, answers, fit.unstandardised_weights.to_numpy(), values)
+    scores = index_points(layout, answers, fit.unstandardised_weights.to_numpy(), values)
     ends = np.searchsorted(answers.cell, np.arange(len(answers.cells) + 1))
     means = [design.means(scores[a:b], np.arange(a, b)) for a, b in pairwise(ends)]
     simple = np.array([[m.spread / max(m.n - 1, 1) for m in of_cell] for of_cell in means])

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, require_columns, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
-from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.draws import called, refuse_undefined, with_ends
 from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SUM = "all"
 Cell = Mapping[str, object]
@@ -88,7 +84,7 @@ class ItemGaps(Result):
         """Draw the items' parts of the largest gap and their sum."""
         rows = self._largest()
         other = str(rows["against"].iloc[0])
-        label = say("part of the gap in {construct} to {other} (points)", construct=Label(self.construct), other=other)
+        label = self.say("part of the gap in {construct} to {other} (points)", other=other)
         table = rows.rename(columns={"gap": "estimate"})
         names = [say("{it}", it=self.labels[item]) if item in self.labels else str(item) for item in rows["item"]]
         return dot_and_interval(names, table, ax, label=label, zero=True, digits="+.1f")
@@ -137,7 +133,7 @@ def gap_to_items(
     construct = construct or index.construct
     model = index.fit.model
     low, high = model.construct(construct).ends()
-    items = slice(at := Plan(model).start[model.names.index(construct)], at + len(low))
+    items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
     a, b = _pairs(index, first, second, operator)
     refuse_undefined(index.fit, [construct])
     share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (high - low)

@@ -97,9 +97,8 @@ class OwnStanding(Result):
             else say("{index} {span}", **_points(row))
             for row in self.table.to_dict("records")
         ]
-        yield say(
-            "{construct} of {own}, of 100 points: {found}.",
-            construct=Label(self.construct), own=self.own, found=Listed(found[:PLACES], ";"),
+        yield self.say(
+            "{construct} of {own}, of 100 points: {found}.", own=self.own, found=Listed(found[:PLACES], ";")
         )  # fmt: skip
         if not isinstance(self.gaps, Refusal) and len(self.gaps.table) > 1:
             yield say(
@@ -112,11 +111,7 @@ class OwnStanding(Result):
         rows = self.table.head(0) if self.missing else self.table.nlargest(PLACES, "n")
         return tuple(
             Tile(
-                say(
-                    "{construct} of {cell}, points of 100",
-                    construct=Label(self.construct),
-                    cell=one_cell([self.own, *where]),
-                ),
+                self.say("{construct} of {cell}, points of 100", cell=one_cell([self.own, *where])),
                 Number(index, ".1f"),
                 Span(low, high, ".1f", self.level),
             )

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Count, Label, Listed, Message, Number, Share, join, say, spelt
+from workbench.messages import Count, Listed, Message, Number, Share, join, say, spelt
 from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import undefined
@@ -51,13 +51,11 @@ class IndexPrecision(Result):
         worst = rows.loc[rows["width"].idxmax()]
         gap = rows["detectable_gap"]
         return join(
-            say(
+            self.say(
                 "{met} of {n} {level} intervals of the {construct} index are at most {limit} points wide; {widest} is "
                 "{width} with {asked} respondents, and that rule takes {needed}.",
                 met=int(rows["meets"].sum()),
                 n=len(rows),
-                level=Share(self.level, 0),
-                construct=Label(self.construct),
                 limit=Number(self.limit, "g"),
                 widest=say("the widest ({cell})", cell=one_cell(worst[list(self.by)]))
                 if self.by
@@ -126,21 +124,19 @@ class ShrunkenIndex(Result):
                 n=len(rows),
                 cells=some_cells(thin[list(self.by)].itertuples(index=False)),
             )
-        return say(
+        return self.say(
             "Cells of {parent} differ in {construct} by {between} points (standard deviation) beyond sampling error; "
             "{borrow}.",
             parent=say("the same {columns}", columns=toward) if self.toward else say("the survey"),
-            construct=Label(self.construct),
             between=Number(self.between[self.construct], ".1f"),
             borrow=borrow,
         )
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "{construct} index by {columns}: of its own respondents, and shrunken towards the {parent}; shrinkage is "
             "the share of its own data in it.",
-            construct=Label(self.construct),
             columns=Listed(map(spelt, self.by), ""),
             parent=Listed(map(spelt, self.toward), "") if self.toward else say("survey"),
         )

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, quoted, say
 from workbench.methods.cells import cell_name
-from workbench.methods.plspm.batch import Plan
+from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import called, refuse_undefined, standing, with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 _COLUMNS = ("importance", "performance", "potential")
 
 
@@ -117,9 +115,7 @@ class ItemPriorities(Result):
         if not self.shown or self.ranked_by != "potential":
             return ()
         row = self.table.iloc[0]
-        label = say(
-            "points of {target} that {item} could bring", target=Label(self.target), item=self.called(row["item"])
-        )
+        label = self.say("points of {target} that {item} could bring", item=self.called(row["item"]))
         ends = Span(row["potential_low"], row["potential_high"], ".1f", self.level)
         return (Tile(label, Number(row["potential"], ".1f"), ends),)
 
@@ -129,11 +125,10 @@ class ItemPriorities(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return say(
+        return self.say(
             "{items} in order of priority: points of {target} for one point more, mean answer (0-100), points up to "
             "the end of the scale, and how often the item is among the first {n}.",
             items=say("Items of {whose}", whose=self.of) if self.of else say("Items"),
-            target=Label(self.target),
             n=self.top,
         )
 
@@ -147,7 +142,7 @@ class ItemPriorities(Result):
         ]
         per_yuan = what == "points_per_yuan"
         unit = say("points per yuan") if per_yuan else say("points if at the end of the scale")
-        label = say("{target}: {unit}", target=Label(self.target), unit=unit)
+        label = self.say("{target}: {unit}", unit=unit)
         return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
 
     def quantities(self) -> Iterable[Quantity]:
@@ -198,12 +193,11 @@ class Improvement(Result):
         ]
         index = self.table[(self.table["quantity"] == "index") & (self.table["name"] == self.target)].iloc[0]
         items = self.table[self.table["quantity"] == "item"].to_dict("records")
-        change = say(
+        change = self.say(
             "Changing {answers} to {asked} goes with {change} points of {target} {span}",
             answers=say("the answers of {whose}", whose=self.of) if self.of else say("the answers"),
             asked=Listed(asked),
             change=Number(index["change"], "+.2f"),
-            target=Label(self.target),
             span=Span(index["low"], index["high"], "+.2f", self.level),
         )
         if items:
@@ -268,7 +262,7 @@ def item_priorities(
         if name not in drivers:
             raise unknown("driver", name, drivers, f"the model of {target}")
     drivers = list(levers) or drivers
-    owner = dict(zip(model.items, (model.names[c] for c in Plan(model).owner), strict=True))
+    owner = dict(zip(model.items, (model.names[c] for c in Layout(model).owner), strict=True))
     for given in (cost or {}, labels or {}):
         _known_items(given, model.items)
     items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
@@ -344,7 +338,7 @@ def simulate_improvement(
     asked = np.array(list(changes.values()), float)
     if not len(asked) or not np.isfinite(asked).all() or not asked.all():
         raise WorkbenchError(f"changes={dict(changes)} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.")
-    plan, answers, mask = Plan(model), draws.answers, draws.chosen(of)
+    layout, answers, mask = Layout(model), draws.answers, draws.chosen(of)
     at = [model.items.index(item) for item in changes]
     given = answers.center[at] + answers.scale[at] * answers.x[:, at]
     gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
@@ -359,11 +353,11 @@ def simulate_improvement(
     shift = np.zeros_like(draws.share)
     shift[:, at] = 100 * moved / (answers.high - answers.low)[at]
     direct = draws.index(shift)
-    changed = {plan.owner[i] for i in at}
+    changed = {layout.owner[i] for i in at}
     index = {
         name: sum(direct[:, c] * draws.effect(model.names[c], name) for c in changed)
         for k, name in enumerate(model.names)
-        if k in changed or any((c, k) in plan.effects for c in changed)
+        if k in changed or any((c, k) in layout.effects for c in changed)
     }
     refuse_undefined(effects.fit, index)
     if target not in index:

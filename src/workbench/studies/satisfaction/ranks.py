@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes
-from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
+from workbench.figures import Axes, axes
+from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers
-from workbench.methods.plspm.batch import Plan, index_points
-from workbench.methods.plspm.bootstrap import resample
+from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.replicates import resample
 from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import (
     TOLERANCE,
-    Panel,
+    Respondents,
     SatisfactionIndex,
     cell_points,
     satisfaction_index,
 )
 from workbench.studies.satisfaction.weighting import Margins
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SAID = 4
 
@@ -57,9 +53,8 @@ class OperatorRanks(Result):
 
     NAME, FORMATS = "ranks", {"index": "{:.1f}"}
     CHART = say("Stacked bars, a row an operator")
-    PICTURE_CAPTION = say(
-        "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
-    )
+    PICTURE_CAPTION = "How often each operator takes each rank when the survey is drawn again: one colour, one rank."
+    CAPTION = "Ranks in {construct} that remain possible ({level}), and shares of the resamples."
 
     @property
     def others(self) -> list[str]:
@@ -71,11 +66,9 @@ class OperatorRanks(Result):
         services = list(self.table.groupby(self.others, sort=False)) if self.others else [((), self.table)]
         if len(services) > SAID:
             sure = sum(int(rows["rank_high"].iloc[0] == 1) for _, rows in services)
-            return say(
+            return self.say(
                 "The lead in {construct} is significant at {level} in {sure} of {n} groups of {columns}; elsewhere it "
                 "cannot be told who is first.",
-                construct=Label(self.construct),
-                level=Share(self.level, 0),
                 sure=sure,
                 n=len(services),
                 columns=Listed(map(spelt, self.others), ""),
@@ -89,20 +82,17 @@ class OperatorRanks(Result):
         return say("{cell}: {said}", cell=one_cell(where), said=said) if len(where) else said
 
     def _lead(self, top: pd.Series, first: pd.Series) -> Message:
-        level, construct = Share(self.level, 0), Label(self.construct)
         if len(first) > 1:
-            return say(
+            return self.say(
                 "{operators} share the first place in {construct}; which of them is first cannot be told at {level}",
                 operators=Listed(first, ""),
-                construct=construct,
-                level=level,
             )
-        lead = say("{operator} is first in {construct}", operator=first.iloc[0], construct=construct)
+        lead = self.say("{operator} is first in {construct}", operator=first.iloc[0])
         if np.isfinite(top["probability_1"]):
             lead = say("{lead} in {often} of resamples", lead=lead, often=Share(top["probability_1"], 0))
         if top["rank_high"] == 1:
-            return say("{lead}; its lead is significant at {level}", lead=lead, level=level)
-        return say("{lead}; its lead is not significant at {level}", lead=lead, level=level)
+            return self.say("{lead}; its lead is significant at {level}", lead=lead)
+        return self.say("{lead}; its lead is not significant at {level}", lead=lead)
 
     def _order(self, rest: pd.DataFrame) -> Message:
         if len(rest) < 2:
@@ -112,14 +102,6 @@ class OperatorRanks(Result):
         if rest["rank_high"].min() < rest["rank_low"].max():
             return say("some of the others cannot be ranked")
         return say("the others cannot be ranked")
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Ranks in {construct} that remain possible ({level}), and shares of the resamples.",
-            construct=Label(self.construct),
-            level=Share(self.level, 0),
-        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the shares of the ranks as bars, rank 1 darkest."""
@@ -138,7 +120,7 @@ class OperatorRanks(Result):
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
-        ax.set_xlabel(say("share of the resamples with that rank in {construct}", construct=Label(self.construct)))
+        ax.set_xlabel(self.say("share of the resamples with that rank in {construct}"))
         return ax
 
     def quantities(self) -> Iterable[Quantity]:
@@ -184,10 +166,7 @@ class OwnWeights(Result):
                 operators=Listed(map(str, self.without), ""),
             )
         if rows.empty:
-            none = say(
-                "{construct} has no index by the operators' own weights: some are negative.",
-                construct=Label(self.construct),
-            )
+            none = self.say("{construct} has no index by the operators' own weights: some are negative.")
             return join(none, alone)
         top = rows.loc[rows["difference"].abs().idxmax()]
         clear = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
@@ -201,10 +180,9 @@ class OwnWeights(Result):
         order = say("the order of the operators stays the same")
         if swapped:
             order = say("the order of the operators changes in {cells}", cells=some_cells(swapped, len(swapped)))
-        moved = say(
+        moved = self.say(
             "By its own customers' weights the {construct} index of an operator moves by at most {most} points "
             "({cell}: {difference} {span}); {clear} of {n} differences are significant, and {order}.",
-            construct=Label(self.construct),
             most=Number(abs(top["difference"]), ".2f"),
             cell=one_cell(top[list(self.by)]),
             difference=Number(top["difference"], "+.2f"),
@@ -316,20 +294,20 @@ def own_weights(
     )  # fmt: skip
     strata, clusters = listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
-    panel, plan = Panel.of(survey, model, weight, by, margins, None, strata, clusters), Plan(model)
+    people, layout = Respondents.of(survey, model, weight, by, margins, None, strata, clusters), Layout(model)
     estimate, drawn, fits = np.full_like(index.estimate, np.nan), np.full_like(index.replicates, np.nan), {}
     signs = index.fit.weights.to_numpy()
     without: dict[object, Message] = {}
-    whose = panel.counted.cells[operator].to_numpy()[panel.counted.cell]
+    whose = people.counted.cells[operator].to_numpy()[people.counted.cell]
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
             fits[name] = fit_answers(
-                _cut(panel.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
+                _cut(people.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
             )
             refuse_unconverged(fits[name])
-            blocks = (block[:, inside] for block in panel.rows(resamples, rng))
-            found = resample(_cut(panel.drawn, inside), fits[name], blocks, TOLERANCE)
+            blocks = (block[:, inside] for block in people.rows(resamples, rng))
+            found = resample(_cut(people.drawn, inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
             fits.pop(name, None)
             without[name] = say(
@@ -340,9 +318,9 @@ def own_weights(
             )
             continue
         own = fits[name].unstandardised_weights.to_numpy()
-        estimate[rows] = index_points(plan, panel.counted, own, index.item_mean[rows])
+        estimate[rows] = index_points(layout, people.counted, own, index.item_mean[rows])
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
-        drawn[:, rows] = cell_points(plan, panel.counted, found.weights, index.item_means[:, rows])
+        drawn[:, rows] = cell_points(layout, people.counted, found.weights, index.item_means[:, rows])
     if not fits:
         raise CannotAnswer(say("{text}", text=Listed(without.values(), ";")))
     return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))

@@ -8,7 +8,7 @@ we find the same groups again?); `decision` says what to do. From month to month
 
 from workbench.studies.segmentation.advice import decision
 from workbench.studies.segmentation.clusters import Segments, fit_segments
-from workbench.studies.segmentation.concentration import Concentration, Share, concentration
+from workbench.studies.segmentation.concentration import Concentration, concentration
 from workbench.studies.segmentation.drift import Drift, drift
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
 from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
@@ -30,7 +30,6 @@ __all__ = [
     "Segment",
     "SegmentGrid",
     "Segments",
-    "Share",
     "concentration",
     "decision",
     "default_grid",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.messages import Listed, Message, Number, Share, Term, join, say
 from workbench.methods.resampling import seeds
-from workbench.studies.segmentation.partition import Method, Rule, bic, fit_rule
+from workbench.studies.segmentation.partition import Method, Partition, bic, fit_rule
 from workbench.studies.segmentation.stability import (
     ENOUGH,
     HIGHLY_STABLE,
@@ -48,7 +48,7 @@ class Trial:
     method: Method
     starts: int
     seed: np.random.SeedSequence
-    rule: Rule = field(init=False)
+    rule: Partition = field(init=False)
     plain: bool = field(init=False)
     label: np.ndarray = field(init=False)
     jaccard: np.ndarray = field(init=False)

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, heat_map
 from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
-from workbench.studies.segmentation.partition import Method, Rule
+from workbench.studies.segmentation.partition import Method, Partition
 from workbench.studies.segmentation.pictures import plot_profiles
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _FIT_ROWS = 50_000
 _LEAST = 10
@@ -54,7 +51,7 @@ class Segments(Result):
     typical : DataFrame
         Index cluster; median of logged features, mean of the others, in their units.
     scale : FeatureScale
-    rule : Rule
+    rule : Partition
         On the scaled features.
     replicates : ndarray, shape (resamples, k)
         Jaccard similarity of each cluster in each resample.
@@ -71,15 +68,15 @@ class Segments(Result):
     deviations: pd.DataFrame
     typical: pd.DataFrame
     scale: FeatureScale
-    rule: Rule
+    rule: Partition
     replicates: np.ndarray
     below: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS = "clusters", "customers"
     CHART = say("Heat map of a row a cluster and a column a feature")
     FORMATS = dict.fromkeys(["jaccard", "low", "high"], "{:.2f}")
-    CAPTION = say("Clusters, and the Jaccard similarity of each with its nearest in resamples.")
-    PICTURE_CAPTION = say("Clusters: deviation of each feature from all customers, in standard deviations.")
+    CAPTION = "Clusters, and the Jaccard similarity of each with its nearest in resamples."
+    PICTURE_CAPTION = "Clusters: deviation of each feature from all customers, in standard deviations."
 
     @property
     def k(self) -> int:
@@ -161,7 +158,7 @@ class Segments(Result):
         """Give the deviations, a panel a cluster, as a page shows them."""
         said = say("The same, a cluster a panel: what sets each apart.")
         alt = join(say("A panel of bars a cluster."), self.headline())
-        return Picture("profiles", partial(plot_profiles, self), said, alt)
+        return Picture("profiles", partial(plot_profiles, self.deviations, self.names()), said, alt)
 
     def tried(self) -> Table:
         """Give the criteria of each number of clusters as a page shows them."""
@@ -181,23 +178,12 @@ class Segments(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of deviations: what each cluster has more and less of, in standard deviations."""
-        ax = axes(ax)
-        z = self.deviations.to_numpy()
-        limit = max(1.0, np.abs(z).max())
-        ax.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        for row, column in np.ndindex(z.shape):
-            colour = "white" if abs(z[row, column]) > 0.6 * limit else "black"
-            ax.text(column, row, f"{z[row, column]:+.1f}", ha="center", va="center", color=colour)
-        profile = self.profile()
-        ax.grid(False)
-        ax.set_yticks(range(self.k), [f"{c}  ({s:.0%})" for c, s in zip(profile.cluster, profile.share, strict=True)])
-        called = [words(c) for c in self.deviations.columns]
-        ax.set_xticks(
-            range(len(called)),
-            called,
-            rotation=30 if len(called) > 3 else 0,
-            ha="right" if len(called) > 3 else "center",
-        )
+        limit = max(1.0, np.abs(self.deviations.to_numpy()).max())
+        shares = [f"{c}  ({share:.0%})" for c, share in self.profile()[["cluster", "share"]].itertuples(index=False)]
+        table = self.deviations.set_axis(shares).rename(columns=words)
+        ax = heat_map(table, "+.1f", ax, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        if len(table.columns) > 3:
+            ax.set_xticks(ax.get_xticks(), table.columns, rotation=30, ha="right")
         ax.set_ylabel("cluster (share of customers)")
         ax.set_xlabel("deviation from all customers (standard deviations)")
         return ax
@@ -356,7 +342,7 @@ def _drawn(x, tried, draw, sift):
     return [size for size in tried if size <= distinct], np.ascontiguousarray(x[order])
 
 
-def _numbering(label: np.ndarray, rule: Rule) -> np.ndarray:
+def _numbering(label: np.ndarray, rule: Partition) -> np.ndarray:
     """Order of the clusters by size, the largest first; equal ones by the coordinates of their centres."""
     size = np.bincount(label, minlength=len(rule.centres))
     return np.lexsort([*rule.centres.T[::-1], -size])

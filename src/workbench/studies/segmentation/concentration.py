@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import gamma, norm
 
-from workbench import messages
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
-from workbench.figures import axes
-from workbench.messages import Count, Message, Number, Span, join, say
+from workbench.figures import Axes, axes
+from workbench.messages import Count, Message, Number, Share, Span, join, say
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOP = (0.01, 0.05, 0.10, 0.20)
 GOAL = 0.8
@@ -34,7 +30,7 @@ _EQUALLY_LIKELY = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True)
-class Share:
+class Bounded:
     """An estimate with its interval; a plain number where one is expected."""
 
     estimate: float
@@ -54,7 +50,7 @@ class Concentration(Result):
 
     Attributes
     ----------
-    gini : Share
+    gini : Bounded
         0 = all alike, towards 1 = one brings everything.
     revenue : ndarray, shape (n,)
         Ascending, as used.
@@ -70,7 +66,7 @@ class Concentration(Result):
         Why there are no intervals at all; empty where there are.
     """
 
-    gini: Share
+    gini: Bounded
     revenue: np.ndarray
     table: pd.DataFrame
     level: float
@@ -81,7 +77,7 @@ class Concentration(Result):
     NAME = "concentration"
     CHART = say("Lorenz curve, best customers first")
     FORMATS = dict.fromkeys(["estimate", "low", "high"], "{:.3f}")
-    CAPTION = say("Share of the revenue that the best customers bring.")
+    CAPTION = "Share of the revenue that the best customers bring."
 
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
@@ -100,7 +96,7 @@ class Concentration(Result):
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
         known = np.isfinite(top.low)
         gini: Number | Message = Number(self.gini.estimate, ".3f")
-        bring = say("The best 20% of customers bring {share} of revenue", share=messages.Share(top.estimate))
+        bring = say("The best 20% of customers bring {share} of revenue", share=Share(top.estimate))
         if known:
             gini = say("{estimate} {span}", estimate=gini, span=Span(self.gini.low, self.gini.high, ".3f"))
             bring = say("{bring} {span}", bring=bring, span=Span(top.low, top.high, ".1%", self.level))
@@ -109,14 +105,14 @@ class Concentration(Result):
             below = say(
                 "Counted as 0: {n} with more refunds than payments, {share} of revenue in all.",
                 n=self.negative,
-                share=messages.Share(-self.owed / self.revenue.sum(), 2),
+                share=Share(-self.owed / self.revenue.sum(), 2),
             )
         why = self.no_interval or say("fewer than {n} customers are the top 20%", n=_FEWEST)
         return join(
             say("{bring}.", bring=bring),
             say(
                 "{goal} of revenue takes {n} of {all} customers; Gini {gini}.",
-                goal=messages.Share(GOAL, 0),
+                goal=Share(GOAL, 0),
                 n=self.customers_for(GOAL),
                 all=len(self.revenue),
                 gini=gini,
@@ -129,12 +125,10 @@ class Concentration(Result):
         """What the best fifth brings, and how many bring most of the revenue."""
         top = self.table.set_index("quantity").loc[_top_name(0.2)]
         ends = Span(top.low, top.high, ".1%", self.level) if np.isfinite(top.low) else None
-        fifth = Tile(say("revenue from the best 20% of customers"), messages.Share(top.estimate), ends)
+        fifth = Tile(say("revenue from the best 20% of customers"), Share(top.estimate), ends)
         if min(top.customers, self.customers_for(GOAL)) < _FEWEST:
             return ()
-        most = say(
-            "customers who bring {goal} of revenue, of {all}", goal=messages.Share(GOAL, 0), all=len(self.revenue)
-        )
+        most = say("customers who bring {goal} of revenue, of {all}", goal=Share(GOAL, 0), all=len(self.revenue))
         return fifth, Tile(most, Count(self.customers_for(GOAL)))
 
     def summary(self) -> pd.DataFrame:
@@ -231,7 +225,7 @@ def concentration(
     table = pd.DataFrame({"quantity": names, "estimate": value, "low": low, "high": high, "customers": customers})
     few = [name.startswith("share_of_top") and count < _FEWEST for name, count in zip(names, customers, strict=True)]
     table.loc[few, ["low", "high"]] = np.nan
-    gini = Share(*(float(v[0]) for v in (value, low, high)))
+    gini = Bounded(*(float(v[0]) for v in (value, low, high)))
     return Concentration(gini, amounts, table, level, below, owed, why)
 
 
@@ -257,8 +251,8 @@ def _no_interval(ascending: np.ndarray) -> Message:
     if largest > _MOST_OF_ONE:
         return say(
             "one customer makes {share} of the spread, and {most} is the most that one may",
-            share=messages.Share(largest),
-            most=messages.Share(_MOST_OF_ONE, 0),
+            share=Share(largest),
+            most=Share(_MOST_OF_ONE, 0),
         )
     return say("")
 
@@ -425,7 +419,7 @@ def _in_words(name: str) -> Message:
     kind, _, part = name.partition("[")
     if kind == "gini":
         return say("Gini coefficient")
-    share = messages.Share(float(part.rstrip("]")), 0)
+    share = Share(float(part.rstrip("]")), 0)
     if kind == "share_of_top":
         return say("share of revenue from the top {share}", share=share)
     return say("share of customers that bring {share}", share=share)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,11 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.ranking import stability_index
 from workbench.result import Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MODERATE, LARGE = 0.10, 0.25
 CLUSTERS = "(clusters)"

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,16 +13,13 @@ from scipy.stats import random_table
 
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, named
-from workbench.figures import axes
-from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, join, quoted, say, spelt
+from workbench.figures import Axes, axes
+from workbench.messages import Day, Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.rfm import FEW
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ENTERED, LEFT = "(entered)", "(left)"
 _SIGNIFICANT = 0.05
@@ -131,11 +127,10 @@ class Migration(Result):
         """Say what the table shows, with its units."""
         if "revenue_before" not in self.flows:
             return say("Flows from {before} to {after}.", before=Day(self.before), after=Day(self.after))
-        return say(
+        return self.say(
             "Flows from {before} to {after}, with their revenue in {currency} a month.",
             before=Day(self.before),
             after=Day(self.after),
-            currency=Term(self.currency),
         )
 
     def picture_caption(self) -> Message:

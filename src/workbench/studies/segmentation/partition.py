@@ -22,7 +22,7 @@ _PLAIN = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Partition:
     """A partition of the scaled features, applied to anyone.
 
     Attributes
@@ -46,7 +46,7 @@ class Rule:
             label[rows] = self.scores(x[rows]).argmax(axis=1)
         return label
 
-    def ordered(self, order: np.ndarray) -> Rule:
+    def ordered(self, order: np.ndarray) -> Partition:
         """Give the same rule with its clusters in another order."""
         given = {name: part[order] for name, part in vars(self).items() if part is not None}
         return replace(self, **given)
@@ -72,7 +72,7 @@ def fit_rule(
     begin: np.ndarray | None = None,
     most: int = 0,
     plain: bool = False,
-) -> tuple[Rule, bool]:
+) -> tuple[Partition, bool]:
     """Fit k-means, the best of several seeded starts; a mixture goes on from there or from that of the whitened rows.
 
     Parameters
@@ -88,7 +88,7 @@ def fit_rule(
 
     Returns
     -------
-    Rule
+    Partition
     bool
         Whether ten starts or more all ended alike.
 
@@ -101,7 +101,7 @@ def fit_rule(
         warnings.simplefilter("ignore", ConvergenceWarning)  # few distinct rows in a resample
         if method == "kmeans":
             best, alike = _means(x, k, starts, most, seed, begin, plain)
-            return Rule(best.cluster_centers_), alike
+            return Partition(best.cluster_centers_), alike
         whole = np.atleast_2d(np.cov(x.T)) + _FLOOR * np.eye(x.shape[1])
         whitened = np.linalg.solve(np.linalg.cholesky(whole), x.T).T
         begun = [_means(z, k, starts, most, seed, None, False)[0].labels_ for z in (x, whitened)]
@@ -151,7 +151,7 @@ def _centres(x: np.ndarray, label: np.ndarray, k: int) -> np.ndarray:
     return np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], x[np.arange(k) % len(x)])
 
 
-def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Rule, float]:
+def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Partition, float]:
     """Fit a mixture from a first partition by expectation and maximisation; give it with its mean log likelihood.
 
     The steps and the stop are those of scikit-learn's GaussianMixture, which spends most of its time on checks where
@@ -177,7 +177,7 @@ def _mixture(x: np.ndarray, k: int, label: np.ndarray) -> tuple[Rule, float]:
     return rule, bound
 
 
-def _parts(x: np.ndarray, share: np.ndarray) -> Rule:
+def _parts(x: np.ndarray, share: np.ndarray) -> Partition:
     """The likeliest parts where each row belongs to each by a share, shape (n, k)."""
     size = share.sum(axis=0) + 10 * np.finfo(float).eps
     centres = share.T @ x / size[:, None]
@@ -186,10 +186,10 @@ def _parts(x: np.ndarray, share: np.ndarray) -> Rule:
         apart = x - centre
         covariances[c] = (share[:, c] * apart.T) @ apart / size[c] + _FLOOR * np.eye(x.shape[1])
     factors = np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1)
-    return Rule(centres, size / size.sum(), factors)
+    return Partition(centres, size / size.sum(), factors)
 
 
-def bic(x: np.ndarray, rule: Rule) -> float:
+def bic(x: np.ndarray, rule: Partition) -> float:
     """Bayesian information criterion of a mixture, lower is better; NaN where there is no likelihood."""
     if rule.factors is None:
         return np.nan

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import axes
+from workbench.figures import Axes, heat_map
 from workbench.messages import Count, Listed, Message, Named, Share, Term, say, spelt
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Binning = Literal["independent", "nested"]
 Ties = Literal["together", "by_id"]
@@ -66,7 +63,7 @@ class Rfm(Result):
 
     NAME, COUNTS = "rfm", "customers"
     CHART = say("Heat map: recency score up, frequency score across")
-    PICTURE_CAPTION = say("Customers by recency and frequency score.")
+    PICTURE_CAPTION = "Customers by recency and frequency score."
 
     def headline(self) -> Message:
         """Say who carries the revenue and who slips away."""
@@ -170,19 +167,12 @@ class Rfm(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the heat map of R by F: customers in each square; nothing on fewer than ten."""
-        ax = axes(ax)
-        bins = self.grid.bins
-        scored = self.customers[self.customers.r > 0]
-        shown = np.zeros((bins, bins))
-        np.add.at(shown, (scored.r - 1, scored.f - 1), 1)
-        ax.imshow(shown, origin="lower", cmap="Blues", aspect="auto", vmin=0)
-        for r, f in np.argwhere(shown > 0):
-            colour = "white" if shown[r, f] > shown.max() / 2 else "black"
-            words = f"{shown[r, f]:,.0f}" if shown[r, f] >= FEW else f"<{FEW}"
-            ax.text(f, r, words, ha="center", va="center", color=colour)
-        ax.grid(False)
-        ax.set_xticks(range(bins), [str(i + 1) for i in range(bins)])
-        ax.set_yticks(range(bins), [str(i + 1) for i in range(bins)])
+        bins, scored = self.grid.bins, self.customers[self.customers.r > 0]
+        counts = pd.crosstab(scored.r, scored.f).reindex(
+            index=range(bins, 0, -1), columns=range(1, bins + 1), fill_value=0
+        )
+        words = [[f"{n:,}" if n >= FEW else f"<{FEW}" if n else "" for n in row] for row in counts.to_numpy()]
+        ax = heat_map(counts, words, ax, vmin=0)
         ax.set_xlabel(say("frequency score (1 rarest, {n} most frequent)", n=bins))
         ax.set_ylabel(say("recency score (1 longest ago, {n} latest)", n=bins))
         return ax

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,9 +17,10 @@ import pandas as pd
 
 from workbench.columns import day, number
 from workbench.errors import WorkbenchError, named
+from workbench.locks import whole
 from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
-from workbench.studies.segmentation.partition import Rule
+from workbench.studies.segmentation.partition import Partition
 from workbench.studies.segmentation.scaling import FeatureScale
 
 FORMAT = 1
@@ -52,7 +52,7 @@ class SavedSegments:
     names: list[str]
     customers: list[int]
     scale: FeatureScale
-    rule: Rule
+    rule: Partition
     edges: dict[str, list[float]]
     counts: dict[str, list[int]]
 
@@ -81,12 +81,8 @@ class SavedSegments:
     def save(self, path: str | Path) -> Path:
         """Write it as JSON, to be read by `read_segments`; the file is whole or absent."""
         path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with whole(path) as part:
             part.write_text(self.to_json(), encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     def to_json(self) -> str:
@@ -186,7 +182,7 @@ def in_bins(values: pd.Series, edges: list[float]) -> np.ndarray:
 
 def _restored(content: dict[str, Any]) -> SavedSegments:
     scale = content["scale"] | {name: _array(content["scale"][name]) for name in ("fill", "centre", "spread")}
-    rule = Rule(**{name: _array(part) for name, part in content["rule"].items()})
+    rule = Partition(**{name: _array(part) for name, part in content["rule"].items()})
     return SavedSegments(**content | {"scale": FeatureScale(**scale), "rule": rule})
 
 

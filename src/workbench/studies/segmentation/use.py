@@ -11,10 +11,8 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.messages import say
 from workbench.studies.segmentation.saved import SavedSegments
 
-FEWEST_OF_A_SEGMENT = 10
 
-
-def described_use(customers: pd.DataFrame, called: Mapping[str, str], *, customer: str = "customer_id") -> pd.DataFrame:
+def described_use(customers: pd.DataFrame, called: Mapping[str, str]) -> pd.DataFrame:
     """Give the customers of whom all is known that describes their use, under the names that people call it.
 
     Examples
@@ -30,8 +28,8 @@ def described_use(customers: pd.DataFrame, called: Mapping[str, str], *, custome
     CannotAnswer
         If nothing describes the use of anybody.
     """
-    require_columns(customers, [customer, *called], "customers")
-    found = customers.set_index(customer)[list(called)].dropna().rename(columns=dict(called))
+    require_columns(customers, ["customer_id", *called], "customers")
+    found = customers.set_index("customer_id")[list(called)].dropna().rename(columns=dict(called))
     if not called or found.empty:
         raise CannotAnswer(
             say("not answerable: of no customer is it known how they use us. Use by month or detail records say it.")
@@ -39,11 +37,9 @@ def described_use(customers: pd.DataFrame, called: Mapping[str, str], *, custome
     return found
 
 
-def memberships(
-    saved: SavedSegments, days: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], *, revenue: str = "monetary"
-) -> pd.DataFrame:
-    """Give who is in which of the saved clusters on which day: of each day the use, and a table with the revenue."""
+def memberships(saved: SavedSegments, days: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """Give who is in which of the saved clusters on which day: of each day the use, and a table with `monetary`."""
     return pd.concat(
-        saved.members(use, on=day, revenue=table.set_index("customer_id")[revenue])
+        saved.members(use, on=day, revenue=table.set_index("customer_id")["monetary"])
         for day, (use, table) in days.items()
     )

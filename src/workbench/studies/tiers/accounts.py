@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, heat_map
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
+from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.rules import prove, read_rules
 from workbench.studies.tiers.levels import FEW
-from workbench.studies.tiers.rows import checked
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class KeyAccounts(Result):
     NAME, COUNTS = "accounts", "accounts"
     CHART = say("Letters down, digits across, the darker the more of the value")
     FORMATS = dict.fromkeys(["value", "can_change"], COUNT)
-    CAPTION = say("Grades of key accounts.")
+    CAPTION = "Grades of key accounts."
 
     def headline(self) -> Message:
         """Say how many accounts stand in the upper letter, what they bring, and how firm the grades are."""
@@ -129,18 +126,10 @@ class KeyAccounts(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""
-        ax = axes(ax)
-        rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1])
-        grid = rows.set_index(["letter", "digit"])["value_share"].unstack()  # noqa: PD010
-        ax.imshow(grid.to_numpy(), cmap="Blues", vmin=0, aspect="auto")
-        for r in rows.itertuples():
-            at = grid.columns.get_loc(r.digit), grid.index.get_loc(r.letter)
-            color = "white" if r.value_share > 0.6 * rows["value_share"].max() else "black"
-            ax.annotate(f"{r.accounts:,}\n{r.value_share:.0%}", at, ha="center", va="center", color=color)
-        ax.set_xticks(range(grid.shape[1]), grid.columns)
-        ax.set_yticks(range(grid.shape[0]), grid.index)
-        ax.grid(False)
-        ax.tick_params(length=0)
+        said = [f"{r.accounts:,}\n{r.value_share:.0%}" for r in self.table.itertuples()]
+        rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1], said=said)
+        grid = rows.set_index(["letter", "digit"])[["value_share", "said"]].unstack()  # noqa: PD010
+        ax = heat_map(grid["value_share"].astype(float), grid["said"].to_numpy(str).tolist(), ax, vmin=0)
         ax.set_ylabel("grade: letter")
         ax.set_xlabel(say("grade: digit; in the cells accounts and their share of {value}", value=Label(self.value)))
         return ax

@@ -1,29 +1,17 @@
-"""Which promises, customers and accounts need somebody to act?"""
+"""Which customers and accounts need somebody to act?"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from workbench.messages import Message, Share, Span, say
+from workbench.messages import Message, Share, say
 from workbench.result import Decision, Refusal
 from workbench.studies.tiers.accounts import KeyAccounts
 from workbench.studies.tiers.levels import FEW, Tiers
-from workbench.studies.tiers.service import CostToServe, PromisesKept
-
-GOAL = 0.9
-"""Share of cases in which a promise is to be kept."""
 
 
-def decision(
-    levels: Tiers, service: CostToServe | Refusal, kept: PromisesKept | Refusal, accounts: KeyAccounts | Refusal
-) -> Decision:
-    """Say which promise to mend, whom to call, and which grades to rely on, of what could be answered."""
-    change = say("other promises or thresholds.")
-    if not isinstance(service, Refusal) and service.assumed:
-        change = say("measured unit costs in place of assumed ones, or other promises.")
-    promise = () if isinstance(kept, Refusal) else (_promise(kept),)
+def decision(levels: Tiers, served: Decision, accounts: KeyAccounts | Refusal) -> Decision:
+    """Say whom to call and which grades to rely on, of what could be answered, after what is decided on service."""
     grades = () if isinstance(accounts, Refusal) else (_grades(accounts),)
-    return Decision((*promise, _calls(levels), *grades), change)
+    return Decision((*served.do, _calls(levels), *grades), served.change)
 
 
 def _grades(accounts: KeyAccounts) -> Message:
@@ -31,27 +19,6 @@ def _grades(accounts: KeyAccounts) -> Message:
         "Rely on the grades of {firm} of the key accounts; look at the others by hand, as other weights could change "
         "them.",
         firm=Share(accounts.firm, 0),
-    )
-
-
-def _promise(kept: PromisesKept) -> Message:
-    """Advise on the promise kept least: mended below the goal, left alone above it."""
-    row, goal = kept.least, Share(GOAL, 0)
-    said: dict[str, Any] = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal,
-        "span": Span(row["low"], row["high"], ".0%", kept.level)}  # fmt: skip
-    if row["high"] < GOAL:
-        return say(
-            "Keep what is promised, or promise less: {promise} is kept in {kept} of cases {span}; goal {goal}.", **said
-        )
-    if row["low"] >= GOAL:
-        return say(
-            "Leave the promises as they are: {promise}, kept least, is kept in {kept} of cases {span}; goal {goal}.",
-            **said,
-        )
-    return say(
-        "Count more cases before changing a promise: whether {promise} meets the goal of {goal} is not certain, {kept} "
-        "of cases {span}.",
-        **said,
     )
 
 

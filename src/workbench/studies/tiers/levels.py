@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
+from workbench.methods.rows import checked
 from workbench.result import Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
-from workbench.studies.tiers.rows import checked
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEW = 10
 """Fewer customers are not put on the first screen."""
@@ -103,6 +100,7 @@ class Tiers(Result):
     NAME, COUNTS = "tiers", "customers"
     CHART = say("Two bars a tier: its share of the customers and of the value")
     FORMATS = dict.fromkeys(["from_value", "stay_value"], "{:,.2f}") | {"value_mean": "{:,.1f}"}
+    CAPTION = "Tiers: where they begin and end ({currency} a month), and who is near an edge."
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -113,11 +111,10 @@ class Tiers(Result):
         """Say size, threshold and value of the tiers above the last, what the rules avoid, and who is out."""
         upper, (share, low, high) = self.ranked.iloc[:-1], self.avoided
         tiers = (
-            say(
+            self.say(
                 "{tier} from {value} {currency} ({n})",
                 tier=self.called(t.tier),
                 value=Number(t.from_value, ",.2f"),
-                currency=Term(self.currency),
                 n=t.customers,
             )
             for t in upper.itertuples()
@@ -162,13 +159,6 @@ class Tiers(Result):
         """Tabulate the tiers. Their shares are counts of the whole base, hence without an interval."""
         names = zip(self.table["tier"], self.table["name_zh"], strict=True)
         return self.table.drop(columns=["name_zh", "value"]).assign(tier=[spelt(*both) for both in names])
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Tiers: where they begin and end ({currency} a month), and who is near an edge.",
-            currency=Term(self.currency),
-        )
 
     def reasons(self) -> Table:
         """Count why customers are where they are, tier by tier."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.figures import axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import (
     FEWEST_EVENTS,
@@ -29,10 +29,6 @@ from workbench.methods.resampling import Rng
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 Kind = Literal["uplift", "qini", "toc"]
 FEW = 0.1
@@ -85,11 +81,6 @@ class UpliftCurve(Result):
         """Factor from the outcome to what is said: 100 (percentage points) for a 0/1 outcome."""
         return 100.0 if self.binary else 1.0
 
-    @property
-    def spoken_unit(self) -> str:
-        """Unit of what is said."""
-        return "points" if self.binary else self.unit
-
     def headline(self) -> Message:
         """Say whether the score ranks the members by their effect."""
         if self.doubts:
@@ -106,9 +97,8 @@ class UpliftCurve(Result):
                 excess=excess,
             )
         if shown < 0:
-            return say(
+            return self.say(
                 "The score ranks the wrong way round: contacting its best first changes {outcome} by {excess}.",
-                outcome=Label(self.outcome),
                 excess=excess,
             )
         return say("No evidence that the score finds who reacts: Qini excess {excess}.", excess=excess)
@@ -153,21 +143,19 @@ class UpliftCurve(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        curve = say(
-            "{what} by share of the list contacted, highest predicted effect first, with {level} band.",
-            what=self._what,
-            level=Share(self.level, 0),
+        curve = self.say(
+            "{what} by share of the list contacted, highest predicted effect first, with {level} band.", what=self._what
         )
         return join(curve.sentence(), self.headline())
 
     @property
     def _what(self) -> Message:
-        outcome, unit = Label(self.outcome), say("({unit})", unit=Term(self.unit or "units of the outcome"))
+        unit = say("({unit})", unit=Term(self.unit or "units of the outcome"))
         unit = say("(points)") if self.binary else unit
         return {
-            "uplift": say("extra {outcome} per customer {unit}", outcome=outcome, unit=unit),
-            "qini": say("extra {outcome} per treated customer, Radcliffe {unit}", outcome=outcome, unit=unit),
-            "toc": say("effect on {outcome} above the average {unit}", outcome=outcome, unit=unit),
+            "uplift": self.say("extra {outcome} per customer {unit}", unit=unit),
+            "qini": self.say("extra {outcome} per treated customer, Radcliffe {unit}", unit=unit),
+            "toc": self.say("effect on {outcome} above the average {unit}", unit=unit),
         }[self.kind]
 
 
@@ -423,9 +411,8 @@ class EffectGroups(Result):
         if self.groups["low"].isna().all():
             why = self.doubts[0] if self.doubts else say("too few members bought")
             return say("Not answerable by group: {reason}.", reason=why)
-        found = say(
+        found = self.say(
             "Effect on {outcome}: {first} in the group with the highest scores, {last} in the lowest",
-            outcome=Label(self.outcome),
             first=self._said(self.groups.iloc[0]),
             last=self._said(self.groups.iloc[-1]),
         )
@@ -477,7 +464,7 @@ class EffectGroups(Result):
         ax.annotate("to scale", (ends[1], ends[1]), (-4, 4), textcoords="offset points", ha="right", color="0.4")
         ax.errorbar(scale * table["predicted"], scale * table["effect"], error, fmt="o", capsize=0)
         unit = axis_unit(self.unit, self.binary, "points")
-        ax.set_xlabel(say("predicted effect on {outcome} ({unit})", outcome=Label(self.outcome), unit=unit))
+        ax.set_xlabel(self.say("predicted effect on {outcome} ({unit})", unit=unit))
         ax.set_ylabel(say("effect in the group ({unit})", unit=unit))
         return ax
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.locks import whole
 from workbench.messages import Amount, Listed, Message, Share, Term, as_message, estimated, join, say
 from workbench.methods.boosted import Boosted, plain, restored
 from workbench.methods.coding import Coding
@@ -99,13 +99,9 @@ class UpliftModel:
     def save(self, path: str | Path) -> Path:
         """Write it as JSON; the file is whole or absent."""
         path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            content = {"format": FORMAT, "version": self.version, **self._content()}
+        content = {"format": FORMAT, "version": self.version, **self._content()}
+        with whole(path) as part:
             part.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     @classmethod

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import axes
+from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
     Label,
@@ -37,9 +37,6 @@ from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
 from workbench.words import direction, label
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Verdict = Literal[
     "works and targetable",
@@ -110,7 +107,7 @@ class Targeting(Result):
 
     NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
-    CAPTION = say("Shares, money per customer of the list, and the effect at which a contact pays.")
+    CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
 
     @property
     def lost(self) -> tuple[float, float, float]:
@@ -161,9 +158,9 @@ class Targeting(Result):
             who = say("Contact no more than the best {share}, and hold out a random part of them as control.", **share)
             gain = say("Expect {net} per customer of the list; contacting everybody is not shown to pay.", **best)
             return Decision((who, gain), lost)
-        wanted = say(
+        wanted = self.say(
             "Test a cheaper contact, or another offer: each contact must add {least} in {outcome} to pay.",
-            least=Number(self.break_even), outcome=Label(self.outcome),
+            least=Number(self.break_even)
         )  # fmt: skip
         pays = say("a repeat whose net per customer lies above 0.")
         if self.verdict == "harms":
@@ -186,11 +183,10 @@ class Targeting(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return say(
+        return self.say(
             "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
             "budget.",
             unit=Term(self.currency),
-            level=Share(self.level, 0),
         )
 
     def three_numbers(self, unit: str = "") -> Table:
@@ -265,9 +261,9 @@ class Targeting(Result):
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.curve["net"])
         ax.set_xlim(0, share.max())
-        spent = say("spend ({currency})", currency=Term(self.currency))
+        spent = self.say("spend ({currency})")
         ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else spent)
-        ax.set_ylabel(say("net per customer of the list ({currency})", currency=Term(self.currency)))
+        ax.set_ylabel(self.say("net per customer of the list ({currency})"))
         if self.verdict == "not answerable":
             ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
             return ax

@@ -1,8 +1,7 @@
 """What do customers say beside the index, what do they ask for, and what do they do afterwards?
 
-scores.py: net promoter score, top boxes and means with design-based errors (design.py). requests.py: improvements asked
-for. shortfalls.py: promised service not kept, and what those it happened to say. behaviour.py: churn and revenue after
-the interview. nonresponse.py: who did not answer. advice.py: what to do.
+scores.py: net promoter score, top boxes and means with design-based errors. requests.py: improvements asked for.
+behaviour.py: churn and revenue after the interview. nonresponse.py: who did not answer. advice.py: what to do.
 """
 
 from workbench.studies.voice.advice import decision
@@ -10,20 +9,12 @@ from workbench.studies.voice.behaviour import SatisfactionOutcome, respondent_sc
 from workbench.studies.voice.nonresponse import NonResponse, nonresponse
 from workbench.studies.voice.requests import ImprovementRequests, improvement_requests
 from workbench.studies.voice.scores import Measure, VoiceScores, mean_answer, net_promoter, top_boxes, voice_scores
-from workbench.studies.voice.shortfalls import (
-    ServiceShortfalls,
-    ServiceStandard,
-    service_shortfalls,
-    service_standards,
-)
 
 __all__ = [
     "ImprovementRequests",
     "Measure",
     "NonResponse",
     "SatisfactionOutcome",
-    "ServiceShortfalls",
-    "ServiceStandard",
     "VoiceScores",
     "decision",
     "improvement_requests",
@@ -32,8 +23,6 @@ __all__ = [
     "nonresponse",
     "respondent_scores",
     "satisfaction_outcome",
-    "service_shortfalls",
-    "service_standards",
     "top_boxes",
     "voice_scores",
 ]

@@ -1,31 +1,23 @@
-"""Whom to call back, what to improve, and which promise to mend?"""
+"""Whom to call back, and what to improve?"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from workbench.messages import Message, Number, Share, Span, say
 from workbench.result import Decision, Refusal
 from workbench.studies.voice.behaviour import STEP, SatisfactionOutcome
 from workbench.studies.voice.requests import ImprovementRequests
-from workbench.studies.voice.shortfalls import ServiceShortfalls
-
-GOAL = 90
-"""Per cent of cases in which a service standard is to be kept."""
 
 
 def decision(
-    behaviour: SatisfactionOutcome | Refusal,
-    requests: ImprovementRequests | Refusal,
-    shortfalls: ServiceShortfalls | Refusal,
+    behaviour: SatisfactionOutcome | Refusal, requests: ImprovementRequests | Refusal, standards: Message
 ) -> Decision:
-    """Say whether to call back the dissatisfied, what to improve first, and which standard to mend."""
+    """Say whether to call back the dissatisfied and what to improve first, before what is advised on standards."""
     change = say("a longer window after the interview, or more waves, in which the dissatisfied do leave more often.")
     if not isinstance(behaviour, Refusal) and behaviour.leave:
         change = say("a trial in which customers called back leave as often as those who were not.")
-    return Decision((_calls(behaviour), _requests(requests), _standards(shortfalls)), change)
+    return Decision((_calls(behaviour), _requests(requests), standards), change)
 
 
 def _calls(behaviour: SatisfactionOutcome | Refusal) -> Message:
@@ -59,29 +51,3 @@ def _requests(requests: ImprovementRequests | Refusal) -> Message:
             **said,
         )
     return say("Improve {first} first: {share} of respondents ask for it {span}.", **said)
-
-
-def _standards(shortfalls: ServiceShortfalls | Refusal) -> Message:
-    if isinstance(shortfalls, Refusal):
-        return say("Mend no service standard yet: too few cases are on record.")
-    worst, most = shortfalls.worst, 100 - GOAL
-    known = np.isfinite(worst["low"])
-    said: dict[str, Any] = {
-        "standard": shortfalls.called(worst),
-        "missed": Share(worst["missed"] / 100),
-        "goal": Share(most / 100, 0),
-        "span": Span(worst["low"] / 100, worst["high"] / 100, ".1%", shortfalls.level),
-    }
-    if known and worst["low"] > most:
-        return say("Mend '{standard}': it is missed in {missed} of cases {span}; goal at most {goal}.", **said)
-    if known and worst["high"] <= most:
-        return say(
-            "Leave the service standards as they are: '{standard}', missed most often, is missed in {missed} of cases "
-            "{span}; goal at most {goal}.",
-            **said,
-        )
-    return say(
-        "Count more cases before mending a standard: whether '{standard}' is missed in more than {goal} is not "
-        "certain, {missed} of cases {span}.",
-        **said,
-    )

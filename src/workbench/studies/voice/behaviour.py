@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,14 @@ from scipy import stats
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import axes
-from workbench.messages import Label, Listed, Message, Number, Share, Span, Term, join, say
+from workbench.figures import Axes, axes
+from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
 from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 STEP = 10
 EVENTS = 20
@@ -113,9 +110,7 @@ class SatisfactionOutcome(Result):
     NAME = "behaviour"
     CHART = say("Dots with intervals and a line, a dot a fifth of the respondents")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.2f}")
-    PICTURE_CAPTION = say(
-        "Share of the respondents that left after the interview, by score: fifths of them, and the model."
-    )
+    PICTURE_CAPTION = "Share of the respondents that left after the interview, by score: fifths of them, and the model."
 
     def headline(self) -> Message:
         """Say how churn and revenue move with satisfaction, warnings first."""
@@ -126,7 +121,7 @@ class SatisfactionOutcome(Result):
             revenue = say(
                 "With {step} points more of satisfaction: {revenue}.", step=STEP, revenue=_judged(paid, revenue)
             )
-        basis = say("{level} intervals", level=Share(self.level, 0))
+        basis = self.say("{level} intervals")
         if self.covariates:
             given = Listed(map(Label, self.covariates), "")
             basis = say("{intervals}, given {covariates}", intervals=basis, covariates=given)
@@ -209,7 +204,7 @@ class SatisfactionOutcome(Result):
         )
         ax.set(
             xlabel="satisfaction before (mean of a fifth, points)",
-            ylabel=say("left afterwards (%, {level} interval)", level=Share(self.level, 0)),
+            ylabel=self.say("left afterwards (%, {level} interval)"),
         )
         ax.set_ylim(bottom=0)
         return ax

@@ -48,6 +48,7 @@ class NonResponse(Result):
 
     NAME, COUNTS = "response", "invited"
     FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
+    CAPTION = "Invited, answered and rate of response, group by group, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many answered and whether some groups did less than others."""
@@ -87,13 +88,6 @@ class NonResponse(Result):
                 first=str(high["group"]),
             ),
             say("Raking to these columns repairs what they explain, nothing else."),
-        )
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say(
-            "Invited, answered and rate of response, group by group, with {level} intervals.",
-            level=Share(self.level, 0),
         )
 
     def quantities(self) -> Iterable[Quantity]:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import dot_and_interval
+from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import cell_name, cells_of, listed, one_cell, plain, refuse_mixed_waves, weights_of
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TOP = 10
 """Requests shown in each cell."""
@@ -55,6 +51,7 @@ class ImprovementRequests(Result):
     NAME, COUNTS = "requests", "n"
     CHART = say("Dots with intervals, a row a request")
     FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
+    PICTURE_CAPTION = "Share of respondents that ask for an improvement, with {level} intervals."
 
     def headline(self) -> Message:
         """Say how many ask, and the commonest requests."""
@@ -73,12 +70,11 @@ class ImprovementRequests(Result):
             hidden = say(
                 "{n} requests of fewer than {minimum} respondents are not shown.", n=self.hidden, minimum=self.minimum
             )
-        asked = say(
+        asked = self.say(
             "{asking} % of respondents ask for an improvement; the commonest: {requests} ({level} intervals, shares of "
             "all respondents).",
             asking=Number(self.asking, ".0f"),
             requests=Listed(requests, ""),
-            level=Share(self.level, 0),
         )
         return join(asked, hidden)
 
@@ -96,18 +92,10 @@ class ImprovementRequests(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        level = Share(self.level, 0)
         if "score" not in self.table:
-            return say("Improvements asked for: share of respondents (%), with {level} intervals.", level=level)
-        return say(
-            "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals.",
-            level=level,
-        )
-
-    def picture_caption(self) -> Message:
-        """Say what to see in the picture."""
-        return say(
-            "Share of respondents that ask for an improvement, with {level} intervals.", level=Share(self.level, 0)
+            return self.say("Improvements asked for: share of respondents (%), with {level} intervals.")
+        return self.say(
+            "Improvements asked for: share of respondents (%) and their mean score, with {level} intervals."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -118,7 +106,7 @@ class ImprovementRequests(Result):
             labels,
             table,
             ax,
-            label=say("% of respondents ({level} interval)", level=Share(self.level, 0)),
+            label=self.say("% of respondents ({level} interval)"),
             digits=".1f",
         )
 

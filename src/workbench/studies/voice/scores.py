@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
-from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Word, join, say, spelt
+from workbench.figures import Axes, dot_and_interval
+from workbench.messages import Listed, Message, Number, Span, Word, join, say, spelt
 from workbench.methods.cells import (
     cell_name,
     cells_of,
@@ -30,9 +29,6 @@ from workbench.methods.multiple import holm
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design, Kind, gaps_of
 from workbench.result import Quantity, Result, Table, Tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SHORTER = 7
 
@@ -153,6 +149,7 @@ class VoiceScores(Result):
     NAME, COUNTS = "voice", "n"
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
+    CAPTION = "What is said beside the index, in every cell, with {level} intervals."
 
     def headline(self) -> Message:
         """Say each measure's lowest and highest cell."""
@@ -172,7 +169,7 @@ class VoiceScores(Result):
                         first=one_cell(highest[list(self.by)]),
                     )
                 )
-        text = [say("{measures} ({level} intervals).", measures=Listed(words, ";"), level=Share(self.level, 0))]
+        text = [self.say("{measures} ({level} intervals).", measures=Listed(words, ";"))]
         if alike := int(self.table["alike"].sum()):
             text.append(
                 say(
@@ -198,17 +195,13 @@ class VoiceScores(Result):
         """Tabulate cell, measure, estimate, se, low, high, n, n_effective."""
         return self.table.drop(columns=["df", "alike"])
 
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return say("What is said beside the index, in every cell, with {level} intervals.", level=Share(self.level, 0))
-
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        level, measure = Share(self.level, 0), self._spelt()
+        measure = self._spelt()
         if not self.by:
-            return say("{measure}, with {level} intervals.", measure=measure, level=level)
+            return self.say("{measure}, with {level} intervals.", measure=measure)
         columns = Listed(map(spelt, self.by[::-1]))
-        return say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns, level=level)
+        return self.say("{measure} by {columns}, with {level} intervals.", measure=measure, columns=columns)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Where the first measure is lowest."""
@@ -229,7 +222,7 @@ class VoiceScores(Result):
             labels,
             rows,
             ax,
-            label=say("{measure} ({level} interval)", measure=Word(name), level=Share(self.level, 0)),
+            label=self.say("{measure} ({level} interval)", measure=Word(name)),
             digits=".1f",
         )
 

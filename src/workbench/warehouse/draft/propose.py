@@ -29,7 +29,7 @@ class Block:
     """A `[[file]]` block: the table that a file fills, each column's cell, further keys, and how well it fits."""
 
     sample: Sample
-    table: schema.Table
+    table: schema.TableSchema
     cells: dict[str, Cell]
     score: float
     keys: dict[str, str] = field(default_factory=dict)
@@ -128,7 +128,7 @@ def _fits(sample: Sample) -> list[Block]:
     return [block for block in found if _grain_fits(block)]
 
 
-def _matched(sample: Sample, table: schema.Table) -> tuple[dict[str, Cell], float]:
+def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell], float]:
     """The columns that names and values of the file give, and how sure that is."""
     found: dict[str, Cell] = {}
     held: dict[str, list[str]] = {}
@@ -162,7 +162,7 @@ def _matched(sample: Sample, table: schema.Table) -> tuple[dict[str, Cell], floa
     return found, score
 
 
-def _names(table: schema.Table, column: str) -> set[str]:
+def _names(table: schema.TableSchema, column: str) -> set[str]:
     said = words()["column"]
     own = said.get(table.name)
     listed = [column, *said.get(column, []), *(own.get(column, []) if isinstance(own, dict) else [])]
@@ -176,7 +176,7 @@ def _concept(sample: Sample, concept: str) -> list[str]:
     return exact or [n for n in sample.columns if any(len(w) > 3 and w in bare(n) for w in listed)]
 
 
-def _by_concept(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> None:
+def _by_concept(sample: Sample, table: schema.TableSchema, cells: dict[str, Cell]) -> None:
     """First days by months of tenure, last days by who has left."""
     for column, concept, made in (
         ("joined_on", "tenure", tenure), ("activated_on", "tenure", tenure), ("ended_on", "churned", churned),
@@ -187,7 +187,7 @@ def _by_concept(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> 
             cells |= {column: found} if found else {}
 
 
-def _maps(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, str]:
+def _maps(sample: Sample, table: schema.TableSchema, cells: dict[str, Cell]) -> dict[str, str]:
     """Columns that hold values by name: answers of a survey, outcomes and what was known before of a campaign.
 
     Gives the keys that the block gets for them.
@@ -260,7 +260,7 @@ def _is_survey(sample: Sample, cells: dict[str, Cell], name: str) -> bool:
     return told or asked or len(cells["items"].sources) > 0.6 * len(sample.columns)
 
 
-def _customer(sample: Sample, table: schema.Table, cells: dict[str, Cell]) -> dict[str, Cell]:
+def _customer(sample: Sample, table: schema.TableSchema, cells: dict[str, Cell]) -> dict[str, Cell]:
     """Whoever a row is of where no name says it: another identifier, or in a flat table the row itself."""
     used = {source for one in cells.values() for source in one.sources}
     others = [n for n in sample.columns if n not in used and bare(n).endswith(("id", "编号", "号码", "标识"))]

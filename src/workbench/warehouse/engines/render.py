@@ -19,7 +19,7 @@ from workbench.messages import say
 
 
 @dataclass(frozen=True)
-class Step:
+class RenderedStep:
     """A table or view on the way to the answer.
 
     Attributes
@@ -41,7 +41,7 @@ class Step:
 class Rendered:
     """The steps of a query in order, and the statement that gives the answer."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[RenderedStep, ...]
     last: str
 
 
@@ -86,14 +86,14 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     if dialect == "postgres":
         for split in list(tree.find_all(exp.Split)):
             split.replace(exp.Anonymous(this="STRING_TO_ARRAY", expressions=[split.this, split.expression]))
-    steps: list[Step] = []
+    steps: list[RenderedStep] = []
     names: dict[str, str] = {}
     above = tree.args.get("with_")
     for cte in above.expressions if above else ():
         _point(cte.this, names, exp)
         select = _text(cte.this, dialect)
         names[cte.alias] = f"wb_{cte.alias}_{hashlib.blake2b(select.encode(), digest_size=4).hexdigest()}"
-        steps.append(Step(names[cte.alias], select, cte.args.get("materialized") is not False))
+        steps.append(RenderedStep(names[cte.alias], select, cte.args.get("materialized") is not False))
     tree.set("with_", None)
     _point(tree, names, exp)
     return Rendered(tuple(steps), _text(tree, dialect))

@@ -27,7 +27,7 @@ from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
 from workbench.warehouse.ingest.lines import MALFORMED
-from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Value
+from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Origin
 from workbench.warehouse.ingest.months import Months
 from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter, digest_of
 from workbench.warehouse.ingest.read import Batch, batches, with_texts
@@ -68,7 +68,7 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Preparation:
     """What a prepare step took of a file: records, lines, how many stand in its result, and those that do not.
 
     `refused` has a row a record: file, line, reason, text.
@@ -111,7 +111,7 @@ class Build:
         repairs: Repairs,
         forgotten: Forgotten,
         parts: Parts,
-        taken: Iterable[Taken] = (),
+        taken: Iterable[Preparation] = (),
         decided: Decided | None = None,
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
@@ -170,7 +170,7 @@ class Build:
             "follows BOOLEAN)"
         )
 
-    def _fill(self, table: schema.Table) -> None:
+    def _fill(self, table: schema.TableSchema) -> None:
         sources = [file for file in self.files if file.block.table == table]
         entries = [(self._entry(file.name, table, file.block.most_refused), file) for file in sources]
         for entry, file in entries:
@@ -188,7 +188,7 @@ class Build:
         if not any(entry.accepted for entry in self._entries(table)) and not self._refused(table, FORGOTTEN):
             raise WorkbenchError(self._empty(table))
 
-    def _stop(self, table: schema.Table, sources: list[RawFile]) -> None:
+    def _stop(self, table: schema.TableSchema, sources: list[RawFile]) -> None:
         """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
         rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file.block).rules}
         rules |= {(f"{table.name}.{c.name}.unique", _earlier(table)) for c in table.columns if c.unique}
@@ -196,7 +196,7 @@ class Build:
             if self.mapping.rulebook.severity(name) == STOP and (rows := self._refused(table, reason)):
                 self.watch.warn(table.name, name, rows, sum(e.raw for e in self._entries(table)), reason)
 
-    def _refused(self, table: schema.Table, reason: str) -> int:
+    def _refused(self, table: schema.TableSchema, reason: str) -> int:
         sql = 'SELECT count(*) FROM stage.quarantine WHERE "table" = ? AND list_contains(reasons, ?)'
         return self._number(sql, table.name, reason)
 
@@ -209,7 +209,7 @@ class Build:
             say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
         )
 
-    def _account_for(self, taken: Taken) -> None:
+    def _account_for(self, taken: Preparation) -> None:
         """Enter what a prepare step took of a file."""
         block = taken.file.block
         entry = self._entry(taken.file.name, block.table, block.most_refused)
@@ -222,11 +222,11 @@ class Build:
             )
         self._close(entry)
 
-    def _entry(self, name: str, table: schema.Table, most_refused: float = 0.0) -> _Entry:
+    def _entry(self, name: str, table: schema.TableSchema, most_refused: float = 0.0) -> _Entry:
         self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
         return self.entries[-1]
 
-    def _entries(self, table: schema.Table) -> list[_Entry]:
+    def _entries(self, table: schema.TableSchema) -> list[_Entry]:
         return [entry for entry in self.entries if entry.table == table.name]
 
     def _check(self, block: FileBlock, file: str = "", typed: frozenset[str] = frozenset()) -> Check:
@@ -268,10 +268,10 @@ class Build:
         if repaired := self.repairs.batch(file.name, file.block, numbers):
             yield repaired, True
 
-    def _rows(self, table: schema.Table) -> None:
+    def _rows(self, table: schema.TableSchema) -> None:
         """Take the rows that the mapping itself holds; a bad one is the mapping's fault."""
         columns = [c.name for c in table.columns if not c.is_map]
-        origins: dict[str, Value | dict[str, Value]] = {n: Value(column=n, pseudonym=False) for n in columns}
+        origins: dict[str, Origin | dict[str, Origin]] = {n: Origin(column=n, pseudonym=False) for n in columns}
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
@@ -288,7 +288,7 @@ class Build:
         for line, reason in bad[:1]:
             raise WorkbenchError(self._bad_row(line, table, reason))
 
-    def _bad_row(self, line: int, table: schema.Table, reason: str) -> str:
+    def _bad_row(self, line: int, table: schema.TableSchema, reason: str) -> str:
         return f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
 
     def _make(
@@ -365,7 +365,7 @@ class Build:
             at = columns.schema.get_field_index(name)
             columns = columns.set_column(at, name, one_width(columns.column(name)))
         for name, value in block.columns.items():
-            if isinstance(value, Value) and value.pseudonym:
+            if isinstance(value, Origin) and value.pseudonym:
                 assert self.pseudonyms is not None, "a mapping with pseudonyms is ingested with a key"
                 cells = columns.column(value.column)
                 keyed = _or_nothing(cells) if hidden else self.pseudonyms.of(cells, value.missing, value.kind)
@@ -399,12 +399,12 @@ class Build:
         malformed = malformed.set_column(at, "text", clear.mask(malformed.column("text"))[0])
         self._write_nothing_but(writer, block.table, malformed, f"CAST(to_json({text}) AS VARCHAR)")
 
-    def _leave_out(self, writer: PartWriter, table: schema.Table, lines: pa.ChunkedArray) -> None:
+    def _leave_out(self, writer: PartWriter, table: schema.TableSchema, lines: pa.ChunkedArray) -> None:
         """Count the records of customers who asked to be forgotten, and keep nothing of them."""
         gone = pa.table({"line": lines, "reason": pa.array([FORGOTTEN] * len(lines), pa.string())})
         self._write_nothing_but(writer, table, gone, "'null'")
 
-    def _write_nothing_but(self, writer: PartWriter, table: schema.Table, rows: pa.Table, record: str) -> None:
+    def _write_nothing_but(self, writer: PartWriter, table: schema.TableSchema, rows: pa.Table, record: str) -> None:
         """Set records aside of which there are no columns: line, reason, and a text."""
         columns = ", ".join(f"NULL::{c.sql_type} AS {c.name}" for c in table.columns)
         with self._registered("bare", rows):
@@ -412,7 +412,7 @@ class Build:
             {record} AS record, NULL::VARCHAR[] AS key FROM bare"""
             writer.aside(self.con.sql(sql).to_arrow_table())
 
-    def _finish(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
+    def _finish(self, table: schema.TableSchema, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let each key stand once, and write the table."""
         last = any(file.block.keep == "last" for _, file in entries)
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
@@ -448,7 +448,7 @@ class Build:
         self.reread.clear()
         self.filled[table.name] = "known_customer" if table.name == "customer" and self.united else table.name
 
-    def _unite(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
+    def _unite(self, table: schema.TableSchema, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let customers of several systems be one; what other tables say of each follows."""
         files = {entry.number: (file.block.path, file.name) for entry, file in entries}
         if files and (self.mapping.identity or len(self.decided.rows)):
@@ -457,7 +457,7 @@ class Build:
             self._set_repeats_aside(table, entries, UNITED)
         circles(self.con, self.watch)
 
-    def _set_repeats_aside(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]], why: str) -> None:
+    def _set_repeats_aside(self, table: schema.TableSchema, entries: list[tuple[_Entry, RawFile]], why: str) -> None:
         files = {entry.number: file for entry, file in entries}
         for number in self.con.sql('SELECT DISTINCT "#file" FROM repeats ORDER BY 1').df()["#file"].tolist():
             entry = self.entries[number]
@@ -561,7 +561,7 @@ class Build:
         con.execute("CREATE TABLE facts (name VARCHAR, value VARCHAR)")
         con.executemany("INSERT INTO facts VALUES (?, ?)", [[name, str(value)] for name, value in facts.items()])
 
-    def _empty(self, table: schema.Table) -> str:
+    def _empty(self, table: schema.TableSchema) -> str:
         raw = sum(entry.raw for entry in self.entries if entry.table == table.name)
         top = self.con.execute(
             "SELECT reason, count(*) AS n FROM (SELECT unnest(reasons) AS reason FROM stage.quarantine "
@@ -590,5 +590,5 @@ def _or_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
 
 
-def _earlier(table: schema.Table) -> str:
+def _earlier(table: schema.TableSchema) -> str:
     return f"the key ({', '.join(table.key)}) stands in an earlier row"

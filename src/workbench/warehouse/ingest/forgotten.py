@@ -59,7 +59,7 @@ class Forgotten:
             self._numbers |= set(rows.column("number_key").filter(gone).to_pylist()) - {None}
         return gone
 
-    def of(self, table: schema.Table) -> str:
+    def of(self, table: schema.TableSchema) -> str:
         """Tell apart what is left out of a table's rows: whose they are, and the other ends of calls known by now."""
         if not self._key:
             return ""

@@ -31,7 +31,7 @@ from workbench.warehouse.ingest.identity_rules import (
     MERGE,
     MUST_AGREE,
     REVIEW,
-    Rule,
+    IdentityRule,
 )
 from workbench.warehouse.ingest.rules import key_text
 from workbench.warehouse.ingest.warned import Watch
@@ -49,7 +49,7 @@ SAID = "two of them were said to be different"
 
 
 def unite(
-    con: duckdb.DuckDBPyConnection, watch: Watch, rules: tuple[Rule, ...], decided: Decided, files: Files
+    con: duckdb.DuckDBPyConnection, watch: Watch, rules: tuple[IdentityRule, ...], decided: Decided, files: Files
 ) -> list[Message]:
     """Let customers be one, as rules and decisions say, and write down who was, and who may be.
 
@@ -61,7 +61,7 @@ def unite(
     con : DuckDBPyConnection
     watch : Watch
         Is told how many.
-    rules : tuple of Rule
+    rules : tuple of IdentityRule
     decided : Decided
     files : mapping of int to (str, str)
         By number of the file the path of its `[[file]]` block, which is the system of its rows, and its name.
@@ -157,7 +157,7 @@ class _Identity:
         self._move(members, comp, DECISION)
         return missing
 
-    def apply(self, rule: Rule) -> None:
+    def apply(self, rule: IdentityRule) -> None:
         """Unite whom a rule makes one, or list them for review."""
         pairs = self.at[np.concatenate([np.empty((0, 2), int), *(self._pairs(rule, columns) for columns in rule.sets)])]
         pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
@@ -183,7 +183,7 @@ class _Identity:
         self._list(frame[asked.notna()], rule, asked[asked.notna()])
         self._move(members[asked.isna().to_numpy()], comp, rule.name)
 
-    def _pairs(self, rule: Rule, columns: tuple[str, ...]) -> np.ndarray:
+    def _pairs(self, rule: IdentityRule, columns: tuple[str, ...]) -> np.ndarray:
         """Pairs of customers of whom a rule speaks who agree in some columns; a value that many share makes none."""
         self._shared(rule, columns, "person")
         other, key = "" if rule.duplicates else "AND a.rank <> b.rank", ", ".join(columns)
@@ -195,7 +195,7 @@ class _Identity:
         ).fetchnumpy()
         return np.column_stack([found["a"], found["b"]]).astype(int)
 
-    def _shared(self, rule: Rule, columns: tuple[str, ...], relation: str) -> None:
+    def _shared(self, rule: IdentityRule, columns: tuple[str, ...], relation: str) -> None:
         """Find the values that several customers share, and list those that more do than the rule allows."""
         key, there = ", ".join(columns), " AND ".join(f"{c} IS NOT NULL" for c in columns)
         self.con.execute(
@@ -211,7 +211,7 @@ class _Identity:
                 crowds.assign(case_id=[named_by(f"{rule.name}\n{t}") for t in texts], rule=rule.name, why=SHARED)
             )
 
-    def _list(self, frame: pd.DataFrame, rule: Rule, why: pd.Series) -> None:
+    def _list(self, frame: pd.DataFrame, rule: IdentityRule, why: pd.Series) -> None:
         """Put chains of customers on the list for review; of long ones their number alone."""
         size = frame.groupby("comp")["n"].transform("size")
         frame = frame.assign(case_id=case_names(frame, "comp"), rule=rule.name, why=why, customers=size)
@@ -266,7 +266,7 @@ class _Identity:
         )
         self.con.unregister("one")
 
-    def parents(self, rule: Rule) -> None:
+    def parents(self, rule: IdentityRule) -> None:
         """Fill the household or group where the mapping leaves it missing: those who share a value have one."""
         parent = f"{rule.action}_id"
         whom = f"{parent} IS NULL" + (" AND kind = 'person'" if rule.action == HOUSEHOLD else "")

@@ -20,7 +20,7 @@ DECISION = "decision"
 
 
 @dataclass(frozen=True)
-class Rule:
+class IdentityRule:
     """What makes two customers one, or has them looked at: agreement in all columns of one of the `sets`."""
 
     name: str
@@ -35,7 +35,7 @@ class Rule:
         return [name for name in MUST_AGREE if name not in self.may_differ]
 
 
-def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[Rule, ...]:
+def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[IdentityRule, ...]:
     """Read the `[[identity]]` blocks of a mapping; `filled` are the columns of `customer` that it maps.
 
     Raises
@@ -43,7 +43,7 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
     WorkbenchError
         If a rule names what there is not, could not find anybody, or would unite by what many people share.
     """
-    filled, rules = set(filled), list[Rule]()
+    filled, rules = set(filled), list[IdentityRule]()
     for number, block in enumerate(raw, 1):
         rules.append(_rule(block, filled, f"{where}, [[identity]] {number}"))
         if rules[-1].name in {DECISION, *(rule.name for rule in rules[:-1])}:
@@ -53,7 +53,7 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
     return tuple(rules)
 
 
-def _rule(raw: dict, filled: set[str], where: str) -> Rule:
+def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
     check_keys(raw, KEYS, where)
     name, action = text_of(raw, "name", where), text_of(raw, "action", where, REVIEW)
     if action not in ACTIONS:
@@ -79,7 +79,7 @@ def _rule(raw: dict, filled: set[str], where: str) -> Rule:
                    "\"review\".", where=where)  # fmt: skip
         raise WorkbenchError(said)
     may_differ = (*may_differ, *raw.get("weights", ()))
-    return Rule(name, sets, action, most, may_differ, flag_of(raw, "duplicates", where) is True)
+    return IdentityRule(name, sets, action, most, may_differ, flag_of(raw, "duplicates", where) is True)
 
 
 def _sets(raw: dict, where: str) -> tuple[tuple[str, ...], ...]:

@@ -17,7 +17,7 @@ from workbench.errors import WorkbenchError, named, unknown
 from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
-from workbench.warehouse.ingest.identity_rules import Rule, identity_rules
+from workbench.warehouse.ingest.identity_rules import IdentityRule, identity_rules
 from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
 from workbench.warehouse.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.rulebook import Rulebook, rulebook
@@ -46,7 +46,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
-class Value:
+class Origin:
     """Where a canonical value comes from: exactly one of `column`, `constant`, `template`, `row_number` and `sum`.
 
     Attributes
@@ -106,9 +106,9 @@ class FileBlock:
     """
 
     path: str
-    table: schema.Table
+    table: schema.TableSchema
     format: str
-    columns: dict[str, Value | dict[str, Value]]
+    columns: dict[str, Origin | dict[str, Origin]]
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
@@ -138,7 +138,7 @@ class FileBlock:
         """Whether the path may name several files."""
         return any(sign in self.path for sign in "*?[")
 
-    def values(self) -> Iterable[Value]:
+    def values(self) -> Iterable[Origin]:
         """Every origin, those inside maps too."""
         for value in self.columns.values():
             yield from value.values() if isinstance(value, dict) else (value,)
@@ -175,7 +175,7 @@ class FileBlock:
         return frozenset(
             source
             for column, value in columns
-            if isinstance(value, Value) and wanted(column)
+            if isinstance(value, Origin) and wanted(column)
             for source in value.sources()
         )
 
@@ -252,7 +252,7 @@ class Mapping:
     steps: tuple[Step, ...] = ()
     codes: tuple[Path, ...] = ()
     rulebook: Rulebook = field(default_factory=lambda: Rulebook({}))
-    identity: tuple[Rule, ...] = ()
+    identity: tuple[IdentityRule, ...] = ()
 
     def blocks(self) -> tuple[FileBlock, ...]:
         """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
@@ -387,7 +387,7 @@ def _step(raw: dict, most: dict, text: str, where: str) -> Step:
     inputs = raw.get("inputs")
     if not isinstance(inputs, dict) or not inputs:
         raise WorkbenchError(f'{where} reads nothing. Add [prepare.inputs] with name = {{ path = "…" }}.')
-    table = schema.Table(PREPARED + name, "", (), ())
+    table = schema.TableSchema(PREPARED + name, "", (), ())
     read = tuple(_input(key, one, most, table, where) for key, one in inputs.items())
     if len({one.name.lower() for one in read}) < len(read):
         raise WorkbenchError(f"{where}: two inputs have one name but for its case. Rename one.")
@@ -395,7 +395,7 @@ def _step(raw: dict, most: dict, text: str, where: str) -> Step:
     return Step(name, sql, read, text.count("\n", 0, at) if at >= 0 else -1)
 
 
-def _input(name: str, raw: Any, most: dict, step: schema.Table, where: str) -> Input:
+def _input(name: str, raw: Any, most: dict, step: schema.TableSchema, where: str) -> Input:
     where = f"{where}, {name}"
     raw = {"path": raw} if isinstance(raw, str) else raw
     if not NAME.fullmatch(name) or not isinstance(raw, dict):
@@ -420,7 +420,7 @@ def _input(name: str, raw: Any, most: dict, step: schema.Table, where: str) -> I
     )  # fmt: skip
 
 
-def _rows_kept(raw: dict, table: schema.Table, where: str) -> dict[str, Any]:
+def _rows_kept(raw: dict, table: schema.TableSchema, where: str) -> dict[str, Any]:
     """Which of several rows with one key stays."""
     keep, order = text_of(raw, "keep", where, "first"), text_of(raw, "order", where, None)
     if keep not in ("first", "last"):
@@ -432,8 +432,8 @@ def _rows_kept(raw: dict, table: schema.Table, where: str) -> dict[str, Any]:
     return {"keep": keep, "order": order}
 
 
-def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict[str, Value | dict[str, Value]]:
-    columns: dict[str, Value | dict[str, Value]] = {}
+def _columns(raw: dict, table: schema.TableSchema, missing: tuple, where: str) -> dict[str, Origin | dict[str, Origin]]:
+    columns: dict[str, Origin | dict[str, Origin]] = {}
     for name in raw:
         try:
             column = table.column(name)
@@ -452,7 +452,7 @@ def _columns(raw: dict, table: schema.Table, missing: tuple, where: str) -> dict
     return columns
 
 
-def _map(raw: Any, column: schema.Column, missing: tuple, where: str) -> dict[str, Value]:
+def _map(raw: Any, column: schema.Column, missing: tuple, where: str) -> dict[str, Origin]:
     if isinstance(raw, dict) and set(raw) == {"from"} and isinstance(raw["from"], list):
         raw = raw["from"]
     if isinstance(raw, list) and raw and all(isinstance(name, str) for name in raw):
@@ -462,7 +462,7 @@ def _map(raw: Any, column: schema.Column, missing: tuple, where: str) -> dict[st
     return {name: _value(value, column, missing, f"{where}.{name}") for name, value in raw.items()}
 
 
-def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value:
+def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Origin:
     raw = {"from": raw} if isinstance(raw, str) else raw
     if not isinstance(raw, dict):
         raise WorkbenchError(f'{where} is {raw!r}. Give the name of a column, or an inline table {{ from = "…" }}.')
@@ -490,7 +490,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Value
     if isinstance(kind, str) and kind not in KINDS:
         raise unknown("pseudonym", kind, KINDS, where)
     raw = raw | {"pseudonym": True} if isinstance(kind, str) else raw
-    value = Value(
+    value = Origin(
         column=text_of(raw, "from", where, None), constant=plain(raw["constant"], where) if "constant" in raw else None,
         template=text_of(raw, "template", where, None), row_number=flag_of(raw, "row_number", where) is True,
         sum=texts_of(raw, "sum", where, ()),
@@ -512,7 +512,7 @@ def _is_before(format: str) -> bool:
         return False
 
 
-def _check_pseudonym(value: Value, column: schema.Column, where: str) -> None:
+def _check_pseudonym(value: Origin, column: schema.Column, where: str) -> None:
     if value.pseudonym and (column.type != "text" or value.column is None):
         raise WorkbenchError(f"{where}: pseudonym is for a text that comes from one column. Remove it.")
     if value.pseudonym is None and column.name.endswith("_key") and value.column is not None:
@@ -534,7 +534,7 @@ def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
     return {name: tuple(cells) for name, cells in rows.items()}
 
 
-def _table(raw: dict, where: str) -> schema.Table:
+def _table(raw: dict, where: str) -> schema.TableSchema:
     name = text_of(raw, "table", where)
     try:
         return schema.table(name)

@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workbench.locks import whole
 from workbench.warehouse import schema
 from workbench.warehouse.clear import mask
 
@@ -64,9 +65,8 @@ class Part:
 
     def keep(self, records: pa.Table) -> None:
         """Keep records as they stood in the file; the versions before keep what they have."""
-        new = self.folder / f".{RECORDS}"
-        pq.write_table(records, new, compression="zstd")
-        os.replace(new, self.written)
+        with whole(self.written) as new:
+            pq.write_table(records, new, compression="zstd")
         _write_facts(self)
 
     def drop(self) -> None:
@@ -101,7 +101,7 @@ class Parts:
         return None
 
     @contextmanager
-    def writer(self, name: str, table: schema.Table) -> Iterator[PartWriter]:
+    def writer(self, name: str, table: schema.TableSchema) -> Iterator[PartWriter]:
         """Begin a part, in the place of one that stands there."""
         folder = self._place / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,7 +115,7 @@ class Parts:
 class PartWriter:
     """Writes a part, batch after batch."""
 
-    def __init__(self, folder: Path, table: schema.Table) -> None:
+    def __init__(self, folder: Path, table: schema.TableSchema) -> None:
         self.records = self.lines = self.accepted = 0
         self.masked: dict[str, int] = {}
         self.passing = False
@@ -196,9 +196,8 @@ def _facts(folder: Path) -> dict[str, Any] | None:
 def write_sealed(file: Path, facts: dict[str, Any]) -> None:
     """Write facts with their own digest above them."""
     text = json.dumps(facts)
-    new = file.with_name(f".{file.name}")
-    new.write_text(f"{_seal(text)}\n{text}", encoding="utf-8")
-    os.replace(new, file)
+    with whole(file) as new:
+        new.write_text(f"{_seal(text)}\n{text}", encoding="utf-8")
 
 
 def read_sealed(file: Path) -> dict[str, Any] | None:

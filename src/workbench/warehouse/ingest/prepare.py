@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError, named
 from workbench.warehouse import clear
 from workbench.warehouse.adhoc import ask
-from workbench.warehouse.ingest.build import MEMORY, RawFile, Taken
+from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
 from workbench.warehouse.ingest.mapping import Input, Mapping, Step
 from workbench.warehouse.ingest.read import batches
 from workbench.warehouse.ingest.rules import AGAIN, LEFT_OUT
@@ -36,7 +36,7 @@ class Prepared:
     """What the steps of a mapping made: files to be mapped, the account of what they read, and what is to be said."""
 
     files: list[RawFile]
-    taken: list[Taken]
+    taken: list[Preparation]
     notes: list[str]
 
 
@@ -250,4 +250,4 @@ class _Preparing:
             'SELECT file, line, reason, text FROM "#refused" WHERE input = $input AND file = $file ORDER BY ALL',
             params={"input": one.name, "file": file.name},
         ).to_arrow_table()
-        self.made.taken.append(Taken(file, raw, lines, accepted, refused))
+        self.made.taken.append(Preparation(file, raw, lines, accepted, refused))

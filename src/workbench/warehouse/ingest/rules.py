@@ -14,9 +14,9 @@ from datetime import date
 import pyarrow as pa
 
 from workbench.warehouse import clear
-from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Value
+from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Origin
 from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
-from workbench.warehouse.schema import Column, Table
+from workbench.warehouse.schema import Column, TableSchema
 from workbench.warehouse.sql import literal, quoted
 
 DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
@@ -57,7 +57,7 @@ class Check:
 
     Attributes
     ----------
-    table : Table
+    table : TableSchema
     texts, translated, typed : tuple of str
         Expressions with their names, layer by layer.
     rules : tuple of Rule
@@ -78,7 +78,7 @@ class Check:
         Whether customers were united: what other tables say is compared with the customer that the row's became.
     """
 
-    table: Table
+    table: TableSchema
     texts: tuple[str, ...]
     translated: tuple[str, ...]
     typed: tuple[str, ...]
@@ -174,7 +174,7 @@ class Check:
         return f"SELECT r.*{_also(self.crossed)} FROM ({row}) r {self._joins()}"
 
 
-def following(relation: str, table: Table) -> str:
+def following(relation: str, table: TableSchema) -> str:
     """The rows of a relation, each with the customer that its own became when some were united."""
     if all(column.name != "customer_id" for column in table.columns):
         return relation
@@ -251,7 +251,7 @@ class _Builder:
         origin = self.block.columns.get(column.name)
         if origin is None:
             return f"NULL::{column.sql_type} AS {column.name}"
-        if isinstance(origin, Value):
+        if isinstance(origin, Origin):
             self._value(origin, column, column.name)
             return f'"v:{column.name}" AS {column.name}'
         names = [f"{column.name}.{name}" for name in origin]
@@ -273,7 +273,7 @@ class _Builder:
         if cells:
             self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
 
-    def _value(self, value: Value, column: Column, name: str) -> None:
+    def _value(self, value: Origin, column: Column, name: str) -> None:
         t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
         free = column.is_free_text and not value.pseudonym
         self.free |= dict.fromkeys(value.sources() if free else ())
@@ -300,7 +300,7 @@ class _Builder:
             self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
         self._limits(column, name, v)
 
-    def _clear_numbers(self, value: Value, column: Column, name: str) -> None:
+    def _clear_numbers(self, value: Origin, column: Column, name: str) -> None:
         """Refuse clear numbers of telephones and cards as identifiers; what must stand in a parent is refused there."""
         if value.column is None or value.pseudonym or not column.is_identifier:
             return
@@ -339,7 +339,7 @@ class _Builder:
             else:
                 self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
-    def _text(self, value: Value, name: str, *, masked: bool) -> str:
+    def _text(self, value: Origin, name: str, *, masked: bool) -> str:
         of = "#text:" if masked else ""
         if value.constant is not None:
             return literal(value.constant)
@@ -380,7 +380,7 @@ def _present(source: str, missing: tuple[str, ...]) -> str:
     return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, missing))}) THEN {text} END" if missing else text
 
 
-def _cast(u: str, column: Column, value: Value) -> str:
+def _cast(u: str, column: Column, value: Origin) -> str:
     match column.type:
         case "text" | "texts":
             return u
@@ -408,7 +408,7 @@ def _cast(u: str, column: Column, value: Value) -> str:
             return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
 
 
-def _cast_natural(u: str, column: Column, value: Value) -> str:
+def _cast_natural(u: str, column: Column, value: Origin) -> str:
     """What `_cast` makes of the text of a number, day or time, without the text."""
     number = _scaled(f"CASE WHEN isfinite(CAST({u} AS DOUBLE)) THEN CAST({u} AS DOUBLE) END", value.scale)
     match column.type:
@@ -488,7 +488,7 @@ def record_json(block: FileBlock, shown: Iterable[str] = ()) -> str:
 
     Of the columns `shown`, `#shown:…` has what may be seen.
     """
-    hidden = {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Value) and v.pseudonym}
+    hidden = {v.column: f"#key:{name}" for name, v in block.columns.items() if isinstance(v, Origin) and v.pseudonym}
     cells = {s: hidden.get(s, f"#shown:{s}" if s in shown else s) for s in block.sources()}
     fields = ", ".join(f"{literal(s)}: {quoted(cell)}" for s, cell in cells.items())
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)" if fields else "'{}'"
@@ -501,12 +501,12 @@ def with_record(rows: pa.Table, block: FileBlock) -> tuple[pa.Table, str]:
     return clear.shown(rows, shown), record_json(block, shown)
 
 
-def key_text(table: Table, of: str = "") -> str:
+def key_text(table: TableSchema, of: str = "") -> str:
     """The SQL text of a list that tells rows of a table apart; `of` stands before each column."""
     return f"[{', '.join(f'CAST({of}{name} AS VARCHAR)' for name in table.key)}]::VARCHAR[]"
 
 
-def repeated(relation: str, table: Table, *, last: bool) -> str:
+def repeated(relation: str, table: TableSchema, *, last: bool) -> str:
     """The query for the rows of a table in a relation whose key stands in an earlier row (by file, then line).
 
     Where the last row of a key is kept: in a later one, by the order that the mapping names, then by file and line.

@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError, named
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import Warehouse, mapping_file, open_version, open_warehouse, warehouse_folder
+from workbench.warehouse.connect import Warehouse, mapping_file, open_version, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
@@ -34,6 +34,7 @@ from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.reading import format_of
 from workbench.warehouse.ingest.repairs import Repairs
+from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
@@ -131,20 +132,14 @@ def ingest(
 
 
 @contextmanager
-def tried(
-    file: Path,
-    *,
-    raw: Path | str | None = None,
-    root: Path | str | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Iterator[Warehouse]:
+def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None = None) -> Iterator[Warehouse]:
     """Build what a mapping would make, for as long as it is looked at; nothing of it is published, no key is read.
 
     Parameters
     ----------
     file : Path
         The mapping, wherever it stands.
-    raw, root, progress
+    raw, root
         As for `ingest`.
 
     Raises
@@ -166,7 +161,7 @@ def tried(
         place.mkdir()
         repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
         decided = Decided(mapping.source, root)
-        _build(mapping, files, key, place, "tried", progress or _silent, repairs, nobody, [], passed + twice, decided)
+        _build(mapping, files, key, place, "tried", _silent, repairs, nobody, [], passed + twice, decided)
         yield open_version(mapping.source, place)
 
 

@@ -14,11 +14,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, listed
+from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.parts import BY_MONTH
 from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
 from workbench.warehouse.sql import literal, quoted
+from workbench.words import listed
 
 APART = 50  # times: amounts in fen for yuan are a hundred
 ROWS = 10  # times as many rows as the months around, or a tenth
@@ -78,7 +79,7 @@ class Watch:
             if rows:
                 self.warn(table, rule.name, rows, of, rule.reason, rule.severity)
 
-    def profile(self, table: schema.Table, relation: str, file: str) -> pd.DataFrame:
+    def profile(self, table: schema.TableSchema, relation: str, file: str) -> pd.DataFrame:
         """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading."""
         dated = months().get(table.name)
         month = f"date_trunc('month', {dated})" if dated else "NULL"
@@ -91,7 +92,7 @@ class Watch:
             parts += [f"sum(CASE WHEN {c} <> 0 THEN ln(abs({c})) END) AS {quoted('g:' + c)}"]
         return self.con.execute(f"SELECT {', '.join(parts)} FROM {relation} GROUP BY 1, 2 ORDER BY 1, 2").df()
 
-    def deliveries(self, table: schema.Table, seen: pd.DataFrame, relation: str, files: dict[int, str]) -> None:
+    def deliveries(self, table: schema.TableSchema, seen: pd.DataFrame, relation: str, files: dict[int, str]) -> None:
         """Warn of amounts of another size, of months with too few or too many rows, and of columns turned constant."""
         for column in _sized(table):
             self._scale(table.name, column, seen, files)
@@ -106,7 +107,9 @@ class Watch:
             low, high = sums[f"min:{column}"].min(), sums[f"max:{column}"].max()
             self._constant(table.name, column, rows, filled, low.where(low == high), relation)
 
-    def identifiers(self, table: schema.Table, relation: str, columns: Iterable[str], rows: str = "count(*)") -> None:
+    def identifiers(
+        self, table: schema.TableSchema, relation: str, columns: Iterable[str], rows: str = "count(*)"
+    ) -> None:
         """Warn where many rows stand on one customer, line or number, as they do on a number that fills a gap."""
         for column in columns:
             counted = f"SELECT {rows} AS n FROM {relation} WHERE {column} IS NOT NULL GROUP BY {column}"
@@ -192,13 +195,13 @@ class Watch:
             self.found.append(Warning(table, rule, rows, of, said))
 
 
-def _plain(table: schema.Table) -> list[str]:
+def _plain(table: schema.TableSchema) -> list[str]:
     """Columns that may turn constant: no identifiers, days or maps."""
     plain = (c for c in table.columns if not (c.is_identifier or c.is_map or c.type in ("date", "timestamp")))
     return [c.name for c in plain]
 
 
-def _sized(table: schema.Table) -> list[str]:
+def _sized(table: schema.TableSchema) -> list[str]:
     """Columns with amounts of a unit."""
     return [c.name for c in table.columns if c.type == "double" and c.unit not in ("", "share")]
 

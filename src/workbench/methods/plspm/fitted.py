@@ -1,4 +1,4 @@
-"""Can this measurement be trusted? Verdicts as sentences, with the thresholds of the field.
+"""A fitted path model. Can its measurement be trusted? Verdicts as sentences, with the thresholds of the field.
 
 References
 ----------
@@ -9,24 +9,138 @@ Sarstedt & Ringle (2019), European Business Review 31 (VIF of items).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from workbench.messages import Listed, Message, Number, Share, say
-from workbench.methods.plspm.batch import SINGULAR
-
-if TYPE_CHECKING:
-    from workbench.methods.plspm.bootstrap import PlsBootstrap
-    from workbench.methods.plspm.fit import PlsFit
+from workbench.figures import Axes
+from workbench.messages import Listed, Message, Number, say
+from workbench.methods.plspm.batch import SINGULAR, Scheme
+from workbench.methods.plspm.diagram import path_diagram
+from workbench.methods.plspm.model import PathModel
+from workbench.result import Result
 
 RELIABLE = 0.7
 VARIANCE = 0.5
 DISTINCT = 0.9
 COLLINEAR = 5.0
 PER_COEFFICIENT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class PlsFit(Result):
+    """A path model fitted by partial least squares.
+
+    Attributes
+    ----------
+    model : PathModel
+    scheme : {"path", "factorial", "centroid"}
+    weights, loadings : Series by (construct, item)
+        Outer weights that give scores of variance 1; correlations of items with their construct.
+    unstandardised_weights : Series by (construct, item)
+        Weights of the answers as given, summing to 1 in each construct: those of the index.
+    paths : Series by (source, target)
+        Standardised path coefficients.
+    total_effects, importance : Series by (source, target)
+        Over all chains of paths: standardised; in points of the target's index per point of the source's (NaN where
+        one of the two is not defined).
+    r2 : Series by construct
+        Share of variance explained, of constructs that paths lead to.
+    index : Series by construct
+        0-100; NaN where an outer weight is negative, or the ends of the scale are neither given nor shown by the
+        answers (see `verdicts`).
+    rho_a, rho_c, alpha, ave : Series by construct
+        Reliability and average variance extracted; 1 for single items, NaN for mode B.
+    htmt, correlations : DataFrame, construct by construct
+        Heterotrait-monotrait ratio of absolute correlations (HTMT+); correlations of the scores.
+    item_correlations : DataFrame, item by item
+        As the fit saw them: weighted, gaps treated as `missing` says.
+    iterations : int
+    converged : bool
+    n : int
+        Respondents that count.
+    n_effective : float
+        After weighting (Kish).
+    missing : int
+        Answers not given.
+    dropped : int
+        Respondents left out for a missing answer.
+    estimates : Series by (quantity, name)
+        All of the above as `bootstrap_pls` names it; the index also where it is not defined.
+    first : PlsFit or None
+        The first stage, where the model has higher-order constructs or interactions; `model` and all else are then
+        of the second, in which dimensions (0-100) and products of scores are items.
+    unshown : dict of str to Message
+        Constructs whose scale is neither given nor shown by the answers, each with a sentence that says so.
+    scarce : dict of str to int
+        Items that all but fewer than 10 respondents answered alike, with the number of those.
+    """
+
+    model: PathModel
+    scheme: Scheme
+    weights: pd.Series
+    loadings: pd.Series
+    unstandardised_weights: pd.Series
+    paths: pd.Series
+    total_effects: pd.Series
+    importance: pd.Series
+    r2: pd.Series
+    index: pd.Series
+    rho_a: pd.Series
+    rho_c: pd.Series
+    alpha: pd.Series
+    ave: pd.Series
+    htmt: pd.DataFrame
+    correlations: pd.DataFrame
+    item_correlations: pd.DataFrame
+    iterations: int
+    converged: bool
+    n: int
+    n_effective: float
+    missing: int
+    dropped: int
+    estimates: pd.Series
+    first: PlsFit | None = None
+    unshown: dict[str, Message] = field(default_factory=dict)
+    scarce: dict[str, int] = field(default_factory=dict)
+
+    def headline(self) -> Message:
+        """Say how well the model explains what it is about."""
+        k, n = len(self.model.constructs), self.n
+        said = say("{k} constructs fitted to {n} respondents WITHOUT convergence", k=k, n=n)
+        if self.converged:
+            said = say(
+                "{k} constructs fitted to {n} respondents after {iterations} iterations",
+                k=k,
+                n=n,
+                iterations=self.iterations,
+            )
+        if self.r2.isna().all():
+            return say("{said}; no path can be told, as sources copy each other.", said=said)
+        best = self.r2.idxmax()
+        return say("{said}; {best} is explained best (R² {r2}).", said=said, best=best, r2=Number(self.r2[best], ".2f"))
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the constructs: index, R2, reliability. (Intervals: `bootstrap_pls`.)"""
+        columns = {"index": self.index, "r2": self.r2, "rho_a": self.rho_a, "rho_c": self.rho_c, "ave": self.ave}
+        return pd.DataFrame(columns).reindex(list(self.model.names))
+
+    def plot(self, ax: Axes | None = None, *, faint: Collection[tuple[str, str]] = ()) -> Axes:
+        """Draw the model with its coefficients and R2; `faint` paths (source, target) are dashed."""
+        return path_diagram(self.model, self.paths, self.r2, ax, faint=faint)
+
+    @property
+    def r2_adjusted(self) -> pd.Series:
+        """R2 less what as many sources would explain by chance, by construct: 1 - (1 - R2)(n - 1)/(n - sources - 1)."""
+        sources = pd.Series({target: len(self.model.paths[target]) for target in self.r2.index})
+        return 1 - (1 - self.r2) * (self.n - 1) / (self.n - sources - 1)
+
+    @property
+    def verdicts(self) -> tuple[Message, ...]:
+        """What an examiner would object to, one sentence each; empty if nothing."""
+        return fit_verdicts(self)
 
 
 def doubts_said(doubts: Sequence[str]) -> Message:
@@ -86,46 +200,6 @@ def fit_verdicts(fit: PlsFit) -> tuple[Message, ...]:
         for first, second, value in _pairs(fit.htmt)
         if value > DISTINCT
     ]
-    return tuple(said)
-
-
-def bootstrap_verdicts(boot: PlsBootstrap) -> tuple[Message, ...]:
-    """Say what makes a fit doubtful, and what its resamples add."""
-    said = list(boot.fit.verdicts)
-    if boot.failed:
-        said.append(
-            say(
-                "{failed} of {n} resamples did not converge and are in no interval, so intervals may be too narrow.",
-                failed=boot.failed,
-                n=len(boot.replicates),
-            )
-        )
-    if boot.scale is not None:
-        return tuple(said)
-    if boot.widening > 1:
-        respondents = boot.units == boot.fit.n
-        said.append(
-            say(
-                "{units} are few to resample: intervals are widened by {share} (Student's t), and R2, rho_A and HTMT "
-                "have none. 100 are enough.",
-                units=say("{n} respondents", n=boot.units) if respondents else say("{n} clusters", n=boot.units),
-                share=Share(boot.widening - 1, 0),
-            )
-        )
-    drawn = max(len(boot.replicates) - boot.failed, 1)
-    with np.errstate(invalid="ignore"):
-        negative = pd.Series((boot.replicates < 0).sum(axis=0) / drawn, index=pd.MultiIndex.from_tuples(boot.labels))
-    for owned, share in negative["weight"].items():
-        construct, item = owned.split(":", 1)
-        if share > 0.025 and boot.fit.weights[construct, item] > 0:
-            said.append(
-                say(
-                    "{construct}: the outer weight of {item} is negative in {share} of the resamples.",
-                    construct=construct,
-                    item=item,
-                    share=Share(share, 0),
-                )
-            )
     return tuple(said)
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.tiers import cost_to_serve, promises_kept, service_standard, tiers, unit_costs
+from workbench.studies.service import cost_to_serve, promises_kept, tier_promises, unit_costs
+from workbench.studies.tiers import tiers
 from workbench.warehouse import customer_features, monthly_values, open_warehouse, servicing
 
 COSTS = pd.DataFrame(
@@ -80,7 +81,7 @@ def test_cost_intervals_cover():
     assert (np.abs(hits / samples - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / samples)).all(), hits / samples
 
 
-def standard(tmp_path, limits=(10, 40)):
+def promised(tmp_path, limits=(10, 40)):
     """Two tiers and three promises, one of which nobody can check."""
     file = tmp_path / "standard.toml"
     tier = '[[tier]]\nname = "{}"\nname_zh = "-"\ns = {}\nv = {}\n'
@@ -88,7 +89,7 @@ def standard(tmp_path, limits=(10, 40)):
     text = tier.format("gold", limits[0], 2) + tier.format("basic", limits[1], 0)
     text += promise.format("s", "answered", 'event = "hotline"') + promise.format("v", "visits", 'count = "visit"')
     file.write_text(text + promise.format("s", "friendly", 'unchecked = "nobody asks"'), encoding="utf-8")
-    return service_standard(file)
+    return tier_promises(file)
 
 
 def served(customers, calls, chance, rng, days=365.0, visits=0):
@@ -106,7 +107,7 @@ def test_promises_by_hand(tmp_path):
     table.loc[:49, ["hotline_judged_10", "hotline_within_10"]] = [2, 1]
     table.loc[50:, ["hotline_judged_10", "hotline_within_10", "hotline_judged_40", "hotline_within_40"]] = [1, 0, 1, 1]
     table.loc[:9, "days_known"] = 364
-    result = promises_kept(table, **COLUMNS, standard=standard(tmp_path))
+    result = promises_kept(table, **COLUMNS, promises=promised(tmp_path))
     rows = result.table.set_index(["promise", "tier"])
     assert rows.loc[("answered", "gold"), ["promised", "n", "customers", "kept", "last_kept"]].tolist() == [
         10, 100, 50, 0.5, 0,
@@ -118,26 +119,26 @@ def test_promises_by_hand(tmp_path):
     assert "better in 1 and worse in 0" in result.headline() and "not checkable here: friendly" in result.headline()
     assert {q.name for q in result.quantities()} >= {"promise_kept[promise=answered,tier=gold]"}
     pd.testing.assert_frame_equal(
-        result.table, promises_kept(table.iloc[::-1], **COLUMNS, standard=standard(tmp_path)).table
+        result.table, promises_kept(table.iloc[::-1], **COLUMNS, promises=promised(tmp_path)).table
     )
 
 
 def test_too_few_cases_are_no_finding(tmp_path):
     """Below the minimum a cell has its number and no share; with none above it there is no answer."""
     table = served((5, 200), 1, (0.8, 0.8), np.random.default_rng(1))
-    result = promises_kept(table, **COLUMNS, standard=standard(tmp_path))
+    result = promises_kept(table, **COLUMNS, promises=promised(tmp_path))
     few = result.table.set_index(["promise", "tier"]).loc[("answered", "gold")]
     assert 0 < few["n"] < 30 and np.isnan(few["kept"]) and np.isnan(few["difference"])
     assert "cells with fewer than 30 cases: 2" in result.headline()
     with pytest.raises(CannotAnswer, match="Take a longer window"):
-        promises_kept(table.iloc[:5], **COLUMNS, standard=standard(tmp_path))
+        promises_kept(table.iloc[:5], **COLUMNS, promises=promised(tmp_path))
     with pytest.raises(WorkbenchError, match="Ask the warehouse for within"):
-        promises_kept(table, **COLUMNS, standard=standard(tmp_path, limits=(11, 40)))
+        promises_kept(table, **COLUMNS, promises=promised(tmp_path, limits=(11, 40)))
 
 
 def test_standard_as_data(tmp_path):
     """The shipped standard rises with the tier; one that contradicts itself is refused."""
-    shipped = service_standard().tiers
+    shipped = tier_promises().tiers
     assert shipped["tier"].tolist() == ["diamond", "gold", "silver", "basic"]
     assert shipped["hotline_s"].is_monotonic_increasing and shipped["credit_yuan"].is_monotonic_decreasing
     file = tmp_path / "one.toml"
@@ -145,20 +146,20 @@ def test_standard_as_data(tmp_path):
     for text, words in ((one, "two or more tiers"), (one + one.replace("vip", "all"), "one of event")):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(WorkbenchError, match=words):
-            service_standard(file)
+            tier_promises(file)
 
 
 @pytest.mark.parametrize("calls", [1, pytest.param(4, marks=pytest.mark.prove)])
 def test_promise_intervals_cover(tmp_path, calls):
     """Intervals of share and difference hold the truth in 95 % of draws where customers bring several alike cases."""
-    rules, hits, samples = standard(tmp_path), np.zeros(2), 300
+    rules, hits, samples = promised(tmp_path), np.zeros(2), 300
     for seed in range(samples):
         rng = np.random.default_rng(seed)
         luck = rng.beta(4, 2, 500)  # a customer's own chance, mean 2/3
         table = served((150, 350), calls, (1, 1), rng)
         n = table["hotline_judged_10"]
         table["hotline_within_10"] = rng.binomial(n, luck)
-        row = promises_kept(table, **COLUMNS, standard=rules).table.iloc[0]
+        row = promises_kept(table, **COLUMNS, promises=rules).table.iloc[0]
         hits += [row["low"] <= 2 / 3 <= row["high"], row["difference_low"] <= 0 <= row["difference_high"]]
     assert (np.abs(hits / samples - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / samples)).all(), hits / samples
 
@@ -168,7 +169,7 @@ def test_sample_operator_treats_all_alike(operator):
     warehouse, day = open_warehouse("sample", root=operator), "2026-07-01"
     features = customer_features(warehouse, day, tables=["arrears", "bills"])
     found = tiers(monthly_values(warehouse, day), customer="customer_id", value="value", period="month", flags=features)
-    service = servicing(warehouse, day, within=service_standard().limits())
+    service = servicing(warehouse, day, within=tier_promises().limits())
     known = found.customers.merge(features[["customer_id", "billed_12m"]]).merge(service)
     columns = {"customer": "customer_id", "tier": "tier"}
     kept = promises_kept(known[known["since"] <= "2025-06-01"], **columns)

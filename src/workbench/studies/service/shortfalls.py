@@ -1,4 +1,4 @@
-"""Where do we not keep what we promise, and are those who met it less satisfied? Service standards against records."""
+"""Which standards do we miss, and are those who met a miss less satisfied? Service standards against records."""
 
 from __future__ import annotations
 
@@ -86,13 +86,12 @@ class ServiceShortfalls(Result):
 
     NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
-    CAPTION = say("Share of cases that missed the standard (%), with cases, customers and open cases.")
+    CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
 
     def headline(self) -> Message:
         """Say where the standard is missed most often, and whether it shows in satisfaction."""
         *said, last = self._clauses()
-        level = Share(self.level, 0)
-        return join(*(say("{said}.", said=s) for s in said), say("{said} ({level} intervals).", said=last, level=level))
+        return join(*(say("{said}.", said=s) for s in said), self.say("{said} ({level} intervals).", said=last))
 
     def _clauses(self) -> Iterator[Message]:
         worst = self.worst

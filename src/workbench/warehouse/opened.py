@@ -1,0 +1,33 @@
+"""Which warehouse is in force? The last version that was ingested, or one that stands elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.messages import say
+from workbench.project import project_root
+from workbench.warehouse.connect import Warehouse, live_mapping, open_version, warehouse_folder
+from workbench.warehouse.live import open_live
+from workbench.warehouse.versions import version_to_read
+
+
+def open_warehouse(source: str = "sample", *, root: Path | str | None = None) -> Warehouse:
+    """Open the version in force of a source's warehouse, for reading; within a run the one that the run began with.
+
+    Raises
+    ------
+    WorkbenchError
+        If the source is unknown, was never ingested, was ingested by a program with other tables, or its files are
+        damaged.
+    """
+    root = Path(root) if root is not None else project_root()
+    if (said := live_mapping(source, root)) is not None:
+        return open_live(source, said, root)
+    folder = warehouse_folder(source, root)
+    command = say("Run: workbench data ingest {source}", source=source)
+    version = version_to_read(folder)
+    if not version:
+        where = {"source": source, "folder": str(folder), "command": command}
+        raise WorkbenchError(say("no warehouse of '{source}' in {folder}. {command}", **where))
+    return open_version(source, folder / version)
