@@ -22,8 +22,8 @@ matplotlib.use("Agg")
 
 # Rooms whose sentences are messages
 SAID = {
-    "campaign_effect", "campaign_planning", "customer_view", "data_quality", "experiment", "lifetime_value",
-    "potential", "observational", "uplift", "plspm", "satisfaction", "segmentation", "tiers", "voice",
+    "campaign_effect", "campaign_planning", "customer_view", "data_quality", "departures", "experiment",
+    "lifetime_value", "potential", "observational", "uplift", "plspm", "satisfaction", "segmentation", "tiers", "voice",
 }  # fmt: skip
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")

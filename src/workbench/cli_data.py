@@ -14,7 +14,8 @@ import click
 
 from workbench.catalogue import prose
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Number, Term, say, word
+from workbench.messages import Listed, Number, Term, Word, say, word
+from workbench.personal import for_me_alone
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.terminal import Commands, echo, exact, heads, print_table
@@ -165,7 +166,9 @@ def quarantine(
     """
     root = project_root()
     if take_back is not None:
-        return _take_back(source, take_back, root)
+        from workbench.warehouse.ingest.repairs import Repairs, repairs_folder
+
+        return _take_back(source, take_back, root, repairs_folder(source, root), Repairs)
     from workbench.refused import in_words
     from workbench.warehouse import open_warehouse
 
@@ -195,6 +198,75 @@ def quarantine(
         echo(say("{n} records in quarantine, {shown} of them shown", n=exact(len(aside)), shown=exact(rows)))
     else:
         echo(say("{n} records in quarantine", n=exact(len(aside))))
+    return 0
+
+
+@data.command()
+@click.argument("source", default=SAMPLE)
+@click.option("--united", is_flag=True, help="Those who were united, not those who await a decision.")
+@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Write them as CSV, to be decided.")
+@click.option("--take-back", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Decided CSV; ingests.")
+@click.option("--confirm", multiple=True, metavar="CASE", help="Its customers are one; ingests.")
+@click.option("--reject", multiple=True, metavar="CASE", help="Its customers are different; ingests.")
+@click.option("--undo", multiple=True, metavar="CASE", help="Take back what was decided of it; ingests.")
+@click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="How many to show.")
+def identity(
+    source: str, united: bool, export: Path | None, take_back: Path | None, confirm: tuple[str, ...],
+    reject: tuple[str, ...], undo: tuple[str, ...], rows: int,
+) -> int:  # fmt: skip
+    """Show and decide which customers of SOURCE are one.
+
+    Rules of the mapping ([[identity]]) find them. Decisions are kept in data/private/identity/SOURCE, and hold for
+    each ingest from the next one on.
+    """
+    from workbench.reports.privacy.search import log
+    from workbench.warehouse import open_warehouse
+    from workbench.warehouse.identities import cases, chosen
+    from workbench.warehouse.ingest.decided import (
+        DIFFERENT,
+        SAME,
+        Decided,
+        decide,
+        identity_folder,
+        or_as_before,
+        write_cases,
+    )  # fmt: skip
+
+    root = project_root()
+    warehouse = open_warehouse(source, root=root)
+    if take_back is not None:
+        status = _take_back(source, take_back, root, identity_folder(source, root), Decided)
+        log(root, "identity", source, warehouse.version, 0, take_back.name)
+        return status
+    if confirm or reject or undo:
+        given = [(chosen(warehouse, confirm), SAME), (chosen(warehouse, reject), DIFFERENT)]
+        given.append((Decided(source, root).of(undo), ""))
+        with or_as_before(source, root):
+            for frame, said in given:
+                decide(source, root, frame, said)
+            status = _ingest(source, None, root)
+        for frame, said in given:
+            if len(frame):
+                log(root, "identity", source, warehouse.version, len(frame), said or "undo")
+        return status
+    found = cases(warehouse, united=united)
+    if export is not None:
+        write_cases(found.dropna(subset="customer_id"), export)
+        n = exact(found.dropna(subset="customer_id")["case_id"].nunique())
+        echo(say("{n} cases written to {file}. Write same or different under decision, then: --take-back {file}",
+                 n=n, file=str(export)))  # fmt: skip
+        return 0
+    for name, case in list(found.groupby("case_id", sort=False))[:rows]:
+        ids, rules = case["customer_id"].dropna(), case["rule"][case["rule"] != ""].unique()
+        which: dict[str, Any] = {"case": str(name), "rule": Listed(rules, ";")}
+        who = Listed(ids, "") if len(ids) else say("{n} customers", n=exact(int(case["customers"].iloc[0])))
+        if united:
+            echo(say("{case}: {who} are one customer ({rule})", who=who, **which))
+        else:
+            echo(say("{case}: {who} ({rule}): {why}", who=who, why=Word(case["why"].iloc[0]), **which))
+    ones, waiting = cases(warehouse, united=True), cases(warehouse)["case_id"].nunique()
+    counts = {"n": exact(waiting), "of": exact(len(ones)), "to": exact(ones["united_into"].nunique())}
+    echo(say("{n} cases await a decision; {of} customers as delivered were united and are {to}", **counts))
     return 0
 
 
@@ -345,10 +417,8 @@ def _ingest(source: str, raw: Path | None, root: Path) -> int:
     return _show_account(account)
 
 
-def _take_back(source: str, mended: Path, root: Path) -> int:
-    from workbench.warehouse.ingest.repairs import Repairs, repairs_folder
-
-    place = repairs_folder(source, root) / mended.name
+def _take_back(source: str, mended: Path, root: Path, folder: Path, read: Callable[[str, Path], Any]) -> int:
+    place = folder / mended.name
     if place.exists() and not place.samefile(mended):
         raise WorkbenchError(
             say(
@@ -360,9 +430,10 @@ def _take_back(source: str, mended: Path, root: Path) -> int:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = not place.exists()
     if new:
+        for_me_alone(place)
         shutil.copyfile(mended, place)
     try:
-        Repairs(source, root)
+        read(source, root)
         return _ingest(source, None, root)
     except WorkbenchError:
         if new:

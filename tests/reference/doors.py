@@ -7,6 +7,7 @@ what must not matter, `test_doors` breaks a column, `test_sentences` reads what 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -20,21 +21,24 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.methods import experiment, plspm
 from workbench.studies import (
-    campaign_effect as effects,
-)
-from workbench.studies import (
-    campaign_planning as planning,
-)
-from workbench.studies import (
+    arrears,
     churn,
     customer_view,
     data_quality,
+    departures,
+    fraud,
     observational,
     satisfaction,
     segmentation,
     tiers,
     uplift,
     voice,
+)
+from workbench.studies import (
+    campaign_effect as effects,
+)
+from workbench.studies import (
+    campaign_planning as planning,
 )
 from workbench.studies import (
     lifetime_value as lifetimes,
@@ -44,12 +48,15 @@ from workbench.studies import (
 )
 
 ROOMS = (
+    arrears,
     effects,
     planning,
     churn,
     customer_view,
     data_quality,
+    departures,
     experiment,
+    fraud,
     lifetimes,
     observational,
     plspm,
@@ -169,6 +176,12 @@ MEANING = {
         "hotline_judged_40",
         "growth",
         "months",
+        "numbers",
+        "overlapping",
+        "window_days",
+        "stage",
+        "late_days",
+        "late",
     ],
     "money": [
         "y",
@@ -191,8 +204,29 @@ MEANING = {
         "m6",
         "m7",
         "margin",
+        "exposed",
+        "loss",
+        "amount",
+        "paid",
+        "owed",
+        "collected",
+        "cost",
+        "open",
     ],
-    "flag": ["b", "got", "quit", "churned", "complete", "held_tv", "took_tv", "redeemed", "used"],
+    "flag": [
+        "b",
+        "got",
+        "quit",
+        "churned",
+        "complete",
+        "held_tv",
+        "took_tv",
+        "redeemed",
+        "used",
+        "written_off",
+        "settled",
+        "left_90",
+    ],
     "arm": ["t"],
     "weight": ["weight"],
     "item": ["q1", "q2", "v1", "v2", "s1", "s2", "s3", "likely", "CES"],
@@ -212,9 +246,31 @@ MEANING = {
         "frequency_state",
         "channel",
         "group",
+        "why",
+        "to",
+        "came_from",
+        "verdict",
+        "source",
+        "state",
+        "action",
+        "collector",
     ],
-    "day": ["on", "off", "known", "answered_on", "left_on", "seen", "contacted_at", "opened_at", "due_at", "closed_at"],
-    "id": ["id", "household", "customer_id"],
+    "day": [
+        "on",
+        "off",
+        "known",
+        "answered_on",
+        "left_on",
+        "seen",
+        "contacted_at",
+        "opened_at",
+        "due_at",
+        "closed_at",
+        "window_to",
+        "due_on",
+        "paid_on",
+    ],
+    "id": ["id", "household", "customer_id", "subscription_id", "case_id", "bill_id", "action_id"],
     "period": ["month", "start", "wave", "period"],
 }
 ROLE = {column: role for role, names in MEANING.items() for column in names}
@@ -308,6 +364,56 @@ def offers() -> Tables:
 
 
 @made_once
+def suspected() -> Tables:
+    """Three hundred lines in two windows, of which a tenth cheats and calls many numbers; cases of every third."""
+    rng = np.random.default_rng(19)
+    n = 300
+    cheats = rng.random(n) < 0.12
+    ends = pd.to_datetime(["2026-06-01", "2026-07-01"])
+    lines = pd.concat(
+        [
+            pd.DataFrame({"subscription_id": np.arange(n) + 95, "window_to": end, "window_days": 30}).assign(
+                exposed=np.round(rng.exponential(40, n), 1),
+                calls=rng.integers(0, 60, n) + 80 * cheats,
+                numbers=rng.integers(0, 40, n) + 70 * cheats * (rng.random(n) < 0.9),
+                overlapping=rng.poisson(0.2 + cheats),
+                kind=np.where(rng.random(n) < 0.8, "person", "company"),
+            )
+            for end in ends
+        ],
+        ignore_index=True,
+    )
+    looked = np.flatnonzero(cheats | (rng.random(n) < 0.3))
+    cases = pd.DataFrame({"case_id": np.arange(len(looked)) + 7, "subscription_id": looked + 95})
+    return {
+        "lines": lines,
+        "cases": cases.assign(
+            verdict=np.where(rng.random(len(looked)) < 0.1, None, np.where(cheats[looked], "fraud", "honest")),
+            loss=np.where(cheats[looked], np.round(rng.exponential(300, len(looked)), 1), 0.0),
+            source=rng.choice(["rule", "audit", "tip"], len(looked), p=[0.6, 0.3, 0.1]),
+        ),
+    }
+
+
+RULES = fraud.RuleBase(
+    tuple(
+        fraud.Rule(
+            column, f"many {column}", f"{column} >= threshold and kind = 'person'", 30, bar, "high", "Ask.", "us",
+            dt.date(2026, 1, 1), {column: bar + 1, "kind": "person"}, {column: bar + 1, "kind": "company"},
+        )
+        for column, bar in (("calls", 70), ("numbers", 60), ("overlapping", 2))
+    )
+)  # fmt: skip
+
+
+def _suspected(n: Names, *more: str) -> None:
+    n.uses("subscription_id", "window_to", "window_days", "exposed", "case_id", "verdict", "loss", "source", *more)
+
+
+READ = ("calls", "numbers", "overlapping", "kind")
+
+
+@made_once
 def purchases() -> Tables:
     """Purchases of 300 customers in a year; who leaves does so by a law of their own after a purchase."""
     rng = np.random.default_rng(7)
@@ -322,6 +428,48 @@ def purchases() -> Tables:
     level = 1 / rng.gamma(3.0, 1 / 10, 300 * 7 + 95)
     amount = np.round(60 * level[np.array(who)] * rng.gamma(3, 1, len(who)) + 1, 1)
     return {"purchases": pd.DataFrame({"id": who, "on": on, "yuan": amount})}
+
+
+@made_once
+def complainers() -> Tables:
+    """Lives of 300 customers of three years, of whom most left, and a complaint of each: how it ended tells on them."""
+    rng = np.random.default_rng(13)
+    n, since = 300, pd.Timestamp("2024-01-01")
+    on = since - pd.to_timedelta(rng.integers(1, 700, n), unit="D")
+    opened = since + pd.to_timedelta(rng.integers(0, 500, n), unit="D")
+    closed = opened + pd.to_timedelta(rng.integers(1, 9, n), unit="D")
+    outcome = np.where(rng.random(n) < 0.7, "solved", "rejected")
+    days = np.ceil(rng.exponential(np.where(outcome == "solved", 300, 90)))
+    off = pd.Series(closed + pd.to_timedelta(days, unit="D")).dt.to_period("W").dt.end_time.dt.normalize()  # few days
+    gone, place = (off < "2026-01-01").to_numpy(), rng.random(n)
+    people = pd.DataFrame({"id": rng.permutation(n) + 95, "on": on, "off": off.where(gone),
+        "why": np.where(gone, np.where(place < 0.6, "port_out", "disconnect"), None),
+        "to": np.where(gone & (place < 0.6), np.where(place < 0.4, "B", "C"), None),
+        "came_from": rng.choice(["B", "C"], n), "seen": since + pd.to_timedelta(rng.integers(0, 700, n), unit="D"),
+        "kind": rng.choice(["a", "b"], n), "churned": (rng.random(n) < 0.2).astype(int)})  # fmt: skip
+    arm = rng.choice(["offered", "not_offered"], n)
+    cases = pd.DataFrame({"id": people["id"], "opened_at": opened, "due_at": opened + pd.Timedelta(days=5),
+        "closed_at": closed, "outcome": outcome, "arm": arm,
+        "yuan": np.where(arm == "offered", 30.0, 1.0)})  # fmt: skip
+    return {"lives": people, "complaints": cases}
+
+
+@made_once
+def leavers() -> Tables:
+    """The lives alone."""
+    return {"lives": complainers()["lives"]}
+
+
+@made_once
+def bases() -> Tables:
+    """Two bases of 600 customers, most of them the same, of whom more left in the second."""
+    rng = np.random.default_rng(14)
+    before, after = (
+        pd.DataFrame({"id": np.arange(600) + first, "tier": rng.choice(["a", "b"], 600, p=[1 - p, p]),
+            "kind": rng.choice(["x", "y"], 600), "churned": (rng.random(600) < p / 4).astype(int)})
+        for first, p in ((95, 0.3), (200, 0.6))
+    )  # fmt: skip
+    return {"before": before, "after": after}
 
 
 @made_once
@@ -463,6 +611,76 @@ def served() -> Tables:
     people = pd.DataFrame({"customer_id": np.arange(80), "answered_on": start + pd.Timedelta(days=60)})
     people = people.assign(score=np.round(rng.uniform(20, 100, 80)), weight=rng.integers(1, 4, 80))
     return {"contacts": wait, "tickets": fault, "respondents": people}
+
+
+@made_once
+def overdue() -> Tables:
+    """Bills of 90 customers past due: most are paid, some of their customers leave."""
+    rng = np.random.default_rng(21)
+    n = 180
+    due = pd.Timestamp("2026-01-20") + pd.to_timedelta(31 * (np.arange(n) // 90), unit="D")
+    days = rng.geometric(0.05, n)
+    paid_on = pd.Series(due + pd.to_timedelta(days, unit="D"))
+    left = pd.Series(due + pd.to_timedelta(rng.integers(1, 40, n), unit="D")).where(rng.random(n) < 0.15)
+    paid_on = paid_on.where((rng.random(n) < 0.8) & ~(left < paid_on))
+    table = pd.DataFrame({"bill_id": rng.permutation(n) + 95, "customer_id": np.arange(n) % 90, "due_on": due})
+    amount = np.round(rng.gamma(2, 40, n), 1)
+    return {
+        "bills": table.assign(
+            amount=amount, paid=np.where(paid_on.notna(), amount, 0), paid_on=paid_on, left_on=left,
+            written_off=left.notna() & (rng.random(n) < 0.3),
+        )
+    }  # fmt: skip
+
+
+@made_once
+def acted() -> Tables:
+    """Two stages of collection on 400 bills, half of them held out by lot."""
+    rng = np.random.default_rng(22)
+    n = 800
+    held = rng.random(n) < 0.5
+    owed, paid = np.round(rng.gamma(2, 40, n), 1) + 1, rng.random(n) < np.where(held, 0.2, 0.35)
+    stage = 1 + np.arange(n) // 400
+    table = pd.DataFrame({"action_id": rng.permutation(n) + 95, "bill_id": np.arange(n) % 400, "stage": stage})
+    return {
+        "actions": table.assign(
+            customer_id=np.arange(n) % 200, action=np.where(stage == 1, "remind", "restrict"), days=10 * stage - 9,
+            collector=np.where(held, None, rng.choice(["a", "b"], n)), arm=np.where(held, "held_out", "treated"),
+            cost=np.where(held, 0.0, 1.5), outcome=np.where(held, None, "reached"), owed=owed,
+            collected=owed * paid, settled=paid, left_90=rng.random(n) < 0.1,
+        )
+    }  # fmt: skip
+
+
+@made_once
+def debtors() -> Tables:
+    """Customers with what is known of their payments, and who did not pay."""
+    rng = np.random.default_rng(23)
+    n = 700
+    late, days = np.round(rng.beta(0.5, 3, n), 2), np.where(rng.random(n) < 0.2, rng.integers(1, 60, n), 0)
+    bad = rng.random(n) < 1 / (1 + np.exp(2.5 - 4 * late - 0.03 * days))
+    table = pd.DataFrame({"id": rng.permutation(n) + 95, "late": late, "late_days": days, "churned": bad.astype(int)})
+    return {"customers": table.assign(yuan=np.round(rng.gamma(3, 20, n), 1))}
+
+
+@made_once
+def ageing() -> Tables:
+    """States of 150 accounts in nine months, what they owed and what of it was open 90 days later."""
+    rng = np.random.default_rng(24)
+    rows, state = [], rng.integers(0, 3, 150)
+    for k in range(9):
+        owed = np.round(np.where(state > 0, rng.gamma(2, 40, 150), 0), 1)
+        left = np.round(owed * (rng.random(150) < 0.3 * state), 1) if k < 6 else np.nan
+        on = pd.Timestamp("2025-09-15") + pd.DateOffset(months=k)
+        names = np.array(["paid up", "21-30", "31-60"])[state]
+        rows.append(pd.DataFrame({"id": np.arange(150), "on": on, "state": names, "owed": owed, "open": left}))
+        state = np.where(rng.random(150) < 0.4, 0, np.minimum(state + 1, 2))
+    return {"history": pd.concat(rows, ignore_index=True)}
+
+
+BILL = ("bill_id", "customer_id", "due_on", "amount", "paid", "paid_on", "left_on", "written_off")
+ACTION = ("action_id", "bill_id", "customer_id", "stage", "action", "collector", "arm", "cost", "outcome", "days",
+    "owed", "collected", "settled", "left_90")  # fmt: skip
 
 
 STANDARDS = [
@@ -737,6 +955,49 @@ LISTS = {
     ("tickets", "empty"): "no ticket, no case",
 }
 CASES = [
+    Case(
+        "arrears.cure",
+        lambda t, n: (n.uses(*BILL), arrears.cure(t["bills"], as_of="2026-07-01", days=[10, 30], resamples=20))[1],
+        overdue,
+    ),
+    Case(
+        "arrears.collection",
+        lambda t, n: (n.uses(*ACTION), arrears.collection(t["actions"], resamples=20))[1],
+        acted,
+    ),
+    Case(
+        "arrears.credit_card",
+        lambda t, n: arrears.credit_card(
+            t["customers"],
+            n("churned"),
+            customer=n("id"),
+            state=n("late_days"),
+            features=n.all("late", "late_days"),
+            bill=n("yuan"),
+            tolerated=n.yuan(10.0),
+        ),
+        debtors,
+    ),
+    Case(
+        "arrears.expected_loss",
+        lambda t, n: arrears.expected_loss(
+            t["history"], customer=n("id"), month=n("on"), state=n("state"), owed=n("owed"), unpaid=n("open")
+        ),
+        ageing,
+    ),
+    Case(
+        "arrears.roll_rates",
+        lambda t, n: arrears.roll_rates(
+            t["history"],
+            customer=n("id"),
+            month=n("on"),
+            state=n("state"),
+            owed=n("owed"),
+            states=["paid up", "21-30", "31-60"],
+            out=[],
+        ),
+        ageing,
+    ),
     Case("experiment.average_effect", lambda t, n: experiment.average_effect(t["members"], **_how(n)), members, _one),
     Case(
         "experiment.average_effect (Lin)",
@@ -941,6 +1202,68 @@ CASES = [
         "campaign_planning.monitor_campaign",
         lambda t, n: planning.monitor_campaign(t["members"], **_how(n), known_on=n("known")),
         members,
+    ),
+    Case(
+        "departures.incidence",
+        lambda t, n: departures.incidence(
+            t["lives"],
+            started=n("on"),
+            left=n("off"),
+            cause=n("why"),
+            by=n("kind"),
+            since="2024-02-01",
+            as_of="2026-01-01",
+        ),
+        leavers,
+    ),
+    Case(
+        "departures.directions",
+        lambda t, n: departures.directions(
+            t["lives"],
+            t["lives"],
+            left=n("off"),
+            destination=n("to"),
+            arrived=n("seen"),
+            origin=n("came_from"),
+            reason=n("why"),
+            by=n("kind"),
+            since="2024-01-01",
+            as_of="2026-01-01",
+        ),
+        leavers,
+    ),
+    Case(
+        "departures.churn_change",
+        lambda t, n: departures.churn_change(
+            t["before"],
+            t["after"],
+            customer=n("id"),
+            left=n("churned"),
+            by=[n("tier"), [n("tier"), n("kind")]],
+            resamples=60,
+        ),
+        bases,
+    ),
+    Case(
+        "departures.recovery",
+        lambda t, n: departures.recovery(
+            t["lives"],
+            t["complaints"],
+            customer=n("id"),
+            started=n("on"),
+            left=n("off"),
+            opened=n("opened_at"),
+            due=n("due_at"),
+            closed=n("closed_at"),
+            outcome=n("outcome"),
+            since="2024-01-01",
+            as_of="2026-01-01",
+            given=n("kind"),
+            lot=n("arm"),
+            compensation=n("yuan"),
+            value=300.0,
+        ),
+        complainers,
     ),
     Case(
         "lifetime_value.fit_btyd",
@@ -1235,6 +1558,24 @@ CASES = [
         potential,
     ),
     Case(
+        "fraud.rule_hits",
+        lambda t, n: (
+            _suspected(n, *READ),
+            fraud.rule_hits(t["lines"], RULES, t["cases"], per_day=1, case_cost=n.yuan(20.0)),
+        )[1],
+        suspected,
+    ),
+    Case(
+        "fraud.rule_candidates",
+        lambda t, n: (_suspected(n, *READ), fraud.rule_candidates(t["lines"], RULES, t["cases"]))[1],
+        suspected,
+    ),
+    Case(
+        "fraud.anomalies",
+        lambda t, n: (_suspected(n), fraud.anomalies(t["lines"], t["cases"], size=20))[1],
+        suspected,
+    ),
+    Case(
         "voice.voice_scores",
         lambda t, n: voice.voice_scores(
             t["survey"],
@@ -1324,6 +1665,7 @@ def answered(case: Case) -> tuple[Any, Names]:
 
 
 WITHOUT = {
+    "basis": "says how many rows there are; in test_arrears_advice",
     "known_by_department": "reads the customer view; by hand in test_customer_view, by raw files in test_overview",
     "customer_history": "reads the view customer_event; by hand in test_customer_view",
     "customer_profile": "reads a row of the customer view; by hand in test_customer_view",
@@ -1335,6 +1677,7 @@ WITHOUT = {
     "mend_first": "takes results",
     "studies_touched": "takes results",
     "quality_rules": "reads rules",
+    "rule_base": "reads rules",
     "fit_uplift": "its folds, order and columns are those of predict_uplift; saved and read in test_uplift_saved",
     "score_list": "takes a model and batches; test_uplift_saved",
     "hold_out": "takes ids; test_uplift_saved",

@@ -16,8 +16,9 @@ from workbench.warehouse.ingest.mapping import read_mapping
 
 HEAD = 'as_of = 2026-07-01\n[[file]]\npath = "a.csv"\ntable = "holding"\n'
 PINNED = {
+    "billing/催缴记录.csv": "f670ec3cf816",
     "billing/用量月报.txt": "3c92a54732d9",
-    "billing/缴费流水.csv": "1251dccb794d",
+    "billing/缴费流水.csv": "4a1f7f129786",
     "billing/账单.csv": "759f8fbeef7b",
     "billing/资费.xlsx": "3988cb3a69c3",
     "cdr/cdr_202601.parquet": "0ae1892764f9",
@@ -28,7 +29,7 @@ PINNED = {
     "cdr/cdr_202606.parquet": "143d5a471415",
     "crm/产品订购.csv": "95c5e951a76d",
     "crm/客户资料.csv": "d077111c0ae0",
-    "crm/用户资料.txt": "f5439c34db7b",
+    "crm/用户资料.txt": "795e0b36d450",
     "market/产品目录.csv": "d541859ded27",
     "market/历史活动名单.csv": "16846ff43338",
     "market/商机.csv": "7522c7182e20",
@@ -36,7 +37,8 @@ PINNED = {
     "market/活动名单.csv": "6655d62b8d2a",
     "market/营销活动.csv": "d69877ce95c4",
     "market/营销费用.csv": "61d742947e25",
-    "service/投诉工单.csv": "f41d0df1d057",
+    "risk/欺诈案件.csv": "bbf05ce1d9d3",
+    "service/投诉工单.csv": "0625f3d1a883",
     "service/接触记录.csv": "2c4bf5ec3523",
     "service/故障工单.csv": "5e2fde05394e",
     "service/装机工单.csv": "2fcf7f1db854",
@@ -47,9 +49,12 @@ PINNED = {
     "truth/bundle_offers.parquet": "87bea881d7df",
     "truth/campaign_members.parquet": "3add46c4b9fe",
     "truth/customers.parquet": "92493b43652e",
-    "truth/declared.json": "32ff0cf303ab",
+    "truth/declared.json": "5372108d9e21",
+    "truth/fraud.parquet": "31dcf9ae7419",
+    "truth/retention.json": "1373fc877cb2",
     "truth/satisfaction.json": "a9ae695195c0",
     "truth/survey.json": "d31027ccb3f4",
+    "truth/topups.parquet": "364abad99ce8",
 }
 
 

@@ -221,8 +221,9 @@ def test_strategies_are_proved(valued, tmp_path):
     """A plan with a gap or an overlap is refused, with the cell; own cut points count from their value on."""
     text = '[[strategy]]\nname = "a"\nname_zh = "甲"\naction = "x"\ncells = [{}]\n'
     cells = [f'"{a}/{b}"' for a in ("low", "middle", "high") for b in ("low", "middle", "high")]
-    for chosen, words in ((cells[1:], "gap: no strategy holds 'low/low'"), ([*cells, cells[0]], "two strategies"),
-                          ([*cells, '"low/lo"'], "'low/lo' is no cell")):  # fmt: skip
+    for chosen, words in ((cells[1:], "gap: no strategy holds 'low/low'"),
+                              ([*cells, cells[0]], "overlap: 'a' hold 'low/low'"),
+                          ([*cells, '"low/lo"'], "no cell 'low/lo'")):  # fmt: skip
         (tmp_path / "plan.toml").write_text(text.format(", ".join(chosen)), encoding="utf-8")
         with pytest.raises(WorkbenchError, match=words):
             value_grid(valued[0], strategies=tmp_path / "plan.toml")

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.multiple import benjamini_hochberg
 from workbench.methods.plspm import measurement_invariance
+from workbench.methods.ranks import rank_ends
 from workbench.studies.satisfaction import (
     Construct,
     PathModel,
@@ -22,7 +23,6 @@ from workbench.studies.satisfaction import (
     shrunken_index,
 )
 from workbench.studies.satisfaction.precision import fay_herriot
-from workbench.studies.satisfaction.ranks import rank_ends
 
 matplotlib.use("Agg")
 

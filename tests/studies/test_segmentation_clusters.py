@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments, plot_profiles, plot_usage
 from workbench.studies.segmentation.choice import Trial, choose, in_words
-from workbench.studies.segmentation.rules import Rule, _mixture
+from workbench.studies.segmentation.partition import Rule, _mixture
 from workbench.studies.segmentation.scaling import fit_scale
 from workbench.studies.segmentation.stability import bootstrap_jaccard, verdict
 

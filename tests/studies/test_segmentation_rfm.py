@@ -267,8 +267,8 @@ def test_default_grid_is_proved():
 @pytest.mark.parametrize(
     ("boxes", "words"),
     [
-        ([{"r": [1, 1]}], "gap: no segment holds cell '211', '212', '221', '222'"),
-        ([{}, {"r": [2, 2], "f": [2, 2], "m": [2, 2]}], "overlap: 'all' hold cell '222'"),
+        ([{"r": [1, 1]}], "gap: no segment holds 'R2 F1 M1', 'R2 F1 M2', 'R2 F2 M1', 'R2 F2 M2'"),
+        ([{}, {"r": [2, 2], "f": [2, 2], "m": [2, 2]}], "overlap: 'all' hold 'R2 F2 M2'"),
         ([{"r": [0, 2]}], r"'all' has r = \[0, 2\]"),
         ([{"q": [1, 2]}], "no score 'q'"),
     ],
@@ -294,10 +294,10 @@ def test_grid_file(tmp_path):
     )
     grid = SegmentGrid.from_toml(path)
     assert set(score_base(base([1, 2], [1, 2], [1, 2]), bins=2, grid=grid).customers["segment"]) == {"all"}
-    with pytest.raises(WorkbenchError, match="no segment grid at"):
+    with pytest.raises(WorkbenchError, match=r"can't use .*absent\.toml: .*No such file"):
         SegmentGrid.from_toml(tmp_path / "absent.toml")
     path.write_text("bins = ", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match="is not TOML"):
+    with pytest.raises(WorkbenchError, match=r"can't use .*grid\.toml: Invalid value"):
         SegmentGrid.from_toml(path)
     with pytest.raises(WorkbenchError, match="lacks 'action'"):
         SegmentGrid.from_mapping({"bins": 2, "segment": [{k: v for k, v in ONE.items() if k != "action"}]})

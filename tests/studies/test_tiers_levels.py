@@ -235,7 +235,11 @@ def test_rules_from_a_file(tmp_path):
     file = tmp_path / "rules.toml"
     file.write_text('names = ["a", "b"]\nnames_zh = ["甲", "乙"]\nenter = [5]\nkeep = [0.9]\n', encoding="utf-8")
     assert tier_rules(file).enter == (5,)
-    for text, words in (("entry = [5]", "unexpected keyword"), ("a =", "can't use"), ('keep = "x"', "can't use")):
+    for text, words in (
+        ("entry = [5]", r"no key 'entry' in .*rules\.toml\. Did you mean 'enter'"),
+        ("a =", "can't use"),
+        ('keep = "x"', "lacks 'names', 'names_zh'"),
+    ):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(WorkbenchError, match=words):
             tier_rules(file)

@@ -7,8 +7,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
+from workbench.warehouse.credentials import without
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.ingest.databases import _without
 
 CUSTOMER = """
 as_of = 2026-07-01
@@ -167,8 +167,8 @@ PASSWORD = "s3cret-passw0rd"
         ("postgresql://crm:${NO_SUCH}@host/crm", "needs NO_SUCH in the environment"),
         ("postgresql://crm:${file:no/such}@host/crm", "needs the file .*such, which is empty or not there"),
         (
-            "postgresql+psycopg://crm:${PW}@host/crm",
-            r"postgresql\+psycopg://host/crm: people can't be read: the driver 'psycopg'",
+            "mysql+pymysql://crm:${PW}@host/crm",
+            r"mysql\+pymysql://host/crm: people can't be read: the driver 'pymysql'",
         ),
         ("nosuch://crm:${PW}@host/crm", "no such kind of database"),
         ("${PW}", "what stands there is no URL"),
@@ -189,5 +189,5 @@ def test_a_database_that_is_not_there_is_one_sentence_without_credentials(shop, 
 def test_a_secret_is_taken_out_of_what_a_driver_says():
     """As it is, as a URL writes it, and where it is a whole URL, its parts."""
     said = 'password authentication failed for user "crm" with "p@ss w" (p%40ss+w)'
-    assert _without(said, ["crm", "p@ss w"]) == 'password authentication failed for user "…" with "…" (…)'
-    assert _without("no host db.local for bob", ["postgresql://bob:pw@db.local/x"]) == "no host … for …"
+    assert without(said, ["crm", "p@ss w"]) == 'password authentication failed for user "…" with "…" (…)'
+    assert without("no host db.local for bob", ["postgresql://bob:pw@db.local/x"]) == "no host … for …"

@@ -49,6 +49,10 @@ def test_portable_subset(name):
     for division in parsed.find_all(exp.Div):
         assert not division.right.is_int or division.right.this != "0"
         assert not (division.right.is_number and "." in division.right.this), "a decimal: cast it to DOUBLE"
+    assert not any(group.args.get("all") for group in parsed.find_all(exp.Group)), "GROUP BY ALL"
+    assert not any(star.args.get("except_") or star.args.get("replace") for star in parsed.find_all(exp.Star))
+    inner = [query for query in parsed.find_all(exp.Subquery) if isinstance(query.parent, exp.From | exp.Join)]
+    assert all(query.alias for query in inner), "PostgreSQL 15 wants a name for each subquery"
     for dialect in ("duckdb", "spark", "postgres"):
         text = parsed.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
         assert isinstance(sqlglot.parse_one(text, read=dialect), exp.Query)

@@ -12,6 +12,8 @@ from workbench.warehouse.views import view
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = {
+    "account_month": {"as_of": "2026-07-01", "day": 15},
+    "bill_history": {"as_of": "2026-07-01"},
     "business_account": {"as_of": "2026-07-01", "margin": 0.45},
     "campaign_contact": {"campaign": "bundle_offers"},
     "campaign_exposure": {"campaign": "bundle_offers", "days": 90},
@@ -19,8 +21,13 @@ ASKED = {
     "campaign_member_window": {"campaign": "bundle_offers", "days": 90},
     "campaign_value": {"campaign": "bundle_offers"},
     "closed_campaign_member": {"outcome": "revenue", "covariate": "arpu_before", "as_of": "2026-07-01"},
+    "complaint_outcome": {"as_of": "2026-07-01"},
+    "customer_base": {"from_on": "2026-04-01", "as_of": "2026-07-01"},
+    "collection_stage": {"as_of": "2026-07-01"},
+    "credit_history": {"day": "2026-04-01", "as_of": "2026-07-01"},
     "customer_contradiction": {"as_of": "2026-07-01"},
     "customer_event": {"customer": "1000017136", "as_of": "2026-07-01"},
+    "customer_leaving": {"as_of": "2026-07-01"},
     "customer_exit": {"as_of": "2026-07-01", "silent_days": 90},
     "customer_month_margin": {"day": "2026-07-01", "months": 12, "share": 0.45},
     "customer_month_value": {"as_of": "2026-07-01"},
@@ -28,6 +35,7 @@ ASKED = {
     "customer_promise": {"as_of": "2026-07-01", "days": 365, "event": "complaint", "seconds": 86_400},
     "customer_service": {"as_of": "2026-07-01", "days": 365},
     "customer_view": {"as_of": "2026-07-01"},
+    "line_fraud": {"as_of": "2026-07-01", "days": 30, "windows": 6, "premium": 3.0},
     "line_margin": {"as_of": "2026-07-01", "margin": 0.45, "months": 3, "province": ""},
     "province_month": {"campaign": "home_pilot", "kind": "person", "as_of": "2026-07-01"},
     "recent_usage": {"as_of": "2026-07-01"},

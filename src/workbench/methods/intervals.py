@@ -108,8 +108,8 @@ def share_difference(
 
     at_0 = np.zeros(x1.shape)
     found = x1 / n1 - x0 / n0
-    low = _crossing(score, np.full(x1.shape, -1.0), found, z)
-    high = _crossing(score, found, np.full(x1.shape, 1.0), -z)
+    low = crossing(score, np.full(x1.shape, -1.0), found, z)
+    high = crossing(score, found, np.full(x1.shape, 1.0), -z)
     return low[()], high[()], 2 * stats.norm.sf(np.abs(score(at_0)))[()]
 
 
@@ -144,8 +144,8 @@ def share_ratio(
     widest = np.full(x1.shape, 40.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.clip(np.nan_to_num(np.log(x1 / n1) - np.log(x0 / n0), nan=0.0), -40, 40)
-    low = np.where(x1 > 0, np.exp(_crossing(score, -widest, middle, z)), 0.0)
-    high = np.where(x0 > 0, np.exp(_crossing(score, middle, widest, -z)), np.inf)
+    low = np.where(x1 > 0, np.exp(crossing(score, -widest, middle, z)), 0.0)
+    high = np.where(x0 > 0, np.exp(crossing(score, middle, widest, -z)), np.inf)
     return low[()], high[()]
 
 
@@ -159,7 +159,7 @@ def _standardised(gap: np.ndarray, variance: np.ndarray, third: np.ndarray) -> n
     return np.where(np.isfinite(z), z, plain)
 
 
-def _crossing(score: Score, low: np.ndarray, high: np.ndarray, at: float | np.ndarray) -> np.ndarray:
+def crossing(score: Score, low: np.ndarray, high: np.ndarray, at: float | np.ndarray) -> np.ndarray:
     """Where a falling function of each element crosses `at`, between `low` and `high`, to 2⁻⁶⁰ of the way.
 
     Halved in turn; a few elements are cut in sixteen at once instead, because a call then costs more than its numbers.
@@ -276,8 +276,8 @@ def mean_difference(
     if rare.any():
         score, z = _difference_score(one, zero), stats.t.isf((1 - level) / 2, df)
         reach = 50 * np.sqrt(_amount_variance(one, zero, *_means_given_difference(one, zero, found)))
-        low = np.where(rare, _crossing(score, found - reach, found, z), low)
-        high = np.where(rare, _crossing(score, found, found + reach, -z), high)
+        low = np.where(rare, crossing(score, found - reach, found, z), low)
+        high = np.where(rare, crossing(score, found, found + reach, -z), high)
         p = np.where(rare, 2 * stats.t.sf(np.abs(score(np.zeros_like(found))), df), p)
     return low[()], high[()], p[()]
 
@@ -307,8 +307,8 @@ def mean_ratio(one: Mean, zero: Mean, *, level: float = 0.95) -> tuple[np.ndarra
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.log(one.value) - np.log(zero.value)
         widest = np.full(np.shape(middle), 20.0)
-        low = np.exp(_crossing(score, middle - widest, middle, z))
-        high = np.exp(_crossing(score, middle, middle + widest, -z))
+        low = np.exp(crossing(score, middle - widest, middle, z))
+        high = np.exp(crossing(score, middle, middle + widest, -z))
         known = np.isfinite(middle) & (np.log(high) < middle + 19) & (np.log(low) > middle - 19)
     return np.where(known, low, np.nan)[()], np.where(known, high, np.nan)[()]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, words
+from workbench.sample.leaving import STATED, Ways
 from workbench.sample.operator import SERVICES
 from workbench.sample.people import KINDS, REASONS, Customers, Lines
 from workbench.sample.timeline import MONTH, MONTH_START, dates
@@ -61,11 +62,12 @@ def write_customers(extracts: Extracts, customers: Customers) -> None:
     )
 
 
-def write_lines(extracts: Extracts, customers: Customers, lines: Lines) -> None:
-    """Write the lines of a batch."""
+def write_lines(extracts: Extracts, customers: Customers, lines: Lines, ways: Ways) -> None:
+    """Write the lines of a batch; the number that a customer brought is that of the first."""
     holder = lines.customer
     prepaid = customers.prepaid[holder] & (lines.service == 0)
-    destination = np.where(customers.destination > 0, customers.destination, -1)[holder]
+    first = np.append(True, holder[1:] != holder[:-1])
+    names = customers.operator.names
     extracts.write(
         "subscription",
         {
@@ -78,7 +80,9 @@ def write_lines(extracts: Extracts, customers: Customers, lines: Lines) -> None:
             "activated_on": dates(lines.activated),
             "ended_on": dates(customers.ended[holder]),
             "end_reason": words(customers.reason[holder], REASONS),
-            "destination_operator": words(destination, customers.operator.names),
+            "destination_operator": words(ways.destination[holder], names),
+            "origin_operator": words(np.where(first, ways.origin[holder], -1), names),
+            "stated_reason": words(ways.stated[holder], STATED),
         },
         breaks=_LINE_BREAKS,
     )

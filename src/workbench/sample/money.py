@@ -10,7 +10,7 @@ import pyarrow as pa
 from workbench.sample.extracts import DUPLICATE, SHORT_LINE, Extracts, money, words
 from workbench.sample.operator import SERVICES, Operator
 from workbench.sample.people import Customers, Lines
-from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, dates
+from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, MONTHS, NEVER, dates
 
 _BILL_BREAKS = (
     ("unparsable number", "amount", "壹佰元"),
@@ -57,6 +57,19 @@ class Bills:
         )
 
 
+@dataclass(frozen=True)
+class Owed:
+    """The bills of a batch that ask for money, shape (bills,): position of the customer, number, day due.
+
+    `settled` is the day on which the last of it is paid, which may lie after the sample's end; NEVER if never.
+    """
+
+    who: np.ndarray
+    bill: np.ndarray
+    due: np.ndarray
+    settled: np.ndarray
+
+
 def write_tariffs(extracts: Extracts, operator: Operator) -> None:
     """Write the tariffs."""
     terms = [*operator.mobile[:, 1:].tolist(), *[[None] * 6] * (len(operator.tariff_ids) - len(operator.mobile))]
@@ -97,8 +110,10 @@ def line_runs(customers: Customers, lines: Lines, month: int) -> np.ndarray:
     return (lines.activated < MONTH_START[month + 1]) & (customers.ended[lines.customer] >= MONTH_START[month])
 
 
-def write_bills(extracts: Extracts, customers: Customers, bills: Bills, rng: np.random.Generator) -> dict[str, float]:
-    """Write bills and payments of a batch; gives totals for the declared truth."""
+def write_bills(
+    extracts: Extracts, customers: Customers, bills: Bills, rng: np.random.Generator
+) -> tuple[dict[str, float], Owed]:
+    """Write bills and payments of a batch; gives totals for the declared truth, and what was owed until when."""
     who, month = np.nonzero(bills.billed)
     bill_id = customers.id[who] * 100 + month
     amount = bills.amount[who, month]
@@ -118,12 +133,14 @@ def write_bills(extracts: Extracts, customers: Customers, bills: Bills, rng: np.
         },
         breaks=_BILL_BREAKS,
     )
-    paid = _draw_payments(customers, who, month, bill_id, amount, issued, rng)
-    _write_payments(extracts, customers.operator.words["methods"], paid, rng)
-    return {"billed": float(amount.sum()), "paid": float(paid["amount"].sum()), "bills": len(amount)}
+    paid, settled = _draw_payments(customers, who, month, bill_id, amount, issued, rng)
+    write_payments(extracts, customers.operator.words["methods"], paid, rng)
+    asks = amount > 0
+    owed = Owed(who[asks], bill_id[asks], issued[asks] + 20, settled[asks])
+    return {"billed": float(amount.sum()), "paid": float(paid["amount"].sum()), "bills": len(amount)}, owed
 
 
-def _draw_payments(customers, who, month, bill_id, amount, issued, rng) -> dict[str, np.ndarray]:
+def _draw_payments(customers, who, month, bill_id, amount, issued, rng) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Most pay in time, some late, a few never; who is cut off for non-payment left the last three bills unpaid."""
     payer = rng.choice(3, len(customers.id), p=(0.86, 0.115, 0.025))
     payer[customers.prepaid] = 0
@@ -155,12 +172,13 @@ def _draw_payments(customers, who, month, bill_id, amount, issued, rng) -> dict[
     }
     both = {name: np.concatenate([columns[name], shopping[name]]) for name in columns}
     keep = both["paid"] < END
-    return {name: values[keep] for name, values in both.items()}
+    return {name: values[keep] for name, values in both.items()}, np.where(ok, day + 9 * parts, NEVER)
 
 
-def _write_payments(
+def write_payments(
     extracts: Extracts, methods: dict[str, float], paid: dict[str, np.ndarray], rng: np.random.Generator
 ) -> None:
+    """Write payments (id, customer, bill or -1, day paid, amount) by methods in their shares."""
     method = rng.choice(len(methods), len(paid["id"]), p=list(methods.values()))
     extracts.write(
         "payment",

@@ -9,6 +9,7 @@ from workbench.sample.extracts import DUPLICATE, Extracts, words
 from workbench.sample.offers import Past
 from workbench.sample.operator import SERVICES
 from workbench.sample.people import Customers, Lines
+from workbench.sample.recovery import draw_recovery
 from workbench.sample.timeline import CAMPAIGN_MONTH, END, MONTH_START, NEVER, timestamps
 
 CHANNELS = ("hotline", "app", "web", "sms", "shop", "visit", "outbound_call")
@@ -28,12 +29,20 @@ _OUTCOMES = ("solved", "rejected", "withdrawn")
 
 
 def write_service(
-    extracts: Extracts, customers: Customers, lines: Lines, contacted: np.ndarray, rng: np.random.Generator
+    extracts: Extracts,
+    customers: Customers,
+    lines: Lines,
+    contacted: np.ndarray,
+    rng: np.random.Generator,
+    repair: np.random.Generator,
 ) -> None:
-    """Write contacts and cases of a batch; `contacted` (campaigns, n) says whom each campaign reached."""
+    """Write contacts and cases of a batch; `contacted` (campaigns, n) says whom each campaign reached.
+
+    What comes of complaints is drawn from the stream `repair`.
+    """
     cases = [_draw_cases(customers, lines, kind, rng) for kind in range(3)]
     for kind in range(3):
-        _write_cases(extracts, kind, customers, *cases[kind], rng)
+        _write_cases(extracts, kind, customers, *cases[kind], rng, repair)
     _write_contacts(extracts, customers, contacted, cases[0][0], cases[0][2], rng)
 
 
@@ -66,7 +75,9 @@ def _draw_cases(customers, lines, kind: int, rng) -> tuple[np.ndarray, np.ndarra
     return who, (wide[who] & (rng.random(len(who)) < 0.6)).astype(np.int64), _clock(day, rng)
 
 
-def write_past(extracts: Extracts, customers: Customers, past: Past, rng: np.random.Generator) -> None:
+def write_past(
+    extracts: Extracts, customers: Customers, past: Past, rng: np.random.Generator, repair: np.random.Generator
+) -> None:
     """Write contacts that past campaigns delivered, and the complaints they caused within 20 days."""
     at = np.flatnonzero(past.reached)
     last = customers.ended[past.who]
@@ -77,18 +88,27 @@ def write_past(extracts: Extracts, customers: Customers, past: Past, rng: np.ran
     _write_touches(extracts, customers, past.who[at], channel, topic, second, rng, serial=9_000)
     angry = past.complained
     opened = _clock(np.minimum(day[angry] + rng.integers(0, 16, len(angry)), last[angry]), rng)
-    _write_cases(extracts, 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, 900)
+    _write_cases(extracts, 0, customers, past.who[angry], np.zeros(len(angry), np.int64), opened, rng, repair, 900)
 
 
-def _write_cases(extracts, kind, customers, who, service, opened, rng, serial=0) -> None:
+def _write_cases(extracts, kind, customers, who, service, opened, rng, repair, serial=0) -> None:
     hours = np.array([48, 24, 72])[kind]
     closed = opened + (rng.gamma(2, hours * 0.26, len(who)) * 3_600).astype(np.int64)
-    is_open = closed >= END * 86_400
-    outcome = np.where(is_open, -1, rng.choice(3, len(who), p=(0.86, 0.09, 0.05)))
+    outcome = rng.choice(3, len(who), p=(0.86, 0.09, 0.05))
     categories = customers.operator.words["categories"][kind]
     category = rng.integers(0, len(categories), len(who))
     rank = np.empty(len(who), dtype=np.int64)
     rank[np.argsort(who, kind="stable")] = serial + np.arange(len(who)) - np.searchsorted(np.sort(who), np.sort(who))
+    more = {}
+    if kind == 0:
+        came = draw_recovery(customers, who, opened, closed, outcome, repair)
+        closed, outcome = came.closed, came.outcome
+        more = {
+            "queue": words(came.queue, customers.operator.words["queues"]),
+            "compensation": pa.array(came.compensation, mask=closed >= END * 86_400),
+            "compensation_arm": words(np.where(closed >= END * 86_400, -1, came.arm), ("offered", "not_offered")),
+        }
+    is_open = closed >= END * 86_400
     extracts.write(
         "ticket",
         {
@@ -100,8 +120,9 @@ def _write_cases(extracts, kind, customers, who, service, opened, rng, serial=0)
             "opened_at": timestamps(opened),
             "due_at": timestamps(opened + hours * 3_600),
             "closed_at": timestamps(np.where(is_open, NEVER * 86_400, closed)),
-            "outcome": words(outcome, _OUTCOMES),
-        },
+            "outcome": words(np.where(is_open, -1, outcome), _OUTCOMES),
+        }
+        | more,
         breaks=_CASE_BREAKS,
     )
 

@@ -17,7 +17,21 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.project import project_root
-from workbench.sample import campaigns, crm, money, offers, products, service, survey, usage
+from workbench.sample import (
+    campaigns,
+    cheating,
+    collection,
+    crm,
+    leaving,
+    money,
+    offers,
+    products,
+    recovery,
+    service,
+    survey,
+    topups,
+    usage,
+)
 from workbench.sample.extracts import Extracts
 from workbench.sample.operator import Operator, read_operator
 from workbench.sample.panel import FRAME, Frame
@@ -29,7 +43,10 @@ BATCH = 10_000
 Progress = Callable[[str, int, int], None]
 _DECLARED = "truth/declared.json"
 # New streams come last: a stream's place is part of its seed.
-_STREAMS = ("people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers")
+_STREAMS = (
+    "people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers", "leaving", "recovery",
+    "collection", "cheating", "topups",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,11 +78,13 @@ def write_sample(
 ) -> SampleReport:
     """Write a fictional operator's raw extracts into `folder`, and the truth behind them into `folder`/truth.
 
-    Truth is in six files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
+    Truth is in nine files: `customers.parquet` (segment, monthly_churn_hazard, is_fraud), `campaign_members.parquet`
     (effect_responded, effect_revenue: expected for that member), `bundle_offers.parquet` (one row a member and arm:
-    reached, and yuan a month where reached), `satisfaction.json` (population paths, indices, net
-    promoter scores), `survey.json` (response rates, how satisfaction and churn hang together) and `declared.json` (bad
-    rows by file and kind, churn by month, mobile ARPU).
+    reached, and yuan a month where reached), `fraud.parquet` (one row a line that cheats or looks like it),
+    `topups.parquet` (one row a prepaid customer who tops up), `satisfaction.json` (population paths, indices, net
+    promoter scores), `survey.json` (response rates, how satisfaction and churn hang together), `retention.json`
+    (leaving by cause, reasons and destinations, complaints made good, collection, fraud, top-ups) and `declared.json`
+    (bad rows by file and kind, churn by month, mobile ARPU).
 
     The same `customers` and `seed` give the same bytes. Memory does not grow with `customers`. The folder appears
     whole or not at all; a sample that stood there before is replaced.
@@ -156,6 +175,7 @@ def _build(
         truth, behind = survey.write_survey(extracts, operator, frame, _rng(seed, "survey", 0))
     _write_json(folder / "truth/satisfaction.json", truth)
     _write_json(folder / "truth/survey.json", behind)
+    _write_json(folder / "truth/retention.json", tally.retention(operator))
     declared = {"customers": customers, "seed": seed, "files": extracts.declared()} | tally.declared()
     _write_json(folder / _DECLARED, declared)
     return extracts.frame()
@@ -178,6 +198,8 @@ class _Tally:
         self.records = 0
         self.frames: list[Frame] = []
         self.money = {"billed": 0.0, "paid": 0.0, "bills": 0}
+        self.at_tenure = np.zeros(())
+        self.collected = collection.Collected()
         self._folder = folder
         self._writers: dict[str, pq.ParquetWriter] = {}
 
@@ -197,6 +219,7 @@ class _Tally:
                 "is_fraud": customers.fraud,
             },
         )
+        self.at_tenure = self.at_tenure + leaving.at_risk(customers)
         for month in range(MONTHS):
             start, end = MONTH_START[month], MONTH_START[month + 1]
             self.at_risk[month] += ((customers.joined < start) & (customers.ended >= start)).sum()
@@ -218,6 +241,15 @@ class _Tally:
             "money": {name: round(value, 2) for name, value in self.money.items()},
         }
 
+    def retention(self, operator: Operator) -> dict:
+        return {
+            "leaving": leaving.declared(operator.names, self.at_tenure),
+            "recovery": recovery.declared(operator.words["queues"]),
+            "collection": self.collected.declared(operator.words["collectors"]),
+            "fraud": cheating.declared(),
+            "topups": topups.declared(),
+        }
+
     def __enter__(self) -> _Tally:
         return self
 
@@ -231,7 +263,7 @@ def _write_batch(
 ) -> int:
     lines = draw_lines(customers, serial, rng["people"])
     crm.write_customers(extracts, customers)
-    crm.write_lines(extracts, customers, lines)
+    crm.write_lines(extracts, customers, lines, leaving.draw_ways(customers, rng["leaving"]))
     tally.lives(customers)
     if len(tally.frames) * BATCH < FRAME:
         tally.frames.append(Frame.of(customers, lines))
@@ -252,10 +284,16 @@ def _write_batch(
     tally.truth("bundle_offers", offers.write_past_members(extracts, customers, known_then, past, bills))
     for campaign, reached in enumerate(played.contacted):
         tally.contacts[campaign] += np.bincount(customers.province[reached], minlength=tally.contacts.shape[1])
-    service.write_service(extracts, customers, lines, played.contacted, rng["service"])
-    service.write_past(extracts, customers, past, rng["offers"])
-    for name, value in money.write_bills(extracts, customers, bills, rng["money"]).items():
+    service.write_service(extracts, customers, lines, played.contacted, rng["service"], rng["recovery"])
+    service.write_past(extracts, customers, past, rng["offers"], rng["recovery"])
+    totals, owed = money.write_bills(extracts, customers, bills, rng["money"])
+    for name, value in totals.items():
         tally.money[name] += value
+    collection.write_actions(extracts, customers, owed, tally.collected, rng["collection"])
+    cheats = cheating.draw_cheats(customers, lines, rng["cheating"])
+    cheating.write_loops(extracts, customers, lines, cheats, rng["cheating"])
+    tally.truth("fraud", cheating.write_cases(extracts, customers, lines, cheats, rng["cheating"]))
+    tally.truth("topups", topups.write_topups(extracts, customers, rng["topups"]))
     return len(lines.id)
 
 

@@ -10,12 +10,14 @@ from workbench.warehouse.aftermath import (
     other_contacts,
     province_panel,
 )
+from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary
 from workbench.warehouse.holdings import Holdings, service_holdings
+from workbench.warehouse.leaving import complaint_outcomes, customer_base, customer_lives
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.overview import (
     customer_events,
@@ -37,16 +39,23 @@ __all__ = [
     "ChurnPanel",
     "Holdings",
     "Warehouse",
+    "account_months",
+    "bill_history",
     "business_accounts",
     "campaign_arms",
     "campaign_series",
     "campaign_windows",
     "churn_panel",
     "closed_campaigns",
+    "collection_stages",
+    "complaint_outcomes",
     "contract_margins",
+    "credit_histories",
+    "customer_base",
     "customer_events",
     "customer_facts",
     "customer_features",
+    "customer_lives",
     "customer_view",
     "departments",
     "exposures",

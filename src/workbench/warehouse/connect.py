@@ -6,12 +6,14 @@ import atexit
 import os
 import re
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -25,7 +27,7 @@ from workbench.project import project_root
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
-from workbench.warehouse.features import STORED
+from workbench.warehouse.features import STORED, tables_stored
 from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.versions import version_to_read
 
@@ -44,6 +46,15 @@ def mapping_file(source: str, root: Path) -> Path:
     return root / "data" / "mappings" / f"{source}.toml"
 
 
+def live_mapping(source: str, root: Path) -> dict[str, Any] | None:
+    """What the mapping of a source says, if its tables stand in an engine elsewhere."""
+    try:
+        said = tomllib.loads(mapping_file(source, root).read_text("utf-8"))
+    except ValueError:  # ingest names the line
+        return None
+    return said if "engine" in said else None
+
+
 def warehouse_folder(source: str, root: Path) -> Path:
     """Where the versions of a source's warehouse stand."""
     return root / "data" / "warehouse" / source
@@ -59,7 +70,10 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
         damaged.
     """
     root = Path(root) if root is not None else project_root()
-    mapping_file(source, root)
+    if (said := live_mapping(source, root)) is not None:
+        from workbench.warehouse.live import open_live
+
+        return open_live(source, said, root)
     folder = warehouse_folder(source, root)
     command = say("Run: workbench data ingest {source}", source=source)
     version = version_to_read(folder)
@@ -306,10 +320,10 @@ class Warehouse:
         table = schema.table(name)
         twin, key = f"{name}_value", ", ".join(table.key)
         plain = ", ".join(c.name for c in table.columns if not c.is_map)
-        known = f"WITH chosen AS (SELECT {plain} FROM {name} {where}), {sqlfiles.expressions([twin])[0]}"
-        entries = self.query(
-            f"{known} SELECT DISTINCT kind, name FROM {twin} SEMI JOIN chosen USING ({key})", parameters
-        )
+        unfolded = sqlfiles.expressions([twin], tables_stored(self))
+        known = f"WITH {', '.join([f'chosen AS (SELECT {plain} FROM {name} {where})', *unfolded])}"
+        mine = f"EXISTS (SELECT 1 FROM chosen WHERE {' AND '.join(f'chosen.{k} = {twin}.{k}' for k in table.key)})"
+        entries = self.query(f"{known} SELECT DISTINCT kind, name FROM {twin} WHERE {mine}", parameters)
         spread, texts = [], []
         for column in (c for c in table.columns if c.is_map):
             value = "text" if column.type == "texts" else "value"
@@ -318,7 +332,7 @@ class Warehouse:
                 spread.append(f"max({value}) FILTER (WHERE {which}) AS {quoted(entry)}")
                 texts += [entry] * (value == "text")
         wide = self.query(
-            f"{known}, wide AS (SELECT {', '.join([key, *spread])} FROM {twin} SEMI JOIN chosen USING ({key}) "
+            f"{known}, wide AS (SELECT {', '.join([key, *spread])} FROM {twin} WHERE {mine} "
             f"GROUP BY {key}) SELECT * FROM chosen LEFT JOIN wide USING ({key}) ORDER BY {_order(table.key)}",
             parameters,
         )

@@ -139,7 +139,9 @@ def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str]
 
 
 def tables_stored(warehouse: Queryable) -> frozenset[str]:
-    """The partials that this warehouse stores as tables."""
+    """The partials that this warehouse stores as tables; on an engine without maps, also the long twins."""
+    if (stored := getattr(warehouse, "stored", None)) is not None:
+        return stored
     there = warehouse.query("SELECT table_name FROM information_schema.tables")["table_name"]
     return frozenset(STORED) & frozenset(there)
 

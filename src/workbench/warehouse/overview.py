@@ -11,6 +11,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage, tables_stored
+from workbench.warehouse.identities import united_with
 from workbench.warehouse.views import view, view_sql
 
 # The column of the view that is there if, and only if, the table has something on the customer: of lines, one that
@@ -28,6 +29,13 @@ _TOLD_BY = {
     "holding": "last_product_on",
     "opportunity": "last_lead_on",
 }
+
+_BELONGING = {
+    "united_ids": "Ids under which other systems deliver the customer.",
+    "household_others": "Others of the same household.",
+    "group_others": "Others of the same group, or whose group the customer is.",
+}
+_MOST = 20  # members who are named on a customer's page
 
 
 def customer_view(
@@ -134,7 +142,23 @@ def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd
     known = found.iloc[0].drop("customer_id").dropna()
     told = [(name, meaning, unit) for name, unit, meaning in sqlfiles.described("customer_view") if name in known]
     facts = pd.DataFrame(told, columns=["column", "meaning", "unit"])
-    return facts.assign(unit=facts["unit"].str.replace("currency", warehouse.currency), value=known.tolist())
+    facts = facts.assign(unit=facts["unit"].str.replace("currency", warehouse.currency), value=known.tolist())
+    return pd.concat([facts, _belonging(warehouse, customer)], ignore_index=True)
+
+
+def _belonging(warehouse: Warehouse, customer: str) -> pd.DataFrame:
+    """Who belongs to the same household or group, and under which ids other systems deliver the customer."""
+    found = {"united_ids": sorted(united_with(warehouse, [customer]) - {customer})}
+    for of in ("household", "group"):
+        sql = f"""SELECT o.customer_id FROM customer o LEFT JOIN customer c ON c.customer_id = $c
+            WHERE o.customer_id <> $c AND o.{of}_id IN ($c, c.{of}_id) ORDER BY 1"""
+        found[f"{of}_others"] = warehouse.query(sql, {"c": customer})["customer_id"].tolist()
+    rows = [
+        (name, _BELONGING[name], "", ", ".join(ids[:_MOST]) + (" …" if len(ids) > _MOST else ""))
+        for name, ids in found.items()
+        if ids
+    ]
+    return pd.DataFrame(rows, columns=["column", "meaning", "unit", "value"])
 
 
 def require_customer(warehouse: Warehouse, customer: str) -> None:

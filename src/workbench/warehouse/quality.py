@@ -6,6 +6,8 @@ from datetime import date
 
 import pandas as pd
 
+from workbench.errors import CannotAnswer
+from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage
@@ -17,7 +19,8 @@ _JUDGED = """
     SELECT
         file, "table", reasons, record,
         list_bool_or(list_transform(reasons, lambda r: r LIKE 'the key (%) stands in %')) AS copy,
-        list_has_any(reasons, ['the row is a total', 'a later row of the same key replaces it']) AS aside
+        list_has_any(reasons, ['the row is a total', 'a later row of the same key replaces it',
+        'the customer is one with another, whose row says what is known of both']) AS aside
     FROM quarantine
 """
 _COUNTED = f"""
@@ -96,6 +99,14 @@ def refusals(warehouse: Warehouse) -> pd.DataFrame:
         most frequent reason of the lost ones; "" where there are none).
     """
     found = warehouse.account().groupby("table", sort=False)[["raw", "quarantined"]].sum()
+    if found.empty:
+        raise CannotAnswer(
+            say(
+                "nothing came in: the tables of '{source}' are read where they stand. Ingest an extract to judge what "
+                "is delivered.",
+                source=warehouse.source,
+            )
+        )
     found = found.join(warehouse.query(_COUNTED).set_index("table")).join(warehouse.query(_NAMED).set_index("table"))
     counts = ["copies", "aside", "customers"]
     found[counts] = found[counts].fillna(0).astype("int64")

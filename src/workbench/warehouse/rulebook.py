@@ -20,6 +20,7 @@ from workbench.warehouse import schema
 
 OF_COLUMNS = ("not_null", "unique", "accepted_values", "in_range", "relationships")
 _STORABLE = ("in_range", "relationships")  # a row that breaks one can stand in its table
+OF_IDENTITY = ("customer.united", "customer.may_be_one", "customer.shared_key", "customer.group_in_a_circle")
 REFUSE, WARN, STOP, OFF = "refuse", "warn", "stop", "off"
 
 
@@ -120,7 +121,7 @@ def _rules() -> Iterator[CrossRule]:
 @cache
 def known() -> dict[str, tuple[str, ...]]:
     """Every rule by name, with the severities that it may have."""
-    names: dict[str, tuple[str, ...]] = {}
+    names = {name: (WARN, STOP, OFF) for name in OF_IDENTITY}
     for table in schema.tables().values():
         names[f"{table.name}.month_rows"] = (WARN, STOP, OFF)
         for column in table.columns:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, named, nearest
+from workbench.rules import nodes, syntax_tree
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import lock, locked_down
 from workbench.warehouse.features import STORED, features_sql
@@ -152,31 +153,26 @@ def _limits(folder: Path, threads: int) -> dict[str, str]:
 
 def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
     """Refuse a SELECT that gives other rows from the same files tomorrow, for it asks the clock, chance, or others."""
-    parsed = json.loads(con.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement]).fetchall()[0][0])
-    if parsed["error"]:
+    parsed = syntax_tree(con, statement)
+    if parsed is None:
         raise WorkbenchError(f"{ONE_SELECT.replace('SELECT, WITH, DESCRIBE or SHOW', 'SELECT or WITH')}.")
     unsteady = con.execute("SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'").fetchall()
     columns = con.execute("SELECT lower(column_name) FROM duckdb_columns() WHERE database_name = 'inputs'").fetchall()
     functions = {*_CLOCK, *(name for (name,) in unsteady)} - {"error"}
     clock = set(_CLOCK) - {name for (name,) in columns}  # they need no brackets
 
-    def visit(node: Any) -> None:
-        if isinstance(node, dict):
-            names = node.get("column_names") or []
-            name, column = str(node.get("function_name") or "").lower(), names[0].lower() if len(names) == 1 else ""
-            of_today = name == "age" and len(node.get("arguments") or []) == 1
-            function = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else "unnest"
-            if function.lower() not in _ROWS:
-                raise WorkbenchError(
-                    f"a step reads no file, no network and no setting, so not {function}(); name an input."
-                )
-            if name in functions or column in clock or of_today or node.get("sample"):
-                what = name or column or "TABLESAMPLE"
-                raise WorkbenchError(f"{what} gives something else each time. $as_of is the day of the mapping.")
-        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            visit(inner)
-
-    visit(parsed)
+    for node in nodes(parsed):
+        names = node.get("column_names") or []
+        name, column = str(node.get("function_name") or "").lower(), names[0].lower() if len(names) == 1 else ""
+        of_today = name == "age" and len(node.get("arguments") or []) == 1
+        function = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else "unnest"
+        if function.lower() not in _ROWS:
+            raise WorkbenchError(
+                f"a step reads no file, no network and no setting, so not {function}(); name an input."
+            )
+        if name in functions or column in clock or of_today or node.get("sample"):
+            what = name or column or "TABLESAMPLE"
+            raise WorkbenchError(f"{what} gives something else each time. $as_of is the day of the mapping.")
 
 
 _CLOCK = (

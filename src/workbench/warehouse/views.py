@@ -41,6 +41,12 @@ def view_sql(name: str, stored: frozenset[str] = frozenset()) -> str:
     return f"WITH {ctes}\nSELECT * FROM {name}\nORDER BY {order}"
 
 
+def long_twin(name: str, select: str, warehouse: Queryable) -> str:
+    """Let a SELECT read a long twin, which is unfolded here or stands there as a table."""
+    unfolded = sqlfiles.expressions([name], tables_stored(warehouse))
+    return f"WITH {', '.join(unfolded)} {select}" if unfolded else select
+
+
 def dictionary_markdown() -> str:
     """Write docs/views.md: what all views share, then each one's columns, the long twins last."""
     return "\n".join(

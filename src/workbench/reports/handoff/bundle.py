@@ -216,6 +216,7 @@ def _data(source: str, root: Path) -> dict[str, Any]:
     Mended records are rows of customers: of them, too, names and hashes alone.
     """
     from workbench.warehouse import open_warehouse
+    from workbench.warehouse.ingest.decided import Decided
     from workbench.warehouse.ingest.forgotten import FORGOTTEN
     from workbench.warehouse.ingest.repairs import Repairs
     from workbench.warehouse.ingest.run import raw_hash
@@ -234,6 +235,12 @@ def _data(source: str, root: Path) -> dict[str, Any]:
             f"the extracts of '{source}' name customers who asked to be forgotten, so that nobody else can verify the "
             "report. Have them delivered anew without those, ingest, and run it."
         )
+    if len(Decided(source, root).rows):
+        raise WorkbenchError(say(
+            "who is one customer in '{source}' was decided by hand, and no bundle holds that, so that nobody else can "
+            "verify the report. Take the decisions out of {folder}, ingest, and run it.",
+            source=source, folder=f"data/private/identity/{source}",
+        ))  # fmt: skip
     mended = {"repairs": {path.name: file_hash(path) for path in repairs.files}} if repairs.files else {}
     read = warehouse.files()
     rows = {str(file): int(records) for file, records in zip(read["file"], read["records"], strict=True)}

@@ -26,7 +26,7 @@ _KINDS = {
     "a path of a machine": r"(?<!\w)/(?:home|Users)/\w|(?<!\w)/(?:root|tmp|var/folders)/|\b[A-Z]:\\+Users\\|\bfile://",
 }
 _CUSTOMER = re.compile(
-    r"\b((customer|subscription|response|invitation|bill|payment|contact|ticket|opportunity)_id"
+    r"\b((customer|subscription|response|invitation|bill|payment|contact|ticket|opportunity|action|case)_id"
     r"|(name|number|counterpart)_key)\b"
 )
 _PEOPLE = re.compile(

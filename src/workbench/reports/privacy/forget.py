@@ -20,7 +20,9 @@ from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.search import OUTPUTS, log, texts
 from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse, mapping_file, open_warehouse, warehouse_folder
+from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.decided import or_as_before, without
 from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import Mapping, Value, read_mapping
 from workbench.warehouse.ingest.repairs import repairs_folder
@@ -28,6 +30,10 @@ from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.texts import one_width
 from workbench.warehouse.versions import keep_only, one_writer
 
+_SHARED = (
+    "name_key", "counterpart_key", "tariff_id", "product_id", "campaign_id", "address_key", "payer_key", "household_id",
+    "group_id",
+)  # fmt: skip
 _SHORTEST = 6  # signs of an identifier that a text can be searched for
 
 
@@ -81,7 +87,9 @@ def forget(
     warehouse = open_warehouse(source, root=root)
     mapping = read_mapping(mapping_file(source, root))
     forms = _forms(mapping, number.strip(), warehouse, root)
+    forms |= (ones := united_with(warehouse, forms))
     rows, theirs = _theirs(warehouse, forms, Forgotten(source, root))
+    theirs["customer_id"] |= ones
     forgotten, repairs = Forgotten(source, root).path, _repairs(mapping, root, forms)
     before = forgotten.read_bytes() if forgotten.is_file() else None
     kept = {path: path.read_bytes() for path in repairs}
@@ -90,7 +98,9 @@ def forget(
             Forgotten(source, root).add(customer)
         for path, lines in repairs.items():
             _rewrite(path, lines)
-        account = ingest(source, raw=raw, root=root, progress=progress)
+        with or_as_before(source, root):
+            decided = without(source, root, "customer_id", theirs["customer_id"])
+            account = ingest(source, raw=raw, root=root, progress=progress)
     except BaseException:
         forgotten.unlink(missing_ok=True)
         for path, content in (kept if before is None else kept | {forgotten: before}).items():
@@ -103,7 +113,7 @@ def forget(
     lists = _lists(root, theirs)
     naming = _naming(root, forms.union(*theirs.values()))
     log(root, "forget", source, account.version, 1)
-    mended = tuple(path.relative_to(root).as_posix() for path in repairs)
+    mended = tuple(path.relative_to(root).as_posix() for path in (*repairs, *decided))
     return Gone(account.version, rows, mended, tuple(lists), tuple(naming), tuple(held))
 
 
@@ -153,8 +163,7 @@ def _theirs(warehouse: Warehouse, forms: set[str], forgotten: Forgotten) -> tupl
 def _is_own(column: schema.Column) -> bool:
     """Whether a column's values tell the customer: not a product's or campaign's name, nor the other end of a call."""
     shared = column.relationships and column.relationships[0] not in ("customer", "subscription", "bill")
-    other = ("name_key", "counterpart_key", "tariff_id", "product_id", "campaign_id")
-    return column.is_identifier and not shared and column.name not in other
+    return column.is_identifier and not shared and column.name not in _SHARED
 
 
 def _repairs(mapping: Mapping, root: Path, forms: set[str]) -> dict[Path, list[list[str]]]:

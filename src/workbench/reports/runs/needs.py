@@ -153,6 +153,7 @@ def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> t
 def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> Message:
     """Say what of one table or column is lacking; "" for nothing."""
     from workbench.warehouse import schema
+    from workbench.warehouse.views import long_twin
 
     table, _, column = key.partition(".")
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
@@ -162,14 +163,15 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         lack = {"least": str(least), "table": table, "rows": str(rows)}
         return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
     known = schema.table(table).column(column)
-    what = f"unnest(map_keys({column}))" if known.is_map else column
+    values_of = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
+    if known.is_map:
+        values_of = long_twin(
+            f"{table}_value", f"SELECT name AS v FROM {table}_value WHERE kind = '{column}'", warehouse
+        )
     if isinstance(least, str):
-        return _value_lack(key, what, str(values.get(least, "")), least, warehouse)
-    limit = "LIMIT 1" if least < 2 else ""
-    number = _count(
-        warehouse,
-        f"SELECT count(DISTINCT v) FROM (SELECT {what} AS v FROM {table} WHERE {column} IS NOT NULL {limit})",
-    )
+        return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
+    limit = " LIMIT 1" if least < 2 else ""
+    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
@@ -179,10 +181,9 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     return say("{least} different values of {column} (there is {n})", **lack)
 
 
-def _value_lack(key: str, what: str, value: str, parameter: str, warehouse: Warehouse) -> Message:
+def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Warehouse) -> Message:
     """Say which values of a parameter (of a path model, its items) a column has not; "" where it has all."""
-    table = key.partition(".")[0]
-    found = warehouse.query(f"SELECT DISTINCT {what} AS v FROM {table} ORDER BY v")["v"].dropna().astype(str).tolist()
+    found = warehouse.query(f"SELECT DISTINCT v FROM ({rows}) ORDER BY v")["v"].astype(str).tolist()
     wanted = _items(value) if parameter == "model" else [value] if value else []
     missing = [one for one in wanted if one not in found]
     if not missing:

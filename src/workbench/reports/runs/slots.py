@@ -409,9 +409,15 @@ def check_source(source: str, root: Path) -> None:
 
 
 def warehouse_version(source: str, root: Path) -> str:
-    """Give the version of a source's warehouse, empty where it was not ingested."""
+    """Give the version of a source's warehouse, empty where it was not ingested; of one elsewhere, how it stands."""
     if not re.fullmatch(r"[\w.-]+", source):
         return ""
+    if b"engine" in (file.read_bytes() if (file := mapping_of(source, root)).is_file() else b""):
+        from workbench.warehouse import open_warehouse
+        from workbench.warehouse.connect import live_mapping
+
+        if live_mapping(source, root) is not None:
+            return open_warehouse(source, root=root).version
     current = root / "data" / "warehouse" / source / "CURRENT"
     names = current.read_text("utf-8", errors="replace").split() if current.is_file() else []
     return names[0] if names else ""

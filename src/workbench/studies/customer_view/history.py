@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # Lanes of the time line, from above, by the table that tells of the event.
 _LANES = {
     "customer": "lines", "subscription": "lines", "holding": "products", "opportunity": "leads", "bill": "bills",
-    "payment": "payments", "contact": "contacts", "ticket": "cases", "survey_invitation": "surveys",
-    "survey_response": "surveys", "campaign_member": "campaigns", "usage_month": "use", "detail_record": "use",
+    "payment": "payments", "collection_action": "collection", "fraud_case": "fraud", "contact": "contacts",
+    "ticket": "cases", "survey_invitation": "surveys", "survey_response": "surveys", "campaign_member": "campaigns",
+    "usage_month": "use", "detail_record": "use",
 }  # fmt: skip
 _OTHER = "other"
 _SPACE = "\N{NO-BREAK SPACE}"

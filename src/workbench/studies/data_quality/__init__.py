@@ -6,6 +6,7 @@ systems, and what all of it does to each study.
 
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords, contradictions, lost_records
 from workbench.studies.data_quality.coverage import Coverage, coverage
+from workbench.studies.data_quality.known_faults import QualityRules, quality_rules
 from workbench.studies.data_quality.priorities import (
     MendFirst,
     StudiesTouched,
@@ -13,7 +14,6 @@ from workbench.studies.data_quality.priorities import (
     mend_first,
     studies_touched,
 )
-from workbench.studies.data_quality.rules import QualityRules, quality_rules
 
 __all__ = [
     "Contradictions",

@@ -12,7 +12,7 @@ from workbench import columns, refused
 from workbench.errors import require_columns, unknown
 from workbench.messages import Count, Listed, Message, Share, Term, say
 from workbench.result import Quantity, Result, Table, Tile
-from workbench.studies.data_quality.rules import quality_rules
+from workbench.studies.data_quality.known_faults import quality_rules
 
 
 @dataclass(frozen=True)

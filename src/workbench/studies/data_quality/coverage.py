@@ -14,7 +14,7 @@ from workbench import columns, refused
 from workbench.figures import axes
 from workbench.messages import Count, Day, Listed, Message, say
 from workbench.result import Quantity, Result, Table
-from workbench.studies.data_quality.rules import quality_rules
+from workbench.studies.data_quality.known_faults import quality_rules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, 
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
-from workbench.studies.data_quality.rules import quality_rules
+from workbench.studies.data_quality.known_faults import quality_rules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,16 +17,14 @@ from workbench.messages import Message, Name, Number, Share, Span, Term, join, s
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
+from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
-from workbench.studies.lifetime_value.observed import FEWEST_DEPARTURES, Step, life_table, observe, require_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MONTH = DAYS["month"]
 BANDS = (0, 6, 12, 24, 48, 96, np.inf)
-FEWEST = 10
-"""A day (month) of tenure with fewer at risk tells no hazard."""
 MOST_UNCOUNTED = 0.2
 """Share of contract-months at tenures that were not observed; with more of them nothing is answered."""
 
@@ -373,7 +371,8 @@ class _Worth:
 
 def _worth(part, tenure, ends, factor, known, extrapolate, resamples, draw) -> _Worth:
     reach, group = int(part["exit"].max()) + ends[-1], part["group"].iloc[0]
-    at_risk, gone = life_table(part["entry"], part["exit"], part["alive"], reach)
+    counted = life_table(part["entry"], part["exit"], -part["alive"].astype(int), reach=reach)
+    at_risk, gone = counted.at_risk, counted.left.sum(axis=0)
     if gone.sum() < FEWEST_DEPARTURES:
         raise CannotAnswer(
             say(
@@ -404,9 +403,8 @@ def _worth(part, tenure, ends, factor, known, extrapolate, resamples, draw) -> _
             staying_on = stay
     hidden = np.cumsum(np.append(0, ~told))
     beyond = hidden[tenure[:, None] + ends] > hidden[tenure][:, None]
-    chance = np.divide(gone, at_risk, out=np.zeros(reach), where=told)
-    surviving = np.exp(np.cumsum(np.log1p(-np.minimum(chance, 1 - 1e-12))))
-    steps = {known.step: np.arange(1, reach + 1), "at_risk": at_risk, "left": gone, "surviving": surviving}
+    stay = surviving(np.where(told, counted.hazard(1), 0.0))
+    steps = {known.step: np.arange(1, reach + 1), "at_risk": at_risk, "left": gone, "surviving": stay}
     shown = pd.DataFrame({"group": group} | steps)[told]
     return _Worth(unit, months, beyond.mean(axis=1), beyond, staying_on, tenure, at_risk, told, shown)
 

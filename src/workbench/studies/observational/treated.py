@@ -14,6 +14,7 @@ from scipy import stats
 from workbench.errors import WorkbenchError
 from workbench.figures import axes
 from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
+from workbench.methods.confounding import e_value
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
@@ -25,7 +26,6 @@ from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, 
 from workbench.studies.observational.sensitivity import (
     Sensitivity,
     confounding_odds,
-    e_value,
     largest_bias,
     robustness_value,
 )

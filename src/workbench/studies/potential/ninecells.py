@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
 from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.rules import made, prove_parted, read_rules
 from workbench.studies.potential.potential import Potential
 
 if TYPE_CHECKING:
@@ -237,21 +236,15 @@ def _cell(values: np.ndarray, cuts: list[np.ndarray]) -> np.ndarray:
 
 def _strategies(path: str | Path | None) -> dict[tuple[str, str], dict[str, str]]:
     """Strategy by cell, proved to hold each of the nine once."""
-    file = resources.files(__package__).joinpath("value_strategies.toml") if path is None else Path(path)
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("strategy", [])
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{file.name} can't be read as TOML: {error}.") from None
-    plan: dict[tuple[str, str], dict[str, str]] = {}
-    for entry in entries:
-        if set(entry) != {"name", "name_zh", "action", "cells"}:
-            raise WorkbenchError(f"{file.name}: a strategy has name, name_zh, action and cells; not {named(entry)}.")
-        for cell in entry["cells"]:
-            if cell not in _CELLS:
-                raise WorkbenchError(f"{file.name}: '{cell}' is no cell. There are: {named(_CELLS)}.")
-            if _CELLS[cell] in plan:
-                raise WorkbenchError(f"{file.name} has an overlap: two strategies hold '{cell}'. Take it out of one.")
-            plan[_CELLS[cell]] = {"strategy": entry["name"], "name_zh": entry["name_zh"], "action": entry["action"]}
-    if gap := [cell for cell, where in _CELLS.items() if where not in plan]:
-        raise WorkbenchError(f"{file.name} has a gap: no strategy holds {named(gap)}. Add what is missing.")
-    return plan
+
+    def proved(strategy: tuple[dict[str, Any], ...] = ()) -> dict[tuple[str, str], dict[str, str]]:
+        where = str(path or "value_strategies.toml")
+        held = [made(_held, entry, f"a strategy of {where}") for entry in strategy]
+        prove_parted([(plan["strategy"], cells) for plan, cells in held], _CELLS, where, "strategy")
+        return {_CELLS[cell]: plan for plan, cells in held for cell in cells}
+
+    return read_rules(path, __package__, "value_strategies.toml", proved)
+
+
+def _held(name: str, name_zh: str, action: str, cells: Sequence[str]) -> tuple[dict[str, str], Sequence[str]]:
+    return {"strategy": name, "name_zh": name_zh, "action": action}, cells

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, t
 
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
@@ -20,6 +18,7 @@ from workbench.methods.plspm.answers import Answers
 from workbench.methods.plspm.batch import Plan, index_points
 from workbench.methods.plspm.bootstrap import resample
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
@@ -262,42 +261,6 @@ def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> O
         shares = {f"probability_{r}": (seen == r).mean(axis=0) for r in range(1, most + 1)}
         frames.append(frame.assign(**shares).sort_values(["rank", "operator"]))
     return OperatorRanks(pd.concat(frames, ignore_index=True), construct, level)
-
-
-def rank_ends(
-    estimate: np.ndarray,
-    replicates: np.ndarray,
-    level: float,
-    *,
-    hidden: np.ndarray | float = 0.0,
-    df: np.ndarray | float = np.inf,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest ranks, shape (j,), that simultaneous intervals of all gaps leave to each of j values.
-
-    Parameters
-    ----------
-    estimate, replicates : arrays, shapes (j,), (resamples, j)
-    hidden : array, shape (j,), or float
-        Variance of each that the resamples do not show; infinite where nothing is known.
-    df : array, shape (j,), or float
-        Degrees of freedom of each error.
-    """
-    first, second = np.array(list(combinations(range(len(estimate)), 2))).T
-    hidden, df = (np.broadcast_to(np.asarray(a, float), len(estimate)) for a in (hidden, df))
-    gap, drawn = estimate[first] - estimate[second], replicates[:, first] - replicates[:, second]
-    shown = standard_error(drawn)
-    error = np.sqrt(shown**2 + hidden[first] + hidden[second])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(shown > 0, np.abs(drawn - gap) / shown, 0.0)
-    largest = np.fmax.reduce(each, axis=1)
-    largest = largest[~np.isnan(largest)]
-    most = max(float(np.quantile(largest, level)) if len(largest) else 0.0, norm.isf((1 - level) / 2))
-    pair = np.minimum(df[first], df[second])
-    wide = error * t.isf(norm.sf(most), np.where(pair > 0, pair, 1))
-    wide = np.where((error > 0) & (pair > 0), wide, np.inf)
-    better = np.zeros((len(estimate), len(estimate)), bool)
-    better[first, second], better[second, first] = gap > wide, -gap > wide
-    return 1 + better.sum(axis=0), len(estimate) - better.sum(axis=1)
 
 
 def own_weights(

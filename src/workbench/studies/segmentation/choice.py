@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.messages import Listed, Message, Number, Share, Term, join, say
 from workbench.methods.resampling import seeds
-from workbench.studies.segmentation.rules import Method, Rule, bic, fit_rule
+from workbench.studies.segmentation.partition import Method, Rule, bic, fit_rule
 from workbench.studies.segmentation.stability import (
     ENOUGH,
     HIGHLY_STABLE,

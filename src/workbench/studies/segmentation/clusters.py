@@ -16,8 +16,8 @@ from workbench.messages import Listed, Message, Number, Share, Span, join, quote
 from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Picture, Quantity, Result, Table
 from workbench.studies.segmentation.choice import SPLITS, Trial, choose, criteria, in_words
+from workbench.studies.segmentation.partition import Method, Rule
 from workbench.studies.segmentation.pictures import plot_profiles
-from workbench.studies.segmentation.rules import Method, Rule
 from workbench.studies.segmentation.scaling import FeatureScale, Group, Missing, Scale, fit_scale
 from workbench.studies.segmentation.stability import verdict
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.rules import made, prove_parted, read_rules
 
 NEVER_ACTIVE = "never_active"
 """The segment of customers without any activity: they have no recency, hence no scores."""
 
-_KEYS = ("name", "name_zh", "meaning", "action", "boxes", "concern", "action_zh")
+SHIPPED = "rfm_segments.toml"
 _SCORES = ("r", "f", "m")
 
 
@@ -64,14 +63,11 @@ class SegmentGrid:
         WorkbenchError
             If the file is absent or is not such a grid, or a cell has no segment or two.
         """
-        path = Path(path)
-        try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise WorkbenchError(f"no segment grid at {path}. Give the path of a TOML file.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise WorkbenchError(f"{path} is not TOML in UTF-8: {error}.") from None
-        return cls.from_mapping(raw, where=path.name)
+        return read_rules(path, __package__, SHIPPED, partial(cls._read, where=Path(path).name))
+
+    @classmethod
+    def _read(cls, bins: int = 0, segment: tuple[Mapping, ...] = (), where: str = "") -> SegmentGrid:
+        return cls.from_mapping({"bins": bins, "segment": segment}, where=where)
 
     @classmethod
     def from_mapping(cls, raw: Mapping, *, where: str = "the segment grid") -> SegmentGrid:
@@ -85,34 +81,40 @@ class SegmentGrid:
         bins, entries = raw.get("bins"), raw.get("segment")
         if not isinstance(bins, int) or bins < 2 or not entries:
             raise WorkbenchError(f"{where} needs bins (a whole number from 2) and at least one [[segment]].")
-        segments, boxes = [], []
-        for entry in entries:
-            segments.append(_segment(entry, where))
-            boxes.append([_box(box, segments[-1].name, bins, where) for box in entry["boxes"]])
-        names = [s.name for s in segments]
+        held = [
+            made(partial(_segment, bins, where), entry, f"{where}, segment '{entry.get('name', '?')}'")
+            for entry in entries
+        ]
+        names = [segment.name for segment, _ in held]
         if len(set(names)) < len(names) or NEVER_ACTIVE in names:
             raise WorkbenchError(f"{where}: names must be unique and not '{NEVER_ACTIVE}'. It has: {named(names)}.")
-        return cls(bins, tuple(segments), _proved(boxes, names, bins, where))
+        cells = {f"R{r} F{f} M{m}": at for at, (r, f, m) in enumerate(product(range(1, bins + 1), repeat=3))}
+        prove_parted([(segment.name, theirs) for segment, theirs in held], cells, where, "segment")
+        position = np.empty(bins**3, dtype=int)
+        for k, (_, theirs) in enumerate(held):
+            position[[cells[cell] for cell in theirs]] = k
+        return cls(bins, tuple(segment for segment, _ in held), position.reshape((bins,) * 3))
 
 
 @cache
 def default_grid() -> SegmentGrid:
     """The grid that ships with the study: ten segments over quintile scores."""
-    text = resources.files(__package__).joinpath("rfm_segments.toml").read_text(encoding="utf-8")
-    return SegmentGrid.from_mapping(tomllib.loads(text), where="rfm_segments.toml")
+    return read_rules(None, __package__, SHIPPED, partial(SegmentGrid._read, where=SHIPPED))
 
 
-def _segment(entry: Mapping, where: str) -> Segment:
-    for key in entry:
-        if key not in _KEYS:
-            raise unknown("key", key, _KEYS, f"{where}, segment '{entry.get('name', '?')}'")
-    lacking = [key for key in _KEYS[:-2] if not entry.get(key)]
-    if lacking:
-        raise WorkbenchError(f"{where}: segment '{entry.get('name', '?')}' lacks {named(lacking)}.")
-    return Segment(**{key: value for key, value in entry.items() if key != "boxes"})
+def _segment(
+    bins: int, where: str, name: str, name_zh: str, meaning: str, action: str, boxes: Sequence[Mapping],
+    concern: bool = False, action_zh: str = "",
+) -> tuple[Segment, list[str]]:  # fmt: skip
+    """A segment, and the cells that it holds."""
+    texts = {"name": name, "name_zh": name_zh, "meaning": meaning, "action": action, "boxes": boxes}
+    if lacking := [key for key, value in texts.items() if not value]:
+        raise WorkbenchError(f"{where}: segment '{name or '?'}' lacks {named(lacking)}.")
+    cells = [cell for box in boxes for cell in _box(box, name, bins, where)]
+    return Segment(name, name_zh, meaning, action, concern, action_zh), cells
 
 
-def _box(box: Mapping, segment: str, bins: int, where: str) -> tuple[slice, ...]:
+def _box(box: Mapping, segment: str, bins: int, where: str) -> list[str]:
     for key in box:
         if key not in _SCORES:
             raise unknown("score", key, _SCORES, f"{where}, segment '{segment}'")
@@ -123,27 +125,4 @@ def _box(box: Mapping, segment: str, bins: int, where: str) -> tuple[slice, ...]
             raise WorkbenchError(
                 f"{where}: segment '{segment}' has {score} = {list(ends)}; it takes [low, high] within 1-{bins}."
             )
-    return tuple(slice(low - 1, high) for low, high in ranges)
-
-
-def _proved(boxes: list[list[tuple[slice, ...]]], names: list[str], bins: int, where: str) -> np.ndarray:
-    holders = np.zeros((len(boxes), bins, bins, bins), dtype=int)
-    for k, of_segment in enumerate(boxes):
-        for box in of_segment:
-            holders[k][box] += 1
-    count = holders.sum(axis=0)
-    if (count == 0).any():
-        cells = _cells(count == 0)
-        raise WorkbenchError(f"{where} has a gap: no segment holds {cells}. Widen a box or add a segment.")
-    if (count > 1).any():
-        first = tuple(np.argwhere(count > 1)[0])
-        both = [name for name, held in zip(names, holders[(slice(None), *first)], strict=True) if held]
-        raise WorkbenchError(f"{where} has an overlap: {named(both)} hold {_cells(count > 1)}. Narrow a box.")
-    return holders.argmax(axis=0)
-
-
-def _cells(where: np.ndarray, shown: int = 5) -> str:
-    bins = where.shape[0]
-    cells = ["".join(map(str, c)) for c in product(range(1, bins + 1), repeat=3) if where[tuple(np.array(c) - 1)]]
-    more = f" and {len(cells) - shown} more" if len(cells) > shown else ""
-    return f"cell {named(cells[:shown])}{more} (R, F, M)"
+    return [f"R{r} F{f} M{m}" for r, f, m in product(*(range(low, high + 1) for low, high in ranges))]

@@ -20,7 +20,7 @@ from workbench.columns import day, number
 from workbench.errors import WorkbenchError, named
 from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
-from workbench.studies.segmentation.rules import Rule
+from workbench.studies.segmentation.partition import Rule
 from workbench.studies.segmentation.scaling import FeatureScale
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silho
 
 from workbench.messages import Message, say
 from workbench.methods.resampling import seeds
-from workbench.studies.segmentation.rules import Method, fit_rule
+from workbench.studies.segmentation.partition import Method, fit_rule
 
 STABLE, HIGHLY_STABLE, DOUBTFUL = 0.75, 0.85, 0.60
 STRONG = 0.8

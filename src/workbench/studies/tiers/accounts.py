@@ -17,8 +17,9 @@ from workbench.figures import axes
 from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, Quantity, Result, Tile
+from workbench.rules import prove, read_rules
 from workbench.studies.tiers.levels import FEW
-from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.studies.tiers.rows import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ class GradeScheme:
 
 def grade_scheme(path: str | Path | None = None) -> GradeScheme:
     """Read a scheme from a TOML file; without one, that which ships."""
-    return read_rules(path, "key_accounts.toml", GradeScheme)
+    return read_rules(path, __package__, "key_accounts.toml", GradeScheme)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import axes
 from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.result import Quantity, Result, Table, Tile
-from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.rules import prove, read_rules
+from workbench.studies.tiers.rows import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def tier_rules(path: str | Path | None = None) -> TierRules:
     >>> tier_rules().share
     (0.01, 0.04, 0.15, 0.8)
     """
-    return read_rules(path, "tier_rules.toml", TierRules)
+    return read_rules(path, __package__, "tier_rules.toml", TierRules)
 
 
 @dataclass(frozen=True, eq=False)

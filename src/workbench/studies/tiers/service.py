@@ -17,7 +17,8 @@ from workbench.messages import Listed, Message, Number, Share, Span, Term, Word,
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-from workbench.studies.tiers.rules import checked, prove, read_rules
+from workbench.rules import prove, read_rules
+from workbench.studies.tiers.rows import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ FEWEST = 30
 
 def unit_costs(path: str | Path | None = None) -> pd.DataFrame:
     """Read unit costs from a TOML file, one row an event; without one, those that ship."""
-    table = read_rules(path, "unit_costs.toml", lambda cost: pd.DataFrame(list(cost)))
+    table = read_rules(path, __package__, "unit_costs.toml", lambda cost: pd.DataFrame(list(cost)))
     require_columns(table, ["event", "unit", "cost", "source", "assumption"], "unit costs")
     good = not table["event"].duplicated().any() and (table["cost"] >= 0).all() and table["assumption"].dtype == bool
     prove("unit costs", {"one cost from 0 for each event, and whether it is an assumption (true or false)": good})
@@ -54,7 +55,9 @@ def service_standard(path: str | Path | None = None) -> ServiceStandard:
     >>> service_standard().limits()["hotline"]
     [10, 15, 20, 40]
     """
-    tiers, promises = read_rules(path, "service_tiers.toml", lambda tier, promise: (pd.DataFrame(list(tier)), promise))
+    tiers, promises = read_rules(
+        path, __package__, "service_tiers.toml", lambda tier, promise: (pd.DataFrame(list(tier)), promise)
+    )
     require_columns(tiers, ["name", "name_zh", *(p.get("column", "column") for p in promises)], "service standard")
     one_way = all("says" in p and len({"event", "count", "unchecked"} & set(p)) == 1 for p in promises)
     prove("service standard", {

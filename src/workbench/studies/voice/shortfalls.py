@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from workbench.methods.cases import judge
 from workbench.methods.cells import cells_of, listed, plain, said, weights_of
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
+from workbench.rules import made, read_rules
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ def service_standards(file: str | Path | None = None) -> tuple[ServiceStandard, 
     >>> service_standards()[0].name
     'hotline answers within 20 s'
     """
-    source = Path(file) if file else resources.files(__package__).joinpath("service_standards.toml")
-    try:
-        return tuple(ServiceStandard(**entry) for entry in tomllib.loads(source.read_text("utf-8"))["standard"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise WorkbenchError(
-            f"{source} is no file of service standards: {error}. See service_standards.toml."
-        ) from None
+
+    def standards(standard: tuple[Mapping[str, Any], ...]) -> tuple[ServiceStandard, ...]:
+        return tuple(
+            made(ServiceStandard, entry, f"a standard of {file or 'service_standards.toml'}") for entry in standard
+        )
+
+    return read_rules(file, __package__, "service_standards.toml", standards)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,9 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.messages import Number, say
 from workbench.warehouse import clear, schema
+from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
+from workbench.warehouse.ingest.identity import circles, unite
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Value
 from workbench.warehouse.ingest.months import Months
@@ -33,8 +35,10 @@ from workbench.warehouse.ingest.repairs import Repairs, without
 from workbench.warehouse.ingest.rules import (
     REPLACED,
     SET_ASIDE,
+    UNITED,
     Check,
     build,
+    following,
     key_text,
     lookup_relation,
     refused_keys,
@@ -108,11 +112,14 @@ class Build:
         forgotten: Forgotten,
         parts: Parts,
         taken: Iterable[Taken] = (),
+        decided: Decided | None = None,
     ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress = place, version, progress
         self.repairs, self.forgotten = repairs, forgotten
         self.taken = list(taken)
+        self.decided, self.united = decided or Decided("", place), False
+        self.notes: list[str] = []
         self.filled: dict[str, str] = {}
         self.entries: list[_Entry] = []
         self.unchecked: dict[str, None] = {}
@@ -133,8 +140,8 @@ class Build:
             for table in schema.tables().values():
                 if table.name in self.mapping.tables():
                     self._fill(table)
-            self.months.write(self.con)
-            notes = [*notes, *self.months.notes()]
+            self.months.write(self.con, united=self.united)
+            notes = [*notes, *self.notes, *self.months.notes()]
             self._balance()
             self.watch.look(self.place, self.filled, self.seen, {entry.number: entry.file for entry in self.entries})
             self._describe(notes)
@@ -225,6 +232,7 @@ class Build:
     def _check(self, block: FileBlock, file: str = "", typed: frozenset[str] = frozenset()) -> Check:
         prefix = f"{file}#" if block.is_glob else ""
         check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of, typed)
+        check = replace(check, united=self.united)
         for lookup in check.lookups:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
         return check
@@ -414,7 +422,9 @@ class Build:
         ]  # fmt: skip
         typed = ", ".join(f"NULL::{column.sql_type} AS {column.name}" for column in table.columns)
         nothing = f'SELECT NULL::INTEGER AS "#file", 0::BIGINT AS "#line", NULL AS "#order", {typed} LIMIT 0'
-        self.con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {' UNION ALL '.join(staged) or nothing}")
+        rows = f"({' UNION ALL '.join(staged) or nothing})"
+        rows = following(rows, table) if self.united else rows
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS FROM {rows}")
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated('staged', table, last=last)}")
         once = 'ANTI JOIN repeats USING ("#file", "#line")' if self._number("SELECT count(*) FROM repeats") else ""
         self.con.execute(f"CREATE TABLE {table.name} AS SELECT {names} FROM staged {once}")
@@ -426,6 +436,8 @@ class Build:
             [f"the key ({key}) stands in another row", table.name, table.name],
         )
         self._set_repeats_aside(table, entries, REPLACED if last else _earlier(table))
+        if table.name == "customer":
+            self._unite(table, entries)
         self.con.execute(
             f"CREATE TEMP TABLE {refused_keys(table.name)} AS SELECT DISTINCT key[1] AS key FROM stage.quarantine "
             'WHERE "table" = ? AND key IS NOT NULL',
@@ -434,7 +446,16 @@ class Build:
         self.seen[table.name] = self.watch.profile(table, "staged", '"#file"')
         self.kept.clear()
         self.reread.clear()
-        self.filled[table.name] = table.name
+        self.filled[table.name] = "known_customer" if table.name == "customer" and self.united else table.name
+
+    def _unite(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]]) -> None:
+        """Let customers of several systems be one; what other tables say of each follows."""
+        if self.mapping.identity or len(self.decided.rows):
+            files = {entry.number: (file.block.path, file.name) for entry, file in entries}
+            self.notes += unite(self.con, self.watch, self.mapping.identity, self.decided, files)
+            self.united = True
+            self._set_repeats_aside(table, entries, UNITED)
+        circles(self.con, self.watch)
 
     def _set_repeats_aside(self, table: schema.Table, entries: list[tuple[_Entry, RawFile]], why: str) -> None:
         files = {entry.number: file for entry, file in entries}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest, unknown
-from workbench.warehouse.ingest.keys import plain, text_of
+from workbench.warehouse.keys import plain, text_of
 
 MOST = 2_000
 HEAD = ["code", "value"]

@@ -6,7 +6,6 @@ The URL of a server names its credentials, `${NAME}` of the environment or `${fi
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 from uuid import UUID
 
 import duckdb
@@ -23,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.warehouse.credentials import with_credentials, without
 from workbench.warehouse.ingest.archives import archive_of
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, with_optional
 from workbench.warehouse.ingest.mapping import FileBlock
-from workbench.warehouse.ingest.reading import REFERENCE
 from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.texts import trimmed
 
@@ -128,7 +127,7 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
 
     secrets: list[str] = []
     try:
-        engine = sqlalchemy.create_engine(_with_credentials(block.url, root, secrets), poolclass=sqlalchemy.NullPool)
+        engine = sqlalchemy.create_engine(with_credentials(block.url, root, secrets), poolclass=sqlalchemy.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=ROWS) as con:
             schema_name, _, table = block.relation.rpartition(".")
             found = sqlalchemy.inspect(con)
@@ -147,35 +146,8 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
         why = "what stands there is no URL of a database"
     except (sqlalchemy.exc.SQLAlchemyError, OSError, UnicodeError) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        why = _without(said[0], secrets).rstrip(".")
+        why = without(said[0], secrets).rstrip(".")
     raise WorkbenchError(f"{block.path} can't be read: {why}. Is the database there, and are the credentials right?")
-
-
-def _with_credentials(url: str, root: Path, secrets: list[str]) -> str:
-    """Put the values of the references into a URL, and remember them."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        file = root / name.removeprefix("file:")
-        if name.startswith("file:"):
-            found = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-        else:
-            found = os.environ.get(name, "")
-        if not found:
-            where = f"the file {file}" if name.startswith("file:") else f"{name} in the environment"
-            raise WorkbenchError(f"a database of the mapping needs {where}, which is empty or not there. Set it.")
-        secrets.append(found)
-        return found if match[0] == url else quote_plus(found)
-
-    return REFERENCE.sub(value, url)
-
-
-def _without(said: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        parts = re.split(r"[:/@]+", secret) if "://" in secret else []  # it is a whole URL
-        for form in {secret, quote_plus(secret), quote(secret), *parts} - {""}:
-            said = said.replace(form, "…")
-    return said
 
 
 def _write(parts: Iterable[Sequence[Sequence[Any]]], names: Names, path: Path, where: str) -> str:

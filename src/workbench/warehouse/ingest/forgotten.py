@@ -71,18 +71,18 @@ class Forgotten:
         return "number_key" in gone.column_names and gone.column("number_key").null_count < gone.num_rows
 
     def without_numbers(self, rows: pa.Table) -> pa.Table:
-        """Rows in which no other end of a call is the line of such a customer: it is missing instead.
+        """Rows in which no other end of a call, and no household or group, is such a customer: it is missing instead.
 
         Where rows come with the `record` as it stood in the file, that is missing, too.
         """
-        if not self._numbers or "counterpart_key" not in rows.column_names:
-            return rows
-        at, keys = rows.schema.get_field_index("counterpart_key"), rows.column("counterpart_key")
-        theirs = pc.is_in(keys, pa.array(sorted(self._numbers), pa.string()))
-        rows = rows.set_column(at, "counterpart_key", pc.if_else(theirs, None, keys))
-        if "record" in rows.column_names:
-            at = rows.schema.get_field_index("record")
-            rows = rows.set_column(at, "record", pc.if_else(theirs, "null", rows.column("record")))
+        for name in {"counterpart_key", "household_id", "group_id"} & {*rows.column_names} if self._key else ():
+            at, keys = rows.schema.get_field_index(name), rows.column(name)
+            ends = name == "counterpart_key"
+            theirs = pc.is_in(keys, pa.array(sorted(self._numbers), pa.string())) if ends else self._among(keys)
+            rows = rows.set_column(at, name, pc.if_else(theirs, None, keys))
+            if "record" in rows.column_names:
+                at = rows.schema.get_field_index("record")
+                rows = rows.set_column(at, "record", pc.if_else(theirs, "null", rows.column("record")))
         return rows
 
     def named(self, texts: Iterable[str | None]) -> list[bool]:

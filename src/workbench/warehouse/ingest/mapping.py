@@ -17,8 +17,9 @@ from workbench.errors import WorkbenchError, named, unknown
 from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
-from workbench.warehouse.ingest.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
+from workbench.warehouse.ingest.identity_rules import Rule, identity_rules
 from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
+from workbench.warehouse.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
 from workbench.warehouse.rulebook import Rulebook, rulebook
 from workbench.warehouse.texts import KINDS
 
@@ -26,7 +27,8 @@ PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
 MAPPING_KEYS = (
-    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "rules", "prepare", "file", "rows",
+    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "rules", "identity", "prepare",
+    "file", "rows",
 )  # fmt: skip
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
@@ -250,6 +252,7 @@ class Mapping:
     steps: tuple[Step, ...] = ()
     codes: tuple[Path, ...] = ()
     rulebook: Rulebook = field(default_factory=lambda: Rulebook({}))
+    identity: tuple[Rule, ...] = ()
 
     def blocks(self) -> tuple[FileBlock, ...]:
         """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
@@ -310,6 +313,8 @@ def read_mapping(file: Path) -> Mapping:
     texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
     skip = texts_of(raw, "skip", where, ())
     book = rulebook(raw.get("rules", {}), where)
+    known = {name for block in files if block.table.name == "customer" for name in block.columns}
+    identity = identity_rules(list_of(raw, "identity", dict, where), known, where)
     return Mapping(
         file.stem,
         file,
@@ -320,6 +325,7 @@ def read_mapping(file: Path) -> Mapping:
         steps=steps,
         codes=codes,
         rulebook=book,
+        identity=identity,
         **texts,
     )
 

@@ -15,6 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link, read_sealed, write_sealed
+from workbench.warehouse.ingest.rules import following
 from workbench.warehouse.sql import literal
 
 MONTHS = "months.json"
@@ -34,7 +35,7 @@ class Months:
         self._before = [
             (v, facts) for v in before if (facts := read_sealed(v / FOLDER / MONTHS)) and facts["made_by"] == made_by
         ]
-        self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}}
+        self._made: dict[str, Any] = {"made_by": made_by, "files": {}, "twice": {}, "united": {}}
 
     def add(self, files: Iterable[Path], name: str, accepted: int) -> None:
         """Add the accepted records of a delivered file, which lie by month: `2026-01.parquet` …"""
@@ -43,20 +44,26 @@ class Months:
             self._files[file.name].append(file)
             self._from[str(file)] = name
 
-    def write(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Write each month, and what the partials of the features make of it."""
+    def write(self, con: duckdb.DuckDBPyConnection, *, united: bool = False) -> None:
+        """Write each month, and what the partials of the features make of it, after some customers were united."""
         for name, files in sorted(self._files.items()):
             for table in (BY_MONTH, *STORED):
                 (self._place / table).mkdir(exist_ok=True)
-            old, facts = next(((v, f) for v, f in self._before if _same(v, f["files"], name, files)), (None, {}))
+            read = f"read_parquet([{_listed(files)}])"
+            ones = self._made["united"][name] = _ones(con, read) if united else ""
+            same = (
+                (v, f) for v, f in self._before if f["united"].get(name) == ones and _same(v, f["files"], name, files)
+            )
+            old, facts = next(same, (None, {}))
             for table in (BY_MONTH, *STORED):
                 place = self._place / table / name
-                if table == BY_MONTH and len(files) == 1:
+                if table == BY_MONTH and len(files) == 1 and not ones:
                     link(files[0], place)
                 elif old is not None:
                     link(old / table / name, place)
                 else:
-                    of = feature_file(table) if table != BY_MONTH else f"FROM read_parquet([{_listed(files)}])"
+                    rows = following(read, schema.table(BY_MONTH)) if ones else read
+                    of = feature_file(table) if table != BY_MONTH else f"FROM {rows}"
                     con.execute(f"COPY ({of}) TO {literal(str(place))} (COMPRESSION zstd)")
                 con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS FROM read_parquet({literal(str(place))})")
                 self._made["files"][f"{table}/{name}"] = digest_of(place)
@@ -98,6 +105,13 @@ class Months:
             "if it corrects the other one, put it in its place"
             for name, count in sorted(counts.items())
         ]
+
+
+def _ones(con: duckdb.DuckDBPyConnection, records: str) -> str:
+    """Tell apart who of the customers of some records was united with whom; "" for nobody."""
+    sql = f"SELECT customer_id, united_into FROM united SEMI JOIN {records} r USING (customer_id) ORDER BY ALL"
+    found = con.execute(sql).fetchall()
+    return hashlib.blake2b(repr(found).encode(), digest_size=8).hexdigest() if found else ""
 
 
 def _same(version: Path, digests: dict[str, str], name: str, files: list[Path]) -> bool:

@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from workbench.errors import WorkbenchError, named, unknown
-from workbench.warehouse.ingest.keys import text_of, texts_of
+from workbench.messages import say
+from workbench.warehouse.credentials import REFERENCE, require_references
+from workbench.warehouse.keys import text_of, texts_of
 
 FORMATS = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
@@ -21,8 +23,6 @@ READ_KEYS = (
     "most_refused",
 )  # fmt: skip
 DATABASES = ("sqlite", "duckdb", "server")
-REFERENCE = re.compile(r"\$\{([^{}]+)\}")
-SECRET = re.compile(r"[?&;](?:\w*pass\w*|pwd|\w*token|\w*secret)=(?!\$\{)", re.IGNORECASE)
 MOST_REFUSED = 0.05
 
 
@@ -66,12 +66,8 @@ def _database(raw: dict, where: str) -> dict:
     """The keys of a block whose `database` is a URL: that of a file below the raw folder, or of a server."""
     url = text_of(raw, "database", where)
     start, _, rest = url.partition("://")
-    credentials, _, rest = rest.rpartition("@")
-    if (":" in (left := REFERENCE.sub("", credentials)) and not left.endswith(":")) or SECRET.search(url):
-        raise WorkbenchError(
-            f"{where}: database has a clear password. Write ${{NAME}} for a variable of the environment, or "
-            "${file:data/private/NAME}, in its place."
-        )
+    rest = rest.rpartition("@")[2]
+    require_references(url, say("{where}: database", where=where))
     if foreign := [key for key in ("path", "format") if key in raw]:
         raise WorkbenchError(f"{where}: {named(foreign)} has no meaning beside database. Remove it.")
     kind, _, file = url.partition(":///")

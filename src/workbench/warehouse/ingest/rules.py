@@ -25,7 +25,8 @@ TOTAL = "the row is a total"
 REPLACED = "a later row of the same key replaces it"
 LEFT_OUT = "a prepare step leaves it out, as the mapping says"
 AGAIN = "the same link stands in an earlier row"
-SET_ASIDE = (TOTAL, REPLACED, LEFT_OUT, AGAIN)  # rows that are no loss
+UNITED = "the customer is one with another, whose row says what is known of both"
+SET_ASIDE = (TOTAL, REPLACED, LEFT_OUT, AGAIN, UNITED)  # rows that are no loss
 NO_ORDER = "NULL::VARCHAR"
 EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
@@ -73,6 +74,8 @@ class Check:
         What a row is compared with, which stands in the relations `lookup_relation` names.
     crossed : tuple of str
         Conditions over the row (`"#row"`) and the lookups, with their names.
+    united : bool
+        Whether customers were united: what other tables say is compared with the customer that the row's became.
     """
 
     table: Table
@@ -87,6 +90,7 @@ class Check:
     numbers: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     crossed: tuple[str, ...] = ()
+    united: bool = False
 
     def select(self, relation: str) -> str:
         """The query that gives each record's line, typed columns, order among its key and whether it is `bad`."""
@@ -137,13 +141,16 @@ class Check:
         out = " OR ".join(['"#bad"', *(f'"o:{i}"' for i in range(len(rules)))])
         return (
             f"SELECT *, list_filter({slots}, lambda s: s IS NOT NULL) AS reasons, ({out}) AS out "
-            f'FROM (SELECT "#row".*{broken} FROM {relation} AS "#row" {self._joins()})'
+            f'FROM (SELECT "#row".*{broken} FROM {self._rows(relation)} AS "#row" {self._joins()})'
         )
 
     def refused(self, relation: str) -> str:
         """The query that counts the rows of the table that other tables refuse, as they stand now."""
         broken = " OR ".join(f"coalesce({rule.over}, false)" for rule in self._over())
-        return f'SELECT count(*) FROM {relation} AS "#row" {self._joins()} WHERE {broken or "false"}'
+        return f'SELECT count(*) FROM {self._rows(relation)} AS "#row" {self._joins()} WHERE {broken or "false"}'
+
+    def _rows(self, relation: str) -> str:
+        return following(relation, self.table) if self.united else relation
 
     def _over(self) -> list[Rule]:
         return [rule for rule in self.rules if rule.over]
@@ -157,9 +164,24 @@ class Check:
         typed = f"SELECT *{_also(self.typed)} FROM ({translated})"
         if not self.crossed:
             return typed
-        cells = ", ".join(f"{literal(c.rpartition(' AS ')[2])}: {c.rpartition(' AS ')[0]}" for c in self.columns)
-        row = f'SELECT *, {{{cells}}} AS "#row" FROM ({typed})'
+        named = {c.rpartition(" AS ")[2]: c.rpartition(" AS ")[0] for c in self.columns}
+        ones = ""
+        if self.united and "customer_id" in named:
+            ones = f'LEFT JOIN united "#one" ON "#one".customer_id = {named["customer_id"]}'
+            named["customer_id"] = f'coalesce("#one".united_into, {named["customer_id"]})'
+        cells = ", ".join(f"{literal(name)}: {cell}" for name, cell in named.items())
+        row = f'SELECT typed.*, {{{cells}}} AS "#row" FROM ({typed}) typed {ones}'
         return f"SELECT r.*{_also(self.crossed)} FROM ({row}) r {self._joins()}"
+
+
+def following(relation: str, table: Table) -> str:
+    """The rows of a relation, each with the customer that its own became when some were united."""
+    if all(column.name != "customer_id" for column in table.columns):
+        return relation
+    return (
+        f'(SELECT r.* REPLACE (coalesce("#one".united_into, r.customer_id) AS customer_id) FROM {relation} r '
+        'LEFT JOIN united "#one" ON "#one".customer_id = r.customer_id)'
+    )
 
 
 def lookup_relation(lookup: Lookup) -> str:

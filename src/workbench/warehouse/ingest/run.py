@@ -26,6 +26,7 @@ from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.databases import fetch
+from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
@@ -37,7 +38,7 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "keys", "lines", "mapping", "objects",
+    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "lines", "mapping", "objects",
     "parts", "prepare", "read", "reading", "repairs", "rules",
 )  # fmt: skip
 # What a warehouse's content depends on, besides files, mapping and key.
@@ -49,10 +50,19 @@ PROGRAM = (
     "texts.py",
     "clear.py",
     "sandbox.py",
+    "keys.py",
+    "credentials.py",
     "../personal.py",
     *(f"ingest/{name}.py" for name in _MODULES),
 )
-ALTOGETHER = ("ingest/months.py", "ingest/warned.py", *(f"features/partial/{name}.sql" for name in STORED))
+ALTOGETHER = (
+    "ingest/months.py",
+    "ingest/warned.py",
+    "ingest/identity.py",
+    "ingest/identity_rules.py",
+    "ingest/decided.py",
+    *(f"features/partial/{name}.sql" for name in STORED),
+)
 
 
 def ingest(
@@ -97,8 +107,9 @@ def ingest(
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
         repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
-        forgotten = Forgotten(source, root)
-        version = _version(mapping, files, pseudonyms, repairs.digest + forgotten.digest)
+        forgotten, decided = Forgotten(source, root), Decided(source, root)
+        apart = repairs.digest + forgotten.digest + decided.digest
+        version = _version(mapping, files, pseudonyms, apart)
         before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
@@ -109,7 +120,10 @@ def ingest(
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
-            _build(mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes)
+            _build(
+                mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes,
+                decided,
+            )  # fmt: skip
             _check_unchanged(files)
             write_digests(place)
             publish(place, version)
@@ -151,20 +165,22 @@ def tried(
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
         place.mkdir()
         repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
-        _build(mapping, files, key, place, "tried", progress or _silent, repairs, nobody, [], passed + twice)
+        decided = Decided(mapping.source, root)
+        _build(mapping, files, key, place, "tried", progress or _silent, repairs, nobody, [], passed + twice, decided)
         yield open_version(mapping.source, place)
 
 
 def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
     progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
+    decided: Decided,
 ) -> None:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
     mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
     parts = Parts(place, before, _program())
-    build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken)
+    build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
     build.run([*notes, *made.notes])
     shutil.rmtree(place / "prepare", ignore_errors=True)
 

@@ -28,7 +28,10 @@ WITH happened AS (
     FROM ticket
     WHERE customer_id = $customer AND (closed_at IS NULL OR closed_at > due_at)
     UNION ALL
-    SELECT closed_at, 'ticket', kind || ' closed', outcome, ticket_id, NULL, ''
+    SELECT
+        closed_at, 'ticket', kind || ' closed', outcome, ticket_id,
+        CASE WHEN compensation > 0 THEN compensation END,
+        CASE WHEN compensation > 0 THEN 'currency' ELSE '' END
     FROM ticket
     WHERE customer_id = $customer
     UNION ALL
@@ -58,6 +61,30 @@ WITH happened AS (
         CASE WHEN amount < 0 THEN 'refund' WHEN bill_id IS NULL THEN 'top-up or purchase' ELSE 'bill paid' END,
         method, payment_id, amount, 'currency'
     FROM payment
+    WHERE customer_id = $customer
+    UNION ALL
+    SELECT
+        acted_on, 'collection_action',
+        CASE
+            WHEN arm = 'held_out' THEN 'collection held back by chance'
+            WHEN action = 'remind' THEN 'reminded of an unpaid bill'
+            WHEN action = 'call' THEN 'called about an unpaid bill'
+            WHEN action = 'restrict' THEN 'restricted for an unpaid bill'
+            WHEN action = 'disconnect' THEN 'cut off for an unpaid bill'
+            ELSE 'legal action on an unpaid bill'
+        END,
+        outcome, bill_id, CASE WHEN cost > 0 THEN cost END, CASE WHEN cost > 0 THEN 'currency' ELSE '' END
+    FROM collection_action
+    WHERE customer_id = $customer
+    UNION ALL
+    SELECT opened_on, 'fraud_case', 'looked at for fraud', source, case_id, NULL, ''
+    FROM fraud_case
+    WHERE customer_id = $customer
+    UNION ALL
+    SELECT
+        decided_on, 'fraud_case', CASE WHEN verdict = 'fraud' THEN 'found to be fraud' ELSE 'found honest' END, kind, case_id,
+        CASE WHEN loss > 0 THEN loss END, CASE WHEN loss > 0 THEN 'currency' ELSE '' END
+    FROM fraud_case
     WHERE customer_id = $customer
     UNION ALL
     SELECT

@@ -58,7 +58,23 @@
 -- last_product []: Its name.
 -- last_lead_on []: First day of the last sales lead.
 -- last_lead_stage []: How far it has come: its stage as delivered.
-WITH gone AS (
+-- household_id []: Household of the customer.
+-- household_members [customers]: Customers of that household who had joined, this one among them.
+-- group_id []: Company, body or other group that the customer belongs to.
+-- group_members [customers]: Customers of that group, alike.
+WITH household AS (
+    SELECT household_id, COUNT(*) AS members
+    FROM customer
+    WHERE household_id IS NOT NULL AND joined_on < CAST($as_of AS DATE)
+    GROUP BY household_id
+),
+belonging AS (
+    SELECT group_id, COUNT(*) AS members
+    FROM customer
+    WHERE group_id IS NOT NULL AND joined_on < CAST($as_of AS DATE)
+    GROUP BY group_id
+),
+gone AS (
     SELECT customer_id, MAX(ended_on) AS left_on
     FROM subscription
     WHERE activated_on < CAST($as_of AS DATE) AND ended_on < CAST($as_of AS DATE)
@@ -178,8 +194,11 @@ SELECT
     asked.answered_on AS last_answered_on, asked.wave AS last_wave, asked.request AS last_request,
     campaigns.campaigns_180d, reached.assigned_on AS last_campaign_on, reached.name AS last_campaign,
     holdings.products_held, holdings.product_fee, taken.from_on AS last_product_on, taken.name AS last_product,
-    lead_on.opened_on AS last_lead_on, lead_on.stage AS last_lead_stage
+    lead_on.opened_on AS last_lead_on, lead_on.stage AS last_lead_stage,
+    customer.household_id, household.members AS household_members, customer.group_id, belonging.members AS group_members
 FROM customer
+LEFT JOIN household ON household.household_id = customer.household_id
+LEFT JOIN belonging ON belonging.group_id = customer.group_id
 LEFT JOIN life ON life.customer_id = customer.customer_id
 LEFT JOIN gone ON gone.customer_id = customer.customer_id
 LEFT JOIN line ON line.customer_id = customer.customer_id AND line.nth = 1

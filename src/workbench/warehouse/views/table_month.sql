@@ -20,6 +20,10 @@ WITH dated AS (
     UNION ALL
     SELECT 'payment', paid_on, paid_on, customer_id, 1 FROM payment
     UNION ALL
+    SELECT 'collection_action', acted_on, acted_on, customer_id, 1 FROM collection_action
+    UNION ALL
+    SELECT 'fraud_case', opened_on, opened_on, customer_id, 1 FROM fraud_case
+    UNION ALL
     SELECT 'contact', CAST(contacted_at AS DATE), CAST(contacted_at AS DATE), customer_id, 1 FROM contact
     UNION ALL
     SELECT 'ticket', CAST(opened_at AS DATE), CAST(opened_at AS DATE), customer_id, 1 FROM ticket

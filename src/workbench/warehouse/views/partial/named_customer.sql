@@ -4,7 +4,8 @@
 SELECT
     customer_id, NULL AS kind, NULL AS name_key, NULL AS province, NULL AS city, NULL AS birth_year, NULL AS gender,
     MIN(day) AS joined_on,
-    NULL AS is_staff
+    NULL AS is_staff, NULL AS card_key, NULL AS phone_key, NULL AS address_key, NULL AS payer_key, NULL AS household_id,
+    NULL AS group_id
 FROM (
     SELECT customer_id, activated_on AS day FROM subscription
     UNION ALL
@@ -15,6 +16,10 @@ FROM (
     SELECT customer_id, issued_on AS day FROM bill
     UNION ALL
     SELECT customer_id, paid_on AS day FROM payment
+    UNION ALL
+    SELECT customer_id, acted_on AS day FROM collection_action
+    UNION ALL
+    SELECT customer_id, opened_on AS day FROM fraud_case
     UNION ALL
     SELECT customer_id, CAST(contacted_at AS DATE) AS day FROM contact
     UNION ALL

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from functools import cache, partial
+from typing import Any
+
+from workbench.rules import made, read_rules
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,9 @@ def quality_rules() -> QualityRules:
     >>> quality_rules().rules["number_twice"].tables
     ('subscription',)
     """
-    text = (resources.files("workbench.studies.data_quality") / "rules.toml").read_text(encoding="utf-8")
-    read = tomllib.loads(text)
-    rules = {
-        name: Rule(name, tuple(rule["tables"]), rule["mend"], rule["what"], rule["means"])
-        for name, rule in read["rule"].items()
-    }
-    return QualityRules(tuple(read["monthly"]), rules, {name: tuple(t) for name, t in read["study"].items()})
+
+    def known(monthly: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]) -> QualityRules:
+        rules = {name: made(partial(Rule, name), entry, f"rule '{name}'") for name, entry in rule.items()}
+        return QualityRules(monthly, rules, {name: tuple(tables) for name, tables in study.items()})
+
+    return read_rules(None, __package__, "rules.toml", known)

@@ -12,6 +12,7 @@ from workbench.columns import category, days
 from workbench.errors import CannotAnswer, require_columns
 from workbench.messages import Number, say
 from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
+from workbench.methods.survival.table import life_table
 
 Step = Literal["day", "month"]
 FEWEST_DEPARTURES = 5
@@ -42,7 +43,10 @@ class Observed:
     set_aside: dict[str, int]
 
 
-def observe(customers, started, left, since, as_of, within, step) -> Observed:
+def observe(
+    customers: pd.DataFrame, started: str, left: str, since: object, as_of: pd.Timestamp, within: str | None,
+    step: Step | None,
+) -> Observed:  # fmt: skip
     """Steps of tenure at which each came under and went out of observation, and whether alive then."""
     require_columns(customers, [started, left, *([within] if within else [])], "customers")
     customers, aside = placeholders_aside(customers, started, "customers")
@@ -147,8 +151,9 @@ def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float
     """
     observed, reach = leave > entry, int(part["exit"].max())
     stayed = part["alive"] | (leave < part["exit"])
-    within, left = life_table(entry[observed], leave[observed], stayed[observed], reach)
-    at_risk = life_table(part["entry"], part["exit"], part["alive"], reach)[0]
+    seen_within = life_table(entry[observed], leave[observed], -stayed[observed].astype(int), reach=reach)
+    within, left = seen_within.at_risk, seen_within.left.sum(axis=0)
+    at_risk = life_table(part["entry"], part["exit"], np.full(len(part), -1), reach=reach).at_risk
     found = []
     for length in (1, _STRETCH):
         stretch = np.arange(reach) // length
@@ -156,11 +161,3 @@ def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float
         hazard = np.divide(gone, seen, out=np.zeros(len(gone)), where=seen > 0)
         found.append(float(((all_of - seen) * hazard).sum()))
     return min(found)
-
-
-def life_table(entry: pd.Series, leave: pd.Series, stayed: pd.Series, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many were at risk and left on each step of tenure, 1 to `reach`."""
-    entered = np.bincount(entry, minlength=reach + 1)
-    gone = np.bincount(leave, minlength=reach + 1)
-    at_risk = np.cumsum(entered)[:reach] - np.cumsum(gone)[:reach]
-    return at_risk, np.bincount(leave[~stayed], minlength=reach + 1)[1:]

@@ -1,0 +1,89 @@
+"""Which stages to keep, whom to look at, and what to set aside?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from workbench.messages import Amount, Day, Listed, Message, Number, Span, Term, Word, join, say
+from workbench.result import Decision, Refusal, Result
+from workbench.studies.arrears.credit import CreditCard, ExpectedLoss
+from workbench.studies.arrears.stages import LOT, Collection, stage_name
+
+
+def decision(
+    work: Collection | Refusal, card: CreditCard | Refusal, loss: ExpectedLoss | Refusal,
+    following: pd.DataFrame | Refusal,
+) -> Decision:  # fmt: skip
+    """Say which stages to keep or drop, which collector to look at, by which points to restrict, what to set aside."""
+    do: list[Message] = []
+    if not isinstance(work, Refusal):
+        do += [_stage(row, work.currency) for row in work.table.itertuples()]
+    if not isinstance(work, Refusal) and not isinstance(following, Refusal) and (following["advice"] == "act").any():
+        act = following[following["advice"] == "act"]
+        left = int((following["advice"] == "leave alone").sum())
+        do.append(
+            say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
+                n=len(act), sum=Number(act["expected"].sum(), ",.0f"), rest=left, currency=Term(work.currency))
+        )  # fmt: skip
+    if not isinstance(work, Refusal) and len(behind := work.behind()):
+        names = Listed([Word(name) for name in behind["collector"]])
+        do.append(
+            say(
+                "Look at the bills of {names} before paying for more of them: bills were not given by lot.", names=names
+            )
+        )
+    if not isinstance(card, Refusal) and card.order.iloc[-1]["low"] > 0:
+        do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
+    if not isinstance(loss, Refusal):
+        do.append(
+            say("Set aside {sum} {currency} for what is owed today.", sum=Number(loss.table["expected"].sum(), ",.0f"),
+                currency=Term(loss.currency))
+        )  # fmt: skip
+    if not do:
+        do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
+    return Decision(tuple(do), say("other costs of a stage, or another worth of a customer who leaves."))
+
+
+def basis(
+    operator: str, as_of: object, tables: Mapping[str, pd.DataFrame | Refusal], *results: Result | Refusal
+) -> Message:
+    """Say what the answers stand on: rows of each table, and what was left out or counted apart."""
+    rows = [
+        say("{n} {what}", n=0 if isinstance(table, Refusal) else len(table), what=Term(name))
+        for name, table in tables.items()
+    ]
+    answered = [result for result in results if not isinstance(result, Refusal)]
+    counts = [item for result in answered for item in getattr(result, "set_aside", {}).items()]
+    apart = [say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in counts]
+    said = say(
+        "Warehouse of {operator}, before {day}: {rows}.", operator=operator, day=Day(str(as_of)), rows=Listed(rows)
+    )
+    if not apart:
+        return said
+    return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
+
+
+def _stage(row, currency: str) -> Message:
+    """Advise on a stage by the interval of what it earns after cost."""
+    if row.basis != LOT:
+        return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
+    said: dict[str, Any] = {
+        "stage": stage_name(row),
+        "net": Number(row.net_earned, "+,.2f"),
+        "currency": Term(currency),
+    }
+    said |= {"span": Span(row.net_earned_low, row.net_earned_high, "+,.2f"), "currency": Term(currency)}
+    if row.net_earned_low > 0:
+        if row.action == "restrict" and row.more_lost_low > 0:
+            return say(
+                "Keep {stage} for large debts: it earns {net} {currency} a bill after cost {span}, and makes {lost} "
+                "more leave.", lost=Amount(row.more_lost, binary=True), **said,
+            )  # fmt: skip
+        return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)
+    if row.net_earned_high < 0:
+        return say("Drop {stage}: it loses {net} {currency} a bill after cost {span}.", **said)
+    return say("Go on holding back a tenth at {stage}: whether it earns its cost is not certain {span}.",
+        stage=said["stage"], span=said["span"])  # fmt: skip

@@ -1,0 +1,208 @@
+"""Bills past due: are they paid, does the customer leave first, and are those who paid late again?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import EPOCH, category, day, take
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes
+from workbench.messages import Listed, Message, Share, Span, say
+from workbench.methods.intervals import share as wilson
+from workbench.methods.resampling import Rng, interval
+from workbench.methods.survival import customer_draws, life_table
+from workbench.result import COUNT, SHARE, Quantity, Result, Tile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEWEST = 30
+DAYS = (10, 20, 30, 60, 90)
+NEVER = 10**7
+_CENT = 0.005
+
+
+def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read the bills of the view `bill_history` that were open beyond their due day, and count the others.
+
+    Adds exit (days past due on which the bill was paid, the customer left, or observation ended) and cause (0 paid,
+    1 left, 2 written off, -1 still open).
+    """
+    taken = take(bills, "bills", key="bill_id", numbers=["amount", "paid"], dates=["due_on", "paid_on", "left_on"],
+        flags=["written_off"], by=["customer_id"], missing="keep").table  # fmt: skip
+    for column in ("amount", "paid", "due_on"):
+        if taken[column].isna().any():
+            raise WorkbenchError(
+                f"'{column}' of bills is missing in {int(taken[column].isna().sum()):,} rows: give it."
+            )
+    last = int((day(as_of, "as_of") - EPOCH).days) - 1
+    due, paid, left = ((taken[c] - EPOCH).dt.days.fillna(NEVER) for c in ("due_on", "paid_on", "left_on"))
+    table, aside = taken.assign(due=due.astype(int), cured=paid.astype(int), left=left.astype(int)), {}
+    for reason, rows in (
+        ("bills of 0 or less", table["amount"] <= 0),
+        ("due on the day before as_of or later", table["due"] >= last),
+        ("paid by the due day", table["cured"] <= table["due"]),
+        ("of customers who had left by the due day", table["left"] <= table["due"]),
+    ):
+        rows = rows.reindex(table.index)
+        if rows.any():
+            aside[reason] = int(rows.sum())
+            table = table[~rows]
+    over = table["paid"] > table["amount"] + _CENT
+    if over.any():
+        aside["paid over the bill (counted in full as paid)"] = int(over.sum())
+    end = table[["cured", "left"]].min(axis=1).clip(upper=last)
+    cause = np.select(
+        [table["cured"] == end, table["left"] == end], [0, 1 + (table["written_off"] == 1).astype(int)], -1
+    )
+    table = table.assign(exit=end - table["due"], cause=cause)
+    order = np.lexsort([category(table[c], c).to_numpy(str) for c in ("bill_id", "customer_id")])
+    return table.iloc[order].reset_index(drop=True), aside
+
+
+@dataclass(frozen=True, eq=False)
+class Cures(Result):
+    """What becomes of overdue bills.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a number of days past due: customers, still_open (bills, before it), paid_share with low and high,
+        left_share, written_off_share and open_share, which add up to 1. Bills still open count until as_of. Intervals
+        by resampling customers.
+    again, again_low, again_high : float
+        Of those who had paid all, the share with an overdue bill again within `within` days.
+    """
+
+    table: pd.DataFrame
+    curve: np.ndarray
+    bills: int
+    again: float
+    again_low: float
+    again_high: float
+    within: int
+    set_aside: dict[str, int]
+    level: float
+
+    NAME, COUNTS = "cure", "customers"
+    CHART = say("Curves by days past due: paid, left, written off")
+    FORMATS = dict.fromkeys(["low", "high"], SHARE) | {"days": "{:.0f}", "still_open": COUNT}
+    CAPTION = say("What had become of overdue bills by so many days past due; open ones count while they are seen.")
+
+    def headline(self) -> Message:
+        """Say how many are paid by 30 days and by the last, and how many are late again."""
+        first, last = self.table.iloc[len(self.table) // 2], self.table.iloc[-1]
+        parts = [
+            say(
+                "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
+                n=self.bills, share=Share(first["paid_share"]), span=Span(first["low"], first["high"], ".1%"),
+                days=int(first["days"]), later=Share(last["paid_share"]), most=int(last["days"]),
+            ).sentence(),
+            say("{share} are lost with a customer who leaves or is cut off",
+                share=Share(last["left_share"] + last["written_off_share"])),
+        ]  # fmt: skip
+        if np.isfinite(self.again):
+            parts.append(
+                say("of those who had paid all, {share} {span} are late again within {days} days",
+                    share=Share(self.again), span=Span(self.again_low, self.again_high, ".1%"), days=self.within)
+            )  # fmt: skip
+        if over := sum(n for reason, n in self.set_aside.items() if reason.startswith("paid over")):
+            parts.append(say("{n} are paid over the bill", n=over))
+        return say("{clauses}.", clauses=Listed(parts, ";"))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many bills are paid by the middle day."""
+        row = self.table.iloc[len(self.table) // 2]
+        label = say("overdue bills paid within {days} days", days=int(row["days"]))
+        return (Tile(label, Share(row["paid_share"]), Span(row["low"], row["high"], ".1%")),)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the three incidences by day."""
+        ax = axes(ax)
+        for curve, name in zip(self.curve, ("paid up", "left", "written off"), strict=True):
+            ax.step(np.arange(len(curve) + 1), 100 * np.r_[0, curve], where="post", label=name)
+        ax.set_xlabel("days past due")
+        ax.set_ylabel("% of overdue bills")
+        ax.legend()
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Share paid by each number of days, and late again."""
+        for r in self.table.itertuples():
+            yield Quantity(f"cure[days={r.days}]", r.paid_share, "share", r.low, r.high)
+        if np.isfinite(self.again):
+            yield Quantity("late_again", self.again, "share", self.again_low, self.again_high)
+
+
+def cure(
+    bills: pd.DataFrame, *, as_of: date | str, days: Sequence[int] = DAYS, within: int = 90, level: float = 0.95,
+    resamples: int = 200, rng: Rng = 0,
+) -> Cures:  # fmt: skip
+    """Follow overdue bills until they are paid, the customer has left, or is written off (Aalen-Johansen).
+
+    Parameters
+    ----------
+    bills : DataFrame
+        The view `bill_history`: customer_id, bill_id, due_on, amount, paid, paid_on, left_on, written_off.
+    as_of : date or str
+        Exclusive.
+    days : sequence of int
+        Days past due at which to say what has become of them.
+    within : int
+        Days without an overdue bill that make a cure: late again is counted until then.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If columns are not what they should be, or fewer than 30 bills were overdue.
+    """
+    table, aside = overdue(bills, as_of)
+    if len(table) < FEWEST:
+        raise CannotAnswer(say("not answerable: {n} bills were overdue, and it takes {k}.", n=len(table), k=FEWEST))
+    exits, cause = table["exit"].to_numpy(), table["cause"].to_numpy()
+    spells = np.zeros(len(table), dtype=np.int64)
+    at = [min(d, int(exits.max())) for d in sorted(days)]
+    known = life_table(spells, exits, cause)
+    gone = np.zeros((3, len(known.at_risk)))
+    gone[: len(known.left)] = known.incidence(1)
+    who = pd.factorize(table["customer_id"])[0]
+    drawn = customer_draws(spells, exits, cause, at, resamples, clusters=who, rng=rng, start=1)[:, 0]
+    place = np.array(at) - 1
+    low, high = interval(gone[0, place], drawn, level=level)
+    found = pd.DataFrame({
+        "days": sorted(days), "customers": [len(np.unique(who[exits >= d])) for d in at],
+        "still_open": known.at_risk[place], "paid_share": gone[0, place], "low": low, "high": high,
+        "left_share": gone[1, place], "written_off_share": gone[2, place], "open_share": 1 - gone[:, place].sum(axis=0),
+    })  # fmt: skip
+    again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
+    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level)
+
+
+def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: float) -> tuple[float, float, float]:
+    """Share late again within so many days of paying all, with its interval; NaN with fewer than 30 who paid all.
+
+    Bills that are overdue at once make one spell of arrears; it ends when the last of them is paid.
+    """
+    table = table.assign(who=who, end=table["cured"].where(table["cause"] == 0, NEVER)).sort_values(["who", "due"])
+    until = table.groupby("who")["end"].cummax()
+    before = until.groupby(table["who"]).shift()
+    new = before.isna() | (table["due"] >= before)
+    first = table[new]
+    end = until.groupby(new.cumsum()).last().to_numpy()
+    following = first.groupby("who")["due"].shift(-1).fillna(NEVER).to_numpy() + 1
+    end, following = end[end <= last], following[end <= last]
+    if len(end) < FEWEST:
+        return np.nan, np.nan, np.nan
+    exits = np.minimum(following, last) - end
+    told = life_table(np.zeros(len(end), int), exits, np.where(following <= last, 0, -1), reach=within)
+    share = float(told.incidence(1)[:, -1].sum())
+    error = float(told.errors([within], 1)[0, 0]) if share else 0.0
+    worth = share * (1 - share) / error**2 if error > 0 else float(told.at_risk[-1])
+    low, high = map(float, wilson(share * worth, worth, level=level))
+    return share, low, high

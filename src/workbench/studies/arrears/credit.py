@@ -1,0 +1,333 @@
+"""Who will not pay: credit points, the limit before service is restricted, and what is expected to be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import by_id, days, number, take
+from workbench.errors import CannotAnswer
+from workbench.figures import axes
+from workbench.messages import Message, Number, Share, Span, Term, say
+from workbench.methods import clusters
+from workbench.methods.intervals import share as wilson
+from workbench.methods.scorecard import Card, compare, fit_card
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.studies.arrears.rolls import OUT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BANDS, FOLDS, FEWEST = 6, 5, 30
+
+
+@dataclass(frozen=True, eq=False)
+class CreditCard(Result):
+    """Credit points, and how far they may be trusted.
+
+    Attributes
+    ----------
+    card : Card
+        Fitted on all, or as given.
+    table : DataFrame
+        One row a band of points, the worst first: above, to (points), customers, expected and rate (share with the
+        outcome) with low, high; and limit, what may be owed before service is restricted.
+    order : DataFrame
+        How well card and last state alone order the outcome: auc with low, high, and ks; then their difference.
+    fitted : bool
+        Whether points are out of fold; a given card was not fitted on these customers.
+    """
+
+    card: Card
+    table: pd.DataFrame
+    order: pd.DataFrame
+    points: pd.DataFrame
+    fitted: bool
+    rounding: float
+    level: float
+    currency: str
+
+    NAME, COUNTS = "credit", "customers"
+    CHART = say("Expected against seen, a dot with its interval a band of points")
+    FORMATS = {"above": "{:,.0f}", "to": "{:,.0f}", "limit": COUNT} | dict.fromkeys(["expected", "low", "high"], SHARE)
+
+    def headline(self) -> Message:
+        """Say how well the points order, against the last state alone, and how the worst band differs from the best."""
+        card, state, gain = self.order.itertuples()
+        verdict = say("not significantly more than by the last state alone, {auc}", auc=Number(state.auc, ".3f"))
+        if gain.low > 0:
+            verdict = say("against {auc} by the last state alone, {gain} {span} more", auc=Number(state.auc, ".3f"),
+                gain=Number(gain.auc, "+.3f"), span=Span(gain.low, gain.high, "+.3f"))  # fmt: skip
+        worst, best = self.table.iloc[0], self.table.iloc[-1]
+        return say(
+            "{worst} of customers with the fewest points do not pay, {best} of those with the most; AUC {auc} {span}, "
+            "{verdict}; {bands}.",
+            worst=Share(worst["rate"]), best=Share(best["rate"]), auc=Number(card.auc, ".3f"),
+            span=Span(card.low, card.high, ".3f"), verdict=verdict, bands=self._calibrated(),
+        )  # fmt: skip
+
+    def _calibrated(self) -> Message:
+        told = self.table.dropna(subset="low")
+        off = int(((told["expected"] < told["low"]) | (told["expected"] > told["high"])).sum())
+        if off:
+            return say("in {n} of {all} bands another share was seen than expected", n=off, all=len(told))
+        return say("what was expected was seen in all {all} bands", all=len(told))
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What the card adds to the last state."""
+        row = self.order.iloc[0]
+        return (Tile(say("AUC of the credit points"), Number(row["auc"], ".3f"), Span(row["low"], row["high"], ".3f")),)
+
+    def caption(self) -> Message:
+        """Say what the table shows, with its units."""
+        return say(
+            "Bands of points: expected and seen, and what may be owed before service is restricted ({currency}). Whole "
+            "points move a probability by {rounding} at most.",
+            currency=Term(self.currency), rounding=Share(self.rounding, 2),
+        )  # fmt: skip
+
+    def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
+        """Give each customer's points, probability, limit and whether they owe more, furthest over it first."""
+        table = take(customers, "customers", key=customer, numbers=[owed, *self.card.features], missing="keep").table
+        points = self.card.points(table)
+        place = np.searchsorted(self.table["to"].fillna(np.inf), points)
+        found = pd.DataFrame({
+            customer: table[customer].to_numpy(), "points": points, "probability": self.card.scale.probability(points),
+            "owed": table[owed].fillna(0.0).to_numpy(), "limit": self.table["limit"].to_numpy()[place],
+        })  # fmt: skip
+        found = found.assign(over=found["owed"] > found["limit"], beyond=found["owed"] - found["limit"])
+        return found.sort_values(["beyond", customer], ascending=[False, True], ignore_index=True).drop(
+            columns="beyond"
+        )
+
+    def as_card(self) -> Table:
+        """Give the card as a page shows it: add up the points of each line."""
+        terms = self.card.terms
+        shown = pd.DataFrame({
+            "fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
+            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round(),
+        })  # fmt: skip
+        if "n" in terms:
+            shown = shown.assign(customers=terms["n"], rate=terms["events"] / terms["n"])
+        said = say("The card: add up the points of each fact; a line without ends is 'not known'.")
+        forms = {"above": "{:,.2f}", "to": "{:,.2f}", "points": "{:,.0f}"}
+        return Table("card", shown, said, forms, "customers" if "n" in terms else None)
+
+    def as_order(self) -> Table:
+        """Give the two orders as a page shows them."""
+        said = say("How well the points and the last state alone order those who do not pay.")
+        return Table("credit_order", self.order, said, dict.fromkeys(["auc", "low", "high", "ks"], "{:.3f}"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw expected against seen by band, beside the line on which both are equal."""
+        ax, rows = axes(ax), self.table.dropna(subset="low")
+        x, y = 100 * rows["expected"], 100 * rows["rate"]
+        ax.errorbar(x, y, [y - 100 * rows["low"], 100 * rows["high"] - y], fmt="o", markersize=4)
+        most = float(max(x.max(), (100 * rows["high"]).max()))
+        ax.plot([0, most], [0, most], color="0.6", linewidth=0.8)
+        ax.set_xlabel("expected (% who do not pay)")
+        ax.set_ylabel("seen (% who do not pay)")
+        return ax
+
+    def quantities(self) -> Iterable[Quantity]:
+        """AUC of the card, and what it adds to the last state."""
+        for name, row in zip(("credit_auc", "state_auc", "credit_gain"), self.order.itertuples(), strict=True):
+            yield Quantity(name, row.auc, "1", row.low, row.high)
+
+
+def credit_card(
+    customers: pd.DataFrame, outcome: str, *, customer: str, features: Sequence[str], state: str,
+    bill: str | None = None, card: Card | None = None, tolerated: float = 10.0, months: float = 3.0,
+    level: float = 0.95, currency: str = "currency",
+) -> CreditCard:  # fmt: skip
+    """Give each customer credit points, and hold them against what came.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        One row each, facts as known on a day.
+    outcome : str
+        Flag: 60 days past due within the three months after that day, or what else counts as not paying.
+    customer, features, state, bill : str
+        Columns: key; facts, numeric; days past due on the day (the last state alone); mean bill, for the limit.
+    card : Card, optional
+        A card of your own (`read_card`); else one is fitted, and judged out of fold (5 folds).
+    tolerated : float
+        What may be lost a customer, in currency. The limit of a band is that over the upper end of its share who do not
+        pay, at most `months` mean bills.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If columns are not what they should be, or there are fewer than 10 events for each fact.
+    """
+    asked = [*features, state, *([bill] if bill else [])]
+    table = take(customers, "customers", key=customer, numbers=asked, flags=[outcome], missing="keep").table
+    table = table.iloc[by_id(table[customer])].reset_index(drop=True)
+    number(table[state], state), number(table[outcome], outcome)
+    event = (table[outcome] == 1).to_numpy()
+    fitted = card is None
+    if card is None:
+        card = fit_card(table, event, features)
+        parts = np.arange(len(table)) % FOLDS
+        points = np.zeros(len(table))
+        for part in range(FOLDS):
+            other = fit_card(table[parts != part], event[parts != part], features)
+            points[parts == part] = other.points(table[parts == part])
+    else:
+        points = card.points(table)
+    if not event.any() or event.all():
+        raise CannotAnswer(say("not answerable: all customers have the outcome, or none."))
+    chance = card.scale.probability(points)
+    mean_bill = table[bill].fillna(0).to_numpy() if bill else np.full(len(table), np.inf)
+    bands = _bands(points, chance, event, mean_bill, tolerated, months, level)
+    order = compare({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
+    own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
+    return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
+
+
+def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.DataFrame:
+    ends = np.unique(np.round(np.quantile(points, [0.03, 0.1, 0.25, 0.5, 0.75])))
+    place = np.searchsorted(ends, points)
+    rows = []
+    for k in range(len(ends) + 1):
+        at = place == k
+        if not at.any():
+            continue
+        low, high = map(float, wilson(event[at].sum(), at.sum(), level=level))
+        limit = min(tolerated / high, months * float(mean_bill[at].mean()))
+        edges = np.r_[-np.inf, ends, np.inf][k : k + 2]
+        row = {"above": edges[0], "to": edges[1], "customers": int(at.sum()), "expected": chance[at].mean()}
+        rows.append(row | {"rate": event[at].mean(), "low": low, "high": high, "limit": limit})
+    table = pd.DataFrame(rows).replace([-np.inf, np.inf], np.nan)
+    few = table["customers"] < FEWEST
+    return table.assign(**{c: table[c].mask(few) for c in ("low", "high", "limit")})
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedLoss(Result):
+    """What of today's arrears will still be open 90 days on.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a state: customers and owed today, loss (share of what was owed then still open 90 days later) with low
+        and high, expected (currency).
+    customers : DataFrame
+        One row a customer in arrears today: state, owed, expected.
+    expected, seen, ratio, low, high : float
+        Of the last month whose 90 days are over, which the rates did not see: seen over expected with its interval.
+    factor : float
+        By which rates were multiplied: seen over expected in the month before that, where its interval leaves 1 out.
+    unpriced : float
+        Owed in states with fewer than 30 accounts to learn from.
+    """
+
+    table: pd.DataFrame
+    customers: pd.DataFrame
+    expected: float
+    seen: float
+    ratio: float
+    low: float
+    high: float
+    factor: float
+    unpriced: float
+    level: float
+    currency: str
+
+    NAME, COUNTS = "loss", "customers"
+    FORMATS = dict.fromkeys(["owed", "expected"], COUNT) | dict.fromkeys(["loss", "low", "high"], SHARE)
+
+    def headline(self) -> Message:
+        """Say how much of the arrears will still be open in 90 days, and whether the last forecast held."""
+        owed, lost = self.table["owed"].sum(), self.table["expected"].sum()
+        verdict = say("which holds")
+        if self.high < 1 or self.low > 1:
+            verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
+        return say(
+            "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
+            "{ratio} {span} of what was expected was seen, {verdict}.",
+            lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"), currency=Term(self.currency),
+            ratio=Share(self.ratio, 0), span=Span(self.low, self.high, ".0%"), verdict=verdict,
+        )  # fmt: skip
+
+    def caption(self) -> Message:
+        """Say what the table shows, with its units."""
+        return say(
+            "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
+            "what is expected.", currency=Term(self.currency),
+        )  # fmt: skip
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What is expected to be open still."""
+        low, high = ((self.table["owed"] * self.table[end]).sum() for end in ("low", "high"))
+        label = say("of today's arrears still open in 90 days ({currency})", currency=Term(self.currency))
+        return (Tile(label, Number(self.table["expected"].sum(), ",.0f"), Span(low, high, ",.0f")),)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Expected loss, and the last one's calibration."""
+        yield Quantity("expected_loss", float(self.table["expected"].sum()), self.currency)
+        yield Quantity("loss_calibration", self.ratio, "1", self.low, self.high)
+
+
+def expected_loss(
+    accounts: pd.DataFrame, *, customer: str, month: str, state: str, owed: str, unpaid: str, level: float = 0.95,
+    currency: str = "currency",
+) -> ExpectedLoss:  # fmt: skip
+    """Say what of each customer's arrears will be open still 90 days on.
+
+    `accounts` has one row an account and month (the view `account_month`): `owed` is overdue, `unpaid` what of it was
+    open 90 days later, missing where these are not over. A state's rate is the sum of one over that of the other in the
+    months before the last two that are over; the first of these calibrates, the second tests.
+
+    Raises
+    ------
+    WorkbenchError, CannotAnswer
+        If columns are not what they should be, or fewer than four months are over.
+    """
+    table = take(
+        accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
+    ).table  # fmt: skip
+    table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
+    last = table["when"].max()
+    table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
+    over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
+    now = table[table["when"] == last]
+    if len(over) < 4 or not len(now):
+        raise CannotAnswer(
+            say("not answerable: of {n} months it is known what was open 90 days later, and it takes {k}.",
+                n=len(over), k=4)
+        )  # fmt: skip
+    past = table[table["when"] < over[-2]].dropna(subset=unpaid)
+    rows = [
+        (name, *clusters.ratio(part[unpaid], part["owed"], part[customer], level))
+        for name, part in past.groupby(state)
+        if len(part) >= FEWEST
+    ]
+    rates = pd.DataFrame(rows, columns=["state", "loss", "low", "high"])
+    by = rates.set_index("state")
+    ratios = []
+    for when in over[-2:]:
+        part = table[table["when"] == when].dropna(subset=unpaid)
+        part = part.assign(told=part["owed"] * part[state].map(by["loss"])).dropna(subset="told")
+        found = clusters.ratio(part[unpaid], part["told"], part[customer], level, most=np.inf)
+        ratios.append((part["told"].sum(), part[unpaid].sum(), *found))
+    first, test = ratios
+    factor = first[2] if first[3] > 1 or first[4] < 1 else 1.0
+    rates[["loss", "low", "high"]] = (rates[["loss", "low", "high"]] * factor).clip(upper=1)
+    each = now.assign(loss=now[state].map(rates.set_index("state")["loss"]))
+    each = each.assign(expected=each["owed"] * each["loss"])
+    told = each.dropna(subset="expected")
+    by_state = told.groupby(state).agg(customers=("owed", "size"), owed=("owed", "sum"), expected=("expected", "sum"))
+    shown = rates.merge(by_state.reset_index(names="state"), on="state")
+    people = told[[customer, state, "owed", "expected"]].sort_values(["expected", customer], ascending=[False, True])
+    ratio, low, high = (float(value) / factor for value in test[2:])
+    return ExpectedLoss(
+        shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
+        float(test[0] * factor), float(test[1]), ratio, low, high, float(factor),
+        float(each.loc[each["expected"].isna(), "owed"].sum()), level, currency,
+    )  # fmt: skip

@@ -1,0 +1,396 @@
+"""What does each stage of collection bring and cost, by stage and collector, and whom to go to next?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import category, take
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.figures import axes, dot_and_interval
+from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, join, say
+from workbench.methods import clusters
+from workbench.methods.ranks import rank_ends
+from workbench.methods.resampling import Rng, bootstrap_weights
+from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.studies.arrears.bills import overdue
+from workbench.studies.arrears.jumps import jump
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TEN, FEWEST, EVENTS = 10, 30, 10
+LOT, JUMP, NONE = "randomised", "jump against placebo days", "not answerable"
+_EFFECTS = ("more_paid", "more_earned", "net_earned", "more_lost")
+
+
+@dataclass(frozen=True, eq=False)
+class Collection(Result):
+    """What each stage brings.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a stage. Of those acted on whose ten days are over: actions, customers, reached (share of those tried),
+        settled (share paid in full) with its ends, owed, collected, cost, per_cost (collected a unit of cost). Effect
+        of acting, against those held out (intention to treat): basis, held_out (bills), more_paid (share) with its
+        ends and p; more_earned (currency a bill) and net_earned (less the cost of an action) with their ends; more_lost
+        (share of customers who leave of their own will within 90 days) with its ends. Without a lot, more_paid is that
+        of the jump on the day of the stage, and nothing else is known.
+    collectors : DataFrame
+        One row a collector: actions, customers, settled, difference (from what their stages bring in all) with low,
+        high, rank, rank_low, rank_high.
+    why : dict of int to Message
+        Why a stage's effect is not answerable.
+    """
+
+    table: pd.DataFrame
+    collectors: pd.DataFrame
+    why: dict[int, Message]
+    set_aside: dict[str, int]
+    level: float
+    currency: str
+
+    NAME, COUNTS = "stages", "customers"
+    CHART = say("Dots with intervals, a row a stage")
+    FORMATS = (
+        {f"{name}{end}": SHARE for name in ("settled", "more_paid", "more_lost") for end in ("", "_low", "_high")}
+        | {f"{name}{end}": "{:+,.2f}" for name in ("more_earned", "net_earned") for end in ("", "_low", "_high")}
+        | dict.fromkeys(["owed", "collected", "cost", "held_out", "actions"], COUNT)
+        | {"per_cost": "{:,.1f}"}
+    )
+
+    def headline(self) -> Message:
+        """Say what each stage earns, what restricting costs, and which collector is behind."""
+        parts = [self._said(r) for r in self.table.itertuples()]
+        for r in self.table.itertuples():
+            if r.action == "restrict" and np.isfinite(r.more_lost):
+                ends = Span(100 * r.more_lost_low, 100 * r.more_lost_high, "+.1f")
+                points = Number(100 * r.more_lost, "+.1f")
+                parts.append(say("restricting makes {points} points {span} more leave within 90 days", points=points,
+                    span=ends))  # fmt: skip
+        behind = self.behind()
+        if len(behind):
+            names = Listed([Word(name) for name in behind["collector"]])
+            parts.append(say("{names} collect less than the others at the same stages", names=names))
+        rest = say("{clauses}.", clauses=Listed([parts[0].sentence(), *parts[1:]], ";"))
+        known = self.table[self.table["basis"] == LOT]
+        if not len(known):
+            return rest
+        row = known.loc[known["net_earned"].idxmax()]
+        first = say(
+            "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.",
+            stage=stage_name(row), net=Number(row["net_earned"], "+,.2f"), currency=Term(self.currency),
+            span=Span(row["net_earned_low"], row["net_earned_high"], "+,.2f"),
+        )  # fmt: skip
+        return join(first, rest)
+
+    def _said(self, r) -> Message:
+        if r.basis == NONE:
+            return say("what {stage} earns is not answerable: {why}", stage=stage_name(r), why=self.why[r.stage])
+        span = Span(100 * r.more_paid_low, 100 * r.more_paid_high, "+.1f")
+        if r.basis == JUMP:
+            return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
+                points=Number(100 * r.more_paid, "+.1f"), span=span)  # fmt: skip
+        return say(
+            "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
+            "cost",
+            stage=stage_name(r), points=Number(100 * r.more_paid, "+.1f"), span=span, net=Number(r.net_earned, "+,.2f"),
+            currency=Term(self.currency),
+        )  # fmt: skip
+
+    def behind(self) -> pd.DataFrame:
+        """Collectors who surely rank behind another: their interval lies below what their stages bring in all."""
+        return self.collectors[(self.collectors["high"] < 0) & (self.collectors["rank_low"] > 1)]
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """What the stage that earns most earns, and what restricting costs."""
+        known = self.table[self.table["basis"] == LOT]
+        if not len(known):
+            return ()
+        row = known.loc[known["net_earned"].idxmax()]
+        label = say("{stage} earns a bill after cost ({currency})", stage=stage_name(row), currency=Term(self.currency))
+        ends = Span(row["net_earned_low"], row["net_earned_high"], "+,.2f", self.level)
+        return (Tile(label, Number(row["net_earned"], "+,.2f"), ends),)
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate who was acted on, what came in and what it cost."""
+        return self.table.loc[:, "stage":"per_cost"].rename(columns={"action": "stage_action"})
+
+    def caption(self) -> Message:
+        """Say what the table shows, with its units."""
+        return say(
+            "Stages of ten days: reached (of those tried), paid in full, owed, collected, cost, and collected for each "
+            "unit of cost ({currency}).", currency=Term(self.currency),
+        )  # fmt: skip
+
+    def picture_caption(self) -> Message:
+        """Say what to see in the picture."""
+        return say("How many more pay in full within ten days because a stage acts on them.")
+
+    def effects(self) -> Table:
+        """Give what acting changed as a page shows it."""
+        frame = self.table[["stage", "action", *self.table.columns[self.table.columns.get_loc("basis") :]]]
+        said = say(
+            "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
+            "who leave of their own will within 90 days.", currency=Term(self.currency),
+        )  # fmt: skip
+        forms = {name: form for name, form in self.FORMATS.items() if name in frame}
+        return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out")
+
+    def by_collector(self) -> Table:
+        """Give the collectors as a page shows them."""
+        if not len(self.collectors):
+            raise CannotAnswer(say("not answerable: no collector has {n} actions on record.", n=FEWEST))
+        said = say(
+            "Bills paid in full within ten days, against what the same stages bring in all; which rank each may have."
+        )
+        shares = dict.fromkeys(["settled", "difference", "low", "high"], SHARE)
+        return Table("collectors", self.collectors, said, shares | {"actions": COUNT}, "customers")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the effect of each stage on those who pay, in points."""
+        rows = self.table[self.table["basis"] != NONE]
+        names = [stage_name(r) for r in rows.itertuples()]
+        ends = 100 * rows[["more_paid", "more_paid_low", "more_paid_high"]].set_axis(
+            ["estimate", "low", "high"], axis=1
+        )
+        label = say("more who pay within ten days (percentage points, {level} interval)", level=Share(self.level, 0))
+        return dot_and_interval(names, ends, axes(ax), label=label, zero=True, digits="+.1f")
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Effect of each stage on those who pay, on what comes in after cost, and on those who leave."""
+        for r in self.table.to_dict("records"):
+            for name, unit in (("more_paid", "share"), ("net_earned", self.currency), ("more_lost", "share")):
+                if np.isfinite(r[name]):
+                    ends = r[f"{name}_low"], r[f"{name}_high"]
+                    yield Quantity(f"{name}[stage={r['stage']}]", r[name], unit, *ends)
+
+    def next_stage(
+        self, bills: pd.DataFrame, actions: pd.DataFrame, *, as_of: date | str, worth: float
+    ) -> pd.DataFrame:
+        """Give the next stage of each customer with an open bill, by what acting is expected to bring.
+
+        Parameters
+        ----------
+        bills, actions : DataFrame
+            Views `bill_history` and `collection_stage`, as of today.
+        worth : float
+            What is lost with a customer who leaves, in currency.
+
+        Returns
+        -------
+        DataFrame
+            One row a customer, best first: customer_id, bill_id, days past due, stage, action, owed, expected (effect
+            on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying), advice (act,
+            leave, not known). Their bill that brings most; a stage follows the last one taken, as its effect is known
+            only for those who went through those before.
+        """
+        table, _ = overdue(bills, as_of)
+        table = table[table["cause"] == -1]
+        done = take(actions, "actions", numbers=["stage"], by=["bill_id"]).table.groupby("bill_id")["stage"].max()
+        stage = category(table["bill_id"], "bill_id").map(done).fillna(0).astype(int) + 1
+        owed = table["amount"] - table["paid"]
+        rows = self.table.set_index("stage").reindex(stage)
+        fee = (rows["cost"] / rows["actions"]).to_numpy()
+        lost = np.where(rows["action"] == "restrict", rows["more_lost"], 0.0)
+        found = pd.DataFrame({
+            "customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
+            "days": table["exit"].to_numpy(), "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
+            "owed": owed.to_numpy(),
+        })  # fmt: skip
+        for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
+            found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth
+        found = found[found["action"].notna() & (found["owed"] > 0)]
+        known = found["expected"].notna()
+        found["advice"] = np.select([~known, found["expected"] > 0], ["not known", "act"], "leave alone")
+        found = found.sort_values(["expected", "bill_id"], ascending=[False, True])
+        return found.drop_duplicates("customer_id").reset_index(drop=True)
+
+
+def collection(
+    actions: pd.DataFrame, bills: pd.DataFrame | None = None, *, as_of: date | str | None = None, level: float = 0.95,
+    currency: str = "currency", resamples: int = 400, rng: Rng = 0,
+) -> Collection:  # fmt: skip
+    """Say what each stage of collection brings and costs, and what acting changed.
+
+    Parameters
+    ----------
+    actions : DataFrame
+        The view `collection_stage`; where `arm` is treated or held_out, chance decided. Bills held out are compared
+        with all that were to be acted on (intention to treat), customers being clusters.
+    bills : DataFrame, optional
+        The view `bill_history`, for stages without a lot: the daily chance of paying around the day of the stage.
+    as_of : date or str, optional
+        Exclusive; with `bills`.
+
+    Raises
+    ------
+    CannotAnswer
+        If no action's ten days are over.
+
+    Warning
+    -------
+    Collectors are compared within stages, not by lot: who gets the harder bills ranks lower than they deserve.
+    """
+    table, aside = _read(actions)
+    if not len(table):
+        raise CannotAnswer(say("not answerable: no action of collection is on record whose ten days are over."))
+    open_bills = overdue(bills, as_of)[0] if bills is not None and as_of is not None else None
+    stages = table.groupby("stage")["days"].median().astype(int).tolist()
+    rows, why = [], {}
+    for stage in sorted(table["stage"].unique()):
+        part = table[table["stage"] == stage]
+        row, reason = _effects(part, level)
+        if reason is not None and open_bills is not None:
+            try:
+                row |= jump(open_bills, part["days"].to_numpy(), stages, level)
+                row["basis"] = JUMP
+                reason = None
+            except CannotAnswer as error:
+                reason = error.args[0]
+        if reason is not None:
+            why[int(stage)] = reason
+        rows.append(_stage_row(part, int(stage), level) | row)
+    return Collection(pd.DataFrame(rows), _collectors(table, level, resamples, rng), why, aside, level, currency)
+
+
+def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Actions on overdue bills whose ten days are over, sorted; the others counted."""
+    numbers = ["stage", "days", "owed", "collected", "cost"]
+    taken = take(
+        actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
+        categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"],
+    ).table  # fmt: skip
+    taken["cost"] = taken["cost"].fillna(0.0)
+    for column in ("stage", "days", "owed"):
+        if taken[column].isna().any():
+            raise WorkbenchError(f"'{column}' is missing in {int(taken[column].isna().sum()):,} actions: give it.")
+    if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
+        raise WorkbenchError(f"'arm' of actions holds '{odd[0]}': it is treated, held_out or missing.")
+    aside = {}
+    for reason, rows in (
+        ("before the bill was overdue", taken["days"] <= 0),
+        ("on bills already paid", taken["owed"] <= 0),
+        ("ten days not over", taken["settled"].isna() | taken["collected"].isna()),
+    ):
+        rows = rows.reindex(taken.index)
+        if rows.any():
+            aside[reason] = int(rows.sum())
+            taken = taken[~rows]
+    names = category(taken["action_id"], "action_id").to_numpy(str) if len(taken) else np.empty(0, str)
+    return taken.iloc[np.argsort(names, kind="stable")].reset_index(drop=True), aside
+
+
+def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object]:
+    """Describe those of a stage who were acted on."""
+    acted = part[part["arm"] != "held_out"]
+    tried, settled = acted["outcome"].notna(), acted["settled"].astype(float)
+    ratio, low, high = clusters.share(settled.to_numpy(), acted["customer_id"].to_numpy(), level)
+    reached = acted.loc[tried, "outcome"].isin(["reached", "promised"])
+    sums = acted[["owed", "collected", "cost"]].sum()
+    return {
+        "stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
+        "customers": acted["customer_id"].nunique(), "reached": reached.mean() if len(reached) else np.nan,
+        "settled": ratio, "settled_low": low, "settled_high": high, **sums,
+        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
+    }  # fmt: skip
+
+
+def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Message | None]:
+    """Effects by lot, or why there are none."""
+    row: dict[str, object] = {"basis": NONE, "held_out": int((part["arm"] == "held_out").sum())}
+    row |= {f"more_paid{end}": np.nan for end in ("", "_low", "_high", "_p")}
+    row |= {f"{name}{end}": np.nan for name in _EFFECTS[1:] for end in ("", "_low", "_high")}
+    lot = part[part["arm"].notna()]
+    treated = (lot["arm"] == "treated").to_numpy()
+    who, settled = lot["customer_id"].to_numpy(), lot["settled"].astype(float).to_numpy()
+    if not row["held_out"] or not treated.any():
+        return row, say("nobody was held out by lot")
+    if (events := _expected(settled, treated)) < EVENTS:
+        return row, say("too few were held out: {n} payments are to be expected among them, and it takes {k}",
+            n=Number(events, ".1f"), k=EVENTS)  # fmt: skip
+    row["basis"] = LOT
+    *ends, row["more_paid_p"] = clusters.difference(settled, treated, who, level)
+    row |= dict(zip(("more_paid", "more_paid_low", "more_paid_high"), ends, strict=True))
+    collected = _adjusted(lot["collected"].to_numpy(float), lot["owed"].to_numpy(float), treated)
+    *ends, _ = clusters.difference(collected, treated, who, level)
+    row |= dict(zip(("more_earned", "more_earned_low", "more_earned_high"), ends, strict=True))
+    fee = float(lot.loc[treated, "cost"].mean())
+    row |= dict(zip(("net_earned", "net_earned_low", "net_earned_high"), (end - fee for end in ends), strict=True))
+    seen = lot["left_90"].notna().to_numpy()
+    left = lot["left_90"].astype(float).to_numpy()
+    if seen.any() and _expected(left[seen], treated[seen]) >= EVENTS / 2:
+        *ends, _ = clusters.difference(left[seen], treated[seen], who[seen], level)
+        row |= dict(zip(("more_lost", "more_lost_low", "more_lost_high"), ends, strict=True))
+    return row, None
+
+
+def _adjusted(y: np.ndarray, known: np.ndarray, treated: np.ndarray) -> np.ndarray:
+    """Outcomes at the mean of what was known before, by a line in each arm (Lin 2013)."""
+    found = y.copy()
+    for arm in (treated, ~treated):
+        if known[arm].std() > 0:
+            found[arm] -= np.polyfit(known[arm], y[arm], 1)[0] * (known[arm] - known.mean())
+    return found
+
+
+def _expected(y: np.ndarray, treated: np.ndarray) -> float:
+    """Events in the smaller arm at the rate of both together; of those without, if they are fewer."""
+    return float(min(y.mean(), 1 - y.mean()) * min(treated.sum(), (~treated).sum())) if len(y) else 0.0
+
+
+def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> pd.DataFrame:
+    """Compare collectors with what their stages bring in all, and rank them."""
+    acted = table[(table["arm"] != "held_out") & table["collector"].notna()]
+    enough = acted["collector"].map(acted["collector"].value_counts()) >= FEWEST
+    acted = acted[enough]
+    names = sorted(acted["collector"].unique())
+    columns = [
+        "collector",
+        "actions",
+        "customers",
+        "settled",
+        "difference",
+        "low",
+        "high",
+        "rank",
+        "rank_low",
+        "rank_high",
+    ]
+    if len(names) < 2:
+        return pd.DataFrame(columns=columns)
+    place = pd.Index(names).get_indexer(acted["collector"])
+    stage = np.unique(acted["stage"], return_inverse=True)[1]
+    cell = place * (stage.max() + 1) + stage
+    shape = len(names), int(stage.max()) + 1
+    y, who = acted["settled"].astype(float).to_numpy(), np.unique(acted["customer_id"], return_inverse=True)[1]
+
+    def differences(weight: np.ndarray) -> np.ndarray:
+        n = np.bincount(cell, weight, np.prod(shape)).reshape(shape)
+        paid = np.bincount(cell, weight * y, np.prod(shape)).reshape(shape)
+        usual = paid.sum(axis=0) / np.maximum(n.sum(axis=0), 1e-12)
+        return (paid.sum(axis=1) - n @ usual) / np.maximum(n.sum(axis=1), 1e-12)
+
+    found = differences(np.ones(len(y)))
+    blocks = bootstrap_weights(int(who.max()) + 1, resamples, rng=rng)
+    drawn = np.array([differences(weight[who]) for block in blocks for weight in block])
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    first, last = rank_ends(found, drawn, level)
+    by = acted.assign(paid=y).groupby("collector")
+    frame = pd.DataFrame({
+        "collector": names, "actions": by.size().to_numpy(), "customers": by["customer_id"].nunique().to_numpy(),
+        "settled": by["paid"].mean().to_numpy(), "difference": found, "low": low, "high": high,
+        "rank": 1 + (found[:, None] < found).sum(axis=1), "rank_low": first, "rank_high": last,
+    })  # fmt: skip
+    return frame.sort_values(["rank", "collector"], ignore_index=True)
+
+
+def stage_name(row) -> Message:
+    """Name a stage with what it does."""
+    return say("stage {n} ({action})", n=int(row.stage), action=Word(row.action))

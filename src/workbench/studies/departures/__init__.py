@@ -1,0 +1,23 @@
+"""Who leaves, why and where to; did the base change or its rates; and does making good a complaint keep anybody?
+
+`incidence` says how many leave by which cause, `directions` to and from which operator, `churn_change` what a change
+of churn is made of, `recovery` what becomes of those who complain.
+"""
+
+from workbench.studies.departures.advice import decision
+from workbench.studies.departures.causes import Incidence, incidence
+from workbench.studies.departures.change import ChurnChange, churn_change
+from workbench.studies.departures.direction import Directions, directions
+from workbench.studies.departures.recovery import Recovery, recovery
+
+__all__ = [
+    "ChurnChange",
+    "Directions",
+    "Incidence",
+    "Recovery",
+    "churn_change",
+    "decision",
+    "directions",
+    "incidence",
+    "recovery",
+]

@@ -1,0 +1,89 @@
+"""What to do about those who leave?"""
+
+from __future__ import annotations
+
+from workbench.messages import Day, Label, Message, Name, Number, Share, Span, say
+from workbench.result import Decision, Refusal
+from workbench.studies.departures.causes import ALL, ANY, Incidence
+from workbench.studies.departures.change import RATES, ChurnChange
+from workbench.studies.departures.direction import Directions
+from workbench.studies.departures.recovery import Recovery
+
+
+def decision(
+    causes: Incidence | Refusal,
+    flows: Directions | Refusal,
+    change: ChurnChange | Refusal,
+    complaints: Recovery | Refusal,
+) -> Decision:
+    """Say which cause and competitor to answer, whether rates or the base changed, and what to do after complaints."""
+    do = (
+        *(() if isinstance(flows, Refusal) else (_competitor(flows),)),
+        *(() if isinstance(causes, Refusal) else (_cause(causes),)),
+        *(() if isinstance(change, Refusal) else (_change(change),)),
+        _complaints(complaints),
+    )
+    return Decision(do, say("a randomised trial of compensation in more call centres, or another year of departures."))
+
+
+def _complaints(found: Recovery | Refusal) -> Message:
+    if isinstance(found, Refusal):
+        return say("Pay no compensation to keep customers yet: whether it does is not answerable here.")
+    if found.arms.empty:
+        return say("Let chance decide about compensation in one call centre: only then is it known what it does.")
+    row = found.arms.iloc[0]
+    said = {"arm": Label(row["arm"]), "points": Number(abs(row["percentage_points"]), ".1f")}
+    if row["high"] < 0:
+        span = Span(-row["high"], -row["low"], ".1f")
+        return say(
+            "Keep to '{arm}' after complaints: {points} percentage points fewer leave {span}.", span=span, **said
+        )
+    if row["low"] > 0:
+        span = Span(row["low"], row["high"], ".1f")
+        return say("Stop '{arm}' after complaints: {points} percentage points more leave {span}.", span=span, **said)
+    return say(
+        "Decide nothing yet about '{arm}' after complaints: its effect is not significant, {points} percentage points "
+        "{span}.",
+        arm=Label(row["arm"]), points=Number(row["percentage_points"], "+.1f"),
+        span=Span(row["low"], row["high"], "+.1f"),
+    )  # fmt: skip
+
+
+def _competitor(flows: Directions) -> Message:
+    for turn in flows.turns.head(1).itertuples():
+        return say(
+            "Answer what {operator} has offered since {month}: {after} of those ported out go there, {before} before.",
+            operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
+        )  # fmt: skip
+    if flows.losing.empty:
+        return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
+    row = flows.losing.iloc[0]
+    return say(
+        "Answer {operator} first: {net} customers net {span}.",
+        operator=Name(str(row["operator"])), net=Number(row["net_flow"], "+,.0f"),
+        span=Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
+    )  # fmt: skip
+
+
+def _cause(causes: Incidence) -> Message:
+    rows = causes.table[(causes.table["group"] == ALL) & (causes.table["cause"] != ANY)]
+    rows = rows[rows["months"] == rows["months"].max()].sort_values(["incidence", "cause"], ascending=[False, True])
+    first = rows.iloc[0]
+    if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
+        return say("Work on {first} and {second} alike: which takes more is not certain.",
+            first=Label(first["cause"]), second=Label(rows.iloc[1]["cause"]))  # fmt: skip
+    return say(
+        "Work on {cause} first: it takes {share} of customers within {months} months {span}.",
+        cause=Label(first["cause"]), share=Share(first["incidence"]), months=int(first["months"]),
+        span=Span(first["low"], first["high"], ".1%"),
+    )  # fmt: skip
+
+
+def _change(change: ChurnChange) -> Message:
+    row = change.total
+    if row["low"] <= 0 <= row["high"]:
+        return say("Look for no cause of a change of churn: it is not significant.")
+    rates = change.table[change.table["part"] == RATES]
+    if ((rates["low"] > 0) | (rates["high"] < 0)).all():
+        return say("Look for what changed within groups (prices, service, a competitor): the mix does not explain it.")
+    return say("Look at whom we sell to before blaming service: by some columns the mix explains the change of churn.")

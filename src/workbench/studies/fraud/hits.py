@@ -1,0 +1,333 @@
+"""What does each rule find, what does it add to the others, and which are worth the cases that they send?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import CannotAnswer, WorkbenchError, listed
+from workbench.figures import axes
+from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, join, say
+from workbench.methods import intervals
+from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
+from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
+from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
+from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+_MONEY = dict.fromkeys([EXPOSED, "found", "worth", "worth_most"], COUNT)
+_SHARES = dict.fromkeys(
+    ["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall", "recall_low", "recall_high",
+     "rest", "of_rule", "of_other"], SHARE,
+)  # fmt: skip
+_COUNTS = dict.fromkeys(
+    ["hits", "decided", "fraud", "audited", "audit_fraud", "unknown", "both", "cases", "worked", "place"], COUNT
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RuleHits(Result):
+    """What each rule finds, alone and after the others.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a rule, in the order of the file: rule, hits (lines), exposed (money at stake on them), decided and
+        fraud (verdicts on its hits that rules sent), precision, low, high; lift over the base rate; audited,
+        audit_precision, audit_low, audit_high (the same on the random audit); recall, recall_low, recall_high (of the
+        frauds that the audit found); unknown (lines on which a value is missing).
+    order : DataFrame
+        One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them), worth
+        (that a case, less its cost: if all that are not decided are honest), worth_most (at the upper end of the
+        precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by
+        the audit), advice.
+    overlap, trend, curve : DataFrame
+        One row a pair of rules (both, of_rule, of_other), a rule and window, a rule and threshold.
+    worklist : DataFrame
+        One row a line that a rule finds, in the order in which they are looked at: the line, rule, exposed, rules (how
+        many find it).
+    base, told : tuple of int
+        Frauds and lines of the audit; frauds that tips told of, and how many of them a rule finds.
+    lines, days, per_day : int
+        All lines; days that the windows cover; cases that can be looked at a day.
+    case_cost : float
+    rules : RuleBase
+    set_aside : dict of str to int
+        Cases that say nothing here.
+    """
+
+    table: pd.DataFrame
+    order: pd.DataFrame
+    overlap: pd.DataFrame
+    trend: pd.DataFrame
+    curve: pd.DataFrame
+    worklist: pd.DataFrame
+    base: tuple[int, int]
+    told: tuple[int, int]
+    lines: int
+    days: int
+    per_day: float
+    case_cost: float
+    rules: RuleBase
+    currency: str = ""
+    level: float = 0.95
+    set_aside: dict[str, int] = field(default_factory=dict)
+
+    NAME: ClassVar[str] = "rule_hits"
+    PICTURE: ClassVar[str] = "best_order"
+    FORMATS = _MONEY | _SHARES | _COUNTS | {"lift": "{:.1f}"}
+    CHART: ClassVar[str] = say("Bars of confirmed fraud, a row a rule, the best above")
+    CAPTION: ClassVar[str] = say(
+        "What each rule finds alone. Precision is of cases that rules sent, and may flatter; beside it the same on the "
+        "random audit. Recall is of the frauds that the audit found."
+    )
+    PICTURE_CAPTION: ClassVar[str] = say(
+        "Confirmed fraud that each rule adds to those above it, less what its cases cost; grey where the capacity does "
+        "not reach all of its lines."
+    )
+
+    @property
+    def capacity(self) -> float:
+        """Cases that can be looked at in the days that the windows cover."""
+        return self.per_day * self.days
+
+    def advised(self, *advice: str) -> list[Message]:
+        """Name the rules of some advice, in the best order."""
+        return [say("'{rule}'", rule=self._name(row.rule)) for row in self.order.itertuples() if row.advice in advice]
+
+    def _name(self, rule: str) -> Named:
+        return next(one for one in self.rules.rules if one.id == rule).named()
+
+    def headline(self) -> Message:
+        """Say which rules earn their keep and what they find, which do not, and how often a line cheats at all."""
+        kept = self.order[self.order["advice"] == KEEP]
+        retired = self.advised(*RETIRE)
+        amount = Amount(float(kept["found"].sum()), unit=self.currency)
+        first = say(
+            "{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
+            n=len(kept), all=len(self.order), amount=amount,
+        )  # fmt: skip
+        if not len(kept):
+            first = say("No rule of {all} is known to earn its keep.", all=len(self.order))
+        drop = say("To be retired: {rules}.", rules=Listed(retired, "")) if retired else say("")
+        fraud, audited = self.base
+        low, high = intervals.share(fraud, audited, level=self.level)
+        rate = say(
+            "Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.",
+            n=audited, fraud=fraud, share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"),
+        )  # fmt: skip
+        if not audited:
+            rate = say("No line was audited at random: how often lines cheat is unknown.")
+        told, seen = self.told
+        tips = say("Of {n} frauds that tips told of, rules find {seen}.", n=told, seen=seen) if told else say("")
+        return join(first, drop, rate, tips)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Lines found, money found, how often they are right, and how much of all fraud they find."""
+        worked, kept = self.order["worked"].sum(), self.order[self.order["decided"] > 0]
+        fraud, decided = kept["fraud"].sum(), kept["decided"].sum()
+        low, high = intervals.share(fraud, decided, level=self.level)
+        right = say("unknown") if not decided else say("{share}", share=Share(fraud / decided, 0))
+        money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
+        return (
+            Tile(say("confirmed fraud that rules find, {currency}", currency=self.currency), Number(money, ",.0f")),
+            Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
+            Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
+        )
+
+    def decision(self) -> Decision:
+        """Say in which order the rules are worked, and which are retired or need verdicts first."""
+        do = []
+        if kept := self.advised(KEEP):
+            do.append(
+                say(
+                    "Work the cases in the order {rules}: {n} a day reach {share} of the lines found.",
+                    rules=Listed(kept, ""), n=Number(self.per_day, ",.0f"),
+                    share=Share(self.order["worked"].sum() / max(len(self.worklist), 1), 0),
+                )
+            )  # fmt: skip
+        if retired := self.advised(*RETIRE):
+            do.append(say("Retire {rules}.", rules=Listed(retired)))
+        if look := self.advised(LOOK):
+            do.append(say("Decide more cases of {rules} before judging them.", rules=Listed(look)))
+        do = do or [say("Go on watching: no rule finds a line.")]
+        return Decision(
+            tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
+        )
+
+    def ordered(self) -> Table:
+        """Give the rules in the best order, each judged on what those before it leave."""
+        caption = say(
+            "Rules in the best order, each judged on the lines that those before it leave. Worth: the loss confirmed a "
+            "case, less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of the "
+            "precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
+            cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
+        )  # fmt: skip
+        shown = self.order.assign(advice=[ADVICE[advice] for advice in self.order["advice"]])
+        return self._table("rule_order", shown, caption)
+
+    def overlaps(self) -> Table:
+        """Give the pairs of rules that find the same lines, most alike first."""
+        caption = say("Rules that find the same lines: share of the hits of each that the other finds too.")
+        return self._table("rule_overlap", self.overlap, caption)
+
+    def trends(self) -> Table:
+        """Give hits and precision by window."""
+        return self._table("rule_trend", self.trend, say("Hits and precision of each rule by window."))
+
+    def curves(self) -> Table:
+        """Give hits and precision at other thresholds."""
+        caption = say("What each rule would find at half to twice its threshold, on the same lines.")
+        return self._table("rule_threshold", self.curve, caption, {"threshold": "{:,.4g}"})
+
+    def as_table(self) -> Table:
+        """Give what each rule finds alone."""
+        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.CAPTION)
+
+    def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
+        words = {c: [say("{rule}", rule=self._name(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
+        forms = {c: form for c, form in (self.FORMATS | dict(formats)).items() if c in frame}
+        return Table(name, frame.assign(**words), caption, forms, minimum=0)
+
+    def rest(self, lines: pd.DataFrame) -> pd.DataFrame:
+        """Give the rows of the lines that no rule finds."""
+        return lines[~lines[LINE].astype(str).isin(self.worklist[LINE].astype(str))]
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Precision and recall of each rule, and how often a line cheats."""
+        for r in self.table.itertuples():
+            if r.decided:
+                yield Quantity(f"rule_precision[rule={r.rule}]", r.precision, "share", r.low, r.high)
+        for r in self.order.itertuples():
+            yield Quantity(f"rule_marginal_hits[rule={r.rule}]", float(r.hits), "lines")
+        fraud, audited = self.base
+        if audited:
+            low, high = intervals.share(fraud, audited, level=self.level)
+            yield Quantity("fraud_share", fraud / audited, "share", float(low), float(high))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw what each rule adds to those before it, a row a rule.
+
+        Raises
+        ------
+        CannotAnswer
+            If no rule finds a line.
+        """
+        rows = self.order[self.order["hits"] > 0]
+        if rows.empty:
+            raise CannotAnswer(say("no rule finds a line in these windows."))
+        ax = axes(ax)
+        net = rows["found"] - self.case_cost * rows["hits"]
+        colors = ["C0" if worked == hits else "0.75" for worked, hits in zip(rows["worked"], rows["hits"], strict=True)]
+        bars = ax.barh(range(len(rows)), net, height=0.7, color=colors)
+        ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=8)
+        ax.set_yticks(range(len(rows)), [say("{rule}", rule=self._name(rule)) for rule in rows["rule"]])
+        ax.invert_yaxis()
+        ax.margins(x=0.12)
+        ax.axvline(0, color="0.6", linewidth=0.8)
+        ax.set_xlabel(say("confirmed fraud, less what the cases cost ({currency})", currency=self.currency))
+        return ax
+
+
+def rule_hits(
+    lines: pd.DataFrame,
+    rules: RuleBase,
+    cases: pd.DataFrame,
+    *,
+    per_day: float = 20,
+    case_cost: float = 30,
+    currency: str = "",
+    level: float = 0.95,
+) -> RuleHits:
+    """Judge each rule on the lines and on the verdicts that there are.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        One row a line and window: subscription_id, window_to (first day after it), window_days, exposed (money at
+        stake) and what the rules read. A line is found if a rule fires on any of its windows.
+    rules : RuleBase
+    cases : DataFrame
+        One row a case: case_id, subscription_id, verdict (fraud, honest, missing), loss, source (rule, audit, tip).
+        Tips count nowhere: who tells of a line knows more than a rule. Those of the audit must be drawn at random.
+    per_day, case_cost : float
+        Cases that can be looked at a day, and what one costs, in `currency`.
+    level : float
+        Of Wilson's intervals.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or holds something else, or a rule looks at windows of other days.
+    CannotAnswer
+        If no case of these lines is decided.
+    """
+    if not (per_day > 0 and case_cost >= 0 and 0 < level < 1):
+        raise WorkbenchError("per_day is above 0, case_cost 0 or more, and level between 0 and 1.")
+    known = verdicts(lines, cases)
+    if np.isnan(known.any).all():
+        raise CannotAnswer(
+            say("not answerable: no case of these lines is decided. Decide some, or take other windows.")
+        )
+    days, exposed, ends = known.days, known.exposed, known.ends
+    n, audit = len(known.ids), known.by["audit"]
+    base = int(np.nansum(audit)), int((~np.isnan(audit)).sum())
+    hit, stake = np.zeros((n, len(rules.rules)), bool), np.zeros((n, len(rules.rules)))
+    alone, trend, curve, judged = [], [], [], rules.judged(lines, FACTORS)
+    for j, rule in enumerate(rules.rules):
+        mine = days == rule.window
+        if not mine.any():
+            there = listed(f"{d:g}" for d in np.unique(days))
+            raise WorkbenchError(f"rule '{rule.id}' looks at {rule.window} days; the windows of lines have {there}.")
+        fires, gap = (judged[rule.id, 1.0] == 1) & mine, (judged[rule.id, 1.0] < 0) & mine
+        hit[known.row[fires], j] = True
+        np.maximum.at(stake[:, j], known.row[fires], exposed[fires])
+        unknown = np.bincount(known.row[gap], minlength=n).astype(bool) & ~hit[:, j]
+        found = {"rule": rule.id, "hits": hit[:, j].sum(), EXPOSED: stake[:, j].sum()}
+        alone.append(found | _alone(hit[:, j], known, base, level) | {"unknown": unknown.sum()})
+        for end in np.unique(ends[mine]):
+            now = _found(known.row[fires & (ends == end)], exposed[fires & (ends == end)], known, level)
+            trend.append({"rule": rule.id, WINDOW: pd.Timestamp(end)} | now)
+        for factor in FACTORS if THRESHOLD in rule.condition.columns else ():
+            there = (judged[rule.id, factor] == 1) & mine
+            then = _found(known.row[there], exposed[there], known, level)
+            curve.append({"rule": rule.id, THRESHOLD: rule.threshold * factor} | then)
+    covered = int((ends.max() - (ends - days.astype("timedelta64[D]")).min()) / np.timedelta64(1, "D"))
+    tipped = known.by["tip"] == 1
+    told = int(tipped.sum()), int((tipped & hit.any(axis=1)).sum())
+    order = best_order(rules.rules, hit, stake, known, case_cost, level)
+    order["worked"] = (per_day * covered - order["cases"] + order["hits"]).clip(0, order["hits"])
+    return RuleHits(
+        pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
+        pd.DataFrame(curve, columns=["rule", THRESHOLD, *list(trend[0])[2:]]),
+        worklist(order, rules.rules, hit, stake, known), base, told, n, covered, per_day, case_cost, rules, currency,
+        level, known.set_aside,
+    )  # fmt: skip
+
+
+def _alone(hit: np.ndarray, known: Verdicts, base: tuple[int, int], level: float) -> dict[str, float]:
+    """What is known of the hits of one rule, from what rules sent and from the audit."""
+    sent, audit = known.by["rule"][hit], known.by["audit"][hit]
+    decided, fraud, audited, caught = *counts(sent), *counts(audit)
+    found = {"decided": decided, "fraud": fraud} | share_of(fraud, decided, level)
+    lift = found["precision"] / (base[0] / base[1]) if base[0] else np.nan
+    found |= {"lift": lift, "audited": audited} | share_of(caught, audited, level, "audit_precision", "audit_")
+    return found | {"audit_fraud": caught} | share_of(caught, base[0], level, "recall", "recall_")
+
+
+def _found(rows: np.ndarray, exposed: np.ndarray, known: Verdicts, level: float) -> dict[str, float]:
+    """Hits, money at stake and precision of the lines of some rows."""
+    stake = np.full(len(known.ids), -np.inf)
+    np.maximum.at(stake, rows, exposed)
+    hit = np.isfinite(stake)
+    decided, fraud = counts(known.sent[hit])
+    found = {"hits": hit.sum(), EXPOSED: stake[hit].sum(), "decided": decided, "fraud": fraud}
+    return found | share_of(fraud, decided, level)

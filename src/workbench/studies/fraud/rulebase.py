@@ -1,0 +1,168 @@
+"""Which rules look for fraud? Data in `rules.toml`, and an operator's own beside them, proved when read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Named, Term, say
+from workbench.result import Table
+from workbench.rules import Condition, condition, judge, made, prove, read_rules
+
+SHIPPED, THRESHOLD = "rules.toml", "threshold"
+SEVERITIES = ("high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: the keys of `rules.toml`, proved when made; that it fires and spares as its own test cases say, too."""
+
+    id: str
+    name: str
+    expression: str
+    window: int
+    threshold: float
+    severity: str
+    action: str
+    owner: str
+    since: date
+    fires: Mapping[str, Any]
+    spares: Mapping[str, Any]
+    name_zh: str = ""
+    action_zh: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"rule '{self.id}'"
+        texts = ("id", "name", "action", "owner")
+        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        prove(where, {
+            f"{', '.join(texts)} are texts that say something": all(
+                isinstance(getattr(self, name), str) and getattr(self, name).strip() for name in texts
+            ),
+            "window is a whole number of days, such as 30": type(self.window) is int and self.window > 0,
+            "threshold is a number": number and np.isfinite(self.threshold),
+            "since is a day, such as 2026-07-01": isinstance(self.since, date),
+            "fires and spares are test cases, such as { calls = 60 }": isinstance(self.fires, dict)
+            and isinstance(self.spares, dict),
+        })  # fmt: skip
+        if self.severity not in SEVERITIES:
+            raise unknown("severity", str(self.severity), SEVERITIES, where)
+        for name, case in (("fires", self.fires), ("spares", self.spares)):
+            if strange := [column for column in case if column not in self.columns]:
+                raise unknown("column", strange[0], self.columns, f"the expression of {where}, as {name} has")
+        met = RuleBase((self,)).judged(pd.DataFrame([self.fires, self.spares], columns=list(self.columns)))[
+            self.id, 1.0
+        ]
+        prove(where, {
+            "it does not fire on its own test case `fires`": met[0] == 1,
+            "it fires on its own test case `spares`": met[1] != 1,
+        })  # fmt: skip
+
+    @cached_property
+    def condition(self) -> Condition:
+        """The expression, proved to be one condition."""
+        return condition(self.expression, f"rule '{self.id}'")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return tuple(column for column in self.condition.columns if column != THRESHOLD)
+
+    def named(self) -> Named:
+        """What it is called."""
+        return Named(self.name, self.name_zh)
+
+
+@dataclass(frozen=True)
+class RuleBase:
+    """Fraud rules, in the order of their files."""
+
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        ids = [rule.id for rule in self.rules]
+        twice = next((one for one in ids if ids.count(one) > 1), "")
+        prove("the rules", {
+            f"two have the id '{twice}'; rename one, or leave out one that ships by without": not twice,
+            "there is none": ids,
+        })  # fmt: skip
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """Days of the windows that they look at."""
+        return tuple(sorted({rule.window for rule in self.rules}))
+
+    def judged(self, lines: pd.DataFrame, factors: Iterable[float] = (1.0,)) -> dict[tuple[str, float], np.ndarray]:
+        """Tell by rule and factor of its threshold on which rows it fires: 1, 0, or -1 where a value is missing."""
+        asked = {
+            f"rule '{rule.id}' at {factor:g}": (rule.id, factor, rule.condition, {THRESHOLD: rule.threshold * factor})
+            for rule in self.rules
+            for factor in factors
+            if factor == 1 or THRESHOLD in rule.condition.columns
+        }
+        found = judge({name: one[2:] for name, one in asked.items()}, lines, "lines")
+        return {asked[name][:2]: met for name, met in found.items()}
+
+    def as_table(self) -> Table:
+        """Give the rules as a reader sees them, each with its condition as any database runs it."""
+        rows = [
+            {
+                "rule": say("{rule}", rule=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
+                "window_days": rule.window, "severity": say("{severity}", severity=Term(rule.severity)),
+                "owner": rule.owner, "since": str(rule.since),
+                "action": say("{action}", action=Named(rule.action, rule.action_zh)),
+            }
+            for rule in self.rules
+        ]  # fmt: skip
+        caption = say("The rules: on which line and window each fires, how grave it is, what is done and by whom.")
+        return Table("rules", pd.DataFrame(rows), caption)
+
+
+def rule_base(path: str | Path | None = None, columns: Iterable[str] | None = None) -> RuleBase:
+    """Read the rules that ship, and an operator's own beside them.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file in the form of `rules.toml`; ``without = ["id", …]`` at its top leaves rules that ship out.
+    columns : iterable of str, optional
+        What the lines have; a rule that reads another column is refused.
+
+    Raises
+    ------
+    WorkbenchError
+        If a rule lacks a key or has an unknown one, is no single condition on the columns of a line, fails one of its
+        test cases, or two have one id.
+
+    Examples
+    --------
+    >>> rule_base().rules[0].id
+    'many_numbers'
+    """
+    shipped, _ = read_rules(None, __package__, SHIPPED, _read)
+    own, without = read_rules(path, __package__, SHIPPED, _read) if path else ((), ())
+    for name in without:
+        if name not in [rule.id for rule in shipped]:
+            raise unknown("rule", name, [rule.id for rule in shipped], SHIPPED)
+    base = RuleBase((*(rule for rule in shipped if rule.id not in without), *own))
+    if columns is not None:
+        known = [str(column) for column in columns]
+        for rule in base.rules:
+            if strange := [column for column in rule.columns if column not in known]:
+                raise unknown("column", strange[0], known, f"the lines, which rule '{rule.id}' reads")
+    return base
+
+
+def _read(rule: tuple[Any, ...] = (), without: tuple[str, ...] = ()) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+    if not all(isinstance(entry, dict) for entry in rule):
+        raise WorkbenchError("rules stand as tables, each headed [[rule]].")
+    entries = enumerate(rule, 1)
+    return tuple(made(Rule, entry, f"rule '{entry.get('id', n)}'") for n, entry in entries), tuple(without)

@@ -1,0 +1,116 @@
+"""What is known of a line, and from whom? Verdicts of the cases, apart by what sent them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.columns import by_id, kind, number, take
+from workbench.errors import CannotAnswer, WorkbenchError, nearest, require_columns
+from workbench.messages import say
+
+LINE, WINDOW, DAYS, EXPOSED = "subscription_id", "window_to", "window_days", "exposed"
+SOURCES = ("rule", "audit", "tip")
+VERDICTS = ("honest", "fraud")
+MISSING = -1.0
+FEWEST = 3
+"""Fewer decided cases say nothing of a rule."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the cases say of n lines.
+
+    Attributes
+    ----------
+    ids : Series, n lines
+        In the order of their numbers.
+    row, ends, days, exposed : ndarray, shape (rows,)
+        Of each row of the windows: to which line it belongs, its end, its days, and the money at stake.
+    by : dict of str to ndarray, shape (n,)
+        By what sent it ("rule", "audit", "tip"): 1 fraud, 0 honest, NaN not looked at or not decided.
+    loss : ndarray, shape (n,)
+        Largest loss of a line's frauds; 0 for others.
+    set_aside : dict of str to int
+        Cases that say nothing here.
+    """
+
+    ids: pd.Series
+    row: np.ndarray
+    ends: np.ndarray
+    days: np.ndarray
+    exposed: np.ndarray
+    by: dict[str, np.ndarray]
+    loss: np.ndarray
+    set_aside: dict[str, int]
+
+    @property
+    def sent(self) -> np.ndarray:
+        """Verdicts of what rules or the audit sent, which no knowledge of fraud chose; fraud where one says so."""
+        return np.fmax(self.by["rule"], self.by["audit"])
+
+    @property
+    def any(self) -> np.ndarray:
+        """Verdicts from wherever."""
+        return np.fmax(self.sent, self.by["tip"])
+
+
+def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
+    """Give the verdicts of lines that stand in one row a window.
+
+    Raises
+    ------
+    WorkbenchError
+        If a column is missing or holds something else, or a window of a line stands twice.
+    """
+    read = take(lines, "lines", key=[LINE, WINDOW], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
+    ids = read[LINE].drop_duplicates()
+    ids = ids.iloc[by_id(ids)].reset_index(drop=True)
+    place = pd.Series(np.arange(len(ids)), index=ids.astype(str).to_numpy())
+    told = take(
+        cases, "cases", key=["case_id", LINE], numbers=["loss"], categories=["verdict", "source"], missing="keep"
+    ).table
+    for column, known in (("verdict", VERDICTS), ("source", SOURCES)):
+        if strange := sorted(set(told[column].dropna()) - set(known)):
+            raise WorkbenchError(f"'{column}' of cases is one of {', '.join(known)}, not '{strange[0]}'."
+                                 f"{nearest(strange[0], known)}")  # fmt: skip
+    told = told.assign(line=place.reindex(told[LINE].astype(str).to_numpy()).to_numpy())
+    reasons = {
+        "not decided": told["verdict"].isna(),
+        "without a source": told["verdict"].notna() & told["source"].isna(),
+        "of lines that are not among these": told["verdict"].notna() & told["source"].notna() & told["line"].isna(),
+    }
+    used = told[~np.logical_or.reduce(list(reasons.values()))]
+    at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
+    loss, by = np.zeros(len(ids)), {}
+    np.maximum.at(loss, at, np.where(fraud == 1, used["loss"].fillna(0.0), 0.0))
+    for source in SOURCES:
+        by[source] = np.full(len(ids), np.nan)
+        from_it = (used["source"] == source).to_numpy()
+        np.fmax.at(by[source], at[from_it], fraud[from_it])
+    set_aside = {reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}
+    row = place.reindex(read[LINE].astype(str).to_numpy()).to_numpy()
+    ends, days, exposed = (read[column].to_numpy() for column in (WINDOW, DAYS, EXPOSED))
+    return Verdicts(ids, row, ends, days, exposed, by, loss, set_aside)
+
+
+def signals(lines: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns that may tell who cheats: numbers that vary, by name; a missing value is -1, below all others.
+
+    Raises
+    ------
+    CannotAnswer
+        If there is none.
+    """
+    found = {}
+    require_columns(lines, lines.columns, "lines")
+    for column in sorted(set(lines.columns) - {LINE, WINDOW, DAYS, EXPOSED, "customer_id"}, key=str):
+        if kind(lines[column], str(column)) == "number":
+            values = number(lines[column], str(column), missing="keep")
+            if len(np.unique(values[~np.isnan(values)])) > 1:
+                found[str(column)] = np.where(np.isnan(values), MISSING, values)
+    if not found:
+        raise CannotAnswer(say("not answerable: the lines have no column of numbers that vary."))
+    return pd.DataFrame(found)

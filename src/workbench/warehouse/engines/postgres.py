@@ -1,0 +1,173 @@
+"""PostgreSQL as the warehouse: the canonical tables where they stand, read and never written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from workbench.errors import WorkbenchError
+from workbench.messages import say
+from workbench.warehouse.engines.render import Rendered, quoted, rendered
+
+_NUMERIC = 1700
+_TYPES = {
+    16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 25: pa.string(), 700: pa.float64(),
+    701: pa.float64(), 705: pa.string(), 1042: pa.string(), 1043: pa.string(), 1082: pa.date32(),
+    1114: pa.timestamp("us"), _NUMERIC: pa.float64(),
+}  # fmt: skip
+# Without the first, a long query is compiled for longer than it runs; without the second, moments are the server's.
+_SETTINGS = {"jit": "off", "timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
+
+
+class Postgres:
+    """A database of PostgreSQL 15 or later. What a query needs on the way are temporary tables until it is answered.
+
+    Parameters
+    ----------
+    url : str
+        ``postgresql://user:password@host:port/database``, with its credentials.
+    schema : str
+        In which the canonical tables stand; "public" where it is "".
+    """
+
+    dialect = "postgres"
+    maps = False
+
+    def __init__(self, url: str, schema: str = "") -> None:
+        self._url, self._schema = url, schema or "public"
+        self._lock, self._views = threading.RLock(), dict[str, str]()
+        self._con: Any = None
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Types of the columns of each table and view of the schema, in lower case."""
+        found = self._rows(
+            "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), lower(CAST(data_type AS TEXT)) "
+            "FROM information_schema.columns WHERE table_schema = %s ORDER BY 1, ordinal_position",
+            [self._schema],
+        )
+        tables: dict[str, dict[str, str]] = {}
+        for table, column, kind in zip(*(found.column(i).to_pylist() for i in range(3)), strict=True):
+            tables.setdefault(table, {})[column] = kind
+        return tables
+
+    def column(self, name: str, kind: str) -> str:
+        """A column as a canonical one; texts sort by code point, whatever the database does."""
+        sql_type = {"DOUBLE": "DOUBLE PRECISION", "VARCHAR": "TEXT"}.get(kind, kind)
+        return f"CAST({name} AS {sql_type})" + (' COLLATE "C"' if kind == "VARCHAR" else "")
+
+    def full_name(self, table: str) -> str:
+        """A table as a statement names it, apart from the view of the same name."""
+        return f"{_name(self._schema)}.{_name(table)}"
+
+    def define(self, views: Mapping[str, str]) -> None:
+        """Let names stand for SELECTs in all that is run."""
+        with self._lock:
+            self._views = dict(views)
+            for name, select in views.items():
+                self._do(f"CREATE OR REPLACE TEMPORARY VIEW {_name(name)} AS {select}")
+
+    def run(
+        self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
+    ) -> pa.Table:
+        """Run a query of ours; a connection that was lost is made once more.
+
+        Raises
+        ------
+        WorkbenchError
+            If the server is not there, or refuses the query.
+        """
+        import psycopg  # type: ignore[import-not-found,unused-ignore]
+
+        query = rendered(sql, parameters, self.dialect)
+        with self._lock:
+            try:
+                return self._answer(query, given or {})
+            except psycopg.OperationalError:
+                if self._con is None or not self._con.broken:
+                    raise
+                self.close()
+                self.define(self._views)
+                return self._answer(query, given or {})
+
+    def close(self) -> None:
+        """Let the connection go, and all that stands on it."""
+        with self._lock:
+            if self._con is not None:
+                self._con.close()
+            self._con = None
+
+    def _answer(self, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
+        made: list[tuple[str, str]] = []
+        try:
+            for name, frame in given.items():
+                self._put(name, frame)
+                made.append(("TABLE", name))
+            for step in query.steps:
+                kind = "TABLE" if step.kept else "VIEW"
+                self._do(f"CREATE TEMPORARY {kind} {step.name} AS {step.select}")
+                made.append((kind, step.name))
+                if step.kept:
+                    self._do(f"ANALYZE {step.name}")
+            return self._rows(query.last)
+        finally:
+            if self._con is not None and not self._con.broken:
+                for kind, name in reversed(made):
+                    self._do(f"DROP {kind} pg_temp.{_name(name)}")
+
+    def _put(self, name: str, frame: pd.DataFrame) -> None:
+        """Hand over a table as a temporary one."""
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        columns = [f"{_name(field.name)} {_sql_type(field.type)}" for field in table.schema]
+        self._do(f"CREATE TEMPORARY TABLE {_name(name)} ({', '.join(columns)})")
+        with self._connected().cursor() as cursor, cursor.copy(f"COPY {_name(name)} FROM STDIN") as copy:
+            for batch in table.to_batches(50_000):
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    copy.write_row(row)
+
+    def _do(self, statement: str) -> None:
+        with self._connected().cursor() as cursor:
+            cursor.execute(statement)
+
+    def _rows(self, statement: str, given: Sequence[str] | None = None) -> pa.Table:
+        with self._connected().cursor() as cursor:
+            cursor.execute(statement, given)
+            described, rows = cursor.description, cursor.fetchall()
+        columns = zip(*rows, strict=True) if rows else [()] * len(described)
+        arrays = []
+        values: Sequence[Any]
+        for column, values in zip(described, columns, strict=True):
+            if column.type_code not in _TYPES:
+                said = say("column '{column}' has a type that no study reads. Cast it there.", column=column.name)
+                raise WorkbenchError(said)
+            if column.type_code == _NUMERIC:
+                values = [None if value is None else float(value) for value in values]
+            arrays.append(pa.array(values, _TYPES[column.type_code]))
+        return pa.Table.from_arrays(arrays, names=[column.name for column in described])
+
+    def _connected(self) -> Any:
+        if self._con is None:
+            import psycopg  # type: ignore[import-not-found,unused-ignore]
+
+            self._con = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
+            for name, value in _SETTINGS.items():
+                self._con.execute(f"SET {name} = '{value}'")
+        return self._con
+
+
+def _name(text: str) -> str:
+    return quoted(text, "postgres")
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    found = (
+        (pa.types.is_floating, "DOUBLE PRECISION"),
+        (pa.types.is_integer, "BIGINT"),
+        (pa.types.is_boolean, "BOOLEAN"),
+        (pa.types.is_timestamp, "TIMESTAMP"),
+        (pa.types.is_date, "DATE"),
+    )
+    return next((name for fits, name in found if fits(kind)), 'TEXT COLLATE "C"')

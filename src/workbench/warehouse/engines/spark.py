@@ -1,0 +1,134 @@
+"""Spark as the warehouse: the canonical tables of a catalog, or of a folder of Parquet files; nothing is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from workbench.warehouse.engines.render import Rendered, rendered
+
+# Without the first, days hang on the machine; the second is the default of Spark 4 and not of 3.5.
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+}
+_AT_START = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+_LOCAL = {"spark.sql.shuffle.partitions": "8", "spark.sql.catalogImplementation": "in-memory"}
+
+
+class Spark:
+    """A session of Spark 3.5 or 4. What a query needs on the way stands as temporary views, the kept ones in memory.
+
+    Parameters
+    ----------
+    master : str
+        ``local[*]``, ``spark://host:port``, ``yarn``, or ``sc://host`` for a server of Spark Connect.
+    schema : str
+        The catalog's schema in which the canonical tables stand, or with a "/" in it a folder of Parquet files,
+        TABLE.parquet each; "default" where it is "".
+    """
+
+    dialect = "spark"
+    maps = True
+
+    def __init__(self, master: str, schema: str = "") -> None:
+        self._master, self._schema = master, schema or "default"
+        self._lock = threading.RLock()
+        self._session: Any = None
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Types of the columns of each table and view of the schema, in lower case."""
+        session = self._connected()
+        if "/" in self._schema:
+            names = self._files()
+        else:
+            rows = session.sql(f"SHOW TABLES IN {self._schema}").collect()
+            names = [row.tableName for row in rows if not row.isTemporary]
+        fields = {name: session.table(self.full_name(name)).schema for name in sorted(names)}
+        return {name: {f.name: f.dataType.simpleString().lower() for f in found} for name, found in fields.items()}
+
+    def column(self, name: str, kind: str) -> str:
+        """A column as a canonical one; texts sort by code point anyway."""
+        sql_type = {"VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ"}.get(kind, kind)
+        maps = {"MAP(VARCHAR, DOUBLE)": "MAP<STRING, DOUBLE>", "MAP(VARCHAR, VARCHAR)": "MAP<STRING, STRING>"}
+        return f"CAST({name} AS {maps.get(kind, sql_type)})"
+
+    def full_name(self, table: str) -> str:
+        """A table as a statement names it, apart from the view of the same name."""
+        return f"file_{table}" if "/" in self._schema else f"{self._schema}.{table}"
+
+    def define(self, views: Mapping[str, str]) -> None:
+        """Let names stand for SELECTs in all that is run."""
+        for name, select in views.items():
+            self._connected().sql(select).createOrReplaceTempView(name)
+
+    def run(
+        self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
+    ) -> pa.Table:
+        """Run a query of ours."""
+        query = rendered(sql, parameters, self.dialect)
+        with self._lock:
+            return self._answer(self._connected(), query, given or {})
+
+    def close(self) -> None:
+        """Let the session go."""
+        with self._lock:
+            if self._session is not None:
+                self._session.stop()
+            self._session = None
+
+    def _answer(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
+        kept = []
+        try:
+            for name, frame in given.items():
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                session.createDataFrame(table).createOrReplaceTempView(name)
+            for step in query.steps:
+                frame = session.sql(step.select)
+                if step.kept:
+                    kept.append(frame.cache())
+                frame.createOrReplaceTempView(step.name)
+            return _plain(session.sql(query.last))
+        finally:
+            for frame in kept:
+                frame.unpersist()
+            for name in [step.name for step in reversed(query.steps)] + list(given):
+                session.catalog.dropTempView(name)
+
+    def _files(self) -> list[str]:
+        """Read each Parquet file of the folder as a view."""
+        from pathlib import Path
+
+        names = sorted(path.name.removesuffix(".parquet") for path in Path(self._schema).glob("*.parquet"))
+        for name in names:
+            self._connected().read.parquet(f"{self._schema}/{name}.parquet").createOrReplaceTempView(f"file_{name}")
+        return names
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
+
+                builder = SparkSession.builder
+                if self._master.startswith("sc://"):
+                    self._session = builder.remote(self._master).getOrCreate()
+                else:
+                    for name, value in (_AT_START | (_LOCAL if self._master.startswith("local") else {})).items():
+                        builder = builder.config(name, value)
+                    self._session = builder.master(self._master).appName("workbench").getOrCreate()
+                    self._session.sparkContext.setLogLevel("OFF")
+                for name, value in _SETTINGS.items():
+                    self._session.conf.set(name, value)
+            return self._session
+
+
+def _plain(frame: Any) -> pa.Table:
+    """Give an answer as Arrow; decimals as numbers."""
+    found = frame.toArrow() if hasattr(frame, "toArrow") else pa.Table.from_batches(frame._collect_as_arrow())
+    kinds = [pa.float64() if pa.types.is_decimal(f.type) else f.type for f in found.schema]
+    return found.cast(pa.schema(list(zip(found.column_names, kinds, strict=True))))

@@ -1,0 +1,63 @@
+-- When was each bill paid in full, and when had its customer left?
+-- Grain: one row a bill above 0 that was due before as_of. Key: customer_id, bill_id.
+-- Parameters: as_of (date, exclusive). Payments are those for the bill (by bill_id) made before as_of; a credit note or an
+-- overpaid bill settles no other. A customer has left when the last of their lines had ended before as_of. No row where
+-- no payment on record settles a bill: payments were not delivered then, and nothing is known of arrears.
+--
+-- customer_id []: Customer.
+-- bill_id []: Bill.
+-- due_on []: Day by which it is to be paid.
+-- amount [currency]: Billed.
+-- paid [currency]: Paid on it before as_of.
+-- paid_on []: Day on which payments first covered it; missing while it is open.
+-- left_on []: Last day of the customer's last line; missing while one runs.
+-- written_off []: Whether the last line ended for non-payment; missing while one runs.
+WITH so_far AS (
+    SELECT
+        bill_id, paid_on,
+        CAST(amount AS DECIMAL(18, 4)) AS amount,
+        SUM(CAST(amount AS DECIMAL(18, 4))) OVER (
+            PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST
+        ) AS total
+    FROM payment
+    WHERE paid_on < CAST($as_of AS DATE) AND bill_id IS NOT NULL
+),
+paid AS (
+    SELECT
+        bill.bill_id,
+        SUM(so_far.amount) AS amount,
+        MIN(CASE WHEN so_far.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN so_far.paid_on END) AS paid_on
+    FROM bill
+    INNER JOIN so_far ON so_far.bill_id = bill.bill_id
+    GROUP BY bill.bill_id
+),
+life AS (
+    SELECT
+        customer_id,
+        CASE
+            WHEN COUNT(*) = COUNT(ended_on) FILTER (WHERE ended_on < CAST($as_of AS DATE)) THEN MAX(ended_on)
+        END AS left_on
+    FROM subscription
+    WHERE activated_on < CAST($as_of AS DATE)
+    GROUP BY customer_id
+),
+gone AS (
+    SELECT
+        life.customer_id, life.left_on,
+        MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = life.left_on THEN 1 ELSE 0 END) AS unpaid
+    FROM life
+    INNER JOIN subscription AS line ON line.customer_id = life.customer_id
+    WHERE life.left_on IS NOT NULL
+    GROUP BY life.customer_id, life.left_on
+)
+SELECT
+    bill.customer_id, bill.bill_id, bill.due_on, bill.amount,
+    CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS paid,
+    paid.paid_on, gone.left_on,
+    CASE WHEN gone.left_on IS NOT NULL THEN gone.unpaid = 1 END AS written_off
+FROM bill
+LEFT JOIN paid ON paid.bill_id = bill.bill_id
+LEFT JOIN gone ON gone.customer_id = bill.customer_id
+WHERE bill.amount > 0 AND bill.due_on < CAST($as_of AS DATE)
+    AND bill.issued_on < CAST($as_of AS DATE)
+    AND (SELECT COUNT(bill_id) FROM payment) > 0

@@ -1,0 +1,84 @@
+"""A card of points: weights by hand, published information values, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods.scorecard import Card, Scale, cuts, evidence, fit_card, ordering, read_card
+
+
+def test_information_values_are_the_published_ones(shared_data):
+    """Of IBM's churn table: those that optbinning prints."""
+    table = pd.read_csv(shared_data / "ibm_telco_churn.csv.gz")
+    gone = (table["Churn"] == "Yes").to_numpy()
+    for column, expected in (("Contract", 1.238560), ("InternetService", 0.617953), ("PaymentMethod", 0.457109)):
+        assert evidence(table[column].to_numpy(str), gone)["information"].sum() == pytest.approx(expected, abs=1e-6)
+    tenure = np.digitize(table["tenure"], [6, 12, 24, 48, 60], right=True)
+    assert evidence(tenure, gone)["information"].sum() == pytest.approx(0.759597, abs=1e-6)
+
+
+def test_one_feature_gives_the_odds_of_its_bins():
+    """40 of 100 and 10 of 100: with 0.5 added the points say just those odds, and 20 points double them."""
+    table = pd.DataFrame({"late": np.repeat([1.0, 0.0], 100)})
+    event = np.r_[np.arange(100) < 40, np.arange(100) < 10]
+    card = fit_card(table, event, ["late"])
+    assert card.probability(table, whole=False)[[0, -1]] == pytest.approx([0.4, 0.1], abs=1e-6)
+    odds = np.log((60 / 40) / (90 / 10))
+    points = card.points(table, whole=False)
+    assert points[0] - points[-1] == pytest.approx(20 / np.log(2) * odds)
+    assert card.terms["woe"].to_numpy() == pytest.approx(
+        [np.log(90.5 / 10.5 * 51 / 151), np.log(60.5 / 40.5 * 51 / 151)]
+    )
+    assert 0 < card.rounding(table) < 0.01
+
+
+def test_missing_values_and_bins_without_events_have_points():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2_000)
+    event = (rng.random(2_000) < 0.2) & (x > -1)
+    table = pd.DataFrame({"x": np.where(rng.random(2_000) < 0.1, np.nan, x), "age": rng.integers(0, 9, 2_000)})
+    card = fit_card(table, event, ["x", "age"])
+    assert (card.terms.loc[card.terms["feature"] == "x", "to"].isna()).sum() == 1
+    assert (card.terms["events"] == 0).any()
+    assert np.isfinite(card.points(table)).all()
+    assert card.probability(table, whole=False).mean() == pytest.approx(event.mean(), abs=1e-6)
+
+
+def test_a_card_written_and_read_gives_the_same_points(tmp_path):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"x": rng.normal(size=900), "y": np.where(rng.random(900) < 0.2, np.nan, 1.0)})
+    card = fit_card(table, rng.random(900) < 1 / (1 + np.exp(-table["x"])), ["x", "y"])
+    (tmp_path / "card.toml").write_text(card.to_toml(), encoding="utf-8")
+    again = read_card(tmp_path / "card.toml")
+    assert (again.points(table, whole=False) == card.points(table, whole=False)).all()
+    with pytest.raises(WorkbenchError, match="'x' is missing in 1 rows"):
+        again.points(pd.DataFrame({"x": [np.nan], "y": [1.0]}))
+
+
+def test_rows_order_and_doubles_move_nothing_but_counts():
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"x": np.round(rng.normal(size=600), 1), "z": rng.integers(0, 5, 600)})
+    event = rng.random(600) < 1 / (1 + np.exp(2 - table["x"]))
+    one = fit_card(table, event, ["x", "z"])
+    order = rng.permutation(600)
+    other = fit_card(table.iloc[order], event.to_numpy()[order], ["z", "x"])
+    pd.testing.assert_frame_equal(one.terms, other.terms)
+
+
+def test_what_a_card_refuses():
+    """A gap between bins, and fewer than ten events a feature."""
+    with pytest.raises(WorkbenchError, match="bins of 'x' leave a gap"):
+        Card(pd.DataFrame({"feature": "x", "above": [-np.inf, 2.0], "to": [1.0, np.inf], "points": [1.0, 2.0]}))
+    with pytest.raises(CannotAnswer, match="9 events"):
+        fit_card(pd.DataFrame({"x": np.arange(100.0)}), np.arange(100) < 9, ["x"])
+    with pytest.raises(CannotAnswer, match="separate nothing"):
+        fit_card(pd.DataFrame({"x": np.ones(100)}), np.arange(100) < 50, ["x"])
+
+
+def test_scale_and_cuts():
+    assert Scale().probability(Scale().points(np.array([-1.0, 0.0]))) == pytest.approx([1 / (1 + np.e), 0.5])
+    values = np.repeat([1.0, 2.0, 3.0], 50)
+    assert cuts(values, values > 2).tolist() == [2.0]
+    assert not len(cuts(np.ones(10), np.arange(10) > 5))
+    assert ordering(np.arange(4), np.arange(4) > 1) == (1.0, 1.0)

@@ -1,0 +1,95 @@
+"""What is advised follows from the intervals; the sample operator's stages earn what was declared."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from doors import acted, ageing, debtors
+
+from workbench.result import Refusal
+from workbench.studies import arrears as study
+
+NO = Refusal("not answerable: no data")
+
+
+@pytest.fixture(scope="module")
+def work():
+    return study.collection(acted()["actions"], resamples=50, currency="yuan")
+
+
+def test_the_decision_follows_from_the_intervals(work):
+    """Over 60 draws: kept above 0, dropped below 0, held back again across it, never otherwise."""
+    rng = np.random.default_rng(17)
+    for _ in range(60):
+        net, half = rng.normal(0, 5, 2), rng.gamma(2, 2, 2)
+        ends = {"net_earned": net, "net_earned_low": net - half, "net_earned_high": net + half}
+        said = study.decision(dataclasses.replace(work, table=work.table.assign(**ends)), NO, NO, NO).do
+        for sentence, low, high in zip(said, net - half, net + half, strict=False):
+            wanted = "Keep stage" if low > 0 else "Drop stage" if high < 0 else "Go on holding back"
+            assert sentence.startswith(wanted), sentence
+
+
+def test_what_is_not_known_is_held_back(work):
+    """No lot: hold back a tenth; no data at all: the same; no credit points: nothing of them."""
+    blind = study.collection(acted()["actions"].assign(arm=None), resamples=50)
+    said = study.decision(blind, NO, NO, NO)
+    assert all("Hold back a tenth by lot at stage" in sentence for sentence in said.do)
+    assert study.decision(NO, NO, NO, NO).do[0].startswith("Hold back a tenth of the bills")
+    card = study.credit_card(debtors()["customers"], "churned", customer="id", state="late_days",
+        features=["late", "late_days"], bill="yuan")  # fmt: skip
+    better = card.order.assign(low=[0.7, 0.6, 0.01])
+    for order, advised in ((better, True), (better.assign(low=[0.7, 0.6, -0.01]), False)):
+        said = study.decision(NO, dataclasses.replace(card, order=order), NO, NO).do
+        assert any("Restrict by points" in sentence for sentence in said) == advised
+
+
+def test_limits_of_customers():
+    """Their band's; over it stand first."""
+    people = debtors()["customers"]
+    card = study.credit_card(
+        people, "churned", customer="id", state="late_days", features=["late", "late_days"], bill="yuan"
+    )
+    told = card.limits(people, customer="id", owed="yuan").set_index("id")
+    worst = card.points.set_index("id")["points"].idxmin()
+    assert told.loc[worst, "limit"] == card.table["limit"].iloc[0]
+    assert told["over"].equals(told["owed"] > told["limit"]) and told["over"].is_monotonic_decreasing
+
+
+def test_basis_counts_what_was_set_apart(work):
+    loss = study.expected_loss(
+        ageing()["history"], customer="id", month="on", state="state", owed="owed", unpaid="open"
+    )
+    history = ageing()["history"].assign(owed=-1.0)
+    asked = {"customer": "id", "month": "on", "state": "state", "owed": "owed", "out": []}
+    rolls = study.roll_rates(history, states=["paid up", "21-30", "31-60"], **asked)
+    said = study.basis("A", "2026-07-01", {"bills due": NO, "months of accounts": ageing()["history"]}, work, rolls, NO)
+    assert said.startswith("Warehouse of A, before 2026-07-01: 0 bills due and 1,350 months of accounts.")
+    assert "'owed' below 0, counted as nothing owed: 1,350" in said and loss.low < loss.ratio < loss.high
+
+
+@pytest.fixture(scope="module")
+def sample(operator):
+    """Actions and bills of the sample operator, and what was declared of them."""
+    from workbench.warehouse import bill_history, collection_stages, open_warehouse
+
+    warehouse = open_warehouse("sample", root=operator)
+    truth = json.loads((operator / "data/raw/sample/truth/retention.json").read_text(encoding="utf-8"))["collection"]
+    return collection_stages(warehouse, "2026-07-01"), bill_history(warehouse, "2026-07-01"), truth
+
+
+def test_the_sample_operators_stages_earn_what_was_declared(sample):
+    """Effects of three stages, customers lost to restriction, the bad collector: within three standard errors."""
+    actions, _, truth = sample
+    found = study.collection(actions, resamples=200)
+    for row, stage in zip(found.table.itertuples(), truth["stages"], strict=True):
+        error = (row.more_paid_high - row.more_paid_low) / 3.92
+        assert abs(row.more_paid - stage["earns"]) < 3 * error, (row.stage, row.more_paid, stage["earns"])
+        assert row.settled == pytest.approx(stage["paid"]["treated"], abs=0.03)
+    left = truth["stages"][2]["left"]
+    error = (row.more_lost_high - row.more_lost_low) / 3.92
+    assert abs(row.more_lost - (left["treated"] - left["held_out"])) < 3 * error
+    last = found.collectors.iloc[-1]
+    assert last["collector"] == truth["bad_collector"]["name"] and last["high"] < 0
+    assert pd.isna(found.table["basis"].map({"randomised": None})).all()

@@ -1,0 +1,123 @@
+"""Stages of collection: effects of known size, collectors, the next stage, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.studies.arrears import collection
+
+BRINGS, COST, LEAVES = (0.05, 0.08, 0.12), (0.1, 4.0, 2.0), 0.02
+
+
+def acted(rng, n=9_000, *, held=0.1, bad=-0.08):
+    """Bills that go through three stages: a tenth held out by lot, five collectors of whom 'e' brings less."""
+    owed, rows, at = rng.gamma(3, 30, n).round(2) + 1, [], np.arange(n)
+    for stage in range(3):
+        out = rng.random(len(at)) < held
+        collector = rng.integers(0, 5, len(at))
+        chance = 0.25 + BRINGS[stage] * ~out + bad * ((collector == 4) & ~out & (stage > 0))
+        paid = rng.random(len(at)) < chance
+        left = rng.random(len(at)) < 0.06 + LEAVES * ((stage == 2) & ~out)
+        rows.append(pd.DataFrame({
+            "bill_id": at, "customer_id": at // 2, "stage": stage + 1, "action": ["remind", "call", "restrict"][stage],
+            "collector": np.where(out | (stage == 0), None, np.array(list("abcde"))[collector]),
+            "arm": np.where(out, "held_out", "treated"), "cost": np.where(out, 0.0, COST[stage]),
+            "outcome": np.where(out | (stage == 0), None, np.where(paid, "promised", "not_reached")),
+            "days": 1 + 10 * stage, "owed": owed[at], "collected": owed[at] * paid, "settled": paid, "left_90": left,
+        }))  # fmt: skip
+        at = at[~paid]
+    return pd.concat(rows, ignore_index=True).assign(action_id=lambda t: np.arange(len(t)))
+
+
+@pytest.fixture(scope="module")
+def table():
+    return acted(np.random.default_rng(7))
+
+
+@pytest.fixture(scope="module")
+def found(table):
+    return collection(table, currency="yuan")
+
+
+def test_effects_are_the_declared_ones(found):
+    """In points, in yuan after cost, and in customers lost, within three standard errors."""
+    for row, truth, cost in zip(found.table.itertuples(), BRINGS, COST, strict=True):
+        truth -= 0.08 / 5 * (row.stage > 1)
+        assert abs(row.more_paid - truth) < 3 * (row.more_paid_high - row.more_paid_low) / 3.92
+        assert abs(row.net_earned - (truth * 91 - cost)) < 3 * (row.net_earned_high - row.net_earned_low) / 3.92
+        assert row.basis == "randomised" and row.cost == pytest.approx(cost * row.actions)
+    assert abs(row.more_lost - LEAVES) < 3 * (row.more_lost_high - row.more_lost_low) / 3.92
+    assert row.per_cost == pytest.approx(row.collected / row.cost)
+
+
+@pytest.mark.prove
+def test_intervals_of_effects_cover():
+    """In 400 worlds of 4,000 bills: points, yuan and customers lost, 95 in 100."""
+    rng, hits = np.random.default_rng(8), []
+    for _ in range(400):
+        rows = collection(acted(rng, 4_000, bad=0.0), resamples=2).table
+        truth = np.array(BRINGS)
+        fee, bring = np.array(COST), truth * 91
+        hits.append([
+            ((rows["more_paid_low"] <= truth) & (truth <= rows["more_paid_high"])).mean(),
+            ((rows["net_earned_low"] <= bring - fee) & (bring - fee <= rows["net_earned_high"])).mean(),
+        ])  # fmt: skip
+    assert (np.abs(np.mean(hits, axis=0) - 0.95) < 0.02).all(), np.mean(hits, axis=0)
+
+
+def test_the_bad_collector_ranks_last(found):
+    last = found.collectors.iloc[-1]
+    assert last["collector"] == "e" and (last["rank_low"], last["rank_high"]) == (5, 5) and last["high"] < 0
+    assert found.behind()["collector"].tolist() == ["e"] and "e collect less" in found.headline()
+    assert found.collectors.iloc[:-1]["rank_low"].max() == 1  # the others cannot be told apart
+
+
+def test_shares_by_hand():
+    """Four bills: two of three acted on paid, at 4 yuan each; reached of those tried."""
+    table = pd.DataFrame({
+        "action_id": range(4), "bill_id": range(4), "customer_id": range(4), "stage": 2, "action": "call",
+        "collector": "a", "arm": [None] * 4, "cost": 4.0, "outcome": ["reached", "promised", "not_reached", "reached"],
+        "days": [11, 11, 11, -2], "owed": 50.0, "collected": [50, 50, 0, 0], "settled": [1, 1, 0, 0], "left_90": None,
+    })  # fmt: skip
+    found = collection(table)
+    row = found.table.iloc[0]
+    assert (row["actions"], row["settled"], row["per_cost"]) == (3, pytest.approx(2 / 3), pytest.approx(100 / 12))
+    assert row["reached"] == pytest.approx(2 / 3) and found.set_aside == {"before the bill was overdue": 1}
+    assert "what stage 2 (call) earns is not answerable: nobody was held out by lot" in found.headline().lower()
+    with pytest.raises(CannotAnswer, match="no collector has 30 actions"):
+        found.by_collector()
+
+
+def test_too_few_held_out_is_no_effect(table):
+    """Ten held out tell nothing, and it is said why."""
+    few = table[(table["arm"] == "treated") | (table["bill_id"] % 90 == 0)]
+    found = collection(few[few["stage"] == 1])
+    assert found.table["more_paid"].isna().all() and "too few were held out" in found.headline()
+
+
+def test_the_next_stage_goes_by_expected_net(table, found):
+    """12 points of 400 yuan less 2 of cost and 2 points of a customer's worth; small debts are left alone."""
+    bills = pd.DataFrame({
+        "bill_id": [10**6, 10**6 + 1, 10**6 + 2], "customer_id": ["u", "u", "v"], "amount": [400.0, 30.0, 20.0],
+        "paid": 0.0, "due_on": pd.Timestamp("2026-06-01"), "paid_on": pd.NaT, "left_on": pd.NaT, "written_off": None,
+    })  # fmt: skip
+    done = pd.DataFrame({"bill_id": [10**6] * 2 + [10**6 + 2], "stage": [1, 2, 1]})
+    told = found.next_stage(bills, done, as_of="2026-07-01", worth=300.0).set_index("customer_id")
+    last = found.table.iloc[2]
+    assert told.loc["u", "stage"] == 3 and told.loc["u", "action"] == "restrict"
+    assert told.loc["u", "expected"] == pytest.approx(400 * last["more_paid"] - 2 - 300 * last["more_lost"])
+    assert told["advice"].to_dict() == {"u": "act", "v": "leave alone"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arm": "lot"}, "'arm' of actions holds 'lot'"),
+        ({"days": None}, "days"),
+        ({"settled": None}, "ten days are over"),
+    ],
+)
+def test_what_is_refused(table, change, said):
+    with pytest.raises(WorkbenchError, match=said):
+        collection(table.assign(**change))

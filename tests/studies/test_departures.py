@@ -1,0 +1,309 @@
+"""Departures: causes, directions, change and recovery by hand, against known truth, and what is refused."""
+
+import dataclasses
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.duration.survfunc import CumIncidenceRight
+
+from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.methods import counts
+from workbench.result import Refusal
+from workbench.studies.departures import churn_change, decision, directions, incidence, recovery
+from workbench.studies.departures.spells import read
+
+AS_OF, SINCE = pd.Timestamp("2026-01-01"), pd.Timestamp("2024-01-01")
+LIVES = {"started": "on", "left": "off", "since": SINCE, "as_of": AS_OF}
+CASES = {"customer": "id", "opened": "opened", "due": "due", "closed": "closed", "outcome": "outcome"}
+HAZARD = {"port_out": 0.0006, "disconnect": 0.0003, "non_payment": 0.0001}
+RATIOS = {"recovered": 0.8, "late": 1.4, "failed": 2.2}
+
+
+def lives(n, rng):
+    """Customers of eight years with constant hazards a day; who left before SINCE is not on record."""
+    on = AS_OF - pd.to_timedelta(rng.integers(1, 8 * 365, n), unit="D")
+    total = sum(HAZARD.values())
+    days = rng.geometric(total, n)
+    cause = rng.choice(list(HAZARD), n, p=np.array(list(HAZARD.values())) / total)
+    off = pd.Series(on + pd.to_timedelta(days - 1, unit="D"))
+    gone = off < AS_OF
+    table = pd.DataFrame(
+        {"id": np.arange(n) + 95, "on": on, "off": off.where(gone), "why": np.where(gone, cause, None)}
+    )
+    table["kind"] = rng.choice(["prepaid", "postpaid"], n)
+    return table[~(table["off"] < SINCE)].reset_index(drop=True)
+
+
+def truth(cause, days):
+    """Share gone by the cause."""
+    total = sum(HAZARD.values())
+    return HAZARD[cause] / total * (1 - (1 - total) ** days)
+
+
+def complainers(n, rng, base=0.002, window=90):
+    """Customers with one complaint each, whose hazard changes for 90 days after it closes; half are offered 50 yuan."""
+    on = pd.Series(SINCE - pd.to_timedelta(rng.integers(0, 1000, n), unit="D"))
+    opened = pd.Series(SINCE + pd.to_timedelta(rng.integers(0, 600, n), unit="D"))
+    length = rng.integers(1, 12, n)
+    outcome = rng.choice(["solved", "solved", "solved", "rejected", "withdrawn"], n)
+    state = np.where(outcome != "solved", "failed", np.where(length > 6, "late", "recovered"))
+    arm = rng.choice(["offered", "not_offered"], n)
+    factor = pd.Series(state).map(RATIOS).to_numpy() * np.where(arm == "offered", 0.7, 1.0)
+    first = (opened - SINCE).dt.days.to_numpy()
+    left, alive = np.full(n, 10_000), np.ones(n, bool)
+    for day in range((AS_OF - SINCE).days):
+        since_closed = day - first - length
+        h = base * np.where((since_closed >= 0) & (since_closed < window), factor, 1.0)
+        hit = alive & (rng.random(n) < h)
+        left[hit], alive[hit] = day, False
+    off = (SINCE + pd.to_timedelta(np.minimum(left, 800), unit="D")).where(~alive)
+    people = pd.DataFrame({"id": np.arange(n) + 95, "on": on, "off": off, "kind": rng.choice(["a", "b"], n)})
+    closed = opened + pd.to_timedelta(length, unit="D")
+    cases = pd.DataFrame({"id": people["id"], "opened": opened, "due": opened + pd.Timedelta(days=6), "closed": closed,
+        "outcome": outcome, "arm": arm, "paid": np.where(arm == "offered", 50.0, 0.0)})  # fmt: skip
+    cases = cases[(first <= left)]
+    over = cases["closed"].to_numpy() > people.loc[cases.index, "off"].fillna(AS_OF).to_numpy()
+    cases.loc[over, ["closed", "outcome"]] = [pd.NaT, None]
+    return people, cases.reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def causes():
+    """Causes of 20,000 customers."""
+    return incidence(lives(20_000, np.random.default_rng(0)), cause="why", by="kind", **LIVES)
+
+
+@pytest.fixture(scope="module")
+def made_good():
+    """Complaints of 12,000 customers."""
+    people, cases = complainers(12_000, np.random.default_rng(1))
+    return recovery(people, cases, given="kind", lot="arm", compensation="paid", value=300.0, **LIVES, **CASES)
+
+
+def test_incidence_finds_the_truth(causes):
+    """Within four standard errors, by cause, month and group; causes add up to any cause."""
+    for (_, _), rows in causes.table.groupby(["group", "months"]):
+        assert rows["incidence"].iloc[1:].sum() == pytest.approx(rows["incidence"].iloc[0])
+        assert rows["left"].iloc[1:].sum() == rows["left"].iloc[0]
+    for row in causes.table[causes.table["cause"] != "any_cause"].itertuples():
+        error = (row.high - row.low) / 3.92
+        assert abs(row.incidence - truth(row.cause, round(row.months * 365.25 / 12))) < 4 * error
+    assert "leave within 24 months" in causes.headline() and causes.set_aside["left before since"] == 0
+    assert [q.name for q in causes.quantities()][1] == "incidence[group=all,months=12,cause=disconnect]"
+
+
+def test_incidence_equals_statsmodels_without_truncation():
+    """All of whom were seen from the first day on."""
+    table = lives(4_000, np.random.default_rng(2))
+    table = table[table["on"] >= SINCE].reset_index(drop=True)
+    found = incidence(table, cause="why", months=[6, 18], **LIVES)
+    days = (table["off"].fillna(AS_OF - pd.Timedelta(days=1)) - table["on"]).dt.days + 1
+    names = sorted(HAZARD)
+    code = table["why"].map({name: i + 1 for i, name in enumerate(names)}).where(table["off"].notna(), 0).fillna(0)
+    peer = CumIncidenceRight(days.to_numpy(), code.to_numpy(dtype=int))
+    for i, name in enumerate(names):
+        rows = found.table[found.table["cause"] == name]
+        at = [np.flatnonzero(peer.times <= round(m * 365.25 / 12))[-1] for m in rows["months"]]
+        assert rows["incidence"].tolist() == pytest.approx([peer.cinc[i][k] for k in at], abs=1e-12)
+
+
+def test_what_was_not_observed_has_no_incidence():
+    """Months that fewer than ten reached have no row; departures that were not recorded are refused."""
+    table = lives(20_000, np.random.default_rng(0))
+    young = table[table["on"] > AS_OF - pd.Timedelta(days=500)]
+    found = incidence(young, cause="why", months=[12, 24], **LIVES)
+    assert set(found.table["months"]) == {12} and found.thin["all"] <= 18 and "nothing is said" in found.headline()
+    with pytest.raises(CannotAnswer, match="no tenure of 36 months was observed on 10"):
+        incidence(young, cause="why", months=[36], **LIVES)
+    with pytest.raises(CannotAnswer, match="departures on record begin on"):
+        incidence(table, cause="why", **LIVES | {"since": "2020-01-01"})
+    with pytest.raises(WorkbenchError, match="'off' before 'on'"):
+        incidence(table.assign(off=table["on"] - pd.Timedelta(days=1)), cause="why", **LIVES)
+    with pytest.raises(WorkbenchError, match="whole numbers of months"):
+        incidence(table, cause="why", months=[0], **LIVES)
+    unknown = incidence(table.assign(why=None), cause="why", **LIVES)
+    assert unknown.table["cause"].unique().tolist() == ["any_cause", "unknown"]
+
+
+def test_exact_intervals_of_counts():
+    """The ends are where the mid-P chance of the count, or of one further off, is 2.5%."""
+    for x, y in ((5, 10), (0, 7), (30, 1)):
+        low, high = counts.ratio(x, y)
+        share = high / (1 + high)
+        assert stats.binom.cdf(x - 1, x + y, share) + 0.5 * stats.binom.pmf(x, x + y, share) == pytest.approx(0.025)
+        if x:
+            share = low / (1 + low)
+            assert stats.binom.sf(x, x + y, share) + 0.5 * stats.binom.pmf(x, x + y, share) == pytest.approx(0.025)
+        low, high = counts.expected(x)
+        assert stats.poisson.cdf(x - 1, high) + 0.5 * stats.poisson.pmf(x, high) == pytest.approx(0.025)
+    assert np.isinf(counts.ratio(3, 0)[1]) and np.isnan(counts.ratio(0, 0)).all() and counts.ratio(0, 4)[0] == 0
+    low, high = counts.difference(40, 60)
+    assert low < -20 < high and counts.difference(60, 40) == pytest.approx((-high, -low))
+
+
+def ports():
+    """Forty out to B, most for the price, nine to C without a reason; fifteen in from B, five from C, two new."""
+    out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 40 + ["C"] * 9 + [None] * 3,
+        "why": ["price"] * 25 + ["network"] * 15 + [None] * 12, "tier": "gold"})  # fmt: skip
+    came = pd.DataFrame({"on": ["2026-02-09"] * 22, "from": ["B"] * 15 + ["C"] * 5 + [None] * 2})
+    return out, came
+
+
+PORTS = {"left": "off", "destination": "to", "arrived": "on", "origin": "from", "since": "2026-01-01",
+    "as_of": "2026-03-01"}  # fmt: skip
+
+
+def test_directions_by_hand():
+    """Net flow, ratio, months, and cells of ten or more; who was not ported is counted."""
+    out, came = ports()
+    found = directions(out, came, reason="why", by="tier", **PORTS)
+    assert found.table[["operator", "ported_in", "ported_out", "net_flow"]].to_numpy().tolist() == [
+        ["B", 15, 40, -25], ["C", 5, 9, -4]]  # fmt: skip
+    assert found.table["ratio"].tolist() == [15 / 40, 5 / 9] and found.losing["operator"].tolist() == ["B"]
+    assert found.set_aside == {"departures not ported": 3, "arrivals not ported": 2}
+    assert found.cells[["reason", "destination", "tier", "departures"]].to_numpy().tolist() == [
+        ["price", "B", "gold", 25], ["network", "B", "gold", 15]]  # fmt: skip
+    assert found.hidden == (1, 9) and "1 thin cells with 9 departures" in found.headline()
+    few = found.months[found.months["ported"] < 10]
+    for table in (found.reasons(), found.by_month()):
+        assert set(table.formats) <= set(table.frame) and table.counts in table.frame
+    assert few["net_flow_low"].isna().all() and "B takes most: net −25 customers" in found.headline()
+
+
+def test_without_origins_the_rest_stands():
+    """A source that does not say where customers come from loses net flow by name, and keeps destinations."""
+    out, came = ports()
+    found = directions(out, came.assign(**{"from": None}), **PORTS)
+    assert not found.both and "net flow is not answerable" in found.headline() and not list(found.quantities())
+    assert found.table["share"].tolist() == pytest.approx([40 / 49, 9 / 49])
+    assert "share of ports out" in found.tiles()[0].label and found.plot().get_ylabel().startswith("ported out")
+    with pytest.raises(CannotAnswer, match="9 customers ported in or out, 10 are needed"):
+        directions(out[40:], came[20:], **PORTS)
+
+
+def test_a_turn_is_found_and_none_where_there_is_none():
+    """From the tenth month on a competitor takes half instead of a quarter; without it hardly ever a month is named."""
+    rng, came = np.random.default_rng(6), ports()[1]
+    when = pd.Series(pd.Timestamp("2025-01-15") + pd.to_timedelta(30.4 * rng.integers(0, 18, 900), unit="D"))
+    asked = PORTS | {"since": "2025-01-01", "as_of": "2026-07-01"}
+    late = (when >= "2025-10-01").to_numpy()
+    to = np.where(rng.random(900) < np.where(late, 0.5, 0.25), "C", "B")
+    found = directions(pd.DataFrame({"off": when, "to": to}), came, **asked)
+    turn = found.turns.iloc[0]
+    assert (turn["operator"], len(found.turns)) == ("C", 1) and abs(int(turn["month"][5:]) - 10) <= 1
+    assert "From 2025" in found.headline()
+    said = [
+        len(directions(pd.DataFrame({"off": when, "to": rng.choice(["B", "C"], 900)}), came, **asked).turns)
+        for _ in range(40)
+    ]
+    assert sum(said) <= 6
+
+
+def test_change_of_ibm(shared_data):
+    """Published: seniors against others, fibre against DSL, by contract."""
+    ibm = pd.read_csv(shared_data / "ibm_telco_churn.csv.gz")
+    ibm["gone"] = (ibm["Churn"] == "Yes").astype(int)
+    asked = {"customer": "customerID", "left": "gone", "by": ["Contract"], "resamples": 20}
+    for column, old, new, parts in (
+        ("SeniorCitizen", 0, 1, (0.076705, 0.104046)),
+        ("InternetService", "DSL", "Fiber optic", (0.064793, 0.164544)),
+    ):
+        found = churn_change(ibm[ibm[column] == old], ibm[ibm[column] == new], **asked).table
+        assert found["percentage_points"].iloc[:2].tolist() == pytest.approx([100 * p for p in parts], abs=1e-4)
+
+
+def test_change_adds_up_and_knows_no_order_of_columns():
+    """Whatever the groups, also those that only one side has: parts add up exactly, in any order of the columns."""
+    rng = np.random.default_rng(3)
+
+    def base(first, values):
+        table = pd.DataFrame({"id": np.arange(400) + first, **{c: rng.choice(list(values), 400) for c in "xyz"}})
+        return table.assign(gone=(rng.random(400) < 0.1 + 0.1 * (table["x"] == "a")).astype(int))
+
+    before, after = base(0, "ab"), base(150, "bc")
+    difference = 100 * (after["gone"].mean() - before["gone"].mean())
+    asked = {"customer": "id", "left": "gone", "resamples": 50}
+    first = None
+    for order in permutations("xyz"):
+        parts = churn_change(before, after, by=[order], **asked).table.set_index("part")["percentage_points"]
+        assert parts.iloc[:-1].sum() == pytest.approx(difference) == parts["change"]
+        first = parts if first is None else first
+        assert parts[first.index].tolist() == pytest.approx(first.tolist())
+    with pytest.raises(CannotAnswer, match="0 left before"):
+        churn_change(before.assign(gone=0), after, by=["x"], **asked)
+    with pytest.raises(WorkbenchError, match="sets of 1 to 4 columns"):
+        churn_change(before, after, by=[], **asked)
+
+
+def test_states_by_hand():
+    """One customer: here from the start, complains on day 10, is answered on 15 in time, again on 40, leaves on 50."""
+    people = pd.DataFrame({"id": [1, 2], "on": [SINCE, SINCE], "off": [SINCE + pd.Timedelta(days=50), pd.NaT]})
+    day = [SINCE + pd.Timedelta(days=d, hours=12) for d in (10, 40, 5, 3)]
+    cases = pd.DataFrame({"id": [1, 1, 9, 2], "opened": day, "due": [d + pd.Timedelta(days=6) for d in day],
+        "closed": [day[0] + pd.Timedelta(days=5), pd.NaT, pd.NaT, day[3] - pd.Timedelta(days=1)],
+        "outcome": ["solved", None, None, "solved"]})  # fmt: skip
+    known = read(people, cases, **LIVES, **CASES)
+    assert known.set_aside["complaints of nobody in lives"] == 1
+    assert known.set_aside["complaints closed before they were opened"] == 1
+    spells = known.spells(20).query("customer == '1'")
+    assert spells[["entry", "exit", "state", "left"]].to_numpy().tolist() == [
+        [0, 10, "no complaint", False], [10, 15, "open", False], [15, 35, "recovered", False],
+        [35, 40, "no complaint", False], [40, 51, "open", True]]  # fmt: skip
+    late = read(people, cases.assign(due=cases["opened"]), **LIVES, **CASES).cases
+    assert late["state"].tolist() == ["late", "open"] and late["hours"].iloc[0] == 120
+    with pytest.raises(WorkbenchError, match="no outcome of a complaint 'sovled'"):
+        read(people, cases.assign(outcome="sovled"), **LIVES, **CASES)
+    with pytest.raises(WorkbenchError, match="one row a customer"):
+        read(people.assign(id=1), cases, **LIVES, **CASES)
+
+
+def test_recovery_finds_the_truth(made_good):
+    """Ratios among complainers within four standard errors on the time axis; arms by lot; words of each."""
+    for state in ("late", "failed"):
+        row, expected = made_good.ratio(state), RATIOS[state] / RATIOS["recovered"]
+        assert abs(np.log(row["ratio"] / expected)) < 4 * np.log(row["high"] / row["low"]) / 3.92
+        assert made_good.ratio(state, "complainers, landmark")["ratio"] > 1
+    assert set(made_good.table["reading"]) == {"associated"} and (made_good.table["e_value"] >= 1).all()
+    arm = made_good.arms.iloc[0]
+    assert (arm["arm"], arm["against"], arm["reading"]) == ("offered", "not_offered", "effect (randomised)")
+    assert arm["high"] < 0 and arm["compensation_more"] == 50
+    worth = made_good.worth.set_index("what")
+    assert worth.loc["a yuan of compensation", "reading"] == "effect (randomised)"
+    assert worth.loc["a yuan of compensation", "low"] == pytest.approx(-3 * arm["high"] / 50)
+    shown = made_good.by_state(), made_good.by_lot(), made_good.what_it_is_worth()
+    assert [table.name for table in shown] == ["states", "arms", "worth"]
+    assert all(set(table.formats) <= set(table.frame) for table in shown)
+    by_day = made_good.curve.groupby("day")["share"].sum()
+    assert by_day.to_numpy() == pytest.approx(np.ones(len(by_day)))
+    assert "associated" in made_good.headline() and "randomised" in made_good.headline()
+
+
+def test_without_a_lot_there_is_no_effect():
+    """What was not randomised is associated; few departures give no ratio, or no answer."""
+    people, cases = complainers(3_000, np.random.default_rng(4))
+    found = recovery(people, cases, **LIVES, **CASES)
+    with pytest.raises(CannotAnswer, match="chance decided neither"):
+        found.by_lot()
+    assert "randomised" not in found.headline() and "Let chance decide" in decision(*[Refusal("no")] * 3, found).do[-1]
+    with pytest.raises(CannotAnswer, match="0 customers left within 90 days"):
+        recovery(people.assign(off=pd.NaT), cases, **LIVES, **CASES)
+    with pytest.raises(WorkbenchError, match="give 1 day or more"):
+        recovery(people, cases, window=0, **LIVES, **CASES)
+
+
+def test_a_decision_agrees_with_its_interval(causes, made_good):
+    """Drawn at random: an arm is kept or stopped, a competitor answered, only where the interval excludes 0."""
+    rng = np.random.default_rng(5)
+    flows = directions(*ports(), **PORTS)
+    for _ in range(60):
+        ends = np.sort(rng.normal(0, 4, 3))
+        arm = dict(zip(("low", "percentage_points", "high"), ends, strict=True))
+        drawn = dataclasses.replace(made_good, arms=made_good.arms.assign(**arm))
+        net = dict(zip(("net_flow_low", "net_flow", "net_flow_high"), np.sort(rng.normal(0, 40, 3)), strict=True))
+        flow = dataclasses.replace(flows, table=flows.table.assign(**net))
+        first, *_, last = decision(causes, flow, Refusal("no"), drawn).do
+        assert last.startswith("Keep to") == (ends[2] < 0) and last.startswith("Stop") == (ends[0] > 0)
+        assert first.startswith("Answer no") == (net["net_flow_high"] >= 0)

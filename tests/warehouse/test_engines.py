@@ -1,0 +1,339 @@
+"""Another engine: the same SQL in its words, the same numbers; on our own engine step by step, and on PostgreSQL."""
+
+import os
+import re
+import shutil
+import subprocess
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from workbench.errors import WorkbenchError
+from workbench.sample import write_sample
+from workbench.warehouse import (
+    campaign_arms,
+    customer_features,
+    customer_view,
+    open_warehouse,
+    schema,
+    sqlfiles,
+    survey_outcomes,
+)
+from workbench.warehouse.engines import engine_of
+from workbench.warehouse.engines.render import rendered
+from workbench.warehouse.features import features_sql
+from workbench.warehouse.ingest import ingest
+from workbench.warehouse.live import open_live
+from workbench.warehouse.views import view_sql
+
+ROOT = Path(__file__).resolve().parents[2]
+AS_OF = date(2026, 7, 1)
+TYPES = {"VARCHAR": "text", "BIGINT": "bigint", "DOUBLE": "double precision", "BOOLEAN": "boolean", "DATE": "date"}
+TYPES |= {"TIMESTAMP": "timestamp"}
+
+
+@pytest.fixture(scope="module")
+def sample_warehouse(tmp_path_factory):
+    """Three hundred customers of the sample operator."""
+    root = tmp_path_factory.mktemp("engines")
+    for part in ("mappings", "models"):
+        shutil.copytree(ROOT / "data" / part, root / "data" / part)
+    write_sample(root / "data/raw/sample", customers=300, mapping=root / "data/mappings/sample.toml")
+    ingest("sample", root=root)
+    return open_warehouse("sample", root=root)
+
+
+def parameters(sql):
+    """Give each parameter of a query a value of its kind."""
+    days = {"as_of": AS_OF, "since": date(2025, 7, 1), "until": AS_OF, "first": date(2026, 1, 1)}
+    return {name: days.get(name, 30) for name in re.findall(r"\$(\w+)", sql)}
+
+
+def step_by_step(con, query):
+    """Run the steps of a rendered query one after another."""
+    for step in query.steps:
+        con.execute(f"CREATE TEMP {'TABLE' if step.kept else 'VIEW'} {step.name} AS {step.select}")
+    return con.execute(query.last).df()
+
+
+def test_names_of_inner_expressions_stand_once():
+    """Two files call an inner expression `known`: as Spark sees both at one height, one is called otherwise."""
+    sql = (
+        "WITH a AS (WITH known AS (SELECT 1 AS x) SELECT * FROM known), "
+        "b AS (WITH known AS (SELECT x + 1 AS x FROM a) SELECT k.x FROM known AS k) "
+        "SELECT a.x, b.x AS y FROM a CROSS JOIN b"
+    )
+    query = rendered(sql, (), "duckdb")
+    inner = [cte.alias for s in query.steps for cte in sqlglot.parse_one(s.select, read="duckdb").find_all(exp.CTE)]
+    assert len(inner) == len(set(inner)) == 2
+    with duckdb.connect() as con:
+        assert step_by_step(con, query).to_numpy().tolist() == [[1, 2]]
+
+
+def test_an_inner_name_hides_the_step_of_the_same_name():
+    sql = "WITH a AS (SELECT 1 AS x), b AS (WITH a AS (SELECT 5 AS x) SELECT x FROM a) SELECT b.x, a.x AS y FROM b, a"
+    with duckdb.connect() as con:
+        assert step_by_step(con, rendered(sql, (), "duckdb")).to_numpy().tolist() == [[5, 1]]
+
+
+def test_a_step_may_read_the_table_whose_name_it_takes():
+    chosen = "SELECT * FROM customer WHERE province = $province"
+    sql = f"WITH customer AS MATERIALIZED ({chosen}) SELECT count(*) FROM customer"
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE customer AS SELECT unnest(['a', 'b', 'b''s']) AS province")
+        assert step_by_step(con, rendered(sql, {"province": "b's"}, "duckdb")).iloc[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, -3, 2**40, 0.1, -2.5, 1e300, "it's '$x' \\ 北京", AS_OF, datetime(2026, 6, 30, 23, 59, 59, 5)],
+)
+def test_parameters_are_the_values_given(value):
+    """A parameter comes out as it went in, by place and by name, and can't become SQL."""
+    with duckdb.connect() as con:
+        for sql, given in (("SELECT ? AS v", [value]), ("SELECT $v AS v", {"v": value})):
+            query = rendered(sql, given, "duckdb")
+            found = con.execute(query.last).fetchall()[0][0]
+            assert found == value and (value is None or type(found) is type(value))
+
+
+def test_what_is_refused():
+    for sql, given, said in (
+        ("SELECT $x", {}, "asks for \\$x"),
+        ("SELECT ?", [], "asks for \\?"),
+        ("DELETE FROM customer", (), "no single SELECT"),
+        ("SELECT (", (), "can't be read"),
+        ("SELECT $x", {"x": object()}, "can't be a parameter"),
+    ):
+        with pytest.raises(WorkbenchError, match=said):
+            rendered(sql, given, "duckdb")
+    for url in ("oracle://x", "", "file:///etc/passwd"):
+        with pytest.raises(WorkbenchError, match="no engine is called so"):
+            engine_of(url)
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "spark"])
+@pytest.mark.parametrize("name", ["features", *sqlfiles.names("views")])
+def test_every_composed_query_can_be_said(name, dialect):
+    """Each step is one statement there, reads only tables and earlier steps, and no inner name stands twice in it."""
+    sql = features_sql() if name == "features" else view_sql(name, frozenset(sqlfiles.names(sqlfiles.LONG)))
+    query = rendered(sql, parameters(sql), dialect)
+    known = {*schema.tables(), *sqlfiles.names(sqlfiles.LONG), "asked"}
+    for text, step in [*((s.select, s.name) for s in query.steps), (query.last, "")]:
+        tree = sqlglot.parse_one(text, read=dialect)
+        inner = [cte.alias for cte in tree.find_all(exp.CTE)]
+        assert len(inner) == len(set(inner)) and not list(tree.find_all(exp.Placeholder))
+        assert {t.name for t in tree.find_all(exp.Table)} <= known | set(inner), name
+        known.add(step)
+
+
+class Duck:
+    """Our own engine as one elsewhere: without maps, its tables in a schema of another name, in another order."""
+
+    dialect, maps = "duckdb", False
+
+    def __init__(self, warehouse):
+        self.con = duckdb.connect()
+        self.con.execute("CREATE SCHEMA crm")
+        self.views = {}
+        with warehouse.connect() as con:
+            for name, sql in copies():
+                table = con.sql(sql).to_arrow_table()
+                self.con.register("given", table.take(np.random.default_rng(0).permutation(len(table))))
+                self.con.execute(f"CREATE TABLE crm.{name} AS FROM given")
+
+    def columns(self):
+        rows = self.con.execute(
+            "SELECT table_name, column_name, lower(data_type) FROM information_schema.columns "
+            "WHERE table_schema = 'crm'"
+        ).fetchall()
+        found = {}
+        for table, column, kind in rows:
+            found.setdefault(table, {})[column] = kind
+        return found
+
+    def column(self, name, kind):
+        return f"CAST({name} AS {kind})"
+
+    def full_name(self, table):
+        return f"crm.{table}"
+
+    def define(self, views):
+        for name, select in views.items():
+            self.con.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+
+    def run(self, sql, parameters=(), given=None):
+        query = rendered(sql, parameters, self.dialect)
+        with self.con.cursor() as con:
+            for name, frame in (given or {}).items():
+                con.register(name, frame)
+            for step in query.steps:
+                con.execute(f"CREATE OR REPLACE TEMP {'TABLE' if step.kept else 'VIEW'} {step.name} AS {step.select}")
+            return con.sql(query.last).to_arrow_table()
+
+    def close(self):
+        self.con.close()
+
+
+def copies():
+    """The canonical tables without maps, and their long twins, as SELECTs."""
+    for table in schema.tables().values():
+        yield table.name, f"SELECT {', '.join(c.name for c in table.columns if not c.is_map)} FROM {table.name}"
+    for twin in ("campaign_member_value", "survey_response_value"):
+        yield twin, f"WITH {sqlfiles.expressions([twin])[0]} SELECT * FROM {twin}"
+
+
+def same_answers(here, there):
+    """Compare what notebooks read of two warehouses, cell by cell and in order."""
+    for read in (
+        lambda w: customer_features(w, AS_OF),
+        lambda w: customer_features(w, AS_OF, tables=["bills", "arrears"], province="广东"),
+        lambda w: customer_view(w, AS_OF),
+        lambda w: survey_outcomes(w, "2025"),
+        lambda w: w.survey("latest"),
+        lambda w: w.table("holding"),
+        lambda w: (
+            campaign_arms(w, "data_upgrade", arm="treatment", as_of=AS_OF, outcome="revenue", randomised=True).members
+        ),
+    ):
+        pd.testing.assert_frame_equal(read(here), read(there), rtol=1e-9)
+
+
+def test_a_warehouse_elsewhere_gives_the_same(sample_warehouse, monkeypatch, tmp_path):
+    """Tables in another order, without maps, behind the interface of an engine: every cell is the same."""
+    monkeypatch.setattr("workbench.warehouse.live.engine_of", lambda url, schema_name: Duck(sample_warehouse))
+    said = {"title": "elsewhere", "operator": "中国电信", "as_of": AS_OF, "engine": f"duck:{tmp_path}"}
+    there = open_live("elsewhere", said, tmp_path)
+    assert there.version == open_live("elsewhere", said, tmp_path).version
+    assert there.tables() == sample_warehouse.tables() and there.full_account().balanced
+    same_answers(sample_warehouse, there)
+    with pytest.raises(WorkbenchError, match="needs a warehouse of its own"), there.connect():
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An installed PostgreSQL on a socket of its own, as another user where this one is root; gives its URL."""
+    initdb = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    if not initdb:
+        pytest.skip("no server of PostgreSQL is installed")
+    bin_folder, place = Path(initdb).resolve().parent, tmp_path_factory.mktemp("pg", numbered=True)
+    place = Path(shutil.copytree(place, f"/tmp/wbpg-{os.getpid()}"))
+    become = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    try:
+        if become:
+            shutil.chown(place, "nobody", "nogroup")
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **become}
+        data = place / "data"
+        subprocess.run(
+            [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C"], **quiet
+        )
+        control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
+        subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
+        try:
+            yield f"postgresql://wb@/postgres?host={place}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def filled(server, sample_warehouse):
+    """The sample on that server: texts of a database sort by its own rules, rows come in no order."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as con, sample_warehouse.connect() as source:
+        kinds = {
+            t.name: {c.name: TYPES[c.sql_type] for c in t.columns if not c.is_map} for t in schema.tables().values()
+        }
+        for name, sql in copies():
+            cursor = source.execute(f"SELECT * FROM ({sql}) ORDER BY random()")
+            columns = [column[0] for column in cursor.description]
+            known = kinds.get(name, {"value": "double precision"})
+            spelt = [f"{c} {known.get(c, 'text')}" for c in columns]
+            con.execute(f"CREATE TABLE {name} ({', '.join(spelt)})")
+            with con.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+                while rows := cursor.fetchmany(20_000):
+                    for row in rows:
+                        copy.write_row(row)
+    return server
+
+
+def live(url, tmp_path, **more):
+    said = {"title": "elsewhere", "operator": "中国电信", "as_of": AS_OF, "engine": url} | more
+    return open_live("elsewhere", said, tmp_path)
+
+
+def test_postgresql_gives_the_same(filled, sample_warehouse, tmp_path):
+    there = live(filled, tmp_path)
+    assert there.tables() == sample_warehouse.tables()
+    same_answers(sample_warehouse, there)
+
+
+def test_postgresql_loses_its_connection(filled, sample_warehouse, tmp_path):
+    """A connection that the server ends is made once more; what stands on the way is gone after each answer."""
+    import psycopg
+
+    there = live(filled, tmp_path)
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    assert len(there.query("SELECT * FROM customer")) == len(sample_warehouse.table("customer"))
+    left = there.query(
+        "SELECT CAST(table_name AS TEXT) AS n FROM information_schema.tables WHERE table_type = 'LOCAL TEMPORARY'"
+    )
+    assert left["n"].str.startswith("wb_").sum() == 0
+
+
+def test_postgresql_says_what_is_wrong(filled, tmp_path, monkeypatch):
+    """A server that is not there, a password, a schema, a column of another type, a clear number: one sentence each."""
+    import psycopg
+
+    monkeypatch.setenv("SECRET_PW", "s3cr3t-and-long")
+    with pytest.raises(WorkbenchError, match="can't be read where it stands") as failed:
+        live("postgresql://wb:${SECRET_PW}@127.0.0.1:9/none", tmp_path)
+    assert "s3cr3t" not in str(failed.value)
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("CREATE SCHEMA odd; CREATE TABLE odd.customer AS SELECT *, 1 AS more FROM customer")
+        con.execute("ALTER TABLE odd.customer ALTER COLUMN joined_on TYPE text USING joined_on::text")
+        con.execute("CREATE SCHEMA lacks; CREATE TABLE lacks.customer AS SELECT customer_id, kind FROM customer")
+        con.execute("CREATE SCHEMA clear; CREATE TABLE clear.customer AS SELECT * FROM customer")
+        con.execute("CREATE TABLE clear.subscription AS SELECT * FROM subscription")
+        con.execute("UPDATE clear.subscription SET number_key = '13800138000'")
+    for name, said in (
+        ("odd", r"customer\.joined_on is text there, where date is wanted"),
+        ("lacks", "customer has no column 'province' there"),
+        ("clear", r"subscription\.number_key holds numbers of people in clear"),
+    ):
+        with pytest.raises(WorkbenchError, match=said):
+            live(filled, tmp_path, schema=name)
+    assert live(filled, tmp_path, schema="nothing").tables() == []
+
+
+@pytest.mark.prove
+def test_spark_gives_the_same(sample_warehouse, tmp_path):
+    """A local session over Parquet files, maps among them."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    if not shutil.which("java"):
+        pytest.skip("no Java is installed")
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    with sample_warehouse.connect() as con:
+        for name in schema.tables():
+            pq.write_table(
+                con.sql(f"SELECT * FROM {name} ORDER BY random()").to_arrow_table(), lake / f"{name}.parquet"
+            )
+    there = live("local[2]", tmp_path, schema=str(lake))
+    try:
+        assert there.tables() == sample_warehouse.tables()
+        same_answers(sample_warehouse, there)
+    finally:
+        there.engine.close()
