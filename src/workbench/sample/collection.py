@@ -87,21 +87,21 @@ def write_actions(
         collected.sums[stage] += len(at), paid.sum(), left.sum()
         drawn = _draw_stage(stage, paid, left, len(names), rng)
         parts.append((at, np.full(len(at), stage), day, *drawn))
-    at, stage, day, held, collector, answer = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((stage, at))
-    at, stage, day, held, collector, answer = (a[order] for a in (at, stage, day, held, collector, answer))
+    at, stages, day, held, collector, answer = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((stages, at))
+    at, stages, day, held, collector, answer = (a[order] for a in (at, stages, day, held, collector, answer))
     extracts.write(
         "collection_action",
         {
-            "action_id": owed.bill[at] * 10 + stage + 1,
+            "action_id": owed.bill[at] * 10 + stages + 1,
             "bill_id": owed.bill[at],
             "customer_id": customers.id[owed.who[at]],
-            "stage": stage + 1,
-            "action": words(stage, _ACTIONS),
+            "stage": stages + 1,
+            "action": words(stages, _ACTIONS),
             "collector": words(collector, names),
             "arm": words(held.astype(np.int64), ("treated", "held_out")),
             "acted_on": dates(day),
-            "cost": np.where(held, 0.0, np.array(_COST)[stage]),
+            "cost": np.where(held, 0.0, np.array(_COST)[stages]),
             "outcome": words(answer, _OUTCOMES),
         },
         breaks=_BREAKS,

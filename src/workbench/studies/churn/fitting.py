@@ -19,7 +19,8 @@ from workbench.messages import Message, say
 from workbench.methods.ranking import auc
 from workbench.methods.regression import logistic, repeated
 from workbench.methods.resampling import canonical_order, one_thread
-from workbench.studies.churn.formula import JUDGED, ChurnFormula, scale
+from workbench.methods.scorecard import evidence
+from workbench.studies.churn.formula import CARD, JUDGED, ChurnFormula
 from workbench.studies.churn.leaks import by_content, refuse_leaks
 from workbench.studies.churn.terms import (
     SEGMENT,
@@ -223,14 +224,12 @@ def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[FormulaTerm]
 
 
 def _information(parts: tuple[FormulaTerm, ...], facts: Facts, y: np.ndarray) -> dict[str, float]:
-    """Information value of each fact in bins or levels: sum of the difference of shares x weight of evidence."""
+    """Information value of each fact in bins or levels, half a one added where a bin lacks leavers or stayers."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(t.fact for t in parts if t.reference):
-        cells = [term(facts) > 0 for term in parts if term.fact == name]
-        gone = np.array([(y[cell].sum(), len(y[cell])) for cell in cells if cell.any()], dtype=float)
-        share = np.column_stack([gone[:, 1] - gone[:, 0], gone[:, 0]])
-        share = np.where((share == 0).any(axis=1, keepdims=True), share + 0.5, share) / [(~y).sum(), y.sum()]
-        found[name] = float(((share[:, 0] - share[:, 1]) * np.log(share[:, 0] / share[:, 1])).sum())
+        codes = np.argmax([term(facts) for term in parts if term.fact == name], axis=0)
+        value = evidence(codes, y)["information"].sum()
+        found[name] = float(value if np.isfinite(value) else evidence(codes, y, add=0.5)["information"].sum())
     return found
 
 
@@ -396,6 +395,5 @@ def _judged(y: np.ndarray, scores: list[np.ndarray]) -> pd.DataFrame:
 
 def _rounding(found: ChurnFormula, facts: Facts) -> float:
     """Largest change of a probability where what each term adds is rounded to whole points of 20 / ln 2."""
-    factor, offset = scale(20, 600, 50)
-    whole = found.points_of(facts, factor, offset, whole=True)
-    return float(np.abs(expit((offset - whole) / factor) - expit(found.logit(facts))).max())
+    whole = CARD.probability(found.points_of(facts, CARD, whole=True))
+    return float(np.abs(whole - expit(found.logit(facts))).max())

@@ -17,10 +17,12 @@ from scipy.special import expit
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
+from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, literal, plain, read_facts
 
 FORMAT = 1
+CARD = Scale()
 SHOWN = 20
 LOSS = 0.02
 """AUC from which what being explicit costs is much."""
@@ -205,33 +207,29 @@ class ChurnFormula(Result):
         values = added.to_numpy()
         return [tuple(words[i, k] for k in row if values[i, k] > 0) for i, row in enumerate(first)]
 
-    def card(self, *, pdo: float = 20.0, base: float = 600.0, odds: float = 50.0) -> pd.DataFrame:
+    def card(self, scale: Scale = CARD) -> pd.DataFrame:
         """Give the points card: `exact` and whole `points` of each term, more for those who stay.
 
-        The first row is everybody's. `pdo` points double the odds of staying; `base` points stand for `odds` stayers
-        to one leaver. A term of a number has points a unit.
+        The first row is everybody's. A term of a number has points a unit.
         """
-        factor, offset = scale(pdo, base, odds)
         shown = [t for t in self.parts if t.coefficient or t.reference]
         frame = pd.DataFrame({"fact": ["", *_named(shown)]})
         frame["term"] = pd.Series([say("everybody"), *(t.said() for t in shown)], dtype=object)
-        frame["exact"] = [offset - factor * self.intercept, *(0.0 - factor * t.coefficient for t in shown)]
+        exact = [float(scale.points(np.array(self.intercept))), *(0.0 - scale.factor * t.coefficient for t in shown)]
         whole = [True, *(t.knot is None for t in shown)]
-        return frame.assign(points=np.where(whole, frame["exact"].round(), frame["exact"].round(2)) + 0.0)
+        return frame.assign(exact=exact, points=np.where(whole, np.round(exact), np.round(exact, 2)) + 0.0)
 
-    def points(
-        self, customers: pd.DataFrame, *, pdo: float = 20.0, base: float = 600.0, odds: float = 50.0, whole: bool = True
-    ) -> np.ndarray:
+    def points(self, customers: pd.DataFrame, scale: Scale = CARD, *, whole: bool = True) -> np.ndarray:
         """Give each customer's points, shape (n,): exact, or with what each term adds rounded to whole ones."""
-        return self.points_of(self.read(customers), *scale(pdo, base, odds), whole=whole)
+        return self.points_of(self.read(customers), scale, whole=whole)
 
-    def points_of(self, facts: Facts, factor: float, offset: float, *, whole: bool) -> np.ndarray:
+    def points_of(self, facts: Facts, scale: Scale, *, whole: bool) -> np.ndarray:
         """Sum the points of facts that are read, shape (n,)."""
         rounded = np.round if whole else np.asarray
-        found = np.full(len(next(iter(facts.values()))), rounded(offset - factor * self.intercept))
+        found = np.full(len(next(iter(facts.values()))), rounded(scale.points(np.array(self.intercept))))
         for term in self.parts:
             if term.coefficient:
-                found += rounded(-factor * term.coefficient * term(facts))
+                found += rounded(-scale.factor * term.coefficient * term(facts))
         return found
 
     def sql(self, of: Literal["probability", "logit"] = "probability") -> str:
@@ -360,16 +358,6 @@ class ChurnFormula(Result):
 
 
 JUDGED = ("auc", "low", "high", "brier")
-
-
-def scale(pdo: float, base: float, odds: float) -> tuple[float, float]:
-    """Points by log odds: factor and offset.
-
-    >>> [round(number, 6) for number in scale(20, 600, 50)]
-    [28.853901, 487.122876]
-    """
-    factor = pdo / np.log(2)
-    return float(factor), float(base - factor * np.log(odds))
 
 
 def _named(terms: Sequence[FormulaTerm]) -> pd.Series:
