@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.columns import category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import axes
-from workbench.messages import Listed, Message, Share, Span, Term, Word, say
+from workbench.messages import Listed, Message, Share, Span, Term, Word, join, say
 from workbench.methods import chains
 from workbench.methods.intervals import share as wilson
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -201,6 +201,8 @@ class RollRates(Result):
             "Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
             n=self.horizon,
         )
+        rates = say("Rates are those of the months before alone.")
+        said = join(said, rates if self.held_out else say("Too few months came before: rates are those of all months."))
         shares = dict.fromkeys(["seen", "low", "high", "by_chain", "by_age"], SHARE)
         return Table("backtest", self.backtest, said, shares, "customers")
 
