@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.arrears import cure
+from workbench.studies.arrears import collection, cure
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
 
@@ -111,3 +111,21 @@ def test_a_jump_needs_one_day_with_days_before_it():
         jump(open_bills, np.ones(50), [1, 11])
     with pytest.raises(CannotAnswer, match="days without a stage"):
         jump(open_bills[:40], np.full(50, 11), [1, 11])
+
+
+def test_without_a_lot_stages_are_read_from_the_day_of_paying():
+    """Calls on day 11 of all bills still open: said as a jump, with no yuan; reminders on day 1: not answerable."""
+    rng = np.random.default_rng(8)
+    open_bills, _ = paying(rng, {11: 0.7})
+    raw = open_bills[["bill_id", "customer_id", "due_on", "amount", "paid", "paid_on", "left_on", "written_off"]]
+    asked = {"owed": 100.0, "collected": 0.0, "settled": False, "left_90": False, "cost": 1.0, "arm": None}
+    parts = [(1, "remind", 1), (2, "call", 11)]
+    rows = [
+        open_bills.loc[open_bills["exit"] >= day, ["bill_id", "customer_id"]].assign(stage=k, action=what, days=day)
+        for k, what, day in parts
+    ]
+    actions = pd.concat(rows, ignore_index=True).assign(collector=None, outcome=None, **asked)
+    found = collection(actions.assign(action_id=np.arange(len(actions))), raw, as_of="2026-07-01")
+    assert found.table["basis"].tolist() == ["not answerable", "jump against placebo days"]
+    assert found.table["more_paid_low"].iloc[1] > 0 and np.isnan(found.table["net_earned"].iloc[1])
+    assert "nothing comes before day 1" in found.headline() and "more who pay at once" in found.headline()

@@ -251,7 +251,7 @@ class ExpectedLoss(Result):
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "{ratio} {span} of what was expected was seen, {verdict}.",
             lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"),
-            ratio=Share(self.ratio, 0), span=Span(self.low, self.high, ".0%"), verdict=verdict
+            ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
         )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:

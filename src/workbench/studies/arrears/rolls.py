@@ -192,6 +192,8 @@ class RollRates(Result):
             "Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
             n=self.horizon,
         )
+        rates = say("Rates are those of the months before alone.")
+        said = join(said, rates if self.held_out else say("Too few months came before: rates are those of all months."))
         shares = dict.fromkeys(["seen", "low", "high", "by_chain", "by_age"], SHARE)
         return Table("backtest", self.backtest, said, shares, "customers")
 
