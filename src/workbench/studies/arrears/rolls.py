@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.columns import category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, named
 from workbench.figures import Axes, axes
-from workbench.messages import Listed, Message, Share, Span, Word, say
+from workbench.messages import Listed, Message, Share, Span, Word, join, say
 from workbench.methods import chains
 from workbench.methods.intervals import share as wilson
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile

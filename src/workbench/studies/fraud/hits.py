@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, join, say
+from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
@@ -136,7 +136,7 @@ class RuleHits(Result):
         right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
-            Tile(say("confirmed fraud that rules find, {currency}", currency=self.currency), Number(money, ",.0f")),
+            Tile(say("confirmed fraud that rules find, {currency}", currency=Term(self.currency)), Count(money)),
             Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
             Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
         )
@@ -169,7 +169,8 @@ class RuleHits(Result):
             "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
             cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
         )  # fmt: skip
-        shown = self.order.assign(advice=[ADVICE[advice] for advice in self.order["advice"]])
+        shown = self.order.drop(columns=["place", EXPOSED, "cases", "advice"])
+        shown.insert(1, "advice", [ADVICE[advice] for advice in self.order["advice"]])
         return self._table("rule_order", shown, caption)
 
     def overlaps(self) -> Table:
@@ -191,6 +192,8 @@ class RuleHits(Result):
         return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.CAPTION)
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
+        if {"rule", "hits"} <= {*frame} and frame["rule"].duplicated().any():
+            frame = frame[frame.groupby("rule")["hits"].transform("max") > 0]
         words = {c: [say("{text}", text=self._name(r)) for r in frame[c]] for c in ("rule", "other") if c in frame}
         forms = {c: form for c, form in (self.FORMATS | dict(formats)).items() if c in frame}
         return Table(name, frame.assign(**words), caption, forms, minimum=0)
@@ -229,9 +232,9 @@ class RuleHits(Result):
         ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=8)
         ax.set_yticks(range(len(rows)), [say("{text}", text=self._name(rule)) for rule in rows["rule"]])
         ax.invert_yaxis()
-        ax.margins(x=0.12)
+        ax.margins(x=0.2)
         ax.axvline(0, color="0.6", linewidth=0.8)
-        ax.set_xlabel(say("confirmed fraud, less what the cases cost ({currency})", currency=self.currency))
+        ax.set_xlabel(say("confirmed fraud, less what the cases cost ({currency})", currency=Term(self.currency)))
         return ax
 
 

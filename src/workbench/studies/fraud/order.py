@@ -71,7 +71,7 @@ def _marginal(
     typical = losses if fraud else known.loss[known.any == 1]
     most = row["high"] * typical.mean() if len(typical) else np.nan
     row |= {"found": found, "net_case": found / hits - cost if hits else np.nan, "net_case_most": most - cost}
-    grave = -SEVERITIES.index(rule.severity)
+    grave = -list(SEVERITIES).index(rule.severity)
     return row | {"key": (hits > 0, found / max(hits, 1), grave, row[EXPOSED] / max(hits, 1), -j)}
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import Named, Term, say
+from workbench.messages import Named, say
 from workbench.result import Table
 from workbench.rules import Condition, condition, judge, made, prove, read_rules
 
 SHIPPED, THRESHOLD = "rules.toml", "threshold"
-SEVERITIES = ("high", "medium", "low")
+SEVERITIES = {"high": "高", "medium": "中", "low": "低"}
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,12 @@ class RuleBase:
         rows = [
             {
                 "rule": say("{text}", text=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
-                "window_days": rule.window, "severity": say("{text}", text=Term(rule.severity)),
-                "owner": rule.owner, "since": str(rule.since),
+                "severity": say("{text}", text=Named(rule.severity, SEVERITIES[rule.severity])), "owner": rule.owner,
                 "action": say("{text}", text=Named(rule.action, rule.action_zh)),
             }
             for rule in self.rules
         ]  # fmt: skip
-        caption = say("The rules: on which line and window each fires, how grave it is, what is done and by whom.")
+        caption = say("The rules: on which lines each fires, how grave it is, what is done and by whom.")
         return Table("rules", pd.DataFrame(rows), caption)
 
 
