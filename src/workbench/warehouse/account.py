@@ -23,8 +23,9 @@ class Account:
     source, version : str
     frame : DataFrame
         One row a file and table: file, table, raw, accepted, quarantined (records); of the quarantined set_aside
-        (totals, rows that a later one replaces, customers who asked to be forgotten) and followed (a parent was
-        refused); lines (on which the records stand), most_refused (the share that the mapping allows).
+        (totals, rows that a later one replaces, customers united with another or who asked to be forgotten) and
+        followed (a parent was refused); lines (on which the records stand), most_refused (the share
+        that the mapping allows).
     reasons : DataFrame
         table, reason, records; a record with several reasons counts under each.
     warnings : DataFrame
@@ -140,7 +141,10 @@ class Account:
         for column, what in (
             (
                 "set_aside",
-                say("of these are totals, replaced by a later row, or of customers who asked to be forgotten: no loss"),
+                say(
+                    "of these are totals, replaced by a later row, one with another customer, or of customers who "
+                    "asked to be forgotten: no loss"
+                ),
             ),
             ("followed", say("of these belong to a record that was refused itself")),
         ):

@@ -84,7 +84,7 @@ def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
 
 def _sets(raw: dict, where: str) -> tuple[tuple[str, ...], ...]:
     """The sets of columns of which one suffices: the one that is named, or the smallest that weigh enough."""
-    same, weights, enough = texts_of(raw, "same", where, ()), raw.get("weights", {}), raw.get("enough")
+    same, weights, enough = texts_of(raw, "same", where, ()), raw.get("weights", {}), raw.get("enough", 0)
     if bool(same) == bool(weights):
         raise WorkbenchError(
             say(
