@@ -19,7 +19,7 @@ from typing import Any
 
 import workbench.renamed  # noqa: F401  (finds modules under their names of 0.1)
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _DOORS = {
     "Refusal": "workbench.result:Refusal",
