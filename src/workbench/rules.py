@@ -132,8 +132,9 @@ class Condition:
             if node.get("class") == "FUNCTION" and node["function_name"] in _DIVIDES:
                 wrapped = json.loads(_selected("NULLIF(divisor, 0)"))
                 inner = next(n for n in nodes(wrapped) if n.get("column_names") == ["divisor"])
-                divisor = node["arguments"][1]["expression"]
-                node["arguments"][1]["expression"] = wrapped
+                held = (node["arguments"][1], "expression") if "arguments" in node else (node["children"], 1)  # <2.0
+                divisor = held[0][held[1]]
+                held[0][held[1]] = wrapped
                 inner.clear()
                 inner.update(divisor)
         for node in nodes(tree):

@@ -286,3 +286,14 @@ def test_windows_verdicts_and_sources_that_cannot_be(three):
     with pytest.raises(WorkbenchError, match="per_day is above 0"):
         rule_hits(lines, three, cases, per_day=0)
     assert isinstance(three, RuleBase)
+
+
+def test_the_guide_holds(request, tmp_path):
+    """The example of the chapter is read as it stands there, and fires on columns of the view."""
+    from workbench.warehouse import sqlfiles
+
+    text = (request.config.rootpath / "docs/methods/fraud.md").read_text(encoding="utf-8")
+    example = text.split("```toml\n")[1].split("```")[0]
+    file = own(tmp_path, "\n".join(line.strip() for line in example.splitlines()), top='without = ["velocity"]\n')
+    base = rule_base(file, columns=[name for name, _, _ in sqlfiles.described("line_fraud")])
+    assert base.rules[-1].id == "night_shift" and "velocity" not in [rule.id for rule in base.rules]
