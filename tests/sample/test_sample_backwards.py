@@ -18,7 +18,7 @@ HEAD = 'as_of = 2026-07-01\n[[file]]\npath = "a.csv"\ntable = "holding"\n'
 PINNED = {
     "billing/催缴记录.csv": "f670ec3cf816",
     "billing/用量月报.txt": "3c92a54732d9",
-    "billing/缴费流水.csv": "b0333a6ba83a",
+    "billing/缴费流水.csv": "4a1f7f129786",
     "billing/账单.csv": "759f8fbeef7b",
     "billing/资费.xlsx": "3988cb3a69c3",
     "cdr/cdr_202601.parquet": "0ae1892764f9",
@@ -49,12 +49,12 @@ PINNED = {
     "truth/bundle_offers.parquet": "87bea881d7df",
     "truth/campaign_members.parquet": "3add46c4b9fe",
     "truth/customers.parquet": "92493b43652e",
-    "truth/declared.json": "708298ac4529",
+    "truth/declared.json": "5372108d9e21",
     "truth/fraud.parquet": "31dcf9ae7419",
-    "truth/retention.json": "b128f1a0d120",
+    "truth/retention.json": "1373fc877cb2",
     "truth/satisfaction.json": "a9ae695195c0",
     "truth/survey.json": "d31027ccb3f4",
-    "truth/topups.parquet": "4293377398e5",
+    "truth/topups.parquet": "364abad99ce8",
 }
 
 
