@@ -48,8 +48,23 @@ def model_file(name: str) -> Path:
     WorkbenchError
         If there is none of that name; the nearest is suggested.
     """
-    folder = project_root() / "data" / "models"
-    known = sorted(file.stem for file in folder.glob("*.toml"))
+    return _named_file("model", "models", name)
+
+
+def rules_file(name: str) -> Path | None:
+    """Where an operator's own rules of a name stand, in data/rules; None for no name.
+
+    Raises
+    ------
+    WorkbenchError
+        If there are none of that name; the nearest is suggested.
+    """
+    return _named_file("file of rules", "rules", name) if name else None
+
+
+def _named_file(what: str, folder: str, name: str) -> Path:
+    place = project_root() / "data" / folder
+    known = sorted(file.stem for file in place.glob("*.toml"))
     if name not in known:
-        raise unknown("model", name, known, "data/models")
-    return folder / f"{name}.toml"
+        raise unknown(what, name, known, f"data/{folder}")
+    return place / f"{name}.toml"

@@ -46,7 +46,7 @@ def test_all_studies_are_run_unless_named(root):
 
 
 def test_the_fingerprint_follows_what_results_depend_on(root):
-    """Source, parameters, warehouse version, models and lock count; outputs do not."""
+    """Source, parameters, warehouse version, models, rules and lock count; outputs do not."""
     first = _fingerprint(root)
     _write(root, "a", outputs=[nbformat.v4.new_output("stream", text="old")])
     assert _fingerprint(root) == first
@@ -60,10 +60,13 @@ def test_the_fingerprint_follows_what_results_depend_on(root):
     assert _fingerprint(root) in seen, "no parameter names the new model"
     (root / "data/models/sample.toml").write_text("x=1")
     seen.add(_fingerprint(root))
+    (root / "data/rules").mkdir()
+    (root / "data/rules/sample.toml").write_text("x=1")
+    seen.add(_fingerprint(root))
     (root / "data/warehouse/sample").mkdir(parents=True)
     (root / "data/warehouse/sample/CURRENT").write_text("v2\nv1\n")
     seen.add(_fingerprint(root))
-    assert len(seen) == 6
+    assert len(seen) == 7
     assert find_slots(["a"], {}, root)[0].data_version == "v2"
 
 

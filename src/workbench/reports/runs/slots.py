@@ -380,10 +380,12 @@ def _known_until(source: str, _version: str, root: Path) -> dt.date:
 
 
 def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
-    """Give the digests of the models that parameters name, and of no other: a new model outdates no report."""
-    files = {path.stem: path for path in (root / "data" / "models").glob("*.toml")}
-    named = sorted({value for value in values.values() if isinstance(value, str)} & set(files))
-    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in named}
+    """Give the digests of the models and rules that parameters name, and of no other: a new one outdates no report."""
+    named = {value for value in values.values() if isinstance(value, str)}
+    places = [path for folder in ("models", "rules") for path in (root / "data" / folder).glob("*.toml")]
+    files = {f"{path.parent.name}/{path.stem}": path for path in places}
+    read = sorted(name for name, path in files.items() if path.stem in named)
+    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in read}
 
 
 def _other_sources(values: Mapping[str, Value], source: str, root: Path) -> dict[str, str]:
