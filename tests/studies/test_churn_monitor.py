@@ -42,13 +42,13 @@ def test_verdicts(formula):
 
 
 def test_by_hand(formula):
-    """One month of four customers more: expected is the sum of probabilities."""
+    """One month of 400 customers: expected is the sum of probabilities, the band the verdict's (5% over 2)."""
     panel = months(np.random.default_rng(3), n=400, count=1)
     found = churn_monitor(formula, panel).table.iloc[0]
     p = formula.probability(panel)
     variance = (p * (1 - p)).sum()
     assert found["expected"] == pytest.approx(p.sum()) and found["left"] == panel["left"].sum()
-    half = 1.959964 * np.sqrt(variance + (variance * formula.level_se) ** 2)
+    half = 2.241403 * np.sqrt(variance + (variance * formula.level_se) ** 2)
     assert found["high"] == pytest.approx(p.sum() + half, rel=1e-6)
 
 
@@ -99,3 +99,14 @@ def test_false_alarms_are_as_stated():
         world = fitted(rng, count=4, n=2_000)
         alarms += churn_monitor(world, months(rng, count=4)).verdict != "holds"
     assert binomtest(alarms, 400, 0.05, alternative="greater").pvalue > 0.01 and alarms > 0
+
+
+def test_a_month_outside_its_band_is_a_formula_that_fails(formula):
+    """What the first screen shows and what it says agree, whatever is drawn."""
+    seen = set()
+    for seed in range(40):
+        found = churn_monitor(formula, months(np.random.default_rng(seed), n=600, count=3, level=-2 - 0.02 * seed))
+        outside = ((found.table["left"] < found.table["low"]) | (found.table["left"] > found.table["high"])).any()
+        assert not outside or found.verdict != "holds"
+        seen.add(bool(outside))
+    assert seen == {True, False}

@@ -57,8 +57,10 @@ class ChurnMonitor(Result):
     customers: int
 
     NAME, COUNTS, CHART = "monitor", "customers", say("Dots of departures over bands of what was expected, by month")
-    CAPTION = "Left against expected by month (low to high: 95% if the formula holds), AUC, shift of the score."
-    PICTURE_CAPTION = "Who left (dots) and what the formula expected (band: 95% if it holds), by month."
+    CAPTION = (
+        "Left against expected by month (low to high: a formula that holds leaves no month out), AUC, score's shift."
+    )
+    PICTURE_CAPTION = "Who left (dots) and what the formula expected, by month (a month outside its band: it fails)."
     FORMATS = dict.fromkeys(["expected", "left", "low", "high"], COUNT) | dict.fromkeys(
         ["auc", "auc_low", "auc_high", "psi"], PROBABILITY
     )
@@ -178,7 +180,8 @@ def churn_monitor(
         )
     months = np.sort(when.unique())
     parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
-    table = pd.DataFrame([_month(formula, start, y[at], p[at]) for start, at in parts])
+    each = false_alarm / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
+    table = pd.DataFrame([_month(formula, start, y[at], p[at], each) for start, at in parts])
     sure = holm(table[["p_level", "p_slope"]].to_numpy().T.ravel()) < false_alarm
     verdict = "order" if sure[len(table) :].any() else "level" if sure.any() else "holds"
     last = panel[(when == months[-1]).to_numpy()]
@@ -200,7 +203,9 @@ def churn_monitor(
     return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count)
 
 
-def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray) -> dict[str, object]:
+def _month(
+    formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray, false_alarm: float
+) -> dict[str, object]:
     """Expected against left, order and shift of one month."""
     safe = np.clip(p, 1e-12, 1 - 1e-12)
     logit, weight = np.log(safe / (1 - safe)), p * (1 - p)
@@ -208,7 +213,7 @@ def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndar
     apart = logit - weight @ logit / weight.sum()
     spread = weight @ apart**2
     slope = apart @ (y - p) / np.sqrt(spread + (spread * formula.slope_se) ** 2) if spread > 0 else 0.0
-    half = norm.isf(0.025) * np.sqrt(variance)
+    half = norm.isf(false_alarm / 2) * np.sqrt(variance)
     found, error = np.nan, np.nan
     if y.any() and not y.all():
         found, influence = auc(y, p)
