@@ -34,6 +34,7 @@ from workbench.warehouse import rulebook, schema
 SOURCE = Path(workbench.__file__).parent
 NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
 MAKERS = {"say": "a template", "Term": "a word"}
+REFUSALS = {"WorkbenchError"}
 
 
 def notebook_cells() -> list[tuple[str, ast.Module]]:
@@ -53,18 +54,30 @@ TREES = [
 ]
 
 
+def named_by(node: ast.expr) -> str:
+    """What is called: `WorkbenchError` in `errors.WorkbenchError(…)`."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+for _ in range(3):
+    for _, tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and REFUSALS & {named_by(base) for base in node.bases}:
+                REFUSALS.add(node.name)
+
+
 def written() -> dict[str, str]:
     """Every template and word in the package and the notebooks, by text, with the place where it stands."""
     found = {}
     for name, tree in TREES:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS and node.args:
+            if isinstance(node, ast.Call) and node.args and named_by(node.func) in {*MAKERS, *REFUSALS}:
                 first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
                 for text in texts:
                     if isinstance(text, ast.Constant):
                         found[text.value] = place
-                    elif node.func.id == "say":
+                    elif named_by(node.func) == "say":
                         assert name == "messages.py", f"{place}: a template is a text, written at the call"
     return {text: place for text, place in found.items() if text and not place.startswith("messages.py")}
 
@@ -82,7 +95,19 @@ def test_every_template_has_a_chinese_entry():
 def test_a_template_is_given_its_values():
     """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
     for name, tree in TREES:
+        filled = set()
         for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and named_by(node.func) == "of" and isinstance(node.func.value, ast.Call):
+                if named_by(node.func.value.func) in REFUSALS:
+                    filled.add(id(refusal := node.func.value))
+                    starred = any(isinstance(value, ast.Starred) for value in node.args)
+                    wanted = catalogue.places(refusal.args[0].value)
+                    assert starred or len(wanted) == len(node.args), f"{name}:{node.lineno}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and named_by(node.func) in REFUSALS and id(node) not in filled and node.args:
+                text = node.args[0]
+                plain = not isinstance(text, ast.Constant) or "{" not in text.value
+                assert plain, f"{name}:{node.lineno}: its places have no values: .of(…)"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
                 text, given = node.args[0], {value.arg for value in node.keywords}
                 if isinstance(text, ast.Constant) and name != "messages.py":
@@ -181,7 +206,7 @@ def test_an_entry_uses_chinese_punctuation():
     """Full width between Han characters; no space beside one but around a place."""
     for key, said in catalogue.catalogue("zh").items():
         if re.search(r"[\u4e00-\u9fff]", said):
-            assert not re.search(r"[\u4e00-\u9fff}][,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
+            assert not re.search(r"([\u4e00-\u9fff]|[^}]})[,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
 
 
 def test_rules_of_the_data_are_said_in_chinese():

@@ -6,6 +6,7 @@ import json
 import re
 import string
 import tomllib
+from collections.abc import KeysView
 from functools import cache
 from pathlib import Path
 
@@ -103,8 +104,9 @@ def _text(quoted: str) -> str:
     return "".join(json.loads(line) if "\\" in line else line.strip()[1:-1] for line in quoted.splitlines())
 
 
-def places(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+def places(template: str) -> KeysView[str]:
+    """Give the names of a template's places, in their order."""
+    return dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(template) if name is not None).keys()
 
 
 def _small(text: str) -> str:

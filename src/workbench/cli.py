@@ -341,7 +341,7 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
             echo(say("{name}: not run: {why}", name=name, why=fit.sentence(source)), err=True)
     fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
     if not fitting:
-        raise WorkbenchError(say("no study can run on '{source}'. Map what they need, or name a study.", source=source))
+        raise WorkbenchError("no study can run on '{source}'. Map what they need, or name a study.").of(source)
     return fitting
 
 

@@ -331,6 +331,21 @@ def say(template: str, **values: Value | Message | WorkbenchError | str | int | 
     return Message(template, {name: as_value(value) for name, value in values.items()})
 
 
+def refusal(template: str, values: Iterable[object], at: object = "") -> Message:
+    """Say why something is refused, and before it where: see `WorkbenchError.of`; what stands in quotes is a name."""
+
+    def typed(value: object, place: str = "") -> Value | Message:
+        if f"'{{{place}}}'" in template:
+            return Name(str(value))
+        try:
+            return as_value(value)
+        except TypeError:
+            return as_value(quoted(value)) if isinstance(value, Iterable) else Name(str(value))
+
+    said = say(template, **{place: typed(value, place) for place, value in zip(places(template), values, strict=True)})
+    return say("{where}: {text}", where=typed(at), text=said) if at else said
+
+
 def join(*messages: Message) -> Message:
     """Put sentences one after the other; empty ones are left out.
 

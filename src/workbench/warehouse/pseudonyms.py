@@ -79,9 +79,9 @@ def read_key(root: Path) -> Pseudonyms:
         text, where = _key_file(file), str(file)
     if len(text.strip()) < SHORTEST:
         raise WorkbenchError(
-            f"the key in {where} has fewer than {SHORTEST} characters. Give a longer one, or remove it and let "
+            "the key in {where} has fewer than {shortest} characters. Give a longer one, or remove it and let "
             "ingest make one."
-        )
+        ).of(where, SHORTEST)
     return Pseudonyms(hashlib.blake2b(text.strip().encode(), digest_size=32).digest())
 
 
@@ -100,5 +100,5 @@ def _key_file(file: Path) -> str:
         finally:
             part.unlink()
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-        raise WorkbenchError(f"others may read the key in {file}. Run: chmod 600 '{file}'")
+        raise WorkbenchError("others may read the key in {file}. Run: chmod 600 '{file}'").of(file)
     return file.read_text(encoding="utf-8")

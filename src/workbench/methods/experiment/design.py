@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes, axis_unit
-from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
+from workbench.messages import Amount, Count, Label, Message, Number, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
@@ -392,12 +392,14 @@ def plan_campaign(
     assert spread is not None, "one of both was given"
     power_of = spread.power
     if not members or not 0 < power < 1 or not 0 < level < 1:
-        raise WorkbenchError(f"cannot plan with members={members}, power={power}, level={level}.")
+        raise WorkbenchError("cannot plan with members={members}, power={power}, level={level}.").of(
+            str(members), str(power), str(level)
+        )
     weights = _weights(arms)
     costs = _by_arm(contact_cost, weights, "contact_cost") + incentive_cost * redemption
     if margin <= 0 or costs.min() < 0:
-        raise WorkbenchError(
-            f"margin must be above 0 and costs not below: got margin {margin:g}, cost {costs.min():g}."
+        raise WorkbenchError("margin must be above 0 and costs not below: got margin {margin}, cost {costs}.").of(
+            Number(margin, "g"), Number(costs.min(), "g")
         )
     expected = _by_arm(np.nan if expected_effect is None else expected_effect, weights, "expected_effect")
     needs = (costs / margin).where(costs > 0, expected) if wanted is None else pd.Series(wanted, weights.index)
@@ -457,8 +459,8 @@ def required_size(
     """
     if not (effect > 0 and 0 < control_share < 1 and arms >= 1):
         raise WorkbenchError(
-            f"cannot size a campaign for effect {effect:g}, control_share {control_share:g}, {arms} arms."
-        )
+            "cannot size a campaign for effect {effect}, control_share {control_share}, {arms} arms."
+        ).of(Number(effect, "g"), Number(control_share, "g"), arms)
     z, reach = float(norm.isf((1 - level) / 2 / arms)), float(norm.ppf(power))
     treated_share = (1 - control_share) / arms
     variance = spread.variance(effect) / treated_share + spread.variance() / control_share
@@ -517,7 +519,9 @@ def past_spread(
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:
     weights = pd.Series(dict(arms or {"contact": 1.0}), dtype=float)
     if CONTROL in weights.index or not (weights > 0).all():
-        raise WorkbenchError(f"arms= gives sizes above 0 of the arms that are contacted; '{CONTROL}' is holdouts=.")
+        raise WorkbenchError("arms= gives sizes above 0 of the arms that are contacted; '{control}' is holdouts=.").of(
+            CONTROL
+        )
     return weights / weights.sum()
 
 
@@ -533,5 +537,7 @@ def _sizes(holdouts: Sequence[float], members: int, weights: pd.Series) -> pd.Da
         control = round(share * members)
         rows += [(share, arm, round((members - control) * weight), control) for arm, weight in weights.items()]
         if not 0 < share < 1 or min(control, *(row[2] for row in rows)) < 2:
-            raise WorkbenchError(f"a holdout of {share:g} leaves an arm of the {members:,} members with fewer than 2.")
+            raise WorkbenchError("a holdout of {share} leaves an arm of the {members} members with fewer than 2.").of(
+                Number(share, "g"), members
+            )
     return pd.DataFrame(rows, columns=["holdout", "arm", "members", "control"])

@@ -138,7 +138,7 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     plan = Plan(boot.fit.model)
     tests = [(product, t) for product in plan.products for t, sources in plan.sources.items() if product in sources]
     if not tests:
-        raise CannotAnswer(say("the model has no interaction. Add a source like 'Image*Value' to the paths."))
+        raise CannotAnswer("the model has no interaction. Add a source like 'Image*Value' to the paths.")
     names = plan.model.names
     frames = []
     for product, target in tests:

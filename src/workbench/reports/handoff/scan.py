@@ -55,8 +55,8 @@ def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapp
         more = f"\n  and {len(finds) - _MOST} more" if len(finds) > _MOST else ""
         shown = "".join(f"\n  {find}" for find in list(finds)[:_MOST])
         raise WorkbenchError(
-            f"this must not leave the house, so no bundle was written. Mend it and run again:{shown}{more}"
-        )
+            "this must not leave the house, so no bundle was written. Mend it and run again:{shown}{more}"
+        ).of(shown, more)
 
 
 def _personal(text: str, shown: bool) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from workbench import messages
 from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, say, word
+from workbench.messages import LANGUAGES, word
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
@@ -54,7 +54,7 @@ def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
     text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
     chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
     if text and not chosen:
-        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
+        raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
     if not chosen:
         spoken = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
         chosen = ("zh", "en") if locale.normalize(spoken).startswith("zh") else ("en",)

@@ -37,7 +37,9 @@ class Cluster:
         except ImportError:
             raise WorkbenchError("--dask needs the package distributed. Install it: pip install distributed") from None
         except (OSError, TimeoutError, ValueError) as error:
-            raise WorkbenchError(f"no Dask scheduler answers at '{address}': {error}. Start: dask scheduler") from None
+            raise WorkbenchError("no Dask scheduler answers at '{address}': {error}. Start: dask scheduler").of(
+                address, error
+            ) from None
         self._address, self._patience = address, patience
 
     def __enter__(self) -> Cluster:
@@ -56,7 +58,7 @@ class Cluster:
             lanes = self._lanes()
             seen = time.monotonic() if lanes else seen
             if time.monotonic() - seen > _WITHOUT_WORKERS:
-                raise WorkbenchError(f"'{self._address}' has no worker. Start some: dask worker {self._address}")
+                raise WorkbenchError("'{address}' has no worker. Start some: dask worker {address}").of(self._address)
             job: Any = next(coming, self) if coming and len(busy) < lanes else None
             if job is self:
                 coming = None
@@ -81,9 +83,9 @@ class Cluster:
         except Exception:
             pass
         raise WorkbenchError(
-            f"the Dask scheduler at '{self._address}' was lost; what was published stands. Start it, and run the same "
+            "the Dask scheduler at '{address}' was lost; what was published stands. Start it, and run the same "
             "command again: it goes on where it was."
-        )
+        ).of(self._address)
 
     def _lanes(self) -> int:
         with self._connected():
@@ -100,7 +102,9 @@ class Cluster:
 def work(job: Job, patience: float) -> dict[str, Any]:
     """Make a report in a process of its own, on the machine of a Dask worker; give its manifest."""
     if not job.folder.is_dir():
-        raise WorkbenchError(f"this worker does not see {job.root}. Mount the project under the same path everywhere.")
+        raise WorkbenchError("this worker does not see {root}. Mount the project under the same path everywhere.").of(
+            job.root
+        )
     for left in job.folder.iterdir():  # of a worker that died over it
         left.unlink()
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

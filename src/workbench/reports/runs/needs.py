@@ -82,7 +82,7 @@ def _checked(needs: Any) -> Needs:
     from workbench.warehouse import schema
 
     if not isinstance(needs, dict):
-        raise WorkbenchError(f'needs is {needs!r}. Write a dict, such as {{"bill.month": 3}}.')
+        raise WorkbenchError('needs is {needs}. Write a dict, such as {{"bill.month": 3}}.').of(repr(needs))
     for key, least in needs.items():
         if isinstance(least, dict) and "=" in key:
             _checked(least)
@@ -94,7 +94,9 @@ def _checked(needs: Any) -> Needs:
             else:
                 schema.table(table)
         if isinstance(least, bool) or not isinstance(least, int | str) or (isinstance(least, str) and "." not in key):
-            raise WorkbenchError(f"needs says {least!r} of {key}. Write a number, or for a column a parameter's name.")
+            raise WorkbenchError("needs says {least} of {key}. Write a number, or for a column a parameter's name.").of(
+                repr(least), key
+            )
     return needs
 
 

@@ -411,7 +411,7 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
 
     studies = tuple(dict.fromkeys(slot.study.name for slot in due))
     if kernel == "forked" and not FORKS:
-        raise WorkbenchError(say("kernels can be forked on Linux only. Use --kernel plain."))
+        raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 

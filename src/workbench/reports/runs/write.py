@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Day, say, word
+from workbench.messages import Day, as_message, say, word
 from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
 from workbench.reports.page.languages import NAMES, file_name, said_facts, title_of, translated
@@ -208,7 +208,9 @@ def _displayed(notebook: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any],
 
 def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) -> None:
     if one["name"] in found:
-        raise WorkbenchError(f"two {what}s of the notebook are named '{one['name']}'. Give each a name of its own.")
+        raise WorkbenchError("two {what}s of the notebook are named '{name}'. Give each a name of its own.").of(
+            as_message(what), one["name"]
+        )
     found[one["name"]] = copy.deepcopy(dict(one))
 
 

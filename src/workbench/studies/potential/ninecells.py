@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import axes
 from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
@@ -190,13 +190,9 @@ def value_grid(
     for name, value in zip(("current", "potential"), values, strict=True):
         if not value.sum() > 0:
             raise CannotAnswer(
-                say(
-                    "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
-                    "at the credit notes and costs in the months.",
-                    name=Term(name),
-                    value=Number(value.sum(), ",.0f"),
-                )
-            )
+                "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
+                "at the credit notes and costs in the months."
+            ).of(Term(name), Number(value.sum(), ",.0f"))
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
     counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
     low, high = interval(counts, sums, level=potential.level) if len(sums) else np.full((2, 9), np.nan)
@@ -218,14 +214,13 @@ def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str)
     """Where middle and high begin: as given, or thirds that leave nobody's level empty."""
     cuts = np.quantile(values, (1 / 3, 2 / 3)) if given is None else np.asarray(given, dtype=float)
     if given is not None and not (cuts.shape == (2,) and cuts[0] < cuts[1]):
-        raise WorkbenchError(f"{name}_cuts are two rising numbers, where middle and high begin; not {given}.")
+        raise WorkbenchError("{name}_cuts are two rising numbers, where middle and high begin; not {given}.").of(
+            name, str(given)
+        )
     if given is None and len({int(c) for c in (values[:, None] >= cuts).sum(axis=1)}) < 3:
         raise CannotAnswer(
-            say(
-                "{n} customers have {different} different {name} values, too alike for thirds. Give {option}.",
-                n=len(values), different=len(np.unique(values)), name=Term(name), option=f"{name}_cuts",
-            )
-        )  # fmt: skip
+            "{n} customers have {different} different {name} values, too alike for thirds. Give {option}."
+        ).of(len(values), len(np.unique(values)), Term(name), f"{name}_cuts")
     return cuts
 
 
@@ -241,17 +236,21 @@ def _strategies(path: str | Path | None) -> dict[tuple[str, str], dict[str, str]
     try:
         entries = tomllib.loads(file.read_text(encoding="utf-8")).get("strategy", [])
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{file.name} can't be read as TOML: {error}.") from None
+        raise WorkbenchError("{file} can't be read as TOML: {error}.").of(file.name, error) from None
     plan: dict[tuple[str, str], dict[str, str]] = {}
     for entry in entries:
         if set(entry) != {"name", "name_zh", "action", "cells"}:
-            raise WorkbenchError(f"{file.name}: a strategy has name, name_zh, action and cells; not {named(entry)}.")
+            raise WorkbenchError("{file}: a strategy has name, name_zh, action and cells; not {names}.").of(
+                file.name, entry
+            )
         for cell in entry["cells"]:
             if cell not in _CELLS:
-                raise WorkbenchError(f"{file.name}: '{cell}' is no cell. There are: {named(_CELLS)}.")
+                raise WorkbenchError("{file}: '{cell}' is no cell. There are: {names}.").of(file.name, cell, _CELLS)
             if _CELLS[cell] in plan:
-                raise WorkbenchError(f"{file.name} has an overlap: two strategies hold '{cell}'. Take it out of one.")
+                raise WorkbenchError("{file} has an overlap: two strategies hold '{cell}'. Take it out of one.").of(
+                    file.name, cell
+                )
             plan[_CELLS[cell]] = {"strategy": entry["name"], "name_zh": entry["name_zh"], "action": entry["action"]}
     if gap := [cell for cell, where in _CELLS.items() if where not in plan]:
-        raise WorkbenchError(f"{file.name} has a gap: no strategy holds {named(gap)}. Add what is missing.")
+        raise WorkbenchError("{file} has a gap: no strategy holds {names}. Add what is missing.").of(file.name, gap)
     return plan

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Message, quoted, say
 
 NEVER_ACTIVE = "never_active"
 """The segment of customers without any activity: they have no recency, hence no scores."""
@@ -68,9 +69,9 @@ class SegmentGrid:
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise WorkbenchError(f"no segment grid at {path}. Give the path of a TOML file.") from None
+            raise WorkbenchError("no segment grid at {path}. Give the path of a TOML file.").of(path) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise WorkbenchError(f"{path} is not TOML in UTF-8: {error}.") from None
+            raise WorkbenchError("{path} is not TOML in UTF-8: {error}.").of(path, error) from None
         return cls.from_mapping(raw, where=path.name)
 
     @classmethod
@@ -84,14 +85,16 @@ class SegmentGrid:
         """
         bins, entries = raw.get("bins"), raw.get("segment")
         if not isinstance(bins, int) or bins < 2 or not entries:
-            raise WorkbenchError(f"{where} needs bins (a whole number from 2) and at least one [[segment]].")
+            raise WorkbenchError("{where} needs bins (a whole number from 2) and at least one [[segment]].").of(where)
         segments, boxes = [], []
         for entry in entries:
             segments.append(_segment(entry, where))
             boxes.append([_box(box, segments[-1].name, bins, where) for box in entry["boxes"]])
         names = [s.name for s in segments]
         if len(set(names)) < len(names) or NEVER_ACTIVE in names:
-            raise WorkbenchError(f"{where}: names must be unique and not '{NEVER_ACTIVE}'. It has: {named(names)}.")
+            raise WorkbenchError("names must be unique and not '{never_active}'. It has: {names}.").of(
+                NEVER_ACTIVE, names, at=where
+            )
         return cls(bins, tuple(segments), _proved(boxes, names, bins, where))
 
 
@@ -105,23 +108,25 @@ def default_grid() -> SegmentGrid:
 def _segment(entry: Mapping, where: str) -> Segment:
     for key in entry:
         if key not in _KEYS:
-            raise unknown("key", key, _KEYS, f"{where}, segment '{entry.get('name', '?')}'")
+            raise unknown(
+                "key", key, _KEYS, say("{where}, segment '{name}'", where=where, name=str(entry.get("name", "?")))
+            )
     lacking = [key for key in _KEYS[:-2] if not entry.get(key)]
     if lacking:
-        raise WorkbenchError(f"{where}: segment '{entry.get('name', '?')}' lacks {named(lacking)}.")
+        raise WorkbenchError("segment '{name}' lacks {names}.").of(entry.get("name", "?"), lacking, at=where)
     return Segment(**{key: value for key, value in entry.items() if key != "boxes"})
 
 
 def _box(box: Mapping, segment: str, bins: int, where: str) -> tuple[slice, ...]:
     for key in box:
         if key not in _SCORES:
-            raise unknown("score", key, _SCORES, f"{where}, segment '{segment}'")
+            raise unknown("score", key, _SCORES, say("{where}, segment '{name}'", where=where, name=segment))
     ranges = [box.get(score, (1, bins)) for score in _SCORES]
     for score, ends in zip(_SCORES, ranges, strict=True):
         good = len(ends) == 2 and all(isinstance(end, int) for end in ends) and 1 <= ends[0] <= ends[1] <= bins
         if not good:
-            raise WorkbenchError(
-                f"{where}: segment '{segment}' has {score} = {list(ends)}; it takes [low, high] within 1-{bins}."
+            raise WorkbenchError("segment '{segment}' has {score} = {ends}; it takes [low, high] within 1-{bins}.").of(
+                segment, score, str(list(ends)), bins, at=where
             )
     return tuple(slice(low - 1, high) for low, high in ranges)
 
@@ -134,16 +139,20 @@ def _proved(boxes: list[list[tuple[slice, ...]]], names: list[str], bins: int, w
     count = holders.sum(axis=0)
     if (count == 0).any():
         cells = _cells(count == 0)
-        raise WorkbenchError(f"{where} has a gap: no segment holds {cells}. Widen a box or add a segment.")
+        raise WorkbenchError("{where} has a gap: no segment holds {cells}. Widen a box or add a segment.").of(
+            where, cells
+        )
     if (count > 1).any():
         first = tuple(np.argwhere(count > 1)[0])
         both = [name for name, held in zip(names, holders[(slice(None), *first)], strict=True) if held]
-        raise WorkbenchError(f"{where} has an overlap: {named(both)} hold {_cells(count > 1)}. Narrow a box.")
+        raise WorkbenchError("{where} has an overlap: {names} hold {cells}. Narrow a box.").of(
+            where, both, _cells(count > 1)
+        )
     return holders.argmax(axis=0)
 
 
-def _cells(where: np.ndarray, shown: int = 5) -> str:
+def _cells(where: np.ndarray, shown: int = 5) -> Message:
     bins = where.shape[0]
     cells = ["".join(map(str, c)) for c in product(range(1, bins + 1), repeat=3) if where[tuple(np.array(c) - 1)]]
-    more = f" and {len(cells) - shown} more" if len(cells) > shown else ""
-    return f"cell {named(cells[:shown])}{more} (R, F, M)"
+    more = say(" and {n} more", n=len(cells) - shown) if len(cells) > shown else Message()
+    return say("cell {cells}{more} (R, F, M)", cells=quoted(cells[:shown]), more=more)

@@ -68,7 +68,7 @@ def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     require_columns(usage, ["group", "weekday", "hour", "share"], "usage")
     if usage.empty:
-        raise CannotAnswer(say("there is no use to draw; the table is empty."))
+        raise CannotAnswer("there is no use to draw; the table is empty.")
     ax = plt.gca() if ax is None else ax
     groups = sorted(usage["group"].unique())
     weeks = np.zeros((len(groups), 8, 24))

@@ -242,15 +242,9 @@ def tiers(
     stays, age = excluded_for == "", _ages(monthly)
     if len(periods) <= first or not stays.any():
         raise CannotAnswer(
-            say(
-                "nobody is left to rank: of {n} customers {out} are excluded, and there are {periods} periods, of "
-                "which the first value takes {first}.",
-                n=len(ids),
-                out=(~stays).sum(),
-                periods=len(periods),
-                first=first + 1,
-            )
-        )
+            "nobody is left to rank: of {n} customers {out} are excluded, and there are {periods} periods, of which "
+            "the first value takes {first}."
+        ).of(len(ids), (~stays).sum(), len(periods), first + 1)
     worth = _window_means(monthly, age, rules.months)[:, first:]
     young = ((age <= rules.grace) & (age <= np.arange(len(periods))))[:, first:]
     enter = _cuts(worth[stays, 0], rules)
@@ -301,15 +295,9 @@ def _cuts(amounts: np.ndarray, rules: TierRules) -> np.ndarray:
     cuts = distinct[::-1][best]
     if len(set(best)) < len(goals) or cuts[-1] <= 0:
         raise CannotAnswer(
-            say(
-                "no tiers by share: {n} customers to rank have {distinct} distinct values, and {shares} fall on "
-                "{cuts}. Take thresholds (enter) or fewer tiers.",
-                n=size.sum(),
-                distinct=len(distinct),
-                shares=quoted(f"{g:.0%}" for g in goals),
-                cuts=quoted(cuts),
-            )
-        )
+            "no tiers by share: {n} customers to rank have {distinct} distinct values, and {shares} fall on {cuts}. "
+            "Take thresholds (enter) or fewer tiers."
+        ).of(size.sum(), len(distinct), quoted(f"{g:.0%}" for g in goals), cuts)
     return cuts
 
 
@@ -375,12 +363,9 @@ def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: Tier
     table["share"] = np.where(inside, table["customers"] / table["customers"][inside].sum(), np.nan)
     if not amount[inside].sum() > 0:
         raise CannotAnswer(
-            say(
-                "not answerable: the customers in tiers bring {amount} in the last period, of which no tier has a "
-                "share. Look at the credit notes, or rank by another value.",
-                amount=Number(amount[inside].sum(), ",.2f"),
-            )
-        )
+            "not answerable: the customers in tiers bring {amount} in the last period, of which no tier has a "
+            "share. Look at the credit notes, or rank by another value."
+        ).of(Number(amount[inside].sum(), ",.2f"))
     table["value"], table["value_share"] = amount, np.where(inside, amount / amount[inside].sum(), np.nan)
     table["value_mean"] = amount / table["customers"].where(table["customers"] > 0)
     table["near_next"] = [(g["near"] == "next tier").sum() for g in groups]

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import dot_and_interval
-from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, say
 from workbench.methods import intervals
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -160,11 +160,8 @@ def cost_to_serve(
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
     require_columns(customers, events, "customers")
     if unknown := [event for event in events if len(customers) and customers[event].isna().all()]:
-        raise CannotAnswer(
-            say(
-                "not answerable: nothing is on record of {events}. Contacts and tickets tell it.",
-                events=quoted(unknown),
-            )
+        raise CannotAnswer("not answerable: nothing is on record of {events}. Contacts and tickets tell it.").of(
+            unknown
         )
     table = checked(customers, [customer], [revenue, *events, *columns], "customers")
     require_columns(table, [tier], "customers")
@@ -178,12 +175,8 @@ def cost_to_serve(
     for name, seed in zip(order, seeds(rng, len(order)), strict=True):
         at = np.flatnonzero(table[tier] == name)
         if len(at) < 2 or not earned[at].sum() > 0:
-            raise CannotAnswer(
-                say(
-                    "tier '{tier}' has {n} customers or no margin: nothing tells what they cost.",
-                    tier=Term(name),
-                    n=len(at),
-                )
+            raise CannotAnswer("tier '{tier}' has {n} customers or no margin: nothing tells what they cost.").of(
+                Term(name), len(at)
             )
         ends = _ratios(tops[at], bottoms[at], level, resamples, seed)
         head = {"tier": name, "customers": len(at), "losing": float((spent[at] > earned[at]).mean())}
@@ -323,7 +316,7 @@ def promises_kept(
     level_all = 1 - (1 - level) / max(compared, 1)
     found = pd.DataFrame([row | _told(own, last, level, level_all) for row, own, last in rows])
     if found["kept"].isna().all():
-        raise CannotAnswer(say("no promise has {n} cases in any tier. Take a longer window.", n=FEWEST))
+        raise CannotAnswer("no promise has {n} cases in any tier. Take a longer window.").of(FEWEST)
     unchecked = [(p["says"], p["unchecked"]) for p in standard.promises if "unchecked" in p]
     return PromisesKept(found, pd.DataFrame(unchecked, columns=["promise", "reason"]), level)
 

@@ -185,9 +185,9 @@ class Watch:
         """
         if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
-                f"{table}: {said} ({rows:,} of {of:,} rows). Mend the files or the mapping; the rule {rule} stops the "
+                "{table}: {said} ({rows} of {of} rows). Mend the files or the mapping; the rule {rule} stops the "
                 "ingest. The version in force is as it was."
-            )
+            ).of(table, said, rows, of, rule)
         if severity != OFF:
             self.found.append(Warning(table, rule, rows, of, said))
 
