@@ -115,6 +115,51 @@ def test_a_template_is_given_its_values():
                     assert places >= given - {None} if None in given else places == given, (name, text.value)
 
 
+def test_no_f_string_reaches_a_reader():
+    """What refuses, answers, shows or prints takes templates: an f-string with words is English for ever.
+
+    Also where it is glued to another text, chosen, or given a name in the function before.
+    """
+    said_by = {*REFUSALS, "answer", "show", "echo", "secho", "ClickException", "UsageError", "BadParameter"}
+    glued = {}
+    for place, tree in (one for one in TREES if one[0] != "studies/tiers/rules.py"):  # made anew at this moment
+        for body in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
+            named: dict[str, list[ast.expr]] = {}
+            for node in ast.walk(body):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named.setdefault(node.targets[0].id, []).append(node.value)
+            for call in ast.walk(body):
+                if isinstance(call, ast.Call) and named_by(call.func) in said_by:
+                    found = [text for given in call.args for text in texts_of(given, named)]
+                    glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}
+    assert not glued, "say() it: " + json.dumps(glued, indent=1, ensure_ascii=False)
+
+
+def texts_of(node: ast.expr, named: dict[str, list[ast.expr]]) -> list[ast.JoinedStr]:
+    """The f-strings that an expression may give: itself, glued, chosen, or by a name it has."""
+    if isinstance(node, ast.JoinedStr):
+        return [node]
+    if isinstance(node, ast.Name):
+        return [text for value in named.get(node.id, ()) for text in texts_of(value, {})]
+    parts = {ast.BinOp: ("left", "right"), ast.IfExp: ("body", "orelse")}.get(type(node), ())
+    return [text for part in parts for text in texts_of(getattr(node, part), named)]
+
+
+def has_words(text: ast.JoinedStr) -> bool:
+    """Whether an f-string writes a letter and a space: prose, and no path, number or code."""
+    written_out = "".join(part.value for part in text.values if isinstance(part, ast.Constant))
+    return bool(re.search("[A-Za-z]", written_out)) and " " in written_out.removeprefix("workbench: ")
+
+
+def test_an_f_string_with_words_is_found():
+    """Glued, chosen and named ones too; paths and numbers are none."""
+    source = 'said = f"no {x}"\nfail(said)\nfail("a" + f" b {x}")\nfail(f"{x} is" if x else "")\nfail(f"{x}/{y}.csv")'
+    tree = ast.parse(source)
+    named = {"said": [tree.body[0].value]}
+    calls = [node.value.args[0] for node in tree.body[1:]]
+    assert [any(map(has_words, texts_of(given, named))) for given in calls] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(("place", "cell"), CELLS, ids=[place for place, _ in CELLS])
 def test_a_notebook_says_in_chinese_what_it_writes(place, cell):
     """No f-string holds words, and a text of several words is a template, or has an entry; conditions are no text."""

@@ -32,10 +32,10 @@ class WorkbenchError(Exception):
         return self
 
     def said(self, language: str = "en") -> str:
-        """Say the message in a language, if it was made by `workbench.messages.say`; else in English."""
-        from workbench.messages import word
+        """Say the message in a language, if it was made by `workbench.messages.say`, wherever; else in English."""
+        from workbench.recognised import sentence
 
-        return word(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
+        return sentence(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
 
 
 class CannotAnswer(WorkbenchError):
@@ -100,9 +100,9 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    from workbench.messages import Term, as_message, join, quoted, say, suggestion
+    from workbench.messages import Word, as_message, join, quoted, say, suggestion
 
-    known, kind, name = list(known), Term(what), str(name)
+    known, kind, name = list(known), Word(what), str(name)
     there = say("no {what} '{name}'.", what=kind, name=name)
     if where:
         there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=as_message(where))

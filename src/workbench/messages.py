@@ -305,7 +305,7 @@ class Message(str):
         return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
 
 
-def say(template: str, **values: Value | Message | WorkbenchError | str | int | date) -> Message:
+def say(template: str, /, **values: Value | Message | WorkbenchError | str | int | date) -> Message:
     """Say a sentence.
 
     Parameters

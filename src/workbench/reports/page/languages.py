@@ -16,6 +16,7 @@ from workbench import messages
 from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, word
+from workbench.recognised import sentence
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
@@ -116,7 +117,7 @@ def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     told = [
         {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language)} for p in facts["parameters"]
     ]
-    lists = {key: [word(sentence, language) for sentence in facts.get(key, ())] for key in ("refusals", "warnings")}
+    lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
     return {**facts, "parameters": told, **lists}
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Number, say
 from workbench.reports.runs.execute import Job, run_job, write_failed
 from workbench.reports.runs.ledger import TRANSIENT
 from workbench.reports.runs.slots import read_manifest
@@ -95,7 +96,7 @@ class Cluster:
         with self._connected():
             if (error := future.exception()) is None:
                 return future.result()
-        message = f"the report could not be made: {type(error).__name__}: {error}"
+        message = say("the report could not be made: {kind}: {error}", kind=type(error).__name__, error=str(error))
         return write_failed(job, message, seconds, kind=TRANSIENT)
 
 
@@ -111,10 +112,10 @@ def work(job: Job, patience: float) -> dict[str, Any]:
     try:
         command = [sys.executable, "-m", "workbench.reports.runs.fanout"]
         done = subprocess.run(command, input=pickle.dumps(job), env=env, timeout=patience)
-        why = f"with status {done.returncode}, most likely for want of memory"
+        why = say("its process ended with status {code}, most likely for want of memory.", code=str(done.returncode))
     except subprocess.TimeoutExpired:
-        why = f"by force after {patience:.0f} s"
-    return read_manifest(job.folder) or write_failed(job, f"its process ended {why}.", patience, kind=TRANSIENT)
+        why = say("its process ended by force after {n} s.", n=Number(patience, ".0f"))
+    return read_manifest(job.folder) or write_failed(job, why, patience, kind=TRANSIENT)
 
 
 if __name__ == "__main__":
