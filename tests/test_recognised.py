@@ -49,7 +49,7 @@ REFUSALS = [
     WorkbenchError("{path} lacks the column {names} of the mapping.{near} It has: {others}. Mend the mapping; if names "
                    "look garbled, see delimiter and encoding.").of("bill.csv", ["fee"], "", ["fees", "id"]),
     WorkbenchError("plan '{name}': {error}").of("month", unknown("format", "pfd", ["pdf"])),
-    WorkbenchError(join(say("'{churned}' must be 0 or 1.", churned="x"), say("There are: {names}.", names=quoted("ab")))),
+    WorkbenchError(join(say("'{churned}' must be 0 or 1.", churned="x"), say("It has: {names}.", names=quoted("ab")))),
 ]  # fmt: skip
 
 
