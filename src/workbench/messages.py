@@ -21,6 +21,8 @@ from workbench.errors import MOST_NAMED, WorkbenchError, closest, listed
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
+OF_DATA = ("customer", "customer_id", "campaign", "campaign_id", "city", "company", "account")
+"""Columns with names to be found again: nothing in them is a word of ours."""
 MOST_KEPT = 20_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")

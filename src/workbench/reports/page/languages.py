@@ -15,7 +15,7 @@ from typing import Any
 from workbench import messages
 from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, word
+from workbench.messages import LANGUAGES, OF_DATA, word
 from workbench.recognised import sentence
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
@@ -27,16 +27,6 @@ PICTURES = "application/vnd.workbench.pictures+json"
 
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
-
-OF_DATA = (
-    "customer",
-    "customer_id",
-    "campaign",
-    "campaign_id",
-    "city",
-    "company",
-    "account",
-)  # names to be found again
 
 NAMES = {"en": "English", "zh": "中文"}
 

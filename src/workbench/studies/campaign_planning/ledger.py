@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import axes, axis_unit
+from workbench.figures import NAMES, axes, axis_unit
 from workbench.messages import (
     Amount,
     Count,
@@ -211,6 +211,7 @@ class CampaignLedger(Result):
         ax.plot(table["effect"], at, "o", markersize=5, markerfacecolor="none", color="0.4", label="as measured")
         ax.plot(table["break_even"], at, "|", color="tab:red", markersize=9, label="break-even")
         ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
+        ax.yaxis.set_gid(NAMES)
         ax.set_xlabel(say("effect per member ({unit}); ✓ paid", unit=axis_unit(self.unit)))
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
         return ax
