@@ -61,10 +61,16 @@ def spoken() -> str:
     >>> spoken()
     'en'
     """
+    return known_language() or languages()[0]
+
+
+def known_language() -> str:
+    """Give English where WORKBENCH_LANG names no language that is known, else nothing: who lists asks for no report."""
     try:
-        return languages()[0]
+        languages()
     except WorkbenchError:
         return LANGUAGES[0]
+    return ""
 
 
 def file_name(name: str, language: str, spoken: Iterable[str]) -> str:
