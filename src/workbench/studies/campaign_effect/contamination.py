@@ -148,8 +148,8 @@ def contamination(
         )
     if dates.isna().any():
         raise WorkbenchError(
-            "'{on}' is missing for {n} exposures ({all} of them a placeholder): a contact of an unknown day may lie "
-            "in the window, so mend them first."
+            "'{on}' is missing for {n} exposures ({placeholders} of them a placeholder): a contact of an unknown day "
+            "may lie in the window, so mend them first."
         ).of(on, dates.isna().sum(), placeholder.sum())
     treated = arms(members, treatment)
     inside = ((dates >= since) & (dates < until)).to_numpy()
