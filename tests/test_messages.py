@@ -247,6 +247,43 @@ def test_a_broken_entry_is_not_used(tmp_path, monkeypatch):
         catalogue.catalogue.cache_clear()
 
 
+GOOD = 'msgid "d"\nmsgstr "丁"\n\nmsgid "{n} in"\nmsgstr "{n}入"\n\n'
+DAMAGED = {
+    "a broken line": 'msgid "a\nmsgstr "甲"\n',
+    "an escape that is none": 'msgid "a"\nmsgstr "甲\\x"\n',
+    "other places": 'msgid "{n} left"\nmsgstr "{m}离网"\n',
+    "a brace that is not closed": 'msgid "{n} left"\nmsgstr "{n离网"\n',
+    "a format that is none": 'msgid "{n} left"\nmsgstr "{n:zz}离网"\n',
+    "a place by number": 'msgid "{n} left"\nmsgstr "{0}离网"\n',
+    "no text": 'msgid "a"\n',
+}
+
+
+@pytest.mark.parametrize(
+    "damage", [*DAMAGED.values(), b'msgid "a"\nmsgstr "\xff\xfe"\n'], ids=[*DAMAGED, "wrong bytes"]
+)
+@pytest.mark.parametrize("file", ["zh.po", "labels.toml"])
+def test_a_damaged_catalogue_says_the_rest(file, damage, tmp_path, monkeypatch, capsys):
+    """What cannot be read is English, with one line on the error stream; nothing ends, not even without labels."""
+    kept = (catalogue.CATALOGUES / "labels.toml").read_bytes()
+    raw = damage if isinstance(damage, bytes) else damage.encode()
+    (tmp_path / "labels.toml").write_bytes(kept if file == "zh.po" else raw)
+    (tmp_path / "zh.po").write_bytes(GOOD.encode() + (raw if file == "zh.po" else b""))
+    monkeypatch.setattr(catalogue, "CATALOGUES", tmp_path)
+    caches = (catalogue.catalogue, catalogue.label, catalogue._labels, catalogue._called, catalogue._prose)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        assert catalogue.catalogue("zh") == {"d": "丁", "{n} in": "{n}入"}
+        assert say("{n} left", n=3).said("zh") == "3 left" and word("d", "zh") == "丁"
+        assert (
+            capsys.readouterr().err == f"workbench: {file} is damaged: what cannot be read in it is said in English.\n"
+        )
+    finally:
+        for cached in caches:
+            cached.cache_clear()
+
+
 def test_an_entry_uses_chinese_punctuation():
     """Full width between Han characters; no space beside one but around a place."""
     for key, said in catalogue.catalogue("zh").items():
