@@ -22,7 +22,7 @@ import pandas as pd
 from pandas.api import types
 
 from workbench.errors import WorkbenchError, require_columns
-from workbench.messages import Number, as_message, say
+from workbench.messages import as_message, say
 
 Missing = Literal["refuse", "keep"]
 
@@ -300,7 +300,7 @@ def _flags(column: pd.Series, name: str, missing: Missing = "refuse") -> np.ndar
     other = ~np.isin(found, (0.0, 1.0)) & ~np.isnan(found)
     if other.any():
         raise WorkbenchError("the flag '{name}' holds {found}: give True/False or 1/0.").of(
-            name, Number(found[other].min(), "g")
+            name, f"{found[other].min():g}"
         )
     return found
 

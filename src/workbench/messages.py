@@ -337,7 +337,7 @@ def refusal(template: str, values: Iterable[object], at: object = "") -> Message
     """Say why something is refused, and before it where: see `WorkbenchError.of`; what stands in quotes is a name."""
 
     def typed(value: object, place: str = "") -> Value | Message:
-        if f"'{{{place}}}'" in template:
+        if not isinstance(value, Value | Message) and (f"'{{{place}}}'" in template or str(value).startswith("-")):
             return Name(str(value))
         try:
             return as_value(value)

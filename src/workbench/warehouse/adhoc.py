@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Number, as_message, read
+from workbench.messages import as_message, read
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse, open_warehouse
 from workbench.warehouse.digests import note_reads
@@ -137,7 +137,7 @@ def ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise WorkbenchError(
             "the query was stopped after {seconds} seconds. Join on keys, choose fewer rows, or give it more time."
-        ).of(Number(seconds, "g")) from None
+        ).of(f"{seconds:g}") from None
     if not (folder / ANSWER).is_file():
         if b"Error" in done.stderr and done.returncode > 0:
             raise WorkbenchError("the query failed: {error}").of(

@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Message, Number, Term, join, say
+from workbench.messages import Message, Term, join, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, customer_features
 from workbench.warehouse.views import view
@@ -81,7 +81,7 @@ class CampaignArms:
             return given
         if given != -1:
             raise WorkbenchError("{name} is {given}. Give 0 or more, or -1 for what the campaign declares.").of(
-                name, Number(given, "g")
+                name, f"{given:g}"
             )
         if pd.isna(self.facts[name]):
             raise WorkbenchError(

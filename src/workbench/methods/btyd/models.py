@@ -371,7 +371,7 @@ class Btyd(Result):
                 "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be told. "
                 "periods counts {units}: was another unit meant?"
             ).of(
-                Number(periods, "g"),
+                f"{periods:g}",
                 Term(f"{self.unit}s"),
                 Number(periods / seen, ".1f"),
                 Number(seen, ".1f"),

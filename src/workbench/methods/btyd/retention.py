@@ -109,7 +109,7 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
         )
     if len(t) < 2 or d.sum() == 0 or d.sum() == n.sum():
         raise CannotAnswer("{left} of {all} left in {periods} periods; it takes two, and some of either kind.").of(
-            Number(d.sum(), "g"), Number(n.sum(), "g"), len(t)
+            f"{d.sum():g}", f"{n.sum():g}", len(t)
         )
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench import columns
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Message, Number, Share, say, spelt
+from workbench.messages import Listed, Message, Share, say, spelt
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
@@ -239,9 +239,7 @@ def _require(members: pd.DataFrame, member: str, unit: str, shares: Mapping[str,
             CONTROL, shares
         )
     if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:
-        raise WorkbenchError("shares must be above 0 and sum to 1; they sum to {n}.").of(
-            Number(sum(shares.values()), "g")
-        )
+        raise WorkbenchError("shares must be above 0 and sum to 1; they sum to {n}.").of(f"{sum(shares.values()):g}")
 
 
 def _stratum(members: pd.DataFrame, strata: Sequence[str]) -> pd.Series:

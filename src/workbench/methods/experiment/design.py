@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import axes, axis_unit
-from workbench.messages import Amount, Count, Label, Message, Number, Share, Term, join, say
+from workbench.messages import Amount, Count, Label, Message, Share, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import CONTROL, indicator_columns, numbers, require_members
@@ -399,7 +399,7 @@ def plan_campaign(
     costs = _by_arm(contact_cost, weights, "contact_cost") + incentive_cost * redemption
     if margin <= 0 or costs.min() < 0:
         raise WorkbenchError("margin must be above 0 and costs not below: got margin {margin}, cost {costs}.").of(
-            Number(margin, "g"), Number(costs.min(), "g")
+            f"{margin:g}", f"{costs.min():g}"
         )
     expected = _by_arm(np.nan if expected_effect is None else expected_effect, weights, "expected_effect")
     needs = (costs / margin).where(costs > 0, expected) if wanted is None else pd.Series(wanted, weights.index)
@@ -460,7 +460,7 @@ def required_size(
     if not (effect > 0 and 0 < control_share < 1 and arms >= 1):
         raise WorkbenchError(
             "cannot size a campaign for effect {effect}, control_share {control_share}, {arms} arms."
-        ).of(Number(effect, "g"), Number(control_share, "g"), arms)
+        ).of(f"{effect:g}", f"{control_share:g}", arms)
     z, reach = float(norm.isf((1 - level) / 2 / arms)), float(norm.ppf(power))
     treated_share = (1 - control_share) / arms
     variance = spread.variance(effect) / treated_share + spread.variance() / control_share
@@ -538,6 +538,6 @@ def _sizes(holdouts: Sequence[float], members: int, weights: pd.Series) -> pd.Da
         rows += [(share, arm, round((members - control) * weight), control) for arm, weight in weights.items()]
         if not 0 < share < 1 or min(control, *(row[2] for row in rows)) < 2:
             raise WorkbenchError("a holdout of {share} leaves an arm of the {members} members with fewer than 2.").of(
-                Number(share, "g"), members
+                f"{share:g}", members
             )
     return pd.DataFrame(rows, columns=["holdout", "arm", "members", "control"])

@@ -357,7 +357,7 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
         raise WorkbenchError(
             "item '{items}' holds {example}, off its scale {low} to {high} ({n} answers). Mend low= or high= of its "
             "construct, or declare a missing code."
-        ).of(items[j], Number(example, "g"), Number(low[j], "g"), Number(high[j], "g"), int(off[:, j].sum()))
+        ).of(items[j], f"{example:g}", f"{low[j]:g}", f"{high[j]:g}", int(off[:, j].sum()))
 
 
 def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, Message]:

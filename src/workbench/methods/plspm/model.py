@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from workbench.errors import WorkbenchError, nearest, unknown
-from workbench.messages import Name, Named, Number, Value, say
+from workbench.messages import Name, Named, Value, say
 
 Mode = Literal["A", "B"]
 CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed", "label")
@@ -123,7 +123,7 @@ class Construct:
         for item, a, b in zip(self.items, low, high, strict=True):
             if not (np.isfinite(a) and np.isfinite(b) and a < b):
                 raise WorkbenchError("item '{item}' has low={a}, high={b}. low must be below high.").of(
-                    item, Number(a, "g"), Number(b, "g"), at=where
+                    item, f"{a:g}", f"{b:g}", at=where
                 )
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:

@@ -160,7 +160,7 @@ def attrition_bounds(
     if limits is not None:
         if y[seen].min() < limits[0] or y[seen].max() > limits[1]:
             raise WorkbenchError("'{outcome}' takes values outside the limits {first} to {limits}.").of(
-                outcome, Number(limits[0], "g"), Number(limits[1], "g")
+                outcome, f"{limits[0]:g}", f"{limits[1]:g}"
             )
         ends = [_means(np.where(seen, y, np.where(treated, a, b)), treated) for a, b in (limits, limits[::-1])]
         rows["worst"] = _bounded(ends[0], ends[1], level)

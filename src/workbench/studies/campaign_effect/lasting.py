@@ -181,7 +181,7 @@ def _require_departures(gone: list[float], treated: np.ndarray, horizon: int) ->
         raise CannotAnswer(
             "not answerable: {treated} treated and {control} control members left within {days} days, of whom the "
             "smaller arm would have {expected} by chance; {least} are needed."
-        ).of(round(gone[0]), round(gone[1]), horizon, Number(np.floor(10 * expected) / 10, "g"), FEWEST_LEFT)
+        ).of(round(gone[0]), round(gone[1]), horizon, f"{np.floor(10 * expected) / 10:g}", FEWEST_LEFT)
 
 
 def _at_horizon(curve: SurvfuncRight, horizon: int, members: int) -> tuple[tuple[float, float], Mean]:

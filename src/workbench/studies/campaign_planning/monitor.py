@@ -184,7 +184,7 @@ def monitor_campaign(
         raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     if irrelevant < 0 or (planned is not None and planned < 1):
         raise WorkbenchError("irrelevant is {irrelevant} and planned is {planned}: give 0 or more, and 1 or more.").of(
-            Number(irrelevant, "g"), planned
+            f"{irrelevant:g}", planned
         )
     closed, _ = read_days(members[known_on], known_on)
     arms(members, treatment)

@@ -74,7 +74,7 @@ class Measure:
             boxes = f"top={self.top:g}" + ("" if np.isnan(self.bottom) else f", bottom={self.bottom:g}")
             raise WorkbenchError(
                 "'{item}': {boxes} do not lie on the scale {low} to {high}. Give the boxes of that scale."
-            ).of(self.item, boxes, Number(self.low, "g"), Number(self.high, "g"))
+            ).of(self.item, boxes, f"{self.low:g}", f"{self.high:g}")
 
     def of(self, survey: pd.DataFrame) -> np.ndarray:
         """Value of each respondent (100, 0 or -100, or the answer); NaN where none was given."""
@@ -84,14 +84,14 @@ class Measure:
             raise WorkbenchError(
                 "'{item}' holds {first}, off its scale {low} to {high}, in {n} rows. Give the scale's ends, or make "
                 "codes of missing answers missing."
-            ).of(self.item, Number(answer[off][0], "g"), Number(self.low, "g"), Number(self.high, "g"), off.sum())
+            ).of(self.item, f"{answer[off][0]:g}", f"{self.low:g}", f"{self.high:g}", off.sum())
         if self.kind == "mean":
             return answer
         if not self.given and not (np.isnan(answer).all() or np.nanmax(answer) > SHORTER):
             raise WorkbenchError(
                 "'{item}' holds {least} to {most}: its scale is not given, and the answers do not show the usual "
                 "one to {high}. Give low= and high= of the questionnaire."
-            ).of(self.item, Number(np.nanmin(answer), "g"), Number(np.nanmax(answer), "g"), Number(self.high, "g"))
+            ).of(self.item, f"{np.nanmin(answer):g}", f"{np.nanmax(answer):g}", f"{self.high:g}")
         value = 100.0 * ((answer >= self.top).astype(float) - (answer <= self.bottom))
         return np.where(np.isnan(answer), np.nan, value)
 
