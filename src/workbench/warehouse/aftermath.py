@@ -152,9 +152,7 @@ def closed_campaigns(
     day = as_date(as_of or warehouse.as_of)
     found = view(warehouse, "closed_campaign_member", outcome=outcome, covariate=covariate, as_of=day)
     if found.empty:
-        raise CannotAnswer("no randomised campaign that closed before {day} has the outcome '{outcome}'.").of(
-            day, outcome
-        )
+        raise CannotAnswer("no randomised campaign that closed before {day} has the outcome '{name}'.").of(day, outcome)
     return found.rename(columns={"outcome": outcome, "known": covariate}).drop(columns="", errors="ignore")
 
 
@@ -184,9 +182,7 @@ def campaign_series(warehouse: Warehouse, members: pd.DataFrame, *, channel: str
     facts = facts[facts["campaign_id"].isin(members["campaign_id"])]
     if channel not in set(facts["channel"]):
         known = sorted(facts["channel"].dropna().unique())
-        raise CannotAnswer("no campaign that closed ran on channel '{channel}'. They ran on: {names}.").of(
-            channel, known
-        )
+        raise CannotAnswer("no campaign that closed ran on channel '{name}'. They ran on: {names}.").of(channel, known)
     facts = facts[facts["channel"] == channel]
     months = ((facts["ends_on"] - facts["starts_on"]).dt.days / 30.4).round()
     return members.merge(facts.loc[months == months.mode()[0], ["campaign_id", "ends_on"]], on="campaign_id")

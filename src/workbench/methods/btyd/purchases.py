@@ -75,9 +75,7 @@ def left_out(aside: dict[str, int]) -> Message:
 def refuse(count: int, of: int, what: Message, name: str) -> None:
     """Refuse rows of which there are any, with their count."""
     if count:
-        raise WorkbenchError("{name} of {of} rows has {count} {what}. Mend or drop those rows.").of(
-            name, of, count, what
-        )
+        raise WorkbenchError("{name} of {of} rows has {n} {what}. Mend or drop those rows.").of(name, of, count, what)
 
 
 def histories(

@@ -363,9 +363,7 @@ def _shipped(
     shipped = np.column_stack([checked_weights(survey, table[column].to_numpy()) for column in table])
     astray = int(((checked_weights(survey, weights) == 0) & (shipped > 0).any(axis=1)).sum())
     if astray:
-        raise WorkbenchError("{astray} respondents have weight 0 but a replicate weight above 0. Do they belong?").of(
-            astray
-        )
+        raise WorkbenchError("{n} respondents have weight 0 but a replicate weight above 0. Do they belong?").of(astray)
     factor = np.asarray(scale, dtype=float)
     if factor.ndim > 1 or factor.size not in (1, shipped.shape[1]) or not (factor > 0).all():
         raise WorkbenchError("replicate_scale={scale}: give a number above 0, or one for each replicate.").of(
@@ -377,9 +375,7 @@ def _shipped(
 def check_resampling(resamples: int, level: float) -> None:
     """Refuse a number of resamples or a level that gives no interval."""
     if resamples < 20:
-        raise WorkbenchError("resamples={resamples} are too few for an interval. Ask for 1,000 or more.").of(
-            str(resamples)
-        )
+        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
     if not 0 < level < 1:
         raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))
 

@@ -196,9 +196,7 @@ class PathModel:
         object.__setattr__(self, "constructs", tuple(self.constructs))
         for target, sources in self.paths.items():
             if isinstance(sources, str):
-                raise WorkbenchError("paths to '{target}': one text. Give a list, like ['{sources}'].").of(
-                    target, sources
-                )
+                raise WorkbenchError("paths to '{target}': one text. Give a list, like ['{one}'].").of(target, sources)
         object.__setattr__(self, "paths", {t: tuple(s) for t, s in self.paths.items() if len(s)})
         object.__setattr__(self, "missing_codes", tuple(self.missing_codes))
         object.__setattr__(self, "higher_order", tuple(self.higher_order))

@@ -70,9 +70,7 @@ class Period:
                 raise unknown("word of a period", name, names)
         filled = re.sub(r"{([^{}]*)}", lambda found: str(names[found[1]]), pattern)
         if "{" in filled or "}" in filled:
-            raise WorkbenchError("'{pattern}' has a brace that is not closed. Write for instance {{label}}.").of(
-                pattern
-            )
+            raise WorkbenchError("'{text}' has a brace that is not closed. Write for instance {{label}}.").of(pattern)
         return filled
 
 

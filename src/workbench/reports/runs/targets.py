@@ -100,9 +100,7 @@ def score_file(
         found = counter.result()
         once = np.sort(np.concatenate(seen))
         if (repeated := int((once[1:] == once[:-1]).sum())) > 0:
-            raise WorkbenchError("the list has {repeated} rows of '{member}' again: keep one row a member.").of(
-                repeated, member
-            )
+            raise WorkbenchError("the list has {n} rows of '{id}' again: keep one row a member.").of(repeated, member)
         assert writer is not None, "an empty list was refused"
         writer.close()
         os.replace(part, into)

@@ -376,8 +376,6 @@ def voice_scores(
             row |= {"n": mean.n, "n_effective": mean.n_effective, "df": mean.df}
             shown.append(place | row | {"alike": mean.few if measure.kind == "mean" else mean.se == 0})
     if not shown:
-        raise CannotAnswer("no cell has {minimum} answers. Ask for fewer columns in by=, or a lower minimum=.").of(
-            minimum
-        )
+        raise CannotAnswer("no cell has {n} answers. Ask for fewer columns in by=, or a lower minimum=.").of(minimum)
     suppressed = pd.DataFrame(hidden, columns=[*by, "measure", "n"])
     return VoiceScores(pd.DataFrame(shown), suppressed, tuple(measures), tuple(by), level, minimum)
