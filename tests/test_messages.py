@@ -129,6 +129,12 @@ def test_no_f_string_reaches_a_reader():
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                     named.setdefault(node.targets[0].id, []).append(node.value)
             for call in ast.walk(body):
+                fills = (
+                    isinstance(call, ast.Call) and named_by(call.func) == "of" and isinstance(call.func.value, ast.Call)
+                )
+                if fills and named_by(call.func.value.func) in REFUSALS:
+                    found = [value for value in call.args if isinstance(value, ast.JoinedStr)]
+                    glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}
                 if isinstance(call, ast.Call) and named_by(call.func) in said_by:
                     found = [text for given in call.args for text in texts_of(given, named)]
                     glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}

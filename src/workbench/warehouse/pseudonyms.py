@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse.texts import one_form
 
 VARIABLE = "WORKBENCH_KEY"
@@ -73,7 +74,7 @@ def read_key(root: Path) -> Pseudonyms:
         If the key is too short to protect anything, or others may read its file.
     """
     text = os.environ.get(VARIABLE)
-    where = f"the environment variable {VARIABLE}"
+    where: str = say("the environment variable {name}", name=VARIABLE)
     if text is None:
         file = root / "data" / "private" / "key"
         text, where = _key_file(file), str(file)

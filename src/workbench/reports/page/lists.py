@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Word
 from workbench.personal import for_me_alone, personal
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
             raise WorkbenchError(
                 "column '{column}' of list '{name}' holds what looks like {first} ({n} rows). Lists carry "
                 "pseudonyms: leave the column out, or give it a pseudonym in the mapping."
-            ).of(column, name, found.iloc[0], len(found))
+            ).of(column, name, Word(found.iloc[0]), len(found))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
