@@ -334,18 +334,31 @@ def say(template: str, /, **values: Value | Message | WorkbenchError | str | int
 
 
 def refusal(template: str, values: Iterable[object], at: object = "") -> Message:
-    """Say why something is refused, and before it where: see `WorkbenchError.of`; what stands in quotes is a name."""
+    """Say why something is refused, and before it where: see `WorkbenchError.of`."""
 
     def typed(value: object, place: str = "") -> Value | Message:
-        if not isinstance(value, Value | Message) and (f"'{{{place}}}'" in template or str(value).startswith("-")):
-            return Name(str(value))
+        text = str(value)
+        if not isinstance(value, Value | Message) and (is_name(template, place) or text.startswith("-")):
+            return Name(text)
+        if isinstance(value, str):
+            return Day(value) if is_day(value) else as_value(value)
         try:
             return as_value(value)
         except TypeError:
-            return as_value(quoted(value)) if isinstance(value, Iterable) else Name(str(value))
+            return as_value(quoted(value)) if isinstance(value, Iterable) else Name(text)
 
     said = say(template, **{place: typed(value, place) for place, value in zip(places(template), values, strict=True)})
     return say("{where}: {text}", where=typed(at), text=said) if at else said
+
+
+def is_name(template: str, place: str) -> bool:
+    """Whether what stands at a place is said as it is: in quotes, or behind a sign of equality."""
+    return any(part in template for part in (f"'{{{place}}}'", f"={{{place}}}", f"= {{{place}}}"))
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a day or a month, as data and commands write it."""
+    return re.fullmatch(r"\d{4}-\d\d(-\d\d)?", text) is not None
 
 
 def join(*messages: Message) -> Message:

@@ -7,7 +7,22 @@ import string
 from functools import cache, lru_cache
 
 from workbench.catalogue import catalogue, entered
-from workbench.messages import Count, Day, Message, Name, Value, Word, as_message, join, known, quoted, say, word
+from workbench.messages import (
+    Count,
+    Day,
+    Message,
+    Name,
+    Value,
+    Word,
+    as_message,
+    is_day,
+    is_name,
+    join,
+    known,
+    quoted,
+    say,
+    word,
+)
 
 _FEWEST = 4
 """Letters and quotes of a template: one with fewer (`{low} to {high}`) fits too much."""
@@ -92,7 +107,7 @@ def _values(template: str, text: str) -> dict[str, Value | Message] | None:
     found, most = (_pattern(template, some).fullmatch(text) for some in (".*?", ".*"))
     if not found or not most:
         return None
-    values = {name: _value(given, name, f"'{{{name}}}'" in template) for name, given in found.groupdict().items()}
+    values = {name: _value(given, name, is_name(template, name)) for name, given in found.groupdict().items()}
     chance = any(_by_chance(name, value) for name, value in values.items())
     return {} if most.groupdict() != found.groupdict() else None if chance else values
 
@@ -104,13 +119,13 @@ def _by_chance(name: str, value: Value | Message) -> bool:
     return isinstance(value, Name) and "'" in value.text
 
 
-def _value(text: str, place: str, is_name: bool) -> Value | Message:
-    if is_name:
+def _value(text: str, place: str, as_it_is: bool) -> Value | Message:
+    if as_it_is:
         return Name(text)
     if re.fullmatch(r"\d{1,3}(,\d{3})+", text):
         return Count(int(text.replace(",", "")))
     if _LIST.fullmatch(text) and (place in _LISTS or "', '" in text):
         return quoted(text[1:-1].split("', '"))
-    if re.fullmatch(r"\d{4}-\d\d(-\d\d)?", text):
+    if is_day(text):
         return Day(text)
     return recognised(text) or Word(text)
