@@ -337,15 +337,15 @@ def refusal(template: str, values: Iterable[object], at: object = "") -> Message
     """Say why something is refused, and before it where: see `WorkbenchError.of`."""
 
     def typed(value: object, place: str = "") -> Value | Message:
-        text = str(value)
-        if not isinstance(value, Value | Message) and (is_name(template, place) or text.startswith("-")):
+        text, several = str(value), isinstance(value, Iterable) and not isinstance(value, str)
+        if isinstance(value, Value | Message) or several:
+            return as_value(quoted(value) if several else value)  # type: ignore[arg-type]
+        if is_name(template, place) or text.startswith("-"):
             return Name(text)
-        if isinstance(value, str):
-            return Day(value) if is_day(value) else as_value(value)
         try:
-            return as_value(value)
+            return Day(text) if is_day(text) else as_value(value)
         except TypeError:
-            return as_value(quoted(value)) if isinstance(value, Iterable) else Name(text)
+            return Name(text)
 
     said = say(template, **{place: typed(value, place) for place, value in zip(places(template), values, strict=True)})
     return say("{where}: {text}", where=typed(at), text=said) if at else said

@@ -120,12 +120,12 @@ def _by_chance(name: str, value: Value | Message) -> bool:
 
 
 def _value(text: str, place: str, as_it_is: bool) -> Value | Message:
+    if _LIST.fullmatch(text) and (place in _LISTS or ("', '" in text and not as_it_is)):
+        return quoted(text[1:-1].split("', '"))
     if as_it_is:
         return Name(text)
     if re.fullmatch(r"\d{1,3}(,\d{3})+", text):
         return Count(int(text.replace(",", "")))
-    if _LIST.fullmatch(text) and (place in _LISTS or "', '" in text):
-        return quoted(text[1:-1].split("', '"))
     if is_day(text):
         return Day(text)
     return recognised(text) or Word(text)
