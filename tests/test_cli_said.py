@@ -150,6 +150,30 @@ def test_refusals_are_said_in_chinese(arguments, words, root, call):
     assert not ENGLISH.search(COMMAND.sub("", complained)), complained
 
 
+def test_a_refusal_of_a_notebook_is_said_in_chinese(root, call):
+    """It was raised in another process, which keeps its English alone: on the page, in the lines and in the status."""
+    raised = "import pandas as pd\nfrom workbench.columns import number\nnumber(pd.Series(['a']), 'fee')"
+    path = root / "notebooks" / "plain.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# 一"), new_code_cell(raised)]), path)
+    words = "列“fee”不是数字：含有str “a”。请给数字：请修正。"
+    code, _, told = call("run", "plain", "--kernel", "plain")
+    assert code == 2 and words in told, told
+    assert words in call("status")[1]
+    assert words in (root / "reports/site/plain/default/failure.html").read_text("utf-8")
+
+
+def test_a_plan_is_listed_in_whatever_language(root, call, monkeypatch):
+    """Listing asks for no report: a language that nobody knows is English there, and refused where one is made."""
+    (root / "reports/plans").mkdir(parents=True)
+    (root / "reports/plans/all.toml").write_text('[[study]]\nname = "plain"')
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), root / "notebooks" / "plain.ipynb")
+    monkeypatch.setenv("WORKBENCH_LANG", "fr")
+    for command in ("list", "status"):
+        code, said, _ = call(command, "--plan", "all")
+        assert code == 0 and said.split()[:3] == ["study", "slot", "state"]
+    assert call("run", "--plan", "all")[0] == 2
+
+
 def test_tables_are_described_in_chinese(root, call):
     """Names, types and codes stay; meanings, units and rules are said, and that a table has no key."""
     said = [call("data", "describe", *table)[1] for table in ((), ("bill",), ("detail_record",))]

@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axis import Axis
 from matplotlib.text import Text
 
+from workbench import figures
 from workbench.errors import CannotAnswer
 from workbench.figures import axes, say_in
 from workbench.messages import say
@@ -114,3 +115,48 @@ def test_a_message_of_two_lines_is_said_whole():
     note = ax.annotate(str(said), (0, 0))
     say_in(figure, "zh")
     assert note.get_text() == "最佳9%\n（可能为1%至20%）"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([202601, 202603, 202605], ["202601", "202603", "202605"]),
+        ([20260101, 20260131], ["20260101", "20260131"]),
+        ([0, 20_000, 12_500], ["0", "2万", "1.25万"]),
+        ([100_000_000, 250_000_000], ["1亿", "2.5亿"]),
+    ],
+)
+def test_a_month_in_digits_is_no_amount(values, expected):
+    """202601 is said as it is written, and never as 20.2601万."""
+    figure, ax = plt.subplots()
+    ax.plot(values, values)
+    ax.xaxis.set_major_locator(mpl.ticker.FixedLocator(values))
+    ax.ticklabel_format(style="plain", useOffset=False)
+    say_in(figure, "zh")
+    figure.draw_without_rendering()
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == expected
+
+
+def test_a_name_of_the_data_stays_on_an_axis():
+    """A campaign that is called like a service is no service."""
+    figure, (named, ours) = plt.subplots(1, 2)
+    for ax in (named, ours):
+        ax.barh(["broadband", "mobile"], [1, 2])
+    named.yaxis.set_gid(figures.NAMES)
+    figure.draw_without_rendering()
+    say_in(figure, "zh")
+    texts, _ = drawn(figure)
+    assert {"broadband", "mobile", "宽带", "移动业务"} <= {*texts}
+    assert [tick.get_text() for tick in named.get_yticklabels()] == ["broadband", "mobile"]
+
+
+def test_ticks_are_not_chosen_anew():
+    """Where shorter names leave the axis more room, it keeps the ticks of the first drawing."""
+    figure, ax = plt.subplots(figsize=(6, 2), layout="constrained")
+    ax.barh(["deviation from all customers (standard deviations)", "customers"], [3.3, 8.1])
+    figure.draw_without_rendering()
+    width, ticks = ax.get_position().width, list(ax.get_xticks())
+    say_in(figure, "zh")
+    figure.draw_without_rendering()
+    assert ax.get_position().width > 1.2 * width
+    assert list(ax.get_xticks()) == ticks

@@ -35,6 +35,7 @@ from workbench.warehouse import rulebook, schema
 SOURCE = Path(workbench.__file__).parent
 NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
 MAKERS = {"say": "a template", "Term": "a word"}
+REFUSALS = {"WorkbenchError"}
 
 
 def notebook_cells() -> list[tuple[str, ast.Module]]:
@@ -55,12 +56,25 @@ TREES = [
 
 
 def called(node: ast.AST) -> str:
-    """Name what a call makes: by `say`, or by a result's own `say`."""
+    """Name what a call makes: by `say`, by a result's own `say`, or by a refusal, whose places `of` fills."""
     if not isinstance(node, ast.Call):
         return ""
     if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in ("self.say", "messages.say"):
         return "say"
-    return node.func.id if isinstance(node.func, ast.Name) else ""
+    name = named_by(node.func)
+    return name if isinstance(node.func, ast.Name) or name in REFUSALS else ""
+
+
+def named_by(node: ast.expr) -> str:
+    """What is called: `WorkbenchError` in `errors.WorkbenchError(…)`."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+for _ in range(3):
+    for _, tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and REFUSALS & {named_by(base) for base in node.bases}:
+                REFUSALS.add(node.name)
 
 
 def written() -> dict[str, str]:
@@ -73,7 +87,11 @@ def written() -> dict[str, str]:
                 if {"CAPTION", "PICTURE_CAPTION"} & {*map(ast.unparse, targets)}:
                     found[node.value.value] = f"{name}:{node.lineno}"
             maker = called(node)
-            if maker in MAKERS and node.args:
+            if maker == "prove" and isinstance(node.args[1], ast.Dict):
+                rules = [one for one in (node.args[0], *node.args[1].keys) if isinstance(one, ast.Constant)]
+                rules = [one for one in rules if " " in one.value]  # else a name of the code
+                found |= {rule.value: f"{name}:{rule.lineno}" for rule in rules}
+            if maker in {*MAKERS, *REFUSALS} and node.args:
                 first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
                 for text in texts:
@@ -99,7 +117,19 @@ def test_every_template_has_a_chinese_entry():
 def test_a_template_is_given_its_values():
     """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
     for name, tree in TREES:
+        filled = set()
         for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and named_by(node.func) == "of" and isinstance(node.func.value, ast.Call):
+                if named_by(node.func.value.func) in REFUSALS:
+                    filled.add(id(refusal := node.func.value))
+                    starred = any(isinstance(value, ast.Starred) for value in node.args)
+                    wanted = catalogue.places(refusal.args[0].value)
+                    assert starred or len(wanted) == len(node.args), f"{name}:{node.lineno}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and named_by(node.func) in REFUSALS and id(node) not in filled and node.args:
+                text = node.args[0]
+                plain = not isinstance(text, ast.Constant) or "{" not in text.value
+                assert plain, f"{name}:{node.lineno}: its places have no values: .of(…)"
             if called(node) == "say":
                 text, given = node.args[0], {value.arg for value in node.keywords}
                 if isinstance(text, ast.Constant) and name != "messages.py":
@@ -107,6 +137,57 @@ def test_a_template_is_given_its_values():
                     if isinstance(node.func, ast.Attribute):  # of a result, which has the others
                         given |= places & OWN.keys()
                     assert places >= given - {None} if None in given else places == given, (name, text.value)
+
+
+def test_no_f_string_reaches_a_reader():
+    """What refuses, answers, shows or prints takes templates: an f-string with words is English for ever.
+
+    Also where it is glued to another text, chosen, or given a name in the function before.
+    """
+    said_by = {*REFUSALS, "answer", "show", "echo", "secho", "ClickException", "UsageError", "BadParameter"}
+    glued = {}
+    for place, tree in TREES:
+        for body in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
+            named: dict[str, list[ast.expr]] = {}
+            for node in ast.walk(body):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named.setdefault(node.targets[0].id, []).append(node.value)
+            for call in ast.walk(body):
+                fills = (
+                    isinstance(call, ast.Call) and named_by(call.func) == "of" and isinstance(call.func.value, ast.Call)
+                )
+                if fills and named_by(call.func.value.func) in REFUSALS:
+                    found = [value for value in call.args if isinstance(value, ast.JoinedStr)]
+                    glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}
+                if isinstance(call, ast.Call) and named_by(call.func) in said_by:
+                    found = [text for given in call.args for text in texts_of(given, named)]
+                    glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}
+    assert not glued, "say() it: " + json.dumps(glued, indent=1, ensure_ascii=False)
+
+
+def texts_of(node: ast.expr, named: dict[str, list[ast.expr]]) -> list[ast.JoinedStr]:
+    """The f-strings that an expression may give: itself, glued, chosen, or by a name it has."""
+    if isinstance(node, ast.JoinedStr):
+        return [node]
+    if isinstance(node, ast.Name):
+        return [text for value in named.get(node.id, ()) for text in texts_of(value, {})]
+    parts = {ast.BinOp: ("left", "right"), ast.IfExp: ("body", "orelse")}.get(type(node), ())
+    return [text for part in parts for text in texts_of(getattr(node, part), named)]
+
+
+def has_words(text: ast.JoinedStr) -> bool:
+    """Whether an f-string writes a letter and a space: prose, and no path, number or code."""
+    written_out = "".join(part.value for part in text.values if isinstance(part, ast.Constant))
+    return bool(re.search("[A-Za-z]", written_out)) and " " in written_out.removeprefix("workbench: ")
+
+
+def test_an_f_string_with_words_is_found():
+    """Glued, chosen and named ones too; paths and numbers are none."""
+    source = 'said = f"no {x}"\nfail(said)\nfail("a" + f" b {x}")\nfail(f"{x} is" if x else "")\nfail(f"{x}/{y}.csv")'
+    tree = ast.parse(source)
+    named = {"said": [tree.body[0].value]}
+    calls = [node.value.args[0] for node in tree.body[1:]]
+    assert [any(map(has_words, texts_of(given, named))) for given in calls] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(("place", "cell"), CELLS, ids=[place for place, _ in CELLS])
@@ -196,11 +277,48 @@ def test_a_broken_entry_is_not_used(tmp_path, monkeypatch):
         catalogue.catalogue.cache_clear()
 
 
+GOOD = 'msgid "d"\nmsgstr "丁"\n\nmsgid "{n} in"\nmsgstr "{n}入"\n\n'
+DAMAGED = {
+    "a broken line": 'msgid "a\nmsgstr "甲"\n',
+    "an escape that is none": 'msgid "a"\nmsgstr "甲\\x"\n',
+    "other places": 'msgid "{n} left"\nmsgstr "{m}离网"\n',
+    "a brace that is not closed": 'msgid "{n} left"\nmsgstr "{n离网"\n',
+    "a format that is none": 'msgid "{n} left"\nmsgstr "{n:zz}离网"\n',
+    "a place by number": 'msgid "{n} left"\nmsgstr "{0}离网"\n',
+    "no text": 'msgid "a"\n',
+}
+
+
+@pytest.mark.parametrize(
+    "damage", [*DAMAGED.values(), b'msgid "a"\nmsgstr "\xff\xfe"\n'], ids=[*DAMAGED, "wrong bytes"]
+)
+@pytest.mark.parametrize("file", ["zh.po", "labels.toml"])
+def test_a_damaged_catalogue_says_the_rest(file, damage, tmp_path, monkeypatch, capsys):
+    """What cannot be read is English, with one line on the error stream; nothing ends, not even without labels."""
+    kept = (catalogue.CATALOGUES / "labels.toml").read_bytes()
+    raw = damage if isinstance(damage, bytes) else damage.encode()
+    (tmp_path / "labels.toml").write_bytes(kept if file == "zh.po" else raw)
+    (tmp_path / "zh.po").write_bytes(GOOD.encode() + (raw if file == "zh.po" else b""))
+    monkeypatch.setattr(catalogue, "CATALOGUES", tmp_path)
+    caches = (catalogue.catalogue, catalogue.label, catalogue._labels, catalogue._called, catalogue._prose)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        assert catalogue.catalogue("zh") == {"d": "丁", "{n} in": "{n}入"}
+        assert say("{n} left", n=3).said("zh") == "3 left" and word("d", "zh") == "丁"
+        assert (
+            capsys.readouterr().err == f"workbench: {file} is damaged: what cannot be read in it is said in English.\n"
+        )
+    finally:
+        for cached in caches:
+            cached.cache_clear()
+
+
 def test_an_entry_uses_chinese_punctuation():
     """Full width between Han characters; no space beside one but around a place."""
     for key, said in catalogue.catalogue("zh").items():
         if re.search(r"[\u4e00-\u9fff]", said):
-            assert not re.search(r"[\u4e00-\u9fff}][,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
+            assert not re.search(r"([\u4e00-\u9fff]|[^}]})[,;:?!]|[\u4e00-\u9fff]\.$", said), (key, said)
 
 
 def test_rules_of_the_data_are_said_in_chinese():

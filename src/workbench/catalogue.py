@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import string
+import sys
 import tomllib
+from collections.abc import KeysView
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 CATALOGUES = Path(__file__).parent / "locale"
+_Read = TypeVar("_Read")
 _QUOTED = r'(?:"[^\n]*"\n?)+'
 _ENTRY = re.compile(rf"(?P<notes>(?:^#[^\n]*\n)*)^msgid (?P<id>{_QUOTED})msgstr (?P<said>{_QUOTED})", re.MULTILINE)
 _FUZZY = re.compile(r"^#,.*\bfuzzy\b", re.MULTILINE)
@@ -43,7 +47,8 @@ def entered(text: str, language: str) -> str:
 def catalogue(language: str) -> dict[str, str]:
     """Read the entries of a language by template; fuzzy and empty ones, and broken places, are not used."""
     found = _entries(f"{language}.po")
-    return {key: said for key, said in found.items() if "{" not in key + said or places(said) == places(key)}
+    fit = {key: said for key, said in found.items() if "{" not in key + said or _fits(key, said)}
+    return fit if len(fit) == len(found) else _marked(f"{language}.po", fit)
 
 
 @cache
@@ -87,24 +92,55 @@ def _called(language: str) -> dict[str, str]:
 
 @cache
 def _labels() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
+    try:
+        return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        nothing: dict[str, dict[str, list[str]]] = {"labels": {}, "ends": {}}
+        return _marked("labels.toml", nothing)
 
 
 def _entries(name: str) -> dict[str, str]:
-    """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks."""
-    file = CATALOGUES / name
-    text = file.read_text("utf-8") if file.exists() else ""
-    found = {_text(e["id"]): _text(e["said"]) for e in _ENTRY.finditer(text) if not _FUZZY.search(e["notes"])}
-    return {key: said for key, said in found.items() if key and said}
+    """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks.
+
+    What is damaged is left out, and is said in English.
+    """
+    try:
+        text = (CATALOGUES / name).read_text("utf-8", errors="replace")
+    except OSError:
+        return {}
+    blocks = list(_ENTRY.finditer(text))
+    found = {_text(e["id"]): _text(e["said"]) for e in blocks if not _FUZZY.search(e["notes"])}
+    whole = {key: said for key, said in found.items() if key and said}
+    damaged = len(blocks) < len(re.findall("^msgid", text, re.MULTILINE)) or None in {*found, *found.values()}
+    return _marked(name, whole) if damaged else whole
 
 
-def _text(quoted: str) -> str:
-    """Give the text of quoted lines of a catalogue."""
-    return "".join(json.loads(line) if "\\" in line else line.strip()[1:-1] for line in quoted.splitlines())
+def _text(quoted: str) -> str | None:
+    """Give the text of quoted lines of a catalogue; None of one that is damaged."""
+    try:
+        text = "".join(json.loads(line) if "\\" in line else line.strip()[1:-1] for line in quoted.splitlines())
+    except ValueError:
+        return None
+    return None if "\ufffd" in text else text
 
 
-def places(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+def _fits(key: str, said: str) -> bool:
+    try:
+        said.format_map(dict.fromkeys(places(key), ""))
+        return places(said) == places(key)
+    except (ValueError, LookupError, AttributeError):
+        return False
+
+
+def _marked(name: str, found: _Read) -> _Read:
+    """Give what could be read of a file that is damaged, and say so once: it is no reason to end."""
+    sys.stderr.write(f"workbench: {name} is damaged: what cannot be read in it is said in English.\n")
+    return found
+
+
+def places(template: str) -> KeysView[str]:
+    """Give the names of a template's places, in their order."""
+    return dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(template) if name is not None).keys()
 
 
 def _small(text: str) -> str:

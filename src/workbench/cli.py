@@ -21,7 +21,7 @@ from workbench.locks import require_locks
 from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
-from workbench.reports.page.languages import spoken, title_of
+from workbench.reports.page.languages import known_language, spoken, title_of
 from workbench.reports.page.terminal import Commands, clipped, complaint, echo, heads, print_table, speak
 from workbench.reports.runs.stops import stoppable
 
@@ -176,7 +176,7 @@ def list_(plan: str, period: str, source: str) -> None:
             echo(line)
         return
     if plan:
-        _show_status(*_slots((), {}, plan, period, root := project_root())[:1], root)
+        _show_status(*_slots((), {}, plan, period, root := project_root(), lang=known_language())[:1], root)
         return
     for study in find_studies(project_root()).values():
         click.echo(f"{study.name}: {_title(study)}")
@@ -197,7 +197,7 @@ def status(plan: str, period: str, watch: bool) -> None:
     """Show what was run, what runs and what is due."""
     root = project_root()
     while True:
-        slots = _slots((), {}, plan, period, root)[0] if plan else None
+        slots = _slots((), {}, plan, period, root, lang=known_language())[0] if plan else None
         if watch and sys.stdout.isatty():
             click.clear()
         if not _show_status(slots, root) or not watch:
@@ -341,7 +341,7 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
             echo(say("{name}: not run: {why}", name=name, why=fit.sentence(source)), err=True)
     fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
     if not fitting:
-        raise WorkbenchError(say("no study can run on '{source}'. Map what they need, or name a study.", source=source))
+        raise WorkbenchError("no study can run on '{source}'. Map what they need, or name a study.").of(source)
     return fitting
 
 

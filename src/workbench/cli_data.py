@@ -77,16 +77,14 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
 
     root = project_root()
     if not files:
-        raise WorkbenchError(say("name the files: workbench data draft FILE…"))
+        raise WorkbenchError("name the files: workbench data draft FILE…")
     whole = files[0].name if len(files) == 1 else files[0].resolve().parent.name
     name = name or re.sub(r"\W+", "_", whole.split(".")[0])
     if not re.fullmatch(r"[\w.-]+", name):
-        raise WorkbenchError(say("'{name}' cannot be the name of a source. Use letters, digits, _ and -.", name=name))
+        raise WorkbenchError("'{name}' cannot be the name of a source. Use letters, digits, _ and -.").of(name)
     output = output or root / "data" / "mappings" / f"{name}.toml"
     if output.exists():
-        raise WorkbenchError(
-            say("{file} stands already. Give another --name or --output, or take it away.", file=str(output))
-        )
+        raise WorkbenchError("{file} stands already. Give another --name or --output, or take it away.").of(str(output))
     asked: dict[str, Any] = {"name": name, "root": root, "today": dt.date.today()}
     made, text, raw = draft_mapping(files, **asked)
     output.write_text(text, encoding="utf-8")
@@ -374,7 +372,7 @@ def ensure_sample(root: Path) -> None:
     version = root / "data" / "warehouse" / SAMPLE / warehouse_version(SAMPLE, root)
     if _is_stale(SAMPLE, root) or not (version / "warehouse.duckdb").is_file():
         if _ingest(SAMPLE, None, root):
-            raise WorkbenchError(say("the account of the sample operator is not in order. See workbench data check."))
+            raise WorkbenchError("the account of the sample operator is not in order. See workbench data check.")
         (root / "data" / "warehouse" / SAMPLE / "CURRENT").touch()
 
 
@@ -420,12 +418,8 @@ def _ingest(source: str, raw: Path | None, root: Path) -> int:
 def _take_back(source: str, mended: Path, root: Path, folder: Path, read: Callable[[str, Path], Any]) -> int:
     place = folder / mended.name
     if place.exists() and not place.samefile(mended):
-        raise WorkbenchError(
-            say(
-                "{file} stands already. Give {mended} another name, or take that one away.",
-                file=str(place),
-                mended=str(mended),
-            )
+        raise WorkbenchError("{file} stands already. Give {mended} another name, or take that one away.").of(
+            str(place), str(mended)
         )
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = not place.exists()

@@ -50,7 +50,7 @@ def sql(
     from workbench.warehouse.opened import open_warehouse
 
     if form == "parquet" and output is None:
-        raise WorkbenchError(say("Parquet goes into a file. Say which: --output FILE"))
+        raise WorkbenchError("Parquet goes into a file. Say which: --output FILE")
     limit = SHOWN if limit is None and form == "table" and output is None else limit
     warehouse = open_warehouse(source, root=project_root())
     found = select(statement, warehouse, parameters=split_assignments(assignments), limit=limit, seconds=seconds)

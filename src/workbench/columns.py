@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from workbench.errors import WorkbenchError, named, require_columns
+from workbench.errors import WorkbenchError, require_columns
+from workbench.messages import as_message, say
 
 Missing = Literal["refuse", "keep"]
 
@@ -143,26 +144,25 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
     WorkbenchError
     """
     if not isinstance(table, pd.DataFrame):
-        raise WorkbenchError(f"{name} is a {type(table).__name__}: give a DataFrame, one row a unit.")
+        raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
     columns = list(columns)
     require_columns(table, columns, name)
     if len(table) == 0:
-        raise WorkbenchError(f"{name} is empty: there is no row to read.")
+        raise WorkbenchError("{name} is empty: there is no row to read.").of(name)
 
 
 def _require_key(table: pd.DataFrame, keys: list[str], name: str) -> None:
     gone = table[keys].isna().any(axis=1)
     if gone.any():
-        raise WorkbenchError(
-            f"{named(keys)} of {name} is missing in {int(gone.sum()):,} rows: every row needs its key."
+        raise WorkbenchError("{names} of {name} is missing in {n} rows: every row needs its key.").of(
+            keys, name, gone.sum()
         )
     repeated = table[keys].duplicated()
     if repeated.any():
         first = min(" / ".join(map(str, row)) for row in table.loc[repeated, keys].itertuples(index=False))
         raise WorkbenchError(
-            f"{name} lists {int(repeated.sum()):,} rows of {named(keys)} more than once, for instance '{first}': "
-            "keep one row each."
-        )
+            "{name} lists {n} rows of {names} more than once, for instance '{first}': keep one row each."
+        ).of(name, repeated.sum(), keys, first)
 
 
 def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
@@ -189,18 +189,19 @@ def kind(column: pd.Series, name: str) -> Literal["number", "category"]:
     texts = np.array([isinstance(v, str) for v in values])
     if not texts.all():
         odd = type(values[~texts].iloc[0]).__name__
-        mixed = f"mixes text with other values ({odd} among them)" if texts.any() else f"holds values of type {odd}"
-        raise WorkbenchError(f"'{name}' {mixed}: make it all numbers or all text.")
+        mixed = say("mixes text with other values ({odd} among them)", odd=odd)
+        mixed = mixed if texts.any() else say("holds values of type {odd}", odd=odd)
+        raise WorkbenchError("'{name}' {mixed}: make it all numbers or all text.").of(name, as_message(mixed))
     if values.map(lambda v: bool(_ISO_DAY.fullmatch(v.strip()))).all():
         raise WorkbenchError(
-            f"'{name}' holds days written as text ({named([values.iloc[0]])} for instance). Turn them into days before "
-            "a date; if they name groups, convert them with astype('category')."
-        )
+            "'{name}' holds days written as text ({names} for instance). Turn them into days before a date; if they "
+            "name groups, convert them with astype('category')."
+        ).of(name, [values.iloc[0]])
     if values.map(lambda v: bool(_NUMBER.fullmatch(v))).all():
         raise WorkbenchError(
-            f"'{name}' holds numbers written as text ({named([values.iloc[0]])} for instance). If they are amounts, "
-            "convert them with pandas.to_numeric; if they are codes, with astype('category')."
-        )
+            "'{name}' holds numbers written as text ({names} for instance). If they are amounts, convert them with "
+            "pandas.to_numeric; if they are codes, with astype('category')."
+        ).of(name, [values.iloc[0]])
     return "category"
 
 
@@ -227,8 +228,8 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         raise WorkbenchError(
-            f"the {what} '{name}' is declared a category, not a number: convert it with astype(float)."
-        )
+            "the {what} '{name}' is declared a category, not a number: convert it with astype(float)."
+        ).of(as_message(what), name)
     if column.dtype == object and column.isna().all():
         column = column.astype(float)
     if not is_number(column):
@@ -238,14 +239,13 @@ def number(column: pd.Series, name: str, *, what: str = "column", missing: Missi
             return _without_gaps(np.full(len(column), np.nan), name, what, missing)
         advice = "convert it with pandas.to_numeric" if isinstance(odd, str) and _NUMBER.fullmatch(odd) else "mend it"
         raise WorkbenchError(
-            f"the {what} '{name}' is not numeric: it holds {type(odd).__name__}, {named([str(odd)[:40]])}. "
-            f"Give numbers: {advice}."
-        )
+            "the {what} '{name}' is not numeric: it holds {kind}, {names}. Give numbers: {advice}."
+        ).of(as_message(what), name, type(odd).__name__, [str(odd)[:40]], as_message(advice))
     values = as_floats(column)
     infinite = np.isinf(values)
     if infinite.any():
-        raise WorkbenchError(
-            f"the {what} '{name}' is infinite in {int(infinite.sum()):,} of {len(values):,} rows: mend them."
+        raise WorkbenchError("the {what} '{name}' is infinite in {n} of {all} rows: mend them.").of(
+            as_message(what), name, infinite.sum(), len(values)
         )
     return _without_gaps(values, name, what, missing)
 
@@ -262,9 +262,9 @@ def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) ->
     gaps = int(np.isnan(values).sum())
     if gaps and missing == "refuse":
         raise WorkbenchError(
-            f"the {what} '{name}' is missing in {gaps:,} of {len(values):,} rows: say what a missing value means "
-            "(nothing = 0?) and fill it, or leave those rows out."
-        )
+            "the {what} '{name}' is missing in {gaps} of {n} rows: say what a missing value means (nothing = 0?) "
+            "and fill it, or leave those rows out."
+        ).of(as_message(what), name, gaps, len(values))
     return values
 
 
@@ -293,11 +293,15 @@ def _flags(column: pd.Series, name: str, missing: Missing = "refuse") -> np.ndar
     values = column.dropna()
     if len(values) and isinstance(values.iloc[0], str):
         first = values.iloc[0]
-        raise WorkbenchError(f"the flag '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}').")
+        raise WorkbenchError(
+            "the flag '{name}' holds text ('{first}'): give True/False or 1/0 (column == '{first}')."
+        ).of(name, first)
     found = number(column, name, what="flag", missing=missing)
     other = ~np.isin(found, (0.0, 1.0)) & ~np.isnan(found)
     if other.any():
-        raise WorkbenchError(f"the flag '{name}' holds {found[other].min():g}: give True/False or 1/0.")
+        raise WorkbenchError("the flag '{name}' holds {found}: give True/False or 1/0.").of(
+            name, f"{found[other].min():g}"
+        )
     return found
 
 
@@ -314,9 +318,9 @@ def category(column: pd.Series, name: str, *, missing: Missing = "keep") -> pd.S
     names = np.array([*map(_name, values), None], dtype=object)
     if (codes < 0).any() and missing == "refuse":
         raise WorkbenchError(
-            f"'{name}' is missing in {int((codes < 0).sum()):,} of {len(column):,} rows: give those rows a name "
-            "('unknown', for instance), or leave them out."
-        )
+            "'{name}' is missing in {n} of {all} rows: give those rows a name ('unknown', for instance), or leave "
+            "them out."
+        ).of(name, (codes < 0).sum(), len(column))
     return pd.Series(names[codes], index=column.index, name=name, dtype=object)
 
 
@@ -348,9 +352,11 @@ def weights_of(column: pd.Series, name: str) -> np.ndarray:
     """
     values = number(column, name, what="weight")
     if (values < 0).any():
-        raise WorkbenchError(f"the weight '{name}' is negative in {int((values < 0).sum()):,} rows: give 0 or more.")
+        raise WorkbenchError("the weight '{name}' is negative in {n} rows: give 0 or more.").of(
+            name, (values < 0).sum()
+        )
     if not values.sum() > 0:
-        raise WorkbenchError(f"the weight '{name}' is 0 in every row: nobody would count.")
+        raise WorkbenchError("the weight '{name}' is 0 in every row: nobody would count.").of(name)
     return values
 
 
@@ -369,9 +375,9 @@ def day(value: object, name: str) -> pd.Timestamp:
     """
     found = _moment(value, name)
     if found is None:
-        raise WorkbenchError(f"{name} is '{value}': give a day like '2026-07-01' (year, month, day).")
+        raise WorkbenchError("{name} is '{value}': give a day like '2026-07-01' (year, month, day).").of(name, value)
     if _placeholder(found):
-        raise WorkbenchError(f"{name} is {found:%Y-%m-%d}, which stands for an unknown day: give a real one.")
+        raise WorkbenchError("{name} is {found}, which stands for an unknown day: give a real one.").of(name, found)
     return found
 
 
@@ -403,11 +409,10 @@ def days(column: pd.Series, name: str, *, missing: Missing = "keep") -> tuple[pd
     values = values.mask(placeholder).rename(column.name)
     gaps = int(values.isna().sum())
     if gaps and missing == "refuse":
+        aside = say(", {n} of them a placeholder like 1900-01-01", n=int(placeholder.sum()))
         raise WorkbenchError(
-            f"'{name}' has no day in {gaps:,} of {len(values):,} rows"
-            + (f", {int(placeholder.sum()):,} of them a placeholder like 1900-01-01" if placeholder.any() else "")
-            + ": give the day, or leave those rows out."
-        )
+            "'{name}' has no day in {gaps} of {n} rows{aside}: give the day, or leave those rows out."
+        ).of(name, gaps, len(values), aside if placeholder.any() else "")
     return values, placeholder
 
 
@@ -480,9 +485,9 @@ def _start(value: object, name: str) -> pd.Timestamp:
     moment = _moment(value, name)
     if moment is None and isinstance(value, str):
         raise WorkbenchError(
-            f"'{name}' holds '{value}': periods as text would sort by letters. Write them like '2025-01' "
-            "(year, month), '2025Q1' or '2025-01-31', or give numbers or dates."
-        )
+            "'{name}' holds '{value}': periods as text would sort by letters. Write them like '2025-01' (year, "
+            "month), '2025Q1' or '2025-01-31', or give numbers or dates."
+        ).of(name, value)
     if moment is None:
         raise _no_day(value, name)
     return moment
@@ -496,7 +501,7 @@ def _moment(value: object, name: str) -> pd.Timestamp | None:
         try:
             value = dt.datetime.fromisoformat(value.strip())
         except ValueError as error:
-            raise WorkbenchError(f"{name} holds '{value}', which is no day of the calendar.") from error
+            raise WorkbenchError("{name} holds '{value}', which is no day of the calendar.").of(name, value) from error
     if not isinstance(value, (dt.date, np.datetime64)) or pd.isna(value):
         return None
     if isinstance(value, np.datetime64):
@@ -513,9 +518,8 @@ def _placeholder(values: pd.Series | pd.Timestamp) -> Any:
 
 def _no_day(value: object, name: str) -> WorkbenchError:
     return WorkbenchError(
-        f"'{name}' holds '{str(value)[:40]}' ({type(value).__name__}): give days as dates, or as text like "
-        "'2026-07-01' (year, month, day)."
-    )
+        "'{name}' holds '{value}' ({kind}): give days as dates, or as text like '2026-07-01' (year, month, day)."
+    ).of(name, str(value)[:40], type(value).__name__)
 
 
 def _distinct(column: pd.Series, name: str) -> tuple[np.ndarray, Sequence[Any]]:
@@ -525,8 +529,8 @@ def _distinct(column: pd.Series, name: str) -> tuple[np.ndarray, Sequence[Any]]:
         return codes, values
     except TypeError as error:
         odd = next(v for v in column if not hasattr(v, "__hash__") or v.__hash__ is None)
-        raise WorkbenchError(
-            f"'{name}' holds values of type {type(odd).__name__}: give one value a row, not several."
+        raise WorkbenchError("'{name}' holds values of type {kind}: give one value a row, not several.").of(
+            name, type(odd).__name__
         ) from error
 
 
@@ -558,7 +562,7 @@ def _refuse_times(column: pd.Series, name: str, advice: str) -> None:
     times = times or isinstance(column.dtype, pd.PeriodDtype) or _arrow_time(column) or _arrow_duration(column)
     first = column.dropna().iloc[:1] if column.dtype == object else ()
     if times or any(isinstance(v, (dt.date, dt.timedelta, pd.Period)) for v in first):
-        raise WorkbenchError(f"'{name}' holds dates or durations: {advice}.")
+        raise WorkbenchError("'{name}' holds dates or durations: {advice}.").of(name, as_message(advice))
 
 
 def _name(value: object) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from workbench.messages import Term, join, quoted, say, suggestion, word
+from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
+from workbench.recognised import sentence
 from workbench.words import MOST_NAMED, closest
 
 if TYPE_CHECKING:
@@ -13,11 +14,25 @@ if TYPE_CHECKING:
 
 
 class WorkbenchError(Exception):
-    """The caller can mend it. The command line prints the message alone and exits with 2."""
+    """The caller can mend it. The command line prints the message alone and exits with 2.
+
+    The message is a text, or a template whose places `of` fills.
+    """
+
+    def of(self, *values: object, at: object = "") -> Self:
+        """Fill the places of the template in their order; `at` says where it went wrong, before all else.
+
+        Values are those of `workbench.messages.say`; several are quoted, and any other is said as it is.
+
+        >>> print(WorkbenchError("{file} lacks {names}.").of("bill.csv", ["fee", "month"], at="crm.toml"))
+        crm.toml: bill.csv lacks 'fee', 'month'.
+        """
+        self.args = (refusal(self.args[0], values, at),)
+        return self
 
     def said(self, language: str = "en") -> str:
-        """Say the message in a language, if it was made by `workbench.messages.say`; else in English."""
-        return word(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
+        """Say the message in a language, if it was made by `workbench.messages.say`, wherever; else in English."""
+        return sentence(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
 
 
 class CannotAnswer(WorkbenchError):
@@ -37,7 +52,7 @@ def named(names: Iterable[object]) -> str:
     return (", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + more) or "nothing"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> Message:
     """Suggest the known name that a mistyped one most likely meant, as a sentence with a space before it.
 
     >>> nearest("satisfacton", ["satisfaction", "uplift"])
@@ -48,7 +63,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     ''
     """
     close = closest(name, known)
-    return f" Did you mean '{close}'?" if close else ""
+    return say(" Did you mean '{name}'?", name=close) if close else Message()
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:
@@ -57,10 +72,10 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    known, kind, name = list(known), Term(what), str(name)
+    known, kind, name = list(known), Word(what), str(name)
     there = say("no {what} '{name}'.", what=kind, name=name)
     if where:
-        there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=where)
+        there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=as_message(where))
     return WorkbenchError(join(there, suggestion(name, known), say("There are: {names}.", names=quoted(known))))
 
 
@@ -72,20 +87,26 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, h
     WorkbenchError
         If a column is missing (the nearest existing one is suggested), stands twice, or holds lists.
     """
+    from workbench.messages import as_message, quoted, say
+
     columns = list(columns)
     missing = [c for c in columns if c not in table.columns]
     if missing:
         has = [str(c) for c in table.columns]
-        shown = named(has[:30]) + (" …" if len(has) > 30 else "")
-        advice = f" {hint}" if hint else ""
-        raise WorkbenchError(f"{name} lacks {named(missing)}.{nearest(missing[0], has)} It has: {shown}.{advice}")
+        shown = quoted(has[:30])
+        raise WorkbenchError("{name} lacks {missing}.{near} It has: {names}.{hint}").of(
+            name, missing, nearest(missing[0], has), say("{names} …", names=shown) if len(has) > 30 else shown,
+            say(" {text}", text=as_message(hint)) if hint else "",
+        )  # fmt: skip
     for column in dict.fromkeys(columns):
         if table.columns.tolist().count(column) > 1:
-            raise WorkbenchError(f"{name} has the column '{column}' more than once: keep one, or rename the others.")
+            raise WorkbenchError("{name} has the column '{column}' more than once: keep one, or rename the others.").of(
+                name, column
+            )
         if table[column].dtype == object and (odd := next(filter(_is_several, table[column]), None)) is not None:
             raise WorkbenchError(
-                f"'{column}' of {name} holds values of type {type(odd).__name__}: give one value a row, not several."
-            )
+                "'{column}' of {name} holds values of type {kind}: give one value a row, not several."
+            ).of(column, name, type(odd).__name__)
 
 
 def _is_several(value: object) -> bool:

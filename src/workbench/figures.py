@@ -28,6 +28,9 @@ PALETTE = ("#0072B2", "#E69F00", "#000000", "#009E73", "#CC79A7", "#D55E00", "#5
 _INK, _GRID = "#222222", "#dddddd"
 _SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " − ": " − ", ", ": "·"}
 """What joins the names in a label, and what joins them in Chinese."""
+NAMES = "names of the data"
+"""The mark (gid) of an axis whose ticks are names of the data: they are said alike in every language."""
+_FIGURES = 4  # of a number in 万 at most
 _LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
 
 
@@ -152,18 +155,25 @@ def axis_unit(unit: str, points: bool = False, called: str = "percentage points"
 def say_in(figure: Figure, language: str) -> None:
     """Say all texts of a figure that was drawn in another language, in place: titles, axes, ticks, notes, legends.
 
-    Ticks keep their places and their look: what they say is said as they are drawn.
+    Ticks keep their places and their look, also where a layout of other texts would have room for more or fewer:
+    what they say is said as they are drawn.
     """
     from matplotlib.axis import Axis
     from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator, NullLocator
 
+    names = {text for axis in figure.findobj(Axis) if axis.get_gid() == NAMES for text in axis.get_ticklabels()}
     for axis in figure.findobj(Axis):
-        for formatter, put in (
-            (axis.get_major_formatter(), axis.set_major_formatter),
-            (axis.get_minor_formatter(), axis.set_minor_formatter),
+        if axis.get_gid() != NAMES:
+            axis.set_major_formatter(_said_ticks(axis.get_major_formatter(), language))
+            axis.set_minor_formatter(_said_ticks(axis.get_minor_formatter(), language))
+        for locator, put in (
+            (axis.get_major_locator(), axis.set_major_locator),
+            (axis.get_minor_locator(), axis.set_minor_locator),
         ):
-            put(_said_ticks(formatter, language))
-    for text in figure.findobj(Text):
+            if not isinstance(locator, (FixedLocator, NullLocator)):
+                put(FixedLocator(locator()))
+    for text in set(figure.findobj(Text)) - names:
         said = _said(text.get_text(), language)
         if "\n" in said and said != text.get_text():
             text.set_linespacing(_LEADING)
@@ -181,7 +191,10 @@ def _said_ticks(inner: Formatter, language: str) -> Formatter:
         def format_ticks(self, values: list[float]) -> list[str]:
             ticks = inner.format_ticks(values)
             numbers = isinstance(inner, (ScalarFormatter, StrMethodFormatter)) and not inner.get_offset()
-            return [_number(text, language) if numbers else _said(text, language) for text in ticks]
+            said = [_number(text, language) if numbers else _said(text, language) for text in ticks]
+            return (
+                said if max(map(_figures, said), default=0) <= _FIGURES else [_said(text, language) for text in ticks]
+            )
 
         def format_data(self, value: float) -> str:
             return inner.format_data(value)
@@ -209,6 +222,11 @@ def _number(text: str, language: str) -> str:
     size = float(re.sub(r"[−,]", "", text))
     unit, name = (1e8, "亿") if size >= 1e8 else (1e4, "万")
     return f"{'−' * text.startswith('−')}{size / unit:.10g}{name}" if size >= 1e4 else text.replace(",", "")
+
+
+def _figures(text: str) -> int:
+    """How many figures a number in 万 has: one of many, 20.2601万, is a month or a code, or says nothing shorter."""
+    return len(re.findall(r"\d", text)) if text.endswith(("万", "亿")) else 0
 
 
 def _said(text: str, language: str) -> str:

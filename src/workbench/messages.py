@@ -21,6 +21,8 @@ from workbench.words import MOST_NAMED, closest, listed
 LANGUAGES = ("en", "zh")
 TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
+OF_DATA = ("customer", "customer_id", "campaign", "campaign_id", "city", "company", "account")
+"""Columns with names to be found again: nothing in them is a word of ours."""
 MOST_KEPT = 20_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
@@ -305,7 +307,7 @@ class Message(str):
         return found | {"say": self.template, "values": {name: _as_json(v) for name, v in self.values.items()}}
 
 
-def say(template: str, **values: Value | Message | Exception | str | int | date) -> Message:
+def say(template: str, /, **values: Value | Message | Exception | str | int | date) -> Message:
     """Say a sentence.
 
     Parameters
@@ -329,6 +331,34 @@ def say(template: str, **values: Value | Message | Exception | str | int | date)
         lacks, odd = sorted(wanted - values.keys()), sorted(values.keys() - wanted)
         raise TypeError(f"the template {template!r} lacks values for {lacks} and has no place for {odd}")
     return Message(template, {name: as_value(value) for name, value in values.items()})
+
+
+def refusal(template: str, values: Iterable[object], at: object = "") -> Message:
+    """Say why something is refused, and before it where: see `WorkbenchError.of`."""
+
+    def typed(value: object, place: str = "") -> Value | Message:
+        text, several = str(value), isinstance(value, Iterable) and not isinstance(value, str)
+        if isinstance(value, Value | Message) or several:
+            return as_value(quoted(value) if several else value)  # type: ignore[arg-type]
+        if is_name(template, place) or text.startswith("-"):
+            return Name(text)
+        try:
+            return Day(text) if is_day(text) else as_value(value)
+        except TypeError:
+            return Name(text)
+
+    said = say(template, **{place: typed(value, place) for place, value in zip(places(template), values, strict=True)})
+    return say("{where}: {text}", where=typed(at), text=said) if at else said
+
+
+def is_name(template: str, place: str) -> bool:
+    """Whether what stands at a place is said as it is: in quotes, or behind a sign of equality."""
+    return any(part in template for part in (f"'{{{place}}}'", f"={{{place}}}", f"= {{{place}}}"))
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a day or a month, as data and commands write it."""
+    return re.fullmatch(r"\d{4}-\d\d(-\d\d)?", text) is not None
 
 
 def join(*messages: Message) -> Message:
@@ -402,7 +432,7 @@ def as_value(value: object) -> Value | Message:
     if isinstance(value, str):
         return Name(value)
     if isinstance(value, Exception):
-        return as_message(value.args[0])
+        return as_message(value.args[0] if value.args and isinstance(value.args[0], Message) else str(value))
     if isinstance(value, date):
         return Day(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):

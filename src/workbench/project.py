@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import say
 
 READS = "WORKBENCH_READS"
 """The environment variable that names the file in which a run wants the tables listed that were read."""
@@ -26,8 +25,8 @@ def project_root() -> Path:
     home = os.environ.get("WORKBENCH_HOME")
     if home:
         if not (Path(home) / "data" / "mappings").is_dir():
-            raise WorkbenchError(
-                say("WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.", home=home)
+            raise WorkbenchError("WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.").of(
+                home
             )
         return Path(home).resolve()
     here = Path.cwd().resolve()
@@ -35,9 +34,9 @@ def project_root() -> Path:
         if (folder / "data" / "mappings").is_dir():
             return folder
     raise WorkbenchError(
-        say("'{here}' is not inside a workbench project (no folder upwards holds data/mappings). Go to the project, or "
-            "set WORKBENCH_HOME to its folder.", here=str(here))
-    )  # fmt: skip
+        "'{here}' is not inside a workbench project (no folder upwards holds data/mappings). Go to the project, or "
+        "set WORKBENCH_HOME to its folder."
+    ).of(str(here))
 
 
 def model_file(name: str) -> Path:

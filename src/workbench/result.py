@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.catalogue import places
 from workbench.errors import CannotAnswer
-from workbench.messages import Label, Message, Share, Term, Value, as_message, say
+from workbench.messages import OF_DATA, Label, Message, Share, Term, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +220,7 @@ class Result(ABC):
         CannotAnswer
             If the table has no interval.
         """
-        from workbench.figures import dot_and_interval
+        from workbench.figures import NAMES, dot_and_interval
 
         rows = self.summary()
         numbers = [c for c in rows.select_dtypes("number").loc[:, :"low"].columns if c != "se"] if "low" in rows else []
@@ -228,7 +228,9 @@ class Result(ABC):
             raise CannotAnswer("this result has no picture: its table has no intervals. Read .summary().")
         names = rows[rows.columns.difference(rows.select_dtypes("number").columns, sort=False)].astype(str)
         table = rows[["low", "high"]].assign(estimate=rows[numbers[-2]])
-        return dot_and_interval(names.agg(" · ".join, axis=1), table, ax, label=numbers[-2].replace("_", " "))
+        ax = dot_and_interval(names.agg(" · ".join, axis=1), table, ax, label=numbers[-2].replace("_", " "))
+        ax.yaxis.set_gid(NAMES if {*names} <= {*OF_DATA} else None)
+        return ax
 
     def caption(self) -> str:
         """Say what the table shows, with its units."""

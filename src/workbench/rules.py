@@ -23,7 +23,8 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.columns import kind, number
-from workbench.errors import WorkbenchError, named, require_columns, unknown
+from workbench.errors import WorkbenchError, require_columns, unknown
+from workbench.messages import Message, Word, as_message, say
 
 Made = TypeVar("Made")
 FUNCTIONS = ("abs", "ceil", "coalesce", "floor", "greatest", "least", "round")
@@ -46,7 +47,9 @@ def read_rules(path: str | Path | None, package: str | None, shipped: str, make:
     try:
         return made(make, tomllib.loads(place.read_text(encoding="utf-8")), str(path or shipped))
     except (OSError, TypeError, ValueError) as error:
-        raise WorkbenchError(f"can't use {path or shipped}: {error}. Its form is that of {shipped}.") from None
+        raise WorkbenchError("can't use {file}: {error}. Its form is that of {shipped}.").of(
+            path or shipped, error, shipped
+        ) from None
 
 
 def made(make: Callable[..., Made], entry: Mapping[str, Any], where: str) -> Made:
@@ -55,14 +58,14 @@ def made(make: Callable[..., Made], entry: Mapping[str, Any], where: str) -> Mad
     if strange := [key for key in entry if key not in takes]:
         raise unknown("key", strange[0], takes, where)
     if lacks := [key for key, one in takes.items() if one.default is one.empty and key not in entry]:
-        raise WorkbenchError(f"{where} lacks {named(lacks)}.")
+        raise WorkbenchError("{where} lacks {names}.").of(where, lacks)
     return make(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
 
 
 def prove(where: str, rules: Mapping[str, object]) -> None:
     """Refuse data under rules of which one does not hold."""
     if broken := [rule for rule, holds in rules.items() if not holds]:
-        raise WorkbenchError(f"{where}: {broken[0]}.")
+        raise WorkbenchError("{text}.").of(as_message(broken[0]), at=as_message(where))
 
 
 def prove_parted(held: Iterable[tuple[str, Iterable[str]]], cells: Collection[str], where: str, holder: str) -> None:
@@ -83,10 +86,13 @@ def prove_parted(held: Iterable[tuple[str, Iterable[str]]], cells: Collection[st
                 raise unknown("cell", cell, cells, where)
             by[cell].append(name)
     if gap := [cell for cell, names in by.items() if not names]:
-        raise WorkbenchError(f"{where} has a gap: no {holder} holds {named(gap)}. Add what is missing.")
+        raise WorkbenchError("{where} has a gap: no {holder} holds {names}. Add what is missing.").of(
+            where, Word(holder), gap
+        )
     if twice := [cell for cell, names in by.items() if len(names) > 1]:
-        holders = named(dict.fromkeys(by[twice[0]]))
-        raise WorkbenchError(f"{where} has an overlap: {holders} hold {named(twice)}. Keep one for each.")
+        raise WorkbenchError("{where} has an overlap: {holders} hold {names}. Keep one for each.").of(
+            where, dict.fromkeys(by[twice[0]]), twice
+        )
 
 
 def syntax_tree(con: duckdb.DuckDBPyConnection, statement: str) -> dict[str, Any] | None:
@@ -190,13 +196,15 @@ def condition(text: object, where: str, columns: Collection[str] | None = None) 
     workbench.errors.WorkbenchError: rule 'x': a condition has no subquery. ...
     """
     if not isinstance(text, str) or not text.strip():
-        raise WorkbenchError(f'{where}: the expression is a text such as "numbers >= 100", not {text!r}.')
+        raise WorkbenchError('the expression is a text such as "numbers >= 100", not {value}.').of(repr(text), at=where)
     with _parser().cursor() as con:
         tree, plain = syntax_tree(con, f"SELECT (\n{text}\n)"), syntax_tree(con, "SELECT 1")
     assert plain is not None, "it reads"
     selects = [one["node"] for one in tree["statements"]] if tree else []
     if [_frame(node) for node in selects] != [_frame(plain["statements"][0]["node"])]:
-        raise WorkbenchError(f"{where}: '{text}' is not one expression. Write a single condition, without ; or SELECT.")
+        raise WorkbenchError("'{text}' is not one expression. Write a single condition, without ; or SELECT.").of(
+            text, at=where
+        )
     (root,) = selects[0]["select_list"]
     _require_condition(root, where)
     used = tuple(dict.fromkeys(_columns(root, where)))
@@ -218,7 +226,7 @@ def _require_condition(node: Mapping[str, Any], where: str) -> None:
         for child in node["children"]:
             _require_condition(child, where)
     elif node["class"] not in (*_CONDITIONS, "COLUMN_REF") and (node["class"] in ("FUNCTION", "CONSTANT")):
-        raise WorkbenchError(f"{where}: a number or text stands where a condition should. Compare it: x >= 3.")
+        raise WorkbenchError("a number or text stands where a condition should. Compare it: x >= 3.").of(at=where)
 
 
 def _columns(node: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -226,14 +234,17 @@ def _columns(node: Mapping[str, Any], where: str) -> Iterator[str]:
     form, kind_of = node["class"], node["type"]
     if form == "COLUMN_REF":
         if len(node["column_names"]) != 1:
-            raise WorkbenchError(f"{where}: write the column '{node['column_names'][-1]}' without a table before it.")
+            raise WorkbenchError("write the column '{column}' without a table before it.").of(
+                node["column_names"][-1], at=where
+            )
         yield node["column_names"][0]
     elif form == "FUNCTION" or kind_of == "OPERATOR_COALESCE":
         name = str(node.get("function_name", "coalesce")).lower()
         plain = not (node.get("filter") or node.get("distinct") or node.get("schema") or node.get("catalog"))
         plain &= not node.get("order_bys", {}).get("orders")
         if not plain or name not in (_ARITHMETIC if node.get("is_operator") else FUNCTIONS):
-            _refuse(f"function {name}()" if name.isidentifier() else f"operator {name}", where)
+            function, operator = say("function {name}()", name=name), say("operator {name}", name=name)
+            _refuse(function if name.isidentifier() else operator, where)
         for argument in node.get("arguments", ()):
             yield from _columns(argument["expression"], where)
         for child in node.get("children", ()):
@@ -243,14 +254,14 @@ def _columns(node: Mapping[str, Any], where: str) -> Iterator[str]:
         for child in (*inner, *node.get("children", ())):
             yield from _columns(child, where)
     elif form != "CONSTANT":
-        _refuse(_NAMES.get(form, form.lower()).removeprefix("a "), where)
+        _refuse(as_message(_NAMES.get(form, form.lower()).removeprefix("a ")), where)
 
 
-def _refuse(what: str, where: str) -> NoReturn:
+def _refuse(what: Message, where: str) -> NoReturn:
     raise WorkbenchError(
-        f"{where}: a condition has no {what}. It takes columns, constants, comparisons, and / or / not, + - * / % "
-        f"and {', '.join(FUNCTIONS)}."
-    )
+        "a condition has no {what}. It takes columns, constants, comparisons, and / or / not, + - * / % and "
+        "{functions}."
+    ).of(what, ", ".join(FUNCTIONS), at=where)
 
 
 def judge(
@@ -279,7 +290,8 @@ def judge(
     used = {c for one, given in conditions.values() for c in one.columns if c not in given}
     for rule, (one, given) in conditions.items():
         if strange := [c for c in one.columns if c not in given and c not in table.columns]:
-            raise unknown("column", strange[0], [str(c) for c in table.columns], f"{name}, which {rule} reads")
+            whose = say("{name}, which {rule} reads", name=Word(name), rule=as_message(rule))
+            raise unknown("column", strange[0], [str(c) for c in table.columns], whose)
     require_columns(table, sorted(used), name)
     names = {column: f"c{at}" for at, column in enumerate(sorted(used))}
     data = {"row_": np.arange(len(table))} | {names[c]: _column(table[c], c) for c in names}
@@ -293,7 +305,9 @@ def judge(
                 found[rule] = rows.fetchnumpy()["met"]  # rows keep their order: preserve_insertion_order
             except duckdb.Error as error:
                 why = str(error).splitlines()[0].partition(": ")[2]
-                raise WorkbenchError(f"{rule} does not work on {name}: {why}") from None
+                raise WorkbenchError("{rule} does not work on {name}: {why}").of(
+                    as_message(rule), Word(name), why
+                ) from None
     return found
 
 

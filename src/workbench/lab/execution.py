@@ -140,7 +140,7 @@ def study_of(notebook: Path, root: Path) -> Study:
     study = studies[notebook.stem]
     if read_source(notebook.read_bytes()) != study.cells:
         raise WorkbenchError(
-            f"'{notebook.name}' is not notebooks/{notebook.name} as it stands now. Reports are made of that one: "
-            "save it there, then create the job anew."
-        )
+            "'{notebook}' is not notebooks/{notebook} as it stands now. Reports are made of that one: save it "
+            "there, then create the job anew."
+        ).of(notebook.name)
     return study

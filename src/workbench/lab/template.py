@@ -8,7 +8,6 @@ from pathlib import Path
 
 from workbench.catalogue import prose
 from workbench.errors import WorkbenchError
-from workbench.messages import say
 from workbench.reports.page.languages import languages
 
 TEMPLATE = Path(__file__).resolve().parent / "study.ipynb"
@@ -35,10 +34,9 @@ def new_study(name: str, root: Path, language: str = "") -> Path:
     name = name.strip()
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or len(name) > _LONGEST:
         raise WorkbenchError(
-            say("'{name}' cannot be the name of a study. Take one word of small letters, digits and _, at most {most}, "
-                "such as late_payers: its notebook, module and report are called so.",
-                name=name[:_LONGEST], most=_LONGEST)
-        )  # fmt: skip
+            "'{name}' cannot be the name of a study. Take one word of small letters, digits and _, at most {most}, "
+            "such as late_payers: its notebook, module and report are called so."
+        ).of(name[:_LONGEST], _LONGEST)
     notebook = json.loads(TEMPLATE.read_text("utf-8"))
     spoken = languages([language] if language else ())[0]
     for cell in notebook["cells"]:
@@ -51,6 +49,5 @@ def new_study(name: str, root: Path, language: str = "") -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
     except FileExistsError:
-        said = say("there is a study '{name}' already. Open it, or take another name.", name=name)
-        raise WorkbenchError(said) from None
+        raise WorkbenchError("there is a study '{name}' already. Open it, or take another name.").of(name) from None
     return path

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named, require_columns
-from workbench.messages import Listed, Message, Number, Span, Word, say
+from workbench.errors import WorkbenchError, require_columns
+from workbench.messages import Listed, Message, Number, Span, Word, as_message, say
 
 
 def listed(by: Sequence[str] | None) -> list[str]:
@@ -33,8 +33,8 @@ def distinct(names: Iterable[object], what: str) -> None:
     names = list(names)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
-        raise WorkbenchError(
-            f"{what} {named(twice)} stands {names.count(twice[0])} times. Give each a name of its own."
+        raise WorkbenchError("{what} {names} stands {n} times. Give each a name of its own.").of(
+            as_message(what), twice, names.count(twice[0])
         )
 
 
@@ -75,8 +75,8 @@ def in_time(values: Iterable[object], column: str = "wave") -> list[Any]:
     """
     values = list(values)
     if any(isinstance(v, str) and re.match(r"\d{1,3}[/.-]", v) for v in values):
-        raise WorkbenchError(
-            f"the waves {named(values[:3])} do not sort in time. Write '{column}' year first: '2026-07'."
+        raise WorkbenchError("the waves {names} do not sort in time. Write '{column}' year first: '2026-07'.").of(
+            values[:3], column
         )
     if not any(isinstance(v, str) for v in values):
         return sorted(values)
@@ -94,8 +94,9 @@ def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
     distinct(by, "by=")
     waves = plain(survey, ["wave"])["wave"].dropna().unique() if "wave" in survey.columns and "wave" not in by else []
     if len(waves) > 1:
-        waves = named(in_time(waves))
-        raise WorkbenchError(f"the survey mixes the waves {waves}. Take one wave, or put 'wave' into by=.")
+        raise WorkbenchError("the survey mixes the waves {waves}. Take one wave, or put 'wave' into by=.").of(
+            in_time(waves)
+        )
 
 
 def cell_name(values: Iterable[object]) -> str:
@@ -141,8 +142,8 @@ def cells_of(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ..
         return [((), np.arange(len(table)))]
     if gone := [c for c in by if table[c].isna().any()]:
         raise WorkbenchError(
-            f"'{gone[0]}' is missing in some rows, so their cell is unknown. Fill it, or leave them out."
-        )
+            "'{first}' is missing in some rows, so their cell is unknown. Fill it, or leave them out."
+        ).of(gone[0])
     groups = table.groupby(list(by), observed=True).indices.items()
     return sorted((cell if isinstance(cell, tuple) else (cell,), np.sort(rows)) for cell, rows in groups)
 
@@ -157,10 +158,12 @@ def codes_of(table: pd.DataFrame, names: Sequence[str], what: str) -> np.ndarray
     """
     if not names:
         return None
-    require_columns(table, names, "survey", hint=f"{what}= names columns.")
+    require_columns(table, names, "survey", hint=say("{what}= names columns.", what=what))
     if gone := [c for c in names if table[c].isna().any()]:
         count = int(table[gone[0]].isna().sum())
-        raise WorkbenchError(f"'{gone[0]}' is missing in some rows ({count:,}; {what}). Fill it, or leave them out.")
+        raise WorkbenchError("'{first}' is missing in some rows ({count}; {what}). Fill it, or leave them out.").of(
+            gone[0], count, as_message(what)
+        )
     codes: np.ndarray = table.groupby(list(names), sort=True, observed=True).ngroup().to_numpy()
     return codes
 

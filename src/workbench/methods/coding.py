@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 
 MOST_CODES = 255
 MOST_CATEGORIES = 250
@@ -347,4 +347,4 @@ def require_features(table: pd.DataFrame, features: Sequence[str], name: str) ->
         raise WorkbenchError("features is empty: name the columns known before the campaign that may tell who reacts.")
     twice = sorted({f for f in features if list(features).count(f) > 1})
     if twice:
-        raise WorkbenchError(f"features names {named(twice)} more than once: name each column of {name} once.")
+        raise WorkbenchError("features names {names} more than once: name each column of {name} once.").of(twice, name)

@@ -34,7 +34,7 @@ def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     elif not isinstance(rng, np.random.SeedSequence):
         if rng < 0:
-            raise WorkbenchError(f"seed {rng} is negative. Give 0 or more.")
+            raise WorkbenchError("seed {rng} is negative. Give 0 or more.").of(rng)
         rng = np.random.SeedSequence(rng)
     return np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key).spawn(count)
 

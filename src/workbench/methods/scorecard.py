@@ -160,9 +160,9 @@ class Card:
             whole = len(ends) and ends[0, 0] == -np.inf and ends[-1, 1] == np.inf
             if not (whole and (ends[1:, 0] == ends[:-1, 1]).all() and np.isfinite(rows["points"]).all()):
                 raise WorkbenchError(
-                    f"card: the bins of '{feature}' leave a gap, overlap or lack points. Each bin begins where the one "
+                    "card: the bins of '{feature}' leave a gap, overlap or lack points. Each bin begins where the one "
                     "before ends, the first has no 'above', the last no 'to'."
-                )
+                ).of(feature)
 
     @property
     def features(self) -> list[str]:
@@ -186,9 +186,9 @@ class Card:
             gone = np.isnan(values)
             if gone.any() and not len(none):
                 raise WorkbenchError(
-                    f"'{feature}' is missing in {int(gone.sum()):,} rows, and the card has no bin for missing values: "
-                    "add one (a bin with missing = true), or leave those rows out."
-                )
+                    "'{feature}' is missing in {n} rows, and the card has no bin for missing values: add one (a bin "
+                    "with missing = true), or leave those rows out."
+                ).of(feature, gone.sum())
             each: np.ndarray = np.r_[told["points"].to_numpy(float), none]
             place = np.searchsorted(told["to"].to_numpy(float), values)
             place[gone] = len(told)
@@ -233,9 +233,9 @@ def read_card(path: str | Path) -> Card:
         return Card(pd.DataFrame(rows)[list(_COLUMNS)], Scale(**found.get("scale", {})))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise WorkbenchError(
-            f"can't read the card {path}: {error}. It has [scale] with base, odds, double, and a [[bin]] with feature, "
+            "can't read the card {path}: {error}. It has [scale] with base, odds, double, and a [[bin]] with feature, "
             "above, to and points for each bin."
-        ) from None
+        ).of(path, error) from None
 
 
 def fit_card(

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Origin
 
 
@@ -55,7 +55,9 @@ def delivered(block: FileBlock, columns: Mapping[str, Any]) -> pa.Table:
         if not value.sources():
             continue
         if name not in columns:
-            raise WorkbenchError(f"{block.path} has no values for {name}, which the mapping reads. Remove it there.")
+            raise WorkbenchError("{path} has no values for {name}, which the mapping reads. Remove it there.").of(
+                block.path, name
+            )
         column = columns[name]
         column = pa.repeat(column, rows) if isinstance(column, str) else column
         column = column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
@@ -99,7 +101,7 @@ def _codes(column: pa.Array, values: Mapping[str, str], where: str) -> pa.Array:
     if strange := [at for at, word in enumerate(words) if word not in back]:
         used = pc.is_in(column.indices, pa.array(strange, column.indices.type))
         if pc.any(used).as_py():
-            raise WorkbenchError(f"{where}: values has no text for {named([words[at] for at in strange])}. Add it.")
+            raise WorkbenchError("values has no text for {names}. Add it.").of([words[at] for at in strange], at=where)
     codes = pa.array([back.get(word) for word in words], pa.string())
     return pa.DictionaryArray.from_arrays(column.indices, codes)
 
@@ -122,5 +124,7 @@ def _parts(column: pa.Array | pa.ChunkedArray, template: str, where: str) -> dic
     pattern = "".join(f"{re.escape(text)}(?P<p{k}>.+?)" for k, text in enumerate(fixed[:-1]))
     found = pc.extract_regex(texts, f"^{pattern}{re.escape(fixed[-1])}$")
     if found.null_count > texts.null_count:
-        raise WorkbenchError(f"{where}: template '{template}' does not fit every value. Read one column instead.")
+        raise WorkbenchError("template '{template}' does not fit every value. Read one column instead.").of(
+            template, at=where
+        )
     return {name: pc.struct_field(found, k) for k, name in enumerate(PLACEHOLDER.findall(template))}

@@ -83,7 +83,9 @@ class Extracts:
             return
         path = block.path.replace("*", part)
         if path.endswith(".gz") or set(path) & set("?[]"):
-            raise WorkbenchError(f"{path} cannot be written: give a path without .gz and with no pattern but one *.")
+            raise WorkbenchError("{path} cannot be written: give a path without .gz and with no pattern but one *.").of(
+                path
+            )
         raw = delivered(block, columns)
         bad = self._bad_rows(block, path, raw, breaks)
         match block.format:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 
 SERVICES = ("mobile", "broadband", "fixed", "iptv")
 
@@ -78,8 +79,11 @@ def read_operator(file: Path | None = None) -> Operator:
     try:
         return _operator(tomllib.loads(place.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
-        said = f"lacks {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
-        raise WorkbenchError(f"{place.name} {said}. The sample's own operator.toml shows every constant.") from None
+        lacks = say("lacks {error}", error=str(error))
+        said = lacks if isinstance(error, KeyError) else say("cannot be read: {error}", error=str(error))
+        raise WorkbenchError("{place} {said}. The sample's own operator.toml shows every constant.").of(
+            place.name, said
+        ) from None
 
 
 def _operator(raw: dict) -> Operator:

@@ -133,15 +133,17 @@ def write_sample(
 def _checked(folder: str | Path, customers: int, seed: int) -> Path:
     for name, value, low, high in (("customers", customers, 100, 10_000_000), ("seed", seed, 0, 2**63)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-            raise WorkbenchError(f"{name} is {value!r}; give a whole number from {low:,} to {high:,}.")
+            raise WorkbenchError("{name} is {value}; give a whole number from {low} to {high}.").of(
+                name, repr(value), low, high
+            )
     target = Path(folder).resolve()
     if target.exists() and not target.is_dir():
-        raise WorkbenchError(f"{target} is a file; the sample needs a folder. Name another one.")
+        raise WorkbenchError("{target} is a file; the sample needs a folder. Name another one.").of(target)
     if target.is_dir() and any(target.iterdir()) and not (target / _DECLARED).is_file():
         raise WorkbenchError(
-            f"{target} holds files that are not a sample ({_DECLARED} is missing); nothing was written. "
-            "Name a new or empty folder."
-        )
+            "{target} holds files that are not a sample ({declared} is missing); nothing was written. Name a new or "
+            "empty folder."
+        ).of(target, _DECLARED)
     return target
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench import refused
 from workbench.messages import Listed, Message, Number, Share, Word, as_message, join, say, word
+from workbench.recognised import recognised
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -171,7 +172,7 @@ def _warning(row: Any) -> Message:
     return say(
         "{table}: {what}: {n} of {all} rows ({rule})",
         table=Word(row.table),
-        what=Word(row.said),
+        what=recognised(row.said) or Word(row.said),
         rule=row.rule,
         **counts,
     )

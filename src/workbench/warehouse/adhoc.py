@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
+from workbench.messages import as_message, read
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.digests import note_reads
@@ -49,7 +50,9 @@ class Selection:
                 return con.from_arrow(self.table).df()
             except duckdb.Error as error:
                 why = str(error).splitlines()[0]
-                raise WorkbenchError(f"the rows do not fit into a DataFrame: {why}. Cast the column to text.") from None
+                raise WorkbenchError("the rows do not fit into a DataFrame: {why}. Cast the column to text.").of(
+                    as_message(why)
+                ) from None
 
 
 def sql(
@@ -113,11 +116,11 @@ def select(
         found = ask(asked, Path(folder))
         with pa.OSFile(str(Path(folder) / RESULT)) as file:
             table = pa.ipc.open_file(file).read_all()
-    read = [name for name in sqlfiles.with_what_they_read(set(found["read"]) - {ALL_FEATURES}) if name in SUBJECTS]
+    reads = [name for name in sqlfiles.with_what_they_read(set(found["read"]) - {ALL_FEATURES}) if name in SUBJECTS]
     if ALL_FEATURES in found["read"]:
-        read = list(SUBJECTS)
-    if read:
-        require_coverage(warehouse, day, read)
+        reads = list(SUBJECTS)
+    if reads:
+        require_coverage(warehouse, day, reads)
     return Selection(table, found["more"])
 
 
@@ -134,15 +137,17 @@ def ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         raise WorkbenchError(
-            f"the query was stopped after {seconds:g} seconds. Join on keys, choose fewer rows, or give it more time."
-        ) from None
+            "the query was stopped after {seconds} seconds. Join on keys, choose fewer rows, or give it more time."
+        ).of(f"{seconds:g}") from None
     if not (folder / ANSWER).is_file():
         if b"Error" in done.stderr and done.returncode > 0:
-            raise WorkbenchError(f"the query failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1]}")
+            raise WorkbenchError("the query failed: {error}").of(
+                done.stderr.decode(errors="replace").strip().splitlines()[-1]
+            )
         raise WorkbenchError(TOO_MUCH)
     found = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
     if "refused" in found:
-        raise WorkbenchError(found["refused"])
+        raise WorkbenchError(read(found["refused"]))
     return found
 
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from workbench.catalogue import label
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Day, Listed, Message, Named, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, spans
@@ -77,17 +77,23 @@ def campaign_windows(
     """
     day = as_date(as_of or warehouse.as_of)
     if not days or min(days) < 30:
-        raise WorkbenchError(f"days={tuple(days)}: a window takes whole months of bills. Give 30 days or more.")
+        raise WorkbenchError("days={days}: a window takes whole months of bills. Give 30 days or more.").of(
+            str(tuple(days))
+        )
     members = warehouse.campaign(campaign)
     life = view(warehouse, "campaign_member_life", campaign=campaign, as_of=day)
     start = life["assigned_on"].min().date()
     if life["assigned_on"].max().date() != start:
-        raise CannotAnswer(f"members of campaign '{campaign}' were assigned on different days: split it by day.")
+        raise CannotAnswer("members of campaign '{campaign}' were assigned on different days: split it by day.").of(
+            campaign
+        )
     first = start if start.day == 1 else _later(start.replace(day=1), 1)
     closed = tuple(n for n in sorted(set(days)) if max(start + timedelta(n), _later(first, n // 30)) <= day)
     missing = [say("{n} days: the window is open on {day}", n=n, day=day) for n in sorted(set(days)) if n not in closed]
     if not closed:
-        raise CannotAnswer(f"no window of campaign '{campaign}', assigned on {start}, closed before {day}.")
+        raise CannotAnswer("no window of campaign '{campaign}', assigned on {start}, closed before {day}.").of(
+            campaign, start, day
+        )
     found = {n: view(warehouse, "campaign_member_window", campaign=campaign, days=n) for n in closed}
     billed = set(view(warehouse, "billed_month")["month"].dt.date)
     unbilled = {n: [m for m in (_later(first, k) for k in range(n // 30)) if m not in billed] for n in closed}
@@ -146,7 +152,7 @@ def closed_campaigns(
     day = as_date(as_of or warehouse.as_of)
     found = view(warehouse, "closed_campaign_member", outcome=outcome, covariate=covariate, as_of=day)
     if found.empty:
-        raise CannotAnswer(f"no randomised campaign that closed before {day} has the outcome '{outcome}'.")
+        raise CannotAnswer("no randomised campaign that closed before {day} has the outcome '{name}'.").of(day, outcome)
     return found.rename(columns={"outcome": outcome, "known": covariate}).drop(columns="", errors="ignore")
 
 
@@ -176,7 +182,7 @@ def campaign_series(warehouse: Warehouse, members: pd.DataFrame, *, channel: str
     facts = facts[facts["campaign_id"].isin(members["campaign_id"])]
     if channel not in set(facts["channel"]):
         known = sorted(facts["channel"].dropna().unique())
-        raise CannotAnswer(f"no campaign that closed ran on channel '{channel}'. They ran on: {named(known)}.")
+        raise CannotAnswer("no campaign that closed ran on channel '{name}'. They ran on: {names}.").of(channel, known)
     facts = facts[facts["channel"] == channel]
     months = ((facts["ends_on"] - facts["starts_on"]).dt.days / 30.4).round()
     return members.merge(facts.loc[months == months.mode()[0], ["campaign_id", "ends_on"]], on="campaign_id")
@@ -202,9 +208,9 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
     facts = warehouse.table("campaign").set_index("campaign_id").loc[campaign]
     if pd.isna(facts["provinces"]):
         raise CannotAnswer(
-            f"campaign '{campaign}' names no provinces but members: the study 'uplift' says what it changed, or "
+            "campaign '{campaign}' names no provinces but members: the study 'uplift' says what it changed, or "
             "'observational' where they were not randomised."
-        )
+        ).of(campaign)
     return view(warehouse, "province_month", campaign=campaign, kind=kind, as_of=warehouse.as_of)
 
 

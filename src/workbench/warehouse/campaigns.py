@@ -8,7 +8,7 @@ from datetime import date
 
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Message, Term, join, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, customer_features
@@ -80,12 +80,13 @@ class CampaignArms:
         if given >= 0:
             return given
         if given != -1:
-            raise WorkbenchError(f"{name} is {given:g}. Give 0 or more, or -1 for what the campaign declares.")
+            raise WorkbenchError("{name} is {given}. Give 0 or more, or -1 for what the campaign declares.").of(
+                name, f"{given:g}"
+            )
         if pd.isna(self.facts[name]):
             raise WorkbenchError(
-                f"campaign '{self.facts['campaign_id']}' declares no {name}. Pass it: -p {name}=NUMBER, or add it to "
-                "the mapping."
-            )
+                "campaign '{campaign}' declares no {name}. Pass it: -p {name}=NUMBER, or add it to the mapping."
+            ).of(self.facts["campaign_id"], name)
         return float(self.facts[name])
 
 
@@ -127,32 +128,34 @@ def campaign_arms(
     """
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:
-        raise unknown("campaign", campaign, campaigns.index, f"the warehouse of '{warehouse.source}'")
+        raise unknown(
+            "campaign", campaign, campaigns.index, say("the warehouse of '{source}'", source=warehouse.source)
+        )
     facts = campaigns.loc[campaign]
     if pd.notna(facts["provinces"]):
         raise CannotAnswer(
-            f"campaign '{campaign}' went to whole provinces, not to members: the study 'rollout' says what it changed."
-        )
+            "campaign '{campaign}' went to whole provinces, not to members: the study 'rollout' says what it changed."
+        ).of(campaign)
     if randomised and facts["assignment"] != "randomised":
         raise CannotAnswer(
-            f"the members of campaign '{campaign}' were not randomised: the study 'observational' says what it changed."
-        )
+            "the members of campaign '{campaign}' were not randomised: the study 'observational' says what it changed."
+        ).of(campaign)
     day = as_date(as_of)
     if facts["ends_on"].date() >= day:
         raise CannotAnswer(
-            f"the outcome window of campaign '{campaign}' runs until {facts['ends_on']:%Y-%m-%d}, and only what "
-            f"happened before {day} counts. Ask again with as_of after that day."
-        )
+            "the outcome window of campaign '{campaign}' runs until {end}, and only what happened before {day} "
+            "counts. Ask again with as_of after that day."
+        ).of(campaign, facts["ends_on"], day)
     wide = warehouse.campaign(campaign)
     known_arms = sorted(wide["arm"].unique())
     if CONTROL not in known_arms:
-        raise CannotAnswer(f"campaign '{campaign}' has no control arm. It has: {named(known_arms)}.")
+        raise CannotAnswer("campaign '{campaign}' has no control arm. It has: {names}.").of(campaign, known_arms)
     if arm and (arm not in known_arms or arm == CONTROL):
-        raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], f"campaign '{campaign}'")
+        raise unknown("arm", arm, [a for a in known_arms if a != CONTROL], say("campaign '{name}'", name=campaign))
     values = view(warehouse, "campaign_value", campaign=campaign)
     outcomes, own = (values.loc[values["kind"] == kind, "name"].tolist() for kind in ("outcomes", "covariates"))
     if outcome is not None and outcome not in outcomes:
-        raise unknown("outcome", outcome, outcomes, f"campaign '{campaign}'")
+        raise unknown("outcome", outcome, outcomes, say("campaign '{name}'", name=campaign))
     kept = wide[wide["arm"].isin([arm, CONTROL])].reset_index(drop=True) if arm else wide
     members = kept.assign(treatment=(kept["arm"] == arm).astype(int) if arm else kept["arm"])
     covariates: Sequence[str] = list(own)
@@ -169,9 +172,9 @@ def _with_features(
     assigned = members["assigned_on"].fillna(facts["starts_on"])
     if assigned.min() < assigned.max():
         raise CannotAnswer(
-            f"members of campaign '{facts['campaign_id']}' were assigned from {assigned.min():%Y-%m-%d} to "
-            f"{assigned.max():%Y-%m-%d}. What was known before is taken as of one day: split the campaign by day."
-        )
+            "members of campaign '{campaign}' were assigned from {assigned} to {last}. What was known before is "
+            "taken as of one day: split the campaign by day."
+        ).of(facts["campaign_id"], assigned.min(), assigned.max())
     features = customer_features(warehouse, assigned.iloc[0].date())
     joined = members.merge(features, on="customer_id", how="left", validate="one_to_one")
     distinct = joined[features.columns.drop("customer_id")].nunique()

@@ -84,7 +84,9 @@ def churn_panel(
     """
     day = pd.Timestamp(as_date(as_of or warehouse.as_of))
     if horizon < 1 or silent_days < 1 or (isinstance(months, int) and months < 1):
-        raise WorkbenchError(f"months={months}, horizon={horizon}, silent_days={silent_days}: give 1 or more.")
+        raise WorkbenchError("months={months}, horizon={horizon}, silent_days={silent_days}: give 1 or more.").of(
+            str(months), horizon, silent_days
+        )
     whole = pd.DateOffset(months=horizon)
     if isinstance(months, int):
         last = (day - whole).to_period("M").to_timestamp()
@@ -92,7 +94,7 @@ def churn_panel(
     else:
         starts = sorted({pd.Timestamp(as_date(month)) for month in months})
     if odd := [start for start in starts if start.day != 1] or ([] if starts else [day]):
-        raise WorkbenchError(f"{odd[0]:%Y-%m-%d} is no month start: give first days of months.")
+        raise WorkbenchError("{day} is no month start: give first days of months.").of(f"{odd[0]:%Y-%m-%d}")
     if starts[-1] + whole > day:
         raise CannotAnswer(
             say(

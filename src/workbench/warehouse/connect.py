@@ -69,14 +69,15 @@ def open_version(source: str, place: Path) -> Warehouse:
         kept = sum(pq.read_metadata(file).num_rows for file in (place / "detail_record").glob("*.parquet"))
     except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
         why = str(error).splitlines()[0].replace(f"{place}{os.sep}", "").rstrip(".!")
-        raise WorkbenchError(f"{place} can't be read: {why}. {command}") from None
+        raise WorkbenchError("{place} can't be read: {why}. {command}").of(place, why, command) from None
     if facts.get("schema_version") != str(schema.version()):
         raise WorkbenchError(
-            f"the warehouse of '{source}' has tables of version {facts.get('schema_version')}; this program needs "
-            f"version {schema.version()}. {command}"
-        )
+            "the warehouse of '{source}' has tables of version {name}; this program needs version {version}. {command}"
+        ).of(source, facts.get("schema_version"), schema.version(), command)
     if kept != accepted or not FACTS <= set(facts):
-        raise WorkbenchError(f"{place} is damaged: {kept:,} of {accepted:,} detail records are there. {command}")
+        raise WorkbenchError("{place} is damaged: {kept} of {accepted} detail records are there. {command}").of(
+            place, kept, accepted, command
+        )
     return Warehouse(
         source, place.name, facts["title"], facts["operator"], facts["currency"],
         date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,
@@ -127,8 +128,8 @@ class Warehouse:
             opened = _opened(self.place, (self.place / "warehouse.duckdb").stat().st_mtime_ns, os.getpid())
         except FileNotFoundError:
             raise WorkbenchError(
-                f"version {self.version} of '{self.source}' is gone: newer ones took its place. Open it again."
-            ) from None
+                "version {version} of '{source}' is gone: newer ones took its place. Open it again."
+            ).of(self.version, self.source) from None
         with opened.cursor() as con:
             yield con
 
@@ -181,7 +182,7 @@ class Warehouse:
             try:
                 return con.execute(sql, parameters or None).df()
             except duckdb.Error as error:
-                raise WorkbenchError(f"the query failed: {error}") from None
+                raise WorkbenchError("the query failed: {error}").of(error) from None
 
     def account(self) -> pd.DataFrame:
         """Give what became of each file's records, with the columns of `Account.frame`."""
@@ -231,7 +232,7 @@ class Warehouse:
         if table is not None:
             schema.table(table)
         if file is not None and file not in (known := self.account()["file"].unique().tolist()):
-            raise unknown("file", file, known, f"what '{self.source}' delivered")
+            raise unknown("file", file, known, say("what '{source}' delivered", source=self.source))
         return self.query(
             'SELECT file, digest, line, "table", reasons, record FROM quarantine LEFT JOIN '
             "(SELECT file, any_value(digest) AS digest FROM account GROUP BY file) USING (file) "
@@ -263,8 +264,9 @@ class Warehouse:
         """
         waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
         if not waves:
-            said = say("the warehouse of '{source}' holds no survey. Map one, and ingest again.", source=self.source)
-            raise WorkbenchError(said)
+            raise WorkbenchError("the warehouse of '{source}' holds no survey. Map one, and ingest again.").of(
+                self.source
+            )
         chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province}
         chosen = {column: value for column, value in chosen.items() if value}
         for column, value in chosen.items():

@@ -42,11 +42,13 @@ def contract_margins(
         If no line runs, or no bill is known of the three months before.
     """
     if not 0 <= margin <= 1:
-        raise WorkbenchError(f"margin={margin} is a share from 0 to 1.")
+        raise WorkbenchError("margin={margin} is a share from 0 to 1.").of(str(margin))
     day = as_date(as_of)
     if province:
         warehouse._check("customer", "province", province)
     lines = view(warehouse, "line_margin", as_of=day, margin=margin, months=MONTHS, province=province)
     if not lines["running"].any():
-        raise CannotAnswer(f"as of {day} no line runs, or no bill of the {MONTHS} months before is known.")
+        raise CannotAnswer("as of {day} no line runs, or no bill of the {months} months before is known.").of(
+            day, MONTHS
+        )
     return lines

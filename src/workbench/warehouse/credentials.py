@@ -20,12 +20,9 @@ def require_references(url: str, where: str) -> None:
     credentials = url.partition("://")[2].rpartition("@")[0]
     if (":" in (left := REFERENCE.sub("", credentials)) and not left.endswith(":")) or _SECRET.search(url):
         raise WorkbenchError(
-            say(
-                "{where} has a clear password. Write ${{NAME}} for a variable of the environment, or "
-                "${{file:data/private/NAME}}, in its place.",
-                where=where,
-            )
-        )
+            "{where} has a clear password. Write ${{NAME}} for a variable of the environment, or "
+            "${{file:data/private/NAME}}, in its place."
+        ).of(where)
 
 
 def with_credentials(url: str, root: Path, secrets: list[str]) -> str:
@@ -39,8 +36,11 @@ def with_credentials(url: str, root: Path, secrets: list[str]) -> str:
         else:
             found = os.environ.get(name, "")
         if not found:
-            where = f"the file {file}" if name.startswith("file:") else f"{name} in the environment"
-            raise WorkbenchError(f"a database of the mapping needs {where}, which is empty or not there. Set it.")
+            in_file = name.startswith("file:")
+            where = say("the file {file}", file=str(file)) if in_file else say("{name} in the environment", name=name)
+            raise WorkbenchError("a database of the mapping needs {where}, which is empty or not there. Set it.").of(
+                where
+            )
         secrets.append(found)
         return found if match[0] == url else quote_plus(found)
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.catalogue import prose
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
 
 SUBJECTS = (
@@ -95,8 +96,10 @@ def customer_features(
         ].tolist()
         if province and province not in known:
             raise unknown("province", province, known, "the customers")
-        place = f" in {province}" if province else ""
-        raise CannotAnswer(f"no customer is active{place} on {day}: nobody joined before it and still had a line.")
+        place = say(" in {province}", province=province) if province else ""
+        raise CannotAnswer("no customer is active{place} on {day}: nobody joined before it and still had a line.").of(
+            place, day
+        )
     return frame.astype({column: "str" for column in frame if frame[column].dtype == object})
 
 
@@ -166,7 +169,7 @@ def as_date(as_of: date | str) -> date:
             return day
     except ValueError:
         pass
-    raise WorkbenchError(f"as_of = {as_of!r} is not a day. Give a date, or text as '2026-07-01'.")
+    raise WorkbenchError("as_of = {as_of} is not a day. Give a date, or text as '2026-07-01'.").of(repr(as_of))
 
 
 def _chosen(tables: Iterable[str] | None) -> list[str]:
@@ -186,7 +189,9 @@ def require_coverage(warehouse: Queryable, day: date, names: Iterable[str]) -> N
     declared = getattr(warehouse, "as_of", None)
     first, last = min(a for a, _ in found.values()) + timedelta(days=1), max(last, declared or last)
     if not first <= day <= last:
-        raise CannotAnswer(f"as_of = {day} lies outside the data. Choose a day from {first} to {last}.")
+        raise CannotAnswer("as_of = {day} lies outside the data. Choose a day from {first} to {last}.").of(
+            day, first, last
+        )
     if "detail_record" in found and "detail_record" in _tables_read(names):
         _require_detail(day, *found["detail_record"])
 
@@ -196,11 +201,12 @@ def _require_detail(day: date, first: date, last: date) -> None:
     if earliest <= day <= latest:
         return
     others = [name for name in SUBJECTS if "detail_record" not in _tables_read([name])]
-    choice = f"Choose an as_of from {earliest} to {latest}, or leave" if earliest <= latest else "Leave"
+    choose = say("Choose an as_of from {earliest} to {latest}, or leave", earliest=earliest, latest=latest)
+    choice = choose if earliest <= latest else Term("Leave")
     raise CannotAnswer(
-        f"the features of use need the detail records of the {DETAIL_DAYS} days before as_of = {day}; those on record "
-        f"run from {first} to {last}. {choice} those features out with tables={others}."
-    )
+        "the features of use need the detail records of the {detail_days} days before as_of = {day}; those on "
+        "record run from {first} to {last}. {choice} those features out with tables={others}."
+    ).of(DETAIL_DAYS, day, first, last, choice, str(others))
 
 
 def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:

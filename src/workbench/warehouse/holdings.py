@@ -65,7 +65,9 @@ def service_holdings(
         If `margin` or `window` is out of range; if the data do not reach back, or hold no services or bills.
     """
     if not 0 < margin <= 1 or not 1 <= window <= 24:
-        raise WorkbenchError(f"margin is a share above 0, up to 1, and window 1 to 24 months; not {margin}, {window}.")
+        raise WorkbenchError(
+            "margin is a share above 0, up to 1, and window 1 to 24 months; not {margin}, {window}."
+        ).of(margin, window)
     day = as_date(as_of)
     begins = (pd.Timestamp(day) - pd.DateOffset(months=window)).date()
     services = _services(warehouse, day, margin)
@@ -80,7 +82,7 @@ def _customers(warehouse, day: date, as_of: date, margin: float, province: str, 
     table = known.set_index("customer_id")[list(_FEATURES)].join(peers[["call_min", "data_mb"]])
     money = view(warehouse, "customer_month_margin", day=day, months=MONTHS, share=margin)
     if money.empty:
-        raise CannotAnswer(f"no bill was issued before {day}: there is no current value. Choose a later as_of.")
+        raise CannotAnswer("no bill was issued before {day}: there is no current value. Choose a later as_of.").of(day)
     wide = money.pivot_table(index="customer_id", columns="nth", values=["margin", "addon"])
     for name in ("margin", "addon"):
         found = wide[name].reindex(index=table.index, columns=range(1, MONTHS + 1))

@@ -28,6 +28,5 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
     command = say("Run: workbench data ingest {source}", source=source)
     version = version_to_read(folder)
     if not version:
-        where = {"source": source, "folder": str(folder), "command": command}
-        raise WorkbenchError(say("no warehouse of '{source}' in {folder}. {command}", **where))
+        raise WorkbenchError("no warehouse of '{source}' in {folder}. {command}").of(source, folder, command)
     return open_version(source, folder / version)

@@ -32,9 +32,11 @@ def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120) -> pd.D
         If no interview of the wave names its customer.
     """
     if days < 60:
-        raise WorkbenchError(f"days={days}: no whole month of bills fits. Give 60 or more.")
+        raise WorkbenchError("days={days}: no whole month of bills fits. Give 60 or more.").of(str(days))
     found = view(warehouse, "survey_outcome", wave=wave, days=days, as_of=warehouse.as_of)
     if found.empty:
         warehouse.survey(wave)  # names the waves if this is none
-        raise CannotAnswer(f"no interview of wave '{wave}' says whose it is and when. Map customer_id and answered_on.")
+        raise CannotAnswer(
+            "no interview of wave '{wave}' says whose it is and when. Map customer_id and answered_on."
+        ).of(wave)
     return found

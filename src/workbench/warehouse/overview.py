@@ -78,9 +78,9 @@ def customer_view(
     frame = frame[frame["province"] == province].reset_index(drop=True) if province else frame
     if frame.empty:
         raise CannotAnswer(
-            f"not answerable: no customer is on record before {day} in '{warehouse.source}'. Map a table that names "
-            "customers, or choose a later day."
-        )
+            "not answerable: no customer is on record before {day} in '{source}'. Map a table that names customers, "
+            "or choose a later day."
+        ).of(day, warehouse.source)
     return frame if answers is None else frame.merge(answers, on="customer_id", how="left")
 
 
@@ -122,7 +122,9 @@ def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> p
     require_customer(warehouse, customer)
     found = view(warehouse, "customer_event", customer=customer, as_of=day)
     if found.empty:
-        raise CannotAnswer(f"not answerable: nothing of this customer is on record before {day}. Choose a later day.")
+        raise CannotAnswer(
+            "not answerable: nothing of this customer is on record before {day}. Choose a later day."
+        ).of(day)
     return found
 
 
@@ -139,7 +141,7 @@ def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd
     require_customer(warehouse, customer)
     found = _whole_base(warehouse, as_date(as_of), customer)
     if found.empty:
-        raise CannotAnswer(f"not answerable: this customer joined on {as_of} or later. Choose a later day.")
+        raise CannotAnswer("not answerable: this customer joined on {as_of} or later. Choose a later day.").of(as_of)
     known = found.iloc[0].drop("customer_id").dropna()
     told = [(name, meaning, unit) for name, unit, meaning in sqlfiles.described("customer_view") if name in known]
     facts = pd.DataFrame(told, columns=["column", "meaning", "unit"])
@@ -180,9 +182,9 @@ def require_customer(warehouse: Warehouse, customer: str) -> None:
         said = say("customer '{customer}' is one with '{one}' now. Ask for that one.", customer=customer, one=one)
         raise WorkbenchError(said)
     raise WorkbenchError(
-        f"the warehouse of '{warehouse.source}' knows no customer '{customer}'. Give the customer's number as the "
-        "lists of a report have it; a telephone number or a name is not stored."
-    )
+        "the warehouse of '{source}' knows no customer '{customer}'. Give the customer's number as the lists of a "
+        "report have it; a telephone number or a name is not stored."
+    ).of(warehouse.source, customer)
 
 
 def _whole_base(warehouse: Warehouse, day: date, customer: str = "") -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse.texts import one_form
 
 VARIABLE = "WORKBENCH_KEY"
@@ -73,15 +74,15 @@ def read_key(root: Path) -> Pseudonyms:
         If the key is too short to protect anything, or others may read its file.
     """
     text = os.environ.get(VARIABLE)
-    where = f"the environment variable {VARIABLE}"
+    where: str = say("the environment variable {name}", name=VARIABLE)
     if text is None:
         file = root / "data" / "private" / "key"
         text, where = _key_file(file), str(file)
     if len(text.strip()) < SHORTEST:
         raise WorkbenchError(
-            f"the key in {where} has fewer than {SHORTEST} characters. Give a longer one, or remove it and let "
+            "the key in {where} has fewer than {shortest} characters. Give a longer one, or remove it and let "
             "ingest make one."
-        )
+        ).of(where, SHORTEST)
     return Pseudonyms(hashlib.blake2b(text.strip().encode(), digest_size=32).digest())
 
 
@@ -100,5 +101,5 @@ def _key_file(file: Path) -> str:
         finally:
             part.unlink()
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-        raise WorkbenchError(f"others may read the key in {file}. Run: chmod 600 '{file}'")
+        raise WorkbenchError("others may read the key in {file}. Run: chmod 600 '{file}'").of(file)
     return file.read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ def purchases(warehouse: Warehouse, as_of: date | str, *, province: str = "") ->
     bought = paid.query("paid_on < @day and bill_id.isna()").drop(columns="bill_id").reset_index(drop=True)
     if bought.empty:
         raise CannotAnswer(
-            f"not answerable: no payment of '{warehouse.source}' before {day:%Y-%m-%d} is a top-up or a purchase, "
-            "as each settles a bill. What contracts are worth is answered by the study 'lifetime_value'."
-        )
+            "not answerable: no payment of '{source}' before {day} is a top-up or a purchase, as each settles a "
+            "bill. What contracts are worth is answered by the study 'lifetime_value'."
+        ).of(warehouse.source, day)
     return bought

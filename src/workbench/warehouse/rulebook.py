@@ -16,8 +16,8 @@ from importlib import resources
 from typing import Any
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Listed, Term
 from workbench.warehouse import schema
-from workbench.words import listed
 
 OF_COLUMNS = ("not_null", "unique", "accepted_values", "in_range", "relationships")
 _STORABLE = ("in_range", "relationships")  # a row that breaks one can stand in its table
@@ -154,16 +154,18 @@ def rulebook(raw: Any, where: str) -> Rulebook:
         If there is no such rule (the nearest is suggested), or it can't have that severity.
     """
     if not isinstance(raw, dict):
-        raise WorkbenchError(f'{where}: rules is a table of severities. Write [rules] and bill.before_line = "refuse".')
+        raise WorkbenchError('rules is a table of severities. Write [rules] and bill.before_line = "refuse".').of(
+            at=where
+        )
     given = dict(_flat(raw))
     for name, severity in given.items():
         if name not in known():
             raise unknown("rule", name, known(), where)
         if severity not in (allowed := known()[name]):
             one = " (it compares rows of one table, or whole months: no single row is to blame)"
-            why = one if REFUSE not in allowed and severity == REFUSE else ""
-            raise WorkbenchError(
-                f"{where}: the rule {name} can't be {severity!r}{why}. Say {listed(map(repr, allowed), 'or')}."
+            why = Term(one) if REFUSE not in allowed and severity == REFUSE else ""
+            raise WorkbenchError("the rule {name} can't be {severity}{why}. Say {values}.").of(
+                name, repr(severity), why, Listed(map(repr, allowed), "or"), at=where
             )
     return Rulebook(given)
 

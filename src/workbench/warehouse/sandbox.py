@@ -19,7 +19,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, named, nearest
+from workbench.errors import WorkbenchError, nearest
+from workbench.messages import Message, Term, as_message, quoted, say
 from workbench.rules import nodes, syntax_tree
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import lock, locked_down
@@ -31,7 +32,7 @@ ALL_FEATURES = "customer_features"
 GIGABYTE = 1_000_000_000
 MEMORY, PROCESS, SPILL, LARGEST = GIGABYTE, 3 * GIGABYTE, 4 * GIGABYTE, GIGABYTE // 2
 LARGEST_PREPARED = 20 * GIGABYTE
-ONE_SELECT = "give one statement that reads: SELECT, WITH, DESCRIBE or SHOW"
+ONE_SELECT = Term("give one statement that reads: SELECT, WITH, DESCRIBE or SHOW")
 _BATCH = 10_000
 _NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
@@ -47,9 +48,9 @@ def main() -> None:
         else:
             found = answer(folder, Path(asked["place"]), asked["statement"], asked["parameters"], asked["limit"])
     except WorkbenchError as error:
-        found = {"refused": str(error)}
+        found = {"refused": as_message(error.args[0]).as_json()}
     except (MemoryError, pa.ArrowMemoryError):
-        found = {"refused": TOO_MUCH}
+        found = {"refused": as_message(TOO_MUCH).as_json()}
     (folder / ANSWER).write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -116,15 +117,17 @@ def transform(asked: Mapping[str, Any]) -> dict[str, Any]:
             _require_lasting(con, asked["statement"])
             wanted = con.extract_statements(asked["statement"])[0].named_parameters
             if strange := sorted(wanted - {"as_of"}):
-                raise WorkbenchError(f"there is no ${strange[0]}; $as_of is the as_of of the mapping.")
+                raise WorkbenchError("there is no ${first}; $as_of is the as_of of the mapping.").of(strange[0])
             sorted_rows = f"SELECT * FROM ({asked['statement'].rstrip().rstrip(';')}\n) ORDER BY ALL"
             given = {"as_of": date.fromisoformat(asked["as_of"])} if wanted else None
             con.execute(f"EXPLAIN {sorted_rows}", given)  # errors that it finds say on which line
             _write_parquet(con.sql(sorted_rows, params=given).to_arrow_reader(_BATCH), Path(asked["result"]))
         except WorkbenchError as error:
-            raise WorkbenchError(f"{asked['step']}: {error}") from None
+            raise WorkbenchError("{where}: {error}").of(asked["step"], error) from None
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise WorkbenchError(f"{_place(error, asked)}: {_without_data(error, _said(error, con, known))}") from None
+            raise WorkbenchError("{text}").of(
+                _without_data(error, _said(error, con, known)), at=_place(error, asked)
+            ) from None
     return {}
 
 
@@ -155,7 +158,7 @@ def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
     """Refuse a SELECT that gives other rows from the same files tomorrow, for it asks the clock, chance, or others."""
     parsed = syntax_tree(con, statement)
     if parsed is None:
-        raise WorkbenchError(f"{ONE_SELECT.replace('SELECT, WITH, DESCRIBE or SHOW', 'SELECT or WITH')}.")
+        raise WorkbenchError("give one statement that reads: SELECT or WITH.")
     unsteady = con.execute("SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'").fetchall()
     columns = con.execute("SELECT lower(column_name) FROM duckdb_columns() WHERE database_name = 'inputs'").fetchall()
     functions = {*_CLOCK, *(name for (name,) in unsteady)} - {"error"}
@@ -168,11 +171,11 @@ def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
         function = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else "unnest"
         if function.lower() not in _ROWS:
             raise WorkbenchError(
-                f"a step reads no file, no network and no setting, so not {function}(); name an input."
-            )
+                "a step reads no file, no network and no setting, so not {function}(); name an input."
+            ).of(function)
         if name in functions or column in clock or of_today or node.get("sample"):
             what = name or column or "TABLESAMPLE"
-            raise WorkbenchError(f"{what} gives something else each time. $as_of is the day of the mapping.")
+            raise WorkbenchError("{what} gives something else each time. $as_of is the day of the mapping.").of(what)
 
 
 _CLOCK = (
@@ -189,9 +192,9 @@ def _write_parquet(batches: pa.RecordBatchReader, path: Path) -> None:
             size += batch.nbytes
             if size > LARGEST_PREPARED:
                 raise WorkbenchError(
-                    f"the result is larger than {LARGEST_PREPARED // GIGABYTE} GB. Join on keys; does each row of one "
-                    "table meet all of another?"
-                )
+                    "the result is larger than {largest_prepared} GB. Join on keys; does each row of one table meet "
+                    "all of another?"
+                ).of(LARGEST_PREPARED // GIGABYTE)
             writer.write_batch(batch)
 
 
@@ -205,10 +208,12 @@ def _place(error: Exception, asked: Mapping[str, Any]) -> str:
     return f"{asked['step']}, line {asked['line'] + int(line[1])}"
 
 
-def _without_data(error: Exception, said: str) -> str:
+def _without_data(error: Exception, said: Message) -> Message:
     """Take texts of the data out of what DuckDB says; they may be clear numbers and names."""
     if isinstance(error, (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)):
-        said = re.sub(r"\bvalue [^a-z ]\S*", "value", re.sub(r"(?:string )?(['\"]).*\1", "a text", said))
+        text = str(said).removeprefix("the query failed: ").removesuffix(".")
+        why = re.sub(r"\bvalue [^a-z ]\S*", "value", re.sub(r"(?:string )?(['\"]).*\1", "a text", text))
+        return say("the query failed: {why}.", why=why) if text != said else as_message(why)
     return said
 
 
@@ -228,12 +233,12 @@ def _bound(seconds: float) -> None:
 def _require_one_select(con: duckdb.DuckDBPyConnection, statement: str) -> None:
     statements = con.extract_statements(statement)
     if len(statements) != 1:
-        what = f"these are {len(statements)} statements" if statements else "there is no statement"
-        raise WorkbenchError(f"{what}: {ONE_SELECT}.")
+        what = say("these are {n} statements", n=len(statements)) if statements else say("there is no statement")
+        raise WorkbenchError("{what}: {one_select}.").of(what, ONE_SELECT)
     kind = statements[0].type
     if kind != duckdb.StatementType.SELECT:
-        name = "PIVOT without a list of its values (IN)" if kind == duckdb.StatementType.MULTI else kind.name
-        raise WorkbenchError(f"{name} is not for queries of this kind: {ONE_SELECT}.")
+        name = Term("PIVOT without a list of its values (IN)" if kind == duckdb.StatementType.MULTI else kind.name)
+        raise WorkbenchError("{name} is not for queries of this kind: {one_select}.").of(name, ONE_SELECT)
 
 
 def _bind(
@@ -246,7 +251,7 @@ def _bind(
         try:
             found = con.sql(statement)
             if found is None:
-                raise WorkbenchError(f"the statement gives no rows: {ONE_SELECT}.")
+                raise WorkbenchError("the statement gives no rows: {one_select}.").of(ONE_SELECT)
             return found, read
         except duckdb.CatalogException as error:
             lacking = _NO_TABLE.search(str(error))
@@ -267,8 +272,8 @@ def _make_view(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[st
         if lacking := sorted(set(re.findall(r"\$(\w+)", text)) - set(parameters)):
             gives = " ".join(f"-p {other}=…" for other in lacking)
             raise WorkbenchError(
-                f"{one} needs {', '.join(lacking)}: give {gives}, or parameters= in Python; docs/views.md says what."
-            )
+                "{name} needs {names}: give {gives}, or parameters= in Python; docs/views.md says what."
+            ).of(one, ", ".join(lacking), gives)
         text = re.sub(r"\$(\w+)", lambda match: literal(parameters[match[1]]), text)
         if one not in there:
             con.execute(f"CREATE VIEW {one} AS {text}")
@@ -283,8 +288,8 @@ def _write(batches: pa.RecordBatchReader, path: Path, limit: int | None) -> bool
             size += part.nbytes
             if size > LARGEST:
                 raise WorkbenchError(
-                    f"the result is larger than {LARGEST // 1_000_000} MB. Group it, choose columns, or add a LIMIT."
-                )
+                    "the result is larger than {largest} MB. Group it, choose columns, or add a LIMIT."
+                ).of(LARGEST // 1000000)
             writer.write_batch(part)
             rows += batch.num_rows
             if limit is not None and rows > limit:
@@ -292,13 +297,13 @@ def _write(batches: pa.RecordBatchReader, path: Path, limit: int | None) -> bool
     return False
 
 
-TOO_MUCH = (
-    f"the query needs more than the {MEMORY // GIGABYTE} GB of memory that it may take, or more room on the disk. "
-    "Join on keys, choose fewer rows or columns, or group first."
-)
+TOO_MUCH = say(
+    "the query needs more than the {n} GB of memory that it may take, or more room on the disk. Join on keys, choose "
+    "fewer rows or columns, or group first.", n=MEMORY // GIGABYTE
+)  # fmt: skip
 
 
-def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> str:
+def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> Message:
     """Say in a sentence why DuckDB refused."""
     text = str(error)
     if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in text:
@@ -306,18 +311,22 @@ def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str
     file = re.search(r"""Cannot access (?:file|directory) "(.+?)\"""", text)
     table = _NO_TABLE.search(text)
     if file or (table and re.search(r"[/\\.:*]", table[1])):
-        return f"a query reads no file and no network, so not '{(file or table)[1]}'. Name a table instead."  # type: ignore[index]
+        name = (file or table)[1]  # type: ignore[index]
+        return say("a query reads no file and no network, so not '{name}'. Name a table instead.", name=name)
     if table or (table := re.search(r'Referenced table "(.+?)" not found', text)):
         if tables is not None:
-            return f"no input '{table[1]}'.{nearest(table[1], tables)} There are: {named(tables)}."
-        return f"no table '{table[1]}'.{nearest(table[1].lower(), tables_named())} See: workbench data describe."
+            near, names = nearest(table[1], tables), quoted(tables)
+            return say("no input '{name}'.{near} There are: {names}.", name=table[1], near=near, names=names)
+        near = nearest(table[1].lower(), tables_named())
+        return say("no table '{name}'.{near} See: workbench data describe.", name=table[1], near=near)
     column = re.search(r'[Cc]olumn "?(\w[^"\n]*?)"? not found', text) or re.search(r'have a column named "(.+?)"', text)
     if column:
         known = {name for (name,) in con.execute("SELECT column_name FROM information_schema.columns").fetchall()}
         close = re.findall(r'"(?:\w+\.)?([^".]+)"', text.partition("Candidate")[2]) or known
-        return f"no column '{column[1]}' in what the query reads.{nearest(column[1], close)}"
+        near = nearest(column[1], close)
+        return say("no column '{name}' in what the query reads.{near}", name=column[1], near=near)
     first = next(iter(text.splitlines()), type(error).__name__).partition(' Use "SET')[0]
-    return f"the query failed: {re.sub(r'^[A-Z][A-Za-z ]* Error: ', '', first).rstrip('.!')}."
+    return say("the query failed: {why}.", why=re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", first).rstrip(".!"))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def score(
     with warehouse.connect() as con, whole(Path(into)) as part, _appended(part) as write:
         for records in _records(con, query, parameters, batch):
             if key not in records.schema.names:
-                raise WorkbenchError(f"the query lacks the key '{key}'. It gives: {', '.join(records.schema.names)}.")
+                raise WorkbenchError("the query lacks the key '{key}'. It gives: {names}.").of(
+                    key, ", ".join(records.schema.names)
+                )
             found = _scores(predict, model, records, key)
             write(found)
             rows += found.num_rows
@@ -114,8 +116,8 @@ def _appended(path: Path) -> Iterator[Callable[[pa.Table], None]]:
         try:
             writer.write_table(rows.cast(writer.schema))
         except pa.ArrowInvalid as error:
-            raise WorkbenchError(
-                f"the scores of later rows have another type than those of the first: {error}."
+            raise WorkbenchError("the scores of later rows have another type than those of the first: {error}.").of(
+                error
             ) from None
 
     try:
@@ -133,7 +135,7 @@ def _records(con: duckdb.DuckDBPyConnection, query: str, parameters: Any, batch:
     try:
         yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
     except duckdb.Error as error:
-        raise WorkbenchError(f"the query failed: {error}") from None
+        raise WorkbenchError("the query failed: {error}").of(error) from None
 
 
 def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
@@ -145,18 +147,24 @@ def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
         return model.predict
     if callable(model):
         return model
-    raise WorkbenchError(f"a model has assign, predict_proba or predict, or is a function; not {type(model).__name__}.")
+    raise WorkbenchError("a model has assign, predict_proba or predict, or is a function; not {kind}.").of(
+        type(model).__name__
+    )
 
 
 def _scores(predict: Callable, model: Any, records: pa.RecordBatch, key: str) -> pa.Table:
     """Key and scores of one batch."""
     taken = list(getattr(model, "feature_names_in_", [c for c in records.schema.names if c != key]))
     if missing := [c for c in taken if c not in records.schema.names]:
-        raise WorkbenchError(f"the query lacks {', '.join(map(repr, missing))}, which the model was fitted on.")
+        raise WorkbenchError("the query lacks {names}, which the model was fitted on.").of(
+            ", ".join(map(repr, missing))
+        )
     found = predict(records.select(taken).to_pandas())
     columns = {c: found[c] for c in found} if isinstance(found, pd.DataFrame) else {"score": found}
     columns = {str(c): np.asarray(values) for c, values in columns.items()}
     if key in columns or any(values.shape != (records.num_rows,) for values in columns.values()):
         shapes = ", ".join(f"'{c}' {values.shape}" for c, values in columns.items())
-        raise WorkbenchError(f"a batch of {records.num_rows:,} rows got {shapes}: the model gives one score a row.")
+        raise WorkbenchError("a batch of {n} rows got {shapes}: the model gives one score a row.").of(
+            records.num_rows, shapes
+        )
     return pa.table({key: records.column(key), **{c: pa.array(v, from_pandas=True) for c, v in columns.items()}})

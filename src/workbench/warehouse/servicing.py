@@ -58,5 +58,5 @@ def servicing(
 
 def _some(found: pd.DataFrame, as_of: date | str) -> pd.DataFrame:
     if found.empty:
-        raise CannotAnswer(f"nothing is known of such customers on {as_of}. Choose a later day.")
+        raise CannotAnswer("nothing is known of such customers on {as_of}. Choose a later day.").of(as_of)
     return found

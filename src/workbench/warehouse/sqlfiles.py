@@ -63,7 +63,9 @@ def described(name: str) -> list[tuple[str, str, str]]:
         elif rows and (more := _CONTINUED.fullmatch(line)):
             rows[-1] = (*rows[-1][:2], f"{rows[-1][2]} {more[1]}")
         else:
-            raise WorkbenchError(f"{name}.sql: '{line}' is not '-- name [unit]: meaning' nor its continuation.")
+            raise WorkbenchError("{name}.sql: '{line}' is not '-- name [unit]: meaning' nor its continuation.").of(
+                name, str(line)
+            )
     return rows
 
 

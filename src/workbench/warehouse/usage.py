@@ -26,11 +26,11 @@ def service_use(warehouse: Warehouse, as_of: date | str, *, days: int = 90, prov
         If there is no event in those days.
     """
     if days < 1:
-        raise WorkbenchError(f"days={days}: give at least 1.")
+        raise WorkbenchError("days={days}: give at least 1.").of(str(days))
     until = as_date(as_of)
     found = view(warehouse, "service_use", as_of=until, days=days, province=province)
     if found.empty:
-        raise CannotAnswer(f"there is no event in the {days} days before {until}.")
+        raise CannotAnswer("there is no event in the {days} days before {until}.").of(days, until)
     keys = [found["service"].unique(), sorted(found["customer_id"].unique())]
     whole = found.set_index(["service", "customer_id"]).reindex(pd.MultiIndex.from_product(keys))
     whole = whole.fillna({"frequency": 0.0, "amount": 0.0})
@@ -45,12 +45,16 @@ def usage_profile(warehouse: Warehouse, as_of: date | str, customers: pd.Series,
     and hour that has events: group, weekday, hour, events, share (of the group's).
     """
     if days < 7 or days % 7:
-        raise WorkbenchError(f"days={days} would count some weekdays more often than others. Give whole weeks.")
+        raise WorkbenchError("days={days} would count some weekdays more often than others. Give whole weeks.").of(
+            str(days)
+        )
     if customers.index.has_duplicates or customers.isna().any():
         raise WorkbenchError("customers names somebody twice or without a group. Give one group a customer.")
     until = as_date(as_of)
     asked = pd.DataFrame({"customer_id": customers.index.astype(str), "group": customers.to_numpy()})
     found = warehouse.query(view_sql("week_profile"), {"as_of": until, "days": days}, given={"asked": asked})
     if found.empty:
-        raise CannotAnswer(f"none of {len(asked):,} customers has an event in the {days} days before {until}.")
+        raise CannotAnswer("none of {n} customers has an event in the {days} days before {until}.").of(
+            len(asked), days, until
+        )
     return found

@@ -48,8 +48,8 @@ def version_to_read(folder: Path) -> str:
         return next(iter(versions_in_force(folder)), "")
     if not (folder / pinned.name / "warehouse.duckdb").is_file():
         raise WorkbenchError(
-            f"version {pinned.name} of {folder} is gone: newer ones took its place before the run began. Run it again."
-        )
+            "version {pinned} of {folder} is gone: newer ones took its place before the run began. Run it again."
+        ).of(pinned.name, folder)
     return pinned.name
 
 
@@ -71,8 +71,8 @@ def one_writer(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = lock.read_text("utf-8").strip() or "unknown"
             raise WorkbenchError(
-                f"another ingest (process {holder}) is writing {folder}. Wait until it has finished, then try again."
-            ) from None
+                "another ingest (process {holder}) is writing {folder}. Wait until it has finished, then try again."
+            ).of(str(holder), folder) from None
         lock.write_text(str(os.getpid()), "utf-8")
         yield
 

@@ -124,8 +124,8 @@ class Btyd(Result):
         """Compare what the model expects after its last day with what happened up to and including `until`."""
         last = day_of(until, "until")
         if not last > self.until:
-            raise WorkbenchError(
-                f"the holdout ends after {self.until:%Y-%m-%d}, the model's last day; not {last.date()}."
+            raise WorkbenchError("the holdout ends after {until}, the model's last day; not {last}.").of(
+                self.until, last.date()
             )
         periods = (last - self.until).days / DAYS[self.unit]
         after = days(purchases[self.columns["when"]], self.columns["when"])[0] >= self.until + pd.Timedelta(days=1)
@@ -361,16 +361,20 @@ class Btyd(Result):
     def _require_reach(self, periods: float) -> None:
         seen = float(self.customers["seen"].max())
         if not 0 < periods < np.inf:
-            raise WorkbenchError(f"periods is a positive number of {self.unit}s; not {periods}.")
+            raise WorkbenchError("periods is a positive number of {units}; not {periods}.").of(
+                Term(f"{self.unit}s"), periods
+            )
         if periods > FARTHEST * seen:
             raise CannotAnswer(
-                say(
-                    "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be "
-                    "told. periods counts {units}: was another unit meant?",
-                    periods=Number(periods, "g"), units=Term(f"{self.unit}s"), times=Number(periods / seen, ".1f"),
-                    seen=Number(seen, ".1f"), farthest=FARTHEST,
-                )
-            )  # fmt: skip
+                "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be told. "
+                "periods counts {units}: was another unit meant?"
+            ).of(
+                f"{periods:g}",
+                Term(f"{self.unit}s"),
+                Number(periods / seen, ".1f"),
+                Number(seen, ".1f"),
+                FARTHEST,
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -479,18 +483,12 @@ def fit_btyd(
     repeaters = int((x > 0).sum())
     if repeaters < FEWEST_REPEATERS:
         raise CannotAnswer(
-            say(
-                "only {again} of {all} customers bought again; {model} needs {needed} who did, to tell who left.",
-                again=repeaters, all=len(x), model=process.label, needed=FEWEST_REPEATERS,
-            )
-        )  # fmt: skip
+            "only {again} of {all} customers bought again; {model} needs {needed} who did, to tell who left."
+        ).of(repeaters, len(x), process.label, FEWEST_REPEATERS)
     if T.max() < FEWEST_UNITS:
-        raise CannotAnswer(
-            say(
-                "purchases span {span} {units}; at least {needed} are needed. Take a smaller unit.",
-                span=Number(T.max(), ".2g"), units=Term(f"{unit}s"), needed=FEWEST_UNITS,
-            )
-        )  # fmt: skip
+        raise CannotAnswer("purchases span {span} {units}; at least {needed} are needed. Take a smaller unit.").of(
+            Number(T.max(), ".2g"), Term(f"{unit}s"), FEWEST_UNITS
+        )
     at, _, count = _alike(x, t, T)
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:

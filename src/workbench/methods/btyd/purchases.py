@@ -38,7 +38,7 @@ def day_of(value: object, name: str) -> pd.Timestamp:
     """Read a day, or refuse it by name."""
     found = columns.day(value, name)
     if found != found.normalize():
-        raise WorkbenchError(f"{name} is a day, like '2026-06-30'; not {value!r}.")
+        raise WorkbenchError("{name} is a day, like '2026-06-30'; not {value}.").of(name, repr(value))
     return found
 
 
@@ -54,12 +54,9 @@ def placeholders_aside(table: pd.DataFrame, column: str, name: str) -> tuple[pd.
     count = int(placeholder.sum())
     if count > MOST_ASIDE * len(table):
         raise CannotAnswer(
-            say(
-                "'{column}' is a placeholder like 1900-01-01 in {count} of {rows} rows of {name}, more than {most}: "
-                "too many to leave out. Find their days, or drop those rows.",
-                column=column, count=count, rows=len(table), name=name, most=Share(MOST_ASIDE, 0),
-            )
-        )  # fmt: skip
+            "'{column}' is a placeholder like 1900-01-01 in {count} of {rows} rows of {name}, more than {most}: too "
+            "many to leave out. Find their days, or drop those rows."
+        ).of(column, count, len(table), name, Share(MOST_ASIDE, 0))
     return (table[~placeholder], {f"'{column}' a placeholder, not a day": count}) if count else (table, {})
 
 
@@ -75,10 +72,10 @@ def left_out(aside: dict[str, int]) -> Message:
     return join(*[without] * bool(unknown), *[taken] * bool(refunds))
 
 
-def refuse(count: int, of: int, what: str, name: str) -> None:
+def refuse(count: int, of: int, what: Message, name: str) -> None:
     """Refuse rows of which there are any, with their count."""
     if count:
-        raise WorkbenchError(f"{name} of {of:,} rows has {count:,} {what}. Mend or drop those rows.")
+        raise WorkbenchError("{name} of {of} rows has {n} {what}. Mend or drop those rows.").of(name, of, count, what)
 
 
 def histories(
@@ -94,17 +91,19 @@ def histories(
     last = day_of(until, "until")
     purchases, aside = placeholders_aside(purchases, when, "purchases")
     on = columns.days(purchases[when], when, missing="refuse")[0]
-    refuse(int(purchases[customer].isna().sum()), len(purchases), f"missing values in '{customer}'", "purchases")
+    refuse(
+        int(purchases[customer].isna().sum()),
+        len(purchases),
+        say("missing values in '{column}'", column=customer),
+        "purchases",
+    )
     value = columns.number(purchases[amount], amount) if amount else np.ones(len(purchases))
     ago = (last - on.dt.normalize()).dt.days.to_numpy()
     known = ago >= 0
     if not known.any():
-        raise CannotAnswer(
-            say(
-                "no purchase lies on or before {last}: the first is of {first}. Choose a later until.",
-                last=last.date(), first=on.min().date(),
-            )
-        )  # fmt: skip
+        raise CannotAnswer("no purchase lies on or before {last}: the first is of {first}. Choose a later until.").of(
+            last.date(), on.min().date()
+        )
     code, ids = pd.factorize(purchases.loc[known, customer], sort=True)
     span = int(ago[known].max()) + 1
     key, row = np.unique(code.astype(np.int64) * span + (span - 1 - ago[known]), return_inverse=True)
@@ -119,7 +118,7 @@ def histories(
     }
     who, day, spent_on = who[bought], day[bought], kept[bought] / 1e6
     if not len(who):
-        raise CannotAnswer(say("no day of any customer has an amount above 0: nothing was bought."))
+        raise CannotAnswer("no day of any customer has an amount above 0: nothing was bought.")
     begins = np.flatnonzero(np.r_[True, np.diff(who) > 0])
     ends = np.r_[begins[1:], len(who)] - 1
     x = ends - begins

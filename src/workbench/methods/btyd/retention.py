@@ -108,12 +108,9 @@ def fit_sbg(periods: pd.DataFrame, *, period: str, at_risk: str, left: str, leve
             "periods count 1, 2, …, each once, with 0 or more who left and not more than were at risk."
         )
     if len(t) < 2 or d.sum() == 0 or d.sum() == n.sum():
-        raise CannotAnswer(
-            say(
-                "{left} of {all} left in {periods} periods; it takes two, and some of either kind.",
-                left=Number(d.sum(), "g"), all=Number(n.sum(), "g"), periods=len(t),
-            )
-        )  # fmt: skip
+        raise CannotAnswer("{left} of {all} left in {periods} periods; it takes two, and some of either kind.").of(
+            f"{d.sum():g}", f"{n.sum():g}", len(t)
+        )
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
         alpha, beta = np.exp(theta)

@@ -150,12 +150,9 @@ def fit_gamma_gamma(
     known = histories(purchases, customer=customer, when=when, amount=amount, until=until)
     again = known.x > 0
     if again.sum() < FEWEST_REPEATERS:
-        raise CannotAnswer(
-            say(
-                "only {again} of {all} customers bought again; {needed} are needed.",
-                again=int(again.sum()), all=len(again), needed=FEWEST_REPEATERS,
-            )
-        )  # fmt: skip
+        raise CannotAnswer("only {again} of {all} customers bought again; {needed} are needed.").of(
+            int(again.sum()), len(again), FEWEST_REPEATERS
+        )
     x, z = known.x[again].astype(float), known.mean_amount[again]
 
     def likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -170,12 +167,9 @@ def fit_gamma_gamma(
     fit = maximise(likelihood, np.log([2.0, 3.0, z.mean()]), ("p", "q", "v"), "Gamma-Gamma", level)
     if fit.theta[1] < 1e-3:
         raise CannotAnswer(
-            say(
-                "amounts differ so widely that their mean is infinite by Gamma-Gamma (q = {q}, not above 1). Look for "
-                "a few huge amounts, or fit kinds of customers apart.",
-                q=Number(np.exp(fit.theta[1]), ".2f"),
-            )
-        )
+            "amounts differ so widely that their mean is infinite by Gamma-Gamma (q = {q}, not above 1). Look for a "
+            "few huge amounts, or fit kinds of customers apart."
+        ).of(Number(np.exp(fit.theta[1]), ".2f"))
     repeats, spent = np.append(known.x, 0), np.append(known.x * np.nan_to_num(known.mean_amount), 0)
 
     def expected(theta: np.ndarray) -> np.ndarray:

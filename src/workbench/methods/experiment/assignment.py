@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Message, Share, say, spelt
 from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
@@ -180,7 +180,7 @@ def hold_out(ids: pd.Series, *, share: float, campaign: str, key: bytes | str) -
     100
     """
     if not 0 <= share < 1:
-        raise WorkbenchError(f"the share held out is {share}: give 0 or more, and less than 1.")
+        raise WorkbenchError("the share held out is {share}: give 0 or more, and less than 1.").of(share)
     secret, limit = _secret(key), int(share * 2**64)
     texts = columns.category(ids, str(ids.name or "member"), missing="refuse")
     lots = (_digest(secret, campaign, text, "held out")[:8] for text in texts)
@@ -228,14 +228,18 @@ def _cycle(part: np.ndarray, row: int) -> list[tuple[int, int]]:
 def _require(members: pd.DataFrame, member: str, unit: str, shares: Mapping[str, float], strata: Sequence[str]) -> None:
     for column in dict.fromkeys([member, unit, *strata]):
         if members[column].isna().any():
-            raise WorkbenchError(f"'{column}' is missing for {int(members[column].isna().sum()):,} members.")
+            raise WorkbenchError("'{column}' is missing for {n} members.").of(column, members[column].isna().sum())
     repeated = columns.category(members[member], member).duplicated()
     if repeated.any():
-        raise WorkbenchError(f"members lists {int(repeated.sum()):,} rows of '{member}' again: keep one row a member.")
+        raise WorkbenchError("members lists {n} rows of '{member}' again: keep one row a member.").of(
+            repeated.sum(), member
+        )
     if len(shares) < 2 or CONTROL not in shares:
-        raise WorkbenchError(f"shares must name two arms or more, one of them '{CONTROL}'; got {named(shares)}.")
+        raise WorkbenchError("shares must name two arms or more, one of them '{control}'; got {names}.").of(
+            CONTROL, shares
+        )
     if min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:
-        raise WorkbenchError(f"shares must be above 0 and sum to 1; they sum to {sum(shares.values()):g}.")
+        raise WorkbenchError("shares must be above 0 and sum to 1; they sum to {n}.").of(f"{sum(shares.values()):g}")
 
 
 def _stratum(members: pd.DataFrame, strata: Sequence[str]) -> pd.Series:
@@ -248,20 +252,22 @@ def _stratum(members: pd.DataFrame, strata: Sequence[str]) -> pd.Series:
 def _require_strata(units: pd.DataFrame, unit: str) -> None:
     torn = units["unit"].duplicated()
     if torn.any():
-        raise WorkbenchError(
-            f"{int(torn.sum()):,} of '{unit}' lie in two strata: each is drawn whole, so it needs one."
+        raise WorkbenchError("{n} of '{unit}' lie in two strata: each is drawn whole, so it needs one.").of(
+            torn.sum(), unit
         )
     strata = units["stratum"].nunique()
     if strata > max(1, len(units) / 2):
         raise WorkbenchError(
-            f"strata make {strata:,} groups of {len(units):,} units: cut numbers into classes first, or give fewer."
-        )
+            "strata make {strata} groups of {n} units: cut numbers into classes first, or give fewer."
+        ).of(strata, len(units))
 
 
 def _secret(key: bytes | str) -> bytes:
     key = key.encode() if isinstance(key, str) else key
     if len(key.strip()) < SHORTEST:
-        raise WorkbenchError(f"the key has fewer than {SHORTEST} characters: whoever guesses it can choose the arms.")
+        raise WorkbenchError(
+            "the key has fewer than {shortest} characters: whoever guesses it can choose the arms."
+        ).of(SHORTEST)
     return hashlib.blake2b(key, digest_size=32).digest()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members, trait
@@ -188,9 +188,8 @@ def check_campaign(
     if member is not None and members[member].duplicated().any():
         repeated = members.loc[members[member].duplicated(), member]
         raise WorkbenchError(
-            f"members lists {repeated.nunique():,} of '{member}' more than once, for instance "
-            f"{named([min(repeated.astype(str))])}: keep one row a member."
-        )
+            "members lists {n} of '{member}' more than once, for instance {names}: keep one row a member."
+        ).of(repeated.nunique(), member, [min(repeated.astype(str))])
     for name in covariates:
         if columns.kind(members[name], name) == "number":
             columns.number(members[name], name, what="covariate", missing="keep")
@@ -201,8 +200,8 @@ def check_campaign(
     if expected_share is not None:
         if not 0 < expected_share < 1:
             raise WorkbenchError(
-                f"expected_share is {expected_share}: give the planned share of treated, between 0 and 1."
-            )
+                "expected_share is {expected_share}: give the planned share of treated, between 0 and 1."
+            ).of(expected_share)
         ratio_p = sample_ratio(counts, [expected_share, 1 - expected_share])
     balance = _balance(members, covariates, treated)
     balance_p = balance_test(indicator_columns(members, covariates), treated)
@@ -224,14 +223,14 @@ def _require_dates(
         measured, drawn = columns.day(day, f"known_on of '{name}'"), columns.day(assigned_on, "assigned_on")
         if name in covariates and measured > drawn:
             raise WorkbenchError(
-                f"covariate '{name}' was measured on {measured:%Y-%m-%d}, after assignment on {drawn:%Y-%m-%d}: "
-                "contact may have changed it. Leave it out, or take its value before that day."
-            )
+                "covariate '{name}' was measured on {measured}, after assignment on {drawn}: contact may have "
+                "changed it. Leave it out, or take its value before that day."
+            ).of(name, measured, drawn)
         if name in outcomes and measured <= drawn:
             raise WorkbenchError(
-                f"outcome '{name}' was measured on {measured:%Y-%m-%d}, not after assignment on {drawn:%Y-%m-%d}: "
-                "contact cannot have changed it. Compare it as a covariate, or take a later window."
-            )
+                "outcome '{name}' was measured on {measured}, not after assignment on {drawn}: contact cannot have "
+                "changed it. Compare it as a covariate, or take a later window."
+            ).of(name, measured, drawn)
 
 
 def _reasons(
@@ -323,7 +322,7 @@ def balance_test(known: dict[str, np.ndarray], treated: np.ndarray) -> float:
     basis = basis[:, size > 1e-8 * size[0]]
     k = basis.shape[1]
     if n - k - 1 < 5:
-        raise WorkbenchError(f"{n} members cannot be compared in {k} covariates: give fewer covariates.")
+        raise WorkbenchError("{n} members cannot be compared in {k} covariates: give fewer covariates.").of(n, k)
     arm = treated - treated.mean()
     explained = float(((basis.T @ arm) ** 2).sum() / (arm**2).sum())
     if explained > 1 - 1e-12:

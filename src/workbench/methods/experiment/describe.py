@@ -75,7 +75,7 @@ def describe_targets(
 ) -> TargetGroup:
     """Say in words who the members with the best scores are, by a tree of at most three questions."""
     if not 0 <= share <= 1:
-        raise WorkbenchError(f"share is {share}: give the share of the list to contact, from 0 to 1.")
+        raise WorkbenchError("share is {share}: give the share of the list to contact, from 0 to 1.").of(share)
     columns_of.require_table(members, features, "members")
     ranked = scores(members, score)
     if not share:

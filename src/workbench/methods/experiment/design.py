@@ -386,12 +386,14 @@ def plan_campaign(
     assert spread is not None, "one of both was given"
     power_of = spread.power
     if not members or not 0 < power < 1 or not 0 < level < 1:
-        raise WorkbenchError(f"cannot plan with members={members}, power={power}, level={level}.")
+        raise WorkbenchError("cannot plan with members={members}, power={power}, level={level}.").of(
+            str(members), str(power), str(level)
+        )
     weights = _weights(arms)
     costs = _by_arm(contact_cost, weights, "contact_cost") + incentive_cost * redemption
     if margin <= 0 or costs.min() < 0:
-        raise WorkbenchError(
-            f"margin must be above 0 and costs not below: got margin {margin:g}, cost {costs.min():g}."
+        raise WorkbenchError("margin must be above 0 and costs not below: got margin {margin}, cost {costs}.").of(
+            f"{margin:g}", f"{costs.min():g}"
         )
     expected = _by_arm(np.nan if expected_effect is None else expected_effect, weights, "expected_effect")
     needs = (costs / margin).where(costs > 0, expected) if wanted is None else pd.Series(wanted, weights.index)
@@ -451,8 +453,8 @@ def required_size(
     """
     if not (effect > 0 and 0 < control_share < 1 and arms >= 1):
         raise WorkbenchError(
-            f"cannot size a campaign for effect {effect:g}, control_share {control_share:g}, {arms} arms."
-        )
+            "cannot size a campaign for effect {effect}, control_share {control_share}, {arms} arms."
+        ).of(f"{effect:g}", f"{control_share:g}", arms)
     z, reach = float(norm.isf((1 - level) / 2 / arms)), float(norm.ppf(power))
     treated_share = (1 - control_share) / arms
     variance = spread.variance(effect) / treated_share + spread.variance() / control_share
@@ -511,7 +513,9 @@ def past_spread(
 def _weights(arms: Mapping[str, float] | None) -> pd.Series:
     weights = pd.Series(dict(arms or {"contact": 1.0}), dtype=float)
     if CONTROL in weights.index or not (weights > 0).all():
-        raise WorkbenchError(f"arms= gives sizes above 0 of the arms that are contacted; '{CONTROL}' is holdouts=.")
+        raise WorkbenchError("arms= gives sizes above 0 of the arms that are contacted; '{control}' is holdouts=.").of(
+            CONTROL
+        )
     return weights / weights.sum()
 
 
@@ -527,5 +531,7 @@ def _sizes(holdouts: Sequence[float], members: int, weights: pd.Series) -> pd.Da
         control = round(share * members)
         rows += [(share, arm, round((members - control) * weight), control) for arm, weight in weights.items()]
         if not 0 < share < 1 or min(control, *(row[2] for row in rows)) < 2:
-            raise WorkbenchError(f"a holdout of {share:g} leaves an arm of the {members:,} members with fewer than 2.")
+            raise WorkbenchError("a holdout of {share} leaves an arm of the {members} members with fewer than 2.").of(
+                f"{share:g}", members
+            )
     return pd.DataFrame(rows, columns=["holdout", "arm", "members", "control"])

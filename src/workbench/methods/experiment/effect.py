@@ -359,7 +359,7 @@ class Estimate:
     def result(self, level: float, *, unit: str = "", campaign: str = "") -> AverageEffect:
         """Give the effect with intervals of this level."""
         if not 0 < level < 1:
-            raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+            raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
         low, high, p = self.interval(level)
         plain = self.plain_errors.variance[2]
         return AverageEffect(
@@ -405,7 +405,9 @@ def estimate_effect(
     if target not in ("population", "members"):
         raise unknown("target", target, ["population", "members"])
     if method != "difference" and not covariates:
-        raise WorkbenchError(f"method '{method}' adjusts for covariates and was given none: name them in covariates=.")
+        raise WorkbenchError(
+            "method '{method}' adjusts for covariates and was given none: name them in covariates=."
+        ).of(method)
     treated, y = arms(members, treatment), numbers(members, outcome)
     if min(treated.sum(), (~treated).sum()) < 2:
         raise unanswerable(SINGLE_MEMBER)

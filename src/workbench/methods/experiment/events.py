@@ -82,7 +82,7 @@ def too_few(events: np.ndarray, members: np.ndarray, outcome: str = "", fewest: 
 
 def unanswerable(reason: Message) -> CannotAnswer:
     """Refuse for a reason, a clause that can be said by itself."""
-    return CannotAnswer(say("not answerable: {reason}.", reason=reason))
+    return CannotAnswer("not answerable: {reason}.").of(reason)
 
 
 def all_alike(outcome: str, members: int) -> Message:

@@ -187,7 +187,7 @@ def defaults(
     if repeats is None:
         repeats = REPEATS if validation == "cross" and folds is None and fewer == FOLDS["cross"] else 1
     if repeats < 1 or (repeats > 1 and validation == "sequential"):
-        raise WorkbenchError(f"repeats is {repeats}: give 1 or more, and 1 where folds are sequential.")
+        raise WorkbenchError("repeats is {repeats}: give 1 or more, and 1 where folds are sequential.").of(repeats)
     if folds is None:
         folds = fewer if validation == "cross" else FOLDS[validation]
     return folds, repeats, trees or larger
@@ -284,7 +284,9 @@ def draw_folds(arm: np.ndarray, folds: int, rng: Rng) -> np.ndarray:
         If folds < 2, or an arm has fewer than 5 members a fold.
     """
     if folds < 2:
-        raise WorkbenchError(f"folds is {folds}: at least 2 are needed, so that no model predicts a member it saw.")
+        raise WorkbenchError("folds is {folds}: at least 2 are needed, so that no model predicts a member it saw.").of(
+            folds
+        )
     names, counts = np.unique(arm, return_counts=True)
     smallest = int(counts.min())
     if smallest < FEWEST_PER_FOLD * folds:

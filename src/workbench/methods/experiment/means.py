@@ -121,7 +121,7 @@ def cluster_codes(members: pd.DataFrame, clusters: str | None) -> np.ndarray | N
         return None
     require_columns(members, [clusters], "members")
     if members[clusters].isna().any():
-        raise WorkbenchError(f"'{clusters}' is missing for {int(members[clusters].isna().sum())} members.")
+        raise WorkbenchError("'{column}' is missing for {n} members.").of(clusters, int(members[clusters].isna().sum()))
     codes: np.ndarray = pd.factorize(members[clusters], sort=True)[0]
     return codes
 

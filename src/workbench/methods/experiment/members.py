@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.linalg import qr
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named, require_columns
-from workbench.messages import Message, Word, say, spelt
+from workbench.errors import WorkbenchError, require_columns
+from workbench.messages import Message, Word, as_message, say, spelt
 from workbench.methods.coding import OTHER, Coding, arrange, as_codes, make_codings, require_features
 
 CONTROL = "control"
@@ -41,14 +41,13 @@ def arms(members: pd.DataFrame, treatment: str) -> np.ndarray:
     column = members[treatment]
     if column.isna().any():
         raise WorkbenchError(
-            f"'{treatment}' is missing for {int(column.isna().sum())} of {len(column)} members: "
-            "who was assigned to which arm must be known for each."
-        )
+            "'{treatment}' is missing for {n} of {all} members: who was assigned to which arm must be known for each."
+        ).of(treatment, int(column.isna().sum()), len(column))
     values = sorted(column.unique().tolist(), key=str)
     if len(values) == 1:
         raise WorkbenchError(
-            f"'{treatment}' has one arm only ({named(values)}): without members held out no effect can be seen."
-        )
+            "'{treatment}' has one arm only ({names}): without members held out no effect can be seen."
+        ).of(treatment, values)
     treated: np.ndarray
     if len(values) == 2 and set(values) == {0, 1}:
         treated = column.to_numpy(dtype=bool)
@@ -57,9 +56,9 @@ def arms(members: pd.DataFrame, treatment: str) -> np.ndarray:
         treated = (column != CONTROL).to_numpy(dtype=bool)
         return treated
     raise WorkbenchError(
-        f"'{treatment}' has the values {named(values[:8])}. Keep two arms, and give them as 0/1, or call the arm "
-        f"without contact '{CONTROL}'."
-    )
+        "'{treatment}' has the values {names}. Keep two arms, and give them as 0/1, or call the arm without contact "
+        "'{control}'."
+    ).of(treatment, values[:8], CONTROL)
 
 
 def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.ndarray:
@@ -69,10 +68,10 @@ def numbers(members: pd.DataFrame, column: str, *, role: str = "outcome") -> np.
     gaps = int(np.isnan(values).sum())
     if gaps:
         raise WorkbenchError(
-            f"the {role} '{column}' is missing or infinite for {gaps:,} of {len(values):,} members. Say what a "
-            "missing value means (nothing bought = 0?) and fill it; where nobody knows, attrition_bounds says between "
-            "which values the effect lies."
-        )
+            "the {role} '{column}' is missing or infinite for {gaps} of {n} members. Say what a missing value means "
+            "(nothing bought = 0?) and fill it; where nobody knows, attrition_bounds says between which values the "
+            "effect lies."
+        ).of(as_message(role), column, gaps, len(values))
     return values
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import Listed, Message, Number, say
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Listed, Message, Number, as_message, say
 from workbench.methods.plspm.model import USUAL, PathModel
 from workbench.methods.resampling import canonical_order
 
@@ -136,7 +136,7 @@ def read_answers(
         negative or missing; the item, the value and what to do are named.
     """
     if missing not in get_args(Missing):
-        raise WorkbenchError(f"missing={missing!r} is unknown. Choose 'mean', 'pairwise' or 'listwise'.")
+        raise WorkbenchError("missing={missing} is unknown. Choose 'mean', 'pairwise' or 'listwise'.").of(repr(missing))
     require_columns(survey, model.items, "survey", hint="Items are named in the model.")
     require_columns(survey, by, "survey")
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
@@ -154,7 +154,7 @@ def read_answers(
     dropped = len(survey) - weightless - int(keep.sum())
     position = np.flatnonzero(keep)
     if len(position) < 3:
-        raise WorkbenchError(f"the survey holds {len(position)} usable respondents. A path model needs far more.")
+        raise WorkbenchError("the survey holds {n} usable respondents. A path model needs far more.").of(len(position))
     cell, cells = _cells(survey.iloc[position], by)
 
     key = pd.DataFrame(values[position]).assign(_weight=weight[position])
@@ -205,9 +205,9 @@ def _with_products(answers: Answers, model: PathModel) -> Answers:
     if gaps:
         incomplete = [model.items[i] for i in dict.fromkeys([*first, *second]) if answers.missing[:, i].any()]
         raise WorkbenchError(
-            f"{named(incomplete)} has missing answers, but an interaction takes the product of answers given. "
-            "Use missing='listwise'."
-        )
+            "{names} has missing answers, but an interaction takes the product of answers given. Use "
+            "missing='listwise'."
+        ).of(incomplete)
     products = answers.x[:, first] * answers.x[:, second]
     return replace(
         answers,
@@ -355,9 +355,9 @@ def _refuse_off_scale(values: np.ndarray, items: Sequence[str], low: np.ndarray,
     for j in map(int, np.flatnonzero(off.any(axis=0))):
         example = values[off[:, j], j].min()
         raise WorkbenchError(
-            f"item '{items[j]}' holds {example:g}, off its scale {low[j]:g} to {high[j]:g} "
-            f"({int(off[:, j].sum())} answers). Mend low= or high= of its construct, or declare a missing code."
-        )
+            "item '{items}' holds {example}, off its scale {low} to {high} ({n} answers). Mend low= or high= of its "
+            "construct, or declare a missing code."
+        ).of(items[j], f"{example:g}", f"{low[j]:g}", f"{high[j]:g}", int(off[:, j].sum()))
 
 
 def _unshown_scales(model: PathModel, values: np.ndarray) -> dict[str, Message]:
@@ -409,9 +409,9 @@ def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
         return np.ones(len(survey))
     if isinstance(weights, str):
         require_columns(survey, [weights], "survey", hint="weights= names the column of the survey weight.")
-        where, weights = f"weight column '{weights}'", survey[weights]
+        where, weights = say("weight column '{name}'", name=weights), survey[weights]
     else:
-        where = "weights"
+        where = say("weights")
     given = pd.Series(weights)
     weight: np.ndarray
     if pd.api.types.is_numeric_dtype(given):
@@ -419,15 +419,17 @@ def checked_weights(survey: pd.DataFrame, weights: Weights) -> np.ndarray:
     else:
         weight = columns.number(given, str(given.name or "weights"), what="weight", missing="keep")
     if len(weight) != len(survey):
-        raise WorkbenchError(f"{where} has {len(weight)} values for {len(survey)} respondents. Give one each.")
+        raise WorkbenchError("{where} has {n} values for {all} respondents. Give one each.").of(
+            where, len(weight), len(survey)
+        )
     for problem, bad in (("missing", np.isnan(weight)), ("negative", weight < 0), ("infinite", np.isinf(weight))):
         if bad.any():
             raise WorkbenchError(
-                f"{where} has {int(bad.sum())} {problem} values, the first in row {int(np.argmax(bad))}. "
-                "Every respondent needs a weight of 0 or more."
-            )
+                "{where} has {n} {problem} values, the first in row {row}. Every respondent needs a weight of 0 or "
+                "more."
+            ).of(where, int(bad.sum()), as_message(problem), str(int(np.argmax(bad))))
     if not (weight > 0).any():
-        raise WorkbenchError(f"{where} is zero for every respondent. At least some must count.")
+        raise WorkbenchError("{where} is zero for every respondent. At least some must count.").of(where)
     return weight
 
 
@@ -439,14 +441,12 @@ def _cells(survey: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.Data
         if survey[column].isna().any():
             count = int(survey[column].isna().sum())
             if count == len(survey):
-                raise CannotAnswer(
-                    say(
-                        "not answerable: '{column}' is missing for {n} respondents, who are all.",
-                        column=column,
-                        n=count,
-                    )
+                raise CannotAnswer("not answerable: '{column}' is missing for {n} respondents, who are all.").of(
+                    column, count
                 )
-            raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")
+            raise WorkbenchError("column '{column}' is missing for {count} respondents. Fill it, or drop them.").of(
+                column, count
+            )
     groups = survey.groupby(by, sort=True, observed=True)
     return groups.ngroup().to_numpy(), groups.size().reset_index()[by]
 
@@ -455,11 +455,11 @@ def _spread(values: np.ndarray, weight: np.ndarray, items: Sequence[str]) -> tup
     given = ~np.isnan(values)
     never = [item for item, some in zip(items, given.any(axis=0), strict=True) if not some]
     if never:
-        raise WorkbenchError(f"nobody answered {named(never)}. Leave it out of the model.")
+        raise WorkbenchError("nobody answered {names}. Leave it out of the model.").of(never)
     highest, lowest = np.nanmax(values, axis=0), np.nanmin(values, axis=0)
     constant = [f"{item} (always {a:g})" for item, a, b in zip(items, lowest, highest, strict=True) if a == b]
     if constant:
-        raise WorkbenchError(f"{named(constant)} does not vary, so it measures nothing. Leave it out of the model.")
+        raise WorkbenchError("{names} does not vary, so it measures nothing. Leave it out of the model.").of(constant)
     share = np.where(given, weight[:, None], 0.0)
     share /= share.sum(axis=0)
     filled = np.where(given, values, 0.0)

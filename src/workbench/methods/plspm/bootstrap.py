@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Message, Number, Share, Span, join, say
+from workbench.messages import Message, Number, Share, Span, as_message, join, say
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
 from workbench.methods.plspm.batch import Label, Layout, Scheme
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
@@ -253,7 +253,9 @@ def bootstrap_pls(
         than a regression needs.
     """
     if interval not in get_args(IntervalMethod):
-        raise WorkbenchError(f"interval={interval!r} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.")
+        raise WorkbenchError("interval={interval} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.").of(
+            repr(interval)
+        )
     check_resampling(resamples, level)
     strata_of, clusters_of = _codes(survey, strata, "strata"), _codes(survey, clusters, "clusters")
     within = pd.DataFrame({"strata": strata_of, "clusters": clusters_of})
@@ -266,9 +268,7 @@ def bootstrap_pls(
 
     counted = next(iter(adjusted([np.ones((1, n))])))[0]
     if np.isnan(counted).any():
-        raise CannotAnswer(
-            say("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
-        )
+        raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
     fit = fit_answers(
         replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
     )
@@ -322,15 +322,9 @@ def _widening(units: int, model: PathModel, level: float) -> float:
     df = units - len(sources) - 1
     if df < 1:
         raise CannotAnswer(
-            say(
-                "not answerable: {units} clusters for {n} paths to '{target}'; how sure they are takes {least} "
-                "clusters or more.",
-                units=units,
-                n=len(sources),
-                target=target,
-                least=len(sources) + 2,
-            )
-        )
+            "not answerable: {units} clusters for {n} paths to '{target}'; how sure they are takes {least} clusters "
+            "or more."
+        ).of(units, len(sources), target, len(sources) + 2)
     tail = (1 + level) / 2
     return float(student.ppf(tail, df) / student.ppf(tail, np.inf) * np.sqrt(units / df))
 
@@ -347,7 +341,9 @@ def _calibrated(calibrate: Calibrate, rows: np.ndarray, position: np.ndarray) ->
     """Rows as `calibrate` adjusts them, in double precision (they are counts no more)."""
     found = np.asarray(calibrate(rows, position), dtype=float)
     if found.shape != rows.shape or (found < 0).any() or np.isinf(found).any():
-        raise WorkbenchError(f"calibrate= must give {rows.shape} weights of 0 or more; it gave shape {found.shape}.")
+        raise WorkbenchError("calibrate= must give {shape} weights of 0 or more; it gave shape {got}.").of(
+            str(rows.shape), str(found.shape)
+        )
     return found
 
 
@@ -366,25 +362,27 @@ def _shipped(
     table = pd.DataFrame(columns)
     if len(table) != len(survey) or table.shape[1] < 2 or scale is None:
         raise WorkbenchError(
-            f"replicate_weights has {len(table)} rows for {len(survey)} respondents and {table.shape[1]} columns, "
-            f"replicate_scale={scale}. Give a row each, two columns or more, and the scale of the survey's handbook."
-        )
+            "replicate_weights has {n} rows for {all} respondents and {shape} columns, replicate_scale={scale}. "
+            "Give a row each, two columns or more, and the scale of the survey's handbook."
+        ).of(len(table), len(survey), table.shape[1], str(scale))
     shipped = np.column_stack([checked_weights(survey, table[column].to_numpy()) for column in table])
     astray = int(((checked_weights(survey, weights) == 0) & (shipped > 0).any(axis=1)).sum())
     if astray:
-        raise WorkbenchError(f"{astray} respondents have weight 0 but a replicate weight above 0. Do they belong?")
+        raise WorkbenchError("{n} respondents have weight 0 but a replicate weight above 0. Do they belong?").of(astray)
     factor = np.asarray(scale, dtype=float)
     if factor.ndim > 1 or factor.size not in (1, shipped.shape[1]) or not (factor > 0).all():
-        raise WorkbenchError(f"replicate_scale={scale!r}: give a number above 0, or one for each replicate.")
+        raise WorkbenchError("replicate_scale={scale}: give a number above 0, or one for each replicate.").of(
+            repr(scale)
+        )
     return shipped, np.broadcast_to(factor, shipped.shape[1])
 
 
 def check_resampling(resamples: int, level: float) -> None:
     """Refuse a number of resamples or a level that gives no interval."""
     if resamples < 20:
-        raise WorkbenchError(f"resamples={resamples} are too few for an interval. Ask for 1,000 or more.")
+        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
     if not 0 < level < 1:
-        raise WorkbenchError(f"level={level} is no coverage. Give a share between 0 and 1, like 0.95.")
+        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))
 
 
 def _intervals(
@@ -418,15 +416,19 @@ def _codes(survey: pd.DataFrame, columns: Columns, what: str) -> np.ndarray:
     if isinstance(columns, str):
         columns = [columns]
     if isinstance(columns, (list, tuple)) and all(isinstance(c, str) for c in columns):
-        require_columns(survey, columns, "survey", hint=f"{what}= names columns.")
+        require_columns(survey, columns, "survey", hint=say("{what}= names columns.", what=what))
         keys = survey[list(columns)].reset_index(drop=True)
     else:
         keys = pd.DataFrame({what: np.asarray(columns)})
         if len(keys) != len(survey):
-            raise WorkbenchError(f"{what} has {len(keys)} values for {len(survey)} respondents. Give one each.")
+            raise WorkbenchError("{where} has {n} values for {all} respondents. Give one each.").of(
+                as_message(what), len(keys), len(survey)
+            )
     if keys.isna().any(axis=None):
         count = int(keys.isna().any(axis=1).sum())
-        raise WorkbenchError(f"{what} is missing for {count} respondents. Fill it, or drop them.")
+        raise WorkbenchError("{what} is missing for {count} respondents. Fill it, or drop them.").of(
+            as_message(what), count
+        )
     codes: np.ndarray = keys.groupby(list(keys.columns), sort=True, observed=True).ngroup().to_numpy()
     return codes
 

@@ -147,9 +147,7 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     fit = fitted.fit if isinstance(fitted, PlsBootstrap) else fitted
     layout = Layout(fit.model)
     if layout.products:
-        raise CannotAnswer(
-            say("the error of a product of scores is not that of its items. Leave the interactions out.")
-        )
+        raise CannotAnswer("the error of a product of scores is not that of its items. Leave the interactions out.")
 
     staged = fit.first is not None
 
@@ -165,12 +163,9 @@ def consistent_pls(fitted: PlsFit | PlsBootstrap) -> ConsistentPls:
     estimate, reliability = _corrected(layout, *whole)[0], pd.Series(whole[2][0], index=list(model.names))
     if np.isnan(estimate).all():
         raise CannotAnswer(
-            say(
-                "the correlations of the second stage, corrected for the dimensions' error, have no solution: "
-                "dimensions are too unreliable (rho_A {values}), or hardly distinct. Read the uncorrected paths.",
-                values=_listed(fit),
-            )
-        )
+            "the correlations of the second stage, corrected for the dimensions' error, have no solution: "
+            "dimensions are too unreliable (rho_A {values}), or hardly distinct. Read the uncorrected paths."
+        ).of(_listed(fit))
     if boot:
         resampled, left_out = (boot.freed, boot.freed_left_out) if staged else (boot.replicates, boot.left_out)
         assert resampled is not None, "a bootstrap of two stages holds the corrected correlations"

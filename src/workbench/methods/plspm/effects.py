@@ -113,12 +113,9 @@ def mediation(boot: PlsBootstrap, *, target: str | None = None) -> Mediation:
     chains = [chain for chain in chains_of(boot.fit.model) if target in (None, chain[-1])]
     if not chains:
         if target is None:
-            raise CannotAnswer(say("the model has no chain of two paths, so nothing can be mediated."))
-        raise CannotAnswer(
-            say(
-                "the model has no chain of two paths to '{target}', so nothing can be mediated.",
-                target=boot.fit.model.construct(target).name,
-            )
+            raise CannotAnswer("the model has no chain of two paths, so nothing can be mediated.")
+        raise CannotAnswer("the model has no chain of two paths to '{target}', so nothing can be mediated.").of(
+            boot.fit.model.construct(target).name
         )
     at = {name: i for i, (quantity, name) in enumerate(boot.labels) if quantity == "path"}
     edges = [[at[f"{a}->{b}"] for a, b in pairwise(chain)] for chain in chains]

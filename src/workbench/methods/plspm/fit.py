@@ -69,7 +69,7 @@ def check_scheme(scheme: str) -> Scheme:
     for known in legal:
         if scheme == known:
             return known
-    raise WorkbenchError(f"scheme={scheme!r} is unknown. Choose 'path', 'factorial' or 'centroid'.")
+    raise WorkbenchError("scheme={scheme} is unknown. Choose 'path', 'factorial' or 'centroid'.").of(repr(scheme))
 
 
 def fit_answers(
@@ -111,10 +111,8 @@ def _fitted(
     values = estimates(layout, answers, moment, solution)[0]
     if np.isnan(solution.weight).any():
         raise CannotAnswer(
-            say(
-                "the answers do not determine the outer weights: an item copies others of its construct, or a "
-                "construct is unrelated to its neighbours. Look at the items' correlations."
-            )
+            "the answers do not determine the outer weights: an item copies others of its construct, or a construct "
+            "is unrelated to its neighbours. Look at the items' correlations."
         )
     table = pd.Series(values, index=pd.MultiIndex.from_tuples(layout.labels, names=["quantity", "name"]))
     items = pd.MultiIndex.from_tuples(
@@ -178,27 +176,19 @@ def _refuse_too_few(layout: Layout, n: int) -> None:
     needed, task = max(tasks, key=lambda t: t[0])
     if n < needed + 2:
         raise CannotAnswer(
-            say(
-                "not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {least} to have "
-                "any error left. Ask for more respondents, or fewer paths.",
-                task=task,
-                n=n,
-                needed=needed,
-                least=needed + 2,
-            )
-        )
+            "not answerable: {task}, and {n} respondents answered; a regression on {needed} needs {least} to have "
+            "any error left. Ask for more respondents, or fewer paths."
+        ).of(task, n, needed, needed + 2)
 
 
 def _refuse_contradiction(correlation: np.ndarray) -> None:
     """Refuse pairwise correlations that no complete answers could have."""
     if np.isnan(correlation).any():
-        raise CannotAnswer(say("two items were answered together by nobody, or without variation. Use missing='mean'."))
+        raise CannotAnswer("two items were answered together by nobody, or without variation. Use missing='mean'.")
     if np.linalg.eigvalsh(correlation)[0] < -IMPOSSIBLE:
         raise CannotAnswer(
-            say(
-                "the pairwise correlations contradict each other (an eigenvalue is negative): too few answered the "
-                "same items. Use missing='mean' or 'listwise'."
-            )
+            "the pairwise correlations contradict each other (an eigenvalue is negative): too few answered the same "
+            "items. Use missing='mean' or 'listwise'."
         )
 
 
@@ -206,13 +196,9 @@ def refuse_unconverged(fit: PlsFit) -> None:
     """Refuse to resample a fit that did not settle."""
     if not fit.converged:
         raise CannotAnswer(
-            say(
-                "PLS did not converge in {n} iterations with scheme '{scheme}'. Try another scheme, or a looser "
-                "tolerance, and look for constructs that hardly correlate.",
-                n=ITERATIONS,
-                scheme=fit.scheme,
-            )
-        )
+            "PLS did not converge in {n} iterations with scheme '{scheme}'. Try another scheme, or a looser "
+            "tolerance, and look for constructs that hardly correlate."
+        ).of(ITERATIONS, fit.scheme)
 
 
 def _square(layout: Layout, values: np.ndarray) -> pd.DataFrame:

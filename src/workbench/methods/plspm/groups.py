@@ -343,10 +343,8 @@ def compare_groups(
     same = np.array([_same(row, invariance, model) for row in table.to_dict("records")])
     if not same.any():
         raise CannotAnswer(
-            say(
-                "not answerable: no path lies between constructs that mean the same to two groups. Compare answers "
-                "item by item instead."
-            )
+            "not answerable: no path lies between constructs that mean the same to two groups. Compare answers item "
+            "by item instead."
         )
     table, out = table[same].reset_index(drop=True), int((~same).sum())
     pairs = (table["first"] != "all").to_numpy()
@@ -363,9 +361,9 @@ def _same(row: dict[str, object], invariance: MeasurementInvariance | None, mode
         rows = rows[(rows["first"] == row["first"]) & (rows["second"] == row["second"])]
         if rows.empty:
             raise WorkbenchError(
-                f"invariance= says nothing of {row['first']} and {row['second']}. Test the same survey with "
+                "invariance= says nothing of {first} and {second}. Test the same survey with "
                 "measurement_invariance(survey, model, group=…), by the same column."
-            )
+            ).of(row["first"], row["second"])
     name = str(row["name"])
     constructs = name.split("->") if row["quantity"] == "path" else [name, *model.paths[name]]
     return not ((rows["invariance"] == "none") & rows["construct"].isin(constructs)).any()
@@ -427,25 +425,21 @@ class _Study:
         level: float,
     ) -> _Study:
         if permutations < 20 or not 0 < level < 1:
-            raise WorkbenchError(f"permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.")
+            raise WorkbenchError("permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.").of(
+                str(permutations), str(level)
+            )
         answers = read_answers(survey, model, weights=weights, missing=missing, by=[group])
         names = answers.cells[group].tolist()
         size = np.bincount(answers.cell)
         if len(names) < 2:
-            raise CannotAnswer(
-                say("not answerable: column '{column}' holds one group. Take two or more to compare.", column=group)
+            raise CannotAnswer("not answerable: column '{column}' holds one group. Take two or more to compare.").of(
+                group
             )
         for name, n in zip(names, size, strict=True):
             if n < FEWEST:
                 raise CannotAnswer(
-                    say(
-                        "not answerable: group '{name}' has {n} respondents. Leave out groups below {least}, or join "
-                        "them.",
-                        name=str(name),
-                        n=n,
-                        least=FEWEST,
-                    )
-                )
+                    "not answerable: group '{name}' has {n} respondents. Leave out groups below {least}, or join them."
+                ).of(str(name), n, FEWEST)
         layout, scheme = Layout(model), check_scheme(scheme)
         whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
         return cls(layout, answers, names, scheme, tolerance, whole.weights.to_numpy())
@@ -487,13 +481,10 @@ class _Study:
         if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
             flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
             which = [item for item, constant in zip(self.layout.model.items, flat, strict=True) if constant]
-            raise CannotAnswer(
-                say(
-                    "PLS does not converge in a group, or in most permutations of the labels: {why}",
-                    why=say("{items} does not vary in it. Leave it out.", items=quoted(which))
-                    if which
-                    else say("it is too small for this model."),
-                )
+            raise CannotAnswer("PLS does not converge in a group, or in most permutations of the labels: {why}").of(
+                say("{items} does not vary in it. Leave it out.", items=quoted(which))
+                if which
+                else say("it is too small for this model.")
             )
         value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
         return _Permuted(value, weight, mean, covariance, failed)

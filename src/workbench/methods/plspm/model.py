@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, named, nearest, unknown
-from workbench.messages import Name, Named, Value
+from workbench.errors import WorkbenchError, nearest, unknown
+from workbench.messages import Name, Named, Value, say
 
 Mode = Literal["A", "B"]
 CONSTRUCT_KEYS = ("name", "items", "mode", "low", "high", "reversed", "label")
@@ -66,11 +66,15 @@ class Construct:
         for end in self.assumed:
             object.__setattr__(self, end, USUAL[end])
         if not isinstance(self.name, str) or not self.name:
-            raise WorkbenchError(f"a construct needs a name; it has {self.name!r}. Give name= a short text.")
+            raise WorkbenchError("a construct needs a name; it has {name}. Give name= a short text.").of(
+                repr(self.name)
+            )
         for key in ("items", "reversed"):
             value = getattr(self, key)
             if isinstance(value, str):
-                raise WorkbenchError(f"construct '{self.name}': {key} is one text. Give a list, like ['{value}'].")
+                raise WorkbenchError("construct '{name}': {key} is one text. Give a list, like ['{value}'].").of(
+                    self.name, key, value
+                )
             object.__setattr__(self, key, tuple(value))
         for key in ("low", "high"):
             value = getattr(self, key)
@@ -79,42 +83,48 @@ class Construct:
         self._check()
 
     def _check(self) -> None:
-        where = f"construct '{self.name}'"
+        where = say("construct '{name}'", name=self.name)
         if not self.items:
-            raise WorkbenchError(f"{where} has no items. Name at least one column of the survey in items=.")
+            raise WorkbenchError("{where} has no items. Name at least one column of the survey in items=.").of(where)
         twice = sorted({str(i) for i in self.items if self.items.count(i) > 1})
         if twice:
-            raise WorkbenchError(f"{where} lists {named(twice)} twice. Name each item once.")
+            raise WorkbenchError("{where} lists {names} twice. Name each item once.").of(where, twice)
         if self.mode not in get_args(Mode):
-            raise WorkbenchError(f"{where} has mode {self.mode!r}. Choose 'A' (reflective) or 'B' (formative).")
+            raise WorkbenchError("{where} has mode {mode}. Choose 'A' (reflective) or 'B' (formative).").of(
+                where, repr(self.mode)
+            )
         for item in self.reversed:
             if item not in self.items:
-                raise unknown("item", item, self.items, f"{where} (named in reversed)")
+                raise unknown("item", item, self.items, say("{where} (named in reversed)", where=where))
         if not isinstance(self.label, Mapping):
-            raise WorkbenchError(
-                f"{where}: label is {self.label!r}. Give a text for each item, like {{'VA1': 'price'}}."
+            raise WorkbenchError("label is {label}. Give a text for each item, like {{'VA1': 'price'}}.").of(
+                repr(self.label), at=where
             )
         for item, text in self.label.items():
             if item not in self.items:
-                raise unknown("item", item, self.items, f"{where} (named in label)")
+                raise unknown("item", item, self.items, say("{where} (named in label)", where=where))
             texts = _texts(text)
             if not 1 <= len(texts) <= 2 or not all(isinstance(t, str) and t.strip() and t.isprintable() for t in texts):
                 raise WorkbenchError(
-                    f"{where}: the label of '{item}' is {text!r}. Give one line, or one in English and one in Chinese."
-                )
+                    "the label of '{item}' is {text}. Give one line, or one in English and one in Chinese."
+                ).of(item, repr(text), at=where)
         for key in ("low", "high"):
             value = getattr(self, key)
             if isinstance(value, tuple) and len(value) != len(self.items):
-                raise WorkbenchError(
-                    f"{where} has {len(value)} values of {key} for {len(self.items)} items. Give one, or one each."
+                raise WorkbenchError("{where} has {n} values of {key} for {all} items. Give one, or one each.").of(
+                    where, len(value), key, len(self.items)
                 )
         try:
             low, high = self.ends()
         except (TypeError, ValueError):
-            raise WorkbenchError(f"{where}: low={self.low!r}, high={self.high!r}. Give numbers.") from None
+            raise WorkbenchError("low={low}, high={high}. Give numbers.").of(
+                repr(self.low), repr(self.high), at=where
+            ) from None
         for item, a, b in zip(self.items, low, high, strict=True):
             if not (np.isfinite(a) and np.isfinite(b) and a < b):
-                raise WorkbenchError(f"{where}: item '{item}' has low={a:g}, high={b:g}. low must be below high.")
+                raise WorkbenchError("item '{item}' has low={a}, high={b}. low must be below high.").of(
+                    item, f"{a:g}", f"{b:g}", at=where
+                )
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of each item's scale, shape (items,) each."""
@@ -144,7 +154,7 @@ class HigherOrder:
         as_construct = Construct(self.name, self.dimensions, self.mode, 0.0, 100.0)
         object.__setattr__(self, "dimensions", as_construct.items)
         if len(self.dimensions) < 2:
-            raise WorkbenchError(f"higher-order construct '{self.name}' has one dimension. Name two or more.")
+            raise WorkbenchError("higher-order construct '{name}' has one dimension. Name two or more.").of(self.name)
 
 
 @dataclass(frozen=True)
@@ -186,7 +196,7 @@ class PathModel:
         object.__setattr__(self, "constructs", tuple(self.constructs))
         for target, sources in self.paths.items():
             if isinstance(sources, str):
-                raise WorkbenchError(f"paths to '{target}': one text. Give a list, like ['{sources}'].")
+                raise WorkbenchError("paths to '{target}': one text. Give a list, like ['{one}'].").of(target, sources)
         object.__setattr__(self, "paths", {t: tuple(s) for t, s in self.paths.items() if len(s)})
         object.__setattr__(self, "missing_codes", tuple(self.missing_codes))
         object.__setattr__(self, "higher_order", tuple(self.higher_order))
@@ -207,18 +217,22 @@ class PathModel:
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError:
-            raise WorkbenchError(f"cannot read the model {file}. Check the path; models are in data/models.") from None
+            raise WorkbenchError("cannot read the model {file}. Check the path; models are in data/models.").of(
+                file
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-            raise WorkbenchError(f"the model {file} is not TOML in UTF-8: {reason}.") from None
+            raise WorkbenchError("the model {file} is not TOML in UTF-8: {reason}.").of(file, reason) from None
         _known_keys(content, MODEL_KEYS, f"the model {file.name}")
         tables = {kind: content.get(kind, []) for kind in ("construct", "higher_order")}
         if not all(isinstance(t, list) for t in tables.values()) or not isinstance(content.get("paths", {}), dict):
-            raise WorkbenchError(f"the model {file.name} needs [[construct]] tables and one [paths] table.")
+            raise WorkbenchError("the model {file} needs [[construct]] tables and one [paths] table.").of(file.name)
         for kind, known in (("construct", CONSTRUCT_KEYS), ("higher_order", HIGHER_ORDER_KEYS)):
             for number, table in enumerate(tables[kind], 1):
                 _known_keys(table, known, f"{kind} {table.get('name', number)} of the model {file.name}")
                 if "name" not in table or known[1] not in table:
-                    raise WorkbenchError(f"{kind} {number} of the model {file.name} needs name and {known[1]}.")
+                    raise WorkbenchError("{kind} {number} of the model {file} needs name and {known}.").of(
+                        kind, number, file.name, known[1]
+                    )
         return cls(
             [Construct(**table) for table in tables["construct"]],
             content.get("paths", {}),
@@ -229,16 +243,20 @@ class PathModel:
 
     def _check_constructs(self) -> None:
         if len(self.constructs) < 2:
-            raise WorkbenchError(f"a path model needs two constructs or more; this one has {len(self.constructs)}.")
+            raise WorkbenchError("a path model needs two constructs or more; this one has {n}.").of(
+                len(self.constructs)
+            )
         seen: dict[str, str] = {}
         for construct in self.constructs:
             if self.names.count(construct.name) > 1:
-                raise WorkbenchError(f"two constructs are called '{construct.name}'. Give each its own name.")
+                raise WorkbenchError("two constructs are called '{construct}'. Give each its own name.").of(
+                    construct.name
+                )
             for item in construct.items:
                 if item in seen:
                     raise WorkbenchError(
-                        f"item '{item}' belongs to '{seen[item]}' and to '{construct.name}'. Leave it in one of them."
-                    )
+                        "item '{item}' belongs to '{seen}' and to '{construct}'. Leave it in one of them."
+                    ).of(item, seen[item], construct.name)
                 seen[item] = construct.name
 
     def _check_paths(self) -> None:
@@ -247,16 +265,16 @@ class PathModel:
                 if name not in self.names:
                     raise unknown("construct", name, self.names, "the paths of the model")
             if target in sources:
-                raise WorkbenchError(f"'{target}' has a path to itself. Remove it.")
+                raise WorkbenchError("'{target}' has a path to itself. Remove it.").of(target)
             if len(set(sources)) < len(sources):
-                raise WorkbenchError(f"a path to '{target}' is drawn twice. Name each source once.")
+                raise WorkbenchError("a path to '{target}' is drawn twice. Name each source once.").of(target)
         touched = {name for edge in self.edges for name in edge}
         alone = [name for name in self.names if name not in touched]
         if alone:
-            raise WorkbenchError(f"no path leads to or from {named(alone)}. Add one in paths, or leave it out.")
+            raise WorkbenchError("no path leads to or from {names}. Add one in paths, or leave it out.").of(alone)
         if len(self.order) < len(self.names):
             circle = [name for name in self.names if name not in self.order]
-            raise WorkbenchError(f"the paths run in a circle through {named(circle)}. Remove one of its paths.")
+            raise WorkbenchError("the paths run in a circle through {names}. Remove one of its paths.").of(circle)
 
     @cached_property
     def interactions(self) -> dict[str, tuple[str, str]]:
@@ -278,7 +296,9 @@ class PathModel:
         parts = self._dimensions()
         for target, sources in self.paths.items():
             if target in self.interactions:
-                raise WorkbenchError(f"'{target}' is a product, so no path can lead to it. Remove it from the targets.")
+                raise WorkbenchError(
+                    "'{target}' is a product, so no path can lead to it. Remove it from the targets."
+                ).of(target)
             for product in (source for source in sources if source in self.interactions):
                 self._check_interaction(product, target, parts)
 
@@ -299,34 +319,38 @@ class PathModel:
         touched = {name for edge in self.edges for name in edge}
         for higher in self.higher_order:
             if higher.name in self.names:
-                raise WorkbenchError(f"two constructs are called '{higher.name}'. Give each its own name.")
+                raise WorkbenchError("two constructs are called '{construct}'. Give each its own name.").of(higher.name)
             for part in higher.dimensions:
                 if part not in self.names:
-                    raise unknown("construct", part, self.names, f"higher-order construct '{higher.name}'")
+                    raise unknown(
+                        "construct", part, self.names, say("higher-order construct '{name}'", name=higher.name)
+                    )
                 if part in owner:
                     raise WorkbenchError(
-                        f"'{part}' is a dimension of '{owner[part]}' and of '{higher.name}'. Leave it in one of them."
-                    )
+                        "'{part}' is a dimension of '{owner}' and of '{higher}'. Leave it in one of them."
+                    ).of(part, owner[part], higher.name)
                 if part in touched:
                     raise WorkbenchError(
-                        f"'{part}' is a dimension of '{higher.name}', but a path leads to or from it. Let the path "
-                        f"lead to or from '{higher.name}'."
-                    )
+                        "'{part}' is a dimension of '{higher}', but a path leads to or from it. Let the path lead "
+                        "to or from '{higher}'."
+                    ).of(part, higher.name)
                 owner[part] = higher.name
         return {h.name: tuple(h.dimensions) for h in self.higher_order}
 
     def _check_interaction(self, product: str, target: str, higher: Mapping[str, object]) -> None:
         first, second = self.interactions[product]
         if first == second:
-            raise WorkbenchError(f"'{product}' is a construct times itself. Name two different constructs.")
+            raise WorkbenchError("'{product}' is a construct times itself. Name two different constructs.").of(product)
         for factor in (first, second):
             if factor in higher:
-                raise WorkbenchError(f"'{product}': '{factor}' is of higher order. Name constructs that have items.")
+                raise WorkbenchError("'{product}': '{factor}' is of higher order. Name constructs that have items.").of(
+                    product, factor
+                )
             if factor not in self.paths[target]:
                 raise WorkbenchError(
-                    f"'{product}' leads to '{target}', but '{factor}' does not: its own effect would be taken for the "
-                    f"interaction's. Add '{factor}' to the sources of '{target}'."
-                )
+                    "'{product}' leads to '{target}', but '{factor}' does not: its own effect would be taken for "
+                    "the interaction's. Add '{factor}' to the sources of '{target}'."
+                ).of(product, target, factor)
 
     def with_path(self, source: str, target: str) -> PathModel:
         """Give the same model with one path more; the source may be an interaction. Itself where it has the path.
@@ -398,4 +422,6 @@ def _texts(label: Any) -> list[Any]:
 def _known_keys(table: Mapping[str, object], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise WorkbenchError(f"{where} has an unknown key '{key}'.{nearest(key, known)} Known: {named(known)}.")
+            raise WorkbenchError("{where} has an unknown key '{key}'.{near} Known: {names}.").of(
+                where, key, nearest(key, known), known
+            )

@@ -131,7 +131,7 @@ def moderation(boot: PlsBootstrap) -> Moderation:
     layout = Layout(boot.fit.model)
     tests = [(product, t) for product in layout.products for t, sources in layout.sources.items() if product in sources]
     if not tests:
-        raise CannotAnswer(say("the model has no interaction. Add a source like 'Image*Value' to the paths."))
+        raise CannotAnswer("the model has no interaction. Add a source like 'Image*Value' to the paths.")
     names = layout.model.names
     frames = []
     for product, target in tests:

@@ -172,8 +172,8 @@ def predict_pls(
     n = len(answers.x)
     if not 2 <= folds <= n or repetitions < 1:
         raise WorkbenchError(
-            f"folds={folds}, repetitions={repetitions} for {n} respondents: take 2 to {n} folds, once or more."
-        )
+            "folds={folds}, repetitions={repetitions} for {n} respondents: take 2 to {n} folds, once or more."
+        ).of(str(folds), str(repetitions), n)
     fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
     refuse_unconverged(fit)
     layout = Layout(model)
@@ -228,7 +228,7 @@ def _trained(
             why = say("take more folds, or a smaller model")
             if flat:
                 why = say("{items} does not vary there. Leave it out", items=quoted(flat))
-            raise CannotAnswer(say("PLS does not converge without one of the folds: {why}.", why=why))
+            raise CannotAnswer("PLS does not converge without one of the folds: {why}.").of(why)
         yield inside, moment, solution
 
 

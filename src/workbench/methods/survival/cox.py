@@ -67,7 +67,7 @@ def cox(
 
     entry, exit, left = whole(entry, "entry"), whole(exit, "exit"), np.asarray(left, dtype=bool)
     if (exit <= entry).any():
-        raise WorkbenchError(f"{int((exit <= entry).sum()):,} spells last no step: leave them out, and count them.")
+        raise WorkbenchError("{n} spells last no step: leave them out, and count them.").of((exit <= entry).sum())
     given = covariates.to_numpy(dtype=float)
     centred = given - given.mean(axis=0)
     part = np.zeros(len(exit), int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]

@@ -51,21 +51,28 @@ def observe(
     require_columns(customers, [started, left, *([within] if within else [])], "customers")
     customers, aside = placeholders_aside(customers, started, "customers")
     begin = days(customers[started], started)[0].dt.normalize()
-    refuse(int(begin.isna().sum()), len(customers), f"missing values in '{started}'", "customers")
+    refuse(int(begin.isna().sum()), len(customers), say("missing values in '{column}'", column=started), "customers")
     end, unknown_day = days(customers[left], left)
     never = unknown_day & (customers[left].astype(str).str[:4] > "2000").to_numpy()
-    refuse(int((unknown_day & ~never).sum()), len(customers), f"placeholders like 1900-01-01 in '{left}'", "customers")
+    refuse(
+        int((unknown_day & ~never).sum()),
+        len(customers),
+        say("placeholders like 1900-01-01 in '{column}'", column=left),
+        "customers",
+    )
     end = end.dt.normalize()
-    refuse(int((end < begin).sum()), len(customers), f"'{left}' before '{started}'", "customers")
+    refuse(
+        int((end < begin).sum()),
+        len(customers),
+        say("'{left}' before '{started}'", left=left, started=started),
+        "customers",
+    )
     group = category(customers[within], within, missing="refuse") if within else "all"
     opened = begin.min() if since is None else day_of(since, "since")
     if not opened < as_of:
-        raise CannotAnswer(
-            say(
-                "nothing was observed from {opened} to before {day}. Choose a later as_of.",
-                opened=opened.date(), day=as_of.date(),
-            )
-        )  # fmt: skip
+        raise CannotAnswer("nothing was observed from {opened} to before {day}. Choose a later as_of.").of(
+            opened.date(), as_of.date()
+        )
     gone = end < as_of
     step = step or _step_of(end[gone])
     first, last = (_position(moment, step) for moment in (begin, end))
@@ -120,22 +127,15 @@ def require_records(part: pd.DataFrame, group: str) -> None:
     early = _unrecorded(part, part["entry"].clip(lower=int(last.min()) - part["begin"]), part["exit"])
     if _by_luck(early, len(gone)) < _BY_LUCK:
         raise CannotAnswer(
-            say(
-                "{where} on record begin on {first}, and about {early} were to be expected before, since records are "
-                "said to begin: they were not recorded then. Give since='{since}', or the day from which they are.",
-                where=where, first=gone["left"].min().date(), early=Number(early, ",.0f"),
-                since=f"{gone['left'].min():%Y-%m-%d}",
-            )
-        )  # fmt: skip
+            "{where} on record begin on {first}, and about {early} were to be expected before, since records are "
+            "said to begin: they were not recorded then. Give since='{since}', or the day from which they are."
+        ).of(where, gone["left"].min().date(), Number(early, ",.0f"), f"{gone['left'].min():%Y-%m-%d}")
     late = _unrecorded(part, part["entry"], part["exit"].clip(upper=int(last.max()) + 1 - part["begin"]))
     if _by_luck(late, len(gone)) < _BY_LUCK:
         raise CannotAnswer(
-            say(
-                "{where} on record end on {last}, and about {late} were to be expected from then to as_of: they are "
-                "not recorded to its end. Choose an earlier as_of.",
-                where=where, last=gone["left"].max().date(), late=Number(late, ",.0f"),
-            )
-        )  # fmt: skip
+            "{where} on record end on {last}, and about {late} were to be expected from then to as_of: they are not "
+            "recorded to its end. Choose an earlier as_of."
+        ).of(where, gone["left"].max().date(), Number(late, ",.0f"))
 
 
 def _by_luck(expected: float, seen: int) -> float:

@@ -69,9 +69,9 @@ def state_table(
     state, to = whole(state, "state"), whole(to, "to", least=-1)
     if (exit <= entry).any():
         raise WorkbenchError(
-            f"{int((exit <= entry).sum()):,} of {len(entry):,} spells last no step: let a move in the step of another "
-            "come in the next, or leave them out and count them."
-        )
+            "{n} of {all} spells last no step: let a move in the step of another come in the next, or leave them out "
+            "and count them."
+        ).of((exit <= entry).sum(), len(entry))
     reach = int(exit.max())
     count = int(max(state.max(), to.max())) + 1 if states is None else states
     came = np.bincount(state * (reach + 1) + entry, minlength=count * (reach + 1)).reshape(count, -1)

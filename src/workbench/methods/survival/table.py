@@ -152,8 +152,8 @@ def life_table(
     """
     entry, exit, cause = whole(entry, "entry"), whole(exit, "exit"), whole(cause, "cause", least=-1)
     if (exit < entry).any():
-        raise WorkbenchError(
-            f"{int((exit < entry).sum()):,} of {len(entry):,} spells end before they begin: mend them."
+        raise WorkbenchError("{n} of {all} spells end before they begin: mend them.").of(
+            (exit < entry).sum(), len(entry)
         )
     steps = (int(exit.max()) if len(exit) else 0) if reach is None else reach
     kinds = int(cause.max(initial=-1)) + 1 if causes is None else causes
@@ -230,10 +230,12 @@ def whole(values: ArrayLike, name: str, *, least: int = 0) -> np.ndarray:
     if found.dtype.kind not in "iu":
         found = np.asarray(values, dtype=float)
         if not (np.isfinite(found).all() and (found == np.round(found)).all()):
-            raise WorkbenchError(f"'{name}' holds values that are no whole numbers: count in whole days or months.")
+            raise WorkbenchError("'{name}' holds values that are no whole numbers: count in whole days or months.").of(
+                name
+            )
         found = found.astype(np.int64)
     if (found < least).any():
-        raise WorkbenchError(
-            f"'{name}' is below {least} in {int((found < least).sum()):,} of {len(found):,} rows: mend them."
+        raise WorkbenchError("'{name}' is below {least} in {n} of {all} rows: mend them.").of(
+            name, least, (found < least).sum(), len(found)
         )
     return found

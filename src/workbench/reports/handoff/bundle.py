@@ -15,7 +15,6 @@ from typing import Any
 import workbench
 from workbench.errors import WorkbenchError, unknown
 from workbench.locks import whole
-from workbench.messages import say
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -61,7 +60,7 @@ def create(slots: Iterable[str], out: Path | None = None, *, root: Path, minimum
     files = {f"results/{p.parent.name}/{p.name}/{n}": (p / n).read_bytes() for p, names in given.items() for n in names}
     files |= _inputs(chosen.values(), sources, root) | program()
     if wrong := [name for name in files if not is_safe(name)]:
-        raise WorkbenchError(f"the file name {wrong[0]!r} does not exist on every system. Rename it.")
+        raise WorkbenchError("the file name {first} does not exist on every system. Rename it.").of(repr(wrong[0]))
     facts = {
         "format": FORMAT,
         "workbench": workbench.__version__,
@@ -96,7 +95,7 @@ def find_folder(name: str, root: Path) -> Path:
     place = root / "reports" / "site" / study
     there = sorted(p.parent.name for p in place.glob("[!.]*/manifest.json"))
     if not there:
-        raise WorkbenchError(say("there is no report of '{study}' yet. Run: workbench run {study}", study=study))
+        raise WorkbenchError("there is no report of '{study}' yet. Run: workbench run {study}").of(study)
     folder = folder or ("default" if len(there) > 1 else there[0])
     if folder not in there:
         raise unknown("report", f"{study}/{folder}", [f"{study}/{t}" for t in there], "reports/site")
@@ -155,7 +154,9 @@ def _slot(place: Path, root: Path) -> Slot:
         "languages": tuple(manifest.get("languages", ["en"])),
     }
     if (study := find_studies(root)[place.parent.name]).of_one_customer:
-        raise WorkbenchError(f"study '{study.name}' is the page of one customer, and no such page leaves the house.")
+        raise WorkbenchError("study '{study}' is the page of one customer, and no such page leaves the house.").of(
+            study.name
+        )
     slot = make_slot(study, values, root, shared_fingerprint(root), **made_as)
     made = manifest.get("versions", {})
     now = environment(made)["packages"] | {"python": platform.python_version()}
@@ -166,9 +167,9 @@ def _slot(place: Path, root: Path) -> Slot:
         asked += [] if plan else [f"-p {k}={v}" for k, v in _changed(slot).items()]
         command = " ".join(["workbench run", *asked])
         raise WorkbenchError(
-            f"the report {place.parent.name}/{place.name} failed, or was made by another notebook, data version, "
-            f"program, lock or library than are here now. Run: {command} --force"
-        )
+            "the report {parent}/{place} failed, or was made by another notebook, data version, program, lock or "
+            "library than are here now. Run: {command} --force"
+        ).of(place.parent.name, place.name, command)
     return slot
 
 
@@ -220,31 +221,34 @@ def _data(source: str, root: Path) -> dict[str, Any]:
         [],
     ):
         raise WorkbenchError(
-            f"the repairs of '{source}' in data/repairs/{source} are not those that were ingested. Put those back, or "
-            "ingest these and run the report."
-        )
+            "the repairs of '{source}' in data/repairs/{source} are not those that were ingested. Put those back, "
+            "or ingest these and run the report."
+        ).of(source)
     if len(warehouse.query("SELECT 1 FROM quarantine WHERE list_contains(reasons, ?) LIMIT 1", [FORGOTTEN])):
         raise WorkbenchError(
-            f"the extracts of '{source}' name customers who asked to be forgotten, so that nobody else can verify the "
-            "report. Have them delivered anew without those, ingest, and run it."
-        )
+            "the extracts of '{source}' name customers who asked to be forgotten, so that nobody else can verify "
+            "the report. Have them delivered anew without those, ingest, and run it."
+        ).of(source)
     if len(Decided(source, root).rows):
-        raise WorkbenchError(say(
+        raise WorkbenchError(
             "who is one customer in '{source}' was decided by hand, and no bundle holds that, so that nobody else can "
-            "verify the report. Take the decisions out of {folder}, ingest, and run it.",
-            source=source, folder=f"data/private/identity/{source}",
-        ))  # fmt: skip
+            "verify the report. Take the decisions out of {folder}, ingest, and run it."
+        ).of(source, f"data/private/identity/{source}")
     mended = {"repairs": {path.name: file_hash(path) for path in repairs.files}} if repairs.files else {}
     read = warehouse.files()
     rows = {str(file): int(records) for file, records in zip(read["file"], read["records"], strict=True)}
     files = {name: {"sha256": file_hash(raw / name), "rows": count} for name, count in rows.items()}
     if missing := [name for name, file in files.items() if not file["sha256"]]:
-        said = f"'{missing[0]}' of source '{source}' is not in data/raw/{source}, so that its hash is not known."
-        raise WorkbenchError(f"{said} Put the extracts there that were ingested.")
+        raise WorkbenchError(
+            "'{name}' of source '{source}' is not in data/raw/{source}, so that its hash is not known. Put the "
+            "extracts there that were ingested."
+        ).of(missing[0], source)
     was = dict(zip(read["file"], read["digest"], strict=True))
     if other := [name for name in files if file_hash(raw / name, raw_hash) != was[name]]:
-        said = f"'{other[0]}' of source '{source}' is not the file that was ingested."
-        raise WorkbenchError(f"{said} Put that one back into data/raw/{source}, or ingest this one and run the report.")
+        raise WorkbenchError(
+            "'{name}' of source '{source}' is not the file that was ingested. Put that one back into data/raw/"
+            "{source}, or ingest this one and run the report."
+        ).of(other[0], source)
     try:
         recipe = json.loads((raw / "truth/declared.json").read_text("utf-8"))
         return {"kind": "sample", "customers": recipe["customers"], "seed": recipe["seed"], "files": files} | mended

@@ -39,7 +39,7 @@ def create(slots: tuple[str, ...], out: Path | None, minimum: int) -> None:
     made = bundle.create(slots, out, root=project_root(), minimum=minimum)
     size = Number(made.bytes / 1e6, ".1f")
     echo(say("{file}: {n} files, {size} MB", file=str(made.path), n=made.files, size=size))
-    click.echo(f"sha256 {made.sha256}")
+    echo(say("sha256 {hash}", hash=made.sha256))
 
 
 @handoff.command()

@@ -112,8 +112,9 @@ def read_report(folder: Path) -> Reading:
             raise ValueError("a number is there twice")
         return Reading(numbers, shown, answer, dict(manifest), source)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        said = f"'{folder.parent.name}/{folder.name}' is no whole report ({type(error).__name__}: {error})."
-        raise WorkbenchError(f"{said} Run it again.") from error
+        raise WorkbenchError("'{report}' is no whole report ({kind}: {error}). Run it again.").of(
+            f"{folder.parent.name}/{folder.name}", type(error).__name__, str(error)
+        ) from error
 
 
 def compare(before: Reading, after: Reading) -> Comparison:

@@ -16,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Listed, Message, Word, say
 from workbench.personal import AFTER, BEFORE, personal
 from workbench.reports.handoff.sealed import unpacked
 from workbench.reports.page import tables
@@ -43,26 +44,27 @@ def refuse(files: Mapping[str, bytes], *, root: Path, minimum: int, secret: Mapp
     """
     here = [path for path in (str(root), sys.prefix, os.path.expanduser("~")) if len(path) > 5]
     with unpacked(files) as folder:
-        finds = {f"{file}: the value of the secret '{name}'": None for file, name in leaks(folder, secret)}
+        found = leaks(folder, secret)
+    finds = {say("{file}: the value of the secret '{name}'", file=file, name=name): None for file, name in found}
     for name, content in files.items():
         program = name.startswith("code/") or name == "requirements.lock"
         for place, text in places(name, content):
-            kinds = ["a path of this machine"] * any(path in text for path in here)
+            kinds = [say("a path of this machine")] * any(path in text for path in here)
             kinds += [] if program else _personal(unicodedata.normalize("NFKC", text), "output" in place)
-            finds |= dict.fromkeys(f"{name}, {place}: {kind}" for kind in kinds)
-        finds |= dict.fromkeys(f"{name}, {find}" for find in _small(name, content, minimum))
+            finds |= dict.fromkeys(say("{file}, {place}: {kind}", file=name, place=place, kind=kind) for kind in kinds)
+        finds |= dict.fromkeys(say("{file}, {find}", file=name, find=find) for find in _small(name, content, minimum))
     if finds:
-        more = f"\n  and {len(finds) - _MOST} more" if len(finds) > _MOST else ""
-        shown = "".join(f"\n  {find}" for find in list(finds)[:_MOST])
+        more = say("\n  and {n} more", n=len(finds) - _MOST) if len(finds) > _MOST else ""
+        shown = say("\n{lines}", lines=Listed([say("  {find}", find=find) for find in list(finds)[:_MOST]], "\n"))
         raise WorkbenchError(
-            f"this must not leave the house, so no bundle was written. Mend it and run again:{shown}{more}"
-        )
+            "this must not leave the house, so no bundle was written. Mend it and run again:{shown}{more}"
+        ).of(shown, more)
 
 
-def _personal(text: str, shown: bool) -> list[str]:
+def _personal(text: str, shown: bool) -> list[Message]:
     kinds = personal(text) + [kind for kind, pattern in _KINDS.items() if re.search(pattern, text)]
-    looks = [f"what looks like {kind}" for kind in kinds]
-    return looks + ["identifiers of single customers"] * bool(shown and _CUSTOMER.search(text))
+    looks = [say("what looks like {kind}", kind=Word(kind)) for kind in kinds]
+    return looks + [say("identifiers of single customers")] * bool(shown and _CUSTOMER.search(text))
 
 
 def places(name: str, content: bytes) -> Iterator[tuple[str, str]]:
@@ -104,27 +106,28 @@ def _sheets(content: bytes) -> Iterator[tuple[str, str]]:
                     yield part, "\n".join([element.text or "", *element.attrib.values()])
 
 
-def _small(name: str, content: bytes, minimum: int) -> Iterator[str]:
+def _small(name: str, content: bytes, minimum: int) -> Iterator[Message]:
     """Name the figures that stand on too few people, or hide on how many they stand."""
     if name.endswith("results.json"):
         for row in json.loads(content):
             if _PEOPLE.fullmatch(row["unit"]) and 0 < row["value"] < minimum:
-                yield f"number '{row['name']}': fewer than {minimum} {row['unit']}"
+                few = {"name": row["name"], "n": minimum, "unit": Word(row["unit"])}
+                yield say("number '{name}': fewer than {n} {unit}", **few)
     if not name.endswith("report.ipynb"):
         return
     for i, cell in enumerate(json.loads(content)["cells"], 1):
         for data in (output.get("data", {}) for output in cell.get("outputs", [])):
             if tables.MIME in data:
-                yield from (
-                    f"cell {i}, {find}: fewer than {minimum}" for find in _small_cells(data[tables.MIME], minimum)
-                )
+                for find in _small_cells(data[tables.MIME], minimum):
+                    yield say("cell {i}, {find}: fewer than {n}", i=str(i), find=find, n=minimum)
             elif 'class="dataframe"' in "".join(data.get("text/html", "")):
-                yield f"cell {i}, output: a table without its counts; show it with show_table(counts=…)"
+                yield say("cell {i}, output: a table without its counts; show it with show_table(counts=…)", i=str(i))
 
 
-def _small_cells(table: Mapping[str, Any], minimum: int) -> Iterator[str]:
+def _small_cells(table: Mapping[str, Any], minimum: int) -> Iterator[Message]:
     for i, column in enumerate(table["columns"]):
         if column["name"] == table["counts"] or _PEOPLE.fullmatch(column["name"]):
             for number, row in enumerate(table["rows"]):
                 if number not in table["suppressed"] and isinstance(row[i], (int, float)) and 0 < row[i] < minimum:
-                    yield f"table '{table['name']}', row {number + 1}, column '{column['name']}'"
+                    where = {"table": table["name"], "row": str(number + 1), "column": column["name"]}
+                    yield say("table '{table}', row {row}, column '{column}'", **where)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Term
 from workbench.reports.runs.folders import own_folder
 
 SUMS = "SHA256SUMS"
@@ -47,14 +48,14 @@ def unseal(content: bytes) -> dict[str, bytes]:
     except Tampered:
         raise
     except Exception as error:  # zipfile fails in many ways on what is not whole
-        raise Tampered(f"it is no whole zip file ({type(error).__name__}: {error}).") from None
+        raise Tampered("it is no whole zip file ({kind}: {error}).").of(type(error).__name__, error) from None
     lines = files.get(SUMS, b"").decode("utf-8", errors="replace").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in sorted({*listed, *files} - {SUMS}):
         if name not in files:
-            raise Tampered(f"the file {name!r} was removed.")
+            raise Tampered("the file {name} was removed.").of(repr(name))
         if _sha256(files[name]) != listed.get(name):
-            raise Tampered(f"the file {name!r} was {'changed' if name in listed else 'added'}.")
+            raise Tampered("the file {name} was {what}.").of(repr(name), Term("changed" if name in listed else "added"))
     if _packed(files) != content:
         raise Tampered("bytes outside of its files were changed: times, permissions, order, a comment or an addition.")
     return {name: content for name, content in files.items() if name != SUMS}
@@ -97,11 +98,13 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
     for entry in entries:
         name = entry.orig_filename
         if not is_safe(name):
-            raise Tampered(f"the name {name!r} leads outside of the folder, or does not exist on every system.")
+            raise Tampered("the name {name} leads outside of the folder, or does not exist on every system.").of(
+                repr(name)
+            )
         if entry.external_attr >> 28 != 0x8 or entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise Tampered(f"{name!r} is a link, compressed or encrypted, as no file of a bundle is.")
+            raise Tampered("{name} is a link, compressed or encrypted, as no file of a bundle is.").of(repr(name))
         if folded[_folded(entry)] > 1:
-            raise Tampered(f"the name {name!r} is there twice.")
+            raise Tampered("the name {name} is there twice.").of(repr(name))
 
 
 def _folded(entry: zipfile.ZipInfo) -> str:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError, named
-from workbench.messages import Listed, Message, Number, say
+from workbench.errors import WorkbenchError
+from workbench.messages import Listed, Message, Number, as_message, say
 from workbench.project import project_root
 from workbench.reports.handoff import bundle
 from workbench.reports.handoff.compare import Comparison, compare, read_report
@@ -113,7 +113,9 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
         old, new = (stack.enter_context(_side(name)) for name in (before, after))
         names = [*zip(old, new, strict=True)] if len(old) == len(new) == 1 else [(n, n) for n in old if n in new]
         if not names:
-            raise WorkbenchError(f"'{before}' has {named(old)}, '{after}' has {named(new)}: no report in common.")
+            raise WorkbenchError("'{before}' has {names}, '{after}' has {others}: no report in common.").of(
+                before, old, after, new
+            )
         called = (a if a == b else say("{a} and {b}", a=a, b=b) for a, b in names)
         found = (compare(read_report(old[a]), read_report(new[b])) for a, b in names)
         return dict(zip(called, found, strict=True))
@@ -135,7 +137,9 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
     try:
         facts, made = json.loads(files["bundle.json"]), json.loads(files["environment.json"])
         if facts["format"] > bundle.FORMAT:
-            raise NotRun(f"it is of format {facts['format']}; this program reads up to {bundle.FORMAT}.")
+            raise NotRun("it is of format {format}; this program reads up to {format2}.").of(
+                facts["format"], bundle.FORMAT
+            )
         if facts["code"] != bundle.code_hash(files):
             raise Tampered("the program in code/ is not the one that bundle.json names.")
         here = bundle.environment(made["packages"])
@@ -151,7 +155,7 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
             notes.append(say("the workbench here is another version than that of the bundle, which was run"))
         return facts, tuple(differing), tuple(notes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Tampered(f"it does not describe itself ({type(error).__name__}: {error}).") from None
+        raise Tampered("it does not describe itself ({kind}: {error}).").of(type(error).__name__, error) from None
 
 
 def _run_again(
@@ -208,7 +212,9 @@ def _caller(root: Path) -> Callable[..., None]:
         done = subprocess.run(command, cwd=root, env=alone, capture_output=True, text=True, encoding="utf-8")
         if done.returncode not in good:
             said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].replace(str(root), ".")
-            raise NotRun(f"workbench {' '.join(arguments[:2])} ended with {done.returncode}: {said}")
+            raise NotRun("workbench {names} ended with {code}: {said}").of(
+                " ".join(arguments[:2]), done.returncode, said
+            )
 
     return call
 
@@ -229,15 +235,16 @@ def _raw(source: str, recipe: Mapping[str, Any], root: Path, data: Path | None, 
         call("data", "sample", "--customers", str(recipe["customers"]), "--seed", str(recipe["seed"]))
         folder = root / "data" / "raw" / "sample"
         if name := wrong(folder):
-            raise NotRun(f"'{name}' of the sample operator has other bytes when it is made here.")
+            raise NotRun("'{name}' of the sample operator has other bytes when it is made here.").of(name)
         return folder
     if data is None:
         raise NotRun(
-            say("it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER.",
-                source=source)
-        )  # fmt: skip
+            "it needs the raw extracts of '{source}', which are not in it. Name their folder: --data FOLDER."
+        ).of(source)
     name = wrong(data / source if (data / source).is_dir() else data)
-    raise NotRun(f"'{name}' of source '{source}' is not in {data}, or is another file than was reported on.")
+    raise NotRun("'{name}' of source '{source}' is not in {data}, or is another file than was reported on.").of(
+        name, source, data
+    )
 
 
 def _lay_repairs(source: str, repairs: Mapping[str, str], root: Path, data: Path | None) -> None:
@@ -245,14 +252,14 @@ def _lay_repairs(source: str, repairs: Mapping[str, str], root: Path, data: Path
     places = [folder / "repairs" for folder in (data, *data.resolve().parents[:2])] if data else []
     for name, digest in repairs.items():
         if Path(name).name != name or Path(source).name != source:
-            raise Tampered(f"bundle.json names mended records in another folder: {name!r}.")
+            raise Tampered("bundle.json names mended records in another folder: {name}.").of(repr(name))
         copies = (place / name for folder in places for place in (folder / source, folder))
         found = next((copy for copy in copies if bundle.file_hash(copy) == digest), None)
         if found is None:
             raise NotRun(
-                f"it needs the mended records '{name}' of '{source}', which are rows of customers and not in it. Ask "
-                f"for that file of data/repairs/{source}, and put it into repairs/{source} of the folder of --data."
-            )
+                "it needs the mended records '{name}' of '{source}', which are rows of customers and not in it. Ask "
+                "for that file of data/repairs/{source}, and put it into repairs/{source} of the folder of --data."
+            ).of(name, source)
         (folder := root / "data" / "repairs" / source).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, folder / name)
 
@@ -269,5 +276,5 @@ def _compared(name: str, root: Path) -> Comparison:
     }
     again = next((p for p, manifest in made.items() if values(manifest) == values(read_manifest(handed))), None)
     if again is None or made[again]["status"] != "done":
-        raise NotRun(f"{name}: {made[again]['error'] if again else 'it left no report'}")
+        raise NotRun("{where}: {error}").of(name, as_message(made[again]["error"] if again else "it left no report"))
     return compare(read_report(handed), read_report(again))

@@ -15,7 +15,8 @@ from typing import Any
 from workbench import messages
 from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, say, word
+from workbench.messages import LANGUAGES, OF_DATA, word
+from workbench.recognised import sentence
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
@@ -26,16 +27,6 @@ PICTURES = "application/vnd.workbench.pictures+json"
 
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
-
-OF_DATA = (
-    "customer",
-    "customer_id",
-    "campaign",
-    "campaign_id",
-    "city",
-    "company",
-    "account",
-)  # names to be found again
 
 NAMES = {"en": "English", "zh": "中文"}
 
@@ -54,7 +45,7 @@ def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
     text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
     chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
     if text and not chosen:
-        raise WorkbenchError(say("no language is named. Name zh, en or both with a comma between."))
+        raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
     if not chosen:
         spoken = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
         chosen = ("zh", "en") if locale.normalize(spoken).startswith("zh") else ("en",)
@@ -70,10 +61,16 @@ def spoken() -> str:
     >>> spoken()
     'en'
     """
+    return known_language() or languages()[0]
+
+
+def known_language() -> str:
+    """Give English where WORKBENCH_LANG names no language that is known, else nothing: who lists asks for no report."""
     try:
-        return languages()[0]
+        languages()
     except WorkbenchError:
         return LANGUAGES[0]
+    return ""
 
 
 def file_name(name: str, language: str, spoken: Iterable[str]) -> str:
@@ -116,7 +113,7 @@ def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     told = [
         {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language)} for p in facts["parameters"]
     ]
-    lists = {key: [word(sentence, language) for sentence in facts.get(key, ())] for key in ("refusals", "warnings")}
+    lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
     return {**facts, "parameters": told, **lists}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.locks import whole
+from workbench.messages import Word
 from workbench.personal import for_me_alone, personal
 
 if TYPE_CHECKING:
@@ -72,18 +73,20 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
         column holds what looks like a telephone number, an IMSI, an identity card or an e-mail address.
     """
     if not re.fullmatch(r"[\w-]{1,60}", name):
-        raise WorkbenchError(f"list '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
+        raise WorkbenchError("list '{name}' cannot name a file. Use letters, digits, hyphens and underscores.").of(name)
     if not definition.strip():
-        raise WorkbenchError(f"list '{name}' lacks its definition. Say in definition= who is on it.")
+        raise WorkbenchError("list '{name}' lacks its definition. Say in definition= who is on it.").of(name)
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", as_of):
-        raise WorkbenchError(f"list '{name}': as_of is '{as_of}'. Give the day as YYYY-MM-DD.")
+        raise WorkbenchError("list '{name}': as_of is '{as_of}'. Give the day as YYYY-MM-DD.").of(name, as_of)
     if frame.empty:
-        raise WorkbenchError(f"list '{name}' is empty, so there is nobody to act on. Write none.")
+        raise WorkbenchError("list '{name}' is empty, so there is nobody to act on. Write none.").of(name)
     frame = frame.reset_index(drop=True)
     _refuse_personal(frame, name)
     ours = {"list": name, "as_of": as_of, "definition": definition}
     if taken := sorted(set(ours) & set(map(str, frame.columns))):
-        raise WorkbenchError(f"list '{name}' has a column '{taken[0]}', which the file adds itself. Rename it.")
+        raise WorkbenchError("list '{name}' has a column '{first}', which the file adds itself. Rename it.").of(
+            name, taken[0]
+        )
     writers = {"csv": _csv, "xlsx": _workbook, "parquet": _parquet}
     files = []
     for ending, write in writers.items():
@@ -126,9 +129,9 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
         found = values.astype(str).map(lambda text: next(iter(personal(text, whole=True)), None)).dropna()
         if len(found):
             raise WorkbenchError(
-                f"column '{column}' of list '{name}' holds what looks like {found.iloc[0]} ({len(found):,} rows). "
-                "Lists carry pseudonyms: leave the column out, or give it a pseudonym in the mapping."
-            )
+                "column '{column}' of list '{name}' holds what looks like {first} ({n} rows). Lists carry "
+                "pseudonyms: leave the column out, or give it a pseudonym in the mapping."
+            ).of(column, name, Word(found.iloc[0]), len(found))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -163,8 +163,8 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
             _display(data, metadata["workbench"])
         elif one is not None:
             raise WorkbenchError(
-                f"show() was given a {type(one).__name__}. Pass results, or a Table or Picture with name and caption."
-            )
+                "show() was given a {kind}. Pass results, or a Table or Picture with name and caption."
+            ).of(type(one).__name__)
 
 
 def show_table(
@@ -256,7 +256,9 @@ def show_model(model: Saved, *, name: str, definition: str) -> None:
     """
     _require_words("model", name=name, definition=definition)
     if not re.fullmatch(r"[\w-]{1,60}", name):
-        raise WorkbenchError(f"model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.")
+        raise WorkbenchError("model '{name}' cannot name a file. Use letters, digits, hyphens and underscores.").of(
+            name
+        )
     path = model.save(lists.output_folder() / f"{name}.model.{getattr(model, 'SUFFIX', 'json')}")
     _display_files(say("Model '{name}'. {definition}", name=name, definition=as_message(definition)), name, [path])
 
@@ -321,7 +323,9 @@ def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> No
     rows: dict[str, dict[str, Any]] = {}
     for quantity in _quantities(results_or_quantities):
         if quantity.name in rows:
-            raise WorkbenchError(f"quantity '{quantity.name}' is recorded twice. Give each number a name of its own.")
+            raise WorkbenchError("quantity '{quantity}' is recorded twice. Give each number a name of its own.").of(
+                quantity.name
+            )
         rows[quantity.name] = _row(quantity)
     noun = "number" if len(rows) == 1 else "numbers"
     _display({"text/plain": f"{len(rows)} {noun} recorded", QUANTITIES: list(rows.values())}, {"kind": "quantities"})
@@ -338,13 +342,15 @@ def _quantities(given: Iterable[Any]) -> Iterator[Quantity]:
         elif isinstance(one, Refusal):
             continue
         else:
-            raise WorkbenchError(f"record() was given a {type(one).__name__}. Pass results or quantities.")
+            raise WorkbenchError("record() was given a {kind}. Pass results or quantities.").of(type(one).__name__)
 
 
 def _row(quantity: Quantity) -> dict[str, Any]:
     value = float(quantity.value)
     if not math.isfinite(value):
-        raise WorkbenchError(f"quantity '{quantity.name}' is {value}. Only a finite number can be recorded.")
+        raise WorkbenchError("quantity '{quantity}' is {value}. Only a finite number can be recorded.").of(
+            quantity.name, value
+        )
     ends = [None if e is None or not math.isfinite(e) else float(e) for e in (quantity.low, quantity.high)]
     return {
         "name": str(quantity.name),
@@ -365,7 +371,9 @@ def _display(data: dict[str, Any], ours: dict[str, Any], metadata: dict[str, Any
 def _require_words(what: str, **texts: str) -> None:
     for field, text in texts.items():
         if not isinstance(text, str) or not text.strip():
-            raise WorkbenchError(f"a {what} lacks its {field}. Say it in {field}=: every reader needs it.")
+            raise WorkbenchError("a {what} lacks its {field}. Say it in {field}=: every reader needs it.").of(
+                as_message(what), field
+            )
 
 
 def _pictures(ax_or_figure: Axes | Figure, said_in: Iterable[str]) -> tuple[dict[str, Any], set[str]]:

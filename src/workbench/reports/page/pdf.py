@@ -286,9 +286,9 @@ def _check_glyphs(said: str) -> None:
     lacking = sorted({c for c in set(said) if not c.isspace()} - _advances().keys() - {_BREAK})
     if lacking:
         raise WorkbenchError(
-            f"the font of the PDF lacks {len(lacking)} of the report's characters: {character_names(lacking)}. Replace "
-            "them in the data or the parameters, or leave pdf out of the formats."
-        )
+            "the font of the PDF lacks {n} of the report's characters: {names}. Replace them in the data or the "
+            "parameters, or leave pdf out of the formats."
+        ).of(len(lacking), character_names(lacking))
 
 
 @cache

@@ -111,9 +111,8 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
     columns, suppressed = table["columns"], set(table["suppressed"])
     if len(columns) > _COLUMNS or len(table["rows"]) + 3 > _ROWS:
         raise WorkbenchError(
-            f"table '{table['name']}' has {len(table['rows']):,} rows and {len(columns):,} columns; a sheet holds "
-            f"{_ROWS - 3:,} and {_COLUMNS:,}. Show less of it."
-        )
+            "table '{name}' has {n} rows and {all} columns; a sheet holds {rows} and {columns}. Show less of it."
+        ).of(table["name"], len(table["rows"]), len(columns), _ROWS - 3, _COLUMNS)
     formats, grid = [], tables.shown(table)[:200]
     for i, column in enumerate(columns):
         code = _DATES.get(column["kind"]) or number_format(column["format"])

@@ -62,17 +62,19 @@ def payload(
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
-        raise WorkbenchError(f"table '{name}' is a {type(frame).__name__}. Pass a DataFrame, such as result.summary().")
+        raise WorkbenchError("table '{name}' is a {kind}. Pass a DataFrame, such as result.summary().").of(
+            name, type(frame).__name__
+        )
     frame = _flat(frame)
     columns = [str(c) for c in frame.columns]
     if len(set(columns)) < len(columns):
         twice = next(c for c in columns if columns.count(c) > 1)
-        raise WorkbenchError(f"table '{name}' has two columns '{twice}'. Rename one.")
+        raise WorkbenchError("table '{name}' has two columns '{twice}'. Rename one.").of(name, twice)
     frame.columns = columns
     frame = _by_province(frame)
     for column in formats or {}:
         if column not in columns:
-            raise unknown("column", column, columns, f"table '{name}'")
+            raise unknown("column", column, columns, say("table '{name}'", name=name))
     kinds = {c: _kind(frame[c]) for c in columns}
     low = _suppressed(frame, counts, minimum, name)
     cells = {c: [_plain(v, kinds[c]) for v in frame[c].tolist()] for c in columns}
@@ -280,9 +282,9 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
         text = column["format"].format(value)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise WorkbenchError(
-            f"table '{table['name']}': the format '{column['format']}' does not fit column '{column['name']}' "
-            f"({column['kind']}, for instance {value!r}). Write one such as '{{:.1f}}', '{{:,.0f}}' or '{{:.1%}}'."
-        ) from error
+            "table '{name}': the format '{format}' does not fit column '{column}' ({kind}, for instance {value}). "
+            "Write one such as '{{:.1f}}', '{{:,.0f}}' or '{{:.1%}}'."
+        ).of(table["name"], column["format"], column["name"], column["kind"], repr(value)) from error
     if isinstance(value, (int, float)) and value < 0:
         return text.replace("-", "\N{MINUS SIGN}", 1)
     if _PROBABILITY.fullmatch(column["name"]) and value > 0 and "." in text and not text.strip("0."):
@@ -293,7 +295,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
 def _suppressed(frame: pd.DataFrame, counts: str | None, minimum: int, name: str) -> list[int]:
     if counts is None:
         return []
-    require_columns(frame, [counts], f"table '{name}'", hint="counts= names the column of counts.")
+    require_columns(frame, [counts], say("table '{name}'", name=name), hint="counts= names the column of counts.")
     if _kind(frame[counts]) not in ("integer", "number"):
-        raise WorkbenchError(f"table '{name}': the column of counts '{counts}' holds no numbers.")
+        raise WorkbenchError("table '{name}': the column of counts '{counts}' holds no numbers.").of(name, counts)
     return [i for i, n in enumerate(frame[counts].tolist()) if not n >= minimum]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.locks import whole
+from workbench.messages import Term
 from workbench.personal import for_me_alone
 from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.search import OUTPUTS, log, texts
@@ -155,9 +156,9 @@ def _theirs(warehouse: Warehouse, forms: set[str], forgotten: Forgotten) -> tupl
         theirs["customer_id"] = {form for form, known in zip(forms, forgotten.named(forms), strict=False) if known}
     if not theirs["customer_id"] or len(here) > 1:
         raise WorkbenchError(
-            f"the warehouse of '{warehouse.source}' knows {'several' if here else 'no'} customers of that number. "
-            "Give it as the source writes it, or as the warehouse has it (a pseudonym where the mapping hides it)."
-        )
+            "the warehouse of '{source}' knows {whom}. Give it as the source writes it, or as the warehouse has it (a "
+            "pseudonym where the mapping hides it)."
+        ).of(warehouse.source, Term("several customers of that number" if here else "no customers of that number"))
     return rows, theirs
 
 

@@ -150,7 +150,9 @@ def texts(path: Path) -> Iterator[str]:
                 cells = con.execute(f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM {quoted(table)}")
                 yield from (cell for (cell,) in cells.fetchall() if cell)
     except duckdb.Error as error:
-        raise WorkbenchError(f"{path} can't be read, so that nobody knows what is in it: {error}. Delete it.") from None
+        raise WorkbenchError("{path} can't be read, so that nobody knows what is in it: {error}. Delete it.").of(
+            path, error
+        ) from None
 
 
 def _texts(name: str, content: bytes) -> Iterator[str]:
@@ -191,8 +193,8 @@ def reidentify(source: str, pseudonyms: Iterable[str], out: Path, root: Path, *,
     warehouse, key = open_warehouse(source, root=root), read_key(root)
     if warehouse.key_fingerprint != key.fingerprint:
         raise WorkbenchError(
-            f"the key here is not that of the pseudonyms of '{source}'. Use the one they were made with."
-        )
+            "the key here is not that of the pseudonyms of '{source}'. Use the one they were made with."
+        ).of(source)
     log(root, "reidentify", source, warehouse.version, len(wanted), why)
     array, found = pa.array(sorted(wanted)), dict[str, tuple[str, str]]()
     for name, value, clear in hidden(source, root):

@@ -19,6 +19,7 @@ from typing import Any
 import workbench
 from workbench import errors
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Number, say
 from workbench.project import PINNED, READS
 from workbench.reports.page import html as page
 from workbench.reports.page import lists
@@ -103,7 +104,10 @@ def run_job(job: Job) -> dict[str, Any]:
     write_json(job.folder / "manifest.json", manifest)
     if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
         file, name = leaked[0]
-        message = f"the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it."
+        message = say(
+            "the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it.",
+            name=name, file=file,
+        )  # fmt: skip
         return write_failed(job, message, time.monotonic() - started)
     return manifest
 
@@ -162,10 +166,11 @@ def _execute(notebook: Any, job: Job) -> Any:
     except PapermillExecutionError as error:
         raise _failed_cell(_without_marks(notebook), error) from None
     except CellTimeoutError:
-        message = f"the notebook took longer than its {job.timeout:g} seconds. Allow more with --timeout."
+        seconds = Number(job.timeout, "g")
+        message = say("the notebook took longer than its {n} seconds. Allow more with --timeout.", n=seconds)
         raise _interrupted(notebook, message) from None
     except DeadKernelError:
-        message = (
+        message = say(
             "the kernel died: the notebook ended it (exit, quit), or memory ran out: try a smaller input or --jobs 1."
         )
         raise _interrupted(notebook, message) from None
@@ -184,14 +189,14 @@ def _require_needs(notebook: Any, job: Job) -> None:
     except WorkbenchError as error:
         raise Failure(str(error), notebook, refused=True) from None
     if found and found.lacks:
-        raise Failure(f"not run: {found.sentence(source)}", notebook, refused=True)
+        raise Failure(say("not run: {text}", text=found.sentence(source)), notebook, refused=True)
 
 
 def _refuse_exit(notebook: Any) -> None:
     """Fail where a cell ends the notebook, with whatever status: papermill takes status 0 for success."""
     for i, cell in enumerate(notebook.cells):
         if any(o.output_type == "error" and o.ename == "SystemExit" for o in cell.get("outputs", [])):
-            raise Failure("the cell ends the notebook (SystemExit), so nothing below it ran.", notebook, i)
+            raise Failure(say("the cell ends the notebook (SystemExit), so nothing below it ran."), notebook, i)
 
 
 def _require_all_begun(notebook: Any) -> None:
@@ -199,7 +204,7 @@ def _require_all_begun(notebook: Any) -> None:
     for i, cell in enumerate(notebook.cells):
         skipped = cell.cell_type != "code" or "skip-execution" in cell.metadata.get("tags", [])
         if not skipped and cell.source.strip() and cell.execution_count is None:
-            raise Failure("the cell was never begun, so the report would lack it.", notebook, i)
+            raise Failure(say("the cell was never begun, so the report would lack it."), notebook, i)
 
 
 def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:

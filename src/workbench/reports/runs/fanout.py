@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Number, say
 from workbench.reports.runs.execute import run_job, write_failed
 from workbench.reports.runs.job import Job
 from workbench.reports.runs.ledger import TRANSIENT
@@ -38,7 +39,9 @@ class Cluster:
         except ImportError:
             raise WorkbenchError("--dask needs the package distributed. Install it: pip install distributed") from None
         except (OSError, TimeoutError, ValueError) as error:
-            raise WorkbenchError(f"no Dask scheduler answers at '{address}': {error}. Start: dask scheduler") from None
+            raise WorkbenchError("no Dask scheduler answers at '{address}': {error}. Start: dask scheduler").of(
+                address, error
+            ) from None
         self._address, self._patience = address, patience
 
     def __enter__(self) -> Cluster:
@@ -57,7 +60,7 @@ class Cluster:
             lanes = self._lanes()
             seen = time.monotonic() if lanes else seen
             if time.monotonic() - seen > _WITHOUT_WORKERS:
-                raise WorkbenchError(f"'{self._address}' has no worker. Start some: dask worker {self._address}")
+                raise WorkbenchError("'{address}' has no worker. Start some: dask worker {address}").of(self._address)
             job: Any = next(coming, self) if coming and len(busy) < lanes else None
             if job is self:
                 coming = None
@@ -82,9 +85,9 @@ class Cluster:
         except Exception:
             pass
         raise WorkbenchError(
-            f"the Dask scheduler at '{self._address}' was lost; what was published stands. Start it, and run the same "
+            "the Dask scheduler at '{address}' was lost; what was published stands. Start it, and run the same "
             "command again: it goes on where it was."
-        )
+        ).of(self._address)
 
     def _lanes(self) -> int:
         with self._connected():
@@ -94,24 +97,26 @@ class Cluster:
         with self._connected():
             if (error := future.exception()) is None:
                 return future.result()
-        message = f"the report could not be made: {type(error).__name__}: {error}"
+        message = say("the report could not be made: {kind}: {error}", kind=type(error).__name__, error=str(error))
         return write_failed(job, message, seconds, kind=TRANSIENT)
 
 
 def work(job: Job, patience: float) -> dict[str, Any]:
     """Make a report in a process of its own, on the machine of a Dask worker; give its manifest."""
     if not job.folder.is_dir():
-        raise WorkbenchError(f"this worker does not see {job.root}. Mount the project under the same path everywhere.")
+        raise WorkbenchError("this worker does not see {root}. Mount the project under the same path everywhere.").of(
+            job.root
+        )
     for left in job.folder.iterdir():  # of a worker that died over it
         left.unlink()
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     try:
         command = [sys.executable, "-m", "workbench.reports.runs.fanout"]
         done = subprocess.run(command, input=pickle.dumps(job), env=env, timeout=patience)
-        why = f"with status {done.returncode}, most likely for want of memory"
+        why = say("its process ended with status {code}, most likely for want of memory.", code=str(done.returncode))
     except subprocess.TimeoutExpired:
-        why = f"by force after {patience:.0f} s"
-    return read_manifest(job.folder) or write_failed(job, f"its process ended {why}.", patience, kind=TRANSIENT)
+        why = say("its process ended by force after {n} s.", n=Number(patience, ".0f"))
+    return read_manifest(job.folder) or write_failed(job, why, patience, kind=TRANSIENT)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Term
 from workbench.reports.runs.secrets import REFERENCE, secret
 
 if TYPE_CHECKING:
@@ -61,19 +62,23 @@ def check_hooks(hooks: Mapping[str, Any]) -> None:
             where = f"[hooks.{event}.{name}]"
             kind = next((k for k in _KINDS if isinstance(hook, dict) and k in hook), None)
             if kind is None:
-                raise WorkbenchError(f"{where} says neither command, nor webhook, nor smtp. Write one of them.")
+                raise WorkbenchError("{where} says neither command, nor webhook, nor smtp. Write one of them.").of(
+                    where
+                )
             for key, value in hook.items():
                 if key not in _KINDS[kind]:
                     raise unknown("key", key, _KINDS[kind], where)
                 wanted = _KINDS[kind][key]
                 texts = value if isinstance(value, list) else [value]
                 if not isinstance(value, wanted) or not texts or not all(isinstance(t, str) and t for t in texts):
-                    raise WorkbenchError(f"{where}: {key} must be a {'list of texts' if wanted is list else 'text'}.")
+                    raise WorkbenchError("{key} must be a {what}.").of(
+                        key, Term("list of texts" if wanted is list else "text"), at=where
+                    )
             for key in _KINDS[kind]:
                 if key not in hook and key not in _OPTIONAL:
-                    raise WorkbenchError(f"{where} lacks '{key}'. Add it.")
+                    raise WorkbenchError("{where} lacks '{key}'. Add it.").of(where, key)
             if "password" in hook and not REFERENCE.fullmatch(hook["password"]):
-                raise WorkbenchError(f"{where}: the password is written out. Write env:NAME or file:PATH.")
+                raise WorkbenchError("the password is written out. Write env:NAME or file:PATH.").of(at=where)
 
 
 def call_hooks(hooks: Mapping[str, Any], about: Mapping[str, str], rows: Iterable[sqlite3.Row], ledger: Ledger) -> int:

@@ -63,8 +63,8 @@ class Nursery:
         if threads != 1:
             self.end()
             raise WorkbenchError(
-                f"the preloaded process has {threads} threads and can't be forked. Use --kernel plain."
-            )
+                "the preloaded process has {threads} threads and can't be forked. Use --kernel plain."
+            ).of(threads)
 
     def fork(self, file: str, cwd: str, env: dict[str, str]) -> int:
         """Fork a kernel that serves a connection file; give its process number."""

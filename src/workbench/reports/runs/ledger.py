@@ -259,9 +259,9 @@ class Ledger:
         version = self._con.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
             raise WorkbenchError(
-                f"the ledger {self.path} is of version {version}; this program knows version {SCHEMA}. Use the newer "
+                "the ledger {path} is of version {version}; this program knows version {schema}. Use the newer "
                 "program, or move the ledger away: it is then made anew from what is published."
-            )
+            ).of(self.path, version, SCHEMA)
         if self._con.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             self._con.execute("PRAGMA journal_mode = WAL")
         if version < SCHEMA:
@@ -278,14 +278,14 @@ class Ledger:
             yield
         except sqlite3.OperationalError as error:
             raise WorkbenchError(
-                f"the ledger {self.path} cannot be used: {error}. Check its permissions and the room on the disk; what "
+                "the ledger {path} cannot be used: {error}. Check its permissions and the room on the disk; what "
                 "was published stands."
-            ) from error
+            ).of(self.path, error) from error
         except sqlite3.DatabaseError as error:
             raise WorkbenchError(
-                f"the ledger {self.path} is damaged: {error}. Move it away, its -wal and -shm too, and run again: "
-                "it is made anew from what is published."
-            ) from error
+                "the ledger {path} is damaged: {error}. Move it away, its -wal and -shm too, and run again: it is "
+                "made anew from what is published."
+            ).of(self.path, error) from error
 
     @contextmanager
     def writing(self, table: str) -> Iterator[sqlite3.Connection]:

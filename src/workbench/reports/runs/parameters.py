@@ -109,7 +109,7 @@ class Parameter:
             try:
                 value = periods.parse(value, today=dt.date.today()).label
             except WorkbenchError as error:
-                raise WorkbenchError(say("parameter '{name}': {error}", name=self.name, error=error)) from None
+                raise WorkbenchError("parameter '{name}': {error}").of(self.name, error) from None
         if self.choices and value not in self.choices:
             said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))
             near = suggestion(str(value), map(str, self.choices))
@@ -149,7 +149,7 @@ def read_source(notebook: str | bytes) -> list[dict[str, Any]]:
             for cell in cells
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise WorkbenchError(say("this is not a notebook of format 4. Save it again from JupyterLab.")) from error
+        raise WorkbenchError("this is not a notebook of format 4. Save it again from JupyterLab.") from error
 
 
 def declared(cells: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
@@ -220,11 +220,9 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise WorkbenchError(
-                say("parameter {text} is not of the form name=value, such as seed=1.", text=_short(text))
-            )
+            raise WorkbenchError("parameter {text} is not of the form name=value, such as seed=1.").of(_short(text))
         if name in given:
-            raise WorkbenchError(say("parameter '{name}' is given twice. Give one value.", name=name))
+            raise WorkbenchError("parameter '{name}' is given twice. Give one value.").of(name)
         given[name] = value
     return given
 
@@ -276,7 +274,9 @@ def _parse_cell(source: str) -> tuple[Parameter, ...]:
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
-        raise WorkbenchError(f"the parameters cell, line {error.lineno}, is not Python: {error.msg}.") from error
+        raise WorkbenchError("the parameters cell, line {line}, is not Python: {msg}.").of(
+            str(error.lineno), error.msg
+        ) from error
     comments = _comments(source)
     parameters = [
         _parameter(s, comments.get(s.end_lineno or s.lineno, ""))
@@ -287,7 +287,7 @@ def _parse_cell(source: str) -> tuple[Parameter, ...]:
     names = [p.name for p in parameters]
     for name in names:
         if names.count(name) > 1:
-            raise WorkbenchError(f"the parameters cell declares '{name}' twice. Keep one.")
+            raise WorkbenchError("the parameters cell declares '{name}' twice. Keep one.").of(name)
     return tuple(parameters)
 
 
@@ -297,17 +297,19 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def _parameter(statement: ast.stmt, comment: str) -> Parameter:
-    where = f"the parameters cell, line {statement.lineno},"
+    where = say("the parameters cell, line {line},", line=str(statement.lineno))
     if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value):
-        raise WorkbenchError(
-            f"{where} is '{ast.unparse(statement)[:60]}'. Write: name: type = default  # unit: meaning"
+        raise WorkbenchError("{where} is '{text}'. Write: name: type = default  # unit: meaning").of(
+            where, ast.unparse(statement)[:60]
         )
     name = statement.target.id
     try:
         default = ast.literal_eval(statement.value)
     except ValueError:
-        raise WorkbenchError(f"{where} gives '{name}' a default that is computed. Write a plain value.") from None
-    kind, choices = _type(statement.annotation, f"{where} gives '{name}'")
+        raise WorkbenchError("{where} gives '{name}' a default that is computed. Write a plain value.").of(
+            where, name
+        ) from None
+    kind, choices = _type(statement.annotation, say("{where} gives '{name}'", where=where, name=name))
     unit, colon, meaning = comment.partition(":")
     if not colon:
         unit, meaning = "", comment
@@ -315,10 +317,10 @@ def _parameter(statement: ast.stmt, comment: str) -> Parameter:
     try:
         return replace(parameter, default=parameter.check(default))
     except WorkbenchError as error:
-        raise WorkbenchError(f"{where} has a default that does not fit: {error}") from None
+        raise WorkbenchError("{where} has a default that does not fit: {error}").of(where, error) from None
 
 
-def _type(annotation: ast.expr, where: str) -> tuple[str, tuple[Value, ...]]:
+def _type(annotation: ast.expr, where: Message) -> tuple[str, tuple[Value, ...]]:
     text = ast.unparse(annotation)
     if text in _TYPES:
         return text, ()
@@ -331,14 +333,14 @@ def _type(annotation: ast.expr, where: str) -> tuple[str, tuple[Value, ...]]:
         if len(kinds) == 1 and kinds <= {"str", "int"}:
             return kinds.pop(), choices
     legal = "str, int, float, bool, date, period, secret or Literal[...] of texts or whole numbers"
-    raise WorkbenchError(f"{where} the type '{text}'. Types are {legal}.")
+    raise WorkbenchError("{where} the type '{text}'. Types are {legal}.").of(where, text, Term(legal))
 
 
 def _checked_needs(needs: Any) -> Needs:
     from workbench.warehouse import schema
 
     if not isinstance(needs, dict):
-        raise WorkbenchError(f'needs is {needs!r}. Write a dict, such as {{"bill.month": 3}}.')
+        raise WorkbenchError('needs is {needs}. Write a dict, such as {{"bill.month": 3}}.').of(repr(needs))
     for key, least in needs.items():
         if isinstance(least, dict) and "=" in key:
             _checked_needs(least)
@@ -350,5 +352,7 @@ def _checked_needs(needs: Any) -> Needs:
             else:
                 schema.table(table)
         if isinstance(least, bool) or not isinstance(least, int | str) or (isinstance(least, str) and "." not in key):
-            raise WorkbenchError(f"needs says {least!r} of {key}. Write a number, or for a column a parameter's name.")
+            raise WorkbenchError("needs says {least} of {key}. Write a number, or for a column a parameter's name.").of(
+                repr(least), key
+            )
     return needs

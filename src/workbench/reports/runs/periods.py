@@ -70,7 +70,7 @@ class Period:
                 raise unknown("word of a period", name, names)
         filled = re.sub(r"{([^{}]*)}", lambda found: str(names[found[1]]), pattern)
         if "{" in filled or "}" in filled:
-            raise WorkbenchError(f"'{pattern}' has a brace that is not closed. Write for instance {{label}}.")
+            raise WorkbenchError("'{text}' has a brace that is not closed. Write for instance {{label}}.").of(pattern)
         return filled
 
 
@@ -90,7 +90,9 @@ def containing(day: dt.date, kind: str) -> Period:
         over = start.month - 1 + step
         return Period(start, dt.date(start.year + over // 12, over % 12 + 1, 1), kind)
     except (ValueError, OverflowError):
-        raise WorkbenchError(f"the period of {day} is beyond the calendar, which ends with the year 9999.") from None
+        raise WorkbenchError("the period of {day} is beyond the calendar, which ends with the year 9999.").of(
+            day
+        ) from None
 
 
 def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
@@ -117,15 +119,15 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
     found = _FORM.fullmatch(text.strip())
     if not found:
         raise WorkbenchError(
-            say("'{text}' is no period. Write a month as 2026-10, a quarter as 2026Q4, a year as 2026 or a day as "
-                "2026-10-05.", text=text[:40])
-        )  # fmt: skip
+            "'{text}' is no period. Write a month as 2026-10, a quarter as 2026Q4, a year as 2026 or a day as "
+            "2026-10-05."
+        ).of(text[:40])
     year, quarter, month, day = found.groups()
     try:
         first = dt.date(int(year), int(month or (int(quarter) - 1) * 3 + 1 if quarter else month or 1), int(day or 1))
     except ValueError:
         part = Term(_part(quarter, day))
-        raise WorkbenchError(say("'{text}' is no period: there is no such {part}.", text=text, part=part)) from None
+        raise WorkbenchError("'{text}' is no period: there is no such {part}.").of(text, part) from None
     period = containing(first, "day" if day else "month" if month else "quarter" if quarter else "year")
     if kind and period.kind != kind:
         kinds = {"is": Term(period.kind), "asked": Term(kind)}
@@ -134,10 +136,9 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
             say("'{text}' is a {is}, but a {asked} is asked for, such as {such}.", text=text, such=such, **kinds)
         )
     if today is not None and period.end > today:
-        raise WorkbenchError(
-            say("period '{period}' is not over on {today}: the last complete {kind} is {last}.",
-                period=period.label, today=today, kind=Term(period.kind), last=last_complete(today, period.kind).label)
-        )  # fmt: skip
+        raise WorkbenchError("period '{period}' is not over on {today}: the last complete {kind} is {last}.").of(
+            period.label, today, Term(period.kind), last_complete(today, period.kind).label
+        )
     return period
 
 

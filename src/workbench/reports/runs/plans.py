@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, unknown
-from workbench.messages import LANGUAGES, Term, say
+from workbench.errors import WorkbenchError, nearest, unknown
+from workbench.messages import LANGUAGES, Listed, Term, say
 from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
@@ -29,7 +29,6 @@ from workbench.reports.runs.slots import (
     make_slot,
     shared_fingerprint,
 )
-from workbench.words import listed
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
@@ -105,8 +104,8 @@ class Plan:
         """
         if not self.period:
             if text:
-                raise WorkbenchError(
-                    say("plan '{name}' has no periods. Leave --period out, or give the plan one.", name=self.name)
+                raise WorkbenchError("plan '{name}' has no periods. Leave --period out, or give the plan one.").of(
+                    self.name
                 )
             return None
         today = (now or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone)).date()
@@ -150,13 +149,13 @@ class Plan:
         studies = list(studies)
         for name in studies:
             if name not in has:
-                raise unknown("study", name, has, f"plan '{self.name}'")
+                raise unknown("study", name, has, say("plan '{name}'", name=self.name))
         tasks = [task for task in self.tasks if not studies or task.study.name in studies]
         given = dict(given or {})
         declared = {p.name for task in tasks for p in task.study.parameters}
         for name in given:
             if name not in declared:
-                raise unknown("parameter", name, declared, f"the studies of plan '{self.name}'")
+                raise unknown("parameter", name, declared, say("the studies of plan '{name}'", name=self.name))
         shared, look_up = shared_fingerprint(root), _Known(root)
         made: dict[tuple[str, str], Slot] = {}
         options: dict[str, Any] = {
@@ -208,10 +207,9 @@ def load_plan(name: str, root: Path) -> Plan:
         text = (root / "reports" / "plans" / f"{name}.toml").read_text("utf-8")
         return _plan(name, tomllib.loads(text), find_studies(root))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        said = say("plan '{name}' is not a TOML file in UTF-8: {error}.", name=name, error=str(error))
-        raise WorkbenchError(said) from None
+        raise WorkbenchError("plan '{name}' is not a TOML file in UTF-8: {error}.").of(name, error) from None
     except WorkbenchError as error:
-        raise WorkbenchError(say("plan '{name}': {error}", name=name, error=error)) from None
+        raise WorkbenchError("plan '{name}': {error}").of(name, error) from None
 
 
 _TEXT, _WHOLE = "a text", "a whole number"
@@ -239,30 +237,30 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
     _check_keys(written, _KEYS, "")
     for key, least in _LEAST.items():
         if key in written and written[key] < least:
-            raise WorkbenchError(f"{key} is {written[key]}, but must be at least {least}.")
+            raise WorkbenchError("{key} is {written}, but must be at least {least}.").of(key, written[key], least)
     for key in written.get("formats", ()):
         if key not in (PAGE, *FORMATS):
             raise unknown("format", key, (PAGE, *FORMATS))
     if not all(isinstance(language, str) and language.strip() for language in written.get("lang", ())):
-        raise WorkbenchError(say('lang must be a list of texts, such as ["zh", "en"].'))
+        raise WorkbenchError('lang must be a list of texts, such as ["zh", "en"].')
     languages(written.get("lang") or LANGUAGES)
     if written.get("period") and written["period"] not in periods.KINDS:
         raise unknown("kind of period", written["period"], periods.KINDS)
     zone = written.get("timezone", "UTC")
     if zone not in zoneinfo.available_timezones():
         near = [z for z in zoneinfo.available_timezones() if z[:1] == zone[:1] and "/" in z]
-        raise WorkbenchError(str(unknown("time zone", zone, sorted(near))).partition(" There are:")[0])
+        raise WorkbenchError("no {what} '{name}'.{near}").of(Term("time zone"), zone, nearest(zone, sorted(near)))
     if written.get("cron"):
         _trigger(written["cron"], zone)
     check_hooks(written.get("hooks", {}))
     if not written.get("study"):
-        raise WorkbenchError(say("it has no study. Add [[study]] with a name."))
+        raise WorkbenchError("it has no study. Add [[study]] with a name.")
     tasks = [_task(i, one, written, studies) for i, one in enumerate(written["study"], 1)]
     for table in ("parameters", "from_period"):
         for key in written.get(table, {}):
             if not any(key in getattr(task, "grid" if table == "parameters" else table) for task in tasks):
                 known = dict.fromkeys(p.name for task in tasks for p in task.study.parameters)
-                raise unknown("parameter", key, known, f"its studies, though [{table}] names it")
+                raise unknown("parameter", key, known, say("its studies, though [{table}] names it", table=table))
     rest = {
         k: v for k, v in written.items() if k not in ("study", "parameters", "from_period", "title", "formats", "lang")
     }
@@ -275,28 +273,28 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
 def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[str, Study]) -> Task:
     where = f"[[study]] {number}: "
     if not isinstance(one, dict):
-        raise WorkbenchError(f"{where}this is no table. Write [[study]], and name = … below it.")
+        raise WorkbenchError("{where}this is no table. Write [[study]], and name = … below it.").of(where)
     _check_keys(one, _STUDY_KEYS, where)
     if one.get("name") not in studies:
         raise unknown("study", one.get("name", ""), studies)
     study = studies[one["name"]]
     if study.of_one_customer:
         raise WorkbenchError(
-            f"{where}study '{study.name}' is the page of one customer: no plan makes it. Take it out, and run: "
-            f"workbench run {study.name} -p customer=NUMBER"
-        )
+            "{where}study '{study}' is the page of one customer: no plan makes it. Take it out, and run: workbench "
+            "run {study} -p customer=NUMBER"
+        ).of(where, study.name)
     own = {p.name for p in study.parameters}
     said = {k: v for k, v in written.get("parameters", {}).items() if k in own} | one.get("parameters", {})
     grid = {k: tuple(map(_plain, v if isinstance(v, list) else [v])) for k, v in said.items()}
     for key, values in grid.items():
         if not values:
-            raise WorkbenchError(f"{where}parameter '{key}' has no value. Give one, or leave it out.")
+            raise WorkbenchError("{where}parameter '{key}' has no value. Give one, or leave it out.").of(where, key)
         for value in values:
             resolve(study.parameters, {key: value}, study=study.name)
     sets = {k: v for k, v in written.get("from_period", {}).items() if k in own} | one.get("from_period", {})
     for key, pattern in sets.items():
         if not written.get("period"):
-            raise WorkbenchError(f'{where}from_period needs a kind of period. Add period = "month" above.')
+            raise WorkbenchError('{where}from_period needs a kind of period. Add period = "month" above.').of(where)
         example = periods.last_complete(dt.date(2026, 1, 1), written["period"])
         resolve(study.parameters, {key: example.fill(str(pattern))}, study=study.name)
     return Task(study, grid, sets)
@@ -309,11 +307,11 @@ def _plain(value: Any) -> Any:
 def _check_keys(written: Mapping[str, Any], keys: Mapping[str, tuple[Any, str]], where: str) -> None:
     for key, value in written.items():
         if key not in keys:
-            raise WorkbenchError(say("{where}{error}", where=where, error=unknown("key", key, keys)))
+            raise WorkbenchError("{where}{error}").of(where, unknown("key", key, keys))
         kind, said = keys[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            what: dict[str, Any] = {"where": where, "key": key, "value": repr(value), "expected": Term(said)}
-            raise WorkbenchError(say("{where}{key} is {value}, but must be {expected}.", **what))
+            what = (where, key, repr(value), Term(said))
+            raise WorkbenchError("{where}{key} is {value}, but must be {expected}.").of(*what)
 
 
 def _trigger(cron: str, zone: str) -> CronTrigger:
@@ -321,7 +319,7 @@ def _trigger(cron: str, zone: str) -> CronTrigger:
 
     fields = cron.split()
     if len(fields) == 5 and fields[2] != "*" and fields[4] != "*":
-        raise WorkbenchError(f"cron '{cron}' names days of the month and of the week. Name one of them.")
+        raise WorkbenchError("cron '{cron}' names days of the month and of the week. Name one of them.").of(cron)
     try:
         if len(fields) == 5:
             fields[4] = ",".join(map(_week, fields[4].lower().split(",")))
@@ -329,16 +327,16 @@ def _trigger(cron: str, zone: str) -> CronTrigger:
         due = trigger.get_next_fire_time(None, dt.datetime.now(dt.UTC))
     except ValueError as error:
         raise WorkbenchError(
-            f"cron '{cron}' is not a time: {error}. Write minute, hour, day, month and day of the week, as 0 6 1 * *."
-        ) from None
+            "cron '{cron}' is not a time: {error}. Write minute, hour, day, month and day of the week, as 0 6 1 * *."
+        ).of(cron, error) from None
     if due is None:
-        raise WorkbenchError(f"cron '{cron}' never comes: there is no such day. Write for instance 0 6 1 * *.")
+        raise WorkbenchError("cron '{cron}' never comes: there is no such day. Write for instance 0 6 1 * *.").of(cron)
     if without := _months_without(fields, trigger, zone):
         last = " ".join([*fields[:2], "last", *cron.split()[3:]])
         raise WorkbenchError(
-            f"cron '{cron}' would pass over {listed(without)}: there is no such day in some years. For the last day of "
-            f"every month write last: {last}"
-        )
+            "cron '{cron}' would pass over {values}: there is no such day in some years. For the last day of every "
+            "month write last: {last}"
+        ).of(cron, Listed(without), last)
     return trigger
 
 

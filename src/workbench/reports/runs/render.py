@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.locks import hold, locked
 from workbench.messages import Number, Term, as_message, say, word
+from workbench.recognised import recognised, sentence
 from workbench.reports.page import lists
 from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
@@ -281,7 +282,10 @@ class _Grid:
         status = row["state"] if verdict in ("known", "later") else verdict
         said = row["error"] or row["headline"]
         if verdict == "known":
-            said = say("{said} (as before: nothing has changed; --force runs it again)", said=as_message(said))
+            said = say(
+                "{said} (as before: nothing has changed; --force runs it again)",
+                said=recognised(said) or as_message(said),
+            )
         if verdict == "running":
             said = say("process {pid} on {host} is running it", pid=str(row["pid"]), host=row["host"].split()[0])
         folder = self._ledger.root / row["outputs"]
@@ -411,7 +415,7 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
 
     studies = tuple(dict.fromkeys(slot.study.name for slot in due))
     if kernel == "forked" and not FORKS:
-        raise WorkbenchError(say("kernels can be forked on Linux only. Use --kernel plain."))
+        raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
@@ -479,7 +483,7 @@ class _bar:
         if self._shown and made.status != "unchanged":
             where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
             state = Term("FAILED" if made.status == "failed" else made.status)
-            told = say("{state}: {message}", state=state, message=as_message(word(made.message, spoken())))
+            told = say("{state}: {message}", state=state, message=as_message(sentence(made.message, spoken())))
             what = Term("done") if made.status == "done" else told
             took = Number(made.seconds, ".1f")
             line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)

@@ -46,9 +46,13 @@ def secret(reference: str) -> str:
         except (OSError, ValueError):
             value = ""
     if not value:
-        raise WorkbenchError(f"the secret '{reference}' is not there. Set it for the process that runs the report.")
+        raise WorkbenchError("the secret '{reference}' is not there. Set it for the process that runs the report.").of(
+            reference
+        )
     if len(value) < SHORTEST:
-        raise WorkbenchError(f"the secret '{reference}' has fewer than {SHORTEST} characters. Use a longer one.")
+        raise WorkbenchError("the secret '{reference}' has fewer than {shortest} characters. Use a longer one.").of(
+            reference, SHORTEST
+        )
     return value
 
 

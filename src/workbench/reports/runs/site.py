@@ -12,6 +12,7 @@ from urllib.parse import quote
 from workbench.locks import whole
 from workbench.messages import word
 from workbench.places import provinces
+from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 from workbench.reports.runs.write import said_in
@@ -128,7 +129,7 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
         "changed": {p["name"]: p["value"] for p in _changed(manifest)},
-        "headline": good.get("headline", "") if good else manifest.get("error" if failed else "headline", ""),
+        "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),
         "decision": (good or manifest).get("decision", ""),
         "figure": _figure((good or manifest).get("tiles"), number),
         "last_good": str(good.get("finished", ""))[:16],

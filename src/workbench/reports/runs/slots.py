@@ -65,7 +65,7 @@ class Study:
         try:
             return read_source(self.content)
         except OSError as error:
-            raise WorkbenchError(say("notebook '{name}': {error}", name=self.path.name, error=str(error))) from error
+            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, str(error)) from error
         except WorkbenchError as error:
             raise self._wrong(error) from error
 
@@ -86,7 +86,7 @@ class Study:
             raise self._wrong(error) from error
 
     def _wrong(self, error: WorkbenchError) -> WorkbenchError:
-        return WorkbenchError(say("notebook '{name}': {error}", name=self.path.name, error=error))
+        return WorkbenchError("notebook '{name}': {error}").of(self.path.name, error)
 
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
@@ -200,7 +200,7 @@ def find_slots(
     studies = find_studies(root)
     if not studies:
         folder = str(root / "notebooks")
-        raise WorkbenchError(say("no notebook in '{folder}'. Put one there, named after its study.", folder=folder))
+        raise WorkbenchError("no notebook in '{folder}'. Put one there, named after its study.").of(folder)
     chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
     for name in chosen:
         if name not in studies:
@@ -405,7 +405,7 @@ def check_source(source: str, root: Path) -> None:
     if source not in known:
         raise unknown("source", source, known, "data/mappings")
     if not warehouse_version(source, root):
-        raise WorkbenchError(say("no warehouse of '{source}'. Run: workbench data ingest {source}", source=source))
+        raise WorkbenchError("no warehouse of '{source}'. Run: workbench data ingest {source}").of(source)
 
 
 def warehouse_version(source: str, root: Path) -> str:

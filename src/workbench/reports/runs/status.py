@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.messages import Listed, Message, Number, Term, say
+from workbench.recognised import sentence
 from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import STATES, Ledger, is_outdated
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
@@ -79,7 +80,11 @@ def _told(row: sqlite3.Row | None, root: Path) -> list[str]:
     ended = dt.datetime.fromtimestamp(row["finished"]).isoformat(" ", "minutes") if row["finished"] else ""
     seconds = time.time() - row["started"] if running else row["seconds"]
     process = {"pid": str(row["pid"]), "host": row["host"].split()[0]} if running else {}
-    said = say("process {pid} on {host}", **process) if running else row["error"] or _headline(row, root)
+    said = (
+        say("process {pid} on {host}", **process)
+        if running
+        else sentence(row["error"], spoken()) or _headline(row, root)
+    )
     return [str(row["attempts"] or ""), ended, "" if seconds is None else f"{seconds:.1f}", said]
 
 

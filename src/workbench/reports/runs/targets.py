@@ -84,7 +84,9 @@ def score_file(
         writer = None
         for frame in _batches(Path(listed), [member, *loaded.feature_names_in_], batch):
             if frame[member].isna().any():
-                raise WorkbenchError(f"'{member}' is missing for {int(frame[member].isna().sum()):,} rows of the list.")
+                raise WorkbenchError("'{member}' is missing for {n} rows of the list.").of(
+                    member, frame[member].isna().sum()
+                )
             seen.append(text_hash(frame[member]))
             score, chosen, unlike = counter.take(frame)
             out = chosen & hold_out(frame[member], share=holdout, campaign=campaign, key=key)
@@ -99,7 +101,7 @@ def score_file(
         found = counter.result()
         once = np.sort(np.concatenate(seen))
         if (repeated := int((once[1:] == once[:-1]).sum())) > 0:
-            raise WorkbenchError(f"the list has {repeated:,} rows of '{member}' again: keep one row a member.")
+            raise WorkbenchError("the list has {n} rows of '{id}' again: keep one row a member.").of(repeated, member)
     return WrittenList(into, found)
 
 
@@ -111,7 +113,9 @@ def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFram
     import pyarrow.parquet as pq
 
     if member_twice := [c for c in OURS if c in columns]:
-        raise WorkbenchError(f"the list's '{member_twice[0]}' has the name of a column of the answer: rename it.")
+        raise WorkbenchError("the list's '{first}' has the name of a column of the answer: rename it.").of(
+            member_twice[0]
+        )
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             with pq.ParquetFile(path) as file:
@@ -126,8 +130,8 @@ def _batches(path: Path, columns: list[str], batch: int) -> Iterator[pd.DataFram
                 for records in file:
                     yield records.select(columns).to_pandas()
         else:
-            raise WorkbenchError(f"'{path.name}' is neither .parquet nor .csv: save the list as one of them.")
+            raise WorkbenchError("'{path}' is neither .parquet nor .csv: save the list as one of them.").of(path.name)
     except FileNotFoundError:
-        raise WorkbenchError(f"no list at {path}.") from None
+        raise WorkbenchError("no list at {path}.").of(path) from None
     except pa.ArrowInvalid as error:
-        raise WorkbenchError(f"'{path.name}' cannot be read: {error}.") from None
+        raise WorkbenchError("'{path}' cannot be read: {error}.").of(path.name, error) from None

@@ -14,6 +14,7 @@ from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from workbench.messages import say
 from workbench.reports.runs.execute import prepare_worker, run_job, write_failed
 from workbench.reports.runs.folders import sweep
 from workbench.reports.runs.job import Job
@@ -131,7 +132,7 @@ def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[st
     try:
         return future.result()
     except BrokenProcessPool:
-        message = "its worker process ended without an answer, most likely for want of memory. Try --jobs 1."
+        message = say("its worker process ended without an answer, most likely for want of memory. Try --jobs 1.")
     except Exception as error:
-        message = f"the report could not be made: {type(error).__name__}: {error}"
+        message = say("the report could not be made: {kind}: {error}", kind=type(error).__name__, error=str(error))
     return write_failed(job, message, seconds, kind=TRANSIENT)

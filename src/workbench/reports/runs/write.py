@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Day, say, word
+from workbench.messages import Day, as_message, say, word
+from workbench.recognised import sentence
 from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
 from workbench.reports.page.languages import NAMES, file_name, said_facts, title_of, translated
@@ -139,7 +140,7 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
         links.insert(1, _link("tables.xlsx", "Tables (xlsx)", language))
     others = [other for other in job.languages if other != language]
     links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
-    told["lacking"] = {form: word(why, language) for form, why in manifest["lacking"].items()}
+    told["lacking"] = {form: sentence(why, language) for form, why in manifest["lacking"].items()}
     told["index"] = f"../../index.{language}.html" if others else "../../index.html"
     told["before"] = before
     made = page.report_page(notebook, title=title, facts=told, links=links)
@@ -182,15 +183,15 @@ def write_failure(job: Job, notebook: Any, failure: Failure, manifest: Mapping[s
     import nbformat
 
     nbformat.write(notebook, job.folder / "failed.ipynb")
-    shown = {"message": manifest["error"], "cell": None, "section": "", "source": "", "traceback": ""}
+    language = job.languages[0]
+    shown: dict[str, Any] = {"message": sentence(manifest["error"], language), "cell": None}
+    shown |= {"section": "", "source": "", "traceback": without_paths(failure.traceback, job.root)}
     if failure.cell is not None and failure.cell < len(notebook.cells):
         before = notebook.cells[: failure.cell + 1]
         headings = [h for c in before if c.cell_type == "markdown" for h in _HEADING.findall(c.source)]
         ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
         shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
-    shown["traceback"] = without_paths(failure.traceback, job.root)
     kept = (job.published / "index.html").is_file()
-    language = job.languages[0]
     links = [_link("failed.ipynb", "Notebook as far as it came", language)]
     title, facts = title_of(translated(notebook, language), job.title), said_facts(_facts(manifest), language)
     made = page.failure_page(title=title, facts=facts, links=links, failure=shown, kept=kept, language=language)
@@ -206,7 +207,9 @@ def _displayed(notebook: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any],
 
 def _add(found: dict[str, dict[str, Any]], one: Mapping[str, Any], what: str) -> None:
     if one["name"] in found:
-        raise WorkbenchError(f"two {what}s of the notebook are named '{one['name']}'. Give each a name of its own.")
+        raise WorkbenchError("two {what}s of the notebook are named '{name}'. Give each a name of its own.").of(
+            as_message(what), one["name"]
+        )
     found[one["name"]] = copy.deepcopy(dict(one))
 
 

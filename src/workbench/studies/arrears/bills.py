@@ -34,8 +34,8 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
         flags=["written_off"], by=["customer_id"], missing="keep").table  # fmt: skip
     for column in ("amount", "paid", "due_on"):
         if taken[column].isna().any():
-            raise WorkbenchError(
-                f"'{column}' of bills is missing in {int(taken[column].isna().sum()):,} rows: give it."
+            raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(
+                column, taken[column].isna().sum()
             )
     last = int((day(as_of, "as_of") - EPOCH).days) - 1
     due, paid, left = ((taken[c] - EPOCH).dt.days.fillna(NEVER) for c in ("due_on", "paid_on", "left_on"))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import category, number, periods, require_table
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Listed, Message, Share, Span, Word, join, say
 from workbench.methods import chains
@@ -302,27 +302,30 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
     """Position of each account's state by month, -1 where it has no row, and what it owed; both (accounts, months)."""
     require_table(history, [customer, month, state, *([owed] if owed else [])], "history")
     if history[customer].isna().any():
-        raise WorkbenchError(f"'{customer}' of history is missing in {int(history[customer].isna().sum()):,} rows.")
+        raise WorkbenchError("'{customer}' of history is missing in {n} rows.").of(
+            customer, history[customer].isna().sum()
+        )
     name, when = category(history[state], state, missing="refuse"), periods(history[month], month)
     if when.isna().any():
-        raise WorkbenchError(f"'{month}' of history has no month in {int(when.isna().sum()):,} rows: give it.")
+        raise WorkbenchError("'{month}' of history has no month in {n} rows: give it.").of(month, when.isna().sum())
     codes = pd.Index([*known]).get_indexer(name)
     if (codes < 0).any():
         odd = name[codes < 0].value_counts().sort_index()
-        below = " A state below 0 is no state of arrears: paid duly, or not used, is current." * any(
-            str(value).startswith("-") for value in odd.index
-        )
+        below = say(" A state below 0 is no state of arrears: paid duly, or not used, is current.")
+        below = below if any(str(value).startswith("-") for value in odd.index) else Message()
         raise WorkbenchError(
-            f"'{state}' holds {named(odd.index)} in {int(odd.sum()):,} of {len(history):,} rows, which stand neither "
-            f"in states nor in out.{below} Turn them into states, or name them."
-        )
+            "'{state}' holds {names} in {n} of {all} rows, which stand neither in states nor in out.{below} Turn them "
+            "into states, or name them."
+        ).of(state, odd.index, odd.sum(), len(history), below)
     accounts, rows = np.unique(pd.factorize(history[customer], sort=False)[0], return_inverse=True)
     moments, column = np.unique(when.to_numpy(), return_inverse=True)
     _no_gap(moments, month)
     place = np.full((len(accounts), len(moments)), -1, dtype=np.int64)
     place[rows, column] = codes
     if (twice := len(history) - int((place >= 0).sum())) > 0:
-        raise WorkbenchError(f"history has {twice:,} rows of one '{customer}' and '{month}' too many: keep one each.")
+        raise WorkbenchError("history has {n} rows of one '{customer}' and '{month}' too many: keep one each.").of(
+            twice, customer, month
+        )
     if owed is None:
         return place, None, {}
     amount, given = np.zeros(place.shape), number(history[owed], owed)
@@ -339,7 +342,9 @@ def _no_gap(moments: np.ndarray, month: str) -> None:
     nth = moments.astype("datetime64[M]").astype(int) if moments.dtype.kind == "M" else moments
     steps = np.diff(nth)
     if (steps != steps[:1]).any() or (steps <= 0).any():
-        raise WorkbenchError(f"'{month}' of history leaves a month out, or has two days of one: give each month once.")
+        raise WorkbenchError(
+            "'{month}' of history leaves a month out, or has two days of one: give each month once."
+        ).of(month)
 
 
 def _called(state: str) -> Message:

@@ -262,9 +262,11 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     taken["cost"] = taken["cost"].fillna(0.0)
     for column in ("stage", "days", "owed"):
         if taken[column].isna().any():
-            raise WorkbenchError(f"'{column}' is missing in {int(taken[column].isna().sum()):,} actions: give it.")
+            raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(
+                column, taken[column].isna().sum()
+            )
     if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
-        raise WorkbenchError(f"'arm' of actions holds '{odd[0]}': it is treated, held_out or missing.")
+        raise WorkbenchError("'arm' of actions holds '{odd}': it is treated, held_out or missing.").of(odd[0])
     aside = {}
     for reason, rows in (
         ("before the bill was overdue", taken["days"] <= 0),

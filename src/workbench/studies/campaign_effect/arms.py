@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.figures import Axes, axis_unit, dot_and_interval
 from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
@@ -251,13 +251,15 @@ def arm_effects(
     """
     require_members(members, [arm])
     if members[arm].isna().any():
-        raise WorkbenchError(f"'{arm}' is missing for {int(members[arm].isna().sum())} of {len(members)} members.")
+        raise WorkbenchError("'{arm}' is missing for {n} of {all} members.").of(
+            arm, int(members[arm].isna().sum()), len(members)
+        )
     names = sorted(members[arm].unique().tolist(), key=str)
     if control not in names or len(names) < 3:
         raise WorkbenchError(
-            f"'{arm}' has the values {named(names[:8])}: '{control}' and two further arms or more are needed. For one "
-            "arm use average_effect; give another name of the control as control=."
-        )
+            "'{arm}' has the values {names}: '{control}' and two further arms or more are needed. For one arm use "
+            "average_effect; give another name of the control as control=."
+        ).of(arm, names[:8], control)
     contacted = [name for name in names if name != control]
     pairs = [(name, control) for name in contacted], list(combinations(contacted, 2))
     tables, found = [], []

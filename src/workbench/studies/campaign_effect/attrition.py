@@ -139,25 +139,22 @@ def attrition_bounds(
     n = np.array([(seen & treated).sum(), (seen & ~treated).sum()])
     if n.min() < FEWEST_EVENTS:
         raise CannotAnswer(
-            say(
-                "not answerable: an arm has {n} observed values of '{outcome}'; at least {least} are needed.",
-                n=n.min(),
-                outcome=Label(outcome),
-                least=FEWEST_EVENTS,
-            )
-        )
+            "not answerable: an arm has {n} observed values of '{outcome}'; at least {least} are needed."
+        ).of(n.min(), Label(outcome), FEWEST_EVENTS)
     measured = Outcome.of(y[seen])
     events, sizes = counts(measured.events, treated[seen]), n[::-1]
     if not measured.enough(events, sizes, FEWEST_EVENTS):
         few = too_few(events, sizes, outcome)
-        raise CannotAnswer(say("not answerable: of the members whose outcome is known, {few}.", few=few))
+        raise CannotAnswer("not answerable: of the members whose outcome is known, {few}.").of(few)
     total = np.array([treated.sum(), (~treated).sum()])
     rows = {"lee": _lee(y[seen & treated], y[seen & ~treated], n / total, level)}
     if limits is None and np.isin(y[seen], (0.0, 1.0)).all():
         limits = (0.0, 1.0)
     if limits is not None:
         if y[seen].min() < limits[0] or y[seen].max() > limits[1]:
-            raise WorkbenchError(f"'{outcome}' takes values outside the limits {limits[0]:g} to {limits[1]:g}.")
+            raise WorkbenchError("'{outcome}' takes values outside the limits {first} to {limits}.").of(
+                outcome, f"{limits[0]:g}", f"{limits[1]:g}"
+            )
         ends = [_means(np.where(seen, y, np.where(treated, a, b)), treated) for a, b in (limits, limits[::-1])]
         rows["worst"] = _bounded(ends[0], ends[1], level)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["lowest", "highest", "low", "high"])

@@ -140,15 +140,17 @@ def contamination(
     require_columns(exposures, [member, on], "exposures")
     since, until = columns.day(window[0], "window[0]"), columns.day(window[1], "window[1]")
     if not since < until:
-        raise WorkbenchError(f"the window from {since:%Y-%m-%d} to before {until:%Y-%m-%d} is empty.")
+        raise WorkbenchError("the window from {since} to before {until} is empty.").of(since, until)
     dates, placeholder = columns.days(exposures[on], on)
     if members[member].duplicated().any() or members[member].isna().any():
-        raise WorkbenchError(f"members repeat or lack '{member}': keep one row a member, each with an identifier.")
+        raise WorkbenchError("members repeat or lack '{member}': keep one row a member, each with an identifier.").of(
+            member
+        )
     if dates.isna().any():
         raise WorkbenchError(
-            f"'{on}' is missing for {int(dates.isna().sum()):,} exposures ({int(placeholder.sum()):,} of them a "
-            "placeholder): a contact of an unknown day may lie in the window, so mend them first."
-        )
+            "'{on}' is missing for {n} exposures ({placeholders} of them a placeholder): a contact of an unknown day "
+            "may lie in the window, so mend them first."
+        ).of(on, dates.isna().sum(), placeholder.sum())
     treated = arms(members, treatment)
     inside = ((dates >= since) & (dates < until)).to_numpy()
     listed, others = (columns.category(table[member], member) for table in (members, exposures))

@@ -188,13 +188,11 @@ def complier_effect(
     require_members(members, [delivered])
     got, treated, y = numbers(members, delivered, role="delivery"), arms(members, treatment), numbers(members, outcome)
     if not np.isin(got, (0.0, 1.0)).all():
-        raise WorkbenchError(f"'{delivered}' must say 0 or 1, whether the contact arrived.")
+        raise WorkbenchError("'{delivered}' must say 0 or 1, whether the contact arrived.").of(delivered)
     _require_before(members, delivered, delivered_on, outcome_until)
     first = float(got[treated].mean() - got[~treated].mean())
     if first == 0 or (got == got[0]).all():
-        raise CannotAnswer(
-            say("not answerable: assignment changed nobody's delivery, so nothing shows what delivery does.")
-        )
+        raise CannotAnswer("not answerable: assignment changed nobody's delivery, so nothing shows what delivery does.")
     how: dict[str, Any] = {"treatment": treatment, "covariates": covariates, "clusters": clusters, "level": level}
     effect = average_effect(members, outcome=outcome, checks=checks, unit=unit, campaign=campaign, **how)
     share = average_effect(members.assign(**{delivered: got}), outcome=delivered, **how)
@@ -240,6 +238,6 @@ def _require_before(members: pd.DataFrame, delivered: str, delivered_on: str | N
     late = (days(members[delivered_on], delivered_on)[0] > until) & (numbers(members, delivered, role="delivery") == 1)
     if late.any():
         raise WorkbenchError(
-            f"'{delivered}' is dated after the outcome for {int(late.sum()):,} members ('{delivered_on}' after "
-            f"{until:%Y-%m-%d}), which it cannot have changed. Mend the dates or the window."
-        )
+            "'{delivered}' is dated after the outcome for {n} members ('{delivered_on}' after {until}), which it "
+            "cannot have changed. Mend the dates or the window."
+        ).of(delivered, late.sum(), delivered_on, until)

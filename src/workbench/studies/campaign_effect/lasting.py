@@ -139,18 +139,14 @@ def staying(
     treated, time, event = arms(members, treatment), numbers(members, days), numbers(members, left)
     if (time < 0).any() or not np.isin(event, (0.0, 1.0)).all():
         raise WorkbenchError(
-            f"'{days}' must be 0 or more and '{left}' 0 or 1: a departure before assignment is no effect."
-        )
+            "'{days}' must be 0 or more and '{left}' 0 or 1: a departure before assignment is no effect."
+        ).of(days, left)
     _require_departures([event[arm & (time <= horizon)].sum() for arm in (treated, ~treated)], treated, horizon)
     found, curves = {}, []
     for name, arm in (("treated", treated), ("control", ~treated)):
         if time[arm].max() < horizon:
-            raise CannotAnswer(
-                say(
-                    "not answerable: no {arm} member is known for {days} days; take a nearer horizon.",
-                    arm=Term(name),
-                    days=horizon,
-                )
+            raise CannotAnswer("not answerable: no {arm} member is known for {days} days; take a nearer horizon.").of(
+                Term(name), horizon
             )
         curve = SurvfuncRight(time[arm], event[arm])
         found[name] = _at_horizon(curve, horizon, int(arm.sum()))
@@ -173,16 +169,9 @@ def _require_departures(gone: list[float], treated: np.ndarray, horizon: int) ->
     expected = float(expected_events(gone[0], sizes[0], gone[1], sizes[1]))
     if expected < FEWEST_LEFT:
         raise CannotAnswer(
-            say(
-                "not answerable: {treated} treated and {control} control members left within {days} days, of whom the "
-                "smaller arm would have {expected} by chance; {least} are needed.",
-                treated=round(gone[0]),
-                control=round(gone[1]),
-                days=horizon,
-                expected=Number(np.floor(10 * expected) / 10, "g"),
-                least=FEWEST_LEFT,
-            )
-        )
+            "not answerable: {treated} treated and {control} control members left within {days} days, of whom the "
+            "smaller arm would have {expected} by chance; {least} are needed."
+        ).of(round(gone[0]), round(gone[1]), horizon, f"{np.floor(10 * expected) / 10:g}", FEWEST_LEFT)
 
 
 def _at_horizon(curve: SurvfuncRight, horizon: int, members: int) -> tuple[tuple[float, float], Mean]:
@@ -301,17 +290,14 @@ def contact_fatigue(
     """
     treated, y, amount = arms(members, treatment), numbers(members, outcome), numbers(members, dose, role="dose")
     if (amount < 0).any():
-        raise WorkbenchError(f"'{dose}' is below 0 for {int((amount < 0).sum())} members: it counts contacts.")
+        raise WorkbenchError("'{dose}' is below 0 for {n} members: it counts contacts.").of(
+            dose, int((amount < 0).sum())
+        )
     uncommon = len(amount) - int(np.unique(amount, return_counts=True)[1].max())
     if uncommon < FEWEST_DOSED:
         raise CannotAnswer(
-            say(
-                "not answerable: {n} members have another than the commonest '{dose}'; {least} are needed.",
-                n=uncommon,
-                dose=dose,
-                least=FEWEST_DOSED,
-            )
-        )
+            "not answerable: {n} members have another than the commonest '{dose}'; {least} are needed."
+        ).of(uncommon, dose, FEWEST_DOSED)
     if strata is not None:
         require_columns(members, [strata], "members")
     stratum = np.zeros(len(y), int) if strata is None else pd.factorize(members[strata], sort=True)[0]
@@ -355,7 +341,7 @@ def _last_coefficient(design: np.ndarray, y: np.ndarray) -> tuple[float, float, 
     kept = size > 1e-9 * size[0]
     left, size, right = left[:, kept], size[kept], right[kept]
     if (right[:, -1] ** 2).sum() < 1 - 1e-6:
-        raise CannotAnswer(say("not answerable: within the strata the dose does not vary in both arms."))
+        raise CannotAnswer("not answerable: within the strata the dose does not vary in both arms.")
     row = left @ (right[:, -1] / size)
     residual = y - left @ (left.T @ y)
     corrected = residual / np.sqrt(np.maximum(1 - (left**2).sum(axis=1), 1e-12))

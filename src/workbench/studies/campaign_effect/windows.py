@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
@@ -206,12 +206,12 @@ def effect_windows(
     """
     guards = dict(guards or {})
     if not outcomes:
-        raise WorkbenchError("outcomes is empty: give days and columns, for instance {30: 'revenue_30'}.")
+        raise WorkbenchError("outcomes is empty: give days and columns, for instance {{30: 'revenue_30'}}.").of()
     slack = [name for name, guard in guards.items() if not guard.margin > 0]
     if slack:
-        raise WorkbenchError(f"the margin of {named(slack)} is not above 0: say how much more is tolerable.")
+        raise WorkbenchError("the margin of {names} is not above 0: say how much more is tolerable.").of(slack)
     if not 0 < level < 1:
-        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     days, treated = sorted(outcomes), arms(members, treatment)
     require_members(members, [*outcomes.values(), *covariates, *guards])
     if min(treated.sum(), (~treated).sum()) < 2:

@@ -11,8 +11,8 @@ from scipy import optimize, stats
 from scipy.special import ndtr
 
 from workbench.columns import days, require_table
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.figures import Axes, axes, axis_unit
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.figures import NAMES, Axes, axes, axis_unit
 from workbench.messages import (
     Amount,
     Count,
@@ -206,6 +206,7 @@ class CampaignLedger(Result):
         ax.plot(table["effect"], at, "o", markersize=5, markerfacecolor="none", color="0.4", label="as measured")
         ax.plot(table["break_even"], at, "|", color="tab:red", markersize=9, label="break-even")
         ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
+        ax.yaxis.set_gid(NAMES)
         ax.set_xlabel(say("effect per member ({unit}); ✓ paid", unit=axis_unit(self.unit)))
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
         return ax
@@ -241,12 +242,14 @@ def campaign_effects(
     """
     require_table(members, [campaign, outcome, treatment, *covariates, *keep], "members")
     if members[campaign].isna().any():
-        raise WorkbenchError(f"'{campaign}' is missing for {int(members[campaign].isna().sum()):,} members.")
+        raise WorkbenchError("'{column}' is missing for {n} members.").of(campaign, members[campaign].isna().sum())
     rows = []
     for name, part in members.groupby(campaign, sort=True):
         varying = [column for column in keep if len(part[column].drop_duplicates()) > 1]
         if varying:
-            raise WorkbenchError(f"{named(varying)} differs between members of campaign '{name}': one value is needed.")
+            raise WorkbenchError("{names} differs between members of campaign '{name}': one value is needed.").of(
+                varying, name
+            )
         rows.append((name, *_effect(part, outcome, treatment, covariates), *part[list(keep)].iloc[0]))
     table = pd.DataFrame(rows, columns=["campaign", "effect", "se", "low", "high", "members", "doubt", *keep])
     return table.assign(doubt=pd.Series([row[6] for row in rows], dtype=object))  # they stay messages
@@ -323,10 +326,10 @@ def campaign_ledger(
     """
     require_columns(campaigns, ["campaign", effect, se, *filter(None, (break_even, date))], "campaigns")
     if not 0 < level < 1:
-        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     table = campaigns.sort_values("campaign").reset_index(drop=True)
     if table["campaign"].duplicated().any():
-        raise WorkbenchError(f"campaigns lists {named(table['campaign'][table['campaign'].duplicated()])} twice.")
+        raise WorkbenchError("campaigns lists {names} twice.").of(table["campaign"][table["campaign"].duplicated()])
     aside = _set_aside(table, effect, se)
     table = table[~table["campaign"].isin(list(aside))].reset_index(drop=True)
     if len(table) < FEWEST:
@@ -340,7 +343,7 @@ def campaign_ledger(
         raise unanswerable(why if aside else few)
     y, s = numbers(table, effect), numbers(table, se, role="error")
     if (s < 0).any():
-        raise WorkbenchError(f"'{se}' is below 0 for {named(table['campaign'][s < 0])}.")
+        raise WorkbenchError("'{se}' is below 0 for {names}.").of(se, table["campaign"][s < 0])
     bar = numbers(table, break_even) if break_even else np.zeros(len(y))
     s, towards_bar = _errors(table, y, s, bar)
     posterior = _Posterior.of(y, s)

@@ -176,9 +176,11 @@ def monitor_campaign(
     """
     require_columns(members, [outcome, treatment, known_on], "members")
     if not 0 < level < 1:
-        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     if irrelevant < 0 or (planned is not None and planned < 1):
-        raise WorkbenchError(f"irrelevant is {irrelevant:g} and planned is {planned}: give 0 or more, and 1 or more.")
+        raise WorkbenchError("irrelevant is {irrelevant} and planned is {planned}: give 0 or more, and 1 or more.").of(
+            f"{irrelevant:g}", planned
+        )
     closed, _ = read_days(members[known_on], known_on)
     arms(members, treatment)
     known = members[closed.notna()]
@@ -193,13 +195,9 @@ def monitor_campaign(
     ready = _ready(y, place, len(days), treated)
     if not ready.any():
         raise CannotAnswer(
-            say(
-                "not answerable yet: no day has {least} known outcomes an arm, {unusual} of them other than the "
-                "commonest. Go on.",
-                least=FEWEST,
-                unusual=UNUSUAL,
-            )
-        )
+            "not answerable yet: no day has {least} known outcomes an arm, {unusual} of them other than the "
+            "commonest. Go on."
+        ).of(FEWEST, UNUSUAL)
     planned = len(members) if planned is None else planned
     table = _band({arm: [v[ready] for v in values] for arm, values in sums.items()}, planned, level)
     table.insert(0, "day", pd.to_datetime(days[ready]))

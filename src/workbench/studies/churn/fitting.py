@@ -111,11 +111,11 @@ def churn_formula(
     Siddiqi (2017), Intelligent Credit Scoring (points). Liang & Zeger (1986), Biometrika 73 (errors by cluster).
     """
     if form not in ("bins", "hinges", "straight") or rival not in ("boosting", "none"):
-        raise WorkbenchError(f"form='{form}', rival='{rival}': give one that the parameters name.")
+        raise WorkbenchError("form='{form}', rival='{rival}': give one that the parameters name.").of(form, rival)
     if min(bins, segments + 1, horizon) < 1:
         raise WorkbenchError(
-            f"bins={bins}, segments={segments}, horizon={horizon}: give 1 or more (segments 0 or more)."
-        )
+            "bins={bins}, segments={segments}, horizon={horizon}: give 1 or more (segments 0 or more)."
+        ).of(bins, segments, horizon)
     chosen = list(dict.fromkeys(features))
     asked = [customer, left, *([month] if month else []), *(set_on or {}).values()]
     require_table(panel, [*asked, *chosen], "the panel")
@@ -125,7 +125,9 @@ def churn_formula(
     who = pd.factorize(panel[customer])[0]
     when = pd.factorize(periods(panel[month], month), sort=True)[0] if month else np.zeros(len(panel), int)
     if min(who.min(), when.min()) < 0 or np.bincount(who * (when.max() + 1) + when).max() > 1:
-        raise WorkbenchError(f"the panel has a gap in '{customer}' or month, or a customer twice in one: give one row.")
+        raise WorkbenchError(
+            "the panel has a gap in '{customer}' or month, or a customer twice in one: give one row."
+        ).of(customer)
     if y.all() or not y.any():
         raise CannotAnswer(
             say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y), left=int(y.sum()))

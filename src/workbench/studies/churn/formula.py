@@ -264,7 +264,7 @@ class ChurnFormula(Result):
         It takes the rate of leaving to be the same in each month of the horizon.
         """
         if not months > 0:
-            raise WorkbenchError(f"months={months}: give a number above 0.")
+            raise WorkbenchError("months={months}: give a number above 0.").of(months)
         return replace(self, months=float(months))
 
     def save(self, path: str | Path) -> Path:
@@ -287,7 +287,9 @@ class ChurnFormula(Result):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
-                raise WorkbenchError(f"{path.name} has another format than {FORMAT}. Fit the formula anew.")
+                raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(
+                    path.name, FORMAT
+                )
             judged = pd.DataFrame.from_dict(content.pop("judged", {}), orient="index", columns=list(JUDGED))
             parts = tuple(map(FormulaTerm.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
@@ -302,9 +304,11 @@ class ChurnFormula(Result):
             }:
                 raise ValueError("a number or fact is missing")
         except FileNotFoundError:
-            raise WorkbenchError(f"no formula at {path}. Fit one and keep it there with save().") from None
+            raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise WorkbenchError(f"{path.name} is not a whole formula ({error}). Restore it, or fit it anew.") from None
+            raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
+                path.name, error
+            ) from None
         return found
 
     def price(self) -> Table:

@@ -167,12 +167,16 @@ def churn_monitor(
     Cox (1958), Biometrika 45 (level and slope). Holm (1979), Scandinavian Journal of Statistics 6.
     """
     if not 0 < false_alarm < 1 or (threshold is not None and not 0 <= threshold <= 1):
-        raise WorkbenchError(f"false_alarm={false_alarm}, threshold={threshold}: give shares between 0 and 1.")
+        raise WorkbenchError("false_alarm={false_alarm}, threshold={threshold}: give shares between 0 and 1.").of(
+            false_alarm, threshold
+        )
     require_table(panel, [customer, left, month], "the panel")
     y, when = flag(panel[left], left), periods(panel[month], month)
     p = formula.at_horizon(formula.horizon).probability(panel)
     if when.isna().any() or panel[[customer]].assign(month=when).duplicated().any():
-        raise WorkbenchError(f"the panel has a row without '{month}', or a customer twice in one: give one row each.")
+        raise WorkbenchError(
+            "the panel has a row without '{month}', or a customer twice in one: give one row each."
+        ).of(month)
     if p.sum() < FEWEST:
         few = Number(p.sum(), ".1f")
         raise CannotAnswer(

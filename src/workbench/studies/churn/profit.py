@@ -192,7 +192,9 @@ def churn_profit(
             "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
         )
     if (capacity is not None and capacity < 1) or resamples < 2:
-        raise WorkbenchError(f"capacity={capacity}, resamples={resamples}: give at least 1 and 2.")
+        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(
+            capacity, resamples
+        )
     gone = flag(scores[left], left).astype(float) if left else p
     cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
     change = number(scores[effect], effect) if effect else np.zeros(len(p))

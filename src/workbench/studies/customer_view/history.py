@@ -169,13 +169,9 @@ def customer_history(
     within = (read["happened_at"] >= first) & (read["happened_at"] < end)
     if first >= end or not within.any():
         raise CannotAnswer(
-            say(
-                "not answerable: nothing of this customer is on record from {first} and before {end}; their events run "
-                "from {earliest} to {latest}.",
-                first=first.date(), end=end.date(), earliest=read["happened_at"].min().date(),
-                latest=read["happened_at"].max().date(),
-            )
-        )  # fmt: skip
+            "not answerable: nothing of this customer is on record from {first} and before {end}; their events run "
+            "from {earliest} to {latest}."
+        ).of(first.date(), end.date(), read["happened_at"].min().date(), read["happened_at"].max().date())
     found = read[within].reset_index(drop=True)
     found["lane"] = found["subject"].map(_LANES).fillna(_OTHER)
     of = departments or {}

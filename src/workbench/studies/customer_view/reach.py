@@ -172,15 +172,13 @@ def known_by_department(base: pd.DataFrame, behind: pd.DataFrame) -> Reach:
     """
     require_columns(behind, ["table", "department", "column"], "behind")
     if behind.empty:
-        raise CannotAnswer(
-            say("not answerable: no table holds a row that names a customer. Map one, and ingest again.")
-        )
+        raise CannotAnswer("not answerable: no table holds a row that names a customer. Map one, and ingest again.")
     columns.take(behind, "behind", key="table", by=["department", "column"])
     columns.take(base, "base", key="customer_id")
     require_columns(base, behind["column"], "base")
     base = base[base["state"] == "active"] if "state" in base else base
     if base.empty:
-        raise CannotAnswer(say("not answerable: no customer is active on the day. Choose another."))
+        raise CannotAnswer("not answerable: no customer is active on the day. Choose another.")
     there = {row.table: base[row.column].notna().to_numpy() for row in behind.itertuples()}
     of = behind.groupby("department")["table"].agg(list)
     any_of = {name: np.logical_or.reduce([there[table] for table in tables]) for name, tables in of.items()}

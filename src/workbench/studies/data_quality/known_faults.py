@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from workbench.messages import say
 from workbench.rules import made, read_rules
 
 
@@ -38,7 +39,7 @@ def quality_rules() -> QualityRules:
     """
 
     def known(monthly: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]) -> QualityRules:
-        rules = {name: made(partial(KnownFault, name), entry, f"rule '{name}'") for name, entry in rule.items()}
+        rules = {n: made(partial(KnownFault, n), entry, say("rule '{id}'", id=n)) for n, entry in rule.items()}
         return QualityRules(monthly, rules, {name: tuple(tables) for name, tables in study.items()})
 
     return read_rules(None, __package__, "rules.toml", known)

@@ -137,7 +137,7 @@ class MendFirst(Result):
             If no fault touches enough customers.
         """
         if not self.told:
-            raise CannotAnswer(say("nothing was found that touches {n} customers or more.", n=self.minimum))
+            raise CannotAnswer("nothing was found that touches {n} customers or more.").of(self.minimum)
         ax, shown = axes(ax), self.told[:_DRAWN]
         names = [
             textwrap.fill(

@@ -180,7 +180,7 @@ def incidence(
     """
     names, asked = listed(by), sorted({int(m) for m in months if m == int(m) and m >= 1})
     if not asked or len(asked) < len(set(months)):
-        raise WorkbenchError(f"months={list(months)}: give whole numbers of months, from 1 on.")
+        raise WorkbenchError("months={months}: give whole numbers of months, from 1 on.").of(str(list(months)))
     require_table(lives, [started, left, cause, *names], "lives")
     lives = lives.reset_index(drop=True)
     why = category(lives[cause], cause).fillna(UNKNOWN)

@@ -145,7 +145,9 @@ def churn_change(
     """
     sets = [listed(one) for one in by]
     if not sets or any(not 1 <= len(one) <= _MOST_COLUMNS for one in sets):
-        raise WorkbenchError(f"by={list(by)}: give sets of 1 to {_MOST_COLUMNS} columns, such as by=['contract'].")
+        raise WorkbenchError("by={by}: give sets of 1 to {most} columns, such as by=['contract'].").of(
+            str(list(by)), _MOST_COLUMNS
+        )
     names = list(dict.fromkeys(name for one in sets for name in one))
     old, new = (
         take(table, name, key=customer, flags=[left], by=names).table.set_index(customer)

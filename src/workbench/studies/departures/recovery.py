@@ -237,7 +237,9 @@ def recovery(
     VanderWeele and Ding (2017), Annals of Internal Medicine 167 (E-value).
     """
     if window < 1 or landmark < 1 or value < 0:
-        raise WorkbenchError(f"window={window}, landmark={landmark}: give 1 day or more, and a value of 0 or more.")
+        raise WorkbenchError("window={window}, landmark={landmark}: give 1 day or more, and a value of 0 or more.").of(
+            window, landmark
+        )
     names = listed(given)
     require_table(lives, names, "lives")
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")

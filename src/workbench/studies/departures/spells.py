@@ -82,7 +82,7 @@ def read(
     require_table(lives, [customer, started, left], "lives")
     require_table(complaints, [customer, opened, due, closed, outcome], "complaints")
     if lives[customer].isna().any() or lives[customer].duplicated().any():
-        raise WorkbenchError(f"'{customer}' is missing or stands twice in lives: give one row a customer.")
+        raise WorkbenchError("'{customer}' is missing or stands twice in lives: give one row a customer.").of(customer)
     end = day_of(as_of, "as_of")
     lives = lives.set_index(lives[customer].astype(str))
     known = observe(lives, started, left, since, end, None, "day")

@@ -17,7 +17,6 @@ from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Ti
 from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
-from workbench.words import listed
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
@@ -286,8 +285,9 @@ def rule_hits(
     for j, rule in enumerate(rules.rules):
         mine = days == rule.window
         if not mine.any():
-            there = listed(f"{d:g}" for d in np.unique(days))
-            raise WorkbenchError(f"rule '{rule.id}' looks at {rule.window} days; the windows of lines have {there}.")
+            raise WorkbenchError("rule '{id}' looks at {n} days; the windows of lines have {there}.").of(
+                rule.id, rule.window, Listed(f"{d:g}" for d in np.unique(days))
+            )
         fires, gap = (judged[rule.id, 1.0] == 1) & mine, (judged[rule.id, 1.0] < 0) & mine
         hit[known.row[fires], j] = True
         np.maximum.at(stake[:, j], known.row[fires], exposed[fires])

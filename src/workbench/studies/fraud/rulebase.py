@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,24 +41,25 @@ class FraudRule:
     action_zh: str = ""
 
     def __post_init__(self) -> None:
-        where = f"rule '{self.id}'"
+        where = say("rule '{id}'", id=str(self.id))
         texts = ("id", "name", "action", "owner")
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
         prove(where, {
-            f"{', '.join(texts)} are texts that say something": all(
+            say("{names} are texts that say something", names=", ".join(texts)): all(
                 isinstance(getattr(self, name), str) and getattr(self, name).strip() for name in texts
             ),
             "window is a whole number of days, such as 30": type(self.window) is int and self.window > 0,
             "threshold is a number": number and np.isfinite(self.threshold),
             "since is a day, such as 2026-07-01": isinstance(self.since, date),
-            "fires and spares are test cases, such as { calls = 60 }": isinstance(self.fires, dict)
+            say("fires and spares are test cases, such as {{ calls = 60 }}"): isinstance(self.fires, dict)
             and isinstance(self.spares, dict),
         })  # fmt: skip
         if self.severity not in SEVERITIES:
             raise unknown("severity", str(self.severity), SEVERITIES, where)
         for name, case in (("fires", self.fires), ("spares", self.spares)):
             if strange := [column for column in case if column not in self.columns]:
-                raise unknown("column", strange[0], self.columns, f"the expression of {where}, as {name} has")
+                whose = say("the expression of {where}, as {name} has", where=where, name=name)
+                raise unknown("column", strange[0], self.columns, whose)
         met = RuleBase((self,)).judged(pd.DataFrame([self.fires, self.spares], columns=list(self.columns)))[
             self.id, 1.0
         ]
@@ -69,7 +71,7 @@ class FraudRule:
     @cached_property
     def condition(self) -> Condition:
         """The expression, proved to be one condition."""
-        return condition(self.expression, f"rule '{self.id}'")
+        return condition(self.expression, say("rule '{id}'", id=str(self.id)))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ class RuleBase:
         ids = [rule.id for rule in self.rules]
         twice = next((one for one in ids if ids.count(one) > 1), "")
         prove("the rules", {
-            f"two have the id '{twice}'; rename one, or leave out one that ships by without": not twice,
+            say("two have the id '{id}'; rename one, or leave out one that ships by without", id=str(twice)): not twice,
             "there is none": ids,
         })  # fmt: skip
 
@@ -102,12 +104,11 @@ class RuleBase:
 
     def judged(self, lines: pd.DataFrame, factors: Iterable[float] = (1.0,)) -> dict[tuple[str, float], np.ndarray]:
         """Tell by rule and factor of its threshold on which rows it fires: 1, 0, or -1 where a value is missing."""
-        asked = {
-            f"rule '{rule.id}' at {factor:g}": (rule.id, factor, rule.condition, {THRESHOLD: rule.threshold * factor})
-            for rule in self.rules
-            for factor in factors
-            if factor == 1 or THRESHOLD in rule.condition.columns
-        }
+        asked: dict[str, Any] = {}
+        for rule, factor in product(self.rules, factors):
+            if factor == 1 or THRESHOLD in rule.condition.columns:
+                name = say("rule '{id}' at {factor}", id=rule.id, factor=f"{factor:g}")
+                asked[name] = rule.id, factor, rule.condition, {THRESHOLD: rule.threshold * factor}
         found = judge({name: one[2:] for name, one in asked.items()}, lines, "lines")
         return {asked[name][:2]: met for name, met in found.items()}
 
@@ -156,7 +157,8 @@ def rule_base(path: str | Path | None = None, columns: Iterable[str] | None = No
         known = [str(column) for column in columns]
         for rule in base.rules:
             if strange := [column for column in rule.columns if column not in known]:
-                raise unknown("column", strange[0], known, f"the lines, which rule '{rule.id}' reads")
+                whose = say("{name}, which {rule} reads", name=say("the lines"), rule=say("rule '{id}'", id=rule.id))
+                raise unknown("column", strange[0], known, whose)
     return base
 
 
@@ -164,4 +166,5 @@ def _read(rule: tuple[Any, ...] = (), without: tuple[str, ...] = ()) -> tuple[tu
     if not all(isinstance(entry, dict) for entry in rule):
         raise WorkbenchError("rules stand as tables, each headed [[rule]].")
     entries = enumerate(rule, 1)
-    return tuple(made(FraudRule, entry, f"rule '{entry.get('id', n)}'") for n, entry in entries), tuple(without)
+    own = (made(FraudRule, entry, say("rule '{id}'", id=str(entry.get("id", n)))) for n, entry in entries)
+    return tuple(own), tuple(without)

@@ -74,8 +74,9 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     ).table
     for column, known in (("verdict", VERDICTS), ("source", SOURCES)):
         if strange := sorted(set(told[column].dropna()) - set(known)):
-            raise WorkbenchError(f"'{column}' of cases is one of {', '.join(known)}, not '{strange[0]}'."
-                                 f"{nearest(strange[0], known)}")  # fmt: skip
+            raise WorkbenchError("'{column}' of cases is one of {known}, not '{value}'.{near}").of(
+                column, ", ".join(known), strange[0], nearest(strange[0], known)
+            )
     told = told.assign(line=place.reindex(told[LINE].astype(str).to_numpy()).to_numpy())
     reasons = {
         "not_decided": told["verdict"].isna(),

@@ -295,7 +295,7 @@ def lifetime_value(
     here = table["here"].to_numpy()
     if not here.any():
         today = day_of(as_of, "as_of").date()
-        raise CannotAnswer(say("nobody is a customer on {day}: there is nothing to value.", day=today))
+        raise CannotAnswer("nobody is a customer on {day}: there is nothing to value.").of(today)
     living = table[here]
     if isinstance(margin, str):
         require_columns(customers, [margin], "customers")
@@ -323,14 +323,15 @@ def lifetime_value(
         longest = int((by_month <= most_uncounted).sum())
 
         raise CannotAnswer(
-            say(
-                "not answerable: {share} of the contract-months lie at tenures with fewer than {fewest} observed, more "
-                "than {most}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with most_uncounted= for "
-                "a value that is a lower limit only.",
-                share=Share(uncounted), fewest=FEWEST, most=Share(most_uncounted),
-                shorter=say("a shorter horizon ({months} months at most), ", months=longest) if longest else say(""),
-            )
-        )  # fmt: skip
+            "not answerable: {share} of the contract-months lie at tenures with fewer than {fewest} observed, more "
+            "than {most}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with most_uncounted= for a "
+            "value that is a lower limit only."
+        ).of(
+            Share(uncounted),
+            FEWEST,
+            Share(most_uncounted),
+            say("a shorter horizon ({months} months at most), ", months=longest) if longest else say(""),
+        )
     hidden = worth.beyond > most_uncounted if extrapolate is None else np.zeros(cells, bool)
     tenure_months = living["tenure"] if step == "month" else living["tenure"] / MONTH
     found = living[["started"]].assign(tenure_months=tenure_months, margin=money)
@@ -369,12 +370,9 @@ def _worth(part, tenure, ends, factor, known, extrapolate, resamples, draw) -> _
     counted = life_table(part["entry"], part["exit"], -part["alive"].astype(int), reach=reach)
     at_risk, gone = counted.at_risk, counted.left.sum(axis=0)
     if gone.sum() < FEWEST_DEPARTURES:
-        raise CannotAnswer(
-            say(
-                "not answerable: {gone} departures observed (group '{group}'), {needed} are needed.",
-                gone=int(gone.sum()), group=str(group), needed=FEWEST_DEPARTURES,
-            )
-        )  # fmt: skip
+        raise CannotAnswer("not answerable: {gone} departures observed (group '{group}'), {needed} are needed.").of(
+            int(gone.sum()), str(group), FEWEST_DEPARTURES
+        )
     told = at_risk >= FEWEST
     events = np.flatnonzero((gone > 0) & told)
     n, d = at_risk[events], gone[events]
@@ -467,9 +465,9 @@ def _known(ends: np.ndarray) -> tuple[float | None, float | None]:
 
 def _check_choices(horizon: int, discount: float, extrapolate: str | None, step: str | None) -> None:
     if not 0 <= discount < 1:
-        raise WorkbenchError(f"discount is a rate a year from 0 up to 1, 0.08 for 8 %; not {discount}.")
+        raise WorkbenchError("discount is a rate a year from 0 up to 1, 0.08 for 8 %; not {discount}.").of(discount)
     if horizon != int(horizon) or not 1 <= horizon <= _LONGEST:
-        raise WorkbenchError(f"horizon counts months, 1 to {_LONGEST}; not {horizon}.")
+        raise WorkbenchError("horizon counts months, 1 to {longest}; not {horizon}.").of(_LONGEST, horizon)
     if extrapolate not in (None, "sbg"):
         raise unknown("extrapolation", extrapolate, ["sbg"])
     if step not in (None, "day", "month"):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
@@ -291,7 +291,7 @@ def difference_in_differences(
     5.0
     """
     if not 0 < level < 1:
-        raise WorkbenchError(f"level is {level}: give the coverage between 0 and 1, for instance 0.95.")
+        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     data, set_aside = _panel(panel, unit, period, treated_from, outcome, weight, clusters)
     cells = compare(data)
     got = data.start < len(data.periods)
@@ -391,21 +391,22 @@ def _panel(
     rows = pd.DataFrame({name: np.asarray(v) for name, v in read.items()}).set_index(["unit", "period"]).sort_index()
     if rows.index.has_duplicates:
         twice = rows.index[rows.index.duplicated()][0]
-        raise WorkbenchError(
-            f"panel lists a unit and period twice, for instance {named([twice[0], _said(twice[1])])}: "
-            "keep one row of each."
+        raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
+            [twice[0], _said(twice[1])]
         )
     units, periods = rows.index.levels[0], rows.index.levels[1]
     gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
     if len(gaps):
         raise WorkbenchError(
-            f"panel lacks {len(gaps)} of {len(units) * len(periods)} pairs of unit and period, for instance "
-            f"{named([gaps[0][0], _said(gaps[0][1])])}: add them, or leave those units out and say so."
-        )
+            "panel lacks {n} of {all} pairs of unit and period, for instance {names}: add them, or leave those "
+            "units out and say so."
+        ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
     for name in filter(None, (treated_from, clusters)):
         varies = rows.groupby(level=0)[name].nunique(dropna=False)
         if (varies > 1).any():
-            raise WorkbenchError(f"'{name}' varies within the unit '{varies.idxmax()}': give one value a unit.")
+            raise WorkbenchError("'{name}' varies within the unit '{unit}': give one value a unit.").of(
+                name, varies.idxmax()
+            )
     shape = len(units), len(periods)
     y = rows["outcome of the panel"].to_numpy().reshape(shape)
     if (y == y[0, 0]).all():
@@ -435,7 +436,9 @@ def _panel(
     if weight:
         size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)
         if (size <= 0).any():
-            raise WorkbenchError(f"the weight '{weight}' is 0 or less for a unit: give its number of customers before.")
+            raise WorkbenchError(
+                "the weight '{weight}' is 0 or less for a unit: give its number of customers before."
+            ).of(weight)
     order = np.lexsort([*y.T[::-1], size, start])
     order = order[based[order]]
     compared_only = (start == last) & (last < len(periods))
@@ -456,23 +459,22 @@ def _times(panel: pd.DataFrame, period: str, treated_from: str) -> tuple[pd.Seri
     if pd.api.types.is_float_dtype(column):
         column = column.where(column != np.inf)  # never
     if when.isna().any():
-        raise WorkbenchError(
-            f"'{period}' is missing, infinite or a placeholder in {int(when.isna().sum()):,} rows: give each its "
-            "period."
+        raise WorkbenchError("'{period}' is missing, infinite or a placeholder in {n} rows: give each its period.").of(
+            period, when.isna().sum()
         )
     numeric = pd.api.types.is_float_dtype(when)
     begun = columns.periods(column, treated_from) if column.notna().any() else when.where(when.isna())
     if pd.api.types.is_float_dtype(begun) != numeric:
-        kinds = {True: "numbers", False: "dates"}
-        raise WorkbenchError(
-            f"'{period}' holds {kinds[numeric]} and '{treated_from}' {kinds[not numeric]}: write both alike."
+        kinds = {True: Term("numbers"), False: Term("dates")}
+        raise WorkbenchError("'{period}' holds {kinds} and '{treated_from}' {other}: write both alike.").of(
+            period, kinds[numeric], treated_from, kinds[not numeric]
         )
     lost = begun.isna().to_numpy() & column.notna().to_numpy()
     if lost.any():
         raise WorkbenchError(
-            f"'{treated_from}' holds a placeholder ('{column[lost].iloc[0]}') in {int(lost.sum()):,} rows: if it "
-            "stands for never, leave it missing; if the day is unknown, leave those units out."
-        )
+            "'{treated_from}' holds a placeholder ('{first}') in {n} rows: if it stands for never, leave it "
+            "missing; if the day is unknown, leave those units out."
+        ).of(treated_from, column[lost].iloc[0], lost.sum())
     return when, begun
 
 
@@ -485,14 +487,14 @@ def _starts(first: pd.Series, periods: pd.Index, treated_from: str) -> np.ndarra
         if value < periods[0]:
             same = int((first == value).sum())
             raise WorkbenchError(
-                f"'{treated_from}' is {_said(value)} for {same} units, before the first period ({_said(periods[0])}). "
-                "If that stands for never, leave it missing; if they were treated all along, give the first period."
-            )
+                "'{treated_from}' is {said} for {same} units, before the first period ({begin}). If that stands for "
+                "never, leave it missing; if they were treated all along, give the first period."
+            ).of(treated_from, _said(value), same, _said(periods[0]))
         if value not in periods:
             raise WorkbenchError(
-                f"'{treated_from}' holds {_said(value)}, which is no period of the panel: give the first treated "
-                "period, written as the periods are."
-            )
+                "'{treated_from}' holds {said}, which is no period of the panel: give the first treated period, "
+                "written as the periods are."
+            ).of(treated_from, _said(value))
         start[k] = periods.get_loc(value)
     return start
 

@@ -311,11 +311,13 @@ def effect_on_treated(
     if not covariates:
         raise WorkbenchError("covariates is empty: without them nothing makes members comparable who were not drawn.")
     if outcome in [*covariates, *placebos]:
-        raise WorkbenchError(f"the outcome '{outcome}' is also a covariate or placebo: it came after the contact.")
+        raise WorkbenchError("the outcome '{outcome}' is also a covariate or placebo: it came after the contact.").of(
+            outcome
+        )
     if not 0 < level < 1 or not 0.5 <= most_likely < 1:
         raise WorkbenchError(
-            f"level ({level}) must lie between 0 and 1, most_likely ({most_likely}) between 0.5 and 1."
-        )
+            "level ({level}) must lie between 0 and 1, most_likely ({most_likely}) between 0.5 and 1."
+        ).of(level, most_likely)
     treated, y = arms(members, treatment), numbers(members, outcome)
     if (y == y[0]).all():
         raise unanswerable(all_alike(outcome, len(y)))

@@ -184,13 +184,9 @@ def value_grid(
     for name, value in zip(("current", "potential"), values, strict=True):
         if not value.sum() > 0:
             raise CannotAnswer(
-                say(
-                    "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
-                    "at the credit notes and costs in the months.",
-                    name=Term(name),
-                    value=Number(value.sum(), ",.0f"),
-                )
-            )
+                "not answerable: the {name} value of all customers is {value}, of which no cell has a share. Look "
+                "at the credit notes and costs in the months."
+            ).of(Term(name), Number(value.sum(), ",.0f"))
     certainty = stays / len(sums) if len(sums) else np.full(len(cell), np.nan)
     counts, current, more = np.bincount(cell, minlength=9), *(np.bincount(cell, v, 9) for v in values)
     low, high = interval(counts, sums, level=potential.level) if len(sums) else np.full((2, 9), np.nan)
@@ -212,14 +208,13 @@ def cut_points(values: np.ndarray, given: tuple[float, float] | None, name: str)
     """Where middle and high begin: as given, or thirds that leave nobody's level empty."""
     cuts = np.quantile(values, (1 / 3, 2 / 3)) if given is None else np.asarray(given, dtype=float)
     if given is not None and not (cuts.shape == (2,) and cuts[0] < cuts[1]):
-        raise WorkbenchError(f"{name}_cuts are two rising numbers, where middle and high begin; not {given}.")
+        raise WorkbenchError("{name}_cuts are two rising numbers, where middle and high begin; not {given}.").of(
+            name, str(given)
+        )
     if given is None and len({int(c) for c in (values[:, None] >= cuts).sum(axis=1)}) < 3:
         raise CannotAnswer(
-            say(
-                "{n} customers have {different} different {name} values, too alike for thirds. Give {option}.",
-                n=len(values), different=len(np.unique(values)), name=Term(name), option=f"{name}_cuts",
-            )
-        )  # fmt: skip
+            "{n} customers have {different} different {name} values, too alike for thirds. Give {option}."
+        ).of(len(values), len(np.unique(values)), Term(name), f"{name}_cuts")
     return cuts
 
 
@@ -234,7 +229,7 @@ def _strategies(path: str | Path | None) -> dict[tuple[str, str], dict[str, str]
 
     def proved(strategy: tuple[dict[str, Any], ...] = ()) -> dict[tuple[str, str], dict[str, str]]:
         where = str(path or "value_strategies.toml")
-        held = [made(_held, entry, f"a strategy of {where}") for entry in strategy]
+        held = [made(_held, entry, say("a strategy of {file}", file=where)) for entry in strategy]
         prove_parted([(plan["strategy"], cells) for plan, cells in held], _CELLS, where, "strategy")
         return {_CELLS[cell]: plan for plan, cells in held for cell in cells}
 

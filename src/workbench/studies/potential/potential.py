@@ -194,7 +194,7 @@ def potential_value(
     Potential is what like customers did, mostly unasked: neither a promise nor the effect of a campaign.
     """
     if closing is not None and not 0 <= closing <= 1:
-        raise WorkbenchError(f"closing is the share of the gap that counts, 0 to 1; not {closing}.")
+        raise WorkbenchError("closing is the share of the gap that counts, 0 to 1; not {closing}.").of(closing)
     require_table(services, ["service", "margin", "months"], "services")
     amounts = [c for c in ("margin", "months", "months_se") if c in services]
     services = services.assign(**{c: number(services[c], c, missing="keep") for c in amounts})
@@ -258,18 +258,15 @@ def _ready(table, name: str, columns: list[str], months, amounts, features) -> p
     customer = columns[0]
     require_table(table, columns, name)
     if table[customer].isna().any() or table[customer].duplicated().any():
-        raise WorkbenchError(f"{name}: '{customer}' is missing or repeated. Give one row a customer.")
+        raise WorkbenchError("{name}: '{customer}' is missing or repeated. Give one row a customer.").of(name, customer)
     table = table.assign(**{c: number(table[c], c, what="amount", missing="keep") for c in {*months, *amounts}})
     table = table.assign(**{c: number(table[c], c, missing="keep") for c in features if kind(table[c], c) == "number"})
     money = table[list(months)].to_numpy(dtype=float)
     enough = (~np.isnan(money)).sum(axis=1) >= FEWEST_MONTHS
     if not enough.any():
-        raise CannotAnswer(
-            say(
-                "{name}: none of {n} customers has {fewest} months on record to value them by.",
-                name=name, n=len(table), fewest=FEWEST_MONTHS,
-            )
-        )  # fmt: skip
+        raise CannotAnswer("{name}: none of {n} customers has {fewest} months on record to value them by.").of(
+            name, len(table), FEWEST_MONTHS
+        )
     table = table[enough].iloc[by_id(table.loc[enough, customer])].reset_index(drop=True)
     known = {c: table[c] if kind(table[c], c) == "number" else table[c].astype(str) for c in columns[1:]}
     return table.iloc[canonical_order(pd.DataFrame(known))].reset_index(drop=True)

@@ -135,7 +135,7 @@ class WorthRaising(Result):
         """
         chosen = self.customers.query("contact").drop(columns="contact")
         if chosen.empty:
-            raise CannotAnswer(say("nobody is worth a contact at this cost, so there is no list."))
+            raise CannotAnswer("nobody is worth a contact at this cost, so there is no list.")
         return chosen
 
     def quantities(self) -> Iterable[Quantity]:
@@ -180,13 +180,13 @@ def worth_raising(
         If cost or lift is not above 0, or nobody is low.
     """
     if not (contact_cost > 0 and lift > 0):
-        raise WorkbenchError(f"contact_cost and lift are above 0; not {contact_cost} and {lift}.")
+        raise WorkbenchError("contact_cost and lift are above 0; not {contact_cost} and {lift}.").of(contact_cost, lift)
     known = potential.customers
     below = float(cut_points(known["current"].to_numpy(), None, "current")[0] if below is None else below)
     low = np.flatnonzero(known["current"] < below)
     if not len(low):
-        raise CannotAnswer(
-            say("no customer is below {below} a year: nobody is low. Give another below=.", below=Number(below, ",.2f"))
+        raise CannotAnswer("no customer is below {below} a year: nobody is low. Give another below=.").of(
+            Number(below, ",.2f")
         )
     table, draws = known.iloc[low].reset_index(drop=True), potential.draws[:, 1, low].astype(float)
     parts = np.column_stack([potential.chance * potential.gain, known["potential"] - known["cross_sell"]])[low]

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Day, Label, Message, Number, Share, Span, join, quoted, say
+from workbench.messages import Day, Label, Message, Number, Share, Span, join, say
 from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
@@ -224,21 +224,16 @@ def wave_change(
     refuse_gaps_in(survey, columns)
     waves = tuple(in_time(survey[wave].unique(), wave))
     if len(waves) == 1:
-        raise CannotAnswer(
-            say("not answerable: a change is between two waves; the survey holds {waves} alone.", waves=quoted(waves))
-        )
+        raise CannotAnswer("not answerable: a change is between two waves; the survey holds {waves} alone.").of(waves)
     if len(waves) != 2:
-        raise WorkbenchError(f"a change is between two waves; the survey holds {named(waves)}. Choose two of them.")
+        raise WorkbenchError("a change is between two waves; the survey holds {names}. Choose two of them.").of(waves)
     survey, pooled = _pooled(survey, by, mix, wave)
     count = _counts(survey, by, wave)
     enough = count.min(axis=1).to_numpy() >= minimum
     if not enough.any():
         raise CannotAnswer(
-            say(
-                "no cell has {minimum} respondents in both waves. Fewer columns in by=, or a lower minimum=.",
-                minimum=minimum,
-            )
-        )
+            "no cell has {minimum} respondents in both waves. Fewer columns in by=, or a lower minimum=."
+        ).of(minimum)
     items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
     sides = [
         _side(survey[survey[wave] == w], model, by, (strata, clusters), weight, resamples, seed)
@@ -254,11 +249,8 @@ def wave_change(
     before, after = value[0, 0, 0], value[1, 1, 1]
     change, m = after - before, int(enough.sum())
     if np.isnan(change[0]).any():
-        raise CannotAnswer(
-            say(
-                "in a cell nobody answered an item of {construct}. Leave the item or the cell out.",
-                construct=Label(construct),
-            )
+        raise CannotAnswer("in a cell nobody answered an item of {construct}. Leave the item or the cell out.").of(
+            Label(construct)
         )
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
     cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())

@@ -159,7 +159,7 @@ def competitor_map(
     distinct(rivals, "the competitor")
     rivals = [name for name in rivals if name != own]
     if not rivals:
-        raise CannotAnswer(say("'{own}' stands alone: no other operator to put on the map.", own=own))
+        raise CannotAnswer("'{own}' stands alone: no other operator to put on the map.").of(own)
     at = [effects.fit.model.names.index(name) for name in drivers]
     chosen = {name: draws.chosen({**(of or {}), operator: name}) for name in [own, *rivals]}
     mean = {name: draws.index(draws.level_of(mask))[:, at] for name, mask in chosen.items()}

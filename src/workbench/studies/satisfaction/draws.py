@@ -13,7 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Label, Message, Name, Value, join, quoted, say
+from workbench.messages import Label, Message, Name, Value, join, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Layout
@@ -86,23 +86,14 @@ class Draws:
             mask &= (cells[column] == value).to_numpy()
         count = int(mask[self.answers.cell].sum())
         if count < MINIMUM:
-            raise CannotAnswer(
-                say(
-                    "{cells} holds {n} respondents; {least} are needed. Ask for more cells.",
-                    cells=str(dict(of or {})),
-                    n=count,
-                    least=MINIMUM,
-                )
+            raise CannotAnswer("{cells} holds {n} respondents; {least} are needed. Ask for more cells.").of(
+                str(dict(of or {})), count, MINIMUM
             )
         silent = ~(self.weight[0, mask].sum(axis=0) > 0)
         if silent.any():
             item = self.fit.model.items[int(np.argmax(silent))]
-            raise CannotAnswer(
-                say(
-                    "nobody in {cells} answered '{item}'. Leave the item out, or ask elsewhere.",
-                    cells=str(dict(of or {})),
-                    item=item,
-                )
+            raise CannotAnswer("nobody in {cells} answered '{item}'. Leave the item out, or ask elsewhere.").of(
+                str(dict(of or {})), item
             )
         return mask
 
@@ -140,9 +131,7 @@ def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
     """Refuse constructs whose index a negative outer weight leaves undefined."""
     gone = [name for name in constructs if np.isnan(fit.index[name])]
     if gone:
-        raise CannotAnswer(
-            say("the index of {names} is not defined: {why}", names=quoted(gone), why=join(*fit.verdicts))
-        )
+        raise CannotAnswer("the index of {names} is not defined: {why}").of(gone, join(*fit.verdicts))
 
 
 def called(item: str, labels: Mapping[str, Value]) -> Message:
@@ -258,8 +247,10 @@ def refuse_gaps_in(survey: pd.DataFrame, columns: list[str]) -> None:
     for column in columns:
         count = int(survey[column].isna().sum())
         if count and count == len(survey):
-            raise CannotAnswer(
-                say("not answerable: '{column}' is missing for {n} respondents, who are all.", column=column, n=count)
+            raise CannotAnswer("not answerable: '{column}' is missing for {n} respondents, who are all.").of(
+                column, count
             )
         if count:
-            raise WorkbenchError(f"column '{column}' is missing for {count} respondents. Fill it, or drop them.")
+            raise WorkbenchError("column '{column}' is missing for {count} respondents. Fill it, or drop them.").of(
+                column, count
+            )

@@ -52,9 +52,7 @@ class PathEffects(Result):
     def draws(self) -> Draws:
         """What items and cells need of each resample, drawn when first asked for."""
         if self.fit.first is not None:
-            raise CannotAnswer(
-                say("items of a model in two stages have no one weight. Take a model without higher order.")
-            )
+            raise CannotAnswer("items of a model in two stages have no one weight. Take a model without higher order.")
         return draw(self.answers, self.fit, resamples=len(self.bootstrap.replicates), rng=self.seed)
 
     def headline(self) -> Message:
@@ -227,7 +225,7 @@ def drivers_of(fit: PlsFit, target: str) -> list[str]:
     fit.model.construct(target)
     drivers = [name for name in fit.model.names if (name, target) in fit.importance.index]
     if not drivers:
-        raise CannotAnswer(say("no path leads to '{target}', so nothing drives it in this model.", target=target))
+        raise CannotAnswer("no path leads to '{target}', so nothing drives it in this model.").of(target)
     refuse_undefined(fit, [*drivers, target])
     return drivers
 

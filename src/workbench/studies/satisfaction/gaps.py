@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, Word, join, say
 from workbench.methods.cells import one_cell
@@ -237,14 +237,12 @@ def of_construct(index: SatisfactionIndex, construct: str | None) -> tuple[str, 
 def operator_groups(index: SatisfactionIndex, operator: str) -> tuple[list[str], list[np.ndarray]]:
     """Other columns of the cells, and the cells of each of their combinations that holds two operators or more."""
     if operator not in index.by:
-        raise WorkbenchError(f"the index has no column '{operator}' to compare. It has: {named(index.by)}.")
+        raise WorkbenchError("the index has no column '{operator}' to compare. It has: {names}.").of(operator, index.by)
     others = [c for c in index.by if c != operator]
     group = index.cells.groupby(others, sort=True).ngroup().to_numpy() if others else np.zeros(len(index.cells), int)
     groups = [rows for g in range(group.max() + 1) if len(rows := np.flatnonzero(group == g)) > 1]
     if not groups:
-        raise CannotAnswer(
-            say("no two values of '{operator}' can be compared: each stands alone in its cell.", operator=operator)
-        )
+        raise CannotAnswer("no two values of '{operator}' can be compared: each stands alone in its cell.").of(operator)
     return others, groups
 
 
@@ -257,7 +255,7 @@ def _comparable(table: pd.DataFrame, invariance: MeasurementInvariance | None, c
     unknown = [pair for pair in pairs if pair not in found]
     if unknown:
         raise WorkbenchError(
-            f"invariance= says nothing of {construct} between {named(sorted(map(str, unknown[0])))}. Test the same "
-            "survey with measurement_invariance(survey, model, group=…), by the operator's column."
-        )
+            "invariance= says nothing of {construct} between {names}. Test the same survey with "
+            "measurement_invariance(survey, model, group=…), by the operator's column."
+        ).of(construct, sorted(map(str, unknown[0])))
     return np.array([found[pair] != "none" for pair in pairs])

@@ -272,7 +272,7 @@ def satisfaction_index(
     model.construct(construct)
     check_resampling(resamples, level)
     if minimum < 1:
-        raise WorkbenchError(f"minimum={minimum}: an index needs respondents. Give 1 or more.")
+        raise WorkbenchError("minimum={minimum}: an index needs respondents. Give 1 or more.").of(str(minimum))
     by, strata, clusters = listed(by), listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
     refuse_mixed_waves(survey, by)
@@ -284,13 +284,9 @@ def satisfaction_index(
     shown = size >= minimum
     if not shown.any():
         raise CannotAnswer(
-            say(
-                "no cell has {minimum} respondents (the largest: {largest}). Ask for a larger part of the survey, "
-                "fewer columns in by=, or a lower minimum=.",
-                minimum=minimum,
-                largest=size.max(),
-            )
-        )
+            "no cell has {minimum} respondents (the largest: {largest}). Ask for a larger part of the survey, fewer "
+            "columns in by=, or a lower minimum=."
+        ).of(minimum, size.max())
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean[0]
     layout = Layout(model)
@@ -353,7 +349,7 @@ class Respondents:
         require_columns(survey, design, "survey", hint="strata= and clusters= name columns.")
         groups = [] if margins is None else margin_columns(margins)
         if "wave" in by and groups and len(survey["wave"].unique()) > 1 and not all("wave" in c for c in groups):
-            raise WorkbenchError("each wave has its own margins. Give them by wave: {('wave', 'age'): …}.")
+            raise WorkbenchError("each wave has its own margins. Give them by wave: {{('wave', 'age'): …}}.").of()
         raking = None if margins is None else rake(survey, margins, weight=weight, cap=cap)
         within = survey[list(dict.fromkeys([*(c for group in groups for c in group), *design]))]
         answers = read_answers(survey, model, weights=weight, by=by, within=within if len(within.columns) else None)

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, named, require_columns, unknown
+from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
@@ -162,7 +162,9 @@ def _place(index: SatisfactionIndex, cell: Cell) -> int:
     if len(match) != 1:
         known = [cell_name(row) for row in index.cells.to_numpy()]
         if len(match):
-            raise WorkbenchError(f"{cell_name(cell.values())} names {len(match)} cells. Give all of {named(index.by)}.")
+            raise WorkbenchError("{cell_name} names {n} cells. Give all of {names}.").of(
+                cell_name(cell.values()), len(match), index.by
+            )
         raise unknown("cell", cell_name(cell.values()), known, "the index")
     return int(match[0])
 

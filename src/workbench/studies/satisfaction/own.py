@@ -136,7 +136,7 @@ def own_standing(
     if isinstance(index, Refusal):
         return index
     if operator not in index.by:
-        raise WorkbenchError(f"the index has no column '{operator}'. Compute it with by=('{operator}', …).")
+        raise WorkbenchError("the index has no column '{operator}'. Compute it with by=('{operator}', …).").of(operator)
     rows = index.table[(index.table["construct"] == index.construct) & (index.table[operator].astype(str) == str(own))]
     missing = say("")
     if rows["index"].isna().any():

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Count, Listed, Message, Number, Share, join, say, spelt
 from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.result import Quantity, Result, Table
@@ -180,7 +180,9 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
         If the construct's index is not defined.
     """
     if not limit > 0:
-        raise WorkbenchError(f"limit={limit}: no interval is that narrow. Give points above 0, for instance 4.")
+        raise WorkbenchError("limit={limit}: no interval is that narrow. Give points above 0, for instance 4.").of(
+            str(limit)
+        )
     _refuse_undefined(index)
     table = index.table.dropna(subset=["index"])
     width = table["high"] - table["low"]
@@ -230,18 +232,14 @@ def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operat
     require_columns(index.cells, toward, "index", hint="toward= names some of the columns of its cells.")
     _refuse_undefined(index)
     if set(toward) == set(index.by):
-        raise WorkbenchError(f"toward={named(toward)} are all columns of the cells. Leave at least one out.")
+        raise WorkbenchError("toward={names} are all columns of the cells. Leave at least one out.").of(toward)
     cells = index.cells
     parent = cells.groupby(toward, sort=True).ngroup().to_numpy() if toward else np.zeros(len(cells), int)
     if len(cells) - parent.max() - 1 < 3:
         raise CannotAnswer(
-            say(
-                "{n} cells in {parents} parents do not tell how much cells of a parent differ. Take finer cells (by=), "
-                "or fewer columns in toward=.",
-                n=len(cells),
-                parents=parent.max() + 1,
-            )
-        )
+            "{n} cells in {parents} parents do not tell how much cells of a parent differ. Take finer cells (by=), "
+            "or fewer columns in toward=."
+        ).of(len(cells), parent.max() + 1)
     frames, between = [], {}
     for construct, rows in index.table.dropna(subset=["index"]).groupby("construct", sort=False):
         n, own = rows["n"].to_numpy(), rows["index"].to_numpy()
@@ -294,7 +292,7 @@ def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np
     known = error > 0  # a cell in which all answered alike lends the spread of its parent's others
     if not known.any():
         raise CannotAnswer(
-            say("all respondents of every cell answered alike: how much cells differ by chance is not known.")
+            "all respondents of every cell answered alike: how much cells differ by chance is not known."
         )
     one = np.where(known, error, 0.0) ** 2 * n
     size, total = np.bincount(parent, n * known), np.bincount(parent, n * one)

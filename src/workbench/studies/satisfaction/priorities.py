@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, quoted, say
+from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
@@ -260,15 +260,15 @@ def item_priorities(
     drivers = drivers_of(effects.fit, target)
     for name in levers:
         if name not in drivers:
-            raise unknown("driver", name, drivers, f"the model of {target}")
+            raise unknown("driver", name, drivers, say("the model of {target}", target=target))
     drivers = list(levers) or drivers
     owner = dict(zip(model.items, (model.names[c] for c in Layout(model).owner), strict=True))
     for given in (cost or {}, labels or {}):
         _known_items(given, model.items)
     items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
     if top < 1 or not items:
-        raise WorkbenchError(
-            f"top={top} of {len(items)} items of drivers. Give 1 or more, and costs of drivers' items."
+        raise WorkbenchError("top={top} of {n} items of drivers. Give 1 or more, and costs of drivers' items.").of(
+            str(top), len(items)
         )
     top = min(top, len(items))
     at, span = [model.items.index(item) for item in items], (draws.answers.high - draws.answers.low)
@@ -283,7 +283,9 @@ def item_priorities(
     if cost is not None:
         yuan = np.array([cost[item] for item in items], float)
         if not (np.isfinite(yuan) & (yuan > 0)).all():
-            raise WorkbenchError(f"cost of {named(np.array(items)[~(yuan > 0)])} is not positive. Give yuan per point.")
+            raise WorkbenchError("cost of {names} is not positive. Give yuan per point.").of(
+                np.array(items)[~(yuan > 0)]
+            )
         rows["points_per_yuan"] = rows["importance"] / yuan
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
     names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
@@ -337,16 +339,16 @@ def simulate_improvement(
     _known_items(changes, model.items)
     asked = np.array(list(changes.values()), float)
     if not len(asked) or not np.isfinite(asked).all() or not asked.all():
-        raise WorkbenchError(f"changes={dict(changes)} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.")
+        raise WorkbenchError("changes={changes} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.").of(
+            str(dict(changes))
+        )
     layout, answers, mask = Layout(model), draws.answers, draws.chosen(of)
     at = [model.items.index(item) for item in changes]
     given = answers.center[at] + answers.scale[at] * answers.x[:, at]
     gain = np.clip(given + asked, answers.low[at], answers.high[at]) - given
     capped = np.abs(gain) < np.abs(asked) - 1e-9
     if not gain[mask[answers.cell]].any():
-        raise CannotAnswer(
-            say("all answers to {items} stand at the end of the scale: none can move that way.", items=quoted(changes))
-        )
+        raise CannotAnswer("all answers to {items} stand at the end of the scale: none can move that way.").of(changes)
     weight = (~answers.missing[:, at]) * answers.weights[:, None]
     totals = draws.total(np.hstack([gain * weight, capped * weight]))[:, mask].sum(axis=1)
     moved, stopped = np.split(totals / np.tile(draws.weight[:, mask][:, :, at].sum(axis=1), 2), 2, axis=1)
@@ -361,8 +363,8 @@ def simulate_improvement(
     }
     refuse_undefined(effects.fit, index)
     if target not in index:
-        raise WorkbenchError(
-            f"{named(changes)} lead to {named(index)}, not to '{target}'. Change items of its drivers."
+        raise WorkbenchError("{names} lead to {others}, not to '{target}'. Change items of its drivers.").of(
+            changes, index, target
         )
     driving = {source for source, _ in model.edges}
     item: dict[str, Any] = {}

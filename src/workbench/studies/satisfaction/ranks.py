@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
@@ -278,14 +278,11 @@ def own_weights(
     """
     by = listed(by)
     if operator not in by:
-        raise WorkbenchError(f"operator='{operator}' is not among by={named(by)}. Add it.")
+        raise WorkbenchError("operator='{operator}' is not among by={names}. Add it.").of(operator, by)
     if operator in survey and len(set(map(str, survey[operator]))) == 1:
         raise CannotAnswer(
-            say(
-                "not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more.",
-                operator=operator,
-            )
-        )
+            "not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
+        ).of(operator)
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
@@ -322,7 +319,7 @@ def own_weights(
         estimate[np.ix_(rows, fits[name].index.isna())] = np.nan
         drawn[:, rows] = cell_points(layout, people.counted, found.weights, index.item_means[:, rows])
     if not fits:
-        raise CannotAnswer(say("{text}", text=Listed(without.values(), ";")))
+        raise CannotAnswer("{text}").of(Listed(without.values(), ";"))
     return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from workbench import columns as reader
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Listed, Message, Number, Share, Word, join, quoted, say, spelt
 from workbench.methods.cells import plain, weights_of
 from workbench.result import Quantity, Result
@@ -210,7 +210,7 @@ class RakingFrame:
         if not margins:
             raise WorkbenchError("margins= is empty. Give at least one column with its totals or shares.")
         if cap is not None and cap <= 1:
-            raise WorkbenchError(f"cap={cap} lets no weight rise. Give more than 1, for instance 5.")
+            raise WorkbenchError("cap={cap} lets no weight rise. Give more than 1, for instance 5.").of(str(cap))
         found = [
             _matched(survey, list(key), m) for key, m in zip(margin_columns(margins), margins.values(), strict=True)
         ]
@@ -257,13 +257,9 @@ class RakingFrame:
         """Refuse margins that no weights of these respondents meet (a cap permits it)."""
         if off > OFF and self.cap is None:
             raise CannotAnswer(
-                say(
-                    "no weights meet all margins at once (a share stays off by {off} points): some combinations of "
-                    "{margins} have no respondent. Join small categories, or leave a margin out.",
-                    off=Number(100 * off, ".2g"),
-                    margins=quoted(m.name for m in self.margins),
-                )
-            )
+                "no weights meet all margins at once (a share stays off by {off} points): some combinations of "
+                "{margins} have no respondent. Join small categories, or leave a margin out."
+            ).of(Number(100 * off, ".2g"), quoted(m.name for m in self.margins))
 
     def shares(self, factor: np.ndarray) -> pd.DataFrame:
         """Tabulate the categories before and after."""
@@ -300,9 +296,9 @@ def _one_total(margins: list[Margin]) -> tuple[float, tuple[Message, ...]]:
     ]
     if any(off):
         raise WorkbenchError(
-            f"margins disagree in total beyond rounding: {', '.join(said)}. Give all of them as shares that sum to 1, "
-            "or all as totals of one population."
-        )
+            "margins disagree in total beyond rounding: {names}. Give all of them as shares that sum to 1, or all "
+            "as totals of one population."
+        ).of(Listed(said, ""))
     return aim, tuple(s for s, total in zip(said, sums, strict=True) if abs(total - aim) > OFF * aim)
 
 
@@ -324,11 +320,13 @@ def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Mar
     name = " x ".join(columns)
     require_columns(survey, columns, "survey", hint="margins= names columns.")
     if not isinstance(margin, pd.Series) or _levels(margin) != len(columns):
-        raise WorkbenchError(f"margin '{name}' must be a Series with one total or share for each of its categories.")
+        raise WorkbenchError("margin '{name}' must be a Series with one total or share for each of its categories.").of(
+            name
+        )
     target = pd.Series(reader.number(margin, name, what="margin"), margin.index)
     target = target[target != 0]
     if not (target > 0).all() or target.empty:
-        raise WorkbenchError(f"margin '{name}' holds missing, infinite or negative totals. Give 0 or more.")
+        raise WorkbenchError("margin '{name}' holds missing, infinite or negative totals. Give 0 or more.").of(name)
     levels = target.index.to_frame(index=False)
     levels.columns = columns
     levels = plain(levels, columns)
@@ -346,19 +344,19 @@ def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Mar
             sides = (plain(survey, columns), levels)
             kinds = ["text" if isinstance(side[which[0]].iloc[0], str) else "numbers" for side in sides]
             raise WorkbenchError(
-                f"margin '{name}' does not match: '{which[0]}' is {kinds[0]} in the survey and {kinds[1]} in the "
-                f"margin ('{first}' in both). Turn one into the other, for instance with astype."
-            )
+                "margin '{name}' does not match: '{first}' is {second} in the survey and {kinds} in the margin "
+                "('{first2}' in both). Turn one into the other, for instance with astype."
+            ).of(name, which[0], kinds[0], kinds[1], first)
         raise WorkbenchError(
-            f"margin '{name}' has no total for '{first}' ({count} respondents are in no category of it). It has: "
-            f"{named(map(_label, order.index[:20]))}. Add the category, or join it with another in the survey."
-        )
+            "margin '{name}' has no total for '{first}' ({count} respondents are in no category of it). It has: "
+            "{names}. Add the category, or join it with another in the survey."
+        ).of(name, first, count, map(_label, order.index[:20]))
     empty = np.flatnonzero(np.bincount(at, minlength=len(order)) == 0)
     if len(empty):
         raise WorkbenchError(
-            f"nobody answered in {named(_label(order.index[i]) for i in empty[:5])} of margin '{name}'. Join it with a "
-            "neighbouring category, in the margin and in the survey."
-        )
+            "nobody answered in {names} of margin '{name}'. Join it with a neighbouring category, in the margin and "
+            "in the survey."
+        ).of(list(_label(order.index[i]) for i in empty[:5]), name)
     return Margin(name, at, order.to_numpy(), [_label(c) for c in order.index], _rounding(order.to_numpy()))
 
 

@@ -8,6 +8,7 @@ from pandas.api import types
 
 from workbench.columns import number
 from workbench.errors import WorkbenchError
+from workbench.messages import Listed, as_message, say
 
 
 def refuse_missing(
@@ -16,8 +17,10 @@ def refuse_missing(
     """Refuse missing values, with their count a column."""
     missing = table[columns].isna().sum()
     if missing.any():
-        counts = ", ".join(f"'{c}' {count:,}" for c, count in missing.items() if count)
-        raise WorkbenchError(f"{name} of {len(table):,} rows has missing values: {counts}. {advice}")
+        counts = Listed([say("'{c}' {n}", c=str(c), n=int(n)) for c, n in missing.items() if n], "")
+        raise WorkbenchError("{name} of {n} rows has missing values: {counts}. {advice}").of(
+            name, len(table), counts, as_message(advice)
+        )
 
 
 def with_numbers(table: pd.DataFrame, columns: list[str], name: str) -> pd.DataFrame:
@@ -25,7 +28,7 @@ def with_numbers(table: pd.DataFrame, columns: list[str], name: str) -> pd.DataF
     read = {}
     for column in columns:
         if types.is_bool_dtype(table[column]):
-            raise WorkbenchError(f"{name} column '{column}' holds bool; it takes numbers.")
+            raise WorkbenchError("{name} column '{column}' holds bool; it takes numbers.").of(name, column)
         found = number(table[column], column, what=f"{name} column", missing="keep")
         if not isinstance(table[column].dtype, np.dtype) or table[column].dtype == object:
             read[column] = found
@@ -39,6 +42,5 @@ def require_once(table: pd.DataFrame, customer: str) -> None:
     if twice.any():
         example = table.loc[twice, customer].iloc[0]
         raise WorkbenchError(
-            f"customers has {int(twice.sum()):,} repeated '{customer}', "
-            f"for instance '{example}'. Give one row a customer."
-        )
+            "customers has {n} repeated '{customer}', for instance '{example}'. Give one row a customer."
+        ).of(twice.sum(), customer, example)

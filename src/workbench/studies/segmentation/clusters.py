@@ -275,7 +275,7 @@ def fit_segments(
         raise unknown("method", method, get_args(Method))
     tried = _tried(k, candidates)
     if resamples < 2:
-        raise WorkbenchError(f"resamples={resamples}: the stability of clusters needs at least 2.")
+        raise WorkbenchError("resamples={resamples}: the stability of clusters needs at least 2.").of(str(resamples))
     most = len(features) // _LEAST
     if most < tried[0]:
         few = say(
@@ -306,7 +306,7 @@ def fit_segments(
         label = rule.label(x)
         order = _numbering(label, rule)
         if np.bincount(label, minlength=best).min() == 0:
-            raise CannotAnswer(say("{k} clusters: one of them is nobody's likeliest. Take a smaller k.", k=best))
+            raise CannotAnswer("{k} clusters: one of them is nobody's likeliest. Take a smaller k.").of(best)
         replicates = trials[best].grow(resamples, 0).jaccard
     label = np.argsort(order)[label]
     return _segments(features, raw, x, label, how, rule.ordered(order), table, choice, doubt, replicates[:, order])
@@ -316,10 +316,10 @@ def _tried(k: object, candidates: Sequence[int]) -> list[int]:
     tried: list[Any] = sorted(set(candidates)) if k == "auto" else [k]
     if not tried or not all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in tried):
         raise WorkbenchError(
-            f"k is 'auto' or a whole number, candidates are whole numbers; not k={k!r}, {candidates!r}."
-        )
+            "k is 'auto' or a whole number, candidates are whole numbers; not k={k}, {candidates}."
+        ).of(repr(k), repr(candidates))
     if tried[0] < 2:
-        raise WorkbenchError(f"k={tried[0]}: a segmentation has at least 2 clusters.")
+        raise WorkbenchError("k={first}: a segmentation has at least 2 clusters.").of(str(tried[0]))
     return [int(size) for size in tried]
 
 
@@ -330,13 +330,8 @@ def _drawn(x, tried, draw, sift):
     distinct = 1 + int((np.diff(key[order]) > 0).sum())
     if distinct < tried[0]:
         raise CannotAnswer(
-            say(
-                "{k} clusters need at least as many distinct customers; {n} rows hold {distinct}. Take a smaller k.",
-                k=tried[0],
-                n=len(x),
-                distinct=distinct,
-            )
-        )
+            "{k} clusters need at least as many distinct customers; {n} rows hold {distinct}. Take a smaller k."
+        ).of(tried[0], len(x), distinct)
     if len(x) > _FIT_ROWS:
         order = order[np.sort(np.random.default_rng(sift).choice(len(x), _FIT_ROWS, replace=False))]
     return [size for size in tried if size <= distinct], np.ascontiguousarray(x[order])

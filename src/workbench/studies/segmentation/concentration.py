@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.stats import gamma, norm
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, WorkbenchError, named, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Message, Number, Share, Span, join, say
+from workbench.messages import Count, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result, Tile
 
@@ -82,13 +82,13 @@ class Concentration(Result):
     def share_of_top(self, share: float) -> float:
         """Share of the revenue that the best `share` of customers bring; the number of customers is rounded up."""
         if not 0 < share <= 1:
-            raise WorkbenchError(f"the share of customers lies above 0 and up to 1; not {share}.")
+            raise WorkbenchError("the share of customers lies above 0 and up to 1; not {share}.").of(share)
         return float(self.revenue[-_count(share, len(self.revenue)) :].sum() / self.revenue.sum())
 
     def customers_for(self, share: float) -> int:
         """Fewest customers that together bring `share` of the revenue."""
         if not 0 < share <= 1:
-            raise WorkbenchError(f"the share of revenue lies above 0 and up to 1; not {share}.")
+            raise WorkbenchError("the share of revenue lies above 0 and up to 1; not {share}.").of(share)
         return _needed(self.revenue, share)
 
     def headline(self) -> Message:
@@ -274,24 +274,24 @@ def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray
     if negative not in ("zero", "refuse"):
         raise unknown("treatment of negative amounts", negative, ("zero", "refuse"))
     if np.ndim(revenue) != 1:
-        named_so = f" ({named(dict.fromkeys(revenue.columns))})" if isinstance(revenue, pd.DataFrame) else ""
-        raise WorkbenchError(f"revenue takes one column of amounts, not {np.shape(revenue)}{named_so}.")
+        columns = dict.fromkeys(revenue.columns) if isinstance(revenue, pd.DataFrame) else ()
+        raise WorkbenchError("revenue takes one column of amounts, not {shape}{named_so}.").of(
+            str(np.shape(revenue)), say(" ({names})", names=quoted(columns)) if columns else ""
+        )
     column = revenue if isinstance(revenue, pd.Series) else pd.Series(revenue)
     amounts = number(column, str(column.name or "revenue"), what="amount")
     below, owed = int((amounts < 0).sum()), float(np.sort(amounts[amounts < 0]).sum())
     if below and negative == "refuse":
         raise WorkbenchError(
-            f"revenue has {below:,} negative amounts of {len(amounts):,} (refunds above payments); shares of a total "
-            "are not defined with them. Pass negative='zero' to count them as 0, or add the earlier months."
-        )
+            "revenue has {below} negative amounts of {n} (refunds above payments); shares of a total are not "
+            "defined with them. Pass negative='zero' to count them as 0, or add the earlier months."
+        ).of(below, len(amounts))
     amounts = np.sort(np.maximum(amounts, 0))
     if len(amounts) < 2 or amounts[-1] <= 0:
         what = say("no revenue at all")
         if len(amounts) < 2:
             what = say("1 customer") if len(amounts) else say("0 customers")
-        raise CannotAnswer(
-            say("concentration needs at least two customers and some revenue; there is {what}.", what=what)
-        )
+        raise CannotAnswer("concentration needs at least two customers and some revenue; there is {what}.").of(what)
     return amounts, below, owed
 
 

@@ -120,7 +120,7 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     Yurdakul & Naranjo (2020), J. Risk Model Validation 14. Newcombe (1998), Statistics in Medicine 17.
     """
     if features.empty:
-        raise CannotAnswer(say("drift needs customers; the table of features is empty."))
+        raise CannotAnswer("drift needs customers; the table of features is empty.")
     features = features.assign(**{c: number(features[c], c, missing="keep") for c in saved.edges if c in features})
     now = np.bincount(saved.assign(features) - 1, minlength=len(saved.names))
     pairs = {column: (saved.counts[column], in_bins(features[column], saved.edges[column])) for column in saved.edges}

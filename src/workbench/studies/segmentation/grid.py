@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import say
 from workbench.rules import made, prove_parted, read_rules
 
 NEVER_ACTIVE = "never_active"
@@ -80,14 +81,16 @@ class SegmentGrid:
         """
         bins, entries = raw.get("bins"), raw.get("segment")
         if not isinstance(bins, int) or bins < 2 or not entries:
-            raise WorkbenchError(f"{where} needs bins (a whole number from 2) and at least one [[segment]].")
-        held = [
-            made(partial(_segment, bins, where), entry, f"{where}, segment '{entry.get('name', '?')}'")
-            for entry in entries
-        ]
+            raise WorkbenchError("{where} needs bins (a whole number from 2) and at least one [[segment]].").of(where)
+        held = []
+        for entry in entries:
+            place = say("{where}, segment '{name}'", where=where, name=str(entry.get("name", "?")))
+            held.append(made(partial(_segment, bins, where), entry, place))
         names = [segment.name for segment, _ in held]
         if len(set(names)) < len(names) or NEVER_ACTIVE in names:
-            raise WorkbenchError(f"{where}: names must be unique and not '{NEVER_ACTIVE}'. It has: {named(names)}.")
+            raise WorkbenchError("names must be unique and not '{never_active}'. It has: {names}.").of(
+                NEVER_ACTIVE, names, at=where
+            )
         cells = {f"R{r} F{f} M{m}": at for at, (r, f, m) in enumerate(product(range(1, bins + 1), repeat=3))}
         prove_parted([(segment.name, theirs) for segment, theirs in held], cells, where, "segment")
         position = np.empty(bins**3, dtype=int)
@@ -109,7 +112,7 @@ def _segment(
     """A segment, and the cells that it holds."""
     texts = {"name": name, "name_zh": name_zh, "meaning": meaning, "action": action, "boxes": boxes}
     if lacking := [key for key, value in texts.items() if not value]:
-        raise WorkbenchError(f"{where}: segment '{name or '?'}' lacks {named(lacking)}.")
+        raise WorkbenchError("segment '{name}' lacks {names}.").of(name or "?", lacking, at=where)
     cells = [cell for box in boxes for cell in _box(box, name, bins, where)]
     return Segment(name, name_zh, meaning, action, concern, action_zh), cells
 
@@ -117,12 +120,12 @@ def _segment(
 def _box(box: Mapping, segment: str, bins: int, where: str) -> list[str]:
     for key in box:
         if key not in _SCORES:
-            raise unknown("score", key, _SCORES, f"{where}, segment '{segment}'")
+            raise unknown("score", key, _SCORES, say("{where}, segment '{name}'", where=where, name=segment))
     ranges = [box.get(score, (1, bins)) for score in _SCORES]
     for score, ends in zip(_SCORES, ranges, strict=True):
         good = len(ends) == 2 and all(isinstance(end, int) for end in ends) and 1 <= ends[0] <= ends[1] <= bins
         if not good:
-            raise WorkbenchError(
-                f"{where}: segment '{segment}' has {score} = {list(ends)}; it takes [low, high] within 1-{bins}."
+            raise WorkbenchError("segment '{segment}' has {score} = {ends}; it takes [low, high] within 1-{bins}.").of(
+                segment, score, str(list(ends)), bins, at=where
             )
     return [f"R{r} F{f} M{m}" for r, f, m in product(*(range(low, high + 1) for low, high in ranges))]

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.stats import random_table
 
 from workbench.columns import category, require_table, written_periods
-from workbench.errors import CannotAnswer, WorkbenchError, named
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Day, Listed, Message, Number, Share, Span, join, quoted, say, spelt
+from workbench.messages import Day, Listed, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -265,11 +265,11 @@ def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataF
     for _, day in history.groupby(when):
         require_once(day, customer)
     if history[when].nunique() < 2:
-        raise CannotAnswer(say("migration needs two dates; history has {dates}.", dates=quoted(history[when].unique())))
+        raise CannotAnswer("migration needs two dates; history has {dates}.").of(history[when].unique())
     found = sorted(category(history[segment], segment).unique())
     names = tuple(found if order is None else map(str, order))
     if left_out := sorted({*found} - {*names}):
-        raise WorkbenchError(f"order leaves out {named(left_out)}. Name every segment.")
+        raise WorkbenchError("order leaves out {names}. Name every segment.").of(left_out)
     return history, names
 
 

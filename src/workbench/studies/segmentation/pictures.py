@@ -63,7 +63,7 @@ def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     require_columns(usage, ["group", "weekday", "hour", "share"], "usage")
     if usage.empty:
-        raise CannotAnswer(say("there is no use to draw; the table is empty."))
+        raise CannotAnswer("there is no use to draw; the table is empty.")
     groups = sorted(usage["group"].unique())
     weeks = np.zeros((len(groups), 8, 24))
     weeks[pd.Index(groups).get_indexer(usage["group"]), usage["weekday"], usage["hour"]] = 168 * usage["share"]

@@ -240,8 +240,8 @@ def rfm(
         first = say("there are no events")
         if not events.empty:
             first = say("the first is of {time}", time=f"{events[when].min():%Y-%m-%d %H:%M}")
-        raise CannotAnswer(
-            say("no event lies before the snapshot {day}: {first}. Choose a later as_of.", day=snapshot, first=first)
+        raise CannotAnswer("no event lies before the snapshot {day}: {first}. Choose a later as_of.").of(
+            snapshot, first
         )
     known = events.loc[before]
     code, ids = pd.factorize(known[customer], sort=False)
@@ -326,20 +326,13 @@ def score_rfm(
     active = table["recency_days"].notna().to_numpy()
     if len(table) and not active.any():
         raise CannotAnswer(
-            say(
-                "not answerable: of none of {n} customers is it known when they were last active. Detail records "
-                "(calls, messages, data sessions) or single purchases tell it.",
-                n=len(table),
-            )
-        )
+            "not answerable: of none of {n} customers is it known when they were last active. Detail records "
+            "(calls, messages, data sessions) or single purchases tell it."
+        ).of(len(table))
     if active.sum() < bins:
         raise CannotAnswer(
-            say(
-                "{n} active customers cannot be spread over {bins} bins. Take fewer bins or more customers.",
-                n=int(active.sum()),
-                bins=bins,
-            )
-        )
+            "{n} active customers cannot be spread over {bins} bins. Take fewer bins or more customers."
+        ).of(int(active.sum()), bins)
     values = np.column_stack(
         [-table.loc[active, "recency_days"], table.loc[active, "frequency"], table.loc[active, "monetary"]]
     )
@@ -370,7 +363,9 @@ def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tup
         raise WorkbenchError("cuts are the same for everybody, nested classes are not. Take binning='independent'.")
     cuts = np.asarray(ends, dtype=float)
     if cuts.shape != (bins - 1,) or not np.isfinite(cuts).all() or (np.diff(cuts) <= 0).any():
-        raise WorkbenchError(f"cuts of '{name}' are {cuts.tolist()}; {bins} bins take {bins - 1} ascending numbers.")
+        raise WorkbenchError("cuts of '{name}' are {cuts}; {bins} bins take {taken} ascending numbers.").of(
+            name, str(cuts.tolist()), bins, bins - 1
+        )
     return features.index(name), (-cuts[::-1] if name == "recency" else cuts)
 
 
@@ -394,16 +389,16 @@ def _grid_for(bins: int, grid: SegmentGrid | None) -> SegmentGrid:
     grid = default_grid() if grid is None else grid
     if grid.bins != bins:
         raise WorkbenchError(
-            f"the segment grid is for {grid.bins} bins, not {bins}. Take bins={grid.bins}, or pass a grid of your own: "
+            "the segment grid is for {bins} bins, not {taken}. Take bins={bins2}, or pass a grid of your own: "
             "grid=SegmentGrid.from_toml(path)."
-        )
+        ).of(grid.bins, bins, str(grid.bins))
     return grid
 
 
 def _snapshot(as_of: str | date | pd.Timestamp) -> pd.Timestamp:
     snapshot = day(as_of, "as_of")
     if snapshot != snapshot.normalize():
-        raise WorkbenchError(f"as_of is a day (its 00:00 local time), like '2026-07-01'; not {as_of!r}.")
+        raise WorkbenchError("as_of is a day (its 00:00 local time), like '2026-07-01'; not {as_of}.").of(repr(as_of))
     return snapshot
 
 
@@ -436,7 +431,7 @@ def _checked(customers: pd.DataFrame, customer: str, recency: str, frequency: st
     refuse_missing(seen, [frequency, monetary], "customers (those ever active)", "Give 0 where there was nothing.")
     if (seen[[recency, frequency]] < 0).any(axis=None):
         raise WorkbenchError(
-            f"'{recency}' and '{frequency}' count days; a negative one means an event after the snapshot."
-        )
+            "'{recency}' and '{frequency}' count days; a negative one means an event after the snapshot."
+        ).of(recency, frequency)
     table = customers[[customer, *features]].iloc[by_id(customers[customer])].reset_index(drop=True)
     return table.set_axis([customer, "recency_days", "frequency", "monetary"], axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import day, number
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.locks import whole
 from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
@@ -125,9 +125,9 @@ def save_segments(
     """
     columns = list(fitted.centres.columns)
     if lacking := [column for column in columns if not definitions.get(column)]:
-        raise WorkbenchError(f"definitions lacks {named(lacking)}. Say what each feature means, and its unit.")
+        raise WorkbenchError("definitions lacks {names}. Say what each feature means, and its unit.").of(lacking)
     if foreign := sorted(set(names or {}) - set(fitted.centres.index)):
-        raise WorkbenchError(f"names holds {named(foreign)}, but the clusters are 1 to {fitted.k}.")
+        raise WorkbenchError("names holds {names}, but the clusters are 1 to {k}.").of(foreign, fitted.k)
     if not fitted.assign(features).equals(fitted.labels):
         raise WorkbenchError("features are not those of the fit: they give other clusters. Pass the same table.")
     features = features.assign(**{c: number(features[c], c, missing="keep") for c in columns})
@@ -160,16 +160,20 @@ def read_segments(path: str | Path) -> SavedSegments:
         form, stated = content.pop("format", None), content.pop("version", None)
         saved = _restored(content) if form == FORMAT else None
     except FileNotFoundError:
-        raise WorkbenchError(f"no saved segmentation at {path}. Fit one and save it there.") from None
+        raise WorkbenchError("no saved segmentation at {path}. Fit one and save it there.").of(path) from None
     except (KeyError, ValueError, TypeError, AttributeError):
-        raise WorkbenchError(f"{path.name} is not a whole saved segmentation. Restore it, or fit it anew.") from None
+        raise WorkbenchError("{path} is not a whole saved segmentation. Restore it, or fit it anew.").of(
+            path.name
+        ) from None
     if saved is None:
-        raise WorkbenchError(f"{path.name} has the format {form!r}; this program reads {FORMAT}. Fit it anew.")
+        raise WorkbenchError("{path} has the format {form}; this program reads {format}. Fit it anew.").of(
+            path.name, repr(form), FORMAT
+        )
     if saved.version != stated or len(saved.names) != len(saved.customers):
         raise WorkbenchError(
-            f"{path.name} calls itself version '{stated}', but its content is '{saved.version}' with "
-            f"{len(saved.names)} names: more than their words was edited. Restore it, or fit it anew."
-        )
+            "{path} calls itself version '{stated}', but its content is '{version}' with {n} names: more than their "
+            "words was edited. Restore it, or fit it anew."
+        ).of(path.name, stated, saved.version, len(saved.names))
     return saved
 
 

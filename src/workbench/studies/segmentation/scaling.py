@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench import columns as columns_of
 from workbench.columns import number, require_table
-from workbench.errors import WorkbenchError, named, require_columns, unknown
+from workbench.errors import WorkbenchError, require_columns, unknown
 
 Scale = Literal["standard", "robust", "none"]
 Missing = Literal["refuse", "median"]
@@ -125,14 +125,14 @@ def fit_scale(
     special = [*log, *(column for group in groups for column in group)]
     require_columns(features, special, "features")
     if len(set(special)) < len(special):
-        raise WorkbenchError(
-            f"a feature has one role, but log= and shares= name {named(sorted(_repeated(special)))} twice."
+        raise WorkbenchError("a feature has one role, but log= and shares= name {names} twice.").of(
+            sorted(_repeated(special))
         )
     columns = _varying(features, groups)
     if not columns:
         raise WorkbenchError(
-            f"features has constant columns that cannot tell customers apart: {named(features.columns)}. Give others."
-        )
+            "features has constant columns that cannot tell customers apart: {names}. Give others."
+        ).of(features.columns)
     log, groups = [c for c in log if c in columns], tuple(g for g in groups if g[0] in columns)
     how = FeatureScale(columns, tuple(log), groups, ZERO, scale, clip, None, np.zeros(1), np.ones(1))
     if missing == "median":
@@ -193,15 +193,15 @@ def _bend(raw: pd.DataFrame, how: FeatureScale) -> np.ndarray:
 
 def _log_ratios(part: np.ndarray, group: tuple[str, ...], zero: float) -> np.ndarray:
     if (part < 0).any() or (len(group) == 1 and (part > 1).any()):
-        raise WorkbenchError(f"shares {named(group)} leave 0-1; a share in percent is divided by 100.")
+        raise WorkbenchError("shares {names} leave 0-1; a share in percent is divided by 100.").of(group)
     if len(group) == 1:
         part = np.column_stack([part, 1 - part])
     whole = part.sum(axis=1, keepdims=True)
     if (whole == 0).any():
         raise WorkbenchError(
-            f"shares {named(group)} are all 0 for {int((whole == 0).sum()):,} customers, who have no composition. "
-            "Leave those customers out, or add a part that holds the rest."
-        )
+            "shares {names} are all 0 for {n} customers, who have no composition. Leave those customers out, or add "
+            "a part that holds the rest."
+        ).of(group, (whole == 0).sum())
     logs = np.log(part / whole + zero / part.shape[1])
     return (logs - logs.mean(axis=1, keepdims=True))[:, : len(group)]
 

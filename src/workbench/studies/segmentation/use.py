@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.messages import say
 from workbench.studies.segmentation.saved import SavedSegments
 
 
@@ -32,7 +31,7 @@ def described_use(customers: pd.DataFrame, called: Mapping[str, str]) -> pd.Data
     found = customers.set_index("customer_id")[list(called)].dropna().rename(columns=dict(called))
     if not called or found.empty:
         raise CannotAnswer(
-            say("not answerable: of no customer is it known how they use us. Use by month or detail records say it.")
+            "not answerable: of no customer is it known how they use us. Use by month or detail records say it."
         )
     return found
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Listed, Message, Share, Span, Term, quoted, say
+from workbench.messages import Listed, Message, Share, Span, Term, say
 from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
 from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Table, Tile
@@ -117,11 +117,8 @@ def cost_to_serve(
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
     require_columns(customers, events, "customers")
     if unknown := [event for event in events if len(customers) and customers[event].isna().all()]:
-        raise CannotAnswer(
-            say(
-                "not answerable: nothing is on record of {events}. Contacts and tickets tell it.",
-                events=quoted(unknown),
-            )
+        raise CannotAnswer("not answerable: nothing is on record of {events}. Contacts and tickets tell it.").of(
+            unknown
         )
     table = checked(customers, [customer], [revenue, *events, *columns], "customers")
     require_columns(table, [tier], "customers")
@@ -135,12 +132,8 @@ def cost_to_serve(
     for name, seed in zip(order, seeds(rng, len(order)), strict=True):
         at = np.flatnonzero(table[tier] == name)
         if len(at) < 2 or not earned[at].sum() > 0:
-            raise CannotAnswer(
-                say(
-                    "tier '{tier}' has {n} customers or no margin: nothing tells what they cost.",
-                    tier=Term(name),
-                    n=len(at),
-                )
+            raise CannotAnswer("tier '{tier}' has {n} customers or no margin: nothing tells what they cost.").of(
+                Term(name), len(at)
             )
         ends = _ratios(tops[at], bottoms[at], level, resamples, seed)
         head = {"tier": name, "customers": len(at), "losing": float((spent[at] > earned[at]).mean())}

@@ -173,7 +173,7 @@ def promises_kept(
     level_all = 1 - (1 - level) / max(compared, 1)
     found = pd.DataFrame([row | _told(own, last, level, level_all) for row, own, last in rows])
     if found["kept"].isna().all():
-        raise CannotAnswer(say("no promise has {n} cases in any tier. Take a longer window.", n=FEWEST))
+        raise CannotAnswer("no promise has {n} cases in any tier. Take a longer window.").of(FEWEST)
     unchecked = [(p["says"], p["unchecked"]) for p in promises.promises if "unchecked" in p]
     return PromisesKept(found, pd.DataFrame(unchecked, columns=["promise", "reason"]), level)
 

@@ -36,8 +36,8 @@ class ServiceStandard:
     def __post_init__(self) -> None:
         if self.table not in ("contact", "ticket") or (self.at_most is None) == (self.by is None):
             raise WorkbenchError(
-                f'standard \'{self.name}\' needs table = "contact" or "ticket", and either at_most or by.'
-            )
+                'standard \'{name}\' needs table = "contact" or "ticket", and either at_most or by.'
+            ).of(self.name)
 
 
 def service_standards(file: str | Path | None = None) -> tuple[ServiceStandard, ...]:
@@ -48,9 +48,8 @@ def service_standards(file: str | Path | None = None) -> tuple[ServiceStandard, 
     """
 
     def standards(standard: tuple[Mapping[str, Any], ...]) -> tuple[ServiceStandard, ...]:
-        return tuple(
-            made(ServiceStandard, entry, f"a standard of {file or 'service_standards.toml'}") for entry in standard
-        )
+        where = say("a standard of {file}", file=str(file or "service_standards.toml"))
+        return tuple(made(ServiceStandard, entry, where) for entry in standard)
 
     return read_rules(file, __package__, "service_standards.toml", standards)
 
@@ -218,11 +217,8 @@ def service_shortfalls(
             met += _difference(standard.name, cases, respondents, score, weight, before_days, level, minimum)
     if not found:
         raise CannotAnswer(
-            say(
-                "no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file.",
-                minimum=minimum,
-            )
-        )
+            "no standard has {minimum} cases. Take a longer time, fewer columns in by=, or another file."
+        ).of(minimum)
     names = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
     satisfaction = pd.DataFrame(met, columns=names)
     return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum, before_days)
@@ -231,7 +227,9 @@ def service_shortfalls(
 def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_of: pd.Timestamp) -> pd.DataFrame:
     """Cases of a standard: customer_id, judged (when it was kept or missed), missed, pending, and `by`."""
     needed = ["customer_id", standard.when, standard.column, *standard.where, *([standard.by] if standard.by else [])]
-    require_columns(source, [*needed, *by], f"{standard.table}s", hint=f"Standard '{standard.name}' needs it.")
+    require_columns(
+        source, [*needed, *by], f"{standard.table}s", hint=say("Standard '{name}' needs it.", name=standard.name)
+    )
     picked = (source[list(standard.where)] == pd.Series(dict(standard.where), dtype=object)).all(axis=1)
     began = days(source[standard.when], standard.when)[0]
     picked = (picked & (began < as_of)).to_numpy()

@@ -14,7 +14,7 @@ import pandas as pd
 from workbench.columns import number
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, heat_map
-from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, quoted, say
+from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, say
 from workbench.methods.resampling import Rng, seeds
 from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Tile
@@ -39,8 +39,8 @@ class GradeScheme:
             and all(p["low"] < p["high"] and (p["low"] > 0 or p["scale"] == "linear") for p in self.part),
             "2 to 10 parts have weights above 0 that add up to 1": keys and 2 <= len(self.part) <= 10
             and min(p["weight"] for p in self.part) > 0 and abs(sum(p["weight"] for p in self.part) - 1) < 1e-9,
-            f"grades begin at falling scores, the last at 0, not {starts}": len(starts) > 1 and starts[-1] == 0
-            and bool((np.diff(starts) < 0).all()),
+            say("grades begin at falling scores, the last at 0, not {starts}", starts=str(starts)):
+            len(starts) > 1 and starts[-1] == 0 and bool((np.diff(starts) < 0).all()),
             "a grade is a letter and a digit, for instance A1": all(
                 len(g) == 2 and g[0].isalpha() and g[1].isdigit() for g in self.grades),
         })  # fmt: skip
@@ -160,9 +160,7 @@ def grade_accounts(
     points = np.column_stack([_points(number(table[p["column"]], p["column"], missing="keep"), p) for p in scheme.part])
     known = ~np.isnan(points)
     if bare := int((~known.any(axis=1)).sum()):
-        raise CannotAnswer(
-            say("{n} accounts have none of {parts}: leave them out, or map the columns.", n=bare, parts=quoted(parts))
-        )
+        raise CannotAnswer("{n} accounts have none of {parts}: leave them out, or map the columns.").of(bare, parts)
     weights, cuts = np.array([p["weight"] for p in scheme.part]), np.array(list(scheme.grades.values()))
 
     def graded(factor: np.ndarray, filled: np.ndarray = points) -> np.ndarray:
@@ -188,13 +186,9 @@ def grade_accounts(
     amount = np.bincount(grade, table[value], len(names))
     if not amount.sum() > 0:
         raise CannotAnswer(
-            say(
-                "not answerable: the accounts bring {amount} in all, of which no grade has a share. Look at the credit "
-                "notes in '{value}', or take a longer window.",
-                amount=Number(amount.sum(), ",.2f"),
-                value=value,
-            )
-        )
+            "not answerable: the accounts bring {amount} in all, of which no grade has a share. Look at the credit "
+            "notes in '{value}', or take a longer window."
+        ).of(Number(amount.sum(), ",.2f"), value)
     facts = pd.DataFrame({
         "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,
         "value_share": amount / amount.sum(), "can_change": np.bincount(grade[best != worst], minlength=len(names)),

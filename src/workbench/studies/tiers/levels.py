@@ -49,12 +49,12 @@ class TierRules:
             "two or more unique names, each with its names_zh, none of them 'excluded' or 'left'": k > 1
             and len(set(self.names) - {EXCLUDED, LEFT}) == k == len(self.names_zh),
             "give share or enter, and not both": (len(share) == 0) != (len(enter) == 0),
-            f"{k} tiers need {k} shares above 0 that add up to 1, not {share.tolist()}": len(share) == 0
-            or (len(share) == k and (share > 0).all() and abs(share.sum() - 1) < 1e-9),
-            f"{k} tiers need {k - 1} thresholds above 0, falling, not {enter.tolist()}": len(enter) == 0
-            or (len(enter) == k - 1 and (np.diff(np.append(enter, 0)) < 0).all()),
-            f"keep takes {k - 1} shares between 0 and 1: a stay threshold lies below the entry threshold": len(keep)
-            == k - 1 and ((keep > 0) & (keep < 1)).all(),
+            say("{k} tiers need {k} shares above 0 that add up to 1, not {given}", k=k, given=str(share.tolist())):
+            len(share) == 0 or (len(share) == k and (share > 0).all() and abs(share.sum() - 1) < 1e-9),
+            say("{k} tiers need {n} thresholds above 0, falling, not {given}", k=k, n=k - 1, given=str(enter.tolist())):
+            len(enter) == 0 or (len(enter) == k - 1 and (np.diff(np.append(enter, 0)) < 0).all()),
+            say("keep takes {n} shares between 0 and 1: a stay threshold lies below the entry threshold", n=k - 1):
+            len(keep) == k - 1 and ((keep > 0) & (keep < 1)).all(),
             "a tier is kept below the entry of the next one; raise its keep or enter": len(enter) != len(keep)
             or (enter[:-1] * keep[:-1] >= enter[1:] * (1 - 1e-8)).all(),
             "months, enter_after, demote_after are whole numbers from 1, grace from 0, near is a share": all(
@@ -233,15 +233,9 @@ def tiers(
     stays, age = excluded_for == "", _ages(monthly)
     if len(periods) <= first or not stays.any():
         raise CannotAnswer(
-            say(
-                "nobody is left to rank: of {n} customers {out} are excluded, and there are {periods} periods, of "
-                "which the first value takes {first}.",
-                n=len(ids),
-                out=(~stays).sum(),
-                periods=len(periods),
-                first=first + 1,
-            )
-        )
+            "nobody is left to rank: of {n} customers {out} are excluded, and there are {periods} periods, of which "
+            "the first value takes {first}."
+        ).of(len(ids), (~stays).sum(), len(periods), first + 1)
     worth = _window_means(monthly, age, rules.months)[:, first:]
     young = ((age <= rules.grace) & (age <= np.arange(len(periods))))[:, first:]
     enter = _cuts(worth[stays, 0], rules)
@@ -268,7 +262,7 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
     """Reasons why each customer is in no tier, joined, and the reasons of which no column tells."""
     flags = pd.DataFrame({customer: ids}) if flags is None else flags
     require_columns(flags, [customer], "flags")
-    prove("flags", {f"one row for each '{customer}'": not flags[customer].duplicated().any()})
+    prove("flags", {say("one row for each '{customer}'", customer=customer): not flags[customer].duplicated().any()})
     reasons, told = (
         np.full(len(ids), "", dtype=object),
         [r for r in rules.exclude if r["column"] in flags and flags[r["column"]].notna().any()],
@@ -276,7 +270,8 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
     for rule in told:
         column = flags[rule["column"]]
         is_bool = pd.api.types.is_bool_dtype(column)
-        prove(f"exclusion '{rule['column']}' ({column.dtype})", {"it takes true or false": is_bool or "above" in rule})
+        where = say("exclusion '{column}' ({dtype})", column=str(rule["column"]), dtype=str(column.dtype))
+        prove(where, {"it takes true or false": is_bool or "above" in rule})
         out = pd.Index(ids).isin(flags.loc[column > rule["above"] if "above" in rule else column, customer])
         reasons[out] = [f"{r}; {rule['reason']}" if r else rule["reason"] for r in reasons[out]]
     return reasons, tuple(r["reason"] for r in rules.exclude if r not in told)
@@ -292,15 +287,9 @@ def _cuts(amounts: np.ndarray, rules: TierRules) -> np.ndarray:
     cuts = distinct[::-1][best]
     if len(set(best)) < len(goals) or cuts[-1] <= 0:
         raise CannotAnswer(
-            say(
-                "no tiers by share: {n} customers to rank have {distinct} distinct values, and {shares} fall on "
-                "{cuts}. Take thresholds (enter) or fewer tiers.",
-                n=size.sum(),
-                distinct=len(distinct),
-                shares=quoted(f"{g:.0%}" for g in goals),
-                cuts=quoted(cuts),
-            )
-        )
+            "no tiers by share: {n} customers to rank have {distinct} distinct values, and {shares} fall on {cuts}. "
+            "Take thresholds (enter) or fewer tiers."
+        ).of(size.sum(), len(distinct), quoted(f"{g:.0%}" for g in goals), cuts)
     return cuts
 
 
@@ -366,12 +355,9 @@ def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: Tier
     table["share"] = np.where(inside, table["customers"] / table["customers"][inside].sum(), np.nan)
     if not amount[inside].sum() > 0:
         raise CannotAnswer(
-            say(
-                "not answerable: the customers in tiers bring {amount} in the last period, of which no tier has a "
-                "share. Look at the credit notes, or rank by another value.",
-                amount=Number(amount[inside].sum(), ",.2f"),
-            )
-        )
+            "not answerable: the customers in tiers bring {amount} in the last period, of which no tier has a "
+            "share. Look at the credit notes, or rank by another value."
+        ).of(Number(amount[inside].sum(), ",.2f"))
     table["value"], table["value_share"] = amount, np.where(inside, amount / amount[inside].sum(), np.nan)
     table["value_mean"] = amount / table["customers"].where(table["customers"] > 0)
     table["near_next"] = [(g["near"] == "next tier").sum() for g in groups]

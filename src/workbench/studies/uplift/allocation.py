@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.optimize import linprog
 
 from workbench.columns import number
-from workbench.errors import WorkbenchError, named, unknown
-from workbench.messages import Amount, Label, Listed, Message, Term, join, say
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Amount, Label, Listed, Message, Term, as_message, join, say
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
 from workbench.result import Result
@@ -110,17 +110,19 @@ def limits_of(
         allowed.append(places)
     for name, limit in zip(names, allowed, strict=True):
         if not 0 <= limit < np.inf:
-            raise WorkbenchError(f"the limit of {name} is {limit}: give 0 or more.")
+            raise WorkbenchError("the limit of {name} is {limit}: give 0 or more.").of(name, limit)
     return Limits(names, np.array(use).reshape(len(names), len(offers)).T, np.array(allowed, dtype=float))
 
 
 def by_offer(values: Mapping[str, float], offers: list[str], what: str) -> np.ndarray:
     missing = [offer for offer in offers if offer not in values]
     if missing:
-        raise WorkbenchError(f"{what} lacks {named(missing)}: give one number for each offer.")
+        raise WorkbenchError("{what} lacks {names}: give one number for each offer.").of(as_message(what), missing)
     found = np.array([float(values[offer]) for offer in offers])
     if not ((found >= 0) & np.isfinite(found)).all():
-        raise WorkbenchError(f"{what} holds a negative or infinite number: give money a contact, 0 or more.")
+        raise WorkbenchError("{what} holds a negative or infinite number: give money a contact, 0 or more.").of(
+            as_message(what)
+        )
     return found
 
 
@@ -182,8 +184,8 @@ def allocate_offers(
 def require_margin(margin: float) -> None:
     if not 0 < margin <= 1:
         raise WorkbenchError(
-            f"margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
-        )
+            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
+        ).of(margin)
 
 
 def prices(worth: np.ndarray, limits: Limits) -> tuple[np.ndarray, float]:

@@ -216,7 +216,7 @@ def uplift_curve(
     """
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     if resamples < 100:
-        raise WorkbenchError(f"resamples is {resamples}: an interval needs at least 100.")
+        raise WorkbenchError("resamples is {resamples}: an interval needs at least 100.").of(resamples)
     if kind not in _CURVES:
         raise unknown("kind", kind, _CURVES)
     judged = Outcome.of(y)
@@ -504,7 +504,7 @@ def effect_groups(
     """
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     if not 2 <= groups <= 100:
-        raise WorkbenchError(f"groups is {groups}: give 2 to 100.")
+        raise WorkbenchError("groups is {groups}: give 2 to 100.").of(groups)
     depth = (pd.Series(-order).rank(method="average").to_numpy() - 0.5) / len(order)
     group = np.minimum((depth * groups).astype(int), groups - 1)
     judged = Outcome.of(y)

@@ -159,14 +159,14 @@ def _arms(members: pd.DataFrame, arm: str, control: str) -> tuple[np.ndarray, li
     """Codes (0 = control, then the offers) and the offers' sorted names."""
     require_members(members, [arm])
     if members[arm].isna().any():
-        raise WorkbenchError(f"'{arm}' is missing for {int(members[arm].isna().sum())} members.")
+        raise WorkbenchError("'{column}' is missing for {n} members.").of(arm, int(members[arm].isna().sum()))
     names = members[arm].astype(str)
     known = sorted(names.unique())
     if control not in known:
         raise unknown("arm", control, known, where=f"'{arm}'")
     offers = [name for name in known if name != control]
     if not offers:
-        raise WorkbenchError(f"'{arm}' holds '{control}' only: no offer to choose.")
+        raise WorkbenchError("'{arm}' holds '{control}' only: no offer to choose.").of(arm, control)
     return pd.Categorical(names, categories=[control, *offers]).codes.astype(np.int64), offers
 
 

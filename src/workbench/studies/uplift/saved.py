@@ -114,25 +114,29 @@ class UpliftModel:
             If there is no such file, it is too large, no whole model, of a format unknown here, or was changed.
         """
         path = Path(path)
-        again = "Restore it, or fit it anew."
+        again = Term("Restore it, or fit it anew.")
         try:
             if path.stat().st_size > LARGEST:
-                raise WorkbenchError(
-                    f"{path.name} has over {LARGEST // 1_000_000} MB: that is no uplift model. {again}"
+                raise WorkbenchError("{path} has over {largest} MB: that is no uplift model. {again}").of(
+                    path.name, LARGEST // 1000000, again
                 )
             content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
             form, stated = content.pop("format", None), content.pop("version", None)
             if form != FORMAT:
-                raise WorkbenchError(f"{path.name} has the format {form!r}; this program reads {FORMAT}. Fit it anew.")
+                raise WorkbenchError("{path} has the format {form}; this program reads {format}. Fit it anew.").of(
+                    path.name, repr(form), FORMAT
+                )
             model = cls._restored(content)
         except FileNotFoundError:
-            raise WorkbenchError(f"no uplift model at {path}. Fit one and keep it there with save().") from None
+            raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
         except WorkbenchError as error:
-            raise WorkbenchError(f"{path.name}: {error}") from None
+            raise WorkbenchError("{where}: {error}").of(path.name, error) from None
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
-            raise WorkbenchError(f"{path.name} is not a whole uplift model. {again}") from None
+            raise WorkbenchError("{path} is not a whole uplift model. {again}").of(path.name, again) from None
         if model.version != stated:
-            raise WorkbenchError(f"{path.name} calls itself '{stated}', its content is '{model.version}'. {again}")
+            raise WorkbenchError("{path} calls itself '{stated}', its content is '{version}'. {again}").of(
+                path.name, stated, model.version, again
+            )
         return model
 
     def _content(self) -> dict[str, Any]:
@@ -157,7 +161,7 @@ class UpliftModel:
         for one in content["codings"]:
             edges = None if one["edges"] is None else np.array(one["edges"], dtype=float)
             if edges is not None and not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and len(edges) < 256):
-                raise WorkbenchError(f"the classes of '{one['name']}' do not rise.")
+                raise WorkbenchError("the classes of '{name}' do not rise.").of(one["name"])
             low, high = (float(end) for end in one["range"] or (np.nan, np.nan))
             codings.append(Coding(str(one["name"]), edges, tuple(one["names"]), low, high, int(one["missing"])))
         parts = []
@@ -180,15 +184,15 @@ class UpliftModel:
 
 
 def _no_number(text: str) -> float:
-    raise WorkbenchError(f"holds {text} where a number belongs.")
+    raise WorkbenchError("holds {text} where a number belongs.").of(text)
 
 
 def _read(coding: Coding, batch: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Slots of a feature, and which values are unlike those of the fit."""
     column = batch[coding.name]
     if coding.category and pd.api.types.is_numeric_dtype(column) and column.notna().any():
-        raise WorkbenchError(
-            f"'{coding.name}' holds numbers; the model was fitted on names, such as '{coding.names[0]}'."
+        raise WorkbenchError("'{name}' holds numbers; the model was fitted on names, such as '{first}'.").of(
+            coding.name, coding.names[0]
         )
     return coding.slots(column), coding.strange(column)
 
@@ -236,14 +240,16 @@ def fit_uplift(
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     if not 0 < margin <= 1 or min(contact_cost, incentive_cost) < 0:
         raise WorkbenchError(
-            f"margin is {margin}: give a share of the outcome, above 0 and at most 1; costs 0 or more."
-        )
+            "margin is {margin}: give a share of the outcome, above 0 and at most 1; costs 0 or more."
+        ).of(margin)
     if incentive_cost and response is None:
         raise WorkbenchError(
             "incentive_cost is paid to all who redeem: name the 0/1 column that tells who in response=."
         )
     if share is not None and not 0 < share <= 1:
-        raise WorkbenchError(f"share is {share}: give the share of the list to contact, above 0 and at most 1.")
+        raise WorkbenchError("share is {share}: give the share of the list to contact, above 0 and at most 1.").of(
+            share
+        )
     if (smaller := int(min(treated.sum(), (~treated).sum()))) < FEWEST_IN_ARM:
         raise unanswerable(
             say("{members} members in the smaller arm, and {least} are needed", members=smaller, least=FEWEST_IN_ARM)
@@ -433,7 +439,7 @@ class ListCounter:
             If no member came.
         """
         if not self.listed:
-            raise CannotAnswer(say("the list holds nobody, so there is nobody to score."))
+            raise CannotAnswer("the list holds nobody, so there is nobody to score.")
         model, counts = self.model, self.in_band
         bands, used, doubts = model.bands, counts > 0, []
         few = bands.loc[used & (bands["events"] < FEWEST_EVENTS).to_numpy(), "events"]

@@ -212,7 +212,7 @@ class Targeting(Result):
             If contacting the best share is not shown to earn more than contacting everybody.
         """
         if self.verdict != "works and targetable":
-            raise CannotAnswer(say("no targets are named, as the verdict is '{verdict}'", verdict=Term(self.verdict)))
+            raise CannotAnswer("no targets are named, as the verdict is '{verdict}'").of(Term(self.verdict))
         return self.best_share
 
     def next_list(
@@ -401,11 +401,13 @@ def _triple(interval: Interval) -> tuple[float, float, float]:
 def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
     if not 0 < margin <= 1:
         raise WorkbenchError(
-            f"margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
-        )
+            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
+        ).of(margin)
     for name, cost in (("contact_cost", contact), ("incentive_cost", incentive), ("fixed_cost", fixed)):
         if not 0 <= cost < np.inf:
-            raise WorkbenchError(f"{name} is {cost}: a cost is 0 or more, in the currency of the outcome.")
+            raise WorkbenchError("{name} is {cost}: a cost is 0 or more, in the currency of the outcome.").of(
+                name, cost
+            )
     if incentive and response is None:
         raise WorkbenchError(
             "incentive_cost is paid to all who redeem the incentive: name the 0/1 column that tells who in response=."

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
@@ -49,9 +49,7 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
     which = fit.model.construct(construct)
     weight = fit.unstandardised_weights[construct].to_numpy()
     if (weight < 0).any():
-        raise CannotAnswer(
-            say("the score of {construct} is not defined: {why}", construct=Label(construct), why=join(*fit.verdicts))
-        )
+        raise CannotAnswer("the score of {construct} is not defined: {why}").of(Label(construct), join(*fit.verdicts))
     items = list(which.items)
     require_columns(survey, items, "survey")
     answer = np.column_stack([columns.number(survey[i], i, what="item", missing="keep") for i in items])
@@ -59,7 +57,7 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
     low, high = which.ends()
     share = (answer - low) / (high - low)
     if ((share < 0) | (share > 1)).any():
-        raise WorkbenchError(f"an answer of {named(items)} is off its scale. Make codes of missing answers missing.")
+        raise WorkbenchError("an answer of {names} is off its scale. Make codes of missing answers missing.").of(items)
     share = np.where([i in which.reversed for i in items], 1 - share, share)
     given = np.where(np.isnan(share), 0, weight)
     total = given.sum(axis=1)
@@ -303,12 +301,12 @@ def satisfaction_outcome(
     rows = rows.iloc[canonical_order(rows[[c for c in needed if c != complete]])]
     y, s, w = rows[churned].to_numpy(float), rows[score].to_numpy(float), weights_of(rows, weight)
     if not np.isin(y, (0, 1)).all():
-        raise WorkbenchError(f"'{churned}' must be 0 or 1.")
+        raise WorkbenchError("'{churned}' must be 0 or 1.").of(churned)
     events = int(y.sum())
     _refuse_few(y)
     if np.ptp(s) == 0:
-        raise CannotAnswer(
-            say("'{score}' is the same for all {n} respondents: nothing can be related to it.", score=score, n=len(y))
+        raise CannotAnswer("'{score}' is the same for all {n} respondents: nothing can be related to it.").of(
+            score, len(y)
         )
     z = _design(rows, covariates)
     told = _telling(y, s, w, z)
@@ -342,14 +340,9 @@ def _refuse_few(y: np.ndarray) -> None:
     events = int(y.sum())
     if min(events, len(y) - events) < EVENTS:
         raise CannotAnswer(
-            say(
-                "{events} of {n} respondents left: an estimate needs at least {least} who left and {least} who stayed. "
-                "Take a longer window, or more waves.",
-                events=events,
-                n=len(y),
-                least=EVENTS,
-            )
-        )
+            "{events} of {n} respondents left: an estimate needs at least {least} who left and {least} who stayed. "
+            "Take a longer window, or more waves."
+        ).of(events, len(y), EVENTS)
 
 
 def _telling(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -366,16 +359,12 @@ def _telling(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray) -> np.n
         return told
     if separated(s[:, None] - s.mean(), y, constant=True).any() or told.mean() < 0.5:
         raise CannotAnswer(
-            say(
-                "score and covariates tell exactly who left (for {told} of {n} respondents): the odds ratio is not "
-                "finite. Look for a leak.",
-                told=int((~told).sum()),
-                n=len(y),
-            )
-        )
+            "score and covariates tell exactly who left (for {told} of {n} respondents): the odds ratio is not "
+            "finite. Look for a leak."
+        ).of(int((~told).sum()), len(y))
     _refuse_few(y[told])
     if np.ptp(s[told]) == 0:
-        raise CannotAnswer(say("the score does not vary among those whose covariates leave open whether they left."))
+        raise CannotAnswer("the score does not vary among those whose covariates leave open whether they left.")
     return told
 
 
@@ -422,7 +411,7 @@ def _read(rows: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
     read = {}
     for column in covariates:
         if rows[column].isna().any():
-            raise WorkbenchError(f"covariate '{column}' is missing in some rows. Fill it, or leave it out.")
+            raise WorkbenchError("covariate '{column}' is missing in some rows. Fill it, or leave it out.").of(column)
         number = columns.kind(rows[column], column) == "number"
         read[column] = (columns.number if number else columns.category)(rows[column], column)
     return rows.assign(**read)
@@ -458,9 +447,7 @@ def _churn(y: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, level: fl
     x, share = np.column_stack([s / STEP, z]), w / w.sum()
     beta, settled = _logistic(x, y, w)
     if not settled:
-        raise CannotAnswer(
-            say("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
-        )
+        raise CannotAnswer("score and covariates all but tell who left: the odds ratio has no end. Look for a leak.")
     p = 1 / (1 + np.exp(-x @ beta))
     curve = p * (1 - p)
     inverse = np.linalg.pinv(x.T * (share * curve) @ x)

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Message, Number, Share, join, quoted, say
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
@@ -129,10 +129,10 @@ def nonresponse(
     distinct(by, "by=")
     require_columns(invited, [*by, answered], "invited", hint="answered= and by= name columns.")
     if invited.empty:
-        raise CannotAnswer(say("not answerable: no invitation is on record, so nobody knows who stayed silent."))
+        raise CannotAnswer("not answerable: no invitation is on record, so nobody knows who stayed silent.")
     holes = [c for c in [*by, answered] if invited[c].isna().any()]
     if holes:
-        raise WorkbenchError(f"invited has gaps in {named(holes)}. Fill them with a name for 'unknown'.")
+        raise WorkbenchError("invited has gaps in {names}. Fill them with a name for 'unknown'.").of(holes)
     invited = plain(invited, [*by, answered])
     said = invited[answered]
     if all(value in (0, 1) for value in said.unique()):
@@ -145,12 +145,8 @@ def nonresponse(
         if len(left) and left["_yes"].all():
             says = say("column '{column}' says that all answered", column=answered)
         raise CannotAnswer(
-            say(
-                "{says}; it holds {values}. Pass everyone invited, with True or 'answered' for those who did.",
-                says=says,
-                values=quoted(invited[answered].unique()[:5]),
-            )
-        )
+            "{says}; it holds {values}. Pass everyone invited, with True or 'answered' for those who did."
+        ).of(says, invited[answered].unique()[:5])
     frames = []
     for column in by:
         found = left.groupby(column, observed=True)["_yes"].agg(["size", "sum"]).reset_index()

@@ -172,11 +172,8 @@ def improvement_requests(
         found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:TOP]
     if not found:
         raise CannotAnswer(
-            say(
-                "no request was made by {minimum} respondents. Lower minimum=, or group the requests first.",
-                minimum=minimum,
-            )
-        )
+            "no request was made by {minimum} respondents. Lower minimum=, or group the requests first."
+        ).of(minimum)
     asking = 100 * float(w @ asked.notna().to_numpy()) / w.sum()
     return ImprovementRequests(pd.DataFrame(found), asking, len(hidden), sum(hidden), tuple(by), level, minimum)
 

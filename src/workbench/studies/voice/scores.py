@@ -69,9 +69,8 @@ class Measure:
         if self.kind != "mean" and not fits:
             boxes = f"top={self.top:g}" + ("" if np.isnan(self.bottom) else f", bottom={self.bottom:g}")
             raise WorkbenchError(
-                f"'{self.item}': {boxes} do not lie on the scale {self.low:g} to {self.high:g}. "
-                "Give the boxes of that scale."
-            )
+                "'{item}': {boxes} do not lie on the scale {low} to {high}. Give the boxes of that scale."
+            ).of(self.item, boxes, f"{self.low:g}", f"{self.high:g}")
 
     def of(self, survey: pd.DataFrame) -> np.ndarray:
         """Value of each respondent (100, 0 or -100, or the answer); NaN where none was given."""
@@ -79,16 +78,16 @@ class Measure:
         off = ~np.isnan(answer) & ~((answer >= self.low) & (answer <= self.high))
         if off.any():
             raise WorkbenchError(
-                f"'{self.item}' holds {answer[off][0]:g}, off its scale {self.low:g} to {self.high:g}, in "
-                f"{off.sum():,} rows. Give the scale's ends, or make codes of missing answers missing."
-            )
+                "'{item}' holds {first}, off its scale {low} to {high}, in {n} rows. Give the scale's ends, or make "
+                "codes of missing answers missing."
+            ).of(self.item, f"{answer[off][0]:g}", f"{self.low:g}", f"{self.high:g}", off.sum())
         if self.kind == "mean":
             return answer
         if not self.given and not (np.isnan(answer).all() or np.nanmax(answer) > SHORTER):
             raise WorkbenchError(
-                f"'{self.item}' holds {np.nanmin(answer):g} to {np.nanmax(answer):g}: its scale is not given, and the "
-                f"answers do not show the usual one to {self.high:g}. Give low= and high= of the questionnaire."
-            )
+                "'{item}' holds {least} to {most}: its scale is not given, and the answers do not show the usual "
+                "one to {high}. Give low= and high= of the questionnaire."
+            ).of(self.item, f"{np.nanmin(answer):g}", f"{np.nanmax(answer):g}", f"{self.high:g}")
         value = 100.0 * ((answer >= self.top).astype(float) - (answer <= self.bottom))
         return np.where(np.isnan(answer), np.nan, value)
 
@@ -259,8 +258,8 @@ class VoiceScores(Result):
         groups = [group for _, group in rows.groupby(others, sort=True)] if others else [rows]
         pairs = [pair for group in groups for pair in combinations(group.index, 2)]
         if not pairs:
-            raise CannotAnswer(
-                say("no two values of '{operator}' can be compared: each stands alone in its cell.", operator=operator)
+            raise CannotAnswer("no two values of '{operator}' can be compared: each stands alone in its cell.").of(
+                operator
             )
         one, two = (rows.loc[list(side)].reset_index(drop=True) for side in zip(*pairs, strict=True))
         gap = one["estimate"] - two["estimate"]
@@ -344,7 +343,9 @@ def voice_scores(
     survey = plain(survey, names)
     refuse_mixed_waves(survey, by)
     if not 0 < level < 1 or not measures:
-        raise WorkbenchError(f"level={level}, {len(measures)} measures. Give a level between 0 and 1, and a measure.")
+        raise WorkbenchError("level={level}, {n} measures. Give a level between 0 and 1, and a measure.").of(
+            str(level), len(measures)
+        )
     distinct((m.name for m in measures), "the measure")
     kept = survey[weights_of(survey, weight) > 0]
     values = np.column_stack([m.of(kept) for m in measures])
@@ -368,8 +369,6 @@ def voice_scores(
             row |= {"n": mean.n, "n_effective": mean.n_effective, "df": mean.df}
             shown.append(place | row | {"alike": mean.few if measure.kind == "mean" else mean.se == 0})
     if not shown:
-        raise CannotAnswer(
-            say("no cell has {minimum} answers. Ask for fewer columns in by=, or a lower minimum=.", minimum=minimum)
-        )
+        raise CannotAnswer("no cell has {n} answers. Ask for fewer columns in by=, or a lower minimum=.").of(minimum)
     suppressed = pd.DataFrame(hidden, columns=[*by, "measure", "n"])
     return VoiceScores(pd.DataFrame(shown), suppressed, tuple(measures), tuple(by), level, minimum)

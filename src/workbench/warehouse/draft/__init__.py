@@ -47,7 +47,7 @@ def draft_mapping(
     if not files:
         raise WorkbenchError("name the files to draft a mapping of.")
     if odd := next((file for file in files if not str(file).isprintable()), None):
-        raise WorkbenchError(f"the name of {str(odd)!r} has signs that no text can hold. Rename the file.")
+        raise WorkbenchError("the name of {odd} has signs that no text can hold. Rename the file.").of(repr(str(odd)))
     folder = Path(os.path.commonpath([file.parent for file in files]))
     read, paths = as_patterns([one for file in files for one in samples(file)], folder)
     models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}

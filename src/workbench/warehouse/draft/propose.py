@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
@@ -72,11 +72,11 @@ def propose(
     fits = {id(s): _fits(s) for s in samples}
     mains = {id(s): max(found, key=lambda b: b.score) for s in samples if (found := fits[id(s)])}
     if not mains:
-        files = named(dict.fromkeys(s.path.name for s in samples))
+        files = dict.fromkeys(s.path.name for s in samples)
         raise WorkbenchError(
-            f"no canonical table fits {files}. Write the mapping by hand (docs/mappings.md); workbench data describe "
+            "no canonical table fits {files}. Write the mapping by hand (docs/mappings.md); workbench data describe "
             "says what tables hold."
-        )
+        ).of(files)
     taken = {block.table.name for block in mains.values()}
     blocks = []
     for sample in samples:

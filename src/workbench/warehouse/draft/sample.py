@@ -19,7 +19,8 @@ import fastexcel
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
+from workbench.messages import as_message
 from workbench.warehouse.ingest.decode import UTF16, unpacked
 from workbench.warehouse.ingest.read import check_size
 from workbench.warehouse.ingest.reading import FORMATS, format_of
@@ -86,17 +87,19 @@ def samples(path: Path) -> list[Sample]:
         If it is no file, of no known form, damaged, or has no record.
     """
     if not path.is_file():
-        raise WorkbenchError(f"there is no file {path}. Name the files themselves.")
+        raise WorkbenchError("there is no file {path}. Name the files themselves.").of(path)
     read = {"csv": _csv, "jsonl": _json, "parquet": _parquet, "excel": _excel}.get(format_of(path.name))
     if read is None:
-        raise WorkbenchError(f"{path} has none of the endings {named(FORMATS)} (.gz behind). Give it its own.")
+        raise WorkbenchError("{path} has none of the endings {names} (.gz behind). Give it its own.").of(path, FORMATS)
     try:
         found = [one for one in read(path) if any(map(any, one.columns.values()))]
     except _DAMAGE as error:
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WorkbenchError(f"{path} can't be read: {why}. Have it delivered again.") from None
+        raise WorkbenchError("{path} can't be read: {why}. Have it delivered again.").of(
+            path, as_message(why)
+        ) from None
     if not found:
-        raise WorkbenchError(f"{path} has no record below its names. Have it delivered again.")
+        raise WorkbenchError("{path} has no record below its names. Have it delivered again.").of(path)
     return found
 
 

@@ -12,6 +12,7 @@ from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Message, Number, say
 
 BOMB, RATIO = 100_000_000, 200  # bytes; how many times its packed size a larger file may have
 
@@ -81,20 +82,23 @@ def _members(archive: Path, _size: int, _changed: int) -> dict[str, zipfile.ZipI
         with zipfile.ZipFile(archive) as opened_archive:
             infos = [info for info in opened_archive.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        raise WorkbenchError(f"{archive} can't be read as a zip archive: {error}. Have it delivered again.") from None
+        raise WorkbenchError("{archive} can't be read as a zip archive: {error}. Have it delivered again.").of(
+            archive, error
+        ) from None
     for info in infos:
         name = _name(info)
-        why = ""
+        why = Message()
         if name in found:
-            why = "stands in it twice"
+            why = say("stands in it twice")
         elif name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
-            why = "leads out of it"
+            why = say("leads out of it")
         elif info.file_size > max(BOMB, RATIO * info.compress_size):
-            why = (
-                f"would unpack to {info.file_size / 1e9:.1f} GB, {info.file_size // max(info.compress_size, 1):,} times"
-            )
+            size, times = Number(info.file_size / 1e9, ".1f"), info.file_size // max(info.compress_size, 1)
+            why = say("would unpack to {size} GB, {times} times", size=size, times=times)
         if why:
-            raise WorkbenchError(f"{archive}: '{name}' {why}. Unpack it by hand if it is right, and deliver that.")
+            raise WorkbenchError("{archive}: '{name}' {why}. Unpack it by hand if it is right, and deliver that.").of(
+                archive, name, why
+            )
         found[name] = info
     return found
 
@@ -132,8 +136,10 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
             try:
                 member = packed.open(info)
             except (RuntimeError, NotImplementedError) as error:  # a password, a way of packing
-                raise WorkbenchError(f"{path} can't be unpacked: {error}. Have it delivered in another way.") from None
+                raise WorkbenchError("{path} can't be unpacked: {error}. Have it delivered in another way.").of(
+                    path, error
+                ) from None
             with member as stream:
                 yield stream  # type: ignore[misc]
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise WorkbenchError(f"{path} is damaged: {error}. Have it delivered again.") from None
+        raise WorkbenchError("{path} is damaged: {error}. Have it delivered again.").of(path, error) from None

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Number, say
+from workbench.messages import Listed, Named, Number, say
+from workbench.refused import in_words
 from workbench.warehouse import clear, schema
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
@@ -186,7 +187,7 @@ class Build:
         for entry, _ in entries:
             self._close(entry)
         if not any(entry.accepted for entry in self._entries(table)) and not self._refused(table, FORGOTTEN):
-            raise WorkbenchError(self._empty(table))
+            raise self._empty(table)
 
     def _stop(self, table: schema.TableSchema, sources: list[RawFile]) -> None:
         """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
@@ -286,10 +287,11 @@ class Build:
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
         ).fetchall()
         for line, reason in bad[:1]:
-            raise WorkbenchError(self._bad_row(line, table, reason))
+            raise self._bad_row(line, table, reason)
 
-    def _bad_row(self, line: int, table: schema.TableSchema, reason: str) -> str:
-        return f"{self.mapping.file.name}: row {line} of {table.name} in [[rows]]: {reason}. Mend it."
+    def _bad_row(self, line: int, table: schema.TableSchema, reason: str) -> WorkbenchError:
+        row, why, at = str(line), Named(reason, in_words(reason, "zh")), self.mapping.file.name
+        return WorkbenchError("row {line} of {table} in [[rows]]: {reason}. Mend it.").of(row, table.name, why, at=at)
 
     def _make(
         self, name: str, entry: _Entry, block: FileBlock, checks: Callable[[frozenset[str]], Check],
@@ -463,7 +465,7 @@ class Build:
             entry = self.entries[number]
             lines = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {number}').to_arrow_table().column(0)
             if number not in files:
-                raise WorkbenchError(self._bad_row(lines[0].as_py(), table, why))
+                raise self._bad_row(lines[0].as_py(), table, why)
             with self._registered("written", self._written(entry, files[number], lines)):
                 self.con.execute(
                     f'INSERT INTO stage.quarantine SELECT {number}, "#line", {literal(table.name)}, [{literal(why)}], '
@@ -505,9 +507,9 @@ class Build:
             fits = all(entry.raw == entry.accepted + entry.quarantined for entry in entries)
             if not fits or sum(e.accepted for e in entries) != stand or sum(e.quarantined for e in entries) != aside:
                 raise WorkbenchError(
-                    f"the account of {table} does not balance ({entries}; {stand} rows stand, {aside} are in "
+                    "the account of {table} does not balance ({entries}; {stand} rows stand, {aside} are in "
                     "quarantine). Nothing was published. This is a fault of the program: please report it."
-                )
+                ).of(table, str(entries), stand, aside)
 
     def _describe(self, notes: list[str]) -> None:
         """Write the quarantine, the account and the facts about this version."""
@@ -561,7 +563,7 @@ class Build:
         con.execute("CREATE TABLE facts (name VARCHAR, value VARCHAR)")
         con.executemany("INSERT INTO facts VALUES (?, ?)", [[name, str(value)] for name, value in facts.items()])
 
-    def _empty(self, table: schema.TableSchema) -> str:
+    def _empty(self, table: schema.TableSchema) -> WorkbenchError:
         raw = sum(entry.raw for entry in self.entries if entry.table == table.name)
         top = self.con.execute(
             "SELECT reason, count(*) AS n FROM (SELECT unnest(reasons) AS reason FROM stage.quarantine "
@@ -569,9 +571,13 @@ class Build:
             [table.name],
         ).fetchall()
         files = ", ".join(sorted({entry.file for entry in self.entries if entry.table == table.name})[:3])
-        why = "; ".join(f"{reason} ({n})" for reason, n in top)
-        said = f"none of the {raw} records is accepted: {why}" if raw else "there is no record"
-        return f"table {table.name} would be empty: in {files} {said}. Mend the file or the mapping."
+        why = Listed((say("{reason} ({n})", reason=Named(r, in_words(r, "zh")), n=n) for r, n in top), ";")
+        said = (
+            say("none of the {raw} records is accepted: {why}", raw=raw, why=why) if raw else say("there is no record")
+        )
+        return WorkbenchError("table {table} would be empty: in {files} {said}. Mend the file or the mapping.").of(
+            table.name, files, said
+        )
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]

@@ -40,7 +40,7 @@ def put_codes(blocks: Iterable[dict], folder: Path, where: str) -> tuple[Path, .
             if isinstance(value, dict) and {"codes", "from"} <= set(value):
                 here = f"{place}, {name}"
                 if "values" in value:
-                    raise WorkbenchError(f"{here} has values and codes. Keep one.")
+                    raise WorkbenchError("{here} has values and codes. Keep one.").of(here)
                 path, _, inner = text_of(value, "codes", here).partition("#")
                 file = _file(path, folder, here)
                 value["values"] = _list(file, inner, here)
@@ -57,27 +57,33 @@ def put_codes(blocks: Iterable[dict], folder: Path, where: str) -> tuple[Path, .
 def _file(path: str, folder: Path, where: str) -> Path:
     file = folder / path
     if "\\" in path or not file.resolve().is_relative_to(folder.resolve()):
-        raise WorkbenchError(f"{where}: the code list '{path}' must stay inside {folder}. Put it there.")
+        raise WorkbenchError("the code list '{path}' must stay inside {folder}. Put it there.").of(
+            path, folder, at=where
+        )
     if not file.is_file():
         has = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
-        raise WorkbenchError(f"{where}: there is no code list {file}.{nearest(path, has)} Put it there.")
+        raise WorkbenchError("there is no code list {file}.{near} Put it there.").of(file, nearest(path, has), at=where)
     return file
 
 
 def _list(file: Path, name: str, where: str) -> dict[str, str]:
     kind = file.suffix.lower()
     if kind not in (".csv", ".toml") or (name and kind == ".csv"):
-        raise WorkbenchError(f"{where}: a code list is a file .csv, or .toml or .toml#TABLE, not {file.name} {name}.")
+        raise WorkbenchError("a code list is a file .csv, or .toml or .toml#TABLE, not {file} {name}.").of(
+            file.name, name, at=where
+        )
     try:
         text = file.read_text(encoding="utf-8-sig")
         codes = _of_csv(text, file) if kind == ".csv" else _of_toml(tomllib.loads(text), name, file, where)
     except (UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError) as error:
-        raise WorkbenchError(f"{file} can't be read: {error}. Save it in UTF-8 (Excel: CSV UTF-8).") from None
+        raise WorkbenchError("{file} can't be read: {error}. Save it in UTF-8 (Excel: CSV UTF-8).").of(
+            file, error
+        ) from None
     if not 0 < len(codes) <= MOST:
         raise WorkbenchError(
-            f"{file} has {len(codes):,} codes, where 1 to {MOST:,} may stand. A longer list is a table: join it in a "
-            "[[prepare]] step, with lookup = true."
-        )
+            "{file} has {n} codes, where 1 to {most} may stand. A longer list is a table: join it in a [[prepare]] "
+            "step, with lookup = true."
+        ).of(file, len(codes), MOST)
     return codes
 
 
@@ -85,7 +91,9 @@ def _of_csv(text: str, file: Path) -> dict[str, str]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     head = [cell.strip().lower() for cell in next(reader, [])]
     if head[:2] != HEAD:
-        raise WorkbenchError(f"{file}: the first line must be code,value (columns behind are remarks), not {head}.")
+        raise WorkbenchError("{file}: the first line must be code,value (columns behind are remarks), not {head}.").of(
+            file, str(head)
+        )
     codes: dict[str, str] = {}
     lines: dict[str, int] = {}
     for row in reader:
@@ -93,15 +101,14 @@ def _of_csv(text: str, file: Path) -> dict[str, str]:
         if not any(cells):
             continue
         if len(cells) < len(HEAD) or not cells[0] or not cells[1]:
-            raise WorkbenchError(
-                f"{file}, line {reader.line_num}: a code needs a value. What means none is for missing."
+            raise WorkbenchError("{file}, line {line}: a code needs a value. What means none is for missing.").of(
+                file, str(reader.line_num)
             )
         code, value = cells[:2]
         if codes.setdefault(code, value) != value:
             raise WorkbenchError(
-                f"{file}: '{code}' is '{codes[code]}' in line {lines[code]} and '{value}' in line {reader.line_num}. "
-                "Take one out."
-            )
+                "{file}: '{code}' is '{codes}' in line {lines} and '{value}' in line {line}. Take one out."
+            ).of(file, code, codes[code], str(lines[code]), value, str(reader.line_num))
         lines.setdefault(code, reader.line_num)
     return codes
 
@@ -111,5 +118,7 @@ def _of_toml(lists: dict[str, Any], name: str, file: Path, where: str) -> dict[s
         raise unknown("code list", name, [n for n, one in lists.items() if isinstance(one, dict)], file.name)
     codes = lists[name] if name else lists
     if tables := [n for n, one in codes.items() if isinstance(one, dict)]:
-        raise WorkbenchError(f'{where}: {file.name} has several lists. Choose one: codes = "{file.name}#{tables[0]}".')
+        raise WorkbenchError('{file} has several lists. Choose one: codes = "{file}#{first}".').of(
+            file.name, tables[0], at=where
+        )
     return {code.strip(): plain(value, f"{file}, {code}").strip() for code, value in codes.items()}

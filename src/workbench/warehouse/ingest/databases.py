@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.messages import as_message, say
 from workbench.warehouse.credentials import with_credentials, without
 from workbench.warehouse.ingest.archives import archive_of
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, with_optional
@@ -36,20 +37,22 @@ UNFIT = "a text is not in utf-8"
 def check_closed(path: Path) -> None:
     """Refuse a database file of which a part stands elsewhere, or that lies in an archive."""
     if archive_of(path):
-        raise WorkbenchError(f"{path} is a database inside an archive. Unpack it, and name the file itself.")
+        raise WorkbenchError("{path} is a database inside an archive. Unpack it, and name the file itself.").of(path)
     for ending in ("-wal", "-journal", ".wal"):
         if (beside := path.with_name(path.name + ending)).is_file() and beside.stat().st_size:
             raise WorkbenchError(
-                f"{path} is not whole: {beside.name} beside it has changes. Close the database where it is written, "
-                "and copy it again."
-            )
+                "{path} is not whole: {beside} beside it has changes. Close the database where it is written, and "
+                "copy it again."
+            ).of(path, beside.name)
 
 
 def relation_of(block: FileBlock, has: Iterable[str], where: str) -> str:
     """The relation of a block as SQL names it."""
     has = sorted(has)
     if block.relation.rpartition(".")[2].lower() not in {name.lower() for name in has}:
-        raise WorkbenchError(f"{where} has no relation '{block.relation}'.{nearest(block.relation, has)}")
+        raise WorkbenchError("{where} has no relation '{relation}'.{near}").of(
+            where, block.relation, nearest(block.relation, has)
+        )
     return ".".join(map(quoted, block.relation.split(".")))
 
 
@@ -74,7 +77,9 @@ def sqlite_batches(path: Path, block: FileBlock, check_names: Callable[[Names], 
                 yield _batch(rows, names, block, done, str(path))
                 done += len(rows)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{path} can't be read as SQLite: {error}. Have it delivered again.") from None
+        raise WorkbenchError("{path} can't be read as SQLite: {error}. Have it delivered again.").of(
+            path, error
+        ) from None
 
 
 def _batch(rows: Sequence[Sequence[Any]], names: Names, block: FileBlock, done: int, where: str) -> Batch:
@@ -99,11 +104,13 @@ def _text(value: Any, where: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime) and value.tzinfo:
-        raise WorkbenchError(f"{where} has a time zone. Let a view give local time without a zone.")
+        raise WorkbenchError("{where} has a time zone. Let a view give local time without a zone.").of(where)
     for kind, form in _FORMS:
         if isinstance(value, kind):
             return form(value)
-    raise WorkbenchError(f"{where} holds {type(value).__name__}, which is neither text, number, date nor time.")
+    raise WorkbenchError("{where} holds {kind}, which is neither text, number, date nor time.").of(
+        where, type(value).__name__
+    )
 
 
 _FORMS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
@@ -139,15 +146,17 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
             rows = (tuple(tuple(row) for row in part) for part in result.partitions())
             return _write(rows, names, path, block.path)
     except ModuleNotFoundError as error:
-        why = f"the driver '{error.name}' is not installed; ask who looks after this machine"
+        why = say("the driver '{name}' is not installed; ask who looks after this machine", name=str(error.name))
     except sqlalchemy.exc.NoSuchModuleError:
-        why = "no such kind of database is known; the URL begins as in postgresql+psycopg://"
+        why = say("no such kind of database is known; the URL begins as in postgresql+psycopg://")
     except sqlalchemy.exc.ArgumentError:
-        why = "what stands there is no URL of a database"
+        why = say("what stands there is no URL of a database")
     except (sqlalchemy.exc.SQLAlchemyError, OSError, UnicodeError) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        why = without(said[0], secrets).rstrip(".")
-    raise WorkbenchError(f"{block.path} can't be read: {why}. Is the database there, and are the credentials right?")
+        why = as_message(without(said[0], secrets).rstrip("."))
+    raise WorkbenchError("{path} can't be read: {why}. Is the database there, and are the credentials right?").of(
+        block.path, why
+    )
 
 
 def _write(parts: Iterable[Sequence[Sequence[Any]]], names: Names, path: Path, where: str) -> str:

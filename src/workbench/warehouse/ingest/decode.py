@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse.ingest.archives import opened
 
 BLOCK = 16 << 20
@@ -67,7 +68,7 @@ def stretches(path: Path, encoding: str) -> Iterator[Stretch]:
         if offset == 0 and data.startswith(UTF8):
             data, offset, codec = data[len(UTF8) :], len(UTF8), "utf-8"
         if offset == 0 and data.startswith(UTF16):
-            raise WorkbenchError(f'{path} is in UTF-16. Declare it in the mapping: encoding = "utf-16".')
+            raise WorkbenchError('{path} is in UTF-16. Declare it in the mapping: encoding = "utf-16".').of(path)
         stretch = Stretch(data, line)
         if not data.isascii():
             stretch = _decoded(data, codec, line)
@@ -159,10 +160,14 @@ def _most_are_unfit(data: bytes, stretch: Stretch) -> bool:
 def _another_encoding(path: Path, data: bytes, codec: str, offset: int, stretch: Stretch) -> WorkbenchError:
     line, why = next(iter(sorted(stretch.unfit.items())))
     other = "gb18030" if codec == "utf-8" else "utf-8"
-    advice = f'If the file is in another encoding, declare it in the mapping (encoding = "{other}" or "auto"); '
-    advice += "else have it delivered again."
+    advice = say(
+        'If the file is in another encoding, declare it in the mapping (encoding = "{other}" or "auto"); else have it '
+        "delivered again.", other=other
+    )  # fmt: skip
     if why.startswith("the line"):
-        return WorkbenchError(f"{path} is not in {codec}: line {line} is valid {other}. {advice}")
+        return WorkbenchError("{path} is not in {codec}: line {line} is valid {other}. {advice}").of(
+            path, codec, str(line), other, advice
+        )
     at = 0
     for _ in range(line - stretch.line):
         at = data.index(b"\n", at) + 1
@@ -170,7 +175,9 @@ def _another_encoding(path: Path, data: bytes, codec: str, offset: int, stretch:
         codecs.getdecoder(codec)(data[at:], _EURO if codec == "gb18030" else "strict")
     except UnicodeDecodeError as error:
         at += error.start
-    return WorkbenchError(f"{path} is not in {codec}: byte {offset + at} (line {line}) is 0x{data[at]:02x}. {advice}")
+    return WorkbenchError("{path} is not in {codec}: byte {offset} (line {line}) is 0x{data}. {advice}").of(
+        path, codec, str(offset + at), str(line), f"{data[at]:02x}", advice
+    )
 
 
 def _detected(path: Path) -> str:
@@ -202,9 +209,11 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise WorkbenchError(f"{path} is damaged: {error}. Have it delivered again.") from None
+        raise WorkbenchError("{path} is damaged: {error}. Have it delivered again.").of(path, error) from None
     except UnicodeDecodeError as error:
-        raise WorkbenchError(f"{path} is not in {error.encoding}: {error.reason}. Have it delivered again.") from None
+        raise WorkbenchError("{path} is not in {encoding}: {reason}. Have it delivered again.").of(
+            path, error.encoding, error.reason
+        ) from None
 
 
 def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
@@ -216,7 +225,9 @@ def _whole_lines(path: Path, codec: str | None = None) -> Iterator[bytes]:
             cut = data.rfind(b"\n") + 1
             rest = data[cut:]
             if len(rest) > LONGEST_RECORD:
-                raise WorkbenchError(f"{path} has a line of more than {LONGEST_RECORD >> 20} MB. Is it a CSV file?")
+                raise WorkbenchError("{path} has a line of more than {longest_record} MB. Is it a CSV file?").of(
+                    path, LONGEST_RECORD >> 20
+                )
             if cut:
                 yield data[:cut]
     if rest:

@@ -30,8 +30,8 @@ class Forgotten:
         lines = sorted(set(self.path.read_text("utf-8").splitlines())) if self.path.is_file() else []
         key = read_key(root) if lines else None
         if key and any(not line.startswith(f"{key.fingerprint} ") for line in lines):
-            raise WorkbenchError(
-                f"{self.path} was written under another key: whom it names can't be told. Use that key."
+            raise WorkbenchError("{path} was written under another key: whom it names can't be told. Use that key.").of(
+                self.path
             )
         self._key = key.key if key else b""
         self._known = pa.array([line.split()[-1] for line in lines], pa.string())

@@ -85,7 +85,9 @@ def csv_batches(path: Path, block: FileBlock, check_names: Callable[[Names], obj
         record += batch.records
         yield batch
     if not begun:
-        raise WorkbenchError(f"{path} is empty. Deliver it again, or take its [[file]] block out of the mapping.")
+        raise WorkbenchError("{path} is empty. Deliver it again, or take its [[file]] block out of the mapping.").of(
+            path
+        )
 
 
 def _with_last(several: Iterator[Stretch]) -> Iterator[tuple[Stretch, bool]]:
@@ -124,7 +126,9 @@ def _below_header(stretch: Stretch, block: FileBlock, path: Path) -> tuple[Names
     lines = (line.decode("utf-8").rstrip("\r\n") + "\n" for line in io.BytesIO(stretch.data))
     above = len(list(itertools.islice(lines, block.skip_rows)))
     if above < block.skip_rows:
-        raise WorkbenchError(f"{path} has {above} lines; skip_rows = {block.skip_rows} leaves none. Mend the mapping.")
+        raise WorkbenchError("{path} has {above} lines; skip_rows = {skip_rows} leaves none. Mend the mapping.").of(
+            path, above, block.skip_rows
+        )
     if block.names is not None:
         return block.names, _from_line(stretch, above)
     quoting = {"quotechar": block.quote} if block.quote else {"quoting": csv.QUOTE_NONE}
@@ -132,8 +136,8 @@ def _below_header(stretch: Stretch, block: FileBlock, path: Path) -> tuple[Names
     try:
         rows = list(itertools.islice(reader, block.header_rows))
     except csv.Error as error:
-        raise WorkbenchError(
-            f"the first line of {path} is no list of names: {error}. See delimiter and quote."
+        raise WorkbenchError("the first line of {path} is no list of names: {error}. See delimiter and quote.").of(
+            path, error
         ) from None
     return joined(rows or [[]]), _from_line(stretch, above + reader.line_num)
 

@@ -13,8 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError, named, unknown
-from workbench.messages import say
+from workbench.errors import WorkbenchError, unknown
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.codes import put_codes
 from workbench.warehouse.ingest.identity_rules import IdentityRule, identity_rules
@@ -275,41 +274,46 @@ def read_mapping(file: Path) -> Mapping:
     try:
         raw = tomllib.loads(text := file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        said = say("{file} is not a TOML file in UTF-8: {error}. Mend it there.", file=str(file), error=str(error))
-        raise WorkbenchError(said) from None
+        raise WorkbenchError("{file} is not a TOML file in UTF-8: {error}. Mend it there.").of(file, error) from None
     where = file.name
     check_keys(raw, MAPPING_KEYS, where)
     as_of = raw.get("as_of")
     if not isinstance(as_of, date) or isinstance(as_of, datetime):
-        raise WorkbenchError(
-            say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where)
+        raise WorkbenchError("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01").of(
+            where
         )
     said = raw.get("parameters", {})
     if not isinstance(said, dict) or any(isinstance(value, list) for value in said.values()):
-        raise WorkbenchError(f'{where}: parameters are what studies take for this source, such as campaign = "email".')
+        raise WorkbenchError('parameters are what studies take for this source, such as campaign = "email".').of(
+            at=where
+        )
     blocks = list_of(raw, "file", dict, where)
     codes = put_codes(blocks, file.parent / "codes", where)
     most = {"most_refused": raw["most_refused"]} if "most_refused" in raw else {}
     steps = tuple(_step(block, most, text, where) for block in list_of(raw, "prepare", dict, where))
     if len(names := {step.name.lower() for step in steps}) < len(steps):
-        raise WorkbenchError(f"{where}: of the [[prepare]] steps {named(sorted(names))} two have one name.")
+        raise WorkbenchError("of the [[prepare]] steps {names} two have one name.").of(sorted(names), at=where)
     files = tuple(
         _file_block(most | block, steps, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1)
     )
     if unread := [step.name for step in steps if step.table not in {block.path for block in files}]:
-        raise WorkbenchError(f'{where}: no [[file]] reads {named(unread)}. Add one with prepared = "{unread[0]}".')
+        raise WorkbenchError('no [[file]] reads {names}. Add one with prepared = "{first}".').of(
+            unread, unread[0], at=where
+        )
     files = tuple(replace(block, elsewhere=_elsewhere(block, files)) for block in files)
     rows = _rows(list_of(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
-            raise WorkbenchError(
-                f"{where}: {block.path} and {other[0].path} keep different rows of {block.table.name}."
+            raise WorkbenchError("{path} and {other} keep different rows of {table}.").of(
+                block.path, other[0].path, block.table.name, at=where
             )
     twice = [b for i, b in enumerate(files) if (b.prepared or b.url) and any(_same(b, other) for other in files[:i])]
     if twice:
-        raise WorkbenchError(f"{where}: two blocks read {twice[0].path} for {twice[0].table.name}. Remove one.")
+        raise WorkbenchError("two blocks read {path} for {table}. Remove one.").of(
+            twice[0].path, twice[0].table.name, at=where
+        )
     if not files and not rows:
-        raise WorkbenchError(f"{where} names no file. Add a [[file]] block; docs/mappings.md shows one.")
+        raise WorkbenchError("{where} names no file. Add a [[file]] block; docs/mappings.md shows one.").of(where)
     texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
     skip = texts_of(raw, "skip", where, ())
     book = rulebook(raw.get("rules", {}), where)
@@ -357,13 +361,15 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
     missing = missing_of(raw, where, ("",))
     columns = raw.get("columns")
     if not isinstance(columns, dict) or not columns:
-        raise WorkbenchError(f'{where} maps no column. Add [file.columns] with canonical = "column of the file".')
+        raise WorkbenchError('{where} maps no column. Add [file.columns] with canonical = "column of the file".').of(
+            where
+        )
     block = FileBlock(
         table=table, columns=_columns(columns, table, missing, where), ignore=texts_of(raw, "ignore", where, ()),
         totals=texts_of(raw, "totals", where, ()), **_rows_kept(raw, table, where), **reading,
     )  # fmt: skip
     if both := set(block.ignore) & set(block.sources()):
-        raise WorkbenchError(f"{where}: {named(sorted(both))} is both mapped and ignored. Remove one.")
+        raise WorkbenchError("{names} is both mapped and ignored. Remove one.").of(sorted(both), at=where)
     return block
 
 
@@ -371,7 +377,7 @@ def _prepared(raw: dict, steps: tuple[Step, ...], where: str) -> Step:
     """The step whose result a block reads."""
     name = text_of(raw, "prepared", where)
     if foreign := [key for key in READ_KEYS if key in raw and key not in ("optional", "most_refused")]:
-        raise WorkbenchError(f"{where}: {named(foreign)} has no meaning for what a step has prepared. Remove it.")
+        raise WorkbenchError("{names} has no meaning for what a step has prepared. Remove it.").of(foreign, at=where)
     for step in steps:
         if step.name == name:
             return step
@@ -383,14 +389,14 @@ def _step(raw: dict, most: dict, text: str, where: str) -> Step:
     name, sql = text_of(raw, "name", f"{where}, [[prepare]]"), text_of(raw, "sql", f"{where}, [[prepare]]")
     where = f"{where}, [[prepare]] {name}"
     if not NAME.fullmatch(name):
-        raise WorkbenchError(f"{where}: a name has letters, digits and _, and begins with a letter. Give another.")
+        raise WorkbenchError("a name has letters, digits and _, and begins with a letter. Give another.").of(at=where)
     inputs = raw.get("inputs")
     if not isinstance(inputs, dict) or not inputs:
-        raise WorkbenchError(f'{where} reads nothing. Add [prepare.inputs] with name = {{ path = "…" }}.')
+        raise WorkbenchError('{where} reads nothing. Add [prepare.inputs] with name = {{ path = "…" }}.').of(where)
     table = schema.TableSchema(PREPARED + name, "", (), ())
     read = tuple(_input(key, one, most, table, where) for key, one in inputs.items())
     if len({one.name.lower() for one in read}) < len(read):
-        raise WorkbenchError(f"{where}: two inputs have one name but for its case. Rename one.")
+        raise WorkbenchError("two inputs have one name but for its case. Rename one.").of(at=where)
     at = text.find(sql.rstrip("\n"))
     return Step(name, sql, read, text.count("\n", 0, at) if at >= 0 else -1)
 
@@ -399,20 +405,24 @@ def _input(name: str, raw: Any, most: dict, step: schema.TableSchema, where: str
     where = f"{where}, {name}"
     raw = {"path": raw} if isinstance(raw, str) else raw
     if not NAME.fullmatch(name) or not isinstance(raw, dict):
-        raise WorkbenchError(f'{where} must be a name of letters, digits and _, with a path or {{ path = "…" }}.')
+        raise WorkbenchError('{where} must be a name of letters, digits and _, with a path or {{ path = "…" }}.').of(
+            where
+        )
     check_keys(raw, INPUT_KEYS, where)
     link, key = texts_of(raw, "link", where, ()), texts_of(raw, "key", where, (f"#{name}",))
     if "link" in raw and len(set(link)) != 2:
-        raise WorkbenchError(
-            f'{where}: link names two columns, ["the id to be replaced", "the id that it belongs to"].'
+        raise WorkbenchError('link names two columns, ["the id to be replaced", "the id that it belongs to"].').of(
+            at=where
         )
     lookup = flag_of(raw, "lookup", where) is True or bool(link)
     if lookup and (foreign := [k for k in ("key", "multiplies", "drops") if k in raw]):
-        raise WorkbenchError(
-            f"{where}: {named(foreign)} is for records that are followed, not for a look-up. Remove it."
+        raise WorkbenchError("{names} is for records that are followed, not for a look-up. Remove it.").of(
+            foreign, at=where
         )
     if not key:
-        raise WorkbenchError(f"{where}: key names no column. Remove it, or name the columns that the result has, too.")
+        raise WorkbenchError("key names no column. Remove it, or name the columns that the result has, too.").of(
+            at=where
+        )
     return Input(
         table=step, columns={}, name=name, link=link, key=() if lookup else key, lookup=lookup,
         multiplies=flag_of(raw, "multiplies", where) is True, drops=flag_of(raw, "drops", where) is True,
@@ -426,9 +436,11 @@ def _rows_kept(raw: dict, table: schema.TableSchema, where: str) -> dict[str, An
     if keep not in ("first", "last"):
         raise unknown("keep", keep, ("first", "last"), where)
     if keep == "last" and not table.key:
-        raise WorkbenchError(f"{where}: the rows of {table.name} have no key, so none replaces another. Remove keep.")
+        raise WorkbenchError("the rows of {table} have no key, so none replaces another. Remove keep.").of(
+            table.name, at=where
+        )
     if order is not None and keep == "first":
-        raise WorkbenchError(f'{where}: order says which row of a key is the last; it needs keep = "last".')
+        raise WorkbenchError('order says which row of a key is the last; it needs keep = "last".').of(at=where)
     return {"keep": keep, "order": order}
 
 
@@ -438,17 +450,17 @@ def _columns(raw: dict, table: schema.TableSchema, missing: tuple, where: str) -
         try:
             column = table.column(name)
         except WorkbenchError as error:
-            raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None
+            raise WorkbenchError("{where}: {error}").of(where, error) from None
         place = f"{where}, {column.name}"
         columns[column.name] = (_map if column.is_map else _value)(raw[column.name], column, missing, place)
     lacking = [c.name for c in table.columns if c.not_null and c.name not in columns]
     if lacking:
-        raise WorkbenchError(
-            f'{where}: table {table.name} needs {named(lacking)}. Map a column to it, or give it {{ constant = "…" }}.'
+        raise WorkbenchError('table {table} needs {names}. Map a column to it, or give it {{ constant = "…" }}.').of(
+            table.name, lacking, at=where
         )
     taken = [c.name for c in table.columns] + [n for v in columns.values() if isinstance(v, dict) for n in v]
     if twice := sorted({name for name in taken if taken.count(name) > 1}):
-        raise WorkbenchError(f"{where}: {named(twice)} would be the name of two columns. Rename it inside the map.")
+        raise WorkbenchError("{names} would be the name of two columns. Rename it inside the map.").of(twice, at=where)
     return columns
 
 
@@ -458,34 +470,40 @@ def _map(raw: Any, column: schema.Column, missing: tuple, where: str) -> dict[st
     if isinstance(raw, list) and raw and all(isinstance(name, str) for name in raw):
         raw = {name: name for name in raw}
     if not isinstance(raw, dict) or not raw:
-        raise WorkbenchError(f'{where} holds values by name. Give ["column", …] or {{ name = "column", … }}.')
+        raise WorkbenchError('{where} holds values by name. Give ["column", …] or {{ name = "column", … }}.').of(where)
     return {name: _value(value, column, missing, f"{where}.{name}") for name, value in raw.items()}
 
 
 def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Origin:
     raw = {"from": raw} if isinstance(raw, str) else raw
     if not isinstance(raw, dict):
-        raise WorkbenchError(f'{where} is {raw!r}. Give the name of a column, or an inline table {{ from = "…" }}.')
+        raise WorkbenchError('{where} is {raw}. Give the name of a column, or an inline table {{ from = "…" }}.').of(
+            where, repr(raw)
+        )
     check_keys(raw, VALUE_KEYS, where)
     origins = [key for key in ORIGINS if key in raw]
     if len(origins) != 1:
-        raise WorkbenchError(f"{where} needs exactly one of {named(ORIGINS)}; it has {named(origins)}.")
+        raise WorkbenchError("{where} needs exactly one of {names}; it has {others}.").of(where, ORIGINS, origins)
     values = raw.get("values")
     if values is not None and not (isinstance(values, dict) and values):
-        raise WorkbenchError(f'{where}: values must be a table such as {{ "男" = "male" }}.')
+        raise WorkbenchError('values must be a table such as {{ "男" = "male" }}.').of(at=where)
     if values is not None and "" in values.values():
-        raise WorkbenchError(f"{where}: values turns a text into nothing. List that text under missing instead.")
+        raise WorkbenchError("values turns a text into nothing. List that text under missing instead.").of(at=where)
     scale = raw.get("scale")
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int | float) or not scale):
-        raise WorkbenchError(f"{where}: scale must be a number other than 0, not {scale!r}.")
+        raise WorkbenchError("scale must be a number other than 0, not {scale}.").of(repr(scale), at=where)
     counted, dated = ("integer", "double", "numbers"), ("date", "timestamp")
     for key, types in (("scale", counted), ("number", counted), ("sum", counted), ("format", dated)):
         if key in raw and column.type not in types:
-            raise WorkbenchError(f"{where} is a {column.type}; {key} is for {named(types)}. Remove it.")
+            raise WorkbenchError("{where} is a {type}; {key} is for {names}. Remove it.").of(
+                where, column.type, key, types
+            )
     if (number := text_of(raw, "number", where, None)) not in (None, *NUMBERS):
         raise unknown("number", number, NUMBERS, where)
     if "before" in (format := text_of(raw, "format", where, "")) and not _is_before(format):
-        raise WorkbenchError(f'{where}: format is {format!r}. Say for instance "months before 2026-06-30".')
+        raise WorkbenchError('format is {format}. Say for instance "months before 2026-06-30".').of(
+            repr(format), at=where
+        )
     kind = raw.get("pseudonym")
     if isinstance(kind, str) and kind not in KINDS:
         raise unknown("pseudonym", kind, KINDS, where)
@@ -501,7 +519,7 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Origi
     )  # fmt: skip
     _check_pseudonym(value, column, where)
     if value.template is not None and not value.sources():
-        raise WorkbenchError(f"{where}: template names no column. Write them in braces, or use constant.")
+        raise WorkbenchError("template names no column. Write them in braces, or use constant.").of(at=where)
     return value
 
 
@@ -514,12 +532,12 @@ def _is_before(format: str) -> bool:
 
 def _check_pseudonym(value: Origin, column: schema.Column, where: str) -> None:
     if value.pseudonym and (column.type != "text" or value.column is None):
-        raise WorkbenchError(f"{where}: pseudonym is for a text that comes from one column. Remove it.")
+        raise WorkbenchError("pseudonym is for a text that comes from one column. Remove it.").of(at=where)
     if value.pseudonym is None and column.name.endswith("_key") and value.column is not None:
         raise WorkbenchError(
-            f"{where} holds pseudonyms. Say pseudonym = true if the file has the clear number or name, "
-            "pseudonym = false if it already has pseudonyms."
-        )
+            "{where} holds pseudonyms. Say pseudonym = true if the file has the clear number or name, pseudonym = "
+            "false if it already has pseudonyms."
+        ).of(where)
 
 
 def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
@@ -529,7 +547,7 @@ def _rows(raw: list[dict], where: str) -> dict[str, tuple[dict[str, str], ...]]:
         table = _table(row, place)
         cells = {name: cell for name, cell in row.items() if name != "table"}
         if maps := [name for name in cells if table.column(name).is_map]:
-            raise WorkbenchError(f"{place}: {named(maps)} holds values by name; it can come from a file only.")
+            raise WorkbenchError("{names} holds values by name; it can come from a file only.").of(maps, at=place)
         rows.setdefault(table.name, []).append({name: plain(cell, place) for name, cell in cells.items()})
     return {name: tuple(cells) for name, cells in rows.items()}
 
@@ -539,4 +557,4 @@ def _table(raw: dict, where: str) -> schema.TableSchema:
     try:
         return schema.table(name)
     except WorkbenchError as error:
-        raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None
+        raise WorkbenchError("{where}: {error}").of(where, error) from None

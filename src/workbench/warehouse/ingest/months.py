@@ -97,9 +97,9 @@ class Months:
         for name, count in counts.items():
             if count == self._accepted[name] and count >= NO_CHANCE:
                 raise WorkbenchError(
-                    f"all {count:,} {BY_MONTH}s of {name} stand in another file, too, and would count twice. Take one "
+                    "all {count} {by_month}s of {name} stand in another file, too, and would count twice. Take one "
                     "of the two files out of the raw folder."
-                )
+                ).of(count, BY_MONTH, name)
         return [
             f"{count:,} of {self._accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: "
             "if it corrects the other one, put it in its place"

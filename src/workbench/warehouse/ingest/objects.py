@@ -53,7 +53,9 @@ def json_batches(path: Path, block: FileBlock, check_names: Callable[[Names], ob
         malformed = pa.Table.from_pylist([dict(zip(MALFORMED.names, row, strict=True)) for row in bad], MALFORMED)
         yield Batch(columns, malformed, number - begun, number - begun)
     if not number:
-        raise WorkbenchError(f"{path} is empty. Deliver it again, or take its [[file]] block out of the mapping.")
+        raise WorkbenchError("{path} is empty. Deliver it again, or take its [[file]] block out of the mapping.").of(
+            path
+        )
 
 
 def _record(data: bytes) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.warehouse import clear
 from workbench.warehouse.adhoc import ask
 from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
@@ -196,10 +196,9 @@ class _Preparing:
             return
         if lacking := [name for name in one.key if name not in result.names]:
             raise WorkbenchError(
-                f"{self.where}: the result lacks {named(lacking)}, by which the records of {one.name} are followed. "
-                f"Select it (of grouped rows: list({quoted(lacking[0])}) AS {quoted(lacking[0])}), name others under "
-                "key, or say lookup = true."
-            )
+                "the result lacks {names}, by which the records of {name} are followed. Select it (of grouped rows: "
+                "list({others}) AS {others}), name others under key, or say lookup = true."
+            ).of(lacking, one.name, quoted(lacking[0]), at=self.where)
         table, stood, number = quoted(one.name), quoted(f"#stood:{one.name}"), quoted(f"#{one.name}")
         own, keys = [f"CAST(t.{quoted(name)} AS VARCHAR)" for name in one.key], [f"k{i}" for i in range(len(one.key))]
         listed = [pa.types.is_list(result.field(name).type) for name in one.key]
@@ -231,9 +230,9 @@ class _Preparing:
         )
         if many and not one.multiplies:
             raise WorkbenchError(
-                f"{self.where}: {many:,} records of {one.name} stand in {rows:,} rows of the result; the first is in "
-                f"line {line} of {file}. Does a join find several partners? Mend it, or say multiplies = true."
-            )
+                "{many} records of {name} stand in {rows} rows of the result; the first is in line {line} of "
+                "{file}. Does a join find several partners? Mend it, or say multiplies = true."
+            ).of(many, one.name, rows, str(line), file, at=self.where)
         more = f", {many:,} in more than one ({rows:,} together)" if many else ""
         more += f"; {strange:,} rows come from none of them" if strange else ""
         self.made.notes.append(

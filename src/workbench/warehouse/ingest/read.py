@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, named, nearest
-from workbench.messages import say
+from workbench.errors import WorkbenchError, nearest
+from workbench.messages import Number, as_message
 from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
 from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
@@ -43,9 +43,8 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
     """
     if any(not block.prepared and not block.url for block in mapping.blocks()) and not folder.is_dir():
         raise WorkbenchError(
-            say("no raw folder {folder}. Put the extracts of '{source}' there, or name their folder: --raw FOLDER.",
-                folder=str(folder), source=mapping.source)
-        )  # fmt: skip
+            "no raw folder {folder}. Put the extracts of '{source}' there, or name their folder: --raw FOLDER."
+        ).of(folder, mapping.source)
     found, notes = [], []
     for block in mapping.blocks():
         if block.prepared or block.url:
@@ -63,9 +62,8 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
                 files = inside(archive)
             has = sorted(readable(path.relative_to(folder)) for path in files)
             raise WorkbenchError(
-                f"{folder} lacks {block.path}, which fills {block.target}.{nearest(block.path, has)} "
-                "Put the file there, or mend path in the mapping."
-            )
+                "{folder} lacks {path}, which fills {target}.{near} Put the file there, or mend path in the mapping."
+            ).of(folder, block.path, block.target, nearest(block.path, has))
         found.append((block, paths))
     _check_inside(found, folder)
     _check_taken_once(found, folder)
@@ -100,9 +98,8 @@ def _check_inside(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> No
     for path in (path for _, paths in found for path in paths):
         if not on_disk(path).resolve().is_relative_to(within):
             raise WorkbenchError(
-                f"{readable(path.relative_to(folder))} is a link out of {folder}. Put the file itself there, or name "
-                "its folder: --raw FOLDER"
-            )
+                "{file} is a link out of {folder}. Put the file itself there, or name its folder: --raw FOLDER"
+            ).of(readable(path.relative_to(folder)), folder)
 
 
 def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
@@ -114,9 +111,9 @@ def _check_taken_once(found: list[tuple[FileBlock, list[Path]]], folder: Path) -
             same = (other.columns, other.sheet, other.relation) == (block.columns, block.sheet, block.relation)
             if other is not block and (other.path != block.path or same):
                 raise WorkbenchError(
-                    f"{other.path} and {block.path} both take {readable(path.relative_to(folder))} for "
-                    f"{block.target}: its rows would count twice. Mend one path in the mapping."
-                )
+                    "{path} and {other} both take {file} for {target}: its rows would count twice. Mend one path in "
+                    "the mapping."
+                ).of(other.path, block.path, readable(path.relative_to(folder)), block.target)
 
 
 def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
@@ -150,24 +147,24 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
 
 def _check_names(names: tuple[str, ...], path: str, block: FileBlock) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise WorkbenchError(f"{path} has two columns {named(twice)}. Rename one in the file.")
+        raise WorkbenchError("{path} has two columns {names}. Rename one in the file.").of(path, twice)
     if isinstance(block, Input):
         _learn_names(names, path, block)
         return
     lacking = [name for name in block.sources() if name not in names and name not in block.optional]
     if lacking:
         raise WorkbenchError(
-            f"{path} lacks the column {named(lacking)} of the mapping.{nearest(lacking[0], names)} "
-            f"It has: {named(names)}. Mend the mapping; if names look garbled, see delimiter and encoding."
-        )
+            "{path} lacks the column {names} of the mapping.{near} It has: {others}. Mend the mapping; if names "
+            "look garbled, see delimiter and encoding."
+        ).of(path, lacking, nearest(lacking[0], names), names)
     unused = [name for name in names if name not in (*block.sources(), *block.ignore, *block.elsewhere)]
     if unused:
         raise WorkbenchError(
-            f"{path} has columns that the mapping does not use: {named(unused)}. Map them, or list them under ignore."
-        )
+            "{path} has columns that the mapping does not use: {names}. Map them, or list them under ignore."
+        ).of(path, unused)
     if gone := [name for name in block.ignore if name not in names and name not in block.optional]:
-        raise WorkbenchError(
-            f"{path} lacks {named(gone)}, listed under ignore.{nearest(gone[0], names)} Remove it there."
+        raise WorkbenchError("{path} lacks {names}, listed under ignore.{near} Remove it there.").of(
+            path, gone, nearest(gone[0], names)
         )
 
 
@@ -179,22 +176,21 @@ def _learn_names(names: tuple[str, ...], path: str, block: Input) -> None:
         name for name, low in zip(names, folded, strict=True) if not name or name in own or folded.count(low) > 1
     ]:
         raise WorkbenchError(
-            f"{path} has a column {named(odd[:1])}, which has no name, has that of another but for its case, or one "
-            "that the step gives. Rename it; or say names, with header = false and skip_rows."
-        )
+            "{path} has a column {names}, which has no name, has that of another but for its case, or one that the "
+            "step gives. Rename it; or say names, with header = false and skip_rows."
+        ).of(path, odd[:1])
     apart = [*(name for name in block.seen if name not in names), *(name for name in names if name not in block.seen)]
     if block.seen and block.format != "jsonl" and (apart := [name for name in apart if name not in block.optional]):
         raise WorkbenchError(
-            f"{path} and the files of {block.target} before it do not both have the column {named(apart)}. List it "
-            "under optional of the input, or give the files an input each."
-        )
+            "{path} and the files of {target} before it do not both have the column {names}. List it under optional "
+            "of the input, or give the files an input each."
+        ).of(path, block.target, apart)
     block.seen.update(dict.fromkeys(names))
     has = [*block.seen, *own]
     if lacking := [name for name in (*block.key, *block.link) if name not in has]:
         raise WorkbenchError(
-            f"{path} lacks the column {named(lacking)}, which key or link of {block.target} names."
-            f"{nearest(lacking[0], has)} It has: {named(names)}."
-        )
+            "{path} lacks the column {names}, which key or link of {target} names.{near} It has: {others}."
+        ).of(path, lacking, block.target, nearest(lacking[0], has), names)
 
 
 def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
@@ -206,8 +202,8 @@ def _parquet(path: Path, where: str, block: FileBlock, check_names: Callable[[Na
                 yield batch
             assert done == file.metadata.num_rows, f"{done} records read out of {file.metadata.num_rows}"
     except (pa.ArrowInvalid, OSError) as error:
-        raise WorkbenchError(
-            f"{path} can't be read as Parquet: {' '.join(str(error).split()).rstrip('.')}. Have it delivered again."
+        raise WorkbenchError("{path} can't be read as Parquet: {why}. Have it delivered again.").of(
+            path, " ".join(str(error).split()).rstrip(".")
         ) from None
 
 
@@ -228,7 +224,9 @@ def _duckdb(path: Path, where: str, block: FileBlock, check_names: Callable[[Nam
             )
     except (duckdb.Error, pa.ArrowException) as error:
         why = str(error).splitlines()[0].rstrip(".!")
-        raise WorkbenchError(f"{path} can't be read as a DuckDB file: {why}. Have it delivered again.") from None
+        raise WorkbenchError("{path} can't be read as a DuckDB file: {why}. Have it delivered again.").of(
+            path, as_message(why)
+        ) from None
 
 
 def _typed(
@@ -261,9 +259,13 @@ def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table
 
 def _check_type(type: pa.DataType, name: str, path: str) -> None:
     if pa.types.is_timestamp(type) and type.tz is not None:
-        raise WorkbenchError(f"{path}: '{name}' has the time zone {type.tz}. Deliver local time without a zone.")
+        raise WorkbenchError("{path}: '{name}' has the time zone {tz}. Deliver local time without a zone.").of(
+            path, name, type.tz
+        )
     if pa.types.is_nested(type) or pa.types.is_binary(type) or pa.types.is_duration(type):
-        raise WorkbenchError(f"{path}: '{name}' holds {type}, which is neither text, number, date nor time.")
+        raise WorkbenchError("{path}: '{name}' holds {type}, which is neither text, number, date nor time.").of(
+            path, name, str(type)
+        )
 
 
 def _natural(column: pa.Array, types: set[str] | None) -> pa.Array | None:
@@ -317,9 +319,9 @@ def _digits(column: pa.Array, identifier: str) -> pa.Array:
     column = pc.if_else(pc.is_nan(column), None, column).cast(pa.float64())
     if pc.any(pc.greater_equal(pc.abs(column), most)).as_py():
         raise WorkbenchError(
-            f"{identifier} has identifiers as floating numbers of more than {most:.0f}, of which the last digits are "
+            "{identifier} has identifiers as floating numbers of more than {most}, of which the last digits are "
             "lost already. Write the column as text where it is exported, and export it again."
-        )
+        ).of(identifier, Number(most, ".0f"))
     whole = pc.equal(pc.floor(column), column)
     return pc.if_else(whole, pc.floor(column).cast(pa.int64()).cast(pa.string()), column.cast(pa.string()))
 
@@ -330,16 +332,22 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
         book = fastexcel.read_excel(stream.read())
     if isinstance(block.sheet, str) and block.sheet not in book.sheet_names:
         has = book.sheet_names
-        raise WorkbenchError(f"{path} has no sheet '{block.sheet}'.{nearest(block.sheet, has)} It has: {named(has)}.")
+        raise WorkbenchError("{path} has no sheet '{sheet}'.{near} It has: {names}.").of(
+            path, block.sheet, nearest(block.sheet, has), has
+        )
     if isinstance(block.sheet, int) and not 0 <= block.sheet < len(book.sheet_names):
-        raise WorkbenchError(f"{path} has {len(book.sheet_names)} sheets, numbered from 0; {block.sheet} is none.")
+        raise WorkbenchError("{path} has {n} sheets, numbered from 0; {sheet} is none.").of(
+            path, len(book.sheet_names), block.sheet
+        )
     with _damage_named(path):
         loaded = book.load_sheet(block.sheet, **_ALL_ROWS, dtypes="string", skip_whitespace_tail_rows=True)
         cells, errors = loaded.to_arrow_with_errors()
     blank = _blank_rows(cells) if cells.num_columns else range(cells.num_rows)
     filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
     if not len(filled):
-        raise WorkbenchError(f"{path}, sheet {block.sheet!r}, is empty. Name another under sheet, or deliver it again.")
+        raise WorkbenchError("{path}, sheet {sheet}, is empty. Name another under sheet, or deliver it again.").of(
+            path, repr(block.sheet)
+        )
     top = cells.slice(int(filled[0]), block.header_rows).to_pydict().values()
     names = joined(list(zip(*([str(cell or "") for cell in column] for column in top), strict=True)))
     head = int(filled[0]) + block.header_rows - 1
@@ -377,7 +385,7 @@ def _damage_named(path: Path) -> Iterator[None]:
         yield
     except fastexcel.FastExcelError as error:
         said = str(error).splitlines()[0].rstrip(".")
-        raise WorkbenchError(f"{path} can't be read as Excel: {said}. Save it again.") from None
+        raise WorkbenchError("{path} can't be read as Excel: {said}. Save it again.").of(path, said) from None
 
 
 def check_size(path: Path) -> None:
@@ -389,9 +397,9 @@ def check_size(path: Path) -> None:
             return
     if total > LARGEST_WORKBOOK:
         raise WorkbenchError(
-            f"{path} would unpack to {total / 1e9:.1f} GB; {LARGEST_WORKBOOK / 1e9:.0f} GB at most are read. Have it "
-            "delivered as CSV or Parquet."
-        )
+            "{path} would unpack to {total} GB; {largest_workbook} GB at most are read. Have it delivered as CSV or "
+            "Parquet."
+        ).of(path, Number(total / 1000000000.0, ".1f"), Number(LARGEST_WORKBOOK / 1000000000.0, ".0f"))
 
 
 _ALL_ROWS: dict[str, Any] = {"header_row": None, "skip_rows": 0}  # those above the first that is filled, too
@@ -416,6 +424,6 @@ def _check_digits(
     rows = pc.indices_nonzero(pc.and_(long, pc.is_valid(numbers.slice(above, len(texts))))).to_pylist()
     if rows:
         raise WorkbenchError(
-            f"{name} has numbers of more than {SAFE_DIGITS} digits (row {rows[0] + above + 1}), of which Excel has "
-            "already lost the last. Format the column as text where it is exported, and export it again."
-        )
+            "{name} has numbers of more than {safe_digits} digits (row {first}), of which Excel has already lost "
+            "the last. Format the column as text where it is exported, and export it again."
+        ).of(name, SAFE_DIGITS, str(rows[0] + above + 1))

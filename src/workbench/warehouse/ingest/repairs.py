@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.warehouse.ingest.lines import MALFORMED, Batch
 from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import trimmed
@@ -55,8 +55,8 @@ def write_quarantine(aside: pd.DataFrame, path: Path) -> int:
         if isinstance(record, dict)
     ]
     if len({tuple(row) for row in rows}) > 1:
-        places = named(sorted({f"--file {row[FILE]} --table {row[TABLE]}" for row in rows}))
-        raise WorkbenchError(f"the records have different columns. Choose one of: {places}")
+        places = sorted({f"--file {row[FILE]} --table {row[TABLE]}" for row in rows})
+        raise WorkbenchError("the records have different columns. Choose one of: {places}").of(places)
     with open(path, "w", encoding="utf-8-sig", newline="", opener=_for_me_alone) as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else PLACE)
         writer.writeheader()
@@ -84,7 +84,9 @@ class Repairs:
                 self._deliveries.add((file, delivery))
                 rows = self._rows.setdefault((file, table), {})
                 if int(line) in rows:
-                    raise WorkbenchError(f"{path} mends line {line} of {file} a second time. Take one of them out.")
+                    raise WorkbenchError("{path} mends line {line} of {file} a second time. Take one of them out.").of(
+                        path, str(line), file
+                    )
                 rows[int(line)] = row
         self.digest = digest.hexdigest() if self.files else ""
 
@@ -95,19 +97,21 @@ class Repairs:
         """
         if other := sorted(file for file, digest in self._deliveries if delivered.get(file, digest) != digest):
             raise WorkbenchError(
-                f"{named([path.name for path in self.files])}: the rows were mended of another delivery of "
-                f"{named(other)}. Take the repair out of {self._folder}, ingest, and export anew what is still refused."
-            )
+                "{names}: the rows were mended of another delivery of {others}. Take the repair out of {folder}, "
+                "ingest, and export anew what is still refused."
+            ).of([path.name for path in self.files], other, self._folder)
         if unknown := sorted({file for file, _ in self._rows} - set(delivered)):
-            places = named([path.name for path in self.files])
-            raise WorkbenchError(f"{places}: {named(unknown)} is not delivered. Put it back, or take its rows out.")
+            places = [path.name for path in self.files]
+            raise WorkbenchError("{places}: {names} is not delivered. Put it back, or take its rows out.").of(
+                places, unknown
+            )
         taken = {(file, block.table.name, frozenset(block.sources())) for file, block in blocks}
         for (file, table), rows in self._rows.items():
             if strange := [line for line, row in rows.items() if (file, table, frozenset(row)) not in taken]:
                 raise WorkbenchError(
-                    f"the repair of line {strange[0]} of {file} has other columns than the mapping uses for "
-                    f"'{table}'. Export it anew."
-                )
+                    "the repair of line {first} of {file} has other columns than the mapping uses for '{table}'. "
+                    "Export it anew."
+                ).of(str(strange[0]), file, table)
 
     def of(self, file: str, block: FileBlock) -> dict[int, dict[str, str]]:
         """The mended records that a block reads: those with its columns."""
@@ -124,7 +128,9 @@ class Repairs:
         if not rows:
             return None
         if lacking := sorted(set(rows) - set(numbers)):
-            raise WorkbenchError(f"the repairs name line {lacking[0]} of {file}, where no record begins. Mend #line.")
+            raise WorkbenchError("the repairs name line {first} of {file}, where no record begins. Mend #line.").of(
+                str(lacking[0]), file
+            )
         sources = block.sources()
         cells = pa.table({name: pa.array([row[name] for row in rows.values()], pa.string()) for name in sources})
         columns = trimmed(cells).append_column("#line", pa.array(list(rows), pa.int64()))
@@ -151,11 +157,15 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             if lacking := [name for name in (FILE, DELIVERY, TABLE, LINE) if name not in (reader.fieldnames or ())]:
-                raise WorkbenchError(f"{path} lacks {named(lacking)}. Make it by: workbench data quarantine --export")
+                raise WorkbenchError("{path} lacks {names}. Make it by: workbench data quarantine --export").of(
+                    path, lacking
+                )
             for row in reader:
                 row.pop(REASONS, None)
                 if None in row or None in row.values() or not row[LINE].strip().isdigit():
-                    raise WorkbenchError(f"{path}, line {reader.line_num}, has too few or too many cells. Mend it.")
+                    raise WorkbenchError("{path}, line {line}, has too few or too many cells. Mend it.").of(
+                        path, str(reader.line_num)
+                    )
                 yield row
     except (csv.Error, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{path} can't be read as CSV in UTF-8: {error}. Save it so.") from None
+        raise WorkbenchError("{path} can't be read as CSV in UTF-8: {error}. Save it so.").of(path, error) from None

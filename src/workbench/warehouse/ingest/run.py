@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from workbench.errors import WorkbenchError, named
+from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
@@ -186,8 +186,8 @@ def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Map
     if not raw.is_file():
         return mapping, raw
     if len(paths := {block.path for block in mapping.files}) > 1:
-        raise WorkbenchError(
-            f"{mapping.file.name} reads {len(paths)} files: {named(sorted(paths))}. Name their folder: --raw FOLDER."
+        raise WorkbenchError("{file} reads {n} files: {names}. Name their folder: --raw FOLDER.").of(
+            mapping.file.name, len(paths), sorted(paths)
         )
     format = format_of(raw.name)
     files = tuple(replace(block, path=glob.escape(raw.name), format=format) for block in mapping.files)
@@ -204,9 +204,9 @@ def _disk(folder: Path) -> Iterator[None]:
         yield
     except (duckdb.Error, OSError) as error:
         raise WorkbenchError(
-            f"the ingest into {folder} stopped: {str(error).splitlines()[0]}. Is the disk full, or not to be written? "
-            "The version in force is as it was."
-        ) from error
+            "the ingest into {folder} stopped: {first}. Is the disk full, or not to be written? The version in "
+            "force is as it was."
+        ).of(folder, str(error).splitlines()[0]) from error
 
 
 def raw_hash() -> Any:
@@ -257,8 +257,8 @@ def _check_unchanged(files: list[RawFile]) -> None:
         now = on_disk(file.path).stat()
         if (now.st_size, now.st_mtime_ns) != file.state:
             raise WorkbenchError(
-                f"{file.path} was changed while it was read. Wait until its delivery is complete, then ingest again."
-            )
+                "{path} was changed while it was read. Wait until its delivery is complete, then ingest again."
+            ).of(file.path)
 
 
 def _version(mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, repairs: str) -> str:

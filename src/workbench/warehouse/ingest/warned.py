@@ -9,17 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Day, Listed, Message, Number, Share, Word, say
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.parts import BY_MONTH
 from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
 from workbench.warehouse.sql import literal, quoted
-from workbench.words import listed
 
 APART = 50  # times: amounts in fen for yuan are a hundred
 ROWS = 10  # times as many rows as the months around, or a tenth
@@ -115,18 +116,24 @@ class Watch:
             counted = f"SELECT {rows} AS n FROM {relation} WHERE {column} IS NOT NULL GROUP BY {column}"
             most, of, several = self.con.execute(f"SELECT max(n), sum(n), count(*) FROM ({counted})").fetchall()[0]
             if several and several >= FEWEST and most >= max(FEWEST, MOSTLY * of):
-                why = f"{most / of:.0%} of the rows have one and the same {column}: does it stand for a missing one?"
+                why = say(
+                    "{share} of the rows have one and the same {column}: does it stand for a missing one?",
+                    share=Share(most / of, 0), column=column,
+                )  # fmt: skip
                 self.warn(table.name, f"{table.name}.{column}.mostly", int(most), int(of), why)
 
     def _scale(self, table: str, column: str, seen: pd.DataFrame, files: dict[int, str]) -> None:
         rule, unit = f"{table}.{column}.scale", schema.table(table).column(column).unit
-        hint = "is one in fen (scale = 0.01)?" if unit == "currency" else f"is it in {unit}?"
+        hint = say("is one in fen (scale = 0.01)?") if unit == "currency" else say("is it in {unit}?", unit=Word(unit))
         by_file = _typical(seen, "#file", column)
         for file, size, rows in by_file.itertuples(name=None):
             others = by_file["size"].drop(file)
             if len(others) and size >= APART * others.median():
-                said = f"{column} in {files.get(file, file)} is typically {_times(size / others.median())} that of the "
-                self.warn(table, rule, rows, int(by_file["rows"].sum()), f"{said}other files: {hint}")
+                said = say(
+                    "{column} in {file} is typically {times} that of the other files: {hint}", hint=hint,
+                    column=column, file=str(files.get(file, file)), times=_times(size / others.median()),
+                )  # fmt: skip
+                self.warn(table, rule, rows, int(by_file["rows"].sum()), said)
                 return
         by_month = _typical(seen, "month", column)
         usual, odd = None, {}
@@ -136,9 +143,11 @@ class Watch:
             else:
                 usual = size
         if odd:
-            which = _months(list(odd))
-            ratio = float(np.median([r for r, _ in odd.values()]))
-            said = f"{column} of {which} is typically {_times(ratio)} that of the months before: {hint}"
+            times = _times(float(np.median([r for r, _ in odd.values()])))
+            said = say(
+                "{column} of {months} is typically {times} that of the months before: {hint}", hint=hint,
+                column=column, months=_months(list(odd)), times=times,
+            )  # fmt: skip
             self.warn(table, rule, sum(n for _, n in odd.values()), int(by_month["rows"].sum()), said)
 
     def _month_rows(self, table: str, rows: pd.Series) -> None:
@@ -149,7 +158,10 @@ class Watch:
         odd = rows[(around >= FEWEST) & ~rows.between(around / ROWS, around * ROWS, inclusive="neither")]
         odd = odd[odd.index > rows.index.min()] if len(rows) else odd
         for month, number in odd.items():
-            said = f"{month:%Y-%m} has {number:,} rows, where the months around have {around[month]:,.0f}"
+            said = say(
+                "{month} has {n} rows, where the months around have {usual}", month=Day(f"{month:%Y-%m}"),
+                n=int(number), usual=Number(around[month], ",.0f"),
+            )  # fmt: skip
             self.warn(table, f"{table}.month_rows", int(number), int(rows.sum()), said)
 
     def _constant(
@@ -163,12 +175,15 @@ class Watch:
             if few or not one or pd.notna(only[before]) or filled[before] == 0:
                 continue
             dated, value = months()[table], "NULL" if empty else literal(only[month])
-            same = f"CAST({column} AS VARCHAR) IS NOT DISTINCT FROM {value}"
+            alike = f"CAST({column} AS VARCHAR) IS NOT DISTINCT FROM {value}"
             share = self.con.execute(
-                f"SELECT avg(CAST({same} AS INTEGER)) FROM {relation} WHERE date_trunc('month', {dated}) = ?", [before]
+                f"SELECT avg(CAST({alike} AS INTEGER)) FROM {relation} WHERE date_trunc('month', {dated}) = ?", [before]
             ).fetchall()[0][0]
             if share ** int(rows[month]) < CHANCE:
-                said = f"{column} is {'missing' if empty else 'the same'} in all rows from {month:%Y-%m} on, not before"
+                about: dict[str, Any] = {"column": column, "month": Day(f"{month:%Y-%m}")}
+                gone = say("{column} is missing in all rows from {month} on, not before", **about)
+                same = say("{column} is the same in all rows from {month} on, not before", **about)
+                said = gone if empty else same
                 self.warn(table, f"{table}.{column}.constant", int(rows[month]), int(rows.sum()), said)
 
     def write(self) -> None:
@@ -188,9 +203,9 @@ class Watch:
         """
         if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
-                f"{table}: {said} ({rows:,} of {of:,} rows). Mend the files or the mapping; the rule {rule} stops the "
+                "{table}: {said} ({rows} of {of} rows). Mend the files or the mapping; the rule {rule} stops the "
                 "ingest. The version in force is as it was."
-            )
+            ).of(table, said, rows, of, rule)
         if severity != OFF:
             self.found.append(Warning(table, rule, rows, of, said))
 
@@ -213,10 +228,13 @@ def _typical(seen: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     return pd.DataFrame({"size": np.exp(sums["logs"].astype(float) / sums["rows"]), "rows": sums["rows"].astype(int)})
 
 
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f} times" if ratio >= 1 else f"one {1 / ratio:,.0f}th of"
+def _times(ratio: float) -> Message:
+    if ratio >= 1:
+        return say("{n} times", n=Number(ratio, ",.0f"))
+    return say("one {n}th of", n=Number(1 / ratio, ",.0f"))
 
 
-def _months(found: list[pd.Timestamp]) -> str:
-    names = [f"{month:%Y-%m}" for month in found]
-    return listed(names) if len(names) < 4 else f"{len(names)} months ({names[0]} to {names[-1]})"
+def _months(found: list[pd.Timestamp]) -> Listed | Message:
+    names = [Day(f"{month:%Y-%m}") for month in found]
+    few = say("{n} months ({first} to {last})", n=len(names), first=names[0], last=names[-1])
+    return Listed(names) if len(names) < 4 else few

@@ -1,0 +1,68 @@
+"""Sentences that crossed a process or a file as text: recognised by the templates, exactly or not at all."""
+
+import random
+import re
+
+import pytest
+
+from workbench import messages
+from workbench.catalogue import catalogue, places
+from workbench.errors import WorkbenchError, unknown
+from workbench.messages import Day, is_name, join, quoted, say
+from workbench.recognised import recognised, sentence
+
+TEMPLATES = [t for t in catalogue("zh") if "{" in t and places(t) and not re.search("{[^}]*[:!]", t)]
+
+
+def forgotten(message):
+    """The English alone, as in another process."""
+    text = str(message)
+    messages._made.clear()
+    recognised.cache_clear()
+    return text
+
+
+def test_a_sentence_is_recognised_as_what_it_was_or_not_at_all():
+    """Every template with names, counts and days of all sorts: what is recognised says the same; most are."""
+    rng, found = random.Random(0), 0
+    for template in TEMPLATES:
+        names = {name: is_name(template, name) for name in places(template)}
+        values = {
+            name: rng.choice(["bill 2", "北京", "a_b"])
+            if is_name
+            else rng.choice([7, 12345, "bill.csv", Day("2026-07-01")])
+            for name, is_name in names.items()
+        }
+        made = say(template, **values)
+        again = recognised(forgotten(made))
+        assert again is None or again.said("zh") == made.said("zh"), template
+        found += again is not None
+    assert found > 0.85 * len(TEMPLATES)
+
+
+REFUSALS = [
+    unknown("wave", "2026-3", ["2026-01", "2026-02"]),
+    unknown("province", "北亰", ["北京", "上海"], "the customers"),
+    WorkbenchError("delimiter must be one to four ASCII characters other than the quote, not {delimiter}.").of(
+        "'ab'", at="crm.toml (bill.csv)"
+    ),
+    WorkbenchError("{path} lacks the column {names} of the mapping.{near} It has: {others}. Mend the mapping; if names "
+                   "look garbled, see delimiter and encoding.").of("bill.csv", ["fee"], "", ["fees", "id"]),
+    WorkbenchError("plan '{name}': {error}").of("month", unknown("format", "pfd", ["pdf"])),
+    WorkbenchError(join(say("'{churned}' must be 0 or 1.", churned="x"), say("It has: {names}.", names=quoted("ab")))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_a_refusal_of_another_process_is_said_in_chinese(refusal):
+    """Also several sentences in a row, one within another, and what comes after the place."""
+    said = refusal.said("zh")
+    assert sentence(forgotten(refusal), "zh") == said and re.search("[一-鿿]", said)
+
+
+@pytest.mark.parametrize(
+    "text", ["KeyError: 'x'", "from here to there", "the quick brown fox: jumps", "", "7 of 12", "{name} is {value}"]
+)
+def test_what_is_no_sentence_of_ours_stays(text):
+    """Errors of others, texts of data, templates themselves."""
+    assert sentence(text, "zh") == text and sentence(text) == text
