@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.page import languages, tables
+from workbench.reports.page import html, languages, tables
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.render import run, run_slots
 from workbench.reports.runs.slots import find_slots
@@ -281,3 +281,23 @@ def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):
     assert kinds["decision"]["text/markdown"].startswith("- 4.20元")
     assert "90天内收入" in kinds["table"]["text/html"] and "宽带" in kinds["table"]["text/html"]
     assert kinds["table"][tables.MIME]["rows"][0][1] == "broadband" and "全部报告" in kinds["caption"]["text/html"]
+
+
+def test_what_a_report_is_of_stands_above_in_each_language():
+    """The day, and what was changed, stand above the answer whatever units are called."""
+    parameters = [
+        {"name": "as_of", "value": "2026-07-01", "unit": "date", "meaning": "what happened before it is known", "changed": False},
+        {"name": "resamples", "value": "9", "unit": "resamples", "meaning": "", "changed": False},
+    ]  # fmt: skip
+    facts = {
+        "study": "s",
+        "parameters": parameters,
+        "data_version": "",
+        "finished": "",
+        "seconds": 1.0,
+        "workbench": "",
+    }
+    for spoken, said in (("en", "as of <bdi>2026-07-01"), ("zh", "截至 <bdi>2026-07-01")):
+        notebook = {"cells": [], "metadata": {"language": spoken}}
+        page = html.report_page(notebook, title="T", facts=languages.said_facts(facts, spoken), links=[])
+        assert re.findall(r'<p class="about"><span>(.*?)</bdi></span></p>', page) == [said]

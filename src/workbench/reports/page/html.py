@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workbench.catalogue import label
 from workbench.messages import TAGS, Message, as_value, say, word
 from workbench.reports.page import tables
 from workbench.reports.page.said import answer_of
@@ -53,12 +54,14 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
         href and text of the files beside the page.
     """
     headings, spoken = _Headings(title), language(notebook)
+    about = [p for p in facts["parameters"] if p.get("kind", p["unit"]) in IDENTITY or p["changed"]]
+    said = {p["name"]: label(p["name"], spoken, "parameter") if spoken != "en" else p["name"] for p in about}
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
         title=title,
         language=spoken,
-        about=[p for p in facts["parameters"] if p["unit"] in IDENTITY or p["changed"]],
+        about=[p | {"name": said[p["name"]]} for p in about],
         facts=facts,
         links=links,
         first=first,

@@ -111,7 +111,8 @@ def title_of(notebook: Mapping[str, Any], otherwise: str) -> str:
 def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say what a page tells of its run: meanings and units of the parameters, and what was refused of the data."""
     told = [
-        {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language)} for p in facts["parameters"]
+        {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language), "kind": p["unit"]}
+        for p in facts["parameters"]
     ]
     lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
     return {**facts, "parameters": told, **lists}
