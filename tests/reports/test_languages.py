@@ -286,17 +286,11 @@ def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):
 def test_what_a_report_is_of_stands_above_in_each_language():
     """The day, and what was changed, stand above the answer whatever units are called."""
     parameters = [
-        {"name": "as_of", "value": "2026-07-01", "unit": "date", "meaning": "what happened before it is known", "changed": False},
-        {"name": "resamples", "value": "9", "unit": "resamples", "meaning": "", "changed": False},
-    ]  # fmt: skip
-    facts = {
-        "study": "s",
-        "parameters": parameters,
-        "data_version": "",
-        "finished": "",
-        "seconds": 1.0,
-        "workbench": "",
-    }
+        {"name": name, "value": value, "unit": unit, "meaning": "date", "changed": False}
+        for name, value, unit in (("as_of", "2026-07-01", "date"), ("resamples", "9", "resamples"))
+    ]
+    facts = dict.fromkeys(("study", "data_version", "finished", "workbench"), "") | {"seconds": 1.0}
+    facts["parameters"] = parameters
     for spoken, said in (("en", "as of <bdi>2026-07-01"), ("zh", "截至 <bdi>2026-07-01")):
         notebook = {"cells": [], "metadata": {"language": spoken}}
         page = html.report_page(notebook, title="T", facts=languages.said_facts(facts, spoken), links=[])
