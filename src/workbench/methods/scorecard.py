@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, WorkbenchError, named, require_columns
-from workbench.messages import say
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.messages import Label, Listed, say
 from workbench.methods.regression import separated
 
 SMALLEST = 0.03
@@ -289,7 +289,7 @@ def fit_card(
         found.append(frame.assign(information=told["information"].sum()))
         columns.append(told["woe"].reindex(codes).to_numpy())
     if not found:
-        raise CannotAnswer(say("not answerable: {names} separate nothing.", names=named(features)))
+        raise CannotAnswer(say("not answerable: {names} separate nothing.", names=Listed([Label(f) for f in features])))
     weights, constant = _logistic(np.column_stack(columns), event)
     while (weights > 0).any() and len(found) > 1:  # it would give points for the worse: the others say it already
         worst = int(weights.argmax())
