@@ -188,7 +188,7 @@ class RuleHits(Result):
 
     def as_table(self) -> Table:
         """Give what each rule finds alone."""
-        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.CAPTION)
+        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.caption())
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
         if {"rule", "hits"} <= {*frame} and frame["rule"].duplicated().any():
