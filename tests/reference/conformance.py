@@ -22,7 +22,11 @@ from workbench.methods.plspm import HigherOrder, PathModel, bootstrap_pls, consi
 from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Layout
 from workbench.methods.plspm.replicates import resample
+from workbench.methods.scorecard import Scale
+from workbench.studies.arrears import roll_rates
 from workbench.studies.campaign_planning import Spread, campaign_ledger, plan_campaign
+from workbench.studies.churn import churn_formula, churn_profit
+from workbench.studies.departures import churn_change
 from workbench.studies.lifetime_value import fit_btyd, fit_gamma_gamma, fit_sbg
 from workbench.studies.observational import difference_in_differences
 from workbench.studies.segmentation import concentration, rfm
@@ -42,6 +46,8 @@ ROOT = HERE.parents[1]
 HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv.gz"
 BOUGHT = ("recency", "history", "mens", "womens", "newbie", "zip_code", "channel")
 CDNOW = ROOT.parent / "shared/data/cdnow_sample.csv.gz"
+IBM = ROOT.parent / "shared/data/ibm_telco_churn.csv.gz"
+CARDS = ROOT.parent / "shared/data/card_arrears.csv.gz"
 LARGE = Trees(leaves=31, rounds=100, smallest_leaf=20, rate=0.1)
 DRAWS, MORE = 5, 24  # of the default learner more: the noise of five is a fifth of what it may be off
 TIGHT, NOISE, RESAMPLES = 1e-13, 1e-12, 200
@@ -130,10 +136,84 @@ def value() -> Iterator[Row | str]:
                 yield Row(table["source"], name, ours[name], theirs, table["within"])
 
 
+def retention() -> Iterator[Row | str]:
+    """Retention: IBM's leavers, and real accounts in arrears."""
+    published = json.loads((HERE / "retention.json").read_text(encoding="utf-8"))
+    ours: dict[str, float] = {"card: factor": Scale().factor, "card: offset": Scale().offset}
+    for data, said, found in (
+        (IBM, "IBM's Telco customers (7,043, fictional)", _leavers),
+        (CARDS, "30,000 card accounts, states of arrears April to August 2005", _accounts),
+    ):
+        if data.exists():
+            yield f"{said} from the public data sets beside the project."
+            ours |= dict(found(pd.read_csv(data)))
+        else:
+            yield f"{said}: not computed, the public data sets (../shared/data) are not here."
+    for table in published:
+        for name, theirs in table["numbers"].items():
+            if name in ours:
+                yield Row(table["source"], name, ours[name], theirs, table["within"])
+
+
+def _leavers(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """The logit of six facts, information values, profit of contact, and what parts two groups' churn."""
+    flags = {"one": ("Contract", "One year"), "two": ("Contract", "Two year")}
+    flags |= {"fibre": ("InternetService", "Fiber optic"), "echeck": ("PaymentMethod", "Electronic check")}
+    table = table.rename(columns={"customerID": "customer_id"}).assign(left=table["Churn"].eq("Yes").astype(int))
+    table = table.assign(**{name: (table[column] == value) * 1 for name, (column, value) in flags.items()})
+    plain = {"month": None, "rival": "none", "segments": 0}
+    fit = churn_formula(table, features=["tenure", "MonthlyCharges", *flags], form="straight", **plain)
+    yield "logit: constant", fit.intercept
+    yield from ((f"logit: {term.fact}", term.coefficient) for term in fit.parts if term.knot == 0)
+    yield from ((f"logit: error of {term.fact}", term.se) for term in fit.parts if term.knot == 0)
+    table["probability"] = fit.probability(table)
+    seen = np.where(table["left"], table["probability"], 1 - table["probability"])
+    yield "logit: log-likelihood", np.log(seen).sum()
+    facts = ["Contract", "InternetService", "PaymentMethod", "tenure"]
+    found = churn_formula(table, features=facts, cuts={"tenure": [7, 13, 25, 49, 61]}, **plain).information
+    yield from ((f"information value: {fact}", found[fact]) for fact in facts)
+    profit = churn_profit(table, 200.0, left="left", resamples=20)
+    yield from (("profit: expected maximum", profit.profit), ("profit: maximum at a fixed acceptance", profit.fixed))
+    own = churn_profit(
+        table.assign(clv=12 * table["MonthlyCharges"]),
+        "clv", left="left", incentive_share=0.05, contact=15, acceptance=0.3, resamples=20,
+    )  # fmt: skip
+    yield "profit: own worth", own.profit
+    for column, old, new in (("SeniorCitizen", 0, 1), ("InternetService", "DSL", "Fiber optic")):
+        sides = (table[table[column] == value] for value in (old, new))
+        parts = churn_change(*sides, customer="customer_id", left="left", by=["Contract"], resamples=20).table
+        for part, points in zip(("mix", "rates"), parts["percentage_points"], strict=False):
+            yield f"change of churn: {column}, {part}", points / 100
+
+
+def _accounts(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """Pooled counts and rates of four months, both tests, and August by the chain."""
+    names = ["current", "2", "3", "4+"]
+    months = [
+        table[["account"]].assign(
+            month=f"2005-{4 + k:02d}", state=pd.cut(table[f"state_{month}"], [-9, 1, 2, 3, 9], labels=names).astype(str)
+        )
+        for k, month in enumerate(["apr", "may", "jun", "jul", "aug"])
+    ]
+    asked = {"customer": "account", "month": "month", "state": "state", "states": names, "out": (), "horizon": 4}
+    found = roll_rates(pd.concat(months, ignore_index=True), **asked)
+    for origin, row in zip(names, found.counts.sum(axis=0)[:, :4].tolist(), strict=True):
+        yield from ((f"accounts from {origin} to {to}", float(n)) for to, n in zip(names, row, strict=True))
+    rates = found.table.set_index(["origin", "destination"])["rate"]
+    yield from ((f"rate from {a} to {b}", rates[a, b]) for a, b in rates.index if a in names and b in names)
+    for name, chi2 in zip(("equal months", "first order"), found.tests["chi2"], strict=True):
+        yield f"chi-square: {name}", chi2
+    before = found.by_month_before().frame.query("state == '2'")
+    yield from ((f"cure of 2 after {state}", rate) for state, rate in zip(names, before["rate"], strict=True))
+    april = found.backtest.set_index("state").loc["2"]
+    yield from (("two late in April, current in August: seen", april["seen"]), ("… by the chain", april["by_chain"]))
+
+
 STUDIES: dict[str, Callable[[], Iterator[Row | str]]] = {
     "Satisfaction": satisfaction,
     "Campaigns": campaigns,
     "Segmentation and value": value,
+    "Retention": retention,
 }
 
 
