@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+import workbench
 from workbench import cli, cli_data
 from workbench.project import project_root
 from workbench.reports.runs import slots
@@ -281,4 +282,4 @@ def test_python_m_workbench_is_the_command():
     environment = os.environ | {"PYTHONPATH": SOURCE}
     command = [sys.executable, "-m", "workbench", "--version"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "workbench, version 0.2.0\n"
+    assert done.stdout == f"workbench, version {workbench.__version__}\n"

@@ -39,6 +39,7 @@ def test_worlds_are_named_apart(room):
     assert len({(type(world), str(world)) for world in worlds}) == len(worlds)
 
 
+@pytest.mark.prove
 def test_counting_goes_on_where_it_was_stopped(tmp_path):
     """Worlds that stand in the file are not counted again; the others are added, and the file is whole at any time."""
     worlds = importlib.import_module("values").WORLDS

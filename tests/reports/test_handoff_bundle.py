@@ -392,6 +392,7 @@ def test_only_what_would_be_made_here_is_handed_over(tmp_path):
     assert not (root / "dist").exists()
 
 
+@pytest.mark.prove
 def test_a_plan_s_report_verifies(tmp_path):
     """With a smallest cell of its own, which hides a row more, without a sheet, and with a value of two words."""
     root = project(tmp_path / "p", SETUP, SAY, TABLE)
@@ -492,7 +493,9 @@ def _counting(root, source, mapping):
     return root
 
 
-@pytest.mark.parametrize("mapping", [ROWS, ROWS + FILE], ids=["rows alone", "rows and a file"])
+@pytest.mark.parametrize(
+    "mapping", [pytest.param(ROWS, marks=pytest.mark.prove), ROWS + FILE], ids=["rows alone", "rows and a file"]
+)
 def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
     """They are in no raw file: the receiver is asked for the files alone, and finds the same numbers."""
     raw = tmp_path / "project/data/raw/north"
@@ -511,6 +514,7 @@ def test_rows_of_the_mapping_travel_in_it(mapping, tmp_path):
             create(["count"], root=root)
 
 
+@pytest.mark.prove
 def test_a_repaired_source_verifies(tmp_path):
     """The mended records are asked for by hash, are in no bundle, and lead to the same numbers."""
     raw = tmp_path / "project/data/raw/north"

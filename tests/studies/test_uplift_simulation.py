@@ -138,6 +138,7 @@ def _require(found: pd.Series, runs: int) -> None:
     assert found["random score wins"] <= 0.05 + allowed
 
 
+@pytest.mark.prove
 def test_intervals_hold_the_truth_where_effects_differ():
     """In 50 campaigns with heterogeneous effects every interval covers within three standard errors of 95%."""
     _require(holds(World(slope=4.0), 50, 2_000), 50)

@@ -130,6 +130,7 @@ def reasons(shop):
     return {(row.table, row.reason): row.records for row in account.reasons.itertuples()}
 
 
+@pytest.mark.prove
 def test_months_in_any_order_are_the_same_under_the_rulebook(operator):
     """Tables, account, quarantine and warnings: also where rules refuse by other tables, which come later or change."""
     files = delivered()
