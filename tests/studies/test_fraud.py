@@ -89,7 +89,7 @@ def test_an_operators_own_rules_stand_beside_them(tmp_path):
         ([written().replace("window = 30\n", "")], "rule 'own' lacks 'window'"),
         ([written(fires="calls = 3")], "does not fire on its own test case"),
         ([written(spares="calls = 30")], "fires on its own test case `spares`"),
-        ([written(fires="cals = 12")], "no column 'cals' in the expression of rule 'own'"),
+        ([written(fires="cals = 12")], "gives cals, which the expression does not read; it reads calls"),
         (["[rule]\nid = 3\n"], "can't use|headed"),
         ([written().replace("[[rule]]", "[[rules]]")], "no key 'rules' in .* Did you mean 'rule'"),
     ],

@@ -15,12 +15,16 @@ from workbench.studies.arrears.stages import LOT, Collection, stage_name
 
 def decision(
     work: Collection | Refusal, card: CreditCard | Refusal, loss: ExpectedLoss | Refusal,
-    following: pd.DataFrame | Refusal,
+    following: pd.DataFrame | Refusal, worth: float = 0.0,
 ) -> Decision:  # fmt: skip
-    """Say which stages to keep or drop, which collector to look at, by which points to restrict, what to set aside."""
+    """Say which stages to keep or drop, which collector to look at, by which points to restrict, what to set aside.
+
+    `worth` is what is lost with a customer who leaves: below the debt that it makes up for, restricting costs more
+    than it brings.
+    """
     do: list[Message] = []
     if not isinstance(work, Refusal):
-        do += [_stage(row, work.currency) for row in work.table.itertuples()]
+        do += [_stage(row, work.currency, worth) for row in work.table.itertuples()]
     if not isinstance(work, Refusal) and not isinstance(following, Refusal) and (following["advice"] == "act").any():
         act = following[following["advice"] == "act"]
         left = int((following["advice"] == "leave alone").sum())
@@ -66,7 +70,7 @@ def basis(
     return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
 
 
-def _stage(row, currency: str) -> Message:
+def _stage(row, currency: str, worth: float) -> Message:
     """Advise on a stage by the interval of what it earns after cost."""
     if row.basis != LOT:
         return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
@@ -78,9 +82,11 @@ def _stage(row, currency: str) -> Message:
     said |= {"span": Span(row.net_earned_low, row.net_earned_high, "+,.2f"), "currency": Term(currency)}
     if row.net_earned_low > 0:
         if row.action == "restrict" and row.more_lost_low > 0:
+            least = (row.cost / row.actions + row.more_lost * worth) / row.more_paid
             return say(
-                "Keep {stage} for large debts: it earns {net} {currency} a bill after cost {span}, and makes {lost} "
-                "more leave.", lost=Amount(row.more_lost, binary=True), **said,
+                "Keep {stage} for debts over {least} {currency}: it earns {net} {currency} a bill after cost {span}, "
+                "but makes {lost} more leave, at {worth} {currency} each.", lost=Amount(row.more_lost, binary=True),
+                least=Number(least, ",.0f"), worth=Number(worth, ",.0f"), **said,
             )  # fmt: skip
         return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)
     if row.net_earned_high < 0:

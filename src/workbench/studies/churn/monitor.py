@@ -60,7 +60,7 @@ class ChurnMonitor(Result):
     CAPTION = (
         "Left against expected by month (low to high: a formula that holds leaves no month out), AUC, score's shift."
     )
-    PICTURE_CAPTION = "Who left (dots) and what the formula expected, by month (a month outside its band: it fails)."
+    PICTURE_CAPTION = "Who left (dots) and what the formula expected, by month: outside its band it would fail."
     FORMATS = dict.fromkeys(["expected", "left", "low", "high"], COUNT) | dict.fromkeys(
         ["auc", "auc_low", "auc_high", "psi"], PROBABILITY
     )
@@ -130,6 +130,7 @@ def churn_monitor(
     customer: str = "customer_id",
     month: str = "month",
     threshold: float | None = None,
+    share: float = 0.1,
     value: str | None = None,
     tier: str | None = None,
     false_alarm: float = 0.05,
@@ -143,7 +144,9 @@ def churn_monitor(
     customers : DataFrame, optional
         Who is a customer now, with the facts of the formula.
     threshold : float, optional
-        Probability from which a customer is listed; the highest tenth if None.
+        Probability from which a customer is listed; if None, that which the likeliest `share` reach.
+    share : float
+        Of the customers, above 0; what pays best is `ChurnProfit.share`.
     value, tier : str, optional
         Columns of `customers`: what they are worth, and the service tier they are due.
     false_alarm : float
@@ -166,10 +169,10 @@ def churn_monitor(
     ----------
     Cox (1958), Biometrika 45 (level and slope). Holm (1979), Scandinavian Journal of Statistics 6.
     """
-    if not 0 < false_alarm < 1 or (threshold is not None and not 0 <= threshold <= 1):
-        raise WorkbenchError("false_alarm={false_alarm}, threshold={threshold}: give shares between 0 and 1.").of(
-            false_alarm, threshold
-        )
+    if not 0 < false_alarm < 1 or not 0 < share <= 1 or (threshold is not None and not 0 <= threshold <= 1):
+        raise WorkbenchError(
+            "false_alarm={false_alarm}, threshold={threshold}, share={share}: give shares between 0 and 1."
+        ).of(false_alarm, threshold, share)
     require_table(panel, [customer, left, month], "the panel")
     y, when = flag(panel[left], left), periods(panel[month], month)
     p = formula.at_horizon(formula.horizon).probability(panel)
@@ -198,7 +201,7 @@ def churn_monitor(
         require_columns(customers, [c for c in (customer, value, tier) if c], "customers")
         count, chance = len(customers), formula.probability(customers)
         worth = number(customers[value], value) * chance if value else chance
-        threshold = float(np.quantile(chance, 0.9)) if threshold is None else threshold
+        threshold = float(np.quantile(chance, 1 - share)) if threshold is None else threshold
         listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
         by = ["value_at_risk", "probability", customer]
         listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")

@@ -86,7 +86,7 @@ class ChurnChange(Result):
         """Name each part."""
         for r in self.table.itertuples():
             name = f"churn_change[columns={r.columns},part={r.part}]"
-            yield Quantity(name, r.percentage_points, "points", r.low, r.high)
+            yield Quantity(name, r.percentage_points, "percentage points", r.low, r.high)
 
 
 def _called(names: str) -> Listed:

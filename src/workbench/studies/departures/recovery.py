@@ -154,7 +154,7 @@ class Recovery(Result):
         for r in self.table.itertuples():
             yield Quantity(f"hazard_ratio[among={r.among},state={r.state}]", r.ratio, "1", r.low, r.high, 1e-4)
         for r in self.arms.itertuples():
-            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "points", r.low, r.high)
+            yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "percentage points", r.low, r.high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of complainers in each state by day since opening."""

@@ -146,7 +146,7 @@ class RuleHits(Result):
         if kept := self.advised(KEEP):
             do.append(
                 say(
-                    "Work the cases in the order {rules}: {n} a day reach {share} of the lines found.",
+                    "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
                     rules=Listed(kept, ""), n=Number(self.per_day, ",.0f"),
                     share=Share(self.order["worked"].sum() / max(len(self.worklist), 1), 0),
                 )

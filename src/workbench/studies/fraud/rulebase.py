@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import Named, say
+from workbench.messages import Listed, Named, say
 from workbench.result import Table
 from workbench.rules import Condition, condition, judge, made, prove, read_rules
 
@@ -58,8 +58,10 @@ class FraudRule:
             raise unknown("severity", str(self.severity), SEVERITIES, where)
         for name, case in (("fires", self.fires), ("spares", self.spares)):
             if strange := [column for column in case if column not in self.columns]:
-                whose = say("the expression of {where}, as {name} has", where=where, name=name)
-                raise unknown("column", strange[0], self.columns, whose)
+                raise WorkbenchError(
+                    "{where}: the test case {name} gives {column}, which the expression does not read; it reads "
+                    "{columns}. One of the two is misspelt."
+                ).of(where, name, strange[0], Listed(self.columns, ""))
         met = RuleBase((self,)).judged(pd.DataFrame([self.fires, self.spares], columns=list(self.columns)))[
             self.id, 1.0
         ]

@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import Warehouse, mapping_file, open_version, warehouse_folder
+from workbench.warehouse.connect import Warehouse, live_mapping, mapping_file, open_version, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
@@ -97,6 +97,8 @@ def ingest(
         If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
+    if live_mapping(source, root) is not None:
+        raise WorkbenchError("'{source}' is read where it stands (engine): nothing is to be ingested.").of(source)
     mapping, raw = _of_file(read_mapping(mapping_file(source, root)), raw, root / "data" / "raw" / source)
     found, passed = raw_files(mapping, raw)
     hidden = any(value.pseudonym for block in mapping.files for value in block.values())
