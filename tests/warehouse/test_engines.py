@@ -337,3 +337,21 @@ def test_spark_gives_the_same(sample_warehouse, tmp_path):
         same_answers(sample_warehouse, there)
     finally:
         there.engine.close()
+
+
+def test_a_mapping_says_where_a_source_stands_once(tmp_path):
+    """Engine and files, a key of ingest, no day, a clear password: one sentence each; and nothing is ingested."""
+    good = {"engine": "local[1]", "as_of": AS_OF}
+    for said, why in (
+        ({**good, "file": []}, r"has engine and \[\[file\]\]"),
+        ({**good, "skip": []}, "unknown key 'skip'"),
+        ({"engine": "local[1]"}, "no as_of date"),
+        ({**good, "engine": "postgresql://wb:clear@host/db"}, "clear password"),
+        ({**good, "engine": "mysql://host/db"}, "no engine is called so"),
+    ):
+        with pytest.raises(WorkbenchError, match=why):
+            open_live("far", said, tmp_path)
+    (tmp_path / "data/mappings").mkdir(parents=True)
+    (tmp_path / "data/mappings/far.toml").write_text('engine = "local[1]"\nas_of = 2026-07-01\n')
+    with pytest.raises(WorkbenchError, match="nothing is to be ingested"):
+        ingest("far", root=tmp_path)

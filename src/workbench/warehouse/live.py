@@ -50,6 +50,10 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
         canonical column has another type, or identifiers are in clear.
     """
     where = f"{source}.toml"
+    if both := [key for key in ("file", "prepare", "rows") if key in said]:
+        raise WorkbenchError(
+            "{where} has engine and [[{block}]]: a source is read where it stands, or its files are. Remove one."
+        ).of(where, both[0])
     check_keys(dict(said), KEYS, where)
     if not isinstance(said.get("as_of"), date):
         raise WorkbenchError(
