@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.messages import Amount, Day, Listed, Message, Number, Span, Term, Word, join, say
+from workbench.messages import Amount, Day, Listed, Message, Number, Share, Span, Term, Word, join, say
 from workbench.result import Decision, Refusal, Result
 from workbench.studies.arrears.credit import CreditCard, ExpectedLoss
 from workbench.studies.arrears.stages import LOT, Collection, stage_name
@@ -42,10 +42,7 @@ def decision(
     if not isinstance(card, Refusal) and card.order.iloc[-1]["low"] > 0:
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
     if not isinstance(loss, Refusal):
-        do.append(
-            say("Set aside {sum} {currency} for what is owed today.", sum=Number(loss.table["expected"].sum(), ",.0f"),
-                currency=Term(loss.currency))
-        )  # fmt: skip
+        do.append(_provision(loss))
     if not do:
         do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
     return Decision(tuple(do), say("other costs of a stage, or another worth of a customer who leaves."))
@@ -68,6 +65,20 @@ def basis(
     if not apart:
         return said
     return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
+
+
+def _provision(loss: ExpectedLoss) -> Message:
+    """Set aside what is expected, where the last forecast held; say what is not in it."""
+    if not loss.held:
+        return say("Set nothing aside by these rates yet: the last time {ratio} {span} of what was expected was seen.",
+            ratio=Share(loss.ratio), span=Span(loss.low, loss.high, ".1%"))  # fmt: skip
+    said = {"sum": Number(loss.table["expected"].sum(), ",.0f"), "currency": Term(loss.currency)}
+    if loss.unpriced:
+        return say(
+            "Set aside {sum} {currency} for what is owed today, and judge by hand {more} {currency} in states too rare "
+            "to have a rate.", more=Number(loss.unpriced, ",.0f"), **said,
+        )  # fmt: skip
+    return say("Set aside {sum} {currency} for what is owed today.", **said)
 
 
 def _stage(row, currency: str, worth: float) -> Message:
