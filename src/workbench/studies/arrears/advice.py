@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from workbench.messages import Amount, Day, Listed, Message, Number, Share, Span, Term, Word, join, say
@@ -25,13 +26,8 @@ def decision(
     do: list[Message] = []
     if not isinstance(work, Refusal):
         do += [_stage(row, work.currency, worth) for row in work.table.itertuples()]
-    if not isinstance(work, Refusal) and not isinstance(following, Refusal) and (following["advice"] == "act").any():
-        act = following[following["advice"] == "act"]
-        left = int((following["advice"] == "leave alone").sum())
-        do.append(
-            say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
-                n=len(act), sum=Number(act["expected"].sum(), ",.0f"), rest=left, currency=Term(work.currency))
-        )  # fmt: skip
+    if not isinstance(work, Refusal) and not isinstance(following, Refusal):
+        do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
         names = Listed([Word(name) for name in behind["collector"]])
         do.append(
@@ -67,6 +63,28 @@ def basis(
     return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
 
 
+def _list(following: pd.DataFrame, currency: str) -> list[Message]:
+    """Act on those who surely bring something; say how many are not certain, and how many no stage is left for."""
+    n, said = following["advice"].value_counts(), []
+    if "act" in n:
+        brings = Number(following.loc[following["advice"] == "act", "expected"].sum(), ",.0f")
+        said.append(
+            say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
+                n=int(n["act"]), sum=brings, rest=int(n.get("leave alone", 0)), currency=Term(currency))
+        )  # fmt: skip
+    if "not certain" in n:
+        said.append(
+            say("Of {n} customers of the list it is not certain that acting brings anything.", n=int(n["not certain"]))
+        )
+    if "past the last stage" in n:
+        said.append(
+            say(
+                "Decide by hand on {n} customers who have been through the last stage.", n=int(n["past the last stage"])
+            )
+        )
+    return said
+
+
 def _provision(loss: ExpectedLoss) -> Message:
     """Set aside what is expected, where the last forecast held; say what is not in it."""
     if not loss.held:
@@ -85,6 +103,8 @@ def _stage(row, currency: str, worth: float) -> Message:
     """Advise on a stage by the interval of what it earns after cost."""
     if row.basis != LOT:
         return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
+    if not np.isfinite(row.net_earned):
+        return say("Put the cost of {stage} on record: without it what it earns is not known.", stage=stage_name(row))
     said: dict[str, Any] = {
         "stage": stage_name(row),
         "net": Number(row.net_earned, "+,.2f"),
