@@ -11,8 +11,10 @@ from workbench.studies.arrears.jumps import jump
 
 
 def bills(**columns):
-    """Bills of 100, due on 2026-01-20, unpaid, of customers of their own."""
+    """Bills of 100, due on 2026-01-20, unpaid but where a day of paying is given, of customers of their own."""
     n = len(next(iter(columns.values())))
+    if "paid_on" in columns:
+        columns = {"paid": np.where(pd.isna(pd.Series(columns["paid_on"])), 0.0, 100.0)} | columns
     whole = {"bill_id": np.arange(n), "customer_id": np.arange(n), "due_on": ["2026-01-20"] * n, "amount": [100.0] * n,
         "paid": [0.0] * n, "paid_on": [None] * n, "left_on": [None] * n, "written_off": [None] * n}  # fmt: skip
     table = pd.DataFrame(whole | columns)
@@ -129,3 +131,31 @@ def test_without_a_lot_stages_are_read_from_the_day_of_paying():
     assert found.table["basis"].tolist() == ["not answerable", "jump against placebo days"]
     assert found.table["more_paid_low"].iloc[1] > 0 and np.isnan(found.table["net_earned"].iloc[1])
     assert "nothing comes before day 1" in found.headline() and "more who pay at once" in found.headline()
+
+
+def test_days_that_nobody_was_followed_for_are_not_told():
+    """Seen for 20 days: 10 and 20 days are told; where no bill drops out of sight before, later days are as well."""
+    paid_on = [pd.Timestamp("2026-01-21") + pd.Timedelta(days=i % 19) for i in range(100)]
+    found = cure(bills(paid_on=[*paid_on, *[None] * 100]), as_of="2026-02-10", resamples=20)
+    assert found.table["days"].tolist() == [10, 20] and found.untold == (30, 60, 90)
+    assert "too few were followed for 30 days" in found.headline() and "90" not in found.headline()
+    assert cure(bills(paid_on=paid_on), as_of="2026-02-10", resamples=20).table["paid_share"].iloc[-1] > 0.999
+
+
+def test_bills_paid_in_part_are_not_paid():
+    paid_on = ["2026-01-25"] * 40
+    found = cure(bills(paid_on=paid_on, paid=[1.0] * 20 + [100.0] * 20), as_of="2026-06-01", resamples=20)
+    assert found.table["paid_share"].tolist() == [0.5] * 5
+    assert found.set_aside == {"with a day of paying, but paid in part only (counted as open)": 20}
+
+
+def test_questions_without_an_answer_are_one_sentence():
+    table = bills(paid_on=[None] * 40)
+    with pytest.raises(CannotAnswer, match="none of 40 overdue bills has been paid"):
+        cure(table, as_of="2026-06-01")
+    with pytest.raises(CannotAnswer, match="fewer than 10 overdue bills were followed for 10 days"):
+        cure(bills(paid_on=["2026-01-21"] * 5 + [None] * 40), as_of="2026-01-25")
+    with pytest.raises(WorkbenchError, match="resamples=0"):
+        cure(table, as_of="2026-06-01", resamples=0)
+    with pytest.raises(WorkbenchError, match="days past due from 1"):
+        cure(table, as_of="2026-06-01", days=[0])

@@ -6,7 +6,8 @@ import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.scorecard import Card, Scale
-from workbench.studies.arrears import credit_card, expected_loss
+from workbench.result import Refusal
+from workbench.studies.arrears import credit_card, decision, expected_loss
 
 
 def people(rng, n=6_000):
@@ -109,3 +110,63 @@ def test_too_few_months_tell_no_loss():
     table = months(np.random.default_rng(16))
     with pytest.raises(CannotAnswer, match="of 2 months it is known"):
         loss(table[table["month"] > "2025-05-01"])
+
+
+def test_what_is_owed_in_rare_states_is_said():
+    """200,000 yuan each in a state that nobody was in before: in the headline, the caption and the advice."""
+    table = months(np.random.default_rng(17))
+    rare = (table["month"] == table["month"].max()) & (table["id"] < 5)
+    table = table.assign(state=table["state"].mask(rare, "121+"), owed=table["owed"].mask(rare, 200_000.0))
+    found = loss(table)
+    assert (found.unpriced, found.unpriced_customers) == (1e6, 5)
+    for said in (found.headline(), found.caption()):
+        assert "1,000,000 currency of 5 customers in states too rare are not in it." in said
+    no = Refusal("not answerable: no data")
+    assert "judge by hand 1,000,000 currency" in decision(no, no, found, no).do[0]
+    failed = loss(months(np.random.default_rng(15), rise=0.6))
+    assert decision(no, no, failed, no).do[0].startswith("Set nothing aside by these rates yet")
+
+
+def test_the_interval_of_the_ratio_holds_the_error_of_the_rates():
+    """Against 300 resamples of customers, all months of each: rates are fitted anew in each."""
+    rng = np.random.default_rng(18)
+    table = months(rng, 200)
+    table["open"] = table["open"].where(table["month"] != "2025-05-15", table["open"] * 0.5)  # calibrated by a half
+    found, drawn = loss(table), []
+    by = dict(list(table.groupby("id")))
+    for _ in range(300):
+        again = [by[i].assign(id=k) for k, i in enumerate(rng.integers(0, 200, 200))]
+        drawn.append(loss(pd.concat(again)).ratio)
+    assert found.factor < 0.8
+    assert (found.high - found.low) / 3.92 == pytest.approx(np.std(drawn, ddof=1), rel=0.15)
+
+
+def test_accounts_below_0_twice_or_of_a_later_day():
+    table = months(np.random.default_rng(19))
+    below = loss(table.assign(owed=table["owed"].where(table["id"] > 9, -table["owed"])))
+    assert below.set_aside == {"'owed' below 0, counted as nothing owed": 90}
+    with pytest.raises(WorkbenchError, match="1 rows of one 'id' and 'month' too many"):
+        loss(pd.concat([table, table.iloc[:1]]))
+    with pytest.raises(WorkbenchError, match="leaves a month out"):
+        loss(pd.concat([table, table.iloc[:1].assign(month=pd.Timestamp("2031-01-01"))]))
+
+
+def test_no_point_depends_on_ids():
+    table, _ = people(np.random.default_rng(20), 1_500)
+    one = card_of(table)
+    for given in (np.random.default_rng(1).permutation(1_500), table["bad"].argsort().argsort()):
+        other = card_of(table.assign(id=given))
+        pd.testing.assert_frame_equal(other.table, one.table)
+        pd.testing.assert_frame_equal(other.order, one.order)
+
+
+def test_bills_that_are_missing_are_not_0_and_a_band_without_limit_tells_nothing():
+    table, _ = people(np.random.default_rng(21))
+    card = card_of(table).card
+    few = table.iloc[:250]
+    whole = card_of(few, tolerated=100.0, card=card)
+    some = card_of(few.assign(bill=few["bill"].where(few["id"] % 3 == 0)), tolerated=100.0, card=card)
+    pd.testing.assert_series_equal(some.table["limit"], whole.table["limit"])
+    assert whole.table["limit"].isna().any() and whole.table["limit"].notna().any()
+    told = whole.limits(few.assign(owed=500.0), customer="id", owed="owed")
+    assert told["over"].isna().equals(told["limit"].isna()) and told["over"].dropna().all()

@@ -134,3 +134,11 @@ def test_too_few_months_are_refused():
     table = pd.DataFrame({"account": [1, 1], "month": [1, 2], "state": ["ok", "late"]})
     with pytest.raises(CannotAnswer, match="history has 2 months"):
         rolled(table, ["ok", "late"], 2)
+
+
+def test_states_twice_and_no_horizon_are_refused():
+    table = pd.DataFrame({"account": [1, 1], "month": ["2025-01", "2025-02"], "state": ["2", "2"]})
+    with pytest.raises(WorkbenchError, match="states and out hold '2' twice"):
+        rolled(table, states=["current", "2", "2"])
+    with pytest.raises(WorkbenchError, match="horizon=-1"):
+        rolled(table, horizon=-1)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.arrears import collection
+from workbench.result import Refusal
+from workbench.studies.arrears import collection, decision
 
 BRINGS, COST, LEAVES = (0.05, 0.08, 0.12), (0.1, 4.0, 2.0), 0.02
 
@@ -121,3 +122,62 @@ def test_the_next_stage_goes_by_expected_net(table, found):
 def test_what_is_refused(table, change, said):
     with pytest.raises(WorkbenchError, match=said):
         collection(table.assign(**change))
+
+
+def last_month(owed, at, n=60):
+    """Bills of customers of their own that have been through a stage."""
+    bills = pd.DataFrame({
+        "bill_id": np.arange(n) + 10**6, "customer_id": np.arange(n) + 10**6, "amount": owed, "paid": 0.0,
+        "due_on": pd.Timestamp("2026-06-01"), "paid_on": pd.NaT, "left_on": pd.NaT, "written_off": None,
+    })  # fmt: skip
+    return bills, pd.DataFrame({"bill_id": bills["bill_id"], "stage": at})
+
+
+def test_where_chance_alone_acted_nobody_is_to_be_acted_on(table):
+    """Arms dealt anew: what a stage earns is not certain, in the headline, the advice and the list alike."""
+    rng = np.random.default_rng(2)
+    drawn = table.assign(cost=0.01, arm=table.groupby("stage")["arm"].transform(lambda a: rng.permutation(a)))
+    found = collection(drawn, resamples=20, currency="yuan")
+    bills, done = last_month(400.0, 1)
+    assert (found.table["net_earned_low"] < 0).all() and (found.table["net_earned_high"] > 0).all()
+    told = found.next_stage(bills, done, as_of="2026-07-01", worth=0.0)
+    assert set(told["advice"]) <= {"not certain", "leave alone"}
+    assert found.headline().startswith("No stage is certain to earn its cost: at best")
+    no = Refusal("not answerable: no data")
+    assert not any("Go by the list" in said for said in decision(found, no, no, told).do)
+
+
+def test_a_stage_that_loses_is_not_said_to_earn(table):
+    found = collection(table.assign(cost=table["cost"] + 60.0 * (table["arm"] == "treated")), resamples=20)
+    assert (found.table["net_earned_high"] < 0).all()
+    assert found.headline().startswith("Collecting loses least at") and " earns " not in found.headline()
+    assert " earns " not in found.tiles()[0].label
+    told = found.next_stage(*last_month(40_000.0, 1), as_of="2026-07-01", worth=0.0)
+    assert set(told["advice"]) == {"leave alone"}  # as decided: the stage is dropped
+
+
+def test_customers_past_the_last_stage_are_counted(found):
+    told = found.next_stage(*last_month(400.0, 3), as_of="2026-07-01", worth=0.0)
+    no = Refusal("not answerable: no data")
+    assert len(told) == 60 and set(told["advice"]) == {"past the last stage"}
+    assert "Decide by hand on 60 customers who have been through the last stage." in decision(found, no, no, told).do
+
+
+def test_a_missing_cost_is_not_0(table, found):
+    """Half of them: the mean of the others, with their number; all: nothing is earned for certain."""
+    gone = (table["arm"] == "treated") & (table["bill_id"] % 2 == 0)
+    half = collection(table.assign(cost=table["cost"].mask(gone)), resamples=20)
+    assert half.table["net_earned"].to_numpy() == pytest.approx(found.table["net_earned"].to_numpy())
+    assert half.set_aside == {"with no cost (taken as the mean of its stage)": int(gone.sum())}
+    none = collection(table.assign(cost=np.nan), resamples=20)
+    assert none.table[["net_earned", "cost", "per_cost"]].isna().all(axis=None) and none.tiles() == ()
+    assert "its cost is not known" in none.headline()
+    no = Refusal("not answerable: no data")
+    assert decision(none, no, no, no).do[0].startswith("Put the cost of stage 1")
+    told = none.next_stage(*last_month(400.0, 1), as_of="2026-07-01", worth=0.0)
+    assert set(told["advice"]) == {"not known"}
+
+
+def test_no_resamples_are_refused(table):
+    with pytest.raises(WorkbenchError, match="resamples=0"):
+        collection(table, resamples=0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from workbench.messages import Amount, Day, Listed, Message, Number, Span, Term, Word, join, say
+from workbench.messages import Amount, Day, Listed, Message, Number, Share, Span, Term, Word, join, say
 from workbench.result import Decision, Refusal, Result
 from workbench.studies.arrears.credit import CreditCard, ExpectedLoss
 from workbench.studies.arrears.stages import LOT, Collection, stage_name
@@ -25,13 +26,8 @@ def decision(
     do: list[Message] = []
     if not isinstance(work, Refusal):
         do += [_stage(row, work.currency, worth) for row in work.table.itertuples()]
-    if not isinstance(work, Refusal) and not isinstance(following, Refusal) and (following["advice"] == "act").any():
-        act = following[following["advice"] == "act"]
-        left = int((following["advice"] == "leave alone").sum())
-        do.append(
-            say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
-                n=len(act), sum=Number(act["expected"].sum(), ",.0f"), rest=left, currency=Term(work.currency))
-        )  # fmt: skip
+    if not isinstance(work, Refusal) and not isinstance(following, Refusal):
+        do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
         names = Listed([Word(name) for name in behind["collector"]])
         do.append(
@@ -42,10 +38,7 @@ def decision(
     if not isinstance(card, Refusal) and card.order.iloc[-1]["low"] > 0:
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
     if not isinstance(loss, Refusal):
-        do.append(
-            say("Set aside {sum} {currency} for what is owed today.", sum=Number(loss.table["expected"].sum(), ",.0f"),
-                currency=Term(loss.currency))
-        )  # fmt: skip
+        do.append(_provision(loss))
     if not do:
         do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
     return Decision(tuple(do), say("other costs of a stage, or another worth of a customer who leaves."))
@@ -70,10 +63,48 @@ def basis(
     return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
 
 
+def _list(following: pd.DataFrame, currency: str) -> list[Message]:
+    """Act on those who surely bring something; say how many are not certain, and how many no stage is left for."""
+    n, said = following["advice"].value_counts(), []
+    if "act" in n:
+        brings = Number(following.loc[following["advice"] == "act", "expected"].sum(), ",.0f")
+        said.append(
+            say("Go by the list: acting on {n} customers is expected to bring {sum} {currency}, leaving {rest} alone.",
+                n=int(n["act"]), sum=brings, rest=int(n.get("leave alone", 0)), currency=Term(currency))
+        )  # fmt: skip
+    if "not certain" in n:
+        said.append(
+            say("Of {n} customers of the list it is not certain that acting brings anything.", n=int(n["not certain"]))
+        )
+    if "past the last stage" in n:
+        said.append(
+            say(
+                "Decide by hand on {n} customers who have been through the last stage.", n=int(n["past the last stage"])
+            )
+        )
+    return said
+
+
+def _provision(loss: ExpectedLoss) -> Message:
+    """Set aside what is expected, where the last forecast held; say what is not in it."""
+    if not loss.held:
+        return say("Set nothing aside by these rates yet: the last time {ratio} {span} of what was expected was seen.",
+            ratio=Share(loss.ratio), span=Span(loss.low, loss.high, ".1%"))  # fmt: skip
+    said = {"sum": Number(loss.table["expected"].sum(), ",.0f"), "currency": Term(loss.currency)}
+    if loss.unpriced:
+        return say(
+            "Set aside {sum} {currency} for what is owed today, and judge by hand {more} {currency} in states too rare "
+            "to have a rate.", more=Number(loss.unpriced, ",.0f"), **said,
+        )  # fmt: skip
+    return say("Set aside {sum} {currency} for what is owed today.", **said)
+
+
 def _stage(row, currency: str, worth: float) -> Message:
     """Advise on a stage by the interval of what it earns after cost."""
     if row.basis != LOT:
         return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
+    if not np.isfinite(row.net_earned):
+        return say("Put the cost of {stage} on record: without it what it earns is not known.", stage=stage_name(row))
     said: dict[str, Any] = {
         "stage": stage_name(row),
         "net": Number(row.net_earned, "+,.2f"),

@@ -18,7 +18,7 @@ from workbench.methods.resampling import Rng, interval
 from workbench.methods.survival import customer_draws, life_table
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 
-FEWEST = 30
+FEWEST, FOLLOWED = 30, 10
 DAYS = (10, 20, 30, 60, 90)
 NEVER = 10**7
 _CENT = 0.005
@@ -38,6 +38,8 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
                 column, taken[column].isna().sum()
             )
     last = int((day(as_of, "as_of") - EPOCH).days) - 1
+    part = taken["paid_on"].notna() & (taken["paid"] < taken["amount"] - _CENT) & (taken["amount"] > 0)
+    taken["paid_on"] = taken["paid_on"].mask(part)
     due, paid, left = ((taken[c] - EPOCH).dt.days.fillna(NEVER) for c in ("due_on", "paid_on", "left_on"))
     table, aside = taken.assign(due=due.astype(int), cured=paid.astype(int), left=left.astype(int)), {}
     for reason, rows in (
@@ -50,6 +52,8 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
         if rows.any():
             aside[reason] = int(rows.sum())
             table = table[~rows]
+    if (part := part.reindex(table.index)).any():
+        aside["with a day of paying, but paid in part only (counted as open)"] = int(part.sum())
     over = table["paid"] > table["amount"] + _CENT
     if over.any():
         aside["paid over the bill (counted in full as paid)"] = int(over.sum())
@@ -72,6 +76,8 @@ class Cures(Result):
         One row a number of days past due: customers, still_open (bills, before it), paid_share with low and high,
         left_share, written_off_share and open_share, which add up to 1. Bills still open count until as_of. Intervals
         by resampling customers.
+    untold : tuple of int
+        Days asked for that have no row: some bills were seen less long, and fewer than 10 were still open and followed.
     again, again_low, again_high : float
         Of those who had paid all, the share with an overdue bill again within `within` days.
     """
@@ -85,6 +91,7 @@ class Cures(Result):
     within: int
     set_aside: dict[str, int]
     level: float
+    untold: tuple[int, ...] = ()
 
     NAME, COUNTS = "cure", "customers"
     CHART = say("Curves by days past due: paid, left, written off")
@@ -93,16 +100,23 @@ class Cures(Result):
 
     def headline(self) -> Message:
         """Say how many are paid by 30 days and by the last, and how many are late again."""
-        first, last = self.table.iloc[len(self.table) // 2], self.table.iloc[-1]
-        parts = [
-            say(
+        first, last = self.table.iloc[(len(self.table) - 1) // 2], self.table.iloc[-1]
+        ends = Span(first["low"], first["high"], ".1%")
+        paid = say("of {n} overdue bills {share} {span} are paid within {days} days", n=self.bills,
+            share=Share(first["paid_share"]), span=ends, days=int(first["days"]))  # fmt: skip
+        if len(self.table) > 1:
+            paid = say(
                 "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills, share=Share(first["paid_share"]), span=Span(first["low"], first["high"], ".1%"),
+                n=self.bills, share=Share(first["paid_share"]), span=ends,
                 days=int(first["days"]), later=Share(last["paid_share"]), most=int(last["days"]),
-            ).sentence(),
+            )  # fmt: skip
+        parts = [
+            paid.sentence(),
             say("{share} are lost with a customer who leaves or is cut off",
                 share=Share(last["left_share"] + last["written_off_share"])),
         ]  # fmt: skip
+        if self.untold:
+            parts.append(say("too few were followed for {days} days to say more", days=min(self.untold)))
         if np.isfinite(self.again):
             parts.append(
                 say("of those who had paid all, {share} {span} are late again within {days} days",
@@ -114,7 +128,7 @@ class Cures(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many bills are paid by the middle day."""
-        row = self.table.iloc[len(self.table) // 2]
+        row = self.table.iloc[(len(self.table) - 1) // 2]
         label = say("overdue bills paid within {days} days", days=int(row["days"]))
         return (Tile(label, Share(row["paid_share"]), Span(row["low"], row["high"], ".1%")),)
 
@@ -156,14 +170,30 @@ def cure(
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If columns are not what they should be, or fewer than 30 bills were overdue.
+        If columns are not what they should be, fewer than 30 bills were overdue, none of them has ended, or none of
+        `days` was seen.
     """
+    if resamples < 2:
+        raise WorkbenchError("resamples={n}: an interval takes 2 or more.").of(str(resamples))
+    if not len(days) or min(days) < 1:
+        raise WorkbenchError("'days' must hold days past due from 1 on.")
     table, aside = overdue(bills, as_of)
     if len(table) < FEWEST:
         raise CannotAnswer(say("not answerable: {n} bills were overdue, and it takes {k}.", n=len(table), k=FEWEST))
     exits, cause = table["exit"].to_numpy(), table["cause"].to_numpy()
-    spells = np.zeros(len(table), dtype=np.int64)
-    at = [min(d, int(exits.max())) for d in sorted(days)]
+    if (cause < 0).all():
+        raise CannotAnswer(say("not answerable: none of {n} overdue bills has been paid, lost or written off yet.",
+            n=len(table)))  # fmt: skip
+    spells, asked = np.zeros(len(table), dtype=np.int64), sorted(set(days))
+    lost = exits[cause < 0].min(initial=NEVER)  # on this day the first bill drops out of sight
+    days = [d for d in asked if d <= lost or (exits >= d).sum() >= FOLLOWED]
+    if not days:
+        raise CannotAnswer(
+            say(
+                "not answerable: fewer than {k} overdue bills were followed for {days} days.", k=FOLLOWED, days=asked[0]
+            )
+        )
+    at = [min(d, int(exits.max())) for d in days]
     known = life_table(spells, exits, cause)
     gone = np.zeros((3, len(known.at_risk)))
     gone[: len(known.left)] = known.incidence(1)
@@ -172,16 +202,18 @@ def cure(
     place = np.array(at) - 1
     low, high = interval(gone[0, place], drawn, level=level)
     found = pd.DataFrame({
-        "days": sorted(days), "customers": [len(np.unique(who[exits >= d])) for d in at],
+        "days": days, "customers": [len(np.unique(who[exits >= d])) for d in at],
         "still_open": known.at_risk[place], "paid_share": gone[0, place], "low": low, "high": high,
         "left_share": gone[1, place], "written_off_share": gone[2, place], "open_share": 1 - gone[:, place].sum(axis=0),
     })  # fmt: skip
     again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
-    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level)
+    untold = tuple(d for d in asked if d not in days)
+    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level, untold)
 
 
 def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: float) -> tuple[float, float, float]:
-    """Share late again within so many days of paying all, with its interval; NaN with fewer than 30 who paid all.
+    """Share late again within so many days of paying all, with its interval; NaN with fewer than 30 who paid all,
+    or fewer than 10 followed so long.
 
     Bills that are overdue at once make one spell of arrears; it ends when the last of them is paid.
     """
@@ -196,6 +228,8 @@ def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: 
     if len(end) < FEWEST:
         return np.nan, np.nan, np.nan
     exits = np.minimum(following, last) - end
+    if within > exits[following > last].min(initial=NEVER) and (exits >= within).sum() < FOLLOWED:
+        return np.nan, np.nan, np.nan
     told = life_table(np.zeros(len(end), int), exits, np.where(following <= last, 0, -1), reach=within)
     share = float(told.incidence(1)[:, -1].sum())
     error = float(told.errors([within], 1)[0, 0]) if share else 0.0

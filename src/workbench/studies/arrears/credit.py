@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from workbench.columns import by_id, days, number, take
-from workbench.errors import CannotAnswer
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Message, Number, Share, Span, say
+from workbench.messages import Message, Number, Share, Span, join, say
 from workbench.methods import clusters
 from workbench.methods.intervals import share as wilson
+from workbench.methods.resampling import canonical_order
 from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.rolls import OUT
@@ -86,7 +88,10 @@ class CreditCard(Result):
         )  # fmt: skip
 
     def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
-        """Give each customer's points, probability, limit and whether they owe more, furthest over it first."""
+        """Give each customer's points, probability, limit and whether they owe more, furthest over it first.
+
+        Where the limit of a band is not known, whether they owe more is not known either.
+        """
         table = take(customers, "customers", key=customer, numbers=[owed, *self.card.features], missing="keep").table
         points = self.card.points(table)
         place = np.searchsorted(self.table["to"].fillna(np.inf), points)
@@ -94,10 +99,11 @@ class CreditCard(Result):
             customer: table[customer].to_numpy(), "points": points, "probability": self.card.scale.probability(points),
             "owed": table[owed].fillna(0.0).to_numpy(), "limit": self.table["limit"].to_numpy()[place],
         })  # fmt: skip
-        found = found.assign(over=found["owed"] > found["limit"], beyond=found["owed"] - found["limit"])
-        return found.sort_values(["beyond", customer], ascending=[False, True], ignore_index=True).drop(
-            columns="beyond"
-        )
+        over = (found["owed"] > found["limit"]).astype("boolean").mask(found["limit"].isna())
+        beyond = found["owed"] - found["limit"].fillna(0)
+        found = found.assign(over=over, beyond=beyond, first=over.astype("Float64").fillna(0.5))
+        found = found.sort_values(["first", "beyond", customer], ascending=[False, False, True], ignore_index=True)
+        return found.drop(columns=["first", "beyond"])
 
     def as_card(self) -> Table:
         """Give the card as a page shows it: add up the points of each line."""
@@ -153,7 +159,7 @@ def credit_card(
         A card of your own (`read_card`); else one is fitted, and judged out of fold (5 folds).
     tolerated : float
         What may be lost a customer, in currency. The limit of a band is that over the upper end of its share who do not
-        pay, at most `months` mean bills.
+        pay, at most `months` mean bills (of those known).
 
     Raises
     ------
@@ -162,13 +168,13 @@ def credit_card(
     """
     asked = [*features, state, *([bill] if bill else [])]
     table = take(customers, "customers", key=customer, numbers=asked, flags=[outcome], missing="keep").table
-    table = table.iloc[by_id(table[customer])].reset_index(drop=True)
+    table = table.iloc[canonical_order(table.drop(columns=customer))].reset_index(drop=True)
     number(table[state], state), number(table[outcome], outcome)
     event = (table[outcome] == 1).to_numpy()
     fitted = card is None
     if card is None:
         card = fit_card(table, event, features)
-        parts = np.arange(len(table)) % FOLDS
+        parts = _folds(event)
         points = np.zeros(len(table))
         for part in range(FOLDS):
             other = fit_card(table[parts != part], event[parts != part], features)
@@ -178,11 +184,20 @@ def credit_card(
     if not event.any() or event.all():
         raise CannotAnswer(say("not answerable: all customers have the outcome, or none."))
     chance = card.scale.probability(points)
-    mean_bill = table[bill].fillna(0).to_numpy() if bill else np.full(len(table), np.inf)
+    mean_bill = table[bill].to_numpy(float) if bill else np.full(len(table), np.inf)
     bands = _bands(points, chance, event, mean_bill, tolerated, months, level)
     order = compare({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
     own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
+    own = own.iloc[by_id(own[customer])].reset_index(drop=True)
     return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
+
+
+def _folds(event: np.ndarray) -> np.ndarray:
+    """Draw the fold of each row, with as many events in each; rows are in the order of their content."""
+    place, rng = np.empty(len(event), int), np.random.default_rng(0)
+    for rows in (np.flatnonzero(event), np.flatnonzero(~event)):
+        place[rng.permutation(rows)] = np.arange(len(rows))
+    return place % FOLDS
 
 
 def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.DataFrame:
@@ -194,7 +209,8 @@ def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.Dat
         if not at.any():
             continue
         low, high = map(float, wilson(event[at].sum(), at.sum(), level=level))
-        limit = min(tolerated / high, months * float(mean_bill[at].mean()))
+        known = mean_bill[at][~np.isnan(mean_bill[at])]
+        limit = min(tolerated / high, months * float(known.mean())) if len(known) else np.nan
         edges = np.r_[-np.inf, ends, np.inf][k : k + 2]
         row = {"above": edges[0], "to": edges[1], "customers": int(at.sum()), "expected": chance[at].mean()}
         rows.append(row | {"rate": event[at].mean(), "low": low, "high": high, "limit": limit})
@@ -219,7 +235,7 @@ class ExpectedLoss(Result):
     factor : float
         By which rates were multiplied: seen over expected in the month before that, where its interval leaves 1 out.
     unpriced : float
-        Owed in states with fewer than 30 accounts to learn from.
+        Owed in states with fewer than 30 accounts to learn from, of `unpriced_customers`; not in what is expected.
     """
 
     table: pd.DataFrame
@@ -233,26 +249,42 @@ class ExpectedLoss(Result):
     unpriced: float
     level: float
     currency: str
+    unpriced_customers: int = 0
+    set_aside: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS = "loss", "customers"
     FORMATS = dict.fromkeys(["owed", "expected"], COUNT) | dict.fromkeys(["loss", "low", "high"], SHARE)
-    CAPTION = (
-        "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
-        "what is expected."
-    )
 
     def headline(self) -> Message:
         """Say how much of the arrears will still be open in 90 days, and whether the last forecast held."""
         owed, lost = self.table["owed"].sum(), self.table["expected"].sum()
-        verdict = say("which holds")
+        verdict = say("which holds") if self.held else say("which tells nothing")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
-        return self.say(
+        said = self.say(
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "{ratio} {span} of what was expected was seen, {verdict}.",
             lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"),
             ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
         )  # fmt: skip
+        return join(said, self._left_out()) if self.unpriced else said
+
+    def caption(self) -> Message:
+        """Say what the table shows, with its units, and what is not in it."""
+        said = self.say(
+            "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
+            "what is expected."
+        )
+        return join(said, self._left_out()) if self.unpriced else said
+
+    def _left_out(self) -> Message:
+        return self.say("{sum} {currency} of {n} customers in states too rare are not in it.",
+            sum=Number(self.unpriced, ",.0f"), n=self.unpriced_customers)  # fmt: skip
+
+    @property
+    def held(self) -> bool:
+        """Whether the back-test was made and did not fail."""
+        return self.low <= 1 <= self.high
 
     def tiles(self) -> tuple[Tile, ...]:
         """What is expected to be open still."""
@@ -274,17 +306,22 @@ def expected_loss(
 
     `accounts` has one row an account and month (the view `account_month`): `owed` is overdue, `unpaid` what of it was
     open 90 days later, missing where these are not over. A state's rate is the sum of one over that of the other in the
-    months before the last two that are over; the first of these calibrates, the second tests.
+    months before the last two that are over; the first of these calibrates, the second tests, with the error of the
+    rates and of the calibration in the interval.
 
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If columns are not what they should be, or fewer than four months are over.
+        If columns are not what they should be, an account stands twice in a month, a month is left out, or fewer than
+        four months are over.
     """
     table = take(
         accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
     ).table  # fmt: skip
     table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
+    _one_a_month(table, customer, month)
+    below = int((table["owed"] < 0).sum())
+    aside = {f"'{owed}' below 0, counted as nothing owed": below} if below else {}
     last = table["when"].max()
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
@@ -302,14 +339,17 @@ def expected_loss(
     ]
     rates = pd.DataFrame(rows, columns=["state", "loss", "low", "high"])
     by = rates.set_index("state")
-    ratios = []
-    for when in over[-2:]:
-        part = table[table["when"] == when].dropna(subset=unpaid)
-        part = part.assign(told=part["owed"] * part[state].map(by["loss"])).dropna(subset="told")
-        found = clusters.ratio(part[unpaid], part["told"], part[customer], level, most=np.inf)
-        ratios.append((part["told"].sum(), part[unpaid].sum(), *found))
-    first, test = ratios
-    factor = first[2] if first[3] > 1 or first[4] < 1 else 1.0
+    known = table.assign(seen=table[unpaid], name=table[customer], rate=table[state].map(by["loss"]))
+    known = known.dropna(subset=["seen", "rate"])
+    past = known[known["when"] < over[-2]]
+    first, test = (_held_against(known[known["when"] == when], past, state) for when in over[-2:])
+    calibration = first[1] / first[0] if first[0] > 0 else np.nan
+    low, high = _ends(calibration, first[2], level)
+    factor = calibration if calibration > 0 and (low > 1 or high < 1) else 1.0
+    ratio, parts = (test[1] / test[0] if test[0] > 0 else np.nan) / factor, test[2]
+    if factor != 1:
+        parts = parts.sub(first[2], fill_value=0.0)
+    low, high = _ends(ratio, parts, level)
     rates[["loss", "low", "high"]] = (rates[["loss", "low", "high"]] * factor).clip(upper=1)
     each = now.assign(loss=now[state].map(rates.set_index("state")["loss"]))
     each = each.assign(expected=each["owed"] * each["loss"])
@@ -317,9 +357,45 @@ def expected_loss(
     by_state = told.groupby(state).agg(customers=("owed", "size"), owed=("owed", "sum"), expected=("expected", "sum"))
     shown = rates.merge(by_state.reset_index(names="state"), on="state")
     people = told[[customer, state, "owed", "expected"]].sort_values(["expected", customer], ascending=[False, True])
-    ratio, low, high = (float(value) / factor for value in test[2:])
+    apart = each["expected"].isna()
     return ExpectedLoss(
         shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
         float(test[0] * factor), float(test[1]), ratio, low, high, float(factor),
-        float(each.loc[each["expected"].isna(), "owed"].sum()), level, currency,
+        float(each.loc[apart, "owed"].sum()), level, currency, int(each.loc[apart, customer].nunique()), aside,
     )  # fmt: skip
+
+
+def _held_against(part: pd.DataFrame, past: pd.DataFrame, state: str) -> tuple[float, float, pd.Series]:
+    """Sums of what was expected and seen, and by customer the influence on their ratio, as a part of it.
+
+    Rates are sums of the past over others: whoever was in it moves what is expected, too.
+    """
+    told, seen = float((part["owed"] * part["rate"]).sum()), float(part["seen"].sum())
+    if not told > 0 or not seen > 0:
+        return told, seen, pd.Series(dtype=float)
+    now = (part["seen"] / seen - part["owed"] * part["rate"] / told).groupby(part["name"]).sum()
+    weight = part.groupby(state)["owed"].sum() / past.groupby(state)["owed"].sum()
+    moved = (past["seen"] - past["owed"] * past["rate"]) * past[state].map(weight) / told
+    return told, seen, now.sub(moved.groupby(past["name"]).sum(), fill_value=0.0)
+
+
+def _ends(ratio: float, parts: pd.Series, level: float) -> tuple[float, float]:
+    """Ends of a ratio by the influence of each customer; NaN where nothing was seen."""
+    if not len(parts):
+        return np.nan, np.nan
+    error = ratio * np.sqrt(float((parts**2).sum()) * len(parts) / max(len(parts) - 1, 1))
+    half = float(norm.isf((1 - level) / 2) * error)
+    return max(ratio - half, 0.0), ratio + half
+
+
+def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> None:
+    """Refuse an account twice in a month, and months with a gap: a stray later one would be today."""
+    nth = table["when"].to_numpy().astype("datetime64[M]")
+    if twice := int(pd.DataFrame({"who": table[customer], "nth": nth}).duplicated().sum()):
+        raise WorkbenchError("accounts has {n} rows of one '{customer}' and '{month}' too many: keep one each.").of(
+            twice, customer, month
+        )
+    if (np.diff(np.unique(nth).astype(int)) > 1).any():
+        raise WorkbenchError("'{month}' of accounts leaves a month out: the last would not follow the others.").of(
+            month
+        )

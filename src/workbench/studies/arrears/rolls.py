@@ -268,11 +268,16 @@ def roll_rates(
     1   late          ok          1   0.5
     2   late        late          1   0.5
     """
+    names = [*states, *out]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise WorkbenchError("states and out hold {names} twice: name each once.").of(twice)
+    if horizon < 1:
+        raise WorkbenchError("horizon={n}: give one month or more.").of(str(horizon))
     place, amount, set_aside = _read(history, customer, month, state, owed, (*states, *out))
     n, months, ways = len(states), place.shape[1], len(states) + len(out) + 1
-    if months <= max(horizon, 1):
+    if months <= horizon:
         raise CannotAnswer(
-            say("not answerable: history has {n} months; {k} months on take one more.", n=months, k=max(horizon, 1))
+            say("not answerable: history has {n} months; {k} months on take one more.", n=months, k=horizon)
         )
     pair, at = chains.pairs(place, n, ways)
     counts = np.array([np.bincount(p[p >= 0], minlength=n * ways).reshape(n, ways) for p in pair.T])

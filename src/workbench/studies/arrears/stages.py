@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,16 +80,28 @@ class Collection(Result):
             names = Listed([Word(name) for name in behind["collector"]])
             parts.append(say("{names} collect less than the others at the same stages", names=names))
         rest = say("{clauses}.", clauses=Listed([parts[0].sentence(), *parts[1:]], ";"))
-        known = self.table[self.table["basis"] == LOT]
-        if not len(known):
+        if (row := self._best()) is None:
             return rest
-        row = known.loc[known["net_earned"].idxmax()]
-        first = self.say(
-            "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.",
-            stage=stage_name(row), net=Number(row["net_earned"], "+,.2f"),
-            span=Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")
-        )  # fmt: skip
+        said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row["net_earned"], "+,.2f")}
+        said |= {"span": Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")}
+        if row["net_earned_low"] > 0:
+            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.", **said)
+        elif row["net_earned_high"] < 0:
+            first = self.say("Collecting loses least at {stage}: {net} {currency} a bill after cost {span}.", **said)
+        else:
+            first = self.say(
+                "No stage is certain to earn its cost: at best {net} {currency} a bill after cost {span}, at {stage}.",
+                **said,
+            )
         return join(first, rest)
+
+    def _best(self) -> pd.Series | None:
+        """The stage that earns most of those that surely earn; without one, of those that may; else of all."""
+        known = self.table[(self.table["basis"] == LOT) & self.table["net_earned"].notna()]
+        for some in (known["net_earned_low"] > 0, known["net_earned_high"] >= 0, known["net_earned"].notna()):
+            if some.any():
+                return known.loc[known.loc[some, "net_earned"].idxmax()]
+        return None
 
     def _said(self, r) -> Message:
         if r.basis == NONE:
@@ -97,10 +110,18 @@ class Collection(Result):
         if r.basis == JUMP:
             return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
                 points=Number(100 * r.more_paid, "+.1f"), span=span)  # fmt: skip
+        said: dict[str, Any] = {"stage": stage_name(r), "points": Number(100 * r.more_paid, "+.1f"), "span": span}
+        if not np.isfinite(r.net_earned):
+            return say("{stage} makes {points} points {span} more pay within ten days; its cost is not known", **said)
+        said["net"] = Number(r.net_earned, "+,.2f")
+        if r.net_earned < 0:
+            return self.say(
+                "{stage} makes {points} points {span} more pay within ten days, which is {net} {currency} a bill after "
+                "cost", **said,
+            )  # fmt: skip
         return self.say(
             "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
-            "cost",
-            stage=stage_name(r), points=Number(100 * r.more_paid, "+.1f"), span=span, net=Number(r.net_earned, "+,.2f")
+            "cost", **said,
         )  # fmt: skip
 
     def behind(self) -> pd.DataFrame:
@@ -109,11 +130,11 @@ class Collection(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """What the stage that earns most earns, and what restricting costs."""
-        known = self.table[self.table["basis"] == LOT]
-        if not len(known):
+        if (row := self._best()) is None:
             return ()
-        row = known.loc[known["net_earned"].idxmax()]
         label = self.say("{stage} earns a bill after cost ({currency})", stage=stage_name(row))
+        if row["net_earned"] < 0:
+            label = self.say("{stage}, a bill after cost ({currency})", stage=stage_name(row))
         ends = Span(row["net_earned_low"], row["net_earned_high"], "+,.2f", self.level)
         return (Tile(label, Number(row["net_earned"], "+,.2f"), ends),)
 
@@ -179,9 +200,10 @@ class Collection(Result):
         -------
         DataFrame
             One row a customer, best first: customer_id, bill_id, days past due, stage, action, owed, expected (effect
-            on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying), advice (act,
-            leave, not known). Their bill that brings most; a stage follows the last one taken, as its effect is known
-            only for those who went through those before.
+            on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying), advice: act where
+            `low` and what the stage earns are surely above 0; leave alone; not certain; not known; past the last stage,
+            where there is none to follow. Their bill that brings most; a stage follows the last one taken, as its
+            effect is known only for those who went through those before.
         """
         table, _ = overdue(bills, as_of)
         table = table[table["cause"] == -1]
@@ -198,9 +220,13 @@ class Collection(Result):
         })  # fmt: skip
         for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
             found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth
-        found = found[found["action"].notna() & (found["owed"] > 0)]
-        known = found["expected"].notna()
-        found["advice"] = np.select([~known, found["expected"] > 0], ["not known", "act"], "leave alone")
+        loses, sure = rows["net_earned_high"].to_numpy() < 0, ~(rows["net_earned_low"].to_numpy() <= 0)
+        past = ~np.isin(found["stage"], self.table["stage"]) & (found["stage"] > self.table["stage"].max())
+        found["advice"] = np.select(
+            [past, found["expected"].isna(), loses | (found["expected"] <= 0), sure & (found["low"] > 0)],
+            ["past the last stage", "not known", "leave alone", "act"], "not certain",
+        )  # fmt: skip
+        found = found[(found["action"].notna() | past) & (found["owed"] > 0)]
         found = found.sort_values(["expected", "bill_id"], ascending=[False, True])
         return found.drop_duplicates("customer_id").reset_index(drop=True)
 
@@ -230,6 +256,8 @@ def collection(
     -------
     Collectors are compared within stages, not by lot: who gets the harder bills ranks lower than they deserve.
     """
+    if resamples < 2:
+        raise WorkbenchError("resamples={n}: an interval takes 2 or more.").of(str(resamples))
     table, aside = _read(actions)
     if not len(table):
         raise CannotAnswer(say("not answerable: no action of collection is on record whose ten days are over."))
@@ -259,7 +287,7 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
         categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"],
     ).table  # fmt: skip
-    taken["cost"] = taken["cost"].fillna(0.0)
+    taken["cost"] = taken["cost"].mask(taken["cost"].isna() & (taken["arm"] == "held_out"), 0.0)
     for column in ("stage", "days", "owed"):
         if taken[column].isna().any():
             raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(
@@ -277,6 +305,10 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         if rows.any():
             aside[reason] = int(rows.sum())
             taken = taken[~rows]
+    if (unknown := taken["cost"].isna()).any():
+        aside["with no cost (taken as the mean of its stage)"] = int(unknown.sum())
+        acted = taken["cost"].mask(taken["arm"] == "held_out")
+        taken["cost"] = taken["cost"].fillna(acted.groupby(taken["stage"]).transform("mean"))
     names = category(taken["action_id"], "action_id").to_numpy(str) if len(taken) else np.empty(0, str)
     return taken.iloc[np.argsort(names, kind="stable")].reset_index(drop=True), aside
 
@@ -287,7 +319,8 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
     tried, settled = acted["outcome"].notna(), acted["settled"].astype(float)
     ratio, low, high = clusters.share(settled.to_numpy(), acted["customer_id"].to_numpy(), level)
     reached = acted.loc[tried, "outcome"].isin(["reached", "promised"])
-    sums = acted[["owed", "collected", "cost"]].sum()
+    sums = acted[["owed", "collected"]].sum()
+    sums["cost"] = acted["cost"].sum(skipna=False)
     return {
         "stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
         "customers": acted["customer_id"].nunique(), "reached": reached.mean() if len(reached) else np.nan,
