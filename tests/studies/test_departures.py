@@ -273,8 +273,8 @@ def test_an_arm_counts_who_leaves_after_a_later_complaint():
         "arm": arm})  # fmt: skip
     again = first.assign(**{c: first[c] + pd.Timedelta(days=29) for c in ("opened", "due", "closed")}, arm=None)
     both = pd.concat([first, again], ignore_index=True)
-    arms = arms_compared(cases := read(people, both, **LIVES, **CASES).cases, both["arm"].to_numpy(), None, 90, 0.95)
-    row = arms.iloc[0]
+    known = read(people, both, **LIVES, **CASES)
+    cases, row = known.cases, arms_compared(known.openings, both["arm"].to_numpy(), None, 90, 0.95).iloc[0]
     assert not cases["left"].all() and len(cases) == 120
     assert (row["customers"], row["customers_against"], row["left"], row["percentage_points"]) == (30, 30, 0, -100.0)
 

@@ -215,6 +215,8 @@ def recovery(
         Columns of lives, of groups known at opening, that the comparisons hold fixed.
     lot : str, optional
         Column of complaints: the arm that chance decided, missing where it did not (compensation, queue, partner).
+        All that were randomised count, whatever became of them, against not_offered, control or held_out, else the
+        arm that is first by letters.
     compensation : str, optional
         Column of complaints: what was credited, in currency.
     value : float
@@ -264,7 +266,7 @@ def recovery(
                 window=window, few=FEWEST_LEFT)
         )  # fmt: skip
     table = compared(cases, after, spells, groups, window, landmark, level)
-    arms = arms_compared(cases, drawn, paid, window, level)
+    arms = arms_compared(known.openings, drawn, paid, window, level)
     worth = worth_of(cases, arms, paid, groups, value, window, level)
     return Recovery(
         table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark, known.set_aside, level,

@@ -33,11 +33,15 @@ class Complaints:
         `until` while open; until is the exit or the next complaint's opening), left (whether the customer left at
         `until`), state (once closed; open), hours (to close, or missing), known (days from opening to as_of), stayed
         (days from opening to leaving, also after a later complaint; infinite while here).
+    openings : DataFrame
+        One row a complaint opened within the time by somebody here, whatever became of it: customer, row, moment (of
+        opening), known, stayed.
     set_aside : dict of str to int
     """
 
     lives: pd.DataFrame
     cases: pd.DataFrame
+    openings: pd.DataFrame
     set_aside: dict[str, int]
 
     def spells(self, window: int) -> pd.DataFrame:
@@ -97,12 +101,13 @@ def read(
     tenure = (when.dt.normalize() - start).dt.days
     shut = (done.dt.normalize() - start).dt.days
     entry, exit = who.map(table["entry"]), who.map(table["exit"])
+    here = (tenure >= entry) & (tenure < exit)
     reasons = {
         "complaints of nobody in lives": ~who.isin(table.index),
         "complaints without a day of opening": when.isna(),
         "complaints closed before they were opened": done < when,
         "complaints closed without an outcome": done.notna() & ended.isna(),
-        "complaints opened outside the time or after leaving": ~((tenure >= entry) & (tenure < exit)),
+        "complaints opened outside the time or after leaving": ~here,
     }
     kept = np.ones(len(complaints), dtype=bool)
     for reason, rows in reasons.items():
@@ -116,13 +121,16 @@ def read(
         {
             "customer": who, "row": np.arange(len(who)), "opened": tenure, "closed": shut, "state": state,
             "hours": (done - when).dt.total_seconds() / 3600, "known": (end - when.dt.normalize()).dt.days,
-            "exit": exit, "alive": who.map(table["alive"]),
+            "exit": exit, "alive": who.map(table["alive"]), "moment": when,
         }
-    )[kept].sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")  # fmt: skip
+    )  # fmt: skip
+    cases["stayed"] = (exit - tenure).where(~cases["alive"].eq(True), np.inf)
+    openings = cases.loc[here.to_numpy(dtype=bool), ["customer", "row", "moment", "known", "stayed"]]
+    openings = openings.astype({"known": int}).reset_index(drop=True)
+    cases = cases[kept].sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")
     later = cases.groupby("customer")["opened"].shift(-1)
     cases["until"] = later.fillna(cases["exit"])
     cases["left"] = later.isna() & ~cases["alive"].astype(bool)
-    cases["stayed"] = (cases["exit"] - cases["opened"]).where(~cases["alive"].astype(bool), np.inf)
     cut = cases["closed"].isna() | (cases["closed"] >= cases["until"])
     cases["state"] = cases["state"].mask(cut, OPEN)
     cases["closed"] = cases["closed"].mask(cut, cases["until"])
@@ -130,5 +138,5 @@ def read(
     if empty.any():
         aside["complaints of a day with a later one"] = int(empty.sum())
     whole = {"opened": int, "closed": int, "until": int, "known": int}
-    cases = cases[~empty].drop(columns=["exit", "alive"]).astype(whole).reset_index(drop=True)
-    return Complaints(table[["entry", "exit", "alive", "started"]], cases, aside)
+    cases = cases[~empty].drop(columns=["exit", "alive", "moment"]).astype(whole).reset_index(drop=True)
+    return Complaints(table[["entry", "exit", "alive", "started"]], cases, openings, aside)
