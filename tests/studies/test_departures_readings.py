@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.studies.departures import recovery
+from workbench.errors import WorkbenchError
+from workbench.studies.departures import churn_change, directions, recovery
 
 START, END = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-07-01")
 ASKED = {"customer": "id", "started": "on", "left": "off", "opened": "o", "due": "due", "closed": "c", "outcome": "r",
@@ -67,3 +68,35 @@ def test_which_arm_is_compared_with(arms, first):
     lives, cases = complaints(400, rng, 60, 5, END)
     found = recovery(lives, cases.assign(arm=rng.choice(arms, len(cases))), lot="arm", as_of=END, **ASKED).arms
     assert found["against"].tolist() == [first]
+
+
+def test_names_written_in_two_ways_are_one():
+    """Identifiers as decimals, flags as booleans on one side, spaces and width: the numbers of names written alike."""
+    rng = np.random.default_rng(1)
+    lives, cases = complaints(800, rng, 60, 5, END)
+    first, second = (
+        recovery(lives, c, as_of=END, **ASKED) for c in (cases, cases.assign(id=cases["id"].astype(float)))
+    )
+    assert first.rates.equals(second.rates) and "complaints of nobody in lives" not in second.set_aside
+    k = rng.integers(0, 2, 800)
+    old, new = (pd.DataFrame({"id": range(800), "k": k, "gone": rng.random(800) < 0.1 + 0.1 * k}) for _ in range(2))
+    asked = {"customer": "id", "left": "gone", "by": ["k"], "resamples": 50}
+    plain = churn_change(old, new, **asked).table
+    for other in (new.assign(id=new["id"].astype(float)), new.assign(k=[f" {v}" for v in k])):
+        assert churn_change(old, other, **asked).table.equals(plain)
+    assert churn_change(old.assign(k=k > 0), new, **asked).table.equals(plain)
+    with pytest.raises(WorkbenchError, match="'k' holds True and False on one side and '2' on the other"):
+        churn_change(old.assign(k=k > 0), new.assign(k=k + 1), **asked)
+
+
+PORTS = {"left": "off", "destination": "to", "arrived": "on", "origin": "from", "since": "2026-01-01",
+    "as_of": "2026-03-01"}  # fmt: skip
+
+
+def test_an_operator_is_one_whatever_surrounds_it():
+    """B with a space, or of full width, is B; b is another."""
+    out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 20 + ["b"] * 20 + ["B "] * 20 + ["Ｂ"] * 5 + [" "]})
+    came = pd.DataFrame({"on": "2026-01-09", "from": ["B"] * 60})
+    found = directions(out, came, **PORTS)
+    assert found.table.set_index("operator")["ported_out"].to_dict() == {"b": 20, "B": 45}
+    assert found.set_aside == {"departures not ported": 1}

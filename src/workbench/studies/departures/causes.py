@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, require_table
+from workbench.columns import require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
@@ -16,6 +16,7 @@ from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
+from workbench.studies.departures.codes import codes
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
@@ -183,8 +184,8 @@ def incidence(
         raise WorkbenchError("months={months}: give whole numbers of months, from 1 on.").of(str(list(months)))
     require_table(lives, [started, left, cause, *names], "lives")
     lives = lives.reset_index(drop=True)
-    why = category(lives[cause], cause).fillna(UNKNOWN)
-    cells = [category(lives[c], c, missing="refuse") for c in names]
+    why = codes(lives[cause], cause).fillna(UNKNOWN)
+    cells = [codes(lives[c], c, missing="refuse") for c in names]
     known = observe(lives, started, left, since, day_of(as_of, "as_of"), None, step)
     table = known.table
     table["cause"] = why.reindex(table.index).where(~table["alive"])

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from workbench.columns import take
+from workbench.columns import require_table, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed
 from workbench.methods.resampling import Rng, interval
 from workbench.result import Quantity, Result, Tile
+from workbench.studies.departures.codes import alike, codes
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -149,10 +150,16 @@ def churn_change(
             str(list(by)), _MOST_COLUMNS
         )
     names = list(dict.fromkeys(name for one in sets for name in one))
+    for table, side in ((before, "before"), (after, "after")):
+        require_table(table, [customer, left, *names], side)
+    read = {name: alike(before[name], after[name], name) for name in names}
     old, new = (
-        take(table, name, key=customer, flags=[left], by=names).table.set_index(customer)
-        for table, name in ((before, "before"), (after, "after"))
-    )
+        take(
+            table.assign(**{customer: codes(table[customer], customer)}, **{name: read[name][i] for name in names}),
+            side, key=customer, flags=[left], by=names,
+        ).table.set_index(customer)
+        for i, (table, side) in enumerate(((before, "before"), (after, "after")))
+    )  # fmt: skip
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
         raise CannotAnswer(
@@ -161,8 +168,8 @@ def churn_change(
                 before=gone[0], after=gone[1], few=FEWEST_LEFT,
             )
         )  # fmt: skip
-    ids = old.index.astype(str).union(new.index.astype(str))
-    place = [ids.get_indexer(table.index.astype(str)) for table in (old, new)]
+    ids = old.index.union(new.index)
+    place = [ids.get_indexer(table.index) for table in (old, new)]
     cells, shapes = np.zeros((len(sets), 2, len(ids)), dtype=np.int64), []
     for k, one in enumerate(sets):  # cell and outcome of each customer, 0 where they were not there
         sides, shape = _coded(old, new, one, left)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import xlogy
 
-from workbench.columns import category, days, require_table
+from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
@@ -20,6 +20,7 @@ from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.studies.departures.codes import codes
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
@@ -247,10 +248,10 @@ def directions(
         low, high = share(flows["ported"], len(out), level=level)
         flows = flows.assign(share=flows["ported"] / len(out), low=low, high=high)
     keys = pd.DataFrame(index=out.index)
-    keys["reason"] = category(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
+    keys["reason"] = codes(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
     keys["destination"] = out["operator"]
     for name in groups:
-        keys[name] = category(departures.loc[out.index, name], name).fillna(UNKNOWN)
+        keys[name] = codes(departures.loc[out.index, name], name).fillna(UNKNOWN)
     cells = keys.groupby(list(keys), sort=True).size().rename("departures").reset_index()
     thin = cells["departures"] < FEWEST
     hidden = int(thin.sum()), int(cells.loc[thin, "departures"].sum())
@@ -263,7 +264,7 @@ def directions(
 def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str, int]) -> pd.DataFrame:
     """Give month and operator of the ports within the time; rows set aside are counted."""
     when, placeholder = days(table[on], on)
-    found = pd.DataFrame({"when": when, "operator": category(table[operator], operator)})
+    found = pd.DataFrame({"when": when, "operator": codes(table[operator], operator)})
     unknown = when.isna().to_numpy()
     outside = ~unknown & ~((when >= first) & (when < end)).to_numpy()
     other = ~unknown & ~outside & found["operator"].isna().to_numpy()

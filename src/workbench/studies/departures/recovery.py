@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.columns import category, number, require_table
+from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
+from workbench.studies.departures.codes import codes
 from workbench.studies.departures.outcomes import (
     CLOCK,
     FEWEST_LEFT,
@@ -246,7 +247,7 @@ def recovery(
     require_table(lives, names, "lives")
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
     paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
-    drawn = category(complaints[lot], lot).to_numpy() if lot else None
+    drawn = codes(complaints[lot], lot).to_numpy() if lot else None
     asked: dict[str, Any] = {
         "opened": opened,
         "due": due,
@@ -256,8 +257,8 @@ def recovery(
         "as_of": as_of,
     }
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
-    groups = pd.DataFrame({name: category(lives[name], name, missing="refuse") for name in names})
-    groups = groups.set_axis(lives[customer].astype(str), axis=0)
+    groups = pd.DataFrame({name: codes(lives[name], name, missing="refuse") for name in names})
+    groups = groups.set_axis(codes(lives[customer], customer), axis=0)
     spells, cases = known.spells(window), known.cases
     after = from_opening(cases, window)
     if (gone := int(after["left"].sum())) < FEWEST_LEFT:

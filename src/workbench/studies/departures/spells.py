@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, days, require_table
+from workbench.columns import days, require_table
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.survival import observe
+from workbench.studies.departures.codes import codes
 
 NONE, OPEN, RECOVERED, LATE, FAILED, GONE = "no complaint", "open", "recovered", "late", "failed", "gone"
 STATES = (NONE, OPEN, RECOVERED, LATE, FAILED)
@@ -85,18 +86,19 @@ def read(
     """Read lives and complaints; complaints of others, outside the time or after the end of a life are set aside."""
     require_table(lives, [customer, started, left], "lives")
     require_table(complaints, [customer, opened, due, closed, outcome], "complaints")
-    if lives[customer].isna().any() or lives[customer].duplicated().any():
+    names = codes(lives[customer], customer)
+    if names.isna().any() or names.duplicated().any():
         raise WorkbenchError("'{customer}' is missing or stands twice in lives: give one row a customer.").of(customer)
     end = day_of(as_of, "as_of")
-    lives = lives.set_index(lives[customer].astype(str))
+    lives = lives.set_index(names.to_numpy())
     known = observe(lives, started, left, since, end, None, "day")
     table, aside = known.table, dict(known.set_aside)
     when, due_at, done = (days(complaints[name], name)[0] for name in (opened, due, closed))
-    ended = category(complaints[outcome], outcome)
+    ended = codes(complaints[outcome], outcome)
     if odd := sorted(set(ended.dropna()) - set(OUTCOMES)):
         raise unknown("outcome of a complaint", odd[0], OUTCOMES, outcome)
     done = done.where(done < end)
-    who = complaints[customer].astype(str)
+    who = codes(complaints[customer], customer)
     start = who.map(table["started"])
     tenure = (when.dt.normalize() - start).dt.days
     shut = (done.dt.normalize() - start).dt.days
