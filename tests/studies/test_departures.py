@@ -309,7 +309,7 @@ def test_without_a_lot_there_is_no_effect():
     assert "randomised" not in found.headline() and "Let chance decide" in decision(*[Refusal("no")] * 3, found).do[-1]
     with pytest.raises(CannotAnswer, match="0 customers left within 90 days"):
         recovery(people.assign(off=pd.NaT), cases, **LIVES, **CASES)
-    with pytest.raises(WorkbenchError, match="give 1 day or more"):
+    with pytest.raises(WorkbenchError, match="give whole days, 1 or more"):
         recovery(people, cases, window=0, **LIVES, **CASES)
 
 

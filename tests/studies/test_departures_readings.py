@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.studies.departures import churn_change, directions, recovery
+from workbench.studies.departures import churn_change, directions, incidence, recovery
 
 START, END = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-07-01")
 ASKED = {"customer": "id", "started": "on", "left": "off", "opened": "o", "due": "due", "closed": "c", "outcome": "r",
@@ -100,3 +100,74 @@ def test_an_operator_is_one_whatever_surrounds_it():
     found = directions(out, came, **PORTS)
     assert found.table.set_index("operator")["ported_out"].to_dict() == {"b": 20, "B": 45}
     assert found.set_aside == {"departures not ported": 1}
+
+
+def test_origins_are_judged_by_the_arrivals_counted():
+    """Known only of who came before the time, there is no net flow; known of few, that is said."""
+    out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 30 + ["C"] * 12})
+    came = pd.DataFrame({"on": ["2025-06-01"] * 5 + ["2026-01-09"] * 60, "from": ["B"] * 5 + [None] * 60})
+    assert not directions(out, came, **PORTS).both
+    few = directions(out, came.assign(on="2026-01-09"), **PORTS)
+    assert few.origins == (5, 65) and "Only 5 of 65 who came have an origin" in few.headline()
+    assert "Only" not in directions(out, came[:20].assign(on="2026-01-09"), **PORTS).headline()
+
+
+def lifetimes(n=400):
+    """Customers of half a year, a fifth of whom leave in turn by the causes any_cause and b."""
+    at = np.arange(n)
+    off = pd.Series(START + days(at % 100)).where(at % 5 == 0)
+    return pd.DataFrame({"id": at, "on": START, "off": off, "why": np.where(at % 2, "b", "any_cause"),
+        "kind": np.where(at < 200, "all", "b")})  # fmt: skip
+
+
+LIFE = {"started": "on", "left": "off", "cause": "why", "since": START, "as_of": END, "months": [3]}
+
+
+def test_names_of_data_do_not_meet_ours():
+    """A group all, a cause any_cause, columns rates and change: each stands in quotation marks beside ours."""
+    table = incidence(lifetimes(), by="kind", **LIFE).table
+    assert table.groupby("group", sort=False)["customers"].first().to_dict() == {"all": 400, "'all'": 200, "b": 200}
+    assert table["cause"].unique().tolist() == ["any_cause", "'any_cause'", "b"]
+    whole = table[table["group"] == "all"]["left"].tolist()
+    assert whole[0] == sum(whole[1:]) > 0
+    k = np.arange(800) % 2
+    old, new = (pd.DataFrame({"id": range(800), "k": k, "gone": np.arange(800) % m == 0}) for m in (10, 5))
+    asked = {"customer": "id", "left": "gone", "resamples": 50}
+    plain = churn_change(old, new, by=["k"], **asked)
+    for name in ("rates", "change"):
+        found = churn_change(old.rename(columns={"k": name}), new.rename(columns={"k": name}), by=[name], **asked)
+        assert found.total.iloc[2:].equals(plain.total.iloc[2:]) and found.table["part"][0] == f"'{name}'"
+        assert found.headline() == plain.headline().replace("by k ", f"by '{name}' ")
+
+
+def test_groups_with_few_departures_are_counted():
+    """A group of which nobody left has no row, and the headline says so."""
+    lives = lifetimes()
+    lives.loc[lives["kind"] == "b", "off"] = pd.NaT
+    found = incidence(lives, by="kind", **LIFE)
+    assert found.too_few == {"b": 200}
+    assert "Groups with fewer than 5 departures have no row: 1, with 200 customers" in found.headline()
+
+
+def test_what_cannot_be_asked_is_refused():
+    """One sentence for a month, a window or a level that is none."""
+    lives, cases = complaints(400, np.random.default_rng(0), 60, 5, END)
+    ports = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 30}), pd.DataFrame({"on": "2026-01-09", "from": ["B"]})
+    for months in ([np.nan], [np.inf], ["a"], [None], [1.5], []):
+        with pytest.raises(WorkbenchError, match="whole numbers of months"):
+            incidence(lifetimes(), **LIFE | {"months": months})
+    for asked in ({"window": np.nan}, {"window": 1.5}, {"landmark": "a"}, {"value": np.nan}):
+        with pytest.raises(WorkbenchError, match="give whole days, 1 or more, and a value of 0 or more"):
+            recovery(lives, cases, as_of=END, **ASKED, **asked)
+    old = pd.DataFrame({"id": range(80), "k": 1, "gone": [0, 1] * 40})
+    for level in (2, 0, np.nan, "95%"):
+        with pytest.raises(WorkbenchError, match="is no coverage"):
+            incidence(lifetimes(), level=level, **LIFE)
+        with pytest.raises(WorkbenchError, match="is no coverage"):
+            recovery(lives, cases, as_of=END, level=level, **ASKED)
+        with pytest.raises(WorkbenchError, match="is no coverage"):
+            directions(*ports, level=level, **PORTS)
+        with pytest.raises(WorkbenchError, match="is no coverage"):
+            churn_change(old, old, customer="id", left="gone", by=["k"], level=level)
+    with pytest.raises(WorkbenchError, match="too few for an interval"):
+        churn_change(old, old, customer="id", left="gone", by=["k"], resamples=0)

@@ -14,6 +14,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
+from workbench.studies.departures.asked import is_number, is_whole, require_level
 from workbench.studies.departures.codes import codes
 from workbench.studies.departures.outcomes import (
     CLOCK,
@@ -230,7 +231,8 @@ def recovery(
     Raises
     ------
     WorkbenchError
-        If columns are missing, days or outcomes are none, or window and landmark are not 1 or more.
+        If columns are missing, days or outcomes are none, window and landmark are no whole numbers from 1 on, or
+        the level is no share.
     CannotAnswer
         If fewer than 10 customers left within the window of a complaint.
 
@@ -239,10 +241,12 @@ def recovery(
     Hirschman (1970), Exit, Voice, and Loyalty. Anderson, Cain and Gelber (1983), J. of Clinical Oncology 1 (landmark).
     VanderWeele and Ding (2017), Annals of Internal Medicine 167 (E-value).
     """
-    if window < 1 or landmark < 1 or value < 0:
-        raise WorkbenchError("window={window}, landmark={landmark}: give 1 day or more, and a value of 0 or more.").of(
-            window, landmark
-        )
+    if not (is_whole(window) and is_whole(landmark) and is_number(value) and value >= 0):
+        raise WorkbenchError(
+            "window={window}, landmark={landmark}: give whole days, 1 or more, and a value of 0 or more."
+        ).of(str(window), str(landmark))
+    require_level(level)
+    window, landmark = int(window), int(landmark)
     names = listed(given)
     require_table(lives, names, "lives")
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
