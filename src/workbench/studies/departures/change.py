@@ -154,15 +154,15 @@ def churn_change(
     if not is_whole(resamples):
         raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
     names = list(dict.fromkeys(name for one in sets for name in one))
-    for table, side in ((before, "before"), (after, "after")):
-        require_table(table, [customer, left, *names], side)
+    for table, said in ((before, "before"), (after, "after")):
+        require_table(table, [customer, left, *names], said)
     read = {name: alike(before[name], after[name], name) for name in names}
     old, new = (
         take(
             table.assign(**{customer: codes(table[customer], customer)}, **{name: read[name][i] for name in names}),
-            side, key=customer, flags=[left], by=names,
+            said, key=customer, flags=[left], by=names,
         ).table.set_index(customer)
-        for i, (table, side) in enumerate(((before, "before"), (after, "after")))
+        for i, (table, said) in enumerate(((before, "before"), (after, "after")))
     )  # fmt: skip
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
