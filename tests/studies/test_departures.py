@@ -273,8 +273,8 @@ def test_an_arm_counts_who_leaves_after_a_later_complaint():
         "arm": arm})  # fmt: skip
     again = first.assign(**{c: first[c] + pd.Timedelta(days=29) for c in ("opened", "due", "closed")}, arm=None)
     both = pd.concat([first, again], ignore_index=True)
-    arms = arms_compared(cases := read(people, both, **LIVES, **CASES).cases, both["arm"].to_numpy(), None, 90, 0.95)
-    row = arms.iloc[0]
+    known = read(people, both, **LIVES, **CASES)
+    cases, row = known.cases, arms_compared(known.openings, both["arm"].to_numpy(), None, 90, 0.95).iloc[0]
     assert not cases["left"].all() and len(cases) == 120
     assert (row["customers"], row["customers_against"], row["left"], row["percentage_points"]) == (30, 30, 0, -100.0)
 
@@ -309,7 +309,7 @@ def test_without_a_lot_there_is_no_effect():
     assert "randomised" not in found.headline() and "Let chance decide" in decision(*[Refusal("no")] * 3, found).do[-1]
     with pytest.raises(CannotAnswer, match="0 customers left within 90 days"):
         recovery(people.assign(off=pd.NaT), cases, **LIVES, **CASES)
-    with pytest.raises(WorkbenchError, match="give 1 day or more"):
+    with pytest.raises(WorkbenchError, match="give whole days, 1 or more"):
         recovery(people, cases, window=0, **LIVES, **CASES)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, require_table
+from workbench.columns import require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
@@ -16,6 +16,8 @@ from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
+from workbench.studies.departures.asked import is_whole, require_level
+from workbench.studies.departures.codes import apart, codes
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
@@ -28,7 +30,8 @@ class Incidence(Result):
     ----------
     table : DataFrame
         One row a group (all first), month and cause (any_cause first): group, months, cause, customers (in sight at any
-        tenure), left (by then), incidence, low, high. Months that were not observed on 10 customers have no row.
+        tenure), left (by then), incidence, low, high. Months that were not observed on 10 customers have no row. A
+        group or cause of the data that is called all or any_cause stands in quotation marks.
     curve : DataFrame
         One row a month and cause, of all customers: months, cause, share.
     begins, thin : dict of str to float
@@ -37,6 +40,8 @@ class Incidence(Result):
     set_aside : dict of str to int
     longest : int
         Last month asked for.
+    too_few : dict of str to int
+        Customers of each group that has no row because fewer than 5 of it left.
     """
 
     table: pd.DataFrame
@@ -47,6 +52,7 @@ class Incidence(Result):
     level: float
     step: Step
     longest: int
+    too_few: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
     FORMATS = dict.fromkeys(["incidence", "low", "high"], SHARE) | {"left": COUNT, "months": COUNT}
@@ -77,6 +83,13 @@ class Incidence(Result):
                 say(
                     "From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
                     n=Number(self.thin[ALL], ".0f"), few=FEWEST,
+                )
+            )  # fmt: skip
+        if self.too_few:
+            said.append(
+                say(
+                    "Groups with fewer than {few} departures have no row: {n}, with {customers} customers together.",
+                    few=FEWEST_DEPARTURES, n=len(self.too_few), customers=sum(self.too_few.values()),
                 )
             )  # fmt: skip
         return join(*said)
@@ -157,7 +170,7 @@ def incidence(
     Raises
     ------
     WorkbenchError
-        If dates are missing or out of order, or months are no whole numbers from 1 on.
+        If dates are missing or out of order, months are no whole numbers from 1 on, or the level is no share.
     CannotAnswer
         If fewer than 5 departures were observed, they were not recorded for a part of the time, or no month asked for
         was observed on 10 customers.
@@ -178,22 +191,25 @@ def incidence(
     >>> found.table["incidence"].tolist()
     [0.5, 0.25, 0.25]
     """
-    names, asked = listed(by), sorted({int(m) for m in months if m == int(m) and m >= 1})
-    if not asked or len(asked) < len(set(months)):
-        raise WorkbenchError("months={months}: give whole numbers of months, from 1 on.").of(str(list(months)))
+    wanted = list(months) if isinstance(months, Iterable) else [months]
+    if not wanted or not all(map(is_whole, wanted)):
+        raise WorkbenchError("months={months}: give whole numbers of months, from 1 on.").of(str(wanted))
+    names, asked = listed(by), sorted({int(m) for m in wanted})
+    require_level(level)
     require_table(lives, [started, left, cause, *names], "lives")
     lives = lives.reset_index(drop=True)
-    why = category(lives[cause], cause).fillna(UNKNOWN)
-    cells = [category(lives[c], c, missing="refuse") for c in names]
+    why = apart(codes(lives[cause], cause).fillna(UNKNOWN), [ANY])
+    cells = [codes(lives[c], c, missing="refuse") for c in names]
     known = observe(lives, started, left, since, day_of(as_of, "as_of"), None, step)
     table = known.table
     table["cause"] = why.reindex(table.index).where(~table["alive"])
-    group = pd.Series(list(map(cell_name, zip(*cells, strict=True))), lives.index) if names else None
+    group = apart(pd.Series(list(map(cell_name, zip(*cells, strict=True))), lives.index), [ALL]) if names else None
     require_records(table, ALL)
     causes = sorted(table["cause"].dropna().unique())
     rows: list[list[object]] = []
     begins: dict[str, float] = {}
     thin: dict[str, float] = {}
+    too_few: dict[str, int] = {}
     length = 1.0 if known.step == "month" else DAYS["month"]
     at = np.array([round(m * length) for m in asked])
     curve = pd.DataFrame()
@@ -206,6 +222,7 @@ def incidence(
         whole = life_table(part["entry"], part["exit"], np.minimum(code, 0), causes=1)
         if (gone := int(whole.left.sum())) < FEWEST_DEPARTURES:
             if name != ALL:
+                too_few[name] = len(part)
                 continue
             raise CannotAnswer(
                 say("not answerable: {n} departures observed, {few} are needed.", n=gone, few=FEWEST_DEPARTURES)
@@ -242,4 +259,4 @@ def incidence(
                 months=Listed(asked, "or"), few=FEWEST,
             )
         )  # fmt: skip
-    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1])
+    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1], too_few)

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from workbench.columns import take
+from workbench.columns import require_table, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import listed
 from workbench.methods.resampling import Rng, interval
 from workbench.result import Quantity, Result, Tile
+from workbench.studies.departures.asked import is_whole, require_level
+from workbench.studies.departures.codes import alike, apart, codes
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -32,7 +34,7 @@ class ChurnChange(Result):
     ----------
     table : DataFrame
         One row a set of columns and part: columns, part (a column: mix; rates; change: their sum),
-        percentage_points, low, high.
+        percentage_points, low, high. A column that is itself called rates or change stands in quotation marks.
     rates : tuple of float
         Share who left before and after.
     customers, gone : tuple of int
@@ -148,11 +150,20 @@ def churn_change(
         raise WorkbenchError("by={by}: give sets of 1 to {most} columns, such as by=['contract'].").of(
             str(list(by)), _MOST_COLUMNS
         )
+    require_level(level)
+    if not is_whole(resamples):
+        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
     names = list(dict.fromkeys(name for one in sets for name in one))
+    for table, said in ((before, "before"), (after, "after")):
+        require_table(table, [customer, left, *names], said)
+    read = {name: alike(before[name], after[name], name) for name in names}
     old, new = (
-        take(table, name, key=customer, flags=[left], by=names).table.set_index(customer)
-        for table, name in ((before, "before"), (after, "after"))
-    )
+        take(
+            table.assign(**{customer: codes(table[customer], customer)}, **{name: read[name][i] for name in names}),
+            said, key=customer, flags=[left], by=names,
+        ).table.set_index(customer)
+        for i, (table, said) in enumerate(((before, "before"), (after, "after")))
+    )  # fmt: skip
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
         raise CannotAnswer(
@@ -161,8 +172,8 @@ def churn_change(
                 before=gone[0], after=gone[1], few=FEWEST_LEFT,
             )
         )  # fmt: skip
-    ids = old.index.astype(str).union(new.index.astype(str))
-    place = [ids.get_indexer(table.index.astype(str)) for table in (old, new)]
+    ids = old.index.union(new.index)
+    place = [ids.get_indexer(table.index) for table in (old, new)]
     cells, shapes = np.zeros((len(sets), 2, len(ids)), dtype=np.int64), []
     for k, one in enumerate(sets):  # cell and outcome of each customer, 0 where they were not there
         sides, shape = _coded(old, new, one, left)
@@ -170,7 +181,7 @@ def churn_change(
             cells[k, side, place[side]] = sides[side] + 1
         shapes.append(shape)
     combos, counts = np.unique(cells.reshape(2 * len(sets), -1), axis=1, return_counts=True)
-    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=resamples)
+    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=int(resamples))
     weights = np.vstack([counts, drawn])
     rows: list[list[object]] = []
     for k, (one, shape) in enumerate(zip(sets, shapes, strict=True)):
@@ -178,8 +189,9 @@ def churn_change(
         parts = 100 * _shapley(*sums[0], *sums[1], shape)
         parts = np.column_stack([parts, parts.sum(axis=1)])
         low, high = interval(parts[0], parts[1:], level=level)
-        for i, part in enumerate([*one, RATES, TOTAL]):
-            rows.append([" · ".join(one), part, parts[0, i], low[i], high[i]])
+        called = apart(pd.Series(one), [RATES, TOTAL]).tolist()
+        for i, part in enumerate([*called, RATES, TOTAL]):
+            rows.append([" · ".join(called), part, parts[0, i], low[i], high[i]])
     table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
     shares = float(old[left].mean()), float(new[left].mean())
     return ChurnChange(table, shares, (len(old), len(new)), gone, level)

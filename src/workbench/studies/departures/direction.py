@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import xlogy
 
-from workbench.columns import category, days, require_table
+from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
@@ -20,11 +20,15 @@ from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.studies.departures.asked import require_level
+from workbench.studies.departures.codes import codes
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
 FEWEST = 10
 """Fewer ports in and out together tell no direction, and cells of fewer departures are not shown."""
+FEW_ORIGINS = 0.1
+"""Where a smaller share of those who came has an origin, it is said with the net flow."""
 UNKNOWN = "unknown"
 _FLOW = ["ported_in", "ported_out", "net_flow", "net_flow_low", "net_flow_high", "ratio", "low", "high"]
 
@@ -38,7 +42,7 @@ class Directions(Result):
     table : DataFrame
         One row a competitor, the largest net loss first: operator, ported (both ways), ported_in, ported_out, net_flow,
         net_flow_low, net_flow_high, ratio (in / out), low, high; no ratio where nobody was ported out. Where no arrival
-        has an origin: operator, ported (out), share, low, high.
+        within the time has an origin: operator, ported (out), share, low, high.
     months : DataFrame
         By month (text, in time) and operator, without the ratio; no ends for fewer than 10 ports.
     turns : DataFrame
@@ -50,6 +54,8 @@ class Directions(Result):
     hidden : tuple of int
         Cells with fewer, and departures in them.
     set_aside : dict of str to int
+    origins : tuple of int
+        Of those who came within the time: how many have an origin, and all.
     """
 
     table: pd.DataFrame
@@ -59,6 +65,7 @@ class Directions(Result):
     hidden: tuple[int, int]
     set_aside: dict[str, int]
     level: float
+    origins: tuple[int, int] = (0, 0)
 
     NAME, COUNTS, CHART = "directions", "ported", say("Net flow by month, a line a competitor")
     FORMATS = (
@@ -103,7 +110,17 @@ class Directions(Result):
                 "in and {n_out} out.",
                 **said,  # type: ignore[arg-type]
             )
-        return join(text, *self._turned(), self._hidden())
+        return join(text, self._origins(), *self._turned(), self._hidden())
+
+    def _origins(self) -> Message:
+        known, n = self.origins
+        if known >= FEW_ORIGINS * n:
+            return say("")
+        return say(
+            "Only {known} of {n} who came have an origin on record: if those of others are missing, net losses are "
+            "smaller than said.",
+            known=known, n=n,
+        )  # fmt: skip
 
     def _turned(self) -> Iterator[Message]:
         for r in self.turns.itertuples():
@@ -228,6 +245,7 @@ def directions(
     >>> found.table[["operator", "net_flow", "ratio"]].round(2).values.tolist()
     [['B', -20, 0.33], ['C', 0, 1.0]]
     """
+    require_level(level)
     groups = listed(by)
     require_table(departures, [left, destination, *([reason] if reason else []), *groups], "departures")
     require_table(arrivals, [arrived, origin], "arrivals")
@@ -242,28 +260,29 @@ def directions(
     flows = flows.sort_values(["net_flow", "operator"], kind="stable").reset_index(drop=True)
     months = months.drop(columns=["ratio", "low", "high"])
     months.loc[months["ported"] < FEWEST, ["net_flow_low", "net_flow_high"]] = np.nan
-    if arrivals[origin].isna().all():  # the source does not say where customers come from
+    if came.empty:  # the source does not say where customers come from
         flows, months = flows[["operator", "ported"]], months[["month", "operator", "ported"]]
         low, high = share(flows["ported"], len(out), level=level)
         flows = flows.assign(share=flows["ported"] / len(out), low=low, high=high)
     keys = pd.DataFrame(index=out.index)
-    keys["reason"] = category(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
+    keys["reason"] = codes(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
     keys["destination"] = out["operator"]
     for name in groups:
-        keys[name] = category(departures.loc[out.index, name], name).fillna(UNKNOWN)
+        keys[name] = codes(departures.loc[out.index, name], name).fillna(UNKNOWN)
     cells = keys.groupby(list(keys), sort=True).size().rename("departures").reset_index()
     thin = cells["departures"] < FEWEST
     hidden = int(thin.sum()), int(cells.loc[thin, "departures"].sum())
     cells = cells[~thin].sort_values(["departures", *keys], ascending=[False] + [True] * keys.shape[1])
     low, high = share(cells["departures"], max(len(out), 1), level=level)
     cells = cells.assign(share=cells["departures"] / max(len(out), 1), low=low, high=high).reset_index(drop=True)
-    return Directions(flows, months, _turns(out, level, rng), cells, hidden, aside, level)
+    origins = len(came), len(came) + aside.get("arrivals not ported", 0)
+    return Directions(flows, months, _turns(out, level, rng), cells, hidden, aside, level, origins)
 
 
 def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str, int]) -> pd.DataFrame:
     """Give month and operator of the ports within the time; rows set aside are counted."""
     when, placeholder = days(table[on], on)
-    found = pd.DataFrame({"when": when, "operator": category(table[operator], operator)})
+    found = pd.DataFrame({"when": when, "operator": codes(table[operator], operator)})
     unknown = when.isna().to_numpy()
     outside = ~unknown & ~((when >= first) & (when < end)).to_numpy()
     other = ~unknown & ~outside & found["operator"].isna().to_numpy()

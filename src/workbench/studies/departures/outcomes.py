@@ -16,6 +16,8 @@ from workbench.studies.departures.spells import FAILED, GONE, LATE, NONE, OPEN, 
 FEWEST_LEFT = 10
 """A state with fewer departures has no ratio, and arms of fewer together no effect."""
 ASSOCIATED, EFFECT = "associated", "effect (randomised)"
+NOTHING = ("not_offered", "control", "held_out")
+"""Names of the arm that got nothing, as the warehouse writes them; of others none is taken for it."""
 EVERYBODY, CLOCK, LANDMARK = "all customers, by tenure", "complainers, from opening on", "complainers, landmark"
 ORDER = (LATE, FAILED, OPEN, RECOVERED)
 
@@ -103,17 +105,19 @@ def occupation(cases: pd.DataFrame, window: int) -> pd.DataFrame:
     return pd.DataFrame({"day": np.tile(day, len(names)), "state": np.repeat(names, len(day)), "share": shares.ravel()})
 
 
-def arms_compared(cases, drawn, paid, window: int, level: float) -> pd.DataFrame:
-    """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long."""
+def arms_compared(openings, drawn, paid, window: int, level: float) -> pd.DataFrame:
+    """Compare the arms by assignment: who leaves within the window of opening, among complaints known that long.
+
+    Nothing that became of a complaint after the lot, neither a day of closing nor an outcome, takes it out.
+    """
     columns = ["arm", "against", "customers", "customers_against", "left", "percentage_points", "low", "high"]
     columns += ["compensation_more", "reading"]
     empty = pd.DataFrame(columns=columns)
     if drawn is None:
         return empty
-    arm = drawn[cases["row"]]
-    ready = pd.DataFrame({"arm": arm, "customer": cases["customer"], "row": cases["row"],
-        "left": cases["stayed"] <= window})  # fmt: skip
-    ready = ready[pd.notna(arm) & (cases["known"] >= window).to_numpy()].drop_duplicates("customer")
+    ready = openings.assign(arm=drawn[openings["row"]], left=openings["stayed"] <= window)
+    ready = ready[ready["arm"].notna() & (ready["known"] >= window)]
+    ready = ready.sort_values(["customer", "moment", "arm"], kind="stable").drop_duplicates("customer")
     sizes = ready["arm"].value_counts().sort_index()
     if len(sizes) < 2 or ready["left"].sum() < FEWEST_LEFT:
         return empty
@@ -136,17 +140,21 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _reference(arms: list[str]) -> str:
-    """Give the arm that got nothing, by its name, else the first."""
-    return next((a for a in arms if a.startswith(("not", "no_", "control", "held"))), arms[0])
+    """Give the arm that got nothing, if it has one of the names for it, else the first by letters."""
+    return next((name for name in NOTHING if name in arms), min(arms))
 
 
 def worth_of(cases, arms, paid, groups, value: float, window: int, level: float) -> pd.DataFrame:
-    """What an hour sooner and a yuan are worth: a linear model of leaving after closing, among cases solved."""
+    """What an hour sooner and a yuan are worth: a linear model of leaving after closing, among cases solved.
+
+    A case counts only if the whole window after its closing is known: else slow ones, known for less, leave less.
+    """
     import statsmodels.api as sm
 
     rows: list[dict[str, Any]] = []
-    solved = cases[cases["state"].isin([RECOVERED, LATE]) & (cases["known"] >= window)]
-    gone = solved["stayed"] - (solved["closed"] - solved["opened"]) <= window
+    took = cases["closed"] - cases["opened"]
+    solved = cases[cases["state"].isin([RECOVERED, LATE]) & (cases["known"] - took >= window)]
+    gone = solved["stayed"] - took[solved.index] <= window
     if value and gone.sum() >= FEWEST_LEFT:
         x = pd.DataFrame({"hours": solved["hours"]})
         if paid is not None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.columns import category, number, require_table
+from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
+from workbench.studies.departures.asked import is_number, is_whole, require_level
+from workbench.studies.departures.codes import codes
 from workbench.studies.departures.outcomes import (
     CLOCK,
     FEWEST_LEFT,
@@ -215,6 +217,8 @@ def recovery(
         Columns of lives, of groups known at opening, that the comparisons hold fixed.
     lot : str, optional
         Column of complaints: the arm that chance decided, missing where it did not (compensation, queue, partner).
+        All that were randomised count, whatever became of them, against not_offered, control or held_out, else the
+        arm that is first by letters.
     compensation : str, optional
         Column of complaints: what was credited, in currency.
     value : float
@@ -227,7 +231,8 @@ def recovery(
     Raises
     ------
     WorkbenchError
-        If columns are missing, days or outcomes are none, or window and landmark are not 1 or more.
+        If columns are missing, days or outcomes are none, window and landmark are no whole numbers from 1 on, or
+        the level is no share.
     CannotAnswer
         If fewer than 10 customers left within the window of a complaint.
 
@@ -236,15 +241,17 @@ def recovery(
     Hirschman (1970), Exit, Voice, and Loyalty. Anderson, Cain and Gelber (1983), J. of Clinical Oncology 1 (landmark).
     VanderWeele and Ding (2017), Annals of Internal Medicine 167 (E-value).
     """
-    if window < 1 or landmark < 1 or value < 0:
-        raise WorkbenchError("window={window}, landmark={landmark}: give 1 day or more, and a value of 0 or more.").of(
-            window, landmark
-        )
+    if not (is_whole(window) and is_whole(landmark) and is_number(value) and value >= 0):
+        raise WorkbenchError(
+            "window={window}, landmark={landmark}: give whole days, 1 or more, and a value of 0 or more."
+        ).of(str(window), str(landmark))
+    require_level(level)
+    window, landmark = int(window), int(landmark)
     names = listed(given)
     require_table(lives, names, "lives")
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
     paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
-    drawn = category(complaints[lot], lot).to_numpy() if lot else None
+    drawn = codes(complaints[lot], lot).to_numpy() if lot else None
     asked: dict[str, Any] = {
         "opened": opened,
         "due": due,
@@ -254,8 +261,8 @@ def recovery(
         "as_of": as_of,
     }
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
-    groups = pd.DataFrame({name: category(lives[name], name, missing="refuse") for name in names})
-    groups = groups.set_axis(lives[customer].astype(str), axis=0)
+    groups = pd.DataFrame({name: codes(lives[name], name, missing="refuse") for name in names})
+    groups = groups.set_axis(codes(lives[customer], customer), axis=0)
     spells, cases = known.spells(window), known.cases
     after = from_opening(cases, window)
     if (gone := int(after["left"].sum())) < FEWEST_LEFT:
@@ -264,7 +271,7 @@ def recovery(
                 window=window, few=FEWEST_LEFT)
         )  # fmt: skip
     table = compared(cases, after, spells, groups, window, landmark, level)
-    arms = arms_compared(cases, drawn, paid, window, level)
+    arms = arms_compared(known.openings, drawn, paid, window, level)
     worth = worth_of(cases, arms, paid, groups, value, window, level)
     return Recovery(
         table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark, known.set_aside, level,

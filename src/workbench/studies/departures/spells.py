@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, days, require_table
+from workbench.columns import days, require_table
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.survival import observe
+from workbench.studies.departures.codes import codes
 
 NONE, OPEN, RECOVERED, LATE, FAILED, GONE = "no complaint", "open", "recovered", "late", "failed", "gone"
 STATES = (NONE, OPEN, RECOVERED, LATE, FAILED)
@@ -33,11 +34,15 @@ class Complaints:
         `until` while open; until is the exit or the next complaint's opening), left (whether the customer left at
         `until`), state (once closed; open), hours (to close, or missing), known (days from opening to as_of), stayed
         (days from opening to leaving, also after a later complaint; infinite while here).
+    openings : DataFrame
+        One row a complaint opened within the time by somebody here, whatever became of it: customer, row, moment (of
+        opening), known, stayed.
     set_aside : dict of str to int
     """
 
     lives: pd.DataFrame
     cases: pd.DataFrame
+    openings: pd.DataFrame
     set_aside: dict[str, int]
 
     def spells(self, window: int) -> pd.DataFrame:
@@ -81,28 +86,30 @@ def read(
     """Read lives and complaints; complaints of others, outside the time or after the end of a life are set aside."""
     require_table(lives, [customer, started, left], "lives")
     require_table(complaints, [customer, opened, due, closed, outcome], "complaints")
-    if lives[customer].isna().any() or lives[customer].duplicated().any():
+    names = codes(lives[customer], customer)
+    if names.isna().any() or names.duplicated().any():
         raise WorkbenchError("'{customer}' is missing or stands twice in lives: give one row a customer.").of(customer)
     end = day_of(as_of, "as_of")
-    lives = lives.set_index(lives[customer].astype(str))
+    lives = lives.set_index(names.to_numpy())
     known = observe(lives, started, left, since, end, None, "day")
     table, aside = known.table, dict(known.set_aside)
     when, due_at, done = (days(complaints[name], name)[0] for name in (opened, due, closed))
-    ended = category(complaints[outcome], outcome)
+    ended = codes(complaints[outcome], outcome)
     if odd := sorted(set(ended.dropna()) - set(OUTCOMES)):
         raise unknown("outcome of a complaint", odd[0], OUTCOMES, outcome)
     done = done.where(done < end)
-    who = complaints[customer].astype(str)
+    who = codes(complaints[customer], customer)
     start = who.map(table["started"])
     tenure = (when.dt.normalize() - start).dt.days
     shut = (done.dt.normalize() - start).dt.days
     entry, exit = who.map(table["entry"]), who.map(table["exit"])
+    here = (tenure >= entry) & (tenure < exit)
     reasons = {
         "complaints of nobody in lives": ~who.isin(table.index),
         "complaints without a day of opening": when.isna(),
         "complaints closed before they were opened": done < when,
         "complaints closed without an outcome": done.notna() & ended.isna(),
-        "complaints opened outside the time or after leaving": ~((tenure >= entry) & (tenure < exit)),
+        "complaints opened outside the time or after leaving": ~here,
     }
     kept = np.ones(len(complaints), dtype=bool)
     for reason, rows in reasons.items():
@@ -116,13 +123,16 @@ def read(
         {
             "customer": who, "row": np.arange(len(who)), "opened": tenure, "closed": shut, "state": state,
             "hours": (done - when).dt.total_seconds() / 3600, "known": (end - when.dt.normalize()).dt.days,
-            "exit": exit, "alive": who.map(table["alive"]),
+            "exit": exit, "alive": who.map(table["alive"]), "moment": when,
         }
-    )[kept].sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")  # fmt: skip
+    )  # fmt: skip
+    cases["stayed"] = (exit - tenure).where(~cases["alive"].eq(True), np.inf)
+    openings = cases.loc[here.to_numpy(dtype=bool), ["customer", "row", "moment", "known", "stayed"]]
+    openings = openings.astype({"known": int}).reset_index(drop=True)
+    cases = cases[kept].sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")
     later = cases.groupby("customer")["opened"].shift(-1)
     cases["until"] = later.fillna(cases["exit"])
     cases["left"] = later.isna() & ~cases["alive"].astype(bool)
-    cases["stayed"] = (cases["exit"] - cases["opened"]).where(~cases["alive"].astype(bool), np.inf)
     cut = cases["closed"].isna() | (cases["closed"] >= cases["until"])
     cases["state"] = cases["state"].mask(cut, OPEN)
     cases["closed"] = cases["closed"].mask(cut, cases["until"])
@@ -130,5 +140,5 @@ def read(
     if empty.any():
         aside["complaints of a day with a later one"] = int(empty.sum())
     whole = {"opened": int, "closed": int, "until": int, "known": int}
-    cases = cases[~empty].drop(columns=["exit", "alive"]).astype(whole).reset_index(drop=True)
-    return Complaints(table[["entry", "exit", "alive", "started"]], cases, aside)
+    cases = cases[~empty].drop(columns=["exit", "alive", "moment"]).astype(whole).reset_index(drop=True)
+    return Complaints(table[["entry", "exit", "alive", "started"]], cases, openings, aside)
