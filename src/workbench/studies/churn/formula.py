@@ -149,7 +149,11 @@ class ChurnFormula(Result):
 
     def decision(self) -> Decision:
         """Advise whether the formula will do."""
-        if "price" not in self.judged.index:
+        if not self.judged.empty and not self.judged.loc["formula", "low"] > 0.5:
+            do = say(
+                "Keep the formula out of the billing system: it is not shown to order customers better than chance."
+            )
+        elif "price" not in self.judged.index:
             do = say("Hold the formula against boosting before it is used.")
         elif self.judged.loc["price", "low"] > LOSS:
             do = say("Use the formula where it must be read; where only the order counts, boosting is worth its price.")
