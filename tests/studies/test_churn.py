@@ -280,3 +280,9 @@ def test_a_formula_of_chance_is_not_advised(panel, formula):
         shuffled = few.assign(left=rng.permutation(few["left"]))
         found = churn_formula(shuffled, features=FACTS, form="straight", segments=0, rival=rival)
         assert found.judged.loc["formula", "low"] <= 0.5 and "than chance" in found.decision().do[0]
+
+
+@pytest.mark.parametrize("name", ["segment", "base", "score"])
+def test_a_fact_with_a_name_of_the_formulas_own_is_refused(panel, name):
+    with pytest.raises(WorkbenchError, match=f"'{name}' has a name that the formula needs"):
+        churn_formula(panel.rename(columns={"x": name}), features=[name, "z"], rival="none")

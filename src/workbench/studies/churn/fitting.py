@@ -23,6 +23,7 @@ from workbench.methods.scorecard import evidence
 from workbench.studies.churn.formula import CARD, JUDGED, ChurnFormula
 from workbench.studies.churn.leaks import by_content, refuse_leaks
 from workbench.studies.churn.terms import (
+    OURS,
     SEGMENT,
     Facts,
     FormulaTerm,
@@ -121,6 +122,10 @@ def churn_formula(
     require_table(panel, [*asked, *chosen], "the panel")
     if odd := {*(cuts or {}), *(set_on or {})} - {*chosen}:
         raise unknown("feature", min(odd), chosen)
+    if taken := OURS & {*chosen}:
+        raise WorkbenchError("the feature '{name}' has a name that the formula needs itself: rename the column.").of(
+            min(taken)
+        )
     y = flag(panel[left], left)
     who = pd.factorize(panel[customer])[0]
     when = pd.factorize(periods(panel[month], month), sort=True)[0] if month else np.zeros(len(panel), int)

@@ -345,7 +345,7 @@ class ChurnFormula(Result):
         rows = self.table[self.table["coefficient"] != 0]
         weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
         rows = rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
-        names = rows["term"].where(~rows["fact"].str.startswith(SEGMENT), rows["fact"])
+        names = rows["term"].where(rows["fact"].isin([*self.numbers, *self.categories]), rows["fact"])
         ax = dot_and_interval(names.tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")

@@ -18,6 +18,8 @@ from workbench.messages import Label, Listed, Message, Number, Word, say
 
 Facts = dict[str, np.ndarray]
 SEGMENT = "segment"
+OURS = {SEGMENT, "base", "score"}
+"""Names under which the formula keeps what is of no one fact."""
 
 
 @dataclass(frozen=True)
