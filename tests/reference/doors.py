@@ -494,6 +494,14 @@ def months() -> Tables:
 
 
 @made_once
+def watched() -> Tables:
+    """The same months, and one after them that no formula has seen."""
+    panel = months()["panel"]
+    later = panel[panel["month"] == "2026-03"].assign(month="2026-04").reset_index(drop=True)
+    return {"panel": panel.drop(columns="margin"), "later": later}
+
+
+@made_once
 def contracts() -> Tables:
     """Contracts of 400 customers of six years, of whom a third left."""
     rng = np.random.default_rng(8)
@@ -939,7 +947,7 @@ def _formula(t: Tables, n: Names):
 
 def _watched(t: Tables, n: Names):
     panel = {"left": n("quit"), "customer": n("id"), "month": n("month")}
-    return churn.churn_monitor(_formula(t, n), t["panel"], t["panel"], **panel, value=n("margin"), tier=n("town"))
+    return churn.churn_monitor(_formula(t, n), t["later"], t["later"], **panel, value=n("margin"), tier=n("town"))
 
 
 def _saved(t: Tables, n: Names):
@@ -1538,7 +1546,7 @@ CASES = [
         served_tiers,
     ),
     Case("churn.churn_formula", _formula, months),
-    Case("churn.churn_monitor", _watched, months),
+    Case("churn.churn_monitor", _watched, watched),
     Case(
         "churn.churn_profit",
         lambda t, n: churn.churn_profit(

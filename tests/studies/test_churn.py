@@ -270,3 +270,19 @@ def test_the_same_sql_on_three_engines(formula):
         for engine in ("duckdb", "postgres", "spark"):
             tree = sqlglot.parse_one(formula.sql(of), read=engine)
             assert {type(node).__name__ for node in tree.walk()} <= allowed | more
+
+
+def test_a_formula_of_chance_is_not_advised(panel, formula):
+    """Where outcomes were shuffled no formula goes into a billing system, with a rival or without."""
+    assert "Put the formula" in formula.decision().do[0]
+    rng, few = np.random.default_rng(0), panel[panel["customer_id"] < 600]
+    for rival in ("none", "boosting"):
+        shuffled = few.assign(left=rng.permutation(few["left"]))
+        found = churn_formula(shuffled, features=FACTS, form="straight", segments=0, rival=rival)
+        assert found.judged.loc["formula", "low"] <= 0.5 and "than chance" in found.decision().do[0]
+
+
+@pytest.mark.parametrize("name", ["segment", "base", "score"])
+def test_a_fact_with_a_name_of_the_formulas_own_is_refused(panel, name):
+    with pytest.raises(WorkbenchError, match=f"'{name}' has a name that the formula needs"):
+        churn_formula(panel.rename(columns={"x": name}), features=[name, "z"], rival="none")

@@ -7,7 +7,7 @@ from scipy.special import expit
 from scipy.stats import binomtest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.churn import churn_formula, churn_monitor
+from workbench.studies.churn import ChurnFormula, churn_formula, churn_monitor
 
 
 def months(rng, n=1_500, count=3, level=-2.0, slope=0.8, first="2026-01-01"):
@@ -21,7 +21,8 @@ def months(rng, n=1_500, count=3, level=-2.0, slope=0.8, first="2026-01-01"):
 
 
 def fitted(rng, **how):
-    return churn_formula(months(rng, **how), features=["x"], form="straight", segments=0, rival="none")
+    panel = months(rng, first="2025-01-01", **how)
+    return churn_formula(panel, features=["x"], form="straight", segments=0, rival="none")
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,37 @@ def test_a_month_outside_its_band_is_a_formula_that_fails(formula):
         assert not outside or found.verdict != "holds"
         seen.add(bool(outside))
     assert seen == {True, False}
+
+
+def test_a_month_that_the_formula_knows_is_refused(formula, tmp_path):
+    """Fitted and calibrated to January to May 2025, tested on June: that and later may be looked at; a file says so."""
+    rng = np.random.default_rng(8)
+    again = ChurnFormula.load(formula.save(tmp_path / "formula.toml"))
+    assert formula.fitted == again.fitted == ("2025-01", "2025-05")
+    for how in (formula, again):
+        with pytest.raises(WorkbenchError, match="knows 2025-05: it was fitted and calibrated to 2025-01 to 2025-05"):
+            churn_monitor(how, months(rng, first="2025-05-01"))
+        assert churn_monitor(how, months(rng, first="2025-06-01")).verdict == "holds"
+
+
+def test_customers_are_refused_in_a_sentence(formula):
+    """Nobody, somebody twice, and months as numbers."""
+    panel = months(np.random.default_rng(9))
+    now = panel[panel["month"] == "2026-03-01"]
+    with pytest.raises(WorkbenchError, match="customers is empty"):
+        churn_monitor(formula, panel, now.iloc[:0])
+    with pytest.raises(WorkbenchError, match="a customer twice"):
+        churn_monitor(formula, panel, pd.concat([now, now.iloc[:1]]))
+    number = panel.assign(month=panel["month"].dt.strftime("%Y%m").astype(int))
+    for refused in (
+        lambda: churn_monitor(formula, number),
+        lambda: churn_formula(number, features=["x"], rival="none"),
+    ):
+        with pytest.raises(WorkbenchError, match="'month' holds numbers like 202601"):
+            refused()
+
+
+def test_reasons_are_said_in_the_language_of_the_page(formula):
+    panel = months(np.random.default_rng(10))
+    listed = churn_monitor(formula, panel, panel[panel["month"] == "2026-03-01"], threshold=0.2).listed
+    assert listed["reasons"].iloc[0] == "x above the mean" and listed["reasons"].iloc[0].said("zh") == "x高于均值"

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
-from workbench.columns import flag, kind, periods, require_table
+from workbench.columns import flag, kind, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Message, say
 from workbench.methods.ranking import auc
@@ -23,10 +23,12 @@ from workbench.methods.scorecard import evidence
 from workbench.studies.churn.formula import CARD, JUDGED, ChurnFormula
 from workbench.studies.churn.leaks import by_content, refuse_leaks
 from workbench.studies.churn.terms import (
+    OURS,
     SEGMENT,
     Facts,
     FormulaTerm,
     cut_points,
+    month_starts,
     of_category,
     of_number,
     of_tree,
@@ -121,9 +123,14 @@ def churn_formula(
     require_table(panel, [*asked, *chosen], "the panel")
     if odd := {*(cuts or {}), *(set_on or {})} - {*chosen}:
         raise unknown("feature", min(odd), chosen)
+    if taken := OURS & {*chosen}:
+        raise WorkbenchError("the feature '{name}' has a name that the formula needs itself: rename the column.").of(
+            min(taken)
+        )
     y = flag(panel[left], left)
     who = pd.factorize(panel[customer])[0]
-    when = pd.factorize(periods(panel[month], month), sort=True)[0] if month else np.zeros(len(panel), int)
+    starts = month_starts(panel[month], month) if month else None
+    when = np.zeros(len(panel), int) if starts is None else pd.factorize(starts, sort=True)[0]
     if min(who.min(), when.min()) < 0 or np.bincount(who * (when.max() + 1) + when).max() > 1:
         raise WorkbenchError(
             "the panel has a gap in '{customer}' or month, or a customer twice in one: give one row."
@@ -140,7 +147,8 @@ def churn_formula(
         raise CannotAnswer(say("not answerable: no feature varies."))
     refuse_leaks(facts, y, panel, month, set_on or {})
     plan = _Plan(form, bins, cuts or {}, segments)
-    fit, calibrate, test = _parts(panel, month, when, horizon)
+    fit, calibrate, test = _parts(starts, when, horizon)
+    seen = () if starts is None else (starts[fit].min(), starts[calibrate].max())
     known = _at(facts, fit)
     terms, aside = _design(known, y[fit], plan)
     parts, intercept = _estimate(terms, known, y[fit], who[fit], aside)
@@ -150,7 +158,7 @@ def churn_formula(
         categories=tuple(f for f in chosen if f in texts),
         horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
         customers=int(np.count_nonzero(np.bincount(who[fit]))), judged=drawn, left_out=aside, units=dict(units or {}),
-        information=_information(parts, known, y[fit]),
+        information=_information(parts, known, y[fit]), fitted=tuple(f"{month:%Y-%m}" for month in seen),
     )  # fmt: skip
     found = _calibrated(found, _at(facts, calibrate), y[calibrate], fitted=calibrate is fit)
     scores = None
@@ -171,14 +179,14 @@ def _at(facts: Facts, rows: np.ndarray) -> Facts:
 
 
 def _parts(
-    panel, month: str | None, when: np.ndarray, horizon: int
+    months: pd.Series | None, when: np.ndarray, horizon: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Rows to fit, to calibrate and to test on."""
     every = np.ones(len(when), bool)
-    if month is None or not when.any():
+    if months is None or not when.any():
         return every, every, None
     last = when.max()
-    starts = pd.PeriodIndex(np.sort(periods(panel[month], month).unique()), freq="M")
+    starts = pd.PeriodIndex(np.sort(months.unique()), freq="M")
     known = np.flatnonzero(starts + horizon <= starts[-1])
     if len(known) < 2:
         raise CannotAnswer(

@@ -62,6 +62,8 @@ class ChurnFormula(Result):
         Largest change of a probability by whole points.
     tenths : dict of str to tuple
         Inner ends of the tenths of the score and of each number, and their shares, at the calibration.
+    fitted : tuple of str
+        First month of the fit and that of the calibration ("2026-01"); empty where there were no months.
     information : dict of str to float
         Information value of each fact in bins or levels: sum of the difference of shares x weight of evidence.
     judged : DataFrame
@@ -87,6 +89,7 @@ class ChurnFormula(Result):
     information: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, Message] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    fitted: tuple[str, ...] = ()
 
     SUFFIX = "toml"
     NAME, COUNTS, CHART = "terms", "rows", say("Dots with intervals, a row a term")
@@ -149,7 +152,11 @@ class ChurnFormula(Result):
 
     def decision(self) -> Decision:
         """Advise whether the formula will do."""
-        if "price" not in self.judged.index:
+        if not self.judged.empty and not self.judged.loc["formula", "low"] > 0.5:
+            do = say(
+                "Keep the formula out of the billing system: it is not shown to order customers better than chance."
+            )
+        elif "price" not in self.judged.index:
             do = say("Hold the formula against boosting before it is used.")
         elif self.judged.loc["price", "low"] > LOSS:
             do = say("Use the formula where it must be read; where only the order counts, boosting is worth its price.")
@@ -270,7 +277,7 @@ class ChurnFormula(Result):
     def save(self, path: str | Path) -> Path:
         """Write it as TOML."""
         lines = [f"format = {FORMAT}", *(f"{name} = {plain(getattr(self, name))}" for name in _KEPT)]
-        lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories")]
+        lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories", "fitted")]
         for title in ("units", "left_out", "information"):
             items = getattr(self, title).items()
             lines += [f"\n[{title}]", *(f"{plain(k)} = {plain(v)}" for k, v in items)]
@@ -294,6 +301,7 @@ class ChurnFormula(Result):
             parts = tuple(map(FormulaTerm.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
             said = {k: say("{it}", it=v) for k, v in content.pop("left_out").items()}
+            content["fitted"] = tuple(content.get("fitted", ()))
             content |= {"numbers": tuple(content["numbers"]), "categories": tuple(content["categories"])}
             found = cls(parts=parts, tenths=tenths, judged=judged, left_out=said, **content)
             amounts = [found.intercept, *(x for t in parts for x in (t.coefficient, t.mean))]
@@ -341,7 +349,7 @@ class ChurnFormula(Result):
         rows = self.table[self.table["coefficient"] != 0]
         weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
         rows = rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
-        names = rows["term"].where(~rows["fact"].str.startswith(SEGMENT), rows["fact"])
+        names = rows["term"].where(rows["fact"].isin([*self.numbers, *self.categories]), rows["fact"])
         ax = dot_and_interval(names.tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")

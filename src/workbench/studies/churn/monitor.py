@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.columns import flag, number, periods, require_table
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.columns import flag, number, require_table
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Label, Listed, Message, Number, Share, Span, join, say
+from workbench.messages import Count, Day, Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.multiple import holm
 from workbench.methods.ranking import auc, stability_index
 from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.formula import ChurnFormula
+from workbench.studies.churn.terms import month_starts
 
 FEWEST = 10
 VERDICTS = {
@@ -155,7 +156,8 @@ def churn_monitor(
     Raises
     ------
     WorkbenchError
-        If a column is missing or of another kind, or a customer stands twice in a month.
+        If a column is missing or of another kind, a customer stands twice in a month or in `customers`, or the formula
+        was fitted or calibrated to a month.
     CannotAnswer
         If fewer than 10 departures were to be expected in all.
 
@@ -174,12 +176,19 @@ def churn_monitor(
             "false_alarm={false_alarm}, threshold={threshold}, share={share}: give shares between 0 and 1."
         ).of(false_alarm, threshold, share)
     require_table(panel, [customer, left, month], "the panel")
-    y, when = flag(panel[left], left), periods(panel[month], month)
+    y, when = flag(panel[left], left), month_starts(panel[month], month)
     p = formula.at_horizon(formula.horizon).probability(panel)
     if when.isna().any() or panel[[customer]].assign(month=when).duplicated().any():
         raise WorkbenchError(
             "the panel has a row without '{month}', or a customer twice in one: give one row each."
         ).of(month)
+    if formula.fitted:
+        first, last_seen = (np.datetime64(name, "M") for name in formula.fitted)
+        held = when.to_numpy().astype("datetime64[M]")
+        if (known := held[(held >= first) & (held <= last_seen)]).size:
+            raise WorkbenchError(
+                "the formula knows {month}: it was fitted and calibrated to {first} to {last}. Give later months."
+            ).of(Day(str(known.min())), *map(Day, formula.fitted))
     if p.sum() < FEWEST:
         few = Number(p.sum(), ".1f")
         raise CannotAnswer(
@@ -198,15 +207,19 @@ def churn_monitor(
     columns = [customer, "probability", *worth_of, *([tier] if tier else []), "reasons"]
     listed, count = pd.DataFrame(columns=columns), 0
     if customers is not None:
-        require_columns(customers, [c for c in (customer, value, tier) if c], "customers")
+        require_table(customers, [c for c in (customer, value, tier) if c], "customers")
+        if customers[customer].isna().any() or customers[customer].duplicated().any():
+            raise WorkbenchError("customers has a gap in '{customer}', or a customer twice: give one row each.").of(
+                customer
+            )
         count, chance = len(customers), formula.probability(customers)
         worth = number(customers[value], value) * chance if value else chance
         threshold = float(np.quantile(chance, 1 - share)) if threshold is None else threshold
         listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
         by = ["value_at_risk", "probability", customer]
         listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
-        said = [Listed(reasons, ";").said() for reasons in formula.reasons(listed)]
-        listed = listed.assign(reasons=said)[columns].reset_index(drop=True)
+        said = [say("{it}", it=Listed(reasons, ";")) for reasons in formula.reasons(listed)]
+        listed = listed.assign(reasons=pd.Series(said, listed.index, dtype=object))[columns].reset_index(drop=True)
     return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count)
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, number
-from workbench.errors import require_columns
+from workbench.columns import category, number, periods
+from workbench.errors import WorkbenchError, require_columns
 from workbench.messages import Label, Listed, Message, Number, Word, say
 
 Facts = dict[str, np.ndarray]
 SEGMENT = "segment"
+OURS = {SEGMENT, "base", "score"}
+"""Names under which the formula keeps what is of no one fact."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,21 @@ def read_facts(table: pd.DataFrame, numbers: Iterable[str], categories: Iterable
     return {f: number(table[f], f, what="fact", missing="keep") for f in numbers} | {
         f: category(table[f], f).to_numpy(dtype=object) for f in categories
     }
+
+
+def month_starts(column: pd.Series, name: str) -> pd.Series:
+    """Read months as the times on which they start; refuse numbers (202604), which are none.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    found = periods(column, name)
+    if found.dtype.kind == "f":
+        raise WorkbenchError("'{month}' holds numbers like {value}: give dates, or months as text like 2026-04.").of(
+            name, f"{found.iloc[0]:.10g}"
+        )
+    return found
 
 
 def cut_points(values: np.ndarray, bins: int) -> list[float]:
