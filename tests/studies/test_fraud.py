@@ -297,3 +297,55 @@ def test_the_guide_holds(request, tmp_path):
     file = own(tmp_path, "\n".join(line.strip() for line in example.splitlines()), top='without = ["velocity"]\n')
     base = rule_base(file, columns=[name for name, _, _ in sqlfiles.described("line_fraud")])
     assert base.rules[-1].id == "night_shift" and "velocity" not in [rule.id for rule in base.rules]
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A rule on calls, and 1,000 lines of which it finds the first hundred."""
+    base = rule_base(own(tmp_path, written()), columns=["calls"])
+    return base, windows({"calls": np.r_[np.full(100, 20.0), np.ones(900)]})
+
+
+def sent(frauds, loss=500.0, source="rule"):
+    return [(i, "fraud" if i < frauds else "honest", loss if i < frauds else 0.0, source) for i in range(100)]
+
+
+def test_a_loss_that_is_not_recorded_is_not_0(one):
+    """It counts at the mean of the others, and where none is recorded no rule is retired for it."""
+    base, lines = one
+    rows = sent(60)
+    some = [(i, v, np.nan if 30 <= i < 60 else loss, s) for i, v, loss, s in rows]
+    full, part = (rule_hits(lines, base, decided(r)) for r in (rows, some))
+    assert full.order["found"].item() == part.order["found"].item() == 60 * 500
+    assert part.order["unpriced"].item() == 30 and "Of 60 frauds that the rules find, 30 have" in part.headline()
+    assert full.order["unpriced"].item() == 0 and "recorded" not in full.headline()
+    none = rule_hits(lines, base, decided([(i, v, np.nan, s) for i, v, _, s in rows]))
+    assert none.order["advice"].item() == "no loss recorded" and np.isnan(none.order["found"].item())
+    assert "None of the 60" in none.headline() and "Record the losses" in none.decision().do[0]
+    with pytest.raises(WorkbenchError, match="'loss' of cases is negative in 60 frauds"):
+        rule_hits(lines, base, decided(sent(60, -500.0)))
+
+
+def test_a_few_audited_lines_retire_no_rule_and_a_hundred_honest_ones_do(one):
+    """The rest must be known to be worse; a rule whose hits are all decided honest finds nothing."""
+    base, lines = one
+    for more in (
+        [(500, "fraud", 100.0, "audit")],
+        [(500 + k, "fraud" if k else "honest", 100.0, "audit") for k in range(3)],
+    ):
+        assert rule_hits(lines, base, decided(sent(30) + more)).order["advice"].item() == "keep"
+    many = [(500 + k, "fraud", 100.0, "audit") for k in range(40)]
+    assert rule_hits(lines, base, decided(sent(10) + many)).order["advice"].item() == "below the rest"
+    honest = rule_hits(lines, base, decided(sent(0)))
+    assert honest.order["advice"].item() == "no fraud" and honest.decision().do[0].startswith("Retire")
+
+
+def test_days_are_those_that_windows_cover(one):
+    """A stray window adds its own days alone; half a case a day is said; two lengths may end on one day."""
+    base, lines = one
+    stray = lines[500:501].assign(window_to=pd.Timestamp("2099-01-01"))
+    assert rule_hits(lines, base, decided(sent(60))).days == 30
+    found = rule_hits(pd.concat([lines, stray]), base, decided(sent(60)), per_day=0.5)
+    assert found.days == 60 and "0.5 a day" in found.decision().do[0]
+    both = rule_hits(pd.concat([lines, lines.assign(window_days=7)]), base, decided(sent(60)))
+    assert both.days == 30 and both.order["hits"].item() == 100

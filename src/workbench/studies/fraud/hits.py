@@ -14,7 +14,18 @@ from workbench.figures import Axes, axes
 from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
-from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
+from workbench.studies.fraud.order import (
+    ADVICE,
+    KEEP,
+    LOOK,
+    PRICELESS,
+    RETIRE,
+    best_order,
+    counts,
+    overlap,
+    share_of,
+    worklist,
+)
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
 
@@ -42,8 +53,8 @@ class RuleHits(Result):
         frauds that the audit found); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
-        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them),
-        net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them,
+        each of which none is recorded counted at the mean of the others), unpriced (how many these are), net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
         of the precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was
         left, by the audit), advice.
     overlap, trend, curve : DataFrame
@@ -96,6 +107,9 @@ class RuleHits(Result):
         """Cases that can be looked at in the days that the windows cover."""
         return self.per_day * self.days
 
+    def _a_day(self) -> Number:
+        return Number(self.per_day, ",.0f" if self.per_day >= 100 or self.per_day % 1 == 0 else ".3g")
+
     def advised(self, *advice: str) -> list[Message]:
         """Name the rules of some advice, in the best order."""
         return [say("'{rule}'", rule=self._name(row.rule)) for row in self.order.itertuples() if row.advice in advice]
@@ -123,9 +137,16 @@ class RuleHits(Result):
         )  # fmt: skip
         if not audited:
             rate = say("No line was audited at random: how often lines cheat is unknown.")
+        frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
+        lost = say(
+            "Of {fraud} frauds that the rules find, {n} have no recorded loss: they count at the mean of the others.",
+            fraud=frauds, n=gone,
+        ) if 0 < gone < frauds else say("")  # fmt: skip
+        if 0 < gone == frauds:
+            lost = say("None of the {fraud} frauds that the rules find has a recorded loss.", fraud=frauds)
         told, seen = self.told
         tips = say("Of {n} frauds that tips told of, rules find {seen}.", n=told, seen=seen) if told else say("")
-        return join(first, drop, rate, tips)
+        return join(first, lost, drop, rate, tips)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Lines found, money found, how often they are right, and how much of all fraud they find."""
@@ -147,7 +168,7 @@ class RuleHits(Result):
             do.append(
                 say(
                     "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
-                    rules=Listed(kept, ""), n=Number(self.per_day, ",.0f"),
+                    rules=Listed(kept, ""), n=self._a_day(),
                     share=Share(self.order["worked"].sum() / max(len(self.worklist), 1), 0),
                 )
             )  # fmt: skip
@@ -155,6 +176,8 @@ class RuleHits(Result):
             do.append(say("Retire {rules}.", rules=Listed(retired)))
         if look := self.advised(LOOK):
             do.append(say("Decide more cases of {rules} before judging them.", rules=Listed(look)))
+        if gone := self.advised(PRICELESS):
+            do.append(say("Record the losses of the frauds of {rules} before judging them.", rules=Listed(gone)))
         do = do or [say("Go on watching: no rule finds a line.")]
         return Decision(
             tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
@@ -166,9 +189,9 @@ class RuleHits(Result):
             "Rules in the best order, each judged on the lines that those before it leave. Net a case: the loss "
             "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of "
             "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
-            cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
+            cost=Amount(self.case_cost, unit=self.currency), n=self._a_day(),
         )  # fmt: skip
-        shown = self.order.drop(columns=["place", EXPOSED, "cases", "advice"])
+        shown = self.order.drop(columns=["place", EXPOSED, "cases", "advice", "unpriced"])
         shown.insert(1, "advice", [ADVICE[advice] for advice in self.order["advice"]])
         return self._table("rule_order", shown, caption)
 
@@ -301,7 +324,7 @@ def rule_hits(
             there = (judged[rule.id, factor] == 1) & mine
             then = _found(known.row[there], exposed[there], known, level)
             curve.append({"rule": rule.id, THRESHOLD: rule.threshold * factor} | then)
-    covered = int((ends.max() - (ends - days.astype("timedelta64[D]")).min()) / np.timedelta64(1, "D"))
+    covered = _covered(ends, days)
     tipped = known.by["tip"] == 1
     told = int(tipped.sum()), int((tipped & hit.any(axis=1)).sum())
     order = best_order(rules.rules, hit, stake, known, case_cost, level)
@@ -312,6 +335,12 @@ def rule_hits(
         worklist(order, rules.rules, hit, stake, known), base, told, n, covered, per_day, case_cost, rules, currency,
         level, known.set_aside,
     )  # fmt: skip
+
+
+def _covered(ends: np.ndarray, days: np.ndarray) -> int:
+    """Days that lie in some window: gaps between windows do not count."""
+    windows = np.unique(np.column_stack([ends.astype("datetime64[D]").astype(int), days.astype(int)]), axis=0)
+    return len(np.unique(np.concatenate([np.arange(end - length, end) for end, length in windows])))
 
 
 def _alone(hit: np.ndarray, known: Verdicts, base: tuple[int, int], level: float) -> dict[str, float]:

@@ -32,7 +32,7 @@ class Verdicts:
     by : dict of str to ndarray, shape (n,)
         By what sent it ("rule", "audit", "tip"): 1 fraud, 0 honest, NaN not looked at or not decided.
     loss : ndarray, shape (n,)
-        Largest loss of a line's frauds; 0 for others.
+        Largest recorded loss of a line's frauds, NaN if none is; 0 for others.
     set_aside : dict of str to int
         Cases that say nothing here.
     """
@@ -63,9 +63,9 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     Raises
     ------
     WorkbenchError
-        If a column is missing or holds something else, or a window of a line stands twice.
+        If a column is missing or holds something else, a window of a line stands twice, or a loss is negative.
     """
-    read = take(lines, "lines", key=[LINE, WINDOW], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
+    read = take(lines, "lines", key=[LINE, WINDOW, DAYS], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
     ids = read[LINE].drop_duplicates()
     ids = ids.iloc[by_id(ids)].reset_index(drop=True)
     place = pd.Series(np.arange(len(ids)), index=ids.astype(str).to_numpy())
@@ -85,8 +85,12 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     }
     used = told[~np.logical_or.reduce(list(reasons.values()))]
     at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
-    loss, by = np.zeros(len(ids)), {}
-    np.maximum.at(loss, at, np.where(fraud == 1, used["loss"].fillna(0.0), 0.0))
+    lost = used["loss"].to_numpy(dtype=float)
+    if negative := int((fraud == 1)[lost < 0].sum()):
+        raise WorkbenchError("'loss' of cases is negative in {n} frauds: give what was lost, 0 or more.").of(negative)
+    loss, by = np.full(len(ids), np.nan), {}
+    np.fmax.at(loss, at[fraud == 1], lost[fraud == 1])
+    loss[np.setdiff1d(np.arange(len(ids)), at[fraud == 1])] = 0.0
     for source in SOURCES:
         by[source] = np.full(len(ids), np.nan)
         from_it = (used["source"] == source).to_numpy()
