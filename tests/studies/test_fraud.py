@@ -349,3 +349,34 @@ def test_days_are_those_that_windows_cover(one):
     assert found.days == 60 and "0.5 a day" in found.decision().do[0]
     both = rule_hits(pd.concat([lines, lines.assign(window_days=7)]), base, decided(sent(60)))
     assert both.days == 30 and both.order["hits"].item() == 100
+
+
+def test_names_of_columns_decide_nothing(three):
+    """Columns of other names and in another order give the same list and the same suggestions."""
+    lines, cases = world(0, 900)
+    other = lines.rename(columns=dict(zip("uvwxyz", "zyxwvu", strict=True)))[
+        [*"xwc", *lines.columns.difference([*"xwc"])]
+    ]
+    found, again = (anomalies(table, cases, size=20).listed for table in (lines, other))
+    assert found["subscription_id"].tolist() == again["subscription_id"].tolist()
+    in_fen = anomalies(lines.assign(x=lines["x"] * 100), cases, size=20).listed
+    assert found["subscription_id"].tolist() == in_fen["subscription_id"].tolist()
+    first, second = (rule_candidates(table, three, cases).table for table in (lines, other))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_missing_value_lies_below_all_others(three):
+    """Frauds near 0 are told from honest lines whose balance is missing, though others go far below -1."""
+    rng = np.random.default_rng(0)
+    fraud = np.arange(2_000) < 100
+    far = np.where(rng.random(2_000) < 0.5, rng.uniform(-500, -50, 2_000), rng.uniform(50, 500, 2_000))
+    balance = np.where(fraud, rng.normal(0, 1, 2_000), np.where(rng.random(2_000) < 0.3, np.nan, far))
+    lines = windows({"balance": balance, "z": rng.normal(size=2_000)}, a=0, b=0, c=0)
+    cases = decided([(i, "fraud" if fraud[i] else "honest", 100.0, "rule") for i in range(2_000)])
+    found = rule_candidates(lines, three, cases)
+    assert found.holds.tolist() == [True] and found.table["confirmed"].item() == 1
+    assert "coalesce(balance, -1000)" in found.expressions[0]
+    listed = anomalies(lines, cases, size=5)
+    assert "missing" in " ".join(anomalies(lines, cases, size=1_000).listed["reasons"]) and len(listed.listed) == 5
+    with pytest.raises(WorkbenchError, match="size is a whole number of lines from 1"):
+        anomalies(lines, cases, size=50.5)

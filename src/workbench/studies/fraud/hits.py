@@ -53,10 +53,11 @@ class RuleHits(Result):
         frauds that the audit found); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
-        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them,
-        each of which none is recorded counted at the mean of the others), unpriced (how many these are), net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
-        of the precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was
-        left, by the audit), advice.
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them, each
+        of which none is recorded counted at the mean of the others), unpriced (how many these are), net_case (that a
+        case, less its cost: if all that are not decided are honest), net_case_most (at the upper end of the precision),
+        cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by the audit),
+        advice.
     overlap, trend, curve : DataFrame
         One row a pair of rules (both, of_rule, of_other), a rule and window, a rule and threshold.
     worklist : DataFrame
