@@ -380,3 +380,22 @@ def test_a_missing_value_lies_below_all_others(three):
     assert "missing" in " ".join(anomalies(lines, cases, size=1_000).listed["reasons"]) and len(listed.listed) == 5
     with pytest.raises(WorkbenchError, match="size is a whole number of lines from 1"):
         anomalies(lines, cases, size=50.5)
+
+
+def test_captions_say_which_cases_count(one):
+    """Alone those of rules, in order those of the audit too; columns that are not shown are not explained."""
+    base, lines = one
+    audit = [(5 + 100 * k, "honest" if k else "fraud", 100.0, "audit") for k in range(4)]
+    for told, there in ((sent(60), False), (sent(60) + audit, True)):
+        found = rule_hits(lines, base, decided(told))
+        alone, order = found.as_table(), found.ordered()
+        assert "without the audit" in alone.caption and "rules and the audit" in order.caption
+        assert ("Recall" in alone.caption) == ("recall" in alone.frame) == there
+        assert ("Rest:" in order.caption) == ("rest" in order.frame) == there
+
+
+def test_a_picture_without_losses_is_drawn(one):
+    """Where no loss is recorded the bars are empty, and the tables are still shown."""
+    base, lines = one
+    found = rule_hits(lines, base, decided(sent(60, np.nan)))
+    assert found.plot().get_xlabel() and found.ordered().frame["found"].isna().all() and len(found.tiles()) == 3

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, join, say
+from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, as_message, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.fraud.order import (
@@ -95,8 +95,8 @@ class RuleHits(Result):
     FORMATS = _MONEY | _SHARES | _COUNTS | {"lift": "{:.1f}"}
     CHART: ClassVar[str] = say("Bars of confirmed fraud, a row a rule, the best above")
     CAPTION: ClassVar[str] = (
-        "What each rule finds alone. Precision is of cases that rules sent, and may flatter; beside it the same on the "
-        "random audit. Recall is of the frauds that the audit found."
+        "What each rule finds alone, also what others find too. Decided, fraud and precision are of cases that rules "
+        "sent, without the audit, and may flatter."
     )
     PICTURE_CAPTION: ClassVar[str] = (
         "Confirmed fraud that each rule adds to those above it, less what its cases cost; grey where the capacity does "
@@ -187,12 +187,18 @@ class RuleHits(Result):
     def ordered(self) -> Table:
         """Give the rules in the best order, each judged on what those before it leave."""
         caption = say(
-            "Rules in the best order, each judged on the lines that those before it leave. Net a case: the loss "
-            "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of "
-            "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
+            "Rules in the best order, each judged on the lines that those before it leave: what others above it find "
+            "earns it nothing. Decided, fraud and precision are of cases that rules and the audit sent. Net a case: "
+            "the loss confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the "
+            "upper end of the precision. Worked: cases that {n} a day reach.",
             cost=Amount(self.case_cost, unit=self.currency), n=self._a_day(),
         )  # fmt: skip
-        shown = self.order.drop(columns=["place", EXPOSED, "cases", "advice", "unpriced"])
+        dropped = ["place", EXPOSED, "cases", "advice", "unpriced"]
+        if self.order["rest"].notna().any():
+            caption = join(caption, say("Rest: frauds among the lines left, by the audit."))
+        else:
+            dropped.append("rest")
+        shown = self.order.drop(columns=dropped)
         shown.insert(1, "advice", [ADVICE[advice] for advice in self.order["advice"]])
         return self._table("rule_order", shown, caption)
 
@@ -203,16 +209,26 @@ class RuleHits(Result):
 
     def trends(self) -> Table:
         """Give hits and precision by window."""
-        return self._table("rule_trend", self.trend, say("Hits and precision of each rule by window."))
+        return self._table(
+            "rule_trend",
+            self.trend,
+            say("Hits and precision of each rule by window, of cases that rules and the audit sent."),
+        )
 
     def curves(self) -> Table:
         """Give hits and precision at other thresholds."""
-        caption = say("What each rule would find at half to twice its threshold, on the same lines.")
+        caption = say(
+            "What each rule would find at half to twice its threshold, on the same lines; precision of cases that "
+            "rules and the audit sent."
+        )
         return self._table("rule_threshold", self.curve, caption, {"threshold": "{:,.4g}"})
 
     def as_table(self) -> Table:
         """Give what each rule finds alone."""
-        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.caption())
+        shown = self.table.dropna(axis=1, how="all")
+        beside = say("Beside it the same on the random audit.") if "audit_precision" in shown else say("")
+        caught = say("Recall is of the frauds that the audit found.") if "recall" in shown else say("")
+        return self._table(self.NAME, shown, join(as_message(self.caption()), beside, caught))
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
         if {"rule", "hits"} <= {*frame} and frame["rule"].duplicated().any():
