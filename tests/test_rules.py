@@ -126,3 +126,13 @@ def test_what_a_table_cannot_answer():
         judge({"rule 'r'": (condition("calls > 1", "r"), {})}, pd.DataFrame({"a": [1]}), "lines")
     with pytest.raises(WorkbenchError, match="rule 'r' does not work on lines"):
         judge({"rule 'r'": (condition("kind > 1", "r"), {})}, pd.DataFrame({"kind": ["x"]}), "lines")
+
+
+def test_a_least_of_a_missing_value_is_unknown_and_large_whole_numbers_are_exact():
+    """DuckDB passes over what is missing, and a float holds no whole number beyond 2**53."""
+    table = pd.DataFrame({"x": [None, 2.0, 3.0], "y": [2.0, 3.0, 1.0], "n": [2**53 + 1, 2**53, -(2**53) - 1]})
+    asked = {"l": "least(x, y) > 1", "g": "Greatest(y, least(x, 9), 0) >= 3", "n": "n = 9007199254740993"}
+    found = judge({name: (condition(text, name), {}) for name, text in asked.items()}, table, "lines")
+    assert found["l"].tolist() == [-1, 1, 0] and found["g"].tolist() == [-1, 1, 1] and found["n"].tolist() == [1, 0, 0]
+    gaps = table.assign(n=pd.array([2**53 + 1, None, 2**53], "Int64"))
+    assert judge({"n": (condition(asked["n"], "n"), {})}, gaps, "lines")["n"].tolist() == [1, -1, 0]

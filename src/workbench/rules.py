@@ -11,6 +11,7 @@ import inspect
 import json
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
@@ -30,6 +31,7 @@ Made = TypeVar("Made")
 FUNCTIONS = ("abs", "ceil", "coalesce", "floor", "greatest", "least", "round")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 _DIVIDES = ("/", "%")
+_PASSES = ("greatest", "least")  # over a missing value, in DuckDB; elsewhere, and here, the whole is missing
 _OPERATORS = ("OPERATOR_NOT", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "COMPARE_IN", "COMPARE_NOT_IN")
 _CONDITIONS = ("COMPARISON", "CONJUNCTION", "BETWEEN", "OPERATOR")
 _NAMES = {"SUBQUERY": "a subquery", "PARAMETER": "a parameter", "CAST": "a cast", "STAR": "*", "LAMBDA": "a lambda"}
@@ -128,7 +130,7 @@ class Condition:
     tree: str = field(repr=False)
 
     def sql(self, constants: Mapping[str, float] | None = None) -> str:
-        """Write it as SQL from its tree, named constants filled in; what is divided by 0 is missing."""
+        """Write it as SQL from its tree, constants filled in; dividing by 0, or a missing least, is missing."""
         with _parser().cursor() as con:
             return self._written(con, constants or {}, {})
 
@@ -143,6 +145,23 @@ class Condition:
                 held[0][held[1]] = wrapped
                 inner.clear()
                 inner.update(divisor)
+        for node in [n for n in nodes(tree) if n.get("class") == "FUNCTION" and n["function_name"].lower() in _PASSES][
+            ::-1
+        ]:
+            given = node["arguments"] if "arguments" in node else node["children"]  # <2.0
+            values = [one.get("expression", one) for one in given]
+            whole = json.loads(
+                _selected(
+                    f"CASE WHEN {' OR '.join(f'a{k} IS NULL' for k in range(len(values)))} THEN NULL ELSE whole END"
+                )
+            )
+            filled = {f"a{k}": value for k, value in enumerate(values)} | {"whole": dict(node)}
+            for place in [n for n in nodes(whole) if n.get("class") == "COLUMN_REF"]:
+                value = deepcopy(filled[place["column_names"][0]])
+                place.clear()
+                place.update(value)
+            node.clear()
+            node.update(whole)
         for node in nodes(tree):
             if node.get("class") == "COLUMN_REF":
                 (name,) = node["column_names"]
@@ -313,5 +332,7 @@ def judge(
 
 def _column(column: pd.Series, name: str) -> pa.Array:
     if kind(column, name) == "number":
+        if pd.api.types.is_integer_dtype(column) and (column.dropna().abs() > 2**53).any():  # no float holds these
+            return pa.array(column.astype(object).where(column.notna(), None).tolist(), from_pandas=True)
         return pa.array(number(column, name, missing="keep"), from_pandas=True)
     return pa.array(column.astype(object).where(column.notna(), None), type=pa.string())

@@ -297,3 +297,105 @@ def test_the_guide_holds(request, tmp_path):
     file = own(tmp_path, "\n".join(line.strip() for line in example.splitlines()), top='without = ["velocity"]\n')
     base = rule_base(file, columns=[name for name, _, _ in sqlfiles.described("line_fraud")])
     assert base.rules[-1].id == "night_shift" and "velocity" not in [rule.id for rule in base.rules]
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A rule on calls, and 1,000 lines of which it finds the first hundred."""
+    base = rule_base(own(tmp_path, written()), columns=["calls"])
+    return base, windows({"calls": np.r_[np.full(100, 20.0), np.ones(900)]})
+
+
+def sent(frauds, loss=500.0, source="rule"):
+    return [(i, "fraud" if i < frauds else "honest", loss if i < frauds else 0.0, source) for i in range(100)]
+
+
+def test_a_loss_that_is_not_recorded_is_not_0(one):
+    """It counts at the mean of the others, and where none is recorded no rule is retired for it."""
+    base, lines = one
+    rows = sent(60)
+    some = [(i, v, np.nan if 30 <= i < 60 else loss, s) for i, v, loss, s in rows]
+    full, part = (rule_hits(lines, base, decided(r)) for r in (rows, some))
+    assert full.order["found"].item() == part.order["found"].item() == 60 * 500
+    assert part.order["unpriced"].item() == 30 and "Of 60 frauds that the rules find, 30 have" in part.headline()
+    assert full.order["unpriced"].item() == 0 and "recorded" not in full.headline()
+    none = rule_hits(lines, base, decided([(i, v, np.nan, s) for i, v, _, s in rows]))
+    assert none.order["advice"].item() == "no loss recorded" and np.isnan(none.order["found"].item())
+    assert "None of the 60" in none.headline() and "Record the losses" in none.decision().do[0]
+    with pytest.raises(WorkbenchError, match="'loss' of cases is negative in 60 frauds"):
+        rule_hits(lines, base, decided(sent(60, -500.0)))
+
+
+def test_a_few_audited_lines_retire_no_rule_and_a_hundred_honest_ones_do(one):
+    """The rest must be known to be worse; a rule whose hits are all decided honest finds nothing."""
+    base, lines = one
+    for more in (
+        [(500, "fraud", 100.0, "audit")],
+        [(500 + k, "fraud" if k else "honest", 100.0, "audit") for k in range(3)],
+    ):
+        assert rule_hits(lines, base, decided(sent(30) + more)).order["advice"].item() == "keep"
+    many = [(500 + k, "fraud", 100.0, "audit") for k in range(40)]
+    assert rule_hits(lines, base, decided(sent(10) + many)).order["advice"].item() == "below the rest"
+    honest = rule_hits(lines, base, decided(sent(0)))
+    assert honest.order["advice"].item() == "no fraud" and honest.decision().do[0].startswith("Retire")
+
+
+def test_days_are_those_that_windows_cover(one):
+    """A stray window adds its own days alone; half a case a day is said; two lengths may end on one day."""
+    base, lines = one
+    stray = lines[500:501].assign(window_to=pd.Timestamp("2099-01-01"))
+    assert rule_hits(lines, base, decided(sent(60))).days == 30
+    found = rule_hits(pd.concat([lines, stray]), base, decided(sent(60)), per_day=0.5)
+    assert found.days == 60 and "0.5 a day" in found.decision().do[0]
+    both = rule_hits(pd.concat([lines, lines.assign(window_days=7)]), base, decided(sent(60)))
+    assert both.days == 30 and both.order["hits"].item() == 100
+
+
+def test_names_of_columns_decide_nothing(three):
+    """Columns of other names and in another order give the same list and the same suggestions."""
+    lines, cases = world(0, 900)
+    other = lines.rename(columns=dict(zip("uvwxyz", "zyxwvu", strict=True)))[
+        [*"xwc", *lines.columns.difference([*"xwc"])]
+    ]
+    found, again = (anomalies(table, cases, size=20).listed for table in (lines, other))
+    assert found["subscription_id"].tolist() == again["subscription_id"].tolist()
+    in_fen = anomalies(lines.assign(x=lines["x"] * 100), cases, size=20).listed
+    assert found["subscription_id"].tolist() == in_fen["subscription_id"].tolist()
+    first, second = (rule_candidates(table, three, cases).table for table in (lines, other))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_missing_value_lies_below_all_others(three):
+    """Frauds near 0 are told from honest lines whose balance is missing, though others go far below -1."""
+    rng = np.random.default_rng(0)
+    fraud = np.arange(2_000) < 100
+    far = np.where(rng.random(2_000) < 0.5, rng.uniform(-500, -50, 2_000), rng.uniform(50, 500, 2_000))
+    balance = np.where(fraud, rng.normal(0, 1, 2_000), np.where(rng.random(2_000) < 0.3, np.nan, far))
+    lines = windows({"balance": balance, "z": rng.normal(size=2_000)}, a=0, b=0, c=0)
+    cases = decided([(i, "fraud" if fraud[i] else "honest", 100.0, "rule") for i in range(2_000)])
+    found = rule_candidates(lines, three, cases)
+    assert found.holds.tolist() == [True] and found.table["confirmed"].item() == 1
+    assert "coalesce(balance, -1000)" in found.expressions[0]
+    listed = anomalies(lines, cases, size=5)
+    assert "missing" in " ".join(anomalies(lines, cases, size=1_000).listed["reasons"]) and len(listed.listed) == 5
+    with pytest.raises(WorkbenchError, match="size is a whole number of lines from 1"):
+        anomalies(lines, cases, size=50.5)
+
+
+def test_captions_say_which_cases_count(one):
+    """Alone those of rules, in order those of the audit too; columns that are not shown are not explained."""
+    base, lines = one
+    audit = [(5 + 100 * k, "honest" if k else "fraud", 100.0, "audit") for k in range(4)]
+    for told, there in ((sent(60), False), (sent(60) + audit, True)):
+        found = rule_hits(lines, base, decided(told))
+        alone, order = found.as_table(), found.ordered()
+        assert "without the audit" in alone.caption and "rules and the audit" in order.caption
+        assert ("Recall" in alone.caption) == ("recall" in alone.frame) == there
+        assert ("Rest:" in order.caption) == ("rest" in order.frame) == there
+
+
+def test_a_picture_without_losses_is_drawn(one):
+    """Where no loss is recorded the bars are empty, and the tables are still shown."""
+    base, lines = one
+    found = rule_hits(lines, base, decided(sent(60, np.nan)))
+    assert found.plot().get_xlabel() and found.ordered().frame["found"].isna().all() and len(found.tiles()) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -108,17 +108,17 @@ def anomalies(rest: pd.DataFrame, cases: pd.DataFrame, *, size: int = 100, level
     Raises
     ------
     WorkbenchError
-        If a column is missing or holds something else, or `size` is below 1.
+        If a column is missing or holds something else, or `size` is no whole number from 1.
     CannotAnswer
         If there are no more lines than the list is long.
     """
-    if size < 1 or not 0 < level < 1:
-        raise WorkbenchError("size is a number of lines from 1, and level between 0 and 1.")
-    known = verdicts(rest, cases)
+    if size < 1 or size % 1 or not 0 < level < 1:
+        raise WorkbenchError("size is a whole number of lines from 1, and level between 0 and 1.")
+    size, known = int(size), verdicts(rest, cases)
     n = len(known.ids)
     if n <= size:
         raise CannotAnswer(say("not answerable: {n} lines are left, and the list is to have {size}.", n=n, size=size))
-    table = signals(rest)
+    table, gone = signals(rest)
     order = canonical_order(table)
     x = table.to_numpy()
     with one_thread():
@@ -134,7 +134,7 @@ def anomalies(rest: pd.DataFrame, cases: pd.DataFrame, *, size: int = 100, level
     random = hypergeom(n, all_fraud, size)
     low, high = random.interval(level)
     reasons = [
-        say("{text}", text=Listed([_reason(table.columns[k], x[at, k]) for k in columns], ";"))
+        say("{text}", text=Listed([_reason(table.columns[k], x[at, k], gone) for k in columns], ";"))
         for at, columns in zip(top[first], lead, strict=True)
     ]
     listed = pd.DataFrame({LINE: known.ids.to_numpy()[first], "score": score[top[first]], "reasons": reasons})
@@ -164,5 +164,7 @@ def _reasons(forests: list[IsolationForest], x: np.ndarray, rows: np.ndarray, sc
     return [[int(k) for k in columns if gains[k] > 0] for columns, gains in zip(by, less, strict=True)]
 
 
-def _reason(column: str, value: float) -> Message:
+def _reason(column: str, value: float, gone: Mapping[str, float]) -> Message:
+    if value == gone.get(column):
+        return say("{column}: missing", column=Label(column))
     return say("{column}: {value}", column=Label(column), value=Number(value, ",.4g"))

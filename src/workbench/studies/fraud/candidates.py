@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from workbench.methods.resampling import Rng, canonical_order, seeds
 from workbench.result import COUNT, SHARE, Result, Table
 from workbench.rules import condition, judge
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
-from workbench.studies.fraud.verdicts import FEWEST, MISSING, Verdicts, signals, verdicts
+from workbench.studies.fraud.verdicts import FEWEST, Verdicts, signals, verdicts
 
 DEPTH, LEAVES, SMALLEST = 3, 8, 3
 Bound = tuple[str, str, float]  # column, > or <=, value
@@ -104,7 +104,7 @@ def rule_candidates(
     window = int(pd.Series(known.days).mode().iloc[0])
     mine = known.days == window
     lines, row = lines[mine].reset_index(drop=True), known.row[mine]
-    table, fraud = signals(lines), known.any == 1
+    (table, gone), fraud = signals(lines), known.any == 1
     here = np.zeros(len(fraud), bool)
     here[row] = True
     fraud &= here
@@ -126,7 +126,7 @@ def rule_candidates(
     for n, bounds in enumerate(paths):
         if bounds in paths[:n]:
             continue
-        expression = " and ".join(_said(bound, table) for bound in bounds)
+        expression = " and ".join(_said(bound, gone) for bound in bounds)
         met = judge({"candidate": (condition(expression, "candidate"), {})}, lines, "lines")["candidate"] == 1
         hit = _lines(met, row, tests)
         hits, frauds = int(hit.sum()), int((hit & fraud).sum())
@@ -141,7 +141,7 @@ def rule_candidates(
         if good:
             typical = table[met & (fraud & learns)[row]].median()
             end = pd.Timestamp(known.ends.max())
-            kept.append(_toml(f"candidate_{len(rows)}", bounds, typical, table, window, end))
+            kept.append(_toml(f"candidate_{len(rows)}", bounds, typical, gone, window, end))
     names = ["candidate", "hits", "fraud", "confirmed", "low", "high", "new_frauds", "verdict"]
     table = pd.DataFrame(rows, columns=names)
     return Candidates(table, tuple(expressions), np.array(holds, dtype=bool), float(base), "\n".join(kept))
@@ -182,9 +182,12 @@ def _leaves(tree: DecisionTreeClassifier, table: pd.DataFrame, cheats: np.ndarra
         walk(inner.children_left[node], path | {(name, "<="): cut})
         walk(inner.children_right[node], path | {(name, ">"): cut})
 
+    def by_content(one: tuple[int, list[Bound]]) -> tuple[int, list[tuple[int, str, float]]]:
+        return -one[0], [(names.index(name), sign, cut) for name, sign, cut in one[1]]
+
     if tree.n_classes_ == 2:
         walk(0, {})
-    yield from (path for _, path in sorted(paths, key=lambda one: (-one[0], str(one[1]))) if path)
+    yield from (path for _, path in sorted(paths, key=by_content) if path)
 
 
 def _simpler(
@@ -212,21 +215,21 @@ def _lines(met: np.ndarray, row: np.ndarray, among: np.ndarray) -> np.ndarray:
     return hit & among
 
 
-def _said(bound: Bound, table: pd.DataFrame, value: str = "") -> str:
+def _said(bound: Bound, gone: Mapping[str, float], value: str = "") -> str:
     """A bound as it stands in an expression; a missing value counts as the tree took it."""
     name, sign, cut = bound
     quoted = name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'
-    column = f"coalesce({quoted}, {MISSING:g})" if (table[name] == MISSING).any() else quoted
+    column = f"coalesce({quoted}, {gone[name]:.15g})" if name in gone else quoted
     return f"{column} {sign} {value or format(cut, '.15g')}"
 
 
 def _toml(
-    name: str, bounds: list[Bound], typical: pd.Series, table: pd.DataFrame, window: int, since: pd.Timestamp
+    name: str, bounds: list[Bound], typical: pd.Series, gone: Mapping[str, float], window: int, since: pd.Timestamp
 ) -> str:
     """A suggestion as a rule to be signed: the first number is its threshold, a typical and a near line its cases."""
     (column, sign, cut), *others = bounds
-    expression = " and ".join([_said(bounds[0], table, THRESHOLD), *(_said(bound, table) for bound in others)])
-    fires = {bound[0]: float(f"{typical[bound[0]]:.6g}") for bound in bounds if typical[bound[0]] != MISSING}
+    expression = " and ".join([_said(bounds[0], gone, THRESHOLD), *(_said(bound, gone) for bound in others)])
+    fires = {bound[0]: float(f"{typical[bound[0]]:.6g}") for bound in bounds if typical[bound[0]] != gone.get(bound[0])}
     spares = fires | {column: cut if sign == ">" else cut + 1}
     cases = [
         "{ " + ", ".join(f"{json.dumps(c, ensure_ascii=False)} = {v!r}" for c, v in one.items()) + " }"

@@ -11,10 +11,21 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, join, say
+from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, as_message, join, say
 from workbench.methods import intervals
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
-from workbench.studies.fraud.order import ADVICE, KEEP, LOOK, RETIRE, best_order, counts, overlap, share_of, worklist
+from workbench.studies.fraud.order import (
+    ADVICE,
+    KEEP,
+    LOOK,
+    PRICELESS,
+    RETIRE,
+    best_order,
+    counts,
+    overlap,
+    share_of,
+    worklist,
+)
 from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
 
@@ -42,10 +53,11 @@ class RuleHits(Result):
         frauds that the audit found); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
-        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them),
-        net_case (that a case, less its cost: if all that are not decided are honest), net_case_most (at the upper end
-        of the precision), cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was
-        left, by the audit), advice.
+        decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them, each
+        of which none is recorded counted at the mean of the others), unpriced (how many these are), net_case (that a
+        case, less its cost: if all that are not decided are honest), net_case_most (at the upper end of the precision),
+        cases (so far), worked (of its own, that the capacity reaches), rest (base rate of what was left, by the audit),
+        advice.
     overlap, trend, curve : DataFrame
         One row a pair of rules (both, of_rule, of_other), a rule and window, a rule and threshold.
     worklist : DataFrame
@@ -83,8 +95,8 @@ class RuleHits(Result):
     FORMATS = _MONEY | _SHARES | _COUNTS | {"lift": "{:.1f}"}
     CHART: ClassVar[str] = say("Bars of confirmed fraud, a row a rule, the best above")
     CAPTION: ClassVar[str] = (
-        "What each rule finds alone. Precision is of cases that rules sent, and may flatter; beside it the same on the "
-        "random audit. Recall is of the frauds that the audit found."
+        "What each rule finds alone, also what others find too. Decided, fraud and precision are of cases that rules "
+        "sent, without the audit, and may flatter."
     )
     PICTURE_CAPTION: ClassVar[str] = (
         "Confirmed fraud that each rule adds to those above it, less what its cases cost; grey where the capacity does "
@@ -95,6 +107,9 @@ class RuleHits(Result):
     def capacity(self) -> float:
         """Cases that can be looked at in the days that the windows cover."""
         return self.per_day * self.days
+
+    def _a_day(self) -> Number:
+        return Number(self.per_day, ",.0f" if self.per_day >= 100 or self.per_day % 1 == 0 else ".3g")
 
     def advised(self, *advice: str) -> list[Message]:
         """Name the rules of some advice, in the best order."""
@@ -123,9 +138,16 @@ class RuleHits(Result):
         )  # fmt: skip
         if not audited:
             rate = say("No line was audited at random: how often lines cheat is unknown.")
+        frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
+        lost = say(
+            "Of {fraud} frauds that the rules find, {n} have no recorded loss: they count at the mean of the others.",
+            fraud=frauds, n=gone,
+        ) if 0 < gone < frauds else say("")  # fmt: skip
+        if 0 < gone == frauds:
+            lost = say("None of the {fraud} frauds that the rules find has a recorded loss.", fraud=frauds)
         told, seen = self.told
         tips = say("Of {n} frauds that tips told of, rules find {seen}.", n=told, seen=seen) if told else say("")
-        return join(first, drop, rate, tips)
+        return join(first, lost, drop, rate, tips)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Lines found, money found, how often they are right, and how much of all fraud they find."""
@@ -147,7 +169,7 @@ class RuleHits(Result):
             do.append(
                 say(
                     "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
-                    rules=Listed(kept, ""), n=Number(self.per_day, ",.0f"),
+                    rules=Listed(kept, ""), n=self._a_day(),
                     share=Share(self.order["worked"].sum() / max(len(self.worklist), 1), 0),
                 )
             )  # fmt: skip
@@ -155,6 +177,8 @@ class RuleHits(Result):
             do.append(say("Retire {rules}.", rules=Listed(retired)))
         if look := self.advised(LOOK):
             do.append(say("Decide more cases of {rules} before judging them.", rules=Listed(look)))
+        if gone := self.advised(PRICELESS):
+            do.append(say("Record the losses of the frauds of {rules} before judging them.", rules=Listed(gone)))
         do = do or [say("Go on watching: no rule finds a line.")]
         return Decision(
             tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
@@ -163,12 +187,18 @@ class RuleHits(Result):
     def ordered(self) -> Table:
         """Give the rules in the best order, each judged on what those before it leave."""
         caption = say(
-            "Rules in the best order, each judged on the lines that those before it leave. Net a case: the loss "
-            "confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the upper end of "
-            "the precision. Worked: cases that {n} a day reach. Rest: frauds among the lines left, by the audit.",
-            cost=Amount(self.case_cost, unit=self.currency), n=Number(self.per_day, ",.0f"),
+            "Rules in the best order, each judged on the lines that those before it leave: what others above it find "
+            "earns it nothing. Decided, fraud and precision are of cases that rules and the audit sent. Net a case: "
+            "the loss confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the "
+            "upper end of the precision. Worked: cases that {n} a day reach.",
+            cost=Amount(self.case_cost, unit=self.currency), n=self._a_day(),
         )  # fmt: skip
-        shown = self.order.drop(columns=["place", EXPOSED, "cases", "advice"])
+        dropped = ["place", EXPOSED, "cases", "advice", "unpriced"]
+        if self.order["rest"].notna().any():
+            caption = join(caption, say("Rest: frauds among the lines left, by the audit."))
+        else:
+            dropped.append("rest")
+        shown = self.order.drop(columns=dropped)
         shown.insert(1, "advice", [ADVICE[advice] for advice in self.order["advice"]])
         return self._table("rule_order", shown, caption)
 
@@ -179,16 +209,26 @@ class RuleHits(Result):
 
     def trends(self) -> Table:
         """Give hits and precision by window."""
-        return self._table("rule_trend", self.trend, say("Hits and precision of each rule by window."))
+        return self._table(
+            "rule_trend",
+            self.trend,
+            say("Hits and precision of each rule by window, of cases that rules and the audit sent."),
+        )
 
     def curves(self) -> Table:
         """Give hits and precision at other thresholds."""
-        caption = say("What each rule would find at half to twice its threshold, on the same lines.")
+        caption = say(
+            "What each rule would find at half to twice its threshold, on the same lines; precision of cases that "
+            "rules and the audit sent."
+        )
         return self._table("rule_threshold", self.curve, caption, {"threshold": "{:,.4g}"})
 
     def as_table(self) -> Table:
         """Give what each rule finds alone."""
-        return self._table(self.NAME, self.table.dropna(axis=1, how="all"), self.caption())
+        shown = self.table.dropna(axis=1, how="all")
+        beside = say("Beside it the same on the random audit.") if "audit_precision" in shown else say("")
+        caught = say("Recall is of the frauds that the audit found.") if "recall" in shown else say("")
+        return self._table(self.NAME, shown, join(as_message(self.caption()), beside, caught))
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
         if {"rule", "hits"} <= {*frame} and frame["rule"].duplicated().any():
@@ -301,7 +341,7 @@ def rule_hits(
             there = (judged[rule.id, factor] == 1) & mine
             then = _found(known.row[there], exposed[there], known, level)
             curve.append({"rule": rule.id, THRESHOLD: rule.threshold * factor} | then)
-    covered = int((ends.max() - (ends - days.astype("timedelta64[D]")).min()) / np.timedelta64(1, "D"))
+    covered = _covered(ends, days)
     tipped = known.by["tip"] == 1
     told = int(tipped.sum()), int((tipped & hit.any(axis=1)).sum())
     order = best_order(rules.rules, hit, stake, known, case_cost, level)
@@ -312,6 +352,12 @@ def rule_hits(
         worklist(order, rules.rules, hit, stake, known), base, told, n, covered, per_day, case_cost, rules, currency,
         level, known.set_aside,
     )  # fmt: skip
+
+
+def _covered(ends: np.ndarray, days: np.ndarray) -> int:
+    """Days that lie in some window: gaps between windows do not count."""
+    windows = np.unique(np.column_stack([ends.astype("datetime64[D]").astype(int), days.astype(int)]), axis=0)
+    return len(np.unique(np.concatenate([np.arange(end - length, end) for end, length in windows])))
 
 
 def _alone(hit: np.ndarray, known: Verdicts, base: tuple[int, int], level: float) -> dict[str, float]:

@@ -14,15 +14,19 @@ from workbench.methods import intervals
 from workbench.studies.fraud.rulebase import SEVERITIES, FraudRule
 from workbench.studies.fraud.verdicts import EXPOSED, FEWEST, LINE, Verdicts
 
-KEEP, LOOK, SILENT = "keep", "decide cases", "no hit"
-RETIRE = ADDS_NOTHING, BELOW_REST, COSTS_MORE = "nothing new", "below the rest", "costs more"
+KEEP, LOOK, SILENT, PRICELESS = "keep", "decide cases", "no hit", "no loss recorded"
+RETIRE = ADDS_NOTHING, BELOW_REST, COSTS_MORE, NO_FRAUD = "nothing new", "below the rest", "costs more", "no fraud"
+RARE = 0.05
+"""A rule without a fraud is given up once the upper end of its precision lies below this."""
 ADVICE = {
     KEEP: say("keep"),
     LOOK: say("decide more of its cases first"),
     SILENT: say("no hit in these windows: keep watching, or try another threshold"),
+    PRICELESS: say("record what its frauds cost first"),
     ADDS_NOTHING: say("retire: finds nothing that others do not"),
     BELOW_REST: say("retire: fewer frauds than among the lines that are left"),
     COSTS_MORE: say("retire: costs more than it finds"),
+    NO_FRAUD: say("retire: no fraud among its decided cases"),
 }
 
 
@@ -43,20 +47,23 @@ def best_order(
         rest_n, rest_fraud = counts(known.by["audit"][left])
         rest = rest_fraud / rest_n if rest_n else np.nan
         enough = best["decided"] >= FEWEST
+        rest_low = share_of(rest_fraud, rest_n, level)["low"] if rest_n >= FEWEST else np.nan
         reasons = {
             SILENT: not hit[:, best["at"]].any(),
             ADDS_NOTHING: best["hits"] == 0,
-            BELOW_REST: enough and best["high"] < rest,
+            BELOW_REST: enough and best["high"] < rest_low,
+            PRICELESS: 0 < best["fraud"] == best["unpriced"],
             KEEP: best["net_case"] >= 0,
             COSTS_MORE: enough and best["net_case_most"] < 0,
+            NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE,
         }
         advice = next((name for name, holds in reasons.items() if holds), LOOK)
         rows.append(best | {"place": len(rows) + 1, "rest": rest, "advice": advice})
         left &= ~hit[:, best["at"]]
     order = pd.DataFrame(rows)
     order["cases"] = order["hits"].cumsum()
-    return order[["place", "rule", "hits", EXPOSED, "decided", "fraud", "precision", "low", "high", "found", "net_case",
-                  "net_case_most", "cases", "rest", "advice"]]  # fmt: skip
+    return order[["place", "rule", "hits", EXPOSED, "decided", "fraud", "precision", "low", "high", "found", "unpriced",
+                  "net_case", "net_case_most", "cases", "rest", "advice"]]  # fmt: skip
 
 
 def _marginal(
@@ -65,14 +72,31 @@ def _marginal(
     """What a rule adds on the lines that are left, and by what it is put in order."""
     decided, fraud = counts(known.sent[new])
     losses = known.loss[new & (known.sent == 1)]
-    hits, found = int(new.sum()), float(losses.sum())
+    hits, priced = int(new.sum()), losses[~np.isnan(losses)]
+    typical = priced if len(priced) else known.loss[known.any == 1]
+    typical = typical[~np.isnan(typical)]
+    mean = float(typical.mean()) if len(typical) else np.nan
+    found = fraud * mean if fraud else 0.0
     row = {"at": j, "rule": rule.id, "hits": hits, EXPOSED: stake[new].sum(), "decided": decided, "fraud": fraud}
     row |= share_of(fraud, decided, level)
-    typical = losses if fraud else known.loss[known.any == 1]
-    most = row["high"] * typical.mean() if len(typical) else np.nan
-    row |= {"found": found, "net_case": found / hits - cost if hits else np.nan, "net_case_most": most - cost}
+    most = row["high"] * mean
+    row |= {
+        "found": found,
+        "unpriced": fraud - len(priced),
+        "net_case": found / hits - cost if hits else np.nan,
+        "net_case_most": most - cost,
+    }
     grave = -list(SEVERITIES).index(rule.severity)
-    return row | {"key": (hits > 0, found / max(hits, 1), grave, row[EXPOSED] / max(hits, 1), -j)}
+    return row | {
+        "key": (
+            hits > 0,
+            np.nan_to_num(found / max(hits, 1)),
+            fraud / max(hits, 1),
+            grave,
+            row[EXPOSED] / max(hits, 1),
+            -j,
+        )
+    }
 
 
 def overlap(ids: list[str], hit: np.ndarray) -> pd.DataFrame:

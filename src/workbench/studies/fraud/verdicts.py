@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,6 @@ from workbench.messages import say
 LINE, WINDOW, DAYS, EXPOSED = "subscription_id", "window_to", "window_days", "exposed"
 SOURCES = ("rule", "audit", "tip")
 VERDICTS = ("honest", "fraud")
-MISSING = -1.0
 FEWEST = 3
 """Fewer decided cases say nothing of a rule."""
 
@@ -32,7 +32,7 @@ class Verdicts:
     by : dict of str to ndarray, shape (n,)
         By what sent it ("rule", "audit", "tip"): 1 fraud, 0 honest, NaN not looked at or not decided.
     loss : ndarray, shape (n,)
-        Largest loss of a line's frauds; 0 for others.
+        Largest recorded loss of a line's frauds, NaN if none is; 0 for others.
     set_aside : dict of str to int
         Cases that say nothing here.
     """
@@ -63,9 +63,9 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     Raises
     ------
     WorkbenchError
-        If a column is missing or holds something else, or a window of a line stands twice.
+        If a column is missing or holds something else, a window of a line stands twice, or a loss is negative.
     """
-    read = take(lines, "lines", key=[LINE, WINDOW], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
+    read = take(lines, "lines", key=[LINE, WINDOW, DAYS], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
     ids = read[LINE].drop_duplicates()
     ids = ids.iloc[by_id(ids)].reset_index(drop=True)
     place = pd.Series(np.arange(len(ids)), index=ids.astype(str).to_numpy())
@@ -85,8 +85,12 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     }
     used = told[~np.logical_or.reduce(list(reasons.values()))]
     at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
-    loss, by = np.zeros(len(ids)), {}
-    np.maximum.at(loss, at, np.where(fraud == 1, used["loss"].fillna(0.0), 0.0))
+    lost = used["loss"].to_numpy(dtype=float)
+    if negative := int((fraud == 1)[lost < 0].sum()):
+        raise WorkbenchError("'loss' of cases is negative in {n} frauds: give what was lost, 0 or more.").of(negative)
+    loss, by = np.full(len(ids), np.nan), {}
+    np.fmax.at(loss, at[fraud == 1], lost[fraud == 1])
+    loss[np.setdiff1d(np.arange(len(ids)), at[fraud == 1])] = 0.0
     for source in SOURCES:
         by[source] = np.full(len(ids), np.nan)
         from_it = (used["source"] == source).to_numpy()
@@ -97,21 +101,39 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     return Verdicts(ids, row, ends, days, exposed, by, loss, set_aside)
 
 
-def signals(lines: pd.DataFrame) -> pd.DataFrame:
-    """Give the columns that may tell who cheats: numbers that vary, by name; a missing value is -1, below all others.
+def signals(lines: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Give the columns that may tell who cheats: numbers that vary, in an order by what they hold, not by their names.
+
+    A missing value stands below all others of its column: -1, or a power of ten where numbers go that low; of columns
+    with some it is given too.
 
     Raises
     ------
     CannotAnswer
         If there is none.
     """
-    found = {}
+    found, gone, places = {}, {}, {}
+    by = np.lexsort([lines[WINDOW].astype(str).to_numpy(), lines[LINE].astype(str).to_numpy()])
     require_columns(lines, lines.columns, "lines")
     for column in sorted(set(lines.columns) - {LINE, WINDOW, DAYS, EXPOSED, "customer_id"}, key=str):
         if kind(lines[column], str(column)) == "number":
             values = number(lines[column], str(column), missing="keep")
-            if len(np.unique(values[~np.isnan(values)])) > 1:
-                found[str(column)] = np.where(np.isnan(values), MISSING, values)
+            there = values[~np.isnan(values)]
+            if len(np.unique(there)) > 1:
+                if len(there) < len(values):
+                    gone[str(column)] = _below(there.min())
+                scaled = ((values - there.min()) / np.ptp(there)).round(9) + 0.0
+                places[str(column)] = _digest(np.sort(scaled)), _digest(scaled[by]), str(column)
+                found[str(column)] = np.where(np.isnan(values), gone.get(str(column), 0.0), values)
     if not found:
         raise CannotAnswer(say("not answerable: the lines have no column of numbers that vary."))
-    return pd.DataFrame(found)
+    return pd.DataFrame({column: found[column] for column in sorted(found, key=places.__getitem__)}), gone
+
+
+def _digest(values: np.ndarray) -> bytes:
+    return blake2b(values.tobytes()).digest()
+
+
+def _below(least: float) -> float:
+    """-1, or the nearest power of ten below a number that is no higher."""
+    return -1.0 if least > -1 else -(10.0 ** (np.floor(np.log10(-least)) + 1))
