@@ -284,8 +284,8 @@ def roll_rates(
     who = np.repeat(np.arange(len(place)), months - 1).reshape(pair.shape)[at]
     frames = {"": np.ones(at.sum())} | ({} if amount is None else {"owed": amount[:, :-1][at]})
     origin, destination = np.nonzero(counts.sum(axis=0))
-    names = np.array([*states, *out, VANISHED])
-    table = pd.DataFrame({"origin": names[origin], "destination": names[destination]})
+    ways_named = np.array([*states, *out, VANISHED])
+    table = pd.DataFrame({"origin": ways_named[origin], "destination": ways_named[destination]})
     for prefix, weight in frames.items():
         total, rate, low, high = chains.clustered(pair[at], who, weight, (n, ways), level)
         first, told = ("customers", "") if not prefix else (prefix, f"{prefix}_")
