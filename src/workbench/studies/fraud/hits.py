@@ -140,7 +140,8 @@ class RuleHits(Result):
             rate = say("No line was audited at random: how often lines cheat is unknown.")
         frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
         lost = say(
-            "Of {fraud} frauds that the rules find, {n} have no recorded loss: they count at the mean of the others.",
+            "Of {fraud} frauds that the rules find, {n} have no recorded loss, or one below 0: they count at the mean "
+            "of the others.",
             fraud=frauds, n=gone,
         ) if 0 < gone < frauds else say("")  # fmt: skip
         if 0 < gone == frauds:

@@ -32,7 +32,7 @@ class Verdicts:
     by : dict of str to ndarray, shape (n,)
         By what sent it ("rule", "audit", "tip"): 1 fraud, 0 honest, NaN not looked at or not decided.
     loss : ndarray, shape (n,)
-        Largest recorded loss of a line's frauds, NaN if none is; 0 for others.
+        Largest recorded loss of a line's frauds, NaN if none is 0 or more; 0 for others.
     set_aside : dict of str to int
         Cases that say nothing here.
     """
@@ -63,7 +63,7 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     Raises
     ------
     WorkbenchError
-        If a column is missing or holds something else, a window of a line stands twice, or a loss is negative.
+        If a column is missing or holds something else, or a window of a line stands twice.
     """
     read = take(lines, "lines", key=[LINE, WINDOW, DAYS], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
     ids = read[LINE].drop_duplicates()
@@ -86,8 +86,7 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     used = told[~np.logical_or.reduce(list(reasons.values()))]
     at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
     lost = used["loss"].to_numpy(dtype=float)
-    if negative := int((fraud == 1)[lost < 0].sum()):
-        raise WorkbenchError("'loss' of cases is negative in {n} frauds: give what was lost, 0 or more.").of(negative)
+    lost = np.where(lost < 0, np.nan, lost)  # a credit is no loss on record
     loss, by = np.full(len(ids), np.nan), {}
     np.fmax.at(loss, at[fraud == 1], lost[fraud == 1])
     loss[np.setdiff1d(np.arange(len(ids)), at[fraud == 1])] = 0.0
