@@ -168,7 +168,7 @@ def credit_card(
     """
     asked = [*features, state, *([bill] if bill else [])]
     table = take(customers, "customers", key=customer, numbers=asked, flags=[outcome], missing="keep").table
-    table = table.iloc[canonical_order(table.drop(columns=customer))].reset_index(drop=True)
+    table = table.iloc[canonical_order(table[[*dict.fromkeys([*asked, outcome])]])].reset_index(drop=True)
     number(table[state], state), number(table[outcome], outcome)
     event = (table[outcome] == 1).to_numpy()
     fitted = card is None
