@@ -168,7 +168,7 @@ def credit_card(
     """
     asked = [*features, state, *([bill] if bill else [])]
     table = take(customers, "customers", key=customer, numbers=asked, flags=[outcome], missing="keep").table
-    table = table.iloc[canonical_order(table.drop(columns=customer))].reset_index(drop=True)
+    table = table.iloc[_by_content(table, [outcome, state, *([bill] if bill else [])], features)].reset_index(drop=True)
     number(table[state], state), number(table[outcome], outcome)
     event = (table[outcome] == 1).to_numpy()
     fitted = card is None
@@ -190,6 +190,20 @@ def credit_card(
     own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
     own = own.iloc[by_id(own[customer])].reset_index(drop=True)
     return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
+
+
+def _by_content(table: pd.DataFrame, first: list[str], features: Sequence[str]) -> np.ndarray:
+    """Positions that sort rows by what they hold; features go by how they run with the outcome, not as they are named.
+
+    No id, order of rows or order of features decides.
+    """
+    event = (table[first[0]] == 1).to_numpy()
+
+    def runs(feature: str) -> tuple[int, int, int, str]:
+        codes = pd.factorize(table[feature], sort=True)[0].astype(np.int64)
+        return int(codes.max(initial=0)), int(codes[event].sum()), int((codes**2).sum()), feature
+
+    return canonical_order(table[[*dict.fromkeys([*first, *sorted(features, key=runs)])]])
 
 
 def _folds(event: np.ndarray) -> np.ndarray:

@@ -201,9 +201,9 @@ class Collection(Result):
         DataFrame
             One row a customer, best first: customer_id, bill_id, days past due, stage, action, owed, expected (effect
             on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying), advice: act where
-            `low` and what the stage earns are surely above 0; leave alone; not certain; not known; past the last stage,
-            where there is none to follow. Their bill that brings most; a stage follows the last one taken, as its
-            effect is known only for those who went through those before.
+            `low` and what the stage earns are surely above 0; leave alone where either is surely below; not certain;
+            not known; past the last stage, where there is none to follow. Their bill that brings most; a stage follows
+            the last one taken, as its effect is known only for those who went through those before.
         """
         table, _ = overdue(bills, as_of)
         table = table[table["cause"] == -1]
@@ -223,7 +223,7 @@ class Collection(Result):
         loses, sure = rows["net_earned_high"].to_numpy() < 0, ~(rows["net_earned_low"].to_numpy() <= 0)
         past = ~np.isin(found["stage"], self.table["stage"]) & (found["stage"] > self.table["stage"].max())
         found["advice"] = np.select(
-            [past, found["expected"].isna(), loses | (found["expected"] <= 0), sure & (found["low"] > 0)],
+            [past, found["expected"].isna(), loses | (found["high"] <= 0), sure & (found["low"] > 0)],
             ["past the last stage", "not known", "leave alone", "act"], "not certain",
         )  # fmt: skip
         found = found[(found["action"].notna() | past) & (found["owed"] > 0)]
