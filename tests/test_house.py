@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 71_500
+LARGEST_FILE, LARGEST_PACKAGE = 600, 71_800
 
 
 def room(module):
