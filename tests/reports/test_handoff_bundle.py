@@ -560,6 +560,7 @@ ends_on = "to"
     assert verify(tmp_path / "lie.zip", data=copy).code == 3
 
 
+@pytest.mark.prove
 def test_hillstrom_is_handed_over(shared_data, tmp_path):
     """The public source whose campaign stands in its mapping."""
     raw = tmp_path / "data/raw/hillstrom"

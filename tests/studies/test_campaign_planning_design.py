@@ -99,6 +99,7 @@ def test_history_teaches_adjustment_and_clusters():
     assert (strict > adjusted.table["detectable"]).all()
 
 
+@pytest.mark.prove
 def test_interval_of_the_detectable_effect_covers():
     """Over 150 histories of a skewed outcome the interval holds the true detectable effect in 95%, within 3 errors."""
     rng, held = np.random.default_rng(5), []
