@@ -91,3 +91,13 @@ def test_modules_of_the_version_before_are_found_under_their_old_names():
         assert trials.average_effect is wb.effect
         with pytest.raises(ModuleNotFoundError, match="nowhere"):
             importlib.import_module("workbench.studies.trials.nowhere")
+
+
+@pytest.mark.parametrize(("room", "name"), [("voice", "service_shortfalls"), ("tiers", "cost_to_serve")])
+def test_a_name_that_moved_to_another_room_is_still_found(room, name):
+    """What stood in `voice` and `tiers` until 0.3 is that of `service`; what never stood there is not."""
+    module = importlib.import_module(f"workbench.studies.{room}")
+    with pytest.warns(DeprecationWarning, match=f"workbench.studies.service.{name}"):
+        assert getattr(module, name) is getattr(importlib.import_module("workbench.studies.service"), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing

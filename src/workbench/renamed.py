@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 _MOVED = {
     "methods": "resampling studies.cells studies.plspm",
@@ -67,6 +68,18 @@ class Renamed(MetaPathFinder, Loader):
         warnings.warn(f"'{module.__name__}' is '{new}' since version 0.2.", DeprecationWarning, stacklevel=2)
         held = vars(import_module(new))
         vars(module).update({name: value for name, value in held.items() if name == "__all__" or name[:2] != "__"})
+
+
+def elsewhere(module: str, new: str, names: str) -> Callable[[str], Any]:
+    """Give a module's `__getattr__` for names that stand in another one today; each is still found, with a warning."""
+
+    def found(name: str) -> Any:
+        if name not in names.split():
+            raise AttributeError(f"module '{module}' has no attribute '{name}'")
+        warnings.warn(f"'{module}.{name}' is '{new}.{name}' since version 0.3.", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(new), name)
+
+    return found
 
 
 sys.meta_path.append(Renamed())
