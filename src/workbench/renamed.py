@@ -70,12 +70,19 @@ class Renamed(MetaPathFinder, Loader):
         vars(module).update({name: value for name, value in held.items() if name == "__all__" or name[:2] != "__"})
 
 
-def elsewhere(module: str, new: str, names: str) -> Callable[[str], Any]:
-    """Give a module's `__getattr__` for names that stand in another one today; each is still found, with a warning."""
+MOVED_NAMES = {
+    "tiers": "CostToServe PromisesKept cost_to_serve promises_kept unit_costs",
+    "voice": "ServiceShortfalls ServiceStandard service_shortfalls service_standards",
+}
+
+
+def in_service(module: str) -> Callable[[str], Any]:
+    """Give a room's `__getattr__` for names that stand in the room of service today: found, with a warning."""
 
     def found(name: str) -> Any:
-        if name not in names.split():
+        if name not in MOVED_NAMES[module.rpartition(".")[2]].split():
             raise AttributeError(f"module '{module}' has no attribute '{name}'")
+        new = "workbench.studies.service"
         warnings.warn(f"'{module}.{name}' is '{new}.{name}' since version 0.3.", DeprecationWarning, stacklevel=2)
         return getattr(import_module(new), name)
 

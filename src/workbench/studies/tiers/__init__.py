@@ -1,6 +1,6 @@
 """Which tier of service is each customer due, and which accounts are key accounts?"""
 
-from workbench.renamed import elsewhere
+import workbench.renamed as _renamed
 from workbench.studies.tiers.accounts import GradeScheme, KeyAccounts, grade_accounts, grade_scheme
 from workbench.studies.tiers.advice import decision
 from workbench.studies.tiers.levels import EXCLUDED, LEFT, TierRules, Tiers, tier_rules, tiers
@@ -19,6 +19,4 @@ __all__ = [
     "tiers",
 ]
 
-__getattr__ = elsewhere(
-    __name__, "workbench.studies.service", "CostToServe PromisesKept cost_to_serve promises_kept unit_costs"
-)
+__getattr__ = _renamed.in_service(__name__)

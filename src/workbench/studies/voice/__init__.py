@@ -4,7 +4,7 @@ scores.py: net promoter score, top boxes and means with design-based errors. req
 behaviour.py: churn and revenue after the interview. nonresponse.py: who did not answer. advice.py: what to do.
 """
 
-from workbench.renamed import elsewhere
+import workbench.renamed as _renamed
 from workbench.studies.voice.advice import decision
 from workbench.studies.voice.behaviour import SatisfactionOutcome, respondent_scores, satisfaction_outcome
 from workbench.studies.voice.nonresponse import NonResponse, nonresponse
@@ -28,6 +28,4 @@ __all__ = [
     "voice_scores",
 ]
 
-__getattr__ = elsewhere(
-    __name__, "workbench.studies.service", "ServiceShortfalls ServiceStandard service_shortfalls service_standards"
-)
+__getattr__ = _renamed.in_service(__name__)
