@@ -31,6 +31,21 @@ def test_the_decision_follows_from_the_intervals(work):
             assert sentence.startswith(wanted), sentence
 
 
+def test_restricting_is_advised_from_the_debt_that_makes_up_for_it(work):
+    """By hand: a case costs 3 yuan, 2 points more leave at 600 yuan each, 15 points more pay: (3 + 12) / .15 = 100."""
+    row = {
+        "action": "restrict",
+        "cost": 30.0,
+        "actions": 10,
+        "more_paid": 0.15,
+        "more_lost": 0.02,
+        "more_lost_low": 0.01,
+    }
+    row |= {"net_earned": 9.0, "net_earned_low": 5.0, "net_earned_high": 13.0}
+    said = study.decision(dataclasses.replace(work, table=work.table.assign(**row)), NO, NO, NO, 600.0).do
+    assert all("for debts over 100 yuan: it earns +9.00" in line and "at 600 yuan each" in line for line in said[:1])
+
+
 def test_what_is_not_known_is_held_back(work):
     """No lot: hold back a tenth; no data at all: the same; no credit points: nothing of them."""
     blind = study.collection(acted()["actions"].assign(arm=None), resamples=50)

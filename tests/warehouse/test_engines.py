@@ -233,9 +233,8 @@ def server():
             shutil.chown(place, "nobody", "nogroup")
         quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **become}
         data = place / "data"
-        subprocess.run(
-            [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C"], **quiet
-        )
+        made = [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*made, "--locale-provider=icu", "--icu-locale=en"], **quiet)  # sorts as a language does
         control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
         subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
         try:
@@ -355,3 +354,18 @@ def test_a_mapping_says_where_a_source_stands_once(tmp_path):
     (tmp_path / "data/mappings/far.toml").write_text('engine = "local[1]"\nas_of = 2026-07-01\n')
     with pytest.raises(WorkbenchError, match="nothing is to be ingested"):
         ingest("far", root=tmp_path)
+
+
+def test_postgresql_sorts_texts_by_code_point(filled, tmp_path):
+    """A database whose own order is that of a language: here it is that of the code points, as on any engine."""
+    import psycopg
+
+    names = ["b", "A", "_", "a", "10", "9", "省", "安"]
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("CREATE SCHEMA sorted; CREATE TABLE sorted.customer AS SELECT * FROM customer LIMIT 0")
+        for name in names:
+            con.execute("INSERT INTO sorted.customer SELECT * FROM customer LIMIT 1")
+            con.execute("UPDATE sorted.customer SET customer_id = %s WHERE customer_id <> ALL(%s)", [name, names])
+        own = [n for (n,) in con.execute("SELECT customer_id FROM sorted.customer ORDER BY customer_id").fetchall()]
+    found = live(filled, tmp_path, schema="sorted").query("SELECT customer_id FROM customer ORDER BY customer_id")
+    assert found["customer_id"].tolist() == sorted(names) != own

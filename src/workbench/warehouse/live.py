@@ -7,6 +7,7 @@ twins of `views/long` stand there as tables.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,12 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
     )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
+@cache
 def _engine(url: str, schema_name: str, _process: int) -> Engine:
-    return engine_of(url, schema_name)
+    """One connection a place and process, let go at its end."""
+    engine = engine_of(url, schema_name)
+    atexit.register(engine.close)
+    return engine
 
 
 @lru_cache(maxsize=4)
