@@ -20,7 +20,7 @@ ELSEWHERE = {
 def door(case):
     """The function that a case calls."""
     name = case.name.split(".")[-1]
-    return next((getattr(room, name) for room in ROOMS if hasattr(room, name)), None)
+    return next((vars(room)[name] for room in ROOMS if name in vars(room)), None)
 
 
 LEVELLED = [
@@ -48,7 +48,7 @@ def test_a_lower_level_gives_narrower_intervals(case, monkeypatch):
     function, name = door(case), case.name.split(".")[-1]
     wide = ends(answered(case)[0])
     for room in ROOMS:
-        if getattr(room, name, None) is function:
+        if vars(room).get(name) is function:
             monkeypatch.setattr(room, name, functools.partial(function, level=0.8))
     narrow = ends(case.call(case.tables(), Names()))
     assert wide.shape == narrow.shape
