@@ -145,10 +145,7 @@ def write_members(
             "arm": words(treated.astype(np.int64), ("control", "treatment")),
             "assigned_on": dates(np.full(len(who), _DAY)),
             "contacted": played.contacted[campaign, who],
-            "outcomes": {
-                "responded": played.responded[campaign, who].astype(np.int8),
-                "revenue": money(revenue[who]),
-            },
+            "outcomes": {"responded": played.responded[campaign, who].astype(np.int8), "revenue": money(revenue[who])},
             "covariates": before | {"age": known.age[who], "risk_score": pa.array(risk, mask=np.isnan(risk))},
         },
         breaks=_MEMBER_BREAKS,

@@ -41,11 +41,7 @@ IDS = (OFFERS, *SMALL_IDS)
 _MONTHS = np.array([OFFERS_MONTH, *(row[0] for row in SMALL)])
 _SPANS = np.array([WINDOW] + [2] * len(SMALL))
 _COSTS = {0: (0.05, 2.0), 1: (4.0, 8.0)}
-_BREAKS = (
-    ("unparsable number", "outcomes.revenue", "#N/A"),
-    ("unknown code", "arm", "第九组"),
-    (DUPLICATE, "", ""),
-)
+_BREAKS = (("unparsable number", "outcomes.revenue", "#N/A"), ("unknown code", "arm", "第九组"), (DUPLICATE, "", ""))
 
 
 @dataclass(frozen=True)

@@ -60,13 +60,7 @@ class Maximum:
             yield Quantity(name.format(parameter), estimate, "1", low, high, rtol=1e-4)
 
 
-def maximise(
-    likelihood: LogLikelihood,
-    start: np.ndarray,
-    names: Sequence[str],
-    model: str,
-    level: float,
-) -> Maximum:
+def maximise(likelihood: LogLikelihood, start: np.ndarray, names: Sequence[str], model: str, level: float) -> Maximum:
     """Find the maximum of `likelihood`, which gives value and gradient; one that lies at no inner point is refused."""
 
     def down(theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -368,13 +368,7 @@ class Btyd(Result):
             raise CannotAnswer(
                 "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be told. "
                 "periods counts {units}: was another unit meant?"
-            ).of(
-                f"{periods:g}",
-                Term(f"{self.unit}s"),
-                Number(periods / seen, ".1f"),
-                Number(seen, ".1f"),
-                FARTHEST,
-            )
+            ).of(f"{periods:g}", Term(f"{self.unit}s"), Number(periods / seen, ".1f"), Number(seen, ".1f"), FARTHEST)
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,12 +66,7 @@ class TargetGroup(Result):
 
 
 def describe_targets(
-    members: pd.DataFrame,
-    *,
-    score: str | pd.Series,
-    features: Sequence[str],
-    share: float,
-    campaign: str = "",
+    members: pd.DataFrame, *, score: str | pd.Series, features: Sequence[str], share: float, campaign: str = ""
 ) -> TargetGroup:
     """Say in words who the members with the best scores are, by a tree of at most three questions."""
     if not 0 <= share <= 1:

@@ -434,13 +434,7 @@ def plan_campaign(
 
 
 def required_size(
-    effect: float,
-    *,
-    spread: Spread,
-    control_share: float = 0.5,
-    arms: int = 1,
-    power: float = 0.8,
-    level: float = 0.95,
+    effect: float, *, spread: Spread, control_share: float = 0.5, arms: int = 1, power: float = 0.8, level: float = 0.95
 ) -> int:
     """Members, all arms together, of whom `effect` is seen with this power; contact arms are of equal size.
 

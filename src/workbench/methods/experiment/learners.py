@@ -172,12 +172,7 @@ def predict_uplift(
 
 
 def defaults(
-    y: np.ndarray,
-    arm: np.ndarray,
-    validation: Validation,
-    folds: int | None,
-    repeats: int | None,
-    trees: Trees | None,
+    y: np.ndarray, arm: np.ndarray, validation: Validation, folds: int | None, repeats: int | None, trees: Trees | None
 ) -> tuple[int, int, Trees]:
     """Folds, repeats and trees, where they are not given, by how many of the smaller arm have an uncommon outcome."""
     values, counts = np.unique(y, return_counts=True)

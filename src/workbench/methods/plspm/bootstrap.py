@@ -20,14 +20,7 @@ from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconv
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.plspm.replicates import no_intervals, resample
-from workbench.methods.resampling import (
-    IntervalMethod,
-    Rng,
-    bootstrap_weights,
-    interval,
-    seeds,
-    standard_error,
-)
+from workbench.methods.resampling import IntervalMethod, Rng, bootstrap_weights, interval, seeds, standard_error
 from workbench.result import Quantity, Result
 
 BATCH = 512

@@ -48,13 +48,7 @@ class Stages:
         return replace(answers, low=low, high=high)
 
     def moments(
-        self,
-        answers: Answers,
-        moment: Moments,
-        *,
-        scheme: Scheme,
-        tolerance: float,
-        start: np.ndarray | None = None,
+        self, answers: Answers, moment: Moments, *, scheme: Scheme, tolerance: float, start: np.ndarray | None = None
     ) -> tuple[Moments, np.ndarray]:
         """Fit the first stage in every row; give the moments of the second stage's items, and the first's weights.
 

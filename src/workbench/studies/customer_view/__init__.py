@@ -3,12 +3,4 @@
 from workbench.studies.customer_view.history import History, Profile, customer_history, customer_profile
 from workbench.studies.customer_view.reach import Reach, known_by_department, with_found
 
-__all__ = [
-    "History",
-    "Profile",
-    "Reach",
-    "customer_history",
-    "customer_profile",
-    "known_by_department",
-    "with_found",
-]
+__all__ = ["History", "Profile", "Reach", "customer_history", "customer_profile", "known_by_department", "with_found"]

@@ -9,10 +9,4 @@ from workbench.studies.observational.did import DidEffect, difference_in_differe
 from workbench.studies.observational.sensitivity import Sensitivity
 from workbench.studies.observational.treated import TreatedEffect, effect_on_treated
 
-__all__ = [
-    "DidEffect",
-    "Sensitivity",
-    "TreatedEffect",
-    "difference_in_differences",
-    "effect_on_treated",
-]
+__all__ = ["DidEffect", "Sensitivity", "TreatedEffect", "difference_in_differences", "effect_on_treated"]

@@ -23,12 +23,7 @@ from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, who
-from workbench.studies.observational.sensitivity import (
-    Sensitivity,
-    confounding_odds,
-    largest_bias,
-    robustness_value,
-)
+from workbench.studies.observational.sensitivity import Sensitivity, confounding_odds, largest_bias, robustness_value
 from workbench.words import direction, label
 
 FEWEST_CONTROLS = 100

@@ -244,10 +244,7 @@ def potential_value(
     if "name" in services:
         table.insert(1, "name", table["service"].map(services.drop_duplicates("service").set_index("service")["name"]))
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
-    aside = {
-        f"fewer than {FEWEST_MONTHS} months on record": given - len(found),
-        BELOW: int((current < 0).sum()),
-    }
+    aside = {f"fewer than {FEWEST_MONTHS} months on record": given - len(found), BELOW: int((current < 0).sum())}
     found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
 

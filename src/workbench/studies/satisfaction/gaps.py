@@ -128,12 +128,7 @@ class OperatorGaps(Result):
         ]
         table = self.table.rename(columns={"gap": "estimate"})
         return dot_and_interval(
-            labels,
-            table,
-            ax,
-            label=self.say("gap in {construct} (points)"),
-            zero=True,
-            digits="+.1f",
+            labels, table, ax, label=self.say("gap in {construct} (points)"), zero=True, digits="+.1f"
         )
 
     def quantities(self) -> Iterable[Quantity]:
@@ -146,10 +141,7 @@ class OperatorGaps(Result):
 
 
 def operator_gaps(
-    index: SatisfactionIndex,
-    *,
-    operator: str = "operator",
-    invariance: MeasurementInvariance | None = None,
+    index: SatisfactionIndex, *, operator: str = "operator", invariance: MeasurementInvariance | None = None
 ) -> OperatorGaps:
     """Compare operators pair by pair within each service (each combination of the other cell columns).
 

@@ -12,16 +12,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, join, say, spelt
-from workbench.methods.cells import (
-    cell_name,
-    codes_of,
-    listed,
-    one_cell,
-    plain,
-    refuse_mixed_waves,
-    said,
-    some_cells,
-)
+from workbench.methods.cells import cell_name, codes_of, listed, one_cell, plain, refuse_mixed_waves, said, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Layout, index_points

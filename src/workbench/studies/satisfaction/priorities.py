@@ -275,10 +275,7 @@ def item_priorities(
     effect = np.column_stack([draws.effect(owner[item], target) for item in items])
     mask = draws.chosen(of)
     width, reach = draws.width(mask), draws.reach(mask)[at]
-    rows = {
-        "importance": effect * draws.share[:, at] * 100 / span[at],
-        "performance": draws.level_of(mask)[:, at],
-    }
+    rows = {"importance": effect * draws.share[:, at] * 100 / span[at], "performance": draws.level_of(mask)[:, at]}
     rows["potential"] = effect * draws.share[:, at] * (100 - rows["performance"])
     if cost is not None:
         yuan = np.array([cost[item] for item in items], float)

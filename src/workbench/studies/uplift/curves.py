@@ -14,15 +14,7 @@ from scipy.stats import t as student
 from workbench.errors import WorkbenchError, unknown
 from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
-from workbench.methods.experiment.events import (
-    FEWEST_EVENTS,
-    Outcome,
-    counts,
-    difference,
-    ends,
-    too_few,
-    unanswerable,
-)
+from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few, unanswerable
 from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
 from workbench.methods.intervals import Mean, skewed, uneven
 from workbench.methods.resampling import Rng

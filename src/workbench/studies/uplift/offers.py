@@ -14,13 +14,7 @@ from workbench.messages import Amount, Label, Message, Span, Word, estimated, sa
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import unanswerable
-from workbench.methods.experiment.learners import (
-    Trees,
-    by_content,
-    crossed_effects,
-    draw_folds,
-    fitted_effects,
-)
+from workbench.methods.experiment.learners import Trees, by_content, crossed_effects, draw_folds, fitted_effects
 from workbench.methods.experiment.members import CONTROL, crossed, features_of, numbers, require_members
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result

@@ -102,13 +102,7 @@ class ImprovementRequests(Result):
         """Draw the share of each request with its interval."""
         labels = [cell_name(values) for values in self.table[["request", *self.by]].to_numpy()]
         table = self.table.rename(columns={"share": "estimate"})
-        return dot_and_interval(
-            labels,
-            table,
-            ax,
-            label=self.say("% of respondents ({level} interval)"),
-            digits=".1f",
-        )
+        return dot_and_interval(labels, table, ax, label=self.say("% of respondents ({level} interval)"), digits=".1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share shown."""

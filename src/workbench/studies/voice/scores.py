@@ -218,11 +218,7 @@ class VoiceScores(Result):
         rows = self.table[self.table["measure"] == name].sort_values(list(self.by[::-1]), kind="stable")
         labels = [cell_name(values) for values in rows[list(self.by[::-1])].to_numpy()] if self.by else ["all"]
         return dot_and_interval(
-            labels,
-            rows,
-            ax,
-            label=self.say("{measure} ({level} interval)", measure=Word(name)),
-            digits=".1f",
+            labels, rows, ax, label=self.say("{measure} ({level} interval)", measure=Word(name)), digits=".1f"
         )
 
     def quantities(self) -> Iterable[Quantity]:
