@@ -141,7 +141,6 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
 
     Raises
     ------
-    WorkbenchError
     """
     if not isinstance(table, pd.DataFrame):
         raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
@@ -271,10 +270,6 @@ def _without_gaps(values: np.ndarray, name: str, what: str, missing: Missing) ->
 def flag(column: pd.Series, name: str) -> np.ndarray:
     """Give a flag as booleans, shape (n,): True/False or 1/0 of any dtype, never missing, never text.
 
-    Raises
-    ------
-    WorkbenchError
-
     Examples
     --------
     >>> flag(pd.Series([1, 0, 1.0]), "held").tolist()
@@ -348,7 +343,6 @@ def weights_of(column: pd.Series, name: str) -> np.ndarray:
 
     Raises
     ------
-    WorkbenchError
     """
     values = number(column, name, what="weight")
     if (values < 0).any():

@@ -28,7 +28,6 @@ def distinct(names: Iterable[object], what: str) -> None:
 
     Raises
     ------
-    WorkbenchError
     """
     names = list(names)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -88,7 +87,6 @@ def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
 
     Raises
     ------
-    WorkbenchError
     """
     require_columns(survey, by, "survey", hint="by= names the columns that make the cells.")
     distinct(by, "by=")

@@ -29,7 +29,6 @@ class Coding:
 
     Attributes
     ----------
-    name : str
     edges : array or None
         Of a number: increasing upper ends of all its classes but the last; None of a category.
     names : tuple of str

@@ -44,7 +44,6 @@ def share(events: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> tuple[np.n
     ----------
     events, n : float or arrays of one shape
         Events and cases; an effective number of cases (survey, clusters) need not be whole.
-    level : float
 
     Returns
     -------
@@ -196,8 +195,6 @@ class Mean:
 
     Attributes
     ----------
-    value : estimate of the mean, in units of the outcome
-    n : rows behind it
     variance, third : second and third central moment of the estimate's error, Σ eᵢ² and Σ eᵢ³ over what each row adds
     """
 
@@ -242,7 +239,6 @@ def mean_difference(
 
     Parameters
     ----------
-    one, zero : Mean
     amounts : bool
         Whether no outcome is below 0.
     df : float or array

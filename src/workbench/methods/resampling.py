@@ -84,7 +84,6 @@ def bootstrap_weights(
         Units are drawn within their stratum; its size stays what it was.
     clusters : array of int, shape (n,), optional
         Whole clusters are drawn (within strata, where both are given; a cluster lies in one stratum).
-    rng : int, SeedSequence or Generator
     dtype : float64 or float32
         Counts are whole numbers, so exact in both; the second takes half the memory.
 

@@ -357,7 +357,6 @@ def gaps_of(
         Of the two estimates.
     df : array, shape (q, 2)
         Degrees of freedom of the two errors.
-    level : float
 
     Returns
     -------

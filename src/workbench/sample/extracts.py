@@ -67,7 +67,6 @@ class Extracts:
 
         Parameters
         ----------
-        table : str
         columns : mapping
             Canonical columns; a map column holds columns by name, a text stands for a constant column.
         breaks : tuple of Break

@@ -55,7 +55,6 @@ class SampleReport:
 
     Attributes
     ----------
-    folder : Path
     files : DataFrame
         One row a file: file, rows (raw lines without the header), bad_rows (of them, known to be bad), encoding.
     seconds : float

@@ -30,7 +30,6 @@ class Process:
 
     Attributes
     ----------
-    label : str
     names : tuple of str
         The four parameters.
     likelihood : callable(theta, x, t_x, T) -> (loglik (n,), score (4, n) in the log-parameters, log odds alive (n,))

@@ -34,7 +34,6 @@ class GammaGamma(Result):
     correlation : float
         Rank correlation of repeats and mean amount among repeaters, which the model takes as none; NaN where all came
         equally often.
-    set_aside : dict of str to int
     """
 
     fit: Maximum

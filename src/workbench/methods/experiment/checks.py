@@ -33,7 +33,6 @@ class CampaignChecks(Result):
         False where a causal claim from the difference of the arms must be refused.
     reasons : tuple of str
         Why, each a sentence.
-    n_treated, n_control : int
     sample_ratio_p : float
         Of the chi-squared test that the arms have the planned share; NaN where no plan was given.
     balance : DataFrame

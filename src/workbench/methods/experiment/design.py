@@ -146,7 +146,6 @@ class CampaignPlan(Result):
         Smallest holdout that detects the wanted effect in every arm; NaN if none does.
     needed : int
         Members that would do with half of them held out (one arm) or equal arms.
-    spread : Spread
     """
 
     table: pd.DataFrame

@@ -69,7 +69,6 @@ class AverageEffect(Result):
     relative : Interval
         Effect as a share of the mean without contact; no ends where the control mean cannot be told from 0, or where
         fewer than 20 members of the smaller arm (5 for a 0/1 outcome) are expected to have an outcome other than 0.
-    n_treated, n_control : int
     p_value : float
         Of no effect, two-sided.
     df : float

@@ -31,7 +31,6 @@ class Trees:
 
     Attributes
     ----------
-    leaves, rounds : int
     smallest_leaf : int
         Members a leaf holds at least; a 25th of the fitted rows where those are fewer than 12,500.
     rate : float

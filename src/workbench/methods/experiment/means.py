@@ -21,7 +21,6 @@ class Means:
 
     Attributes
     ----------
-    treated, control : float
     error_treated, error_control : arrays, shape (n,)
         What each row's own outcome adds to the error of a mean, for these members.
     correction : array, shape (n,)

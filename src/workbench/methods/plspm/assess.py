@@ -31,7 +31,6 @@ class ModelQuality(Result):
 
     Attributes
     ----------
-    bootstrap : PlsBootstrap
     """
 
     bootstrap: PlsBootstrap

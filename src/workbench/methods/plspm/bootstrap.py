@@ -44,7 +44,6 @@ class PlsBootstrap(Result):
 
     Attributes
     ----------
-    fit : PlsFit
     replicates : array, shape (resamples, quantities)
         NaN in resamples that did not converge.
     labels : list of (quantity, name)
@@ -53,7 +52,6 @@ class PlsBootstrap(Result):
         What `summary` gives.
     interval : {"percentile", "bc", "bca", "normal", "replicate"}
         The last where replicate weights were given.
-    level : float
     failed : int
         Resamples that did not converge; they are in no interval.
     left_out : array, shape (groups, quantities), or None
@@ -209,7 +207,6 @@ def bootstrap_pls(
     survey, model, weights, scheme, missing, tolerance
         As for `fit_pls`. Survey weights multiply the counts of a resample; missing answers take the mean
         of the resample.
-    resamples : int
     interval : {"percentile", "bc", "bca", "normal"}
         "bca" leaves out one respondent at a time (beyond 500, one of 500 random groups) for its acceleration.
         Below 100 respondents (clusters) the ends are moved out to Student's t, and R2, rho_A and HTMT have none:
@@ -230,7 +227,6 @@ def bootstrap_pls(
         For instance 1/R (balanced repeated replication, bootstrap), 1/(R(1 - k)²) (Fay), (R - 1)/R (jackknife).
     replicate_df : float, optional
         Degrees of freedom; R if not given. Designs with strata have fewer: clusters less strata.
-    rng : int or Generator
 
     Returns
     -------

@@ -52,7 +52,6 @@ class ConsistentPls(Result):
         Of constructs of mode B; those of higher order weigh their dimensions as if these held no error.
     verdicts : tuple of Message
         What makes the correction doubtful, one sentence each; empty if nothing.
-    level : float
     """
 
     table: pd.DataFrame

@@ -33,7 +33,6 @@ class Mediation(Result):
         constructs, one with their sum (via "all"): source, target, via, indirect, se, low, high; direct,
         direct_low, direct_high (NaN where the model draws no direct path); share (indirect over total, NaN where
         the two have opposite signs); kind ("full", "partial", "competing", "indirect", "none"); said (a sentence).
-    level : float
     """
 
     table: pd.DataFrame

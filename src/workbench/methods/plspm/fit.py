@@ -34,7 +34,6 @@ def fit_pls(
     ----------
     survey : DataFrame
         One row a respondent, one numeric column an item.
-    model : PathModel
     scheme : {"path", "factorial", "centroid"}
         How neighbouring constructs are weighed in the inner estimation.
     weights : str or array, optional

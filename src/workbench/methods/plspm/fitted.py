@@ -35,7 +35,6 @@ class PlsFit(Result):
 
     Attributes
     ----------
-    model : PathModel
     scheme : {"path", "factorial", "centroid"}
     weights, loadings : Series by (construct, item)
         Outer weights that give scores of variance 1; correlations of items with their construct.
@@ -57,8 +56,6 @@ class PlsFit(Result):
         Heterotrait-monotrait ratio of absolute correlations (HTMT+); correlations of the scores.
     item_correlations : DataFrame, item by item
         As the fit saw them: weighted, gaps treated as `missing` says.
-    iterations : int
-    converged : bool
     n : int
         Respondents that count.
     n_effective : float

@@ -50,7 +50,6 @@ class MeasurementInvariance(Result):
         mean_difference (first - second, in standard deviations of the pair) with mean_null_low and _high (where
         `level` of the permutations lie) and mean_p; log_variance_ratio, likewise. invariance: "none" where c_p_holm
         refuses step 2, "partial" where only step 2 holds (paths can be compared), "full".
-    level : float
     permutations, failed : int
         Permutations a pair; those in which a group did not converge (they count nowhere).
     """
@@ -143,8 +142,6 @@ class GroupDifferences(Result):
         first = "all": difference is the range over all groups.
     groups : DataFrame
         Paths and R2 of each group: quantity, name, one column a group.
-    level : float
-    permutations, failed : int
     left_out : int
         Differences that are not in the table, because a construct does not mean the same to the groups.
     """
@@ -269,8 +266,6 @@ def measurement_invariance(
         Column with the groups' names; every pair is tested.
     permutations : int
         Permutations of the labels within each pair.
-    level : float
-    rng : int or Generator
 
     Raises
     ------

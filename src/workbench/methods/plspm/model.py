@@ -27,7 +27,6 @@ class Construct:
 
     Parameters
     ----------
-    name : str
     items : sequence of str
         Columns of the survey.
     mode : {"A", "B"}
@@ -139,7 +138,6 @@ class HigherOrder:
 
     Parameters
     ----------
-    name : str
     dimensions : sequence of str
         Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
     mode : {"A", "B"}
@@ -163,14 +161,11 @@ class PathModel:
 
     Parameters
     ----------
-    constructs : sequence of Construct
     paths : mapping of target to its sources
         ``{"Expectation": ("Image",)}`` draws Image -> Expectation. A source ``"Image*Value"`` is the interaction of two
         constructs that lead to the same target.
-    title : str
     missing_codes : sequence of float
         Numbers that stand for "no answer", for instance -99.
-    higher_order : sequence of HigherOrder
 
     Raises
     ------

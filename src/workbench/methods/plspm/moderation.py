@@ -36,7 +36,6 @@ class Moderation(Result):
         Five rows an interaction and target: source, moderator, target, what ("interaction": change of the slope per
         standard deviation of the moderator; "f2": its effect size; "slope": of the target on the source, standardised),
         at (standard deviations of the moderator from its mean, for slopes), estimate, se, low, high.
-    level : float
     """
 
     table: pd.DataFrame

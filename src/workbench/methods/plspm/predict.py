@@ -49,8 +49,6 @@ class PlsPrediction(Result):
         One row a construct, and "all" (CVPAT): construct, against ("mean", "linear"), loss (mean squared error of
         the model), loss_rival, difference (loss - loss_rival: negative is better), se, low, high, p (two-sided). The
         last four are NaN where both predict the same (between two single items both are one regression).
-    level : float
-    folds, repetitions : int
     """
 
     items: pd.DataFrame
@@ -157,9 +155,6 @@ def predict_pls(
     ----------
     survey, model, weights, scheme, missing, tolerance
         As for `fit_pls`. A missing answer takes the mean of the training respondents as predictor, and has no loss.
-    folds, repetitions : int
-    level : float
-    rng : int or Generator
 
     Raises
     ------

@@ -72,10 +72,8 @@ def forget(
 
     Parameters
     ----------
-    source : str
     number : str
         The customer's number as the source writes it, or as the warehouse has it.
-    root : Path
     raw : Path, optional
         Folder of the extracts, by default `data/raw/SOURCE`.
     progress : callable, optional

@@ -173,7 +173,6 @@ class Ledger:
 
         Parameters
         ----------
-        slot : Slot
         retries : int
             How often a failure for a passing cause is tried again.
         force : bool
@@ -205,7 +204,6 @@ class Ledger:
 
         Parameters
         ----------
-        claim : Claim
         manifest : mapping
             `status`, and as they apply `headline`, `error`, `error_kind`, `refused`, `seconds`, `inputs`.
         publish : callable, optional

@@ -100,7 +100,6 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
 
     Parameters
     ----------
-    text : str
     today : date, optional
         Refuse a period that is not over on this day.
     kind : str

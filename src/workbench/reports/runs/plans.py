@@ -61,13 +61,10 @@ class Plan:
 
     Attributes
     ----------
-    name, title : str
-    tasks : tuple of Task
     period : str
         Kind of its periods (day, month, quarter, year); empty where its reports have none.
     cron, timezone : str
         When it is due, five fields; empty for never by itself.
-    formats : tuple of str
     lang : tuple of str
         Languages of its reports, the first in front; empty for the project's.
     minimum_cell, jobs, retries : int
@@ -132,7 +129,6 @@ class Plan:
         Parameters
         ----------
         period : Period or None
-        root : Path
         studies : iterable of str
             Only these of its studies; all if empty.
         given : mapping, optional

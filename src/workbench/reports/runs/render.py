@@ -140,7 +140,6 @@ def run_slots(
 
     Parameters
     ----------
-    slots : iterable of Slot
     root : Path
         The project.
     jobs : int, optional

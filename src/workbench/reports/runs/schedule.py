@@ -47,7 +47,6 @@ class Due:
 
     Attributes
     ----------
-    plan : Plan
     fired : datetime
         The last time of its cron expression.
     periods : tuple of Period or None
@@ -94,7 +93,6 @@ def find_due(plan: Plan, since: dt.datetime | None, now: dt.datetime) -> Due | N
 
     Parameters
     ----------
-    plan : Plan
     since : datetime or None
         The fire time that was last dealt with; None if the plan never was: then only its last one counts.
     now : datetime

@@ -28,7 +28,6 @@ class Contamination(Result):
     ----------
     exposed : AverageEffect or None
         Share contacted by others: difference of the arms; None where nobody was, or everybody.
-    share_treated, share_control : float
     effects : dict of str to AverageEffect
         "all members", and "not contacted by others": the second compares only such members. It is a sensitivity, not an
         effect of randomisation, where contact itself changed who else was contacted.

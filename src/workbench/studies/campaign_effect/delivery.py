@@ -43,7 +43,6 @@ class ComplierEffect(Result):
         Effect of assignment on the outcome (intention to treat).
     delivery : AverageEffect
         Effect of assignment on delivery: the share of compliers.
-    first_stage_f : float
     one_sided : bool
         Nobody in control got the contact: the compliers are all those who got it.
     """

@@ -190,7 +190,6 @@ def effect_windows(
         Columns of which more is worse (opted_out, complaints, churned), each with its margin.
     level : float
         Coverage of all windows together, 0-1.
-    unit, campaign : str
 
     Raises
     ------

@@ -38,7 +38,6 @@ class Coverage(Result):
     months : DataFrame
         One row a table and month from its first to the last that is due: department, table, month, records, customers,
         share (of a usual month: the median of those near), gap ("", "missing" or "thin").
-    as_of : Timestamp
     """
 
     table: pd.DataFrame

@@ -31,7 +31,6 @@ class Fault:
     ----------
     department : str
         Which looks first.
-    tables : tuple of str
     customers : float
         Whom it touches; of a month that lacks, those of a usual month.
     what, name : Message
@@ -285,7 +284,6 @@ def studies_touched(
 
     Parameters
     ----------
-    seen, found, lost : Coverage, Contradictions, LostRecords
     tables : collection of str
         Tables that hold rows.
     minimum : int

@@ -55,8 +55,6 @@ class LifetimeValue(Result):
         Share of contract-months that lie at tenures too few were observed at: they count as nothing, or as the
         extrapolation says.
     extrapolate : {"sbg"} or None
-    set_aside : dict of str to int
-    level : float
     step : {"day", "month"}
         What the dates tell: hazards are by day, or by calendar month where departures are known by month only.
     """
@@ -255,8 +253,6 @@ def lifetime_value(
         Largest share of contract-months at tenures that were not observed, if there is no `extrapolate`.
     resamples : int
         Of the hazards, given the departures seen and one more that might have been; 0 for no intervals.
-    level : float
-    rng : int, SeedSequence or Generator
 
     Raises
     ------

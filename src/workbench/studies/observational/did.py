@@ -262,8 +262,6 @@ def difference_in_differences(
         Coverage of the intervals, 0-1.
     inference : {"wild bootstrap", "randomisation"}, optional
         The first is the default with 5 clusters or more on each side; else starts are permuted over clusters.
-    resamples : int
-    rng : int, SeedSequence or Generator
     unit_of_outcome, per, campaign : str
         For the words and the quantities; `per` what an amount is of, for instance "customer and month".
 

@@ -281,7 +281,6 @@ def effect_on_treated(
         many are drawn; an answer that still depends on the split is refused.
     level : float
         Coverage of the intervals, 0-1.
-    rng : int, SeedSequence or Generator
     unit, campaign : str
         For the words and the quantities.
 

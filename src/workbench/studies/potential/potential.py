@@ -42,7 +42,6 @@ class Potential(Result):
         Probability of take-up, and margin of a first year if taken up.
     draws : array of float32, shape (resamples, 2, n)
         Current and potential from resamples of the past and of each customer's months.
-    set_aside : dict of str to int
     """
 
     customers: pd.DataFrame

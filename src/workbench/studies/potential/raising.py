@@ -167,7 +167,6 @@ def worth_raising(
 
     Parameters
     ----------
-    contact_cost : float
     lift : float
         What contact adds to what like customers brought without it, as a share of that: from a campaign with a control
         group, or an assumption. It has no default, as no list can tell it.

@@ -49,9 +49,6 @@ class WaveChange(Result):
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
     left_out : DataFrame
         Cells with fewer than `minimum` respondents in a wave: columns of `by`, n_before, n_after.
-    waves : tuple of two
-    construct : str
-    level : float
     failed : int
         Resamples in which a wave did not converge.
     """

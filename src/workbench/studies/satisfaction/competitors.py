@@ -38,11 +38,8 @@ class CompetitorMap(Result):
         competitor's, points), each with `_low` and `_high`; se and p of the gap, p_holm (over all rows),
         probability_important (share of resamples in which importance is above the drivers' mean), place
         ("important, behind: catch up"; *level* where the gap is not significant).
-    own : str
     of : str
         The part of the market; empty for all.
-    target : str
-    level : float
     """
 
     table: pd.DataFrame
@@ -136,13 +133,10 @@ def competitor_map(
     ----------
     effects : PathEffects
         With the operator among the columns of `by`.
-    own : str
     against : sequence of str, optional
         All others if not given.
     of : mapping, optional
         The part of the market, like ``{"service": "mobile"}``.
-    operator : str
-    target : str
 
     Raises
     ------

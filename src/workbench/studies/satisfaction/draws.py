@@ -30,8 +30,6 @@ class Draws:
 
     Attributes
     ----------
-    answers : Answers
-    fit : PlsFit
     values : array, shape (1 + resamples, quantities)
         Columns as `Layout.labels`.
     share : array, shape (1 + resamples, items)

@@ -132,8 +132,6 @@ class ImportancePerformance(Result):
         of the driver's), performance (the driver's index, points), potential (importance x (100 -
         performance): points of the target if the driver rose to 100), each with `_low` and `_high`;
         probability_first and probability_here (shares of resamples in which it ranks first, and here).
-    target : str
-    level : float
     """
 
     table: pd.DataFrame
@@ -237,7 +235,6 @@ def importance_performance(effects: PathEffects, *, target: str = "Satisfaction"
     ----------
     effects : PathEffects
         For one operator: those of its respondents alone.
-    target : str
 
     Raises
     ------

@@ -34,8 +34,6 @@ class OperatorGaps(Result):
         against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm and p_bh (over all
         rows: no false finding, or few of the findings false, but for 1 - level), significant (by p_holm),
         comparable (False where the construct does not mean the same to both; p is then not claimed).
-    construct : str
-    level : float
     """
 
     table: pd.DataFrame
@@ -152,7 +150,6 @@ def operator_gaps(
 
     Parameters
     ----------
-    index : SatisfactionIndex
     operator : str
         Column of the cells that names the operator.
     invariance : MeasurementInvariance, optional

@@ -61,7 +61,6 @@ class SatisfactionIndex(Result):
         The pooled fit whose unstandardised weights make the index.
     construct : str
         The one that `headline` and `plot` show.
-    level : float
     minimum, failed : int
         Fewest respondents shown; resamples that did not converge, or could not meet the margins.
     raking : Raking or None
@@ -221,7 +220,6 @@ def satisfaction_index(
     ----------
     survey : DataFrame
         One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
-    model : PathModel
     by : sequence of str
         Columns whose combinations are the cells; none for one index of the whole survey.
     weight : str or None
@@ -233,7 +231,6 @@ def satisfaction_index(
         Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
     construct : str
         The one to put into words and picture.
-    resamples : int
     level : float
         Coverage of the intervals, 0-1.
     minimum : int
@@ -241,7 +238,6 @@ def satisfaction_index(
     margins, cap : optional
         Known margins of the population, as for `rake`: the survey and every resample are raked to them, on top of
         the survey weight. Of several waves each has its own: {("wave", "age"): …}.
-    rng : int or Generator
 
     Raises
     ------

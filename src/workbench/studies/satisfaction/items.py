@@ -33,8 +33,6 @@ class ItemGaps(Result):
     table : DataFrame
         One row a pair and item, then one for their sum (item "all"): the columns of the cells, against, item,
         gap (points), se, low, high.
-    construct : str
-    level : float
     labels : mapping of item to Value
         What each item is called.
     """
@@ -116,7 +114,6 @@ def gap_to_items(
 
     Parameters
     ----------
-    index : SatisfactionIndex
     first, second : mapping, optional
         The two cells, like ``{"operator": "A", "service": "mobile"}``; every pair of operators within each
         combination of the other columns if not given.

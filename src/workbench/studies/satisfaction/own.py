@@ -29,9 +29,6 @@ class OwnStanding(Result):
     ----------
     table : DataFrame
         One row a cell of the operator: the other columns of the index's cells, index, low, high (points), n.
-    gaps : OperatorGaps or Refusal
-    own, construct : str
-    level : float
     missing : str
         Why it has no index; empty if it has one.
     """

@@ -31,12 +31,10 @@ class IndexPrecision(Result):
         One row a cell and construct: the cells' columns, construct, n, deff, width (of the interval, points), meets
         (the rule), n_needed (respondents for that width, weights and spread as they are), detectable_gap (points by
         which another operator, as precise as this one, must differ to be found in 80% of surveys).
-    by : tuple of str
     construct : str
         The one of `headline` and `plot`.
     limit : float
         Widest interval that the rule allows.
-    level : float
     """
 
     table: pd.DataFrame
@@ -96,7 +94,6 @@ class ShrunkenIndex(Result):
         Columns of cells and of parents.
     construct : str
         The one of `headline` and `plot`.
-    level : float
     """
 
     table: pd.DataFrame
@@ -168,7 +165,6 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
 
     Parameters
     ----------
-    index : SatisfactionIndex
     limit : float
         Points; EPSI asks for 95% intervals of at most 4.
 

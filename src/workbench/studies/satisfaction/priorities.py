@@ -33,11 +33,8 @@ class ItemPriorities(Result):
         point of the item's scale), performance (mean on the scale, 0-100), potential (points of the target if every
         answer rose to the end of the scale), with costs points_per_yuan, each with `_low` and `_high`;
         probability_top (share of resamples in which it is among the first `top`).
-    target : str
     of : str
         Whose answers; empty for all.
-    top : int
-    level : float
     labels : mapping of item to Value
         What each item is called.
     """
@@ -165,9 +162,6 @@ class Improvement(Result):
     changes : DataFrame
         One row a changed item: item, asked, realised (mean, points of the scale), capped (share of respondents
         whom the end of the scale allows less than asked).
-    target : str
-    of : str
-    level : float
     labels : mapping of item to Value
         What each item is called.
     """
@@ -233,7 +227,6 @@ def item_priorities(
     ----------
     effects : PathEffects
         Importance is that of its respondents: for importance of one operator's own, those of its respondents alone.
-    target : str
     of : mapping, optional
         Whose performance, by columns of the cells, like ``{"operator": "A"}``; everyone's if not given.
     levers : sequence of str
@@ -312,7 +305,6 @@ def simulate_improvement(
 
     Parameters
     ----------
-    effects : PathEffects
     changes : mapping of item to points
         On the item's scale; of reversed items, towards the better end.
     target : str

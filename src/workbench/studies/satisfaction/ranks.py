@@ -43,8 +43,6 @@ class OperatorRanks(Result):
         One row an operator, best first within each service: the other columns of the index's cells, operator, index,
         rank (1 is the highest index), rank_low, rank_high (all true ranks of a service lie within these ends together
         in `level` of surveys), probability_1, probability_2 … (share of the resamples in which it has that rank).
-    construct : str
-    level : float
     """
 
     table: pd.DataFrame
@@ -140,10 +138,6 @@ class OwnWeights(Result):
     table : DataFrame
         One row a cell and construct: the cells' columns, construct, pooled, own, difference (own - pooled; points), se,
         low, high. NaN where an own weight is negative.
-    fits : dict of operator to PlsFit
-    by : tuple of str
-    operator, construct : str
-    level : float
     without : tuple of operators
         Those whose own respondents answer too much alike for weights of their own.
     """

@@ -189,7 +189,6 @@ class RakingFrame:
         Cell of each respondent.
     spread : sparse array, shape (cells, n)
         Design weight of each respondent, in its cell.
-    margins : list of Margin
     total : float
         1 for shares.
     cap : float or None

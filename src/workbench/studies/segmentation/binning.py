@@ -11,7 +11,6 @@ def scores(values: np.ndarray, bins: int, *, nested: bool, together: bool) -> np
     Parameters
     ----------
     values : ndarray, shape (n, columns)
-    bins : int
     nested : bool
         Each column within the groups that the columns before it made.
     together : bool

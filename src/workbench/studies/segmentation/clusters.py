@@ -50,7 +50,6 @@ class Segments(Result):
         Index cluster; mean of each scaled feature, in standard deviations from the mean of all customers.
     typical : DataFrame
         Index cluster; median of logged features, mean of the others, in their units.
-    scale : FeatureScale
     rule : Partition
         On the scaled features.
     replicates : ndarray, shape (resamples, k)
@@ -246,7 +245,6 @@ def fit_segments(
     starts, resamples : int
         Seeded runs of which the best counts, of the fit (which goes on, up to five times as many, until its best has
         come up three times) and of each refit; resamples, at least, for the stability of the clusters taken.
-    rng : int, SeedSequence or Generator
 
     Notes
     -----

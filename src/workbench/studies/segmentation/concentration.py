@@ -195,7 +195,6 @@ def concentration(
         the tail (`_unseen`). There are none below 300 customers, or where one makes over 90% of the squared deviations.
     level : float
         Coverage of the intervals.
-    rng : int, SeedSequence or Generator
 
     Raises
     ------

@@ -41,8 +41,6 @@ class Rfm(Result):
         One row a customer, sorted by customer: the customer's column, recency_days (whole days from the last active day
         to the snapshot; NaN for never active), frequency (active days), monetary (sum of amounts), r, f, m (1 to
         `bins`, highest = best; 0 for never active), cell ("555"), segment.
-    grid : SegmentGrid
-    binning, ties : str
     as_of : Timestamp or None
         The snapshot, exclusive; None where the features were given.
     set_aside : dict of str to int

@@ -35,7 +35,6 @@ class FeatureScale:
         Compositions taken as centred log-ratios; a single share stands with its complement.
     zero : float
         Added to each part of a composition, as a share of an even part: 0 has a logarithm, and few events don't shout.
-    scale : str
     clip : float or None
         Scaled values beyond it are held there.
     fill : ndarray or None, shape (p,)

@@ -70,9 +70,6 @@ class ServiceShortfalls(Result):
         scores of a side are the same), n_missed, n_kept.
     hidden : int
         Cells with fewer than `minimum` cases.
-    by : tuple of str
-    level : float
-    minimum, before_days : int
     """
 
     table: pd.DataFrame

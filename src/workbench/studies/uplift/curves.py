@@ -43,7 +43,6 @@ class UpliftCurve(Result):
         and its chord, in units of the outcome, whichever curve is drawn.
     area, area_low, area_high : float
         Area of the curve drawn: over its chord, or for "toc" the whole (AUTOC).
-    members : int
     doubts : tuple of str
         Why there is no verdict: too few members bought for an interval of an area, or the score comes from crossed
         folds, whose interval claims too much; () where there is one.
@@ -187,7 +186,6 @@ def uplift_curve(
         Resamples behind the intervals.
     level : float
         Coverage of the intervals, 0-1; the band holds at each share, not for all at once.
-    rng : int, SeedSequence or Generator
 
     Raises
     ------

@@ -43,7 +43,6 @@ class OfferValue(Result):
     net, single, advantage : Interval
         Money per customer of the list against contacting nobody: of the choice; of the best single offer to as many as
         the limits allow, drawn at random; and the difference. The single offer, too, is chosen beforehand.
-    best_single : str
     parts : DataFrame
         One row a judged part of the list: members, single (offer), share contacted, and the price of each limit.
     choice : Series

@@ -328,7 +328,6 @@ class ScoredList(Result):
         earned in the campaign in the same bands of the score; NaN where its members are too few.
     strange : dict of str to int
         Members unlike those of the campaign, by feature; `unlike` is how many are in one feature or more.
-    doubts : tuple of str
     """
 
     listed: int

@@ -82,7 +82,6 @@ class Targeting(Result):
         Net of contacting everybody, and how much more targeting earns than that on the members it is judged on.
     break_even : float
         Effect on the outcome at which contacting a member pays its own costs.
-    verdict : Verdict
     reasons : tuple of str
         Why, each a sentence.
     """

@@ -87,8 +87,6 @@ class SatisfactionOutcome(Result):
     untold : tuple of Message
         Categories of covariates whose respondents all stayed, or all left, one sentence: they tell nothing of how
         churn moves with the score, and are in neither of its estimates (they are in that of revenue).
-    covariates : tuple of str
-    level : float
     unit : str
         Of revenue.
     """
@@ -249,7 +247,6 @@ def satisfaction_outcome(
         Column of the day on which the outcome's window begins.
     complete : str or None
         Column that says whether the whole window is known.
-    level : float
     unit : str
         Of revenue, for people.
 

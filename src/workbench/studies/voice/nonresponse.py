@@ -33,7 +33,6 @@ class NonResponse(Result):
         with all columns against the one without this column (without any).
     invited, answered, left_out : int
         Left out are the ineligible.
-    level : float
     minimum : int
         Fewest invited of a group that a page shows.
     """
@@ -110,7 +109,6 @@ def nonresponse(
         Columns known of everyone invited.
     answered : str
         Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
-    level : float
     minimum : int
         Fewest invited of a group that a page shows.
 

@@ -35,9 +35,6 @@ class ImprovementRequests(Result):
     hidden, hidden_n : int
         Requests of fewer than `minimum` respondents in their cell, not shown even by name (words of a few can
         name a person), and their respondents.
-    by : tuple of str
-    level : float
-    minimum : int
     """
 
     table: pd.DataFrame

@@ -132,10 +132,6 @@ class VoiceScores(Result):
         the scale and their number leave; no se where all are the same, neither where there is one cluster).
     suppressed : DataFrame
         Cells and measures with fewer than `minimum` answers: the columns of `by`, measure and n.
-    measures : tuple of Measure
-    by : tuple of str
-    level : float
-    minimum : int
     """
 
     table: pd.DataFrame
