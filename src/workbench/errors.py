@@ -79,6 +79,12 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     return WorkbenchError(join(there, suggestion(name, known), say("There are: {names}.", names=quoted(known))))
 
 
+def require_known(what: str, name: str, known: Iterable[str], where: str = "") -> None:
+    """Refuse a name that does not exist, as `unknown` says it."""
+    if name not in (known := list(known)):
+        raise unknown(what, name, known, where)
+
+
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, hint: str = "") -> None:
     """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or holds lists in it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 
 READS = "WORKBENCH_READS"
 """The environment variable that names the file in which a run wants the tables listed that were read."""
@@ -64,6 +64,5 @@ def rules_file(name: str) -> Path | None:
 def _named_file(what: str, folder: str, name: str) -> Path:
     place = project_root() / "data" / folder
     known = sorted(file.stem for file in place.glob("*.toml"))
-    if name not in known:
-        raise unknown(what, name, known, f"data/{folder}")
+    require_known(what, name, known, f"data/{folder}")
     return place / f"{name}.toml"

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from workbench.columns import days
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
@@ -469,8 +469,7 @@ def fit_btyd(
     True
     """
     for what, given, legal in (("unit", unit, DAYS), ("model", model, PROCESSES)):
-        if given not in legal:
-            raise unknown(what, given, legal)
+        require_known(what, given, legal)
     known = histories(purchases, customer=customer, when=when, amount=amount, until=until)
     x, t, T = known.x.astype(float), known.t_x / DAYS[unit], known.T / DAYS[unit]
     process = PROCESSES[model]

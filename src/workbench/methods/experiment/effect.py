@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
@@ -399,10 +399,8 @@ def estimate_effect(
     """Estimate as `average_effect` does, before a level is chosen."""
     covariates = list(covariates)
     method = method or ("lin" if covariates else "difference")
-    if method not in ("difference", "lin", "aipw"):
-        raise unknown("method", method, ["difference", "lin", "aipw"])
-    if target not in ("population", "members"):
-        raise unknown("target", target, ["population", "members"])
+    require_known("method", method, ["difference", "lin", "aipw"])
+    require_known("target", target, ["population", "members"])
     if method != "difference" and not covariates:
         raise WorkbenchError(
             "method '{method}' adjusts for covariates and was given none: name them in covariates=."

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import Features, arms, features_of, numbers
@@ -157,10 +157,8 @@ def predict_uplift(
     Nie and Wager (2021), Biometrika 108 (R). Luedtke and van der Laan (2016), Annals of Statistics 44, and
     Wager (2024), Sequential validation of treatment heterogeneity, arXiv 2405.05534 (sequential folds).
     """
-    if learner not in _LEARNERS:
-        raise unknown("learner", learner, _LEARNERS)
-    if validation not in FOLDS:
-        raise unknown("validation", validation, FOLDS)
+    require_known("learner", learner, _LEARNERS)
+    require_known("validation", validation, FOLDS)
     treated, y = arms(members, treatment), numbers(members, outcome)
     arm = treated.astype(np.int64)
     known = features_of(members, features, y, arm)
@@ -204,10 +202,8 @@ def crossed_effects(
     -------
     array, shape (n, offers); NaN for the first of sequential folds
     """
-    if learner not in _LEARNERS:
-        raise unknown("learner", learner, _LEARNERS)
-    if validation not in FOLDS:
-        raise unknown("validation", validation, FOLDS)
+    require_known("learner", learner, _LEARNERS)
+    require_known("validation", validation, FOLDS)
     folds, repeats, trees = defaults(y, arm, validation, folds, repeats, trees)
     x, here = known.codes, np.arange(len(y))  # here: the row that stands at each place of x
     outcome, scale = standardised(y)

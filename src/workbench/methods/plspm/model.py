@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, nearest, unknown
+from workbench.errors import WorkbenchError, nearest, require_known
 from workbench.messages import Name, Named, Value, say
 
 Mode = Literal["A", "B"]
@@ -93,15 +93,13 @@ class Construct:
                 where, repr(self.mode)
             )
         for item in self.reversed:
-            if item not in self.items:
-                raise unknown("item", item, self.items, say("{where} (named in reversed)", where=where))
+            require_known("item", item, self.items, say("{where} (named in reversed)", where=where))
         if not isinstance(self.label, Mapping):
             raise WorkbenchError("label is {label}. Give a text for each item, like {{'VA1': 'price'}}.").of(
                 repr(self.label), at=where
             )
         for item, text in self.label.items():
-            if item not in self.items:
-                raise unknown("item", item, self.items, say("{where} (named in label)", where=where))
+            require_known("item", item, self.items, say("{where} (named in label)", where=where))
             texts = _texts(text)
             if not 1 <= len(texts) <= 2 or not all(isinstance(t, str) and t.strip() and t.isprintable() for t in texts):
                 raise WorkbenchError(
@@ -257,8 +255,7 @@ class PathModel:
     def _check_paths(self) -> None:
         for target, sources in self.paths.items():
             for name in (target, *sources):
-                if name not in self.names:
-                    raise unknown("construct", name, self.names, "the paths of the model")
+                require_known("construct", name, self.names, "the paths of the model")
             if target in sources:
                 raise WorkbenchError("'{target}' has a path to itself. Remove it.").of(target)
             if len(set(sources)) < len(sources):
@@ -316,10 +313,7 @@ class PathModel:
             if higher.name in self.names:
                 raise WorkbenchError("two constructs are called '{construct}'. Give each its own name.").of(higher.name)
             for part in higher.dimensions:
-                if part not in self.names:
-                    raise unknown(
-                        "construct", part, self.names, say("higher-order construct '{name}'", name=higher.name)
-                    )
+                require_known("construct", part, self.names, say("higher-order construct '{name}'", name=higher.name))
                 if part in owner:
                     raise WorkbenchError(
                         "'{part}' is a dimension of '{owner}' and of '{higher}'. Leave it in one of them."
@@ -404,8 +398,7 @@ class PathModel:
         WorkbenchError
             If there is none; the nearest name is suggested.
         """
-        if name not in self.names:
-            raise unknown("construct", name, self.names, "the model")
+        require_known("construct", name, self.names, "the model")
         return self.constructs[self.names.index(name)]
 
 

@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import Term
 from workbench.reports.runs.secrets import REFERENCE, secret
 
@@ -56,8 +56,7 @@ def check_hooks(hooks: Mapping[str, Any]) -> None:
         Naming the event, the hook and the key; a password that is written out is refused too.
     """
     for event, named in hooks.items():
-        if event not in EVENTS:
-            raise unknown("event", event, EVENTS, "[hooks]")
+        require_known("event", event, EVENTS, "[hooks]")
         for name, hook in named.items() if isinstance(named, dict) else ():
             where = f"[hooks.{event}.{name}]"
             kind = next((k for k in _KINDS if isinstance(hook, dict) and k in hook), None)
@@ -66,8 +65,7 @@ def check_hooks(hooks: Mapping[str, Any]) -> None:
                     where
                 )
             for key, value in hook.items():
-                if key not in _KINDS[kind]:
-                    raise unknown("key", key, _KINDS[kind], where)
+                require_known("key", key, _KINDS[kind], where)
                 wanted = _KINDS[kind][key]
                 texts = value if isinstance(value, list) else [value]
                 if not isinstance(value, wanted) or not texts or not all(isinstance(t, str) and t for t in texts):

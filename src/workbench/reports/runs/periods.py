@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import Term, say
 
 KINDS = ("day", "month", "quarter", "year")
@@ -66,8 +66,7 @@ class Period:
         names = {"label": self.label, "start": self.start, "end": self.end, "previous": self.previous().label}
         names |= {"year": f"{self.start.year:04}", "month": f"{self.start.month:02}", "quarter": self.quarter}
         for name in re.findall(r"{([^{}]*)}", pattern):
-            if name not in names:
-                raise unknown("word of a period", name, names)
+            require_known("word of a period", name, names)
         filled = re.sub(r"{([^{}]*)}", lambda found: str(names[found[1]]), pattern)
         if "{" in filled or "}" in filled:
             raise WorkbenchError("'{text}' has a brace that is not closed. Write for instance {{label}}.").of(pattern)
@@ -80,8 +79,7 @@ def containing(day: dt.date, kind: str) -> Period:
     >>> containing(dt.date(2026, 11, 22), "quarter").label
     '2026Q4'
     """
-    if kind not in KINDS:
-        raise unknown("kind of period", kind, KINDS)
+    require_known("kind of period", kind, KINDS)
     try:
         if kind == "day":
             return Period(day, day + dt.timedelta(days=1), kind)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, nearest, unknown
+from workbench.errors import WorkbenchError, nearest, require_known, unknown
 from workbench.messages import LANGUAGES, Listed, Term, say
 from workbench.reports.page.languages import languages
 from workbench.reports.page.tables import MINIMUM_CELL
@@ -144,14 +144,12 @@ class Plan:
         has = list(dict.fromkeys(task.study.name for task in self.tasks))
         studies = list(studies)
         for name in studies:
-            if name not in has:
-                raise unknown("study", name, has, say("plan '{name}'", name=self.name))
+            require_known("study", name, has, say("plan '{name}'", name=self.name))
         tasks = [task for task in self.tasks if not studies or task.study.name in studies]
         given = dict(given or {})
         declared = {p.name for task in tasks for p in task.study.parameters}
         for name in given:
-            if name not in declared:
-                raise unknown("parameter", name, declared, say("the studies of plan '{name}'", name=self.name))
+            require_known("parameter", name, declared, say("the studies of plan '{name}'", name=self.name))
         shared, look_up = shared_fingerprint(root), _Known(root)
         made: dict[tuple[str, str], Slot] = {}
         options: dict[str, Any] = {
@@ -197,8 +195,7 @@ def load_plan(name: str, root: Path) -> Plan:
     WorkbenchError
         If there is no such plan, or anything in it is unknown, ill-typed or impossible.
     """
-    if name not in plan_names(root):
-        raise unknown("plan", name, plan_names(root), "reports/plans")
+    require_known("plan", name, plan_names(root), "reports/plans")
     try:
         text = (root / "reports" / "plans" / f"{name}.toml").read_text("utf-8")
         return _plan(name, tomllib.loads(text), find_studies(root))
@@ -235,8 +232,7 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
         if key in written and written[key] < least:
             raise WorkbenchError("{key} is {written}, but must be at least {least}.").of(key, written[key], least)
     for key in written.get("formats", ()):
-        if key not in (PAGE, *FORMATS):
-            raise unknown("format", key, (PAGE, *FORMATS))
+        require_known("format", key, (PAGE, *FORMATS))
     if not all(isinstance(language, str) and language.strip() for language in written.get("lang", ())):
         raise WorkbenchError('lang must be a list of texts, such as ["zh", "en"].')
     languages(written.get("lang") or LANGUAGES)

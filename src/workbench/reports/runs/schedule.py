@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.locks import locked
 from workbench.messages import Listed, Message, Term, as_message, say
 from workbench.reports.runs.hooks import call_hooks
@@ -151,8 +151,7 @@ def tick(
     known = plan_names(root)
     names = list(names) or known
     for name in names:
-        if name not in known:
-            raise unknown("plan", name, known, "reports/plans")
+        require_known("plan", name, known, "reports/plans")
     turn = root / "reports" / "runs" / "tick"
     turn.mkdir(parents=True, exist_ok=True)
     made = []
@@ -232,8 +231,7 @@ def snippet(format: str, *, root: Path) -> str:
     WorkbenchError
         If the format is unknown.
     """
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
+    require_known("format", format, FORMATS)
     text = (Path(__file__).parent / "template" / f"heartbeat.{format}.txt").read_text("utf-8")
     bin_ = Path(sys.executable).parent / "workbench"
     for word, value in {"ROOT": str(root), "WORKBENCH": str(bin_)}.items():

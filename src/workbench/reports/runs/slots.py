@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
@@ -203,8 +203,7 @@ def find_slots(
         raise WorkbenchError("no notebook in '{folder}'. Put one there, named after its study.").of(folder)
     chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
     for name in chosen:
-        if name not in studies:
-            raise unknown("study", name, studies)
+        require_known("study", name, studies)
     if "source" in given:
         check_source(str(given["source"]), root)
     shared = shared_fingerprint(root)
@@ -402,8 +401,7 @@ def _digest(known: Any) -> str:
 def check_source(source: str, root: Path) -> None:
     """Refuse a source that has no mapping or no warehouse."""
     known = sorted(path.stem for path in (root / "data" / "mappings").glob("*.toml"))
-    if source not in known:
-        raise unknown("source", source, known, "data/mappings")
+    require_known("source", source, known, "data/mappings")
     if not warehouse_version(source, root):
         raise WorkbenchError("no warehouse of '{source}'. Run: workbench data ingest {source}").of(source)
 

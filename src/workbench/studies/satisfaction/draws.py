@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known, unknown
 from workbench.messages import Label, Message, Name, Value, join, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
@@ -77,8 +77,7 @@ class Draws:
         """
         cells, mask = self.answers.cells, np.ones(len(self.answers.cells), bool)
         for column, value in (of or {}).items():
-            if column not in cells.columns:
-                raise unknown("column", column, cells.columns, "the cells (by= of path_effects)")
+            require_known("column", column, cells.columns, "the cells (by= of path_effects)")
             if not (cells[column] == value).any():
                 raise unknown(column, str(value), sorted(cells[column].unique()), "the survey")
             mask &= (cells[column] == value).to_numpy()

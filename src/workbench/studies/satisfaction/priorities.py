@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, say
 from workbench.methods.cells import cell_name
@@ -252,8 +252,7 @@ def item_priorities(
     draws, model, level = effects.draws, effects.fit.model, effects.bootstrap.level
     drivers = drivers_of(effects.fit, target)
     for name in levers:
-        if name not in drivers:
-            raise unknown("driver", name, drivers, say("the model of {target}", target=target))
+        require_known("driver", name, drivers, say("the model of {target}", target=target))
     drivers = list(levers) or drivers
     owner = dict(zip(model.items, (model.names[c] for c in Layout(model).owner), strict=True))
     for given in (cost or {}, labels or {}):
@@ -391,5 +390,4 @@ def _followed(draws, construct: str, item: str, change: np.ndarray) -> np.ndarra
 
 def _known_items(given: Iterable[str], items: tuple[str, ...]) -> None:
     for item in given:
-        if item not in items:
-            raise unknown("item", item, items, "the model")
+        require_known("item", item, items, "the model")

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, heat_map
 from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
@@ -269,8 +269,7 @@ def fit_segments(
     ----------
     Hennig (2007), CSDA 52; Tibshirani & Walther (2005), JCGS 14; Aitchison (1986), compositional data.
     """
-    if method not in get_args(Method):
-        raise unknown("method", method, get_args(Method))
+    require_known("method", method, get_args(Method))
     tried = _tried(k, candidates)
     if resamples < 2:
         raise WorkbenchError("resamples={resamples}: the stability of clusters needs at least 2.").of(str(resamples))

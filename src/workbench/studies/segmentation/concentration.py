@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import gamma, norm
 
 from workbench.columns import number
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.resampling import Rng, bootstrap_weights
@@ -270,8 +270,7 @@ def _needed(ascending: np.ndarray, share: float) -> int:
 
 
 def _checked(revenue: pd.Series | np.ndarray, negative: str) -> tuple[np.ndarray, int, float]:
-    if negative not in ("zero", "refuse"):
-        raise unknown("treatment of negative amounts", negative, ("zero", "refuse"))
+    require_known("treatment of negative amounts", negative, ("zero", "refuse"))
     if np.ndim(revenue) != 1:
         columns = dict.fromkeys(revenue.columns) if isinstance(revenue, pd.DataFrame) else ()
         raise WorkbenchError("revenue takes one column of amounts, not {shape}{named_so}.").of(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import say
 from workbench.rules import made, prove_parted, read_rules
 
@@ -119,8 +119,7 @@ def _segment(
 
 def _box(box: Mapping, segment: str, bins: int, where: str) -> list[str]:
     for key in box:
-        if key not in _SCORES:
-            raise unknown("score", key, _SCORES, say("{where}, segment '{name}'", where=where, name=segment))
+        require_known("score", key, _SCORES, say("{where}, segment '{name}'", where=where, name=segment))
     ranges = [box.get(score, (1, bins)) for score in _SCORES]
     for score, ends in zip(_SCORES, ranges, strict=True):
         good = len(ends) == 2 and all(isinstance(end, int) for end in ends) and 1 <= ends[0] <= ends[1] <= bins

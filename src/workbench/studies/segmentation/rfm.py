@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import by_id, day, days, number
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.figures import Axes, heat_map
 from workbench.messages import Count, Listed, Message, Named, Share, Term, say, spelt
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -317,8 +317,7 @@ def score_rfm(
         If fewer customers than `bins` were ever active.
     """
     for name, value, known in (("binning", binning, ("independent", "nested")), ("ties", ties, ("together", "by_id"))):
-        if value not in known:
-            raise unknown(name, value, known)
+        require_known(name, value, known)
     grid = _grid_for(bins, grid)
     table = _checked(customers, customer, recency, frequency, monetary)
     active = table["recency_days"].notna().to_numpy()
@@ -355,8 +354,7 @@ def score_rfm(
 def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tuple[int, np.ndarray]:
     """Check fixed cut points; give the column they are for and its ends, the higher the better."""
     features = ("recency", "frequency", "monetary")
-    if name not in features:
-        raise unknown("feature", name, features, "cuts")
+    require_known("feature", name, features, "cuts")
     if binning == "nested":
         raise WorkbenchError("cuts are the same for everybody, nested classes are not. Take binning='independent'.")
     cuts = np.asarray(ends, dtype=float)

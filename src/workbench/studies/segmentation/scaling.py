@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench import columns as columns_of
 from workbench.columns import number, require_table
-from workbench.errors import WorkbenchError, require_columns, unknown
+from workbench.errors import WorkbenchError, require_columns, require_known
 
 Scale = Literal["standard", "robust", "none"]
 Missing = Literal["refuse", "median"]
@@ -118,8 +118,7 @@ def fit_scale(
         ("scale", scale, ("standard", "robust", "none")),
         ("missing", missing, ("refuse", "median")),
     ):
-        if value not in known:
-            raise unknown(what, value, known)
+        require_known(what, value, known)
     groups: tuple[tuple[str, ...], ...] = tuple((g,) if isinstance(g, str) else tuple(g) for g in shares)
     special = [*log, *(column for group in groups for column in group)]
     require_columns(features, special, "features")

@@ -8,7 +8,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.columns import day
-from workbench.errors import require_columns, unknown
+from workbench.errors import require_columns, require_known
 from workbench.studies.segmentation.checks import require_once, with_numbers
 
 _STATES = ("falling", "silent", "lost", "rising", "stable")
@@ -39,8 +39,7 @@ def early_warnings(
     customers = with_numbers(customers, [value, "frequency_trend", "recency_days"], "customers")
     require_once(customers, customer)
     for state in states:
-        if state not in _STATES:
-            raise unknown("state", state, _STATES, "frequency_state")
+        require_known("state", state, _STATES, "frequency_state")
     listed = customers[customers["frequency_state"].isin(list(states))]
     listed = listed.sort_values([value, customer], ascending=[False, True]).reset_index(drop=True)
     last = (day(as_of, "as_of") - pd.to_timedelta(listed["recency_days"], unit="D")).dt.date

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few, unanswerable
@@ -207,8 +207,7 @@ def uplift_curve(
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     if resamples < 100:
         raise WorkbenchError("resamples is {resamples}: an interval needs at least 100.").of(resamples)
-    if kind not in _CURVES:
-        raise unknown("kind", kind, _CURVES)
+    require_known("kind", kind, _CURVES)
     judged = Outcome.of(y)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)
     answerable = bool(judged.enough(events, members_of, FEWEST_EVENTS))

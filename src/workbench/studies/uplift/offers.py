@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.messages import Amount, Label, Message, Span, Word, estimated, say
 from workbench.methods.coding import arrange
 from workbench.methods.experiment.effect import Interval
@@ -155,8 +155,7 @@ def _arms(members: pd.DataFrame, arm: str, control: str) -> tuple[np.ndarray, li
         raise WorkbenchError("'{column}' is missing for {n} members.").of(arm, int(members[arm].isna().sum()))
     names = members[arm].astype(str)
     known = sorted(names.unique())
-    if control not in known:
-        raise unknown("arm", control, known, where=f"'{arm}'")
+    require_known("arm", control, known, where=f"'{arm}'")
     offers = [name for name in known if name != control]
     if not offers:
         raise WorkbenchError("'{arm}' holds '{control}' only: no offer to choose.").of(arm, control)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known, unknown
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say, spelt
 from workbench.methods.cells import (
@@ -243,8 +243,7 @@ class VoiceScores(Result):
             If each operator stands alone in its cell.
         """
         name = self._known(measure)
-        if operator not in self.by:
-            raise unknown("column", operator, self.by, "by=")
+        require_known("column", operator, self.by, "by=")
         rows = self.table[self.table["measure"] == name]
         others = [c for c in self.by if c != operator]
         groups = [group for _, group in rows.groupby(others, sort=True)] if others else [rows]
