@@ -157,8 +157,6 @@ def predict_uplift(
     Nie and Wager (2021), Biometrika 108 (R). Luedtke and van der Laan (2016), Annals of Statistics 44, and
     Wager (2024), Sequential validation of treatment heterogeneity, arXiv 2405.05534 (sequential folds).
     """
-    require_known("learner", learner, _LEARNERS)
-    require_known("validation", validation, FOLDS)
     treated, y = arms(members, treatment), numbers(members, outcome)
     arm = treated.astype(np.int64)
     known = features_of(members, features, y, arm)

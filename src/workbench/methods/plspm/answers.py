@@ -90,6 +90,11 @@ class Answers:
         """Kish's effective number of respondents."""
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
+    def part(self, inside: np.ndarray) -> Answers:
+        """Give the respondents inside as one cell."""
+        cut = {name: getattr(self, name)[inside] for name in ("x", "missing", "weights", "position")}
+        return replace(self, **cut, cell=np.zeros(int(inside.sum()), int), cells=pd.DataFrame(index=range(1)))
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:

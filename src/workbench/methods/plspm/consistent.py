@@ -74,8 +74,7 @@ class ConsistentPls(Result):
         """Say the strongest corrected path, and whether the correction can be trusted."""
         if self.paths.isna().all():
             return join(say("No path can be corrected for the items' error."), *self.verdicts)
-        source, target = self.paths.abs().idxmax()
-        row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
+        source, target, row = self._strongest()
         estimate: Number | Message = Number(row["estimate"], ".2f")
         if np.isfinite(row["low"]):
             estimate = say("{estimate} {span}", estimate=estimate, span=Span(row["low"], row["high"], ".2f"))
@@ -89,12 +88,15 @@ class ConsistentPls(Result):
         )
         return join(strongest, *self.verdicts)
 
+    def _strongest(self) -> tuple[str, str, pd.Series]:
+        source, target = self.paths.abs().idxmax()
+        return source, target, self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
+
     def tiles(self) -> tuple[Tile, ...]:
         """The strongest corrected path."""
         if self.paths.isna().all():
             return ()
-        source, target = self.paths.abs().idxmax()
-        row = self.table.set_index(["quantity", "name"]).loc[("path", f"{source}->{target}")]
+        source, target, row = self._strongest()
         label = say(
             "strongest effect, in standard deviations: {source} on {target}",
             source=Label(source), target=Label(target),

@@ -125,7 +125,7 @@ class MeasurementInvariance(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
-        names = rows["construct"] + ": " + rows["first"].astype(str) + " − " + rows["second"].astype(str)
+        names = rows["construct"] + ": " + _sides(rows)
         label = self.say("difference of means (sd); lines: {level} of the permutations")
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
 
@@ -173,10 +173,13 @@ class GroupDifferences(Result):
         return self.pairs[self.pairs["p_holm"] < 1 - self.level]
 
     @property
+    def _tests(self) -> int:
+        return int((self.table["first"] != "all").sum())
+
+    @property
     def tellable(self) -> bool:
         """Whether there are permutations enough for any difference to be significant."""
-        tests = int((self.table["first"] != "all").sum())
-        return not too_few_permutations(self.permutations, tests, self.level)
+        return not too_few_permutations(self.permutations, self._tests, self.level)
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many paths differ between groups."""
@@ -185,9 +188,8 @@ class GroupDifferences(Result):
 
     def headline(self) -> Message:
         """Say how many differences are significant, and the largest."""
-        tests = int((self.table["first"] != "all").sum())
         if not self.tellable:
-            return _no_power(self.permutations, tests, self.level)
+            return _no_power(self.permutations, self._tests, self.level)
         pairs, clear = self.pairs, self.clear
         out = say("")
         if self.left_out:
@@ -227,17 +229,14 @@ class GroupDifferences(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""
-        rows = self.table[(self.table["first"] != "all") & (self.table["quantity"] == "path")]
-        rows = rows.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
-        names = (
-            rows["name"].str.replace("->", " → ")
-            + ": "
-            + rows["first"].astype(str)
-            + " − "
-            + rows["second"].astype(str)
-        )
+        rows = self.pairs.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
+        names = rows["name"].str.replace("->", " → ") + ": " + _sides(rows)
         label = self.say("difference of paths; lines: {level} of the permutations")
         return dot_and_interval(names, rows, ax, label=label, zero=True)
+
+
+def _sides(rows: pd.DataFrame) -> pd.Series:
+    return rows["first"].astype(str) + " − " + rows["second"].astype(str)
 
 
 def measurement_invariance(
@@ -446,10 +445,7 @@ class _Study:
     def part(self, members: Sequence[int] | np.ndarray) -> tuple[Answers, np.ndarray]:
         """Answers of some groups as one cell, and each respondent's place among those groups."""
         inside = np.isin(self.answers.cell, members)
-        cut = {name: getattr(self.answers, name)[inside] for name in ("x", "missing", "weights", "position")}
-        code = np.searchsorted(members, self.answers.cell[inside])
-        one = pd.DataFrame(index=range(1))
-        return replace(self.answers, **cut, cell=np.zeros(len(code), int), cells=one), code
+        return self.answers.part(inside), np.searchsorted(members, self.answers.cell[inside])
 
     def permute(
         self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence
@@ -505,7 +501,8 @@ def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level
     first, second = found.weight[:, 0], found.weight[:, 1]
     c = by_construct(first * (second @ own))
     c /= np.sqrt(by_construct(first * (first @ own)) * by_construct(second * (second @ own)))
-    raw = pooled.estimates["weight"].to_numpy() / _pooled_sd(part)
+    with one_thread():
+        raw = pooled.estimates["weight"].to_numpy() / moments(part, np.ones((1, len(part.x)))).sd[0]
     means = by_construct(raw * found.mean)
     block = np.equal.outer(layout.owner, layout.owner) * np.outer(raw, raw)
     variances = by_construct((found.covariance * block).sum(axis=-1))
@@ -517,12 +514,6 @@ def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level
     ).rename(columns={"mean_difference_p": "mean_p", "log_variance_ratio_p": "variance_p"})
     alike = (table["mean_p"] >= 1 - level) & (table["variance_p"] >= 1 - level)
     return table.assign(invariance=np.where(alike, "full", "partial"))
-
-
-def _pooled_sd(part: Answers) -> np.ndarray:
-    with one_thread():
-        sd: np.ndarray = moments(part, np.ones((1, len(part.x)))).sd[0]
-    return sd
 
 
 def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> dict[str, np.ndarray]:

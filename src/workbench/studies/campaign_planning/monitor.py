@@ -188,7 +188,8 @@ def monitor_campaign(
         raise unanswerable(
             say("'{known_on}' is missing for all members, so no outcome is known yet", known_on=known_on)
         )
-    treated, y = known[treatment].map(_arm_of(members, treatment)).to_numpy(bool), numbers(known, outcome)
+    arm_of = dict(zip(members[treatment], arms(members, treatment), strict=True))
+    treated, y = known[treatment].map(arm_of).to_numpy(bool), numbers(known, outcome)
     days, place = np.unique(closed.dropna().dt.normalize().to_numpy(), return_inverse=True)
     sums = {arm: _running(y, place, len(days), treated == arm) for arm in (True, False)}
     _steady(sums)
@@ -219,10 +220,6 @@ def boundary(n: np.ndarray, planned: float, level: float) -> np.ndarray:
     best = -lambertw(-(alpha**2) / math.e, k=-1).real - 1  # n times rho squared at the shortest
     scaled = np.asarray(n, dtype=float) * best / planned
     return np.sqrt((scaled + 1) / scaled * (np.log1p(scaled) - 2 * np.log(alpha)))
-
-
-def _arm_of(members: pd.DataFrame, treatment: str) -> dict[object, bool]:
-    return dict(zip(members[treatment], arms(members, treatment), strict=True))
 
 
 def _running(y: np.ndarray, place: np.ndarray, count: int, arm: np.ndarray) -> list[np.ndarray]:

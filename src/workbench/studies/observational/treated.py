@@ -330,8 +330,8 @@ def effect_on_treated(
             how["draws"] = MORE * draws
             found, tests = _fitted(members, covariates, y, treated, placebos, how)
         balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
-        plain = {**how, "draws": 1, "trees": False}
-        sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in _strongest(balance) if covariates[1:]}
+        plain, strongest = {**how, "draws": 1, "trees": False}, list(dict.fromkeys(balance["of"]))[:BENCHMARKS]
+        sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in strongest if covariates[1:]}
         shorter = {name: adjusted(members, kept, y, treated, **plain) for name, kept in sets.items()}
     return _answer(
         members,
@@ -386,11 +386,6 @@ def _balance(
     table = pd.DataFrame(rows, columns=["covariate", "of", "before", "after"])
     size = table["before"].abs().round(9)
     return table.loc[table.assign(size=-size).sort_values(["size", "covariate"]).index].reset_index(drop=True)
-
-
-def _strongest(balance: pd.DataFrame) -> list[str]:
-    """Covariates in which the arms differed most, at most 5."""
-    return list(dict.fromkeys(balance["of"]))[:BENCHMARKS]
 
 
 def _answer(

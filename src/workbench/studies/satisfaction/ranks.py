@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ from workbench.figures import Axes, axes
 from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
-from workbench.methods.plspm.answers import Answers
 from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
@@ -294,11 +293,11 @@ def own_weights(
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
             fits[name] = fit_answers(
-                _cut(people.counted, inside), model, scheme="path", tolerance=TOLERANCE, along=signs
+                people.counted.part(inside), model, scheme="path", tolerance=TOLERANCE, along=signs
             )
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in people.rows(resamples, rng))
-            found = resample(_cut(people.drawn, inside), fits[name], blocks, TOLERANCE)
+            found = resample(people.drawn.part(inside), fits[name], blocks, TOLERANCE)
         except CannotAnswer as problem:
             fits.pop(name, None)
             without[name] = say(
@@ -315,12 +314,6 @@ def own_weights(
     if not fits:
         raise CannotAnswer("{text}").of(Listed(without.values(), ";"))
     return OwnWeights(_both(index, estimate, drawn), fits, index.by, operator, construct, level, tuple(without))
-
-
-def _cut(answers: Answers, inside: np.ndarray) -> Answers:
-    """Some respondents as one cell."""
-    cut = {name: getattr(answers, name)[inside] for name in ("x", "missing", "weights", "position")}
-    return replace(answers, **cut, cell=np.zeros(int(inside.sum()), int), cells=pd.DataFrame(index=range(1)))
 
 
 def _both(index: SatisfactionIndex, own: np.ndarray, drawn: np.ndarray) -> pd.DataFrame:

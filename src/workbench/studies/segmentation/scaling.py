@@ -124,7 +124,7 @@ def fit_scale(
     require_columns(features, special, "features")
     if len(set(special)) < len(special):
         raise WorkbenchError("a feature has one role, but log= and shares= name {names} twice.").of(
-            sorted(_repeated(special))
+            sorted({name for name in special if special.count(name) > 1})
         )
     columns = _varying(features, groups)
     if not columns:
@@ -171,10 +171,6 @@ def _in_order(how: FeatureScale, order: np.ndarray) -> FeatureScale:
     fill = None if how.fill is None else how.fill[order]
     log = tuple(sorted(how.log, key=place.__getitem__))
     return replace(how, columns=columns, log=log, shares=tuple(groups), fill=fill)
-
-
-def _repeated(names: list[str]) -> set[str]:
-    return {name for name in names if names.count(name) > 1}
 
 
 def _bend(raw: pd.DataFrame, how: FeatureScale) -> np.ndarray:

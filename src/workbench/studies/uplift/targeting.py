@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -111,7 +111,7 @@ class Targeting(Result):
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        estimate, low, high = _triple(self.advantage)
+        estimate, low, high = astuple(self.advantage)
         return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> Message:
@@ -173,8 +173,8 @@ class Targeting(Result):
         rows = [
             ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
-            ("net of contacting everybody", *_triple(self.everybody), self.currency),
-            ("best share more than everybody", *_triple(self.advantage), self.currency),
+            ("net of contacting everybody", *astuple(self.everybody), self.currency),
+            ("best share more than everybody", *astuple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
@@ -244,7 +244,7 @@ class Targeting(Result):
             return
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
-        everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
+        everybody, advantage, net = astuple(self.everybody), astuple(self.advantage), (self.net_low, self.net_high)
         if not np.isnan(self.net_low):
             yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
         if not np.isnan(everybody[1]):
@@ -391,10 +391,6 @@ def targeting(
 
 def _money(found: Interval, currency: str) -> Message:
     return estimated(Amount(found.estimate, unit=currency, signed=True), found.low, found.high)
-
-
-def _triple(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
 
 
 def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
