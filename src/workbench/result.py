@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.catalogue import places
 from workbench.errors import CannotAnswer
-from workbench.messages import OF_DATA, Label, Message, Share, Term, Value, as_message, say
+from workbench.messages import OF_DATA, Count, Label, Message, Share, Term, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +21,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 SHOWN_ROWS = 10
 OWN: Mapping[str, Callable[[Any], Value]] = {
-    "level": lambda level: Share(level, 0), "construct": Label, "currency": Term, "outcome": Label, "target": Label,
-}  # fmt: skip
-"""What a result says of itself without being told, and how."""
+    "level": lambda of: Share(of.level, 0),
+    "construct": lambda of: Label(of.construct),
+    "currency": lambda of: Term(of.currency),
+    "outcome": lambda of: Label(of.outcome),
+    "target": lambda of: Label(of.target),
+    "horizon": lambda of: Count(of.horizon),
+    "unit": lambda of: Term(of.unit or "units of the outcome") if hasattr(of, "unit") else Term(of.currency),
+}
+"""What a result says of itself without being told, and how: `unit` is that of its outcome, or of its money."""
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
 _FORMATS = (
     (
@@ -176,6 +182,8 @@ class Result(ABC):
         Of the picture, where it is another.
     COUNTS : str or None
         Column of the table with the number of customers that a row stands on.
+    TABLE : str
+        The field that is tabulated, where it is not `table`.
     FORMATS : mapping of str to str
         Formats of its columns that `default_format` does not give.
     CHART : str
@@ -190,6 +198,7 @@ class Result(ABC):
     NAME: ClassVar[str] = ""
     PICTURE: ClassVar[str] = ""
     COUNTS: ClassVar[str | None] = None
+    TABLE: ClassVar[str] = "table"
     FORMATS: ClassVar[Mapping[str, str]] = {}
     CHART: ClassVar[str] = ""
     CAPTION: ClassVar[str] = ""
@@ -199,7 +208,7 @@ class Result(ABC):
     def say(self, template: str, **values: Any) -> Message:
         """Say a sentence as `messages.say` does; names of `OWN` that are given no value are the result's own fields."""
         own = (places(template) & OWN.keys()) - values.keys()
-        return say(template, **{name: OWN[name](getattr(self, name)) for name in own}, **values)
+        return say(template, **{name: OWN[name](self) for name in own}, **values)
 
     @abstractmethod
     def headline(self) -> str:
@@ -207,7 +216,8 @@ class Result(ABC):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the estimates, one a row, with `low` and `high`."""
-        return self.table
+        table: pd.DataFrame = getattr(self, self.TABLE)
+        return table
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the result into `ax` (the current one if None) and give it back.

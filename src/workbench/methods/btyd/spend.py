@@ -44,6 +44,7 @@ class GammaGamma(Result):
     currency: str = "yuan"
 
     NAME, PICTURE, CHART = "spend", "amounts", say("Dots, one a customer, beside a diagonal")
+    CAPTION = "Parameters of the amount of a purchase ({unit})."
 
     @property
     def params(self) -> pd.DataFrame:
@@ -80,10 +81,6 @@ class GammaGamma(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters and the expected amount."""
         return self.fit.table({"amount a purchase": self.mean})
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say("Parameters of the amount of a purchase ({unit}).", unit=Term(self.currency))
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

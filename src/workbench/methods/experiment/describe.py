@@ -38,7 +38,7 @@ class TargetGroup(Result):
     share: float
     campaign: str = ""
 
-    NAME, COUNTS = "targets", "members"
+    NAME, COUNTS, TABLE = "targets", "members", "groups"
     FORMATS = MappingProxyType({"target_share": "{:.0%}"})
 
     def headline(self) -> Message:
@@ -59,10 +59,6 @@ class TargetGroup(Result):
             targets=Share(first.target_share, 0),
             members=first.members,
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the groups."""
-        return self.groups.copy()
 
 
 def describe_targets(

@@ -241,10 +241,6 @@ class CampaignPlan(Result):
             return ()
         return (Tile(say("members to hold out, of {members}", members=members), Count(int(worst["control"]))),)
 
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the holdouts: what each detects, its power and its cost."""
-        return self.table.copy()
-
     def caption(self) -> Message:
         """Say what the table shows."""
         return self.say(

@@ -43,7 +43,7 @@ class ArmEffects(Result):
     campaign: str = ""
     doubts: tuple[Message, ...] = ()
 
-    NAME, COUNTS, CHART = "arm_effects", "members", say("Dots with intervals, a row a comparison")
+    NAME, COUNTS, TABLE, CHART = "arm_effects", "members", "effects", say("Dots with intervals, a row a comparison")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "low_joint", "high_joint"], "{:.2f}")
 
     def against_control(self, arm: str | None = None) -> pd.Series:
@@ -163,10 +163,6 @@ class ArmEffects(Result):
             "a repeat whose interval reaches {least} a member, or that does more harm than its margin.", least=least
         )
         return Decision((keep, brings), change)
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the comparisons, those against control first."""
-        return self.effects.copy()
 
     def caption(self) -> Message:
         """Say what the table shows."""

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, axis_unit
-from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, say
+from workbench.messages import Amount, Label, Message, Number, Share, Span, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
 from workbench.result import Quantity, Result
@@ -46,6 +46,10 @@ class AttritionBounds(Result):
     campaign: str = ""
 
     NAME, CHART = "bounds", say("Thick lines from the lowest to the highest effect, thin lines their intervals")
+    CAPTION = (
+        "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
+        "{level} interval of the effect."
+    )
     PICTURE_CAPTION = (
         "Thick: where the effect may lie; thin: with its interval. No value on the thick line is likelier."
     )
@@ -69,14 +73,6 @@ class AttritionBounds(Result):
     def summary(self) -> pd.DataFrame:
         """Tabulate the bounds with the interval of the effect."""
         return self.bounds.rename_axis("kind").reset_index()
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say(
-            "Lowest and highest effect on {outcome} that the missing outcomes leave open ({unit} per member), with the "
-            "{level} interval of the effect.",
-            unit=Term(self.unit or "units of the outcome"),
-        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name both of Lee's bounds, each with the interval of the effect."""

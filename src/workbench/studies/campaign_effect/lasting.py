@@ -216,7 +216,7 @@ class Fatigue(Result):
     unit: str = ""
     campaign: str = ""
 
-    NAME, COUNTS = "fatigue", "members"
+    NAME, COUNTS, TABLE = "fatigue", "members", "doses"
     FORMATS = dict.fromkeys(["effect", "se", "low", "high"], "{:.2f}")
 
     def headline(self) -> Message:
@@ -236,10 +236,6 @@ class Fatigue(Result):
             verdict=_WEARING[direction(self.trend.low, self.trend.high)],
             change=change,
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the doses."""
-        return self.doses
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the trend, where chance decided the dose."""

@@ -80,6 +80,7 @@ class EffectWindows(Result):
     NAME, CHART = "windows", say("Dots with intervals over days, joined by a line")
     FORMATS = dict.fromkeys(["effect", "se", "low", "high", "margin"], "{:.3f}")
     CAPTION = "Effect by window, and guards with the rise that would be borne."
+    PICTURE_CAPTION = "Effect summed since the start, {unit} per member, with joint intervals."
 
     @property
     def broken(self) -> list[str]:
@@ -132,13 +133,6 @@ class EffectWindows(Result):
         guards = self.guards[["guard", "effect", "se", "lower", "upper", "margin", "verdict"]]
         return pd.concat(
             [windows, guards.set_axis(["effect of", "effect", "se", "low", "high", "margin", "verdict"], axis=1)]
-        )
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return say(
-            "Effect summed since the start, {unit} per member, with joint intervals.",
-            unit=Term(self.unit or "units of the outcome"),
         )
 
     def quantities(self) -> Iterable[Quantity]:

@@ -74,6 +74,10 @@ class CampaignLedger(Result):
     undated: int = 0
 
     NAME, COUNTS, CHART = "ledger", "members", say("Dots with intervals, a row a campaign")
+    CAPTION = (
+        "Campaigns by shrunken effect ({unit} per member); paid is the probability that it exceeds the break-even."
+    )
+    PICTURE_CAPTION = "Effect of each campaign, {unit} per member: measured and shrunken, with {level} intervals."
     FORMATS = dict.fromkeys(["effect", "se", "break_even", "shrunken", "low", "high"], "{:.2f}") | {"paid": "{:.0%}"}
 
     @property
@@ -171,20 +175,6 @@ class CampaignLedger(Result):
         """Tabulate the campaigns, the highest shrunken effect first."""
         order = self.campaigns.sort_values(["shrunken", "campaign"], ascending=[False, True])
         return order.reset_index(drop=True)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say(
-            "Campaigns by shrunken effect ({unit} per member); paid is the probability that it exceeds the break-even.",
-            unit=Term(self.unit or "units of the outcome"),
-        )
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return self.say(
-            "Effect of each campaign, {unit} per member: measured and shrunken, with {level} intervals.",
-            unit=Term(self.unit or "units of the outcome"),
-        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name how many paid, the mean effect, its spread and its drift."""

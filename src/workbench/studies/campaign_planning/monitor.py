@@ -57,7 +57,11 @@ class Monitoring(Result):
     unit: str = ""
     campaign: str = ""
 
-    NAME, CHART = "running", say("A line with a band over the days, and a narrower pair of dotted lines")
+    NAME, TABLE, CHART = "running", "days", say("A line with a band over the days, and a narrower pair of dotted lines")
+    CAPTION = (
+        "Effect on {outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
+        "interval that holds on all days at once, and one (naive) that holds on a single day."
+    )
     PICTURE_CAPTION = (
         "The campaign may stop on the first day on which the band leaves zero; dotted: holds on one day only."
     )
@@ -85,18 +89,6 @@ class Monitoring(Result):
 
     def _said(self, day: pd.Series) -> Message:
         return estimated(Amount(day["estimate"], unit=self.unit, signed=True), day["low"], day["high"])
-
-    def caption(self) -> Message:
-        """Say what the table shows, with its units."""
-        return self.say(
-            "Effect on {outcome} so far ({unit} per member) on each day on which outcomes became known, with an "
-            "interval that holds on all days at once, and one (naive) that holds on a single day.",
-            unit=Term(self.unit or "units of the outcome"),
-        )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the days."""
-        return self.days
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the effect so far."""

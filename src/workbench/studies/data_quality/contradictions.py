@@ -41,6 +41,7 @@ class Contradictions(Result):
     customers: int
 
     NAME: ClassVar[str] = "contradictions"
+    CAPTION = "What was looked for between systems. A month of which no bill was delivered is not judged."
 
     def headline(self) -> Message:
         """Say how many rules are broken and whom that touches, and what could not be tried."""
@@ -63,10 +64,6 @@ class Contradictions(Result):
         """Rules that are broken."""
         broken = say("{n} of {all}", n=len(self.table), all=len(self.tried))
         return (Tile(say("rules between systems that are broken"), broken),) if self.tried else ()
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say("What was looked for between systems. A month of which no bill was delivered is not judged.")
 
     def as_table(self) -> Table:
         """Give all rules with their verdict, as words."""
@@ -176,6 +173,10 @@ class LostRecords(Result):
     customers: int
 
     NAME: ClassVar[str] = "lost"
+    CAPTION = (
+        "Refused records by table: lost for good, or a copy of an accepted one. Customers are those of the source "
+        "whom a lost record names; a record that can't be read names nobody."
+    )
     FORMATS = dict.fromkeys(["lost", "copies"], "{:,.0f}") | {"share": "{:.2%}"}
 
     def headline(self) -> Message:
@@ -201,13 +202,6 @@ class LostRecords(Result):
             return ()
         share = say("{share} of {n}", share=refused.part(lost / self.records), n=self.records)
         return (Tile(say("records lost when the data came in"), Count(lost), share),)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say(
-            "Refused records by table: lost for good, or a copy of an accepted one. Customers are those of the source "
-            "whom a lost record names; a record that can't be read names nobody."
-        )
 
     def as_table(self) -> Table:
         """Give the tables with refused records; how many customers they name as words where they are few."""

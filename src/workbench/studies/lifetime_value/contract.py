@@ -72,6 +72,10 @@ class LifetimeValue(Result):
     step: Step = "day"
 
     NAME, PICTURE, COUNTS, CHART = "value", "by_tenure", "contracts", say("Dots with intervals by tenure")
+    CAPTION = "Lines, months they stay and value over the next {horizon} months in {unit}, by tenure today (months)."
+    PICTURE_CAPTION = (
+        "Value of a line over the next {horizon} months by its tenure today, with {level} intervals ({unit})."
+    )
     FORMATS = (
         dict.fromkeys(["value", "low", "high", "per_contract"], COUNT)
         | dict.fromkeys(["months", "months_low", "months_high"], "{:.1f}")
@@ -162,20 +166,6 @@ class LifetimeValue(Result):
             high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
         )  # fmt: skip
         return Decision((most, by_tenure), change)
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say(
-            "Lines, months they stay and value over the next {horizon} months in {unit}, by tenure today (months).",
-            horizon=self.horizon, unit=Term(self.currency),
-        )  # fmt: skip
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return self.say(
-            "Value of a line over the next {horizon} months by its tenure today, with {level} intervals ({unit}).",
-            horizon=self.horizon, unit=Term(self.currency)
-        )  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
         """Value of all, of one, and expected months."""

@@ -56,7 +56,7 @@ class Potential(Result):
     level: float
     currency: str = "yuan"
 
-    NAME = "services"
+    NAME = TABLE = "services"
 
     def headline(self) -> Message:
         """Say the potential, where it comes from, and how many propensities rest on a model."""
@@ -102,10 +102,6 @@ class Potential(Result):
             Tile(say("current value a year, {unit}", unit=unit), Number(now, ",.0f")),
             Tile(say("potential value a year, {unit}", unit=unit), Number(total[0], ",.0f"), Span(*total[1:], ",.0f")),
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the services: take-up, calibration, and what is to be expected."""
-        return self.services
 
     def as_table(self) -> Table:
         """Give the services with their take-up, and what the chance of it rests on."""

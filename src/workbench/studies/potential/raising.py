@@ -48,7 +48,9 @@ class WorthRaising(Result):
     below: float
     currency: str
 
-    NAME, PICTURE, COUNTS, CHART = "levers", "raising", "customers", say("Bars with intervals, a row a lever")
+    NAME = TABLE = "levers"
+    PICTURE, COUNTS, CHART = "raising", "customers", say("Bars with intervals, a row a lever")
+    CAPTION = "What would raise them, and what it would bring ({unit} a year)."
 
     def headline(self) -> Message:
         """Say how many to contact, what is to be expected, and on which assumption."""
@@ -106,14 +108,6 @@ class WorthRaising(Result):
         return Decision(
             (pilot, say("Follow the strategy of each cell for customers who sit firmly in theirs.")), change
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the levers."""
-        return self.levers
-
-    def caption(self) -> Message:
-        """Say what the table shows."""
-        return say("What would raise them, and what it would bring ({unit} a year).", unit=Term(self.currency))
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

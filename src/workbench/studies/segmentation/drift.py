@@ -44,7 +44,7 @@ class Drift(Result):
     clusters: pd.DataFrame
     since: str
 
-    NAME = "drift"
+    NAME, TABLE = "drift", "index"
     CHART = say("Dots with intervals, a row a feature")
     FORMATS = dict.fromkeys(["psi", "low", "high", "noise"], "{:.3f}")
 
@@ -76,10 +76,6 @@ class Drift(Result):
                 span=Span(100 * moved.low, 100 * moved.high, "+.1f"),
             ),
         )
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the index of each feature and of the clusters' shares."""
-        return self.index
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""

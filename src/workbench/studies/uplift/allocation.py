@@ -44,7 +44,7 @@ class Allocation(Result):
     bound: float
     currency: str = "yuan"
 
-    NAME = "offers"
+    NAME = TABLE = "offers"
 
     def headline(self) -> Message:
         """Say who gets what, and what one more unit of each limit would earn."""
@@ -71,10 +71,6 @@ class Allocation(Result):
         if limit.price > 0:
             return say("one more place for {limit} earns {money}", limit=Label(limit.limit), money=money)
         return say("one more place for {limit} earns nothing", limit=Label(limit.limit))
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the offers."""
-        return self.offers.copy()
 
     def caption(self) -> Message:
         """Say what the table shows."""

@@ -372,7 +372,8 @@ class EffectGroups(Result):
     p_value: float = np.nan
     doubts: tuple[Message, ...] = ()
 
-    NAME, COUNTS, CHART = "groups", "members", say("Dots with intervals beside a diagonal")
+    NAME = TABLE = "groups"
+    COUNTS, CHART = "members", say("Dots with intervals beside a diagonal")
 
     def _said(self, row) -> Message:
         effect = Amount(row.effect, self.binary, self.unit, signed=True)
@@ -425,10 +426,6 @@ class EffectGroups(Result):
         if self.p_value <= 0.001:
             return say("slope {slope} {ends}, p at most 0.001", slope=slope, ends=ends)
         return say("slope {slope} {ends}, p {p}", slope=slope, ends=ends, p=Number(self.p_value, ".3f"))
-
-    def summary(self) -> pd.DataFrame:
-        """Tabulate the groups."""
-        return self.groups.copy()
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

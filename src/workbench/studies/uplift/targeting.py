@@ -107,6 +107,10 @@ class Targeting(Result):
     NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
     CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
+    PICTURE_CAPTION = (
+        "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
+        "budget."
+    )
 
     @property
     def lost(self) -> tuple[float, float, float]:
@@ -179,14 +183,6 @@ class Targeting(Result):
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
-
-    def picture_caption(self) -> Message:
-        """Say what the picture shows."""
-        return self.say(
-            "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
-            "budget.",
-            unit=Term(self.currency),
-        )
 
     def three_numbers(self, unit: str = "") -> Table:
         """Give what those read who read nothing else; `unit` is that of the outcome."""
