@@ -78,7 +78,6 @@ class ServiceShortfalls(Result):
     by: tuple[str, ...]
     level: float
     minimum: int
-    before_days: int
 
     NAME, COUNTS = "shortfalls", "customers"
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
@@ -218,7 +217,7 @@ def service_shortfalls(
         ).of(minimum)
     names = ["standard", "difference", "se", "low", "high", "n_missed", "n_kept"]
     satisfaction = pd.DataFrame(met, columns=names)
-    return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum, before_days)
+    return ServiceShortfalls(pd.DataFrame(found), satisfaction, hidden, tuple(by), level, minimum)
 
 
 def _judged(source: pd.DataFrame, standard: ServiceStandard, by: list[str], as_of: pd.Timestamp) -> pd.DataFrame:
