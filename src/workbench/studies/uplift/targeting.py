@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -82,6 +82,7 @@ class Targeting(Result):
         Net of contacting everybody, and how much more targeting earns than that on the members it is judged on.
     break_even : float
         Effect on the outcome at which contacting a member pays its own costs.
+    verdict : Verdict
     reasons : tuple of str
         Why, each a sentence.
     """
@@ -107,15 +108,11 @@ class Targeting(Result):
     NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
     CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
-    PICTURE_CAPTION = (
-        "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
-        "budget."
-    )
 
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        estimate, low, high = astuple(self.advantage)
+        estimate, low, high = _triple(self.advantage)
         return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> Message:
@@ -177,12 +174,20 @@ class Targeting(Result):
         rows = [
             ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
-            ("net of contacting everybody", *astuple(self.everybody), self.currency),
-            ("best share more than everybody", *astuple(self.advantage), self.currency),
+            ("net of contacting everybody", *_triple(self.everybody), self.currency),
+            ("best share more than everybody", *_triple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
+
+    def picture_caption(self) -> Message:
+        """Say what the picture shows."""
+        return self.say(
+            "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
+            "budget.",
+            unit=Term(self.currency),
+        )
 
     def three_numbers(self, unit: str = "") -> Table:
         """Give what those read who read nothing else; `unit` is that of the outcome."""
@@ -240,7 +245,7 @@ class Targeting(Result):
             return
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
-        everybody, advantage, net = astuple(self.everybody), astuple(self.advantage), (self.net_low, self.net_high)
+        everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
         if not np.isnan(self.net_low):
             yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
         if not np.isnan(everybody[1]):
@@ -387,6 +392,10 @@ def targeting(
 
 def _money(found: Interval, currency: str) -> Message:
     return estimated(Amount(found.estimate, unit=currency, signed=True), found.low, found.high)
+
+
+def _triple(interval: Interval) -> tuple[float, float, float]:
+    return interval.estimate, interval.low, interval.high
 
 
 def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
