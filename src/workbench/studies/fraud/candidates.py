@@ -81,8 +81,9 @@ def rule_candidates(
 ) -> Candidates:
     """Suggest rules by one small tree on half of the lines; keep those that hold on the other.
 
-    A suggestion holds if the lower end of its confirmed share lies above the share of known frauds among all lines of
-    that half, with three frauds or more. Numbers are rounded to three figures before it is judged.
+    A suggestion holds if the lower end of its confirmed share, at the level divided among the suggestions (Bonferroni),
+    lies above the share of known frauds among all lines of that half, with three frauds or more. Numbers are rounded to
+    three figures before it is judged.
 
     Parameters
     ----------
@@ -131,7 +132,8 @@ def rule_candidates(
         hit = _lines(met, row, tests)
         hits, frauds = int(hit.sum()), int((hit & fraud).sum())
         low, high = intervals.share(frauds, hits, level=level)
-        good = bool(frauds >= FEWEST and low > base)
+        strict = intervals.share(frauds, hits, level=1 - (1 - level) / len(paths))[0]
+        good = bool(frauds >= FEWEST and strict > base)
         expressions.append(expression)
         holds.append(good)
         rows.append((

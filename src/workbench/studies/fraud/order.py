@@ -16,11 +16,12 @@ from workbench.studies.fraud.verdicts import EXPOSED, FEWEST, LINE, Verdicts
 
 KEEP, LOOK, SILENT, PRICELESS = "keep", "decide cases", "no hit", "no loss recorded"
 RETIRE = ADDS_NOTHING, BELOW_REST, COSTS_MORE, NO_FRAUD = "nothing new", "below the rest", "costs more", "no fraud"
-RARE = 0.05
-"""A rule without a fraud is given up once the upper end of its precision lies below this."""
+ENOUGH, RARE = 10, 0.05
+"""A rule is kept for so many decided cases, or all of its own; one without a fraud is given up once the upper end of
+its precision lies below this."""
 ADVICE = {
     KEEP: say("keep"),
-    LOOK: say("decide more of its cases first"),
+    LOOK: say("too few decided: decide more of its cases first"),
     SILENT: say("no hit in these windows: keep watching, or try another threshold"),
     PRICELESS: say("record what its frauds cost first"),
     ADDS_NOTHING: say("retire: finds nothing that others do not"),
@@ -53,7 +54,7 @@ def best_order(
             ADDS_NOTHING: best["hits"] == 0,
             BELOW_REST: enough and best["high"] < rest_low,
             PRICELESS: 0 < best["fraud"] == best["unpriced"],
-            KEEP: best["net_case"] >= 0,
+            KEEP: best["net_case"] >= 0 and best["decided"] >= min(ENOUGH, best["hits"]),
             COSTS_MORE: enough and best["net_case_most"] < 0,
             NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE,
         }
