@@ -159,7 +159,7 @@ def churn_monitor(
         If a column is missing or of another kind, a customer stands twice in a month or in `customers`, or the formula
         was fitted or calibrated to a month.
     CannotAnswer
-        If fewer than 10 departures were to be expected in all.
+        If fewer than 10 departures were to be expected in all, or in a month in which nobody left 10 or more.
 
     Notes
     -----
@@ -195,6 +195,15 @@ def churn_monitor(
             say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few, least=FEWEST)
         )
     months = np.sort(when.unique())
+    sums = pd.DataFrame({"y": y, "p": p}).groupby(when.to_numpy()).sum()
+    if (silent := sums.index[(sums["y"] == 0) & (sums["p"] >= FEWEST)]).size:
+        raise CannotAnswer(
+            say(
+                "not answerable: nobody left in {month}, and {n} were to be expected: its horizon has not ended, or "
+                "departures are not on record. End the panel with the month before.",
+                month=Day(f"{silent[0]:%Y-%m}"), n=Count(sums.loc[silent[0], "p"]),
+            )
+        )  # fmt: skip
     parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
     each = false_alarm / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
     table = pd.DataFrame([_month(formula, start, y[at], p[at], each) for start, at in parts])
