@@ -19,7 +19,7 @@ from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, literal, plain, read_facts
+from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
 
 FORMAT = 1
 CARD = Scale()
@@ -248,13 +248,15 @@ class ChurnFormula(Result):
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
             parts = [t for t in self.parts if t.fact == name]
+            if name == SEGMENT:
+                lines.append(as_questions(parts, _quoted))
+                continue
             rest = next((t.adds(_quoted) for t in parts if t.knot == 0), "0e0")
             flags = [t for t in parts if t.knot is None and (t.coefficient or (t.gap and rest != "0e0"))]
-            if name in self.numbers and rest == "0e0" and flags:  # bins, the lowest first
-                *flags, last = sorted(
-                    (t for t in parts if t.knot is None), key=lambda t: (not t.gap, t.conditions[0].low)
-                )
-                flags, rest = [t.below() for t in flags], literal(last.coefficient)
+            if name in self.numbers and rest == "0e0" and flags:  # bins, the lowest first; what is missing is in none
+                *flags, last = sorted((t for t in parts if t.knot is None and not t.gap), key=_low)
+                flags = [*(t.without("low") for t in flags), last.without("high")]
+                rest = next((t.adds(_quoted) for t in parts if t.gap), rest)
             cases = [([t.when(_quoted) for t in flags], rest)]
             cases += [([t.when(_quoted)], "0e0") for t in parts if t.knot]
             lines += [f"CASE {' '.join(case)} ELSE {rest} END" for case, rest in cases if case]
@@ -377,6 +379,10 @@ def _named(terms: Sequence[FormulaTerm]) -> pd.Series:
     segments = [t for t in terms if t.fact == SEGMENT]
     names = [say("segment {n}", n=segments.index(t) + 1) if t.fact == SEGMENT else t.fact for t in terms]
     return pd.Series(names, dtype=object)
+
+
+def _low(term: FormulaTerm) -> float:
+    return term.conditions[0].low
 
 
 def _quoted(name: str) -> str:
