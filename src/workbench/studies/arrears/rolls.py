@@ -322,7 +322,7 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
             "'{state}' holds {names} in {n} of {all} rows, which stand neither in states nor in out.{below} Turn them "
             "into states, or name them."
         ).of(state, odd.index, odd.sum(), len(history), below)
-    accounts, rows = np.unique(pd.factorize(history[customer], sort=False)[0], return_inverse=True)
+    accounts, rows = np.unique(pd.factorize(category(history[customer], customer))[0], return_inverse=True)
     moments, column = np.unique(when.to_numpy(), return_inverse=True)
     _no_gap(moments, month)
     place = np.full((len(accounts), len(moments)), -1, dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import category, take
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say
 from workbench.methods import clusters
@@ -21,7 +21,8 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
 
-TEN, FEWEST, EVENTS = 10, 30, 10
+FEWEST, EVENTS, _CENT = 30, 10, 0.005
+OUTCOMES = ("reached", "promised", "not_reached")
 LOT, JUMP, NONE = "randomised", "jump against placebo days", "not answerable"
 _EFFECTS = ("more_paid", "more_earned", "net_earned", "more_lost")
 
@@ -295,7 +296,15 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
             )
     if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
         raise WorkbenchError("'arm' of actions holds '{odd}': it is treated, held_out or missing.").of(odd[0])
-    aside = {}
+    if odd := sorted({*taken["outcome"].dropna()} - {*OUTCOMES}):
+        raise unknown("outcome of an action", odd[0], OUTCOMES)
+    if odd := sorted({*taken["stage"]} - {*taken["stage"].round().clip(lower=1)}):
+        raise WorkbenchError("'stage' of actions holds {odd}: give whole numbers from 1 on.").of(f"{odd[0]:g}")
+    aside = {
+        "paid over what was owed (counted as paid)": int((taken["collected"] > taken["owed"] + _CENT).sum()),
+        "with less than 0 collected (counted as it is)": int((taken["collected"] < 0).sum()),
+    }
+    aside = {reason: n for reason, n in aside.items() if n}
     for reason, rows in (
         ("before the bill was overdue", taken["days"] <= 0),
         ("on bills already paid", taken["owed"] <= 0),
@@ -305,8 +314,8 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         if rows.any():
             aside[reason] = int(rows.sum())
             taken = taken[~rows]
-    if (unknown := taken["cost"].isna()).any():
-        aside["with no cost (taken as the mean of its stage)"] = int(unknown.sum())
+    if (lacking := taken["cost"].isna()).any():
+        aside["with no cost (taken as the mean of its stage)"] = int(lacking.sum())
         acted = taken["cost"].mask(taken["arm"] == "held_out")
         taken["cost"] = taken["cost"].fillna(acted.groupby(taken["stage"]).transform("mean"))
     names = category(taken["action_id"], "action_id").to_numpy(str) if len(taken) else np.empty(0, str)
