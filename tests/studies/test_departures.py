@@ -361,3 +361,10 @@ def test_the_arm_of_an_open_complaint_counts():
         cases.index % 2 == 0))  # fmt: skip
     arms = [recovery(people, table, lot="arm", **LIVES, **CASES).arms for table in (cases, still)]
     pd.testing.assert_frame_equal(*arms)
+
+
+def test_complaints_that_meet_nobody_are_said():
+    """Ids of another table: the refusal names what was set aside."""
+    people, cases = complainers(300, np.random.default_rng(9))
+    with pytest.raises(CannotAnswer, match=r"Set aside: complaints of nobody in lives: \d+\."):
+        recovery(people, cases.assign(id=cases["id"] + 10_000), **LIVES, **CASES)

@@ -109,10 +109,8 @@ class CreditCard(Result):
     def as_card(self) -> Table:
         """Give the card as a page shows it: add up the points of each line."""
         terms = self.card.terms
-        shown = pd.DataFrame({
-            "fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
-            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round(),
-        })  # fmt: skip
+        shown = pd.DataFrame({"fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
+            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round()})  # fmt: skip
         if "n" in terms:
             shown = shown.assign(customers=terms["n"], rate=terms["events"] / terms["n"])
         said = say("The card: add up the points of each fact; a line without ends is 'not known'.")
@@ -337,18 +335,15 @@ def expected_loss(
     _one_a_month(table, customer, month)
     end = day(as_of, "as_of")
     if late := int((table["when"] > end).sum()):
-        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(
-            month, as_of, late
-        )
+        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
+            as_of, late)  # fmt: skip
     below = int((table["owed"] < 0).sum())
     most, given = table["owed"].clip(lower=0), table[unpaid]
     early = given.notna() & (table["when"] + pd.Timedelta(days=90) > end)
-    aside = {
-        f"'{owed}' below 0, counted as nothing owed": below,
+    aside = {f"'{owed}' below 0, counted as nothing owed": below,
         f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
         f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
-        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum()),
-    }
+        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
     aside = {reason: n for reason, n in aside.items() if n}
     table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()

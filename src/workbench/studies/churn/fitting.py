@@ -165,9 +165,8 @@ def _read(
             "the panel has a gap in '{customer}' or month, or a customer twice in one: give one row."
         ).of(customer)
     if y.all() or not y.any():
-        raise CannotAnswer(
-            say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y), left=int(y.sum()))
-        )
+        raise CannotAnswer(say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y),
+            left=int(y.sum())))  # fmt: skip
     texts = [f for f in chosen if kind(panel[f], f) == "category"]
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
     facts = {f: facts[f] for f in by_content(facts, y)}
@@ -370,11 +369,9 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
         weight = expit(logit) * (1 - expit(logit))
     spread = weight @ (logit - weight @ logit / weight.sum()) ** 2
     tenths = {"score": logit, **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
-    return replace(
-        found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
+    return replace(found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
         slope_se=float(spread**-0.5) if spread > 0 else 0.0,
-        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)},
-    )  # fmt: skip
+        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)})  # fmt: skip
 
 
 def _tenths(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -419,9 +416,8 @@ def _crossed(facts: Facts, y: np.ndarray, plan: _Plan, seed: int) -> list[np.nda
 def _judged(y: np.ndarray, scores: list[np.ndarray]) -> pd.DataFrame:
     """AUC and Brier of each, and what the second has more, with intervals."""
     if y.all() or not y.any():
-        raise CannotAnswer(
-            say("not answerable: of {n} customers of the test month {left} left.", n=len(y), left=int(y.sum()))
-        )
+        raise CannotAnswer(say("not answerable: of {n} customers of the test month {left} left.", n=len(y),
+            left=int(y.sum())))  # fmt: skip
     found = [(*auc(y, score), float(np.mean((score - y) ** 2))) for score in scores]
     if len(found) == 2:
         own, rival = found

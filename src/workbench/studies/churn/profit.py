@@ -77,10 +77,8 @@ class ChurnProfit(Result):
                 **found,
             )  # fmt: skip
         else:
-            first = say(
-                "Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
-                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found,
-            )  # fmt: skip
+            first = say("Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
+                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found)  # fmt: skip
         second = say(
             "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
             "shows whom contact keeps.",
@@ -97,21 +95,17 @@ class ChurnProfit(Result):
                 shared=Share(gaining.shared, 0),
             )  # fmt: skip
             return join(first, second, third)
-        third = say(
-            "By the measured effect of contact the best list of that length shares {shared} with the likeliest "
+        third = say("By the measured effect of contact the best list of that length shares {shared} with the likeliest "
             "leavers; where chance contacted, it brought {gain} {unit} {span} instead of {lost}.",
             shared=Share(gaining.shared, 0), gain=Count(gaining.net), unit=unit, lost=Count(likely.net),
-            span=Span(gaining.low, gaining.high, ",.0f"),
-        )  # fmt: skip
+            span=Span(gaining.low, gaining.high, ",.0f"))  # fmt: skip
         return join(first, second, third)
 
     def tiles(self) -> tuple[Tile, ...]:
         """What it brings, and the best share."""
-        said = say("a customer of the list, if acceptance is as assumed ({unit})", unit=Term(self.currency))
-        return (
-            Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
-            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")),
-        )
+        said = say("profit a customer, if acceptance is as assumed ({unit})", unit=Term(self.currency))
+        return (Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
+            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")))  # fmt: skip
 
     def decision(self) -> Decision:
         """Advise whom to contact."""
@@ -123,7 +117,7 @@ class ChurnProfit(Result):
             do = say(
                 "Contact the likeliest {share} to leave, and hold some of them out at random: that measures what is "
                 "now assumed.",
-                share=Share(self.share, 0),
+                share=Share(self.share),
             )
         return Decision((do,), say("a randomised holdout in which contact keeps fewer than assumed."))
 
@@ -226,9 +220,8 @@ def churn_profit(
             "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
         )
     if (capacity is not None and capacity < 1) or resamples < 2:
-        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(
-            capacity, resamples
-        )
+        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(capacity,
+            resamples)  # fmt: skip
     if contacted and not (left and effect):
         raise WorkbenchError("contacted='{name}' values lists by who left: give left= and effect= too.").of(contacted)
     worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
@@ -249,10 +242,8 @@ def churn_profit(
     lists = pd.DataFrame(columns=["list", "customers", "net", "low", "high", "shared"])
     if effect and (taken := round(share * len(p))):
         lists = _lists(content, contact, taken)
-    return ChurnProfit(
-        best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
-        lists, law, len(p), *_held_out(p, gain, spent, most / len(p), law), currency,
-    )  # fmt: skip
+    return ChurnProfit(best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean,
+        share_at_mean, table, lists, law, len(p), *_held_out(p, gain, spent, most / len(p), law), currency)  # fmt: skip
 
 
 def _mean(law: tuple[float, ...]) -> float:

@@ -17,8 +17,7 @@ from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, LifeTable, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
-from workbench.studies.departures.asked import is_whole, require_level
-from workbench.studies.departures.codes import apart, codes
+from workbench.studies.departures.codes import apart, codes, is_whole, require_level
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
@@ -70,22 +69,14 @@ class Incidence(Result):
         any_, rows = self.row(), self.table[(self.table["group"] == ALL) & (self.table["cause"] != ANY)]
         rows = rows[rows["months"] == any_["months"]].sort_values(["incidence", "cause"], ascending=[False, True])
         parts = [say("{cause} {share}", cause=Label(r.cause), share=Share(r.incidence)) for r in rows.itertuples()]
-        said = [
-            say(
-                "Of customers who join, {share} leave within {months} months {span}: {causes}.",
-                share=Share(any_["incidence"]), months=int(any_["months"]), causes=Listed(parts, ""),
-                span=Span(any_["low"], any_["high"], ".1%"),
-            )
-        ]  # fmt: skip
+        said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.",
+            share=Share(any_["incidence"]), months=int(any_["months"]), causes=Listed(parts, ""),
+            span=Span(any_["low"], any_["high"], ".1%"))]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:
-            said.append(
-                say(
-                    "From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
-                    n=Number(self.thin[ALL], ".0f"), few=FEWEST,
-                )
-            )  # fmt: skip
+            said.append(say("From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
+                n=Number(self.thin[ALL], ".0f"), few=FEWEST))  # fmt: skip
         if self.too_few:
             said.append(
                 say(
@@ -100,13 +91,8 @@ class Incidence(Result):
         any_ = self.row()
         rows = self.table[(self.table["group"] == ALL) & (self.table["months"] == any_["months"])].iloc[1:]
         shown = [any_] if rows.empty else [any_, rows.loc[rows["incidence"].idxmax()]]
-        return tuple(
-            Tile(
-                say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
-                Share(r["incidence"]), Span(r["low"], r["high"], ".1%"),
-            )
-            for r in shown
-        )  # fmt: skip
+        return tuple(Tile(say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
+            Share(r["incidence"]), Span(r["low"], r["high"], ".1%")) for r in shown)  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share gone by group, month and cause."""
@@ -267,10 +253,8 @@ def _told(
 def _curve(each: LifeTable, causes: list[str], start: int, last: int, length: float) -> pd.DataFrame:
     """Share gone by cause, once a week or month."""
     every = np.unique(np.r_[np.arange(0, last, 7 if length > 1 else 1), last - 1])
-    return pd.DataFrame({
-        "months": np.tile((every + 1) / length, len(causes)), "cause": np.repeat(causes, len(every)),
-        "share": each.incidence(start)[:, every].ravel(),
-    })  # fmt: skip
+    return pd.DataFrame({"months": np.tile((every + 1) / length, len(causes)), "cause": np.repeat(causes, len(every)),
+        "share": each.incidence(start)[:, every].ravel()})  # fmt: skip
 
 
 def _by_group(table: pd.DataFrame, keys: pd.Series) -> list[tuple[str, pd.DataFrame]]:

@@ -17,8 +17,7 @@ from workbench.messages import Label, Listed, Message, Number, Share, Span, join
 from workbench.methods.cells import distinct, listed
 from workbench.methods.resampling import Rng, interval
 from workbench.result import Quantity, Result, Tile
-from workbench.studies.departures.asked import is_whole, require_level
-from workbench.studies.departures.codes import alike, apart, codes
+from workbench.studies.departures.codes import alike, apart, codes, is_whole, require_level
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -66,10 +65,8 @@ class ChurnChange(Result):
         for name, part in self.table.groupby("columns", sort=False):
             mix = part.loc[~part["part"].isin([RATES, TOTAL]), "percentage_points"].sum()
             rate = part.loc[part["part"] == RATES, "percentage_points"].iloc[0]
-            sets.append(
-                say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
-                    mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f"))
-            )  # fmt: skip
+            sets.append(say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
+                mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f")))  # fmt: skip
         said: dict[str, object] = {"before": Share(self.rates[0], 2), "after": Share(self.rates[1], 2),
             "points": Number(row["percentage_points"], "+.2f"),
             "span": Span(row["low"], row["high"], "+.2f")}  # fmt: skip
@@ -167,12 +164,8 @@ def churn_change(
     )  # fmt: skip
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
-        raise CannotAnswer(
-            say(
-                "not answerable: {before} left before and {after} after, {few} are needed in each.",
-                before=gone[0], after=gone[1], few=FEWEST_LEFT,
-            )
-        )  # fmt: skip
+        raise CannotAnswer(say("not answerable: {before} left before and {after} after, {few} are needed in each.",
+            before=gone[0], after=gone[1], few=FEWEST_LEFT))  # fmt: skip
     rows: list[list[object]] = []
     for one, parts in zip(sets, _drawn(old, new, sets, left, int(resamples), rng), strict=True):
         low, high = interval(parts[0], parts[1:], level=level)

@@ -20,8 +20,7 @@ from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-from workbench.studies.departures.asked import require_level
-from workbench.studies.departures.codes import codes
+from workbench.studies.departures.codes import codes, require_level
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
@@ -124,11 +123,9 @@ class Directions(Result):
 
     def _turned(self) -> Iterator[Message]:
         for r in self.turns.itertuples():
-            yield say(
-                "From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
+            yield say("From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
                 month=Day(r.month), after=Share(r.after), operator=Name(r.operator), before=Share(r.before),
-                p=Number(r.p, ".3f"),
-            )  # fmt: skip
+                p=Number(r.p, ".3f"))  # fmt: skip
 
     def _hidden(self) -> Message:
         cells, people = self.hidden
@@ -143,10 +140,8 @@ class Directions(Result):
         if not self.both:
             label = say("share of ports out to {operator}", operator=operator)
             return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
-        net = Tile(
-            say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
-            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
-        )  # fmt: skip
+        net = Tile(say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
+            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"))  # fmt: skip
         if not np.isfinite(row["high"]):
             return (net,)
         label = say("ports in per port out, {operator}", operator=operator)

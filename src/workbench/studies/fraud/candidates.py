@@ -237,10 +237,8 @@ def _toml(
         "{ " + ", ".join(f"{json.dumps(c, ensure_ascii=False)} = {v!r}" for c, v in one.items()) + " }"
         for one in (fires, spares)
     ]
-    said = [
-        "[[rule]]", f'id = "{name}"', f"name = {json.dumps(name.replace('_', ' '))}",
+    said = ["[[rule]]", f'id = "{name}"', f"name = {json.dumps(name.replace('_', ' '))}",
         f"expression = {json.dumps(expression, ensure_ascii=False)}", f"window = {window}", f"threshold = {cut!r}",
         'severity = "medium"', 'action = ""  # what is done', 'owner = ""  # who signs', f"since = {since.date()}",
-        f"fires = {cases[0]}", f"spares = {cases[1]}",
-    ]  # fmt: skip
+        f"fires = {cases[0]}", f"spares = {cases[1]}"]  # fmt: skip
     return "\n".join(said) + "\n"

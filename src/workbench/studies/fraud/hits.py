@@ -32,10 +32,8 @@ from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, ve
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
-_SHARES = dict.fromkeys(
-    ["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall", "recall_low", "recall_high",
-     "rest", "of_rule", "of_other"], SHARE,
-)  # fmt: skip
+_SHARES = dict.fromkeys(["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall",
+    "recall_low", "recall_high", "rest", "of_rule", "of_other"], SHARE)  # fmt: skip
 _COUNTS = dict.fromkeys(
     ["hits", "decided", "fraud", "audited", "audit_fraud", "unknown", "both", "cases", "worked", "place"], COUNT
 )
@@ -127,19 +125,15 @@ class RuleHits(Result):
         kept = self.order[self.order["advice"] == KEEP]
         retired = self.advised(*RETIRE)
         amount = Amount(float(kept["found"].sum()), unit=self.currency)
-        first = say(
-            "{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
-            n=len(kept), all=len(self.order), amount=amount,
-        )  # fmt: skip
+        first = say("{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
+            n=len(kept), all=len(self.order), amount=amount)  # fmt: skip
         if not len(kept):
             first = say("No rule of {all} is known to earn its keep.", all=len(self.order))
         drop = say("To be retired: {rules}.", rules=Listed(retired, "")) if retired else say("")
         fraud, audited = self.base
         low, high = intervals.share(fraud, audited, level=self.level)
-        rate = say(
-            "Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.",
-            n=audited, fraud=fraud, share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"),
-        )  # fmt: skip
+        rate = say("Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.", n=audited, fraud=fraud,
+            share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"))  # fmt: skip
         if not audited:
             rate = say("No line was audited at random: how often lines cheat is unknown.")
         frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
@@ -176,7 +170,7 @@ class RuleHits(Result):
         right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
-            Tile(say("confirmed fraud that rules find, {currency}", currency=Term(self.currency)), Count(money)),
+            Tile(say("fraud confirmed by the rules kept, {currency}", currency=Term(self.currency)), Count(money)),
             Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
             Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
         )
@@ -228,11 +222,8 @@ class RuleHits(Result):
 
     def trends(self) -> Table:
         """Give hits and precision by window."""
-        return self._table(
-            "rule_trend",
-            self.trend,
-            say("Hits and precision of each rule by window, of cases that rules and the audit sent."),
-        )
+        return self._table("rule_trend", self.trend,
+            say("Hits and precision of each rule by window, of cases that rules and the audit sent."))  # fmt: skip
 
     def curves(self) -> Table:
         """Give hits and precision at other thresholds."""
@@ -269,14 +260,10 @@ class RuleHits(Result):
                 yield Quantity(f"rule_precision[rule={r.rule}]", r.precision, "share", r.low, r.high)
         for r in self.order.itertuples():
             yield Quantity(f"rule_marginal_hits[rule={r.rule}]", float(r.hits), "lines")
-        fraud, audited = self.base
-        if audited:
-            low, high = intervals.share(fraud, audited, level=self.level)
-            yield Quantity("fraud_share", fraud / audited, "share", float(low), float(high))
-        fraud, audited = self.missed
-        if audited:
-            low, high = intervals.share(fraud, audited, level=self.level)
-            yield Quantity("fraud_share_missed", fraud / audited, "share", float(low), float(high))
+        for name, (fraud, audited) in (("fraud_share", self.base), ("fraud_share_missed", self.missed)):
+            if audited:
+                low, high = intervals.share(fraud, audited, level=self.level)
+                yield Quantity(name, fraud / audited, "share", float(low), float(high))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what each rule adds to those before it, a row a rule.
@@ -374,13 +361,11 @@ def rule_hits(
     order = best_order(rules.rules, hit, stake, known, case_cost, level)
     covered = _covered(known.ends, known.days)
     order["worked"] = (per_day * covered - order["cases"] + order["hits"]).clip(0, order["hits"])
-    return RuleHits(
-        pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
+    return RuleHits(pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
         pd.DataFrame(curve, columns=["rule", THRESHOLD, *list(trend[0])[2:]]),
-        worklist(order, rules.rules, hit, stake, known), base, missed,
-        (int(tipped.sum()), int((tipped & any_rule).sum())), len(known.ids), covered, per_day, case_cost, rules,
-        currency, level, known.set_aside,
-    )  # fmt: skip
+        worklist(order, rules.rules, hit, stake, known), base,
+        missed, (int(tipped.sum()), int((tipped & any_rule).sum())), len(known.ids), covered, per_day, case_cost, rules,
+        currency, level, known.set_aside)  # fmt: skip
 
 
 def _found_by(
