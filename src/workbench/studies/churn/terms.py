@@ -284,12 +284,14 @@ def as_questions(
             continue
         yes, no = ([leaf for leaf, at in zip(leaves, sides, strict=True) if at is side] for side in (True, False))
         fact, end = question
-        then, rest = (
-            as_questions(part, quoted, asked | {(question, side)}) for part, side in ((yes, True), (no, False))
-        )
+        gaps = [any(c.gaps for leaf in part for c in leaf.conditions if c.fact == fact) for part in (yes, no)]
+        if not any(gaps) and all(fact != before for (before, _), _ in asked):
+            continue  # what is missing is in no leaf
+        sure = asked | {(question, True)}, asked | {(question, False)}
+        then, rest = (as_questions(part, quoted, known) for part, known in zip((yes, no), sure, strict=True))
         if isinstance(end, tuple):
             condition = TermCondition(fact, levels=end)
-        elif any(c.gaps for leaf in yes for c in leaf.conditions if c.fact == fact):
+        elif gaps[0]:
             condition, then, rest = TermCondition(fact, high=end), rest, then
         else:
             condition = TermCondition(fact, low=end)
